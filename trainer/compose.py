@@ -1,0 +1,224 @@
+"""Hydra: search path, composition, and its errors in words. The only file that knows Hydra, besides sweep's plugins."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer import conf_files
+from trainer.errors import ConfigError
+from trainer.schema.check import Problem, check
+from trainer.schema.config import Config
+from trainer.words import closest, did_you_mean
+
+REFUSED = {  # Hydra's own settings that would fight with the run folder, and what to type instead
+    "hydra.run.dir": "output_dir=FOLDER",
+    "hydra.sweep.dir": "output_dir=FOLDER",
+    "hydra.sweep.subdir": "output_dir=FOLDER",
+    "hydra.output_subdir": "the resolved config is in RUN/config.yaml",
+    "hydra.job.chdir": "cd FOLDER, then trainer …",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was typed, and the folders it is composed from."""
+
+    overrides: list[str]
+    folders: list[Path]
+    name: str = "config"
+
+
+@dataclass(frozen=True)
+class Composed:
+    """One composed config: plain and resolved, with the option picked in each group."""
+
+    data: dict[str, Any]
+    choices: dict[str, str]
+    multirun: bool
+    source: Source
+
+    def checked(self) -> Config:
+        """The config as typed dataclasses. Raises ConfigError for the first key that is wrong."""
+        return checked(self.data, self.source, self.choices)
+
+
+def checked(data: dict[str, Any], source: Source, choices: dict[str, str]) -> Config:
+    """Plain data as a Config. Raises ConfigError with the key, where it was set and what to type."""
+    try:
+        return check(data)
+    except Problem as problem:
+        where = conf_files.set_where(problem.key, source.overrides, choices, source.folders)
+        raise ConfigError(problem.message + (f" ({where})" if where else ""), problem.hint) from problem
+
+
+def compose(source: Source) -> Composed:
+    """Compose a config without running anything or making a folder. Raises ConfigError."""
+    from hydra.types import RunMode
+    from omegaconf import OmegaConf
+
+    _refuse(source.overrides)
+    with engine(source) as hydra:
+        cfg = hydra.compose_config(source.name, source.overrides, RunMode.RUN, with_log_configuration=False)
+        choices = {str(k): str(v) for k, v in cfg.hydra.runtime.choices.items() if v is not None}
+        multirun = str(cfg.hydra.mode).endswith("MULTIRUN")
+        params = cfg.hydra.sweeper.get("params")
+        del cfg._content["hydra"]
+        data = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(data, dict)
+    data = {str(k): v for k, v in data.items() if k != "experiment"}
+    return Composed(data, choices, multirun or bool(params), source)
+
+
+def show(source: Source, cfg: str | None, info: str | None, package: str | None, resolve: bool) -> None:
+    """Hydra's --cfg and --info, on stdout."""
+    with engine(source) as hydra:
+        if cfg:
+            hydra.show_cfg(source.name, source.overrides, cfg, package, resolve)
+        else:
+            hydra.show_info(info or "all", source.name, source.overrides)
+
+
+def sweep(source: Source, task: Any, folder: Path) -> list[Any]:
+    """Run `task(job number, Composed)` for every job of a multirun by Hydra's launcher; the values it returned."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    def job(cfg: Any) -> Any:
+        hydra_cfg = HydraConfig.get()
+        choices = {str(k): str(v) for k, v in hydra_cfg.runtime.choices.items() if v is not None}
+        typed = Source(list(hydra_cfg.overrides.task), source.folders, source.name)
+        data = {str(k): v for k, v in OmegaConf.to_container(cfg, resolve=True).items() if k != "experiment"}  # type: ignore[union-attr]
+        return task(int(hydra_cfg.job.num), Composed(data, choices, True, typed))
+
+    _refuse(source.overrides)
+    quiet = [
+        "hydra.mode=MULTIRUN",
+        f"hydra.sweep.dir={_quoted(str(folder))}",
+        "hydra.sweep.subdir=.",
+        "hydra.output_subdir=null",
+        "hydra/job_logging=disabled",
+        "hydra/hydra_logging=disabled",
+    ]
+    with engine(source) as hydra:
+        batches = hydra.multirun(source.name, job, source.overrides + quiet)
+        return [job_return.return_value for batch in batches for job_return in batch]
+
+
+@contextmanager
+def engine(source: Source) -> Iterator[Any]:
+    """Hydra's engine over our search path; its errors come out as ConfigError."""
+    import yaml
+    from hydra import version
+    from hydra._internal.hydra import Hydra
+    from hydra._internal.utils import create_config_search_path
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    version.setbase("1.3")
+    *own, shipped = source.folders
+    search_path = create_config_search_path(f"file://{shipped}")
+    for folder in reversed(own):
+        search_path.prepend("user", f"file://{folder}", anchor="main")
+    GlobalHydra.instance().clear()
+    try:
+        yield Hydra.create_main_hydra2(task_name="trainer", config_search_path=search_path)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _in_words(error, source) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{mark.name} line {mark.line + 1} column {mark.column + 1}" if mark else "a config file"
+        raise ConfigError(f"{place}: {getattr(error, 'problem', error)}") from error
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def _refuse(overrides: list[str]) -> None:
+    for override in overrides:
+        name = override.lstrip("+~").partition("=")[0]
+        if name in REFUSED:
+            raise ConfigError(f"{name} is trainer's own: run folders are made so that none is overwritten", REFUSED[name])
+
+
+def _in_words(error: Exception, source: Source) -> ConfigError:
+    from hydra.errors import MissingConfigException, OverrideParseException
+    from omegaconf.errors import (
+        ConfigAttributeError,
+        ConfigKeyError,
+        InterpolationResolutionError,
+        OmegaConfBaseException,
+    )
+
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    first = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
+        return _no_option(str(error.missing_cfg_file), list(error.options or []), source)
+    if isinstance(error, OverrideParseException):
+        return _unreadable(str(error.override))
+    if isinstance(cause, (ConfigKeyError, ConfigAttributeError)) and cause.full_key:
+        root = cause.parent_node._get_root() if cause.parent_node is not None else {}
+        return _no_key(str(cause.full_key), root, source)
+    if isinstance(cause, InterpolationResolutionError):
+        return ConfigError(f"{cause.full_key}: {str(cause).splitlines()[0]}")
+    if first.startswith("Ambiguous value for argument"):
+        command = " ".join(["trainer train -m", *map(_shell_quoted, source.overrides)])
+        return ConfigError(f"{first.split(chr(39))[1]}: several values make a sweep, which needs -m", command)
+    return ConfigError(first)
+
+
+def _no_option(missing: str, choices: list[str], source: Source) -> ConfigError:
+    group, _, name = missing.removesuffix(".yaml").rpartition("/")
+    if not group:
+        return ConfigError(f"there is no config named {name}", "trainer ls")
+    known = conf_files.options(source.folders).get(group.partition("/")[0], {})
+    choices = choices or list(known)
+    text = f"no {group} '{name}'.{did_you_mean(name, choices)}"
+    return ConfigError(text, f"{group}=" + "|".join(choices))
+
+
+def _no_key(key: str, root: Any, source: Source) -> ConfigError:
+    from omegaconf import OmegaConf
+
+    groups = conf_files.options(source.folders)
+    typed = next((o for o in source.overrides if o.lstrip("+~").partition("=")[0] == key), None)
+    data = OmegaConf.to_container(root, resolve=False) if OmegaConf.is_config(root) else {}
+    keys = [name for name in _dotted(data) if not name.startswith("hydra")]  # type: ignore[arg-type]
+    near = closest(key, [*keys, *groups])
+    where = "on the command line" if typed else "in a config file"
+    value = f"={typed.partition('=')[2]}" if typed else ""
+    hint = f"did you mean {near}{value}?" if near else "trainer config shows all keys"
+    return ConfigError(f"no key '{key}' ({where})", hint)
+
+
+def _unreadable(override: str) -> ConfigError:
+    name, equals, value = override.partition("=")
+    if not equals:
+        return ConfigError(f"'{override}' is not key=value", f"{override}=VALUE")
+    return ConfigError(f"cannot read {override}", f"quote what is special in it: '{name}=\"{value}\"'")
+
+
+def _dotted(data: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in data.items():
+        yield f"{prefix}{name}"
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{name}.")
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _shell_quoted(word: str) -> str:
+    import shlex
+
+    return shlex.quote(word)
+
+
+def allow_user_modules() -> None:
+    """Let `_target_: my_models.Net` find my_models.py in the folder where the command is typed."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)

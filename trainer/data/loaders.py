@@ -1,0 +1,125 @@
+"""Two loaders behind one contract: rows kept as tensors on the device, and torch's DataLoader with its workers.
+
+The contract: `parts(batches, epoch)` yields one part for each batch of row indices; `targets(part)` are its targets;
+`load(part)` is (x, y) on the device, ready for the model. Both give the same batches for the same indices.
+"""
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from trainer import losses, seeds
+from trainer.data.scaling import Scale
+
+PREPARED_AT_ONCE = 64 * 2**20  # bytes up to which rows are kept as the model wants them, not as they were stored
+
+
+class Loader(Protocol):
+    """See the module."""
+
+    def parts(self, batches: Sequence[Tensor], epoch: int) -> Iterable[Any]: ...
+    def targets(self, part: Any) -> Tensor: ...
+    def load(self, part: Any) -> tuple[Tensor, Tensor]: ...
+
+
+class InMemory:
+    """Rows as tensors on the device; a part is a tensor of indices, and a batch one gather.
+
+    Bytes stay bytes where there are many, and become numbers batch by batch.
+    """
+
+    name = "in memory"
+
+    def __init__(self, x: Tensor, y: Tensor, scale_x: Scale, scale_y: Scale | None, device: torch.device) -> None:
+        self.scale_x = scale_x
+        self.x = x.to(device)
+        self.at_once = x.is_floating_point() or 4 * x.numel() <= PREPARED_AT_ONCE
+        if self.at_once:
+            self.x = scale_x(self.x)
+        self.y = y.to(device) if scale_y is None else scale_y(y.to(device))
+        self.device = device
+
+    def parts(self, batches: Sequence[Tensor], epoch: int) -> Iterable[Tensor]:
+        return (indices.to(self.device) for indices in batches)
+
+    def targets(self, part: Tensor) -> Tensor:
+        return self.y.index_select(0, part)
+
+    def load(self, part: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.x.index_select(0, part)
+        return x if self.at_once else self.scale_x(x), self.y.index_select(0, part)
+
+
+class Workers:
+    """torch's DataLoader over any map-style Dataset; a part is a batch on the host.
+
+    num_classes: labels are checked against it before they reach the device; None for numbers.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        scale_x: Scale,
+        scale_y: Scale | None,
+        device: torch.device,
+        *,
+        num_workers: int,
+        pin_memory: bool,
+        seed: int,
+        num_classes: int | None,
+    ) -> None:
+        self.name = f"DataLoader, {num_workers} worker{'s' * (num_workers != 1)}"
+        self.scale_x, self.scale_y, self.device, self.num_classes = scale_x, scale_y, device, num_classes
+        self.batches = _Batches()
+        self.loader = DataLoader(
+            _Seeded(dataset, seed),
+            batch_sampler=self.batches,
+            num_workers=num_workers,
+            persistent_workers=num_workers > 0,
+            pin_memory=pin_memory and device.type == "cuda",
+            generator=torch.Generator(),  # its own, or every epoch would move the global one
+        )
+
+    def parts(self, batches: Sequence[Tensor], epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
+        self.batches.indices = [[(epoch, index) for index in batch.tolist()] for batch in batches]
+        return self.loader
+
+    def targets(self, part: tuple[Tensor, Tensor]) -> Tensor:
+        return part[1]
+
+    def load(self, part: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        x, y = part
+        if self.num_classes is not None:
+            losses.check_labels(y, self.num_classes)
+        x, y = x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
+        return self.scale_x(x), y if self.scale_y is None else self.scale_y(y)
+
+
+class _Batches:
+    """A batch sampler whose batches are set from outside before each pass, so that workers can persist."""
+
+    indices: list[list[tuple[int, int]]] = []  # noqa: RUF012 - replaced, never changed
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return iter(self.indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class _Seeded(Dataset[Any]):
+    """A Dataset whose own randomness is a function of (seed, epoch, index), whichever process asks."""
+
+    def __init__(self, dataset: Dataset[Any], seed: int) -> None:
+        self.dataset, self.seed = dataset, seed
+
+    def __getitem__(self, position: tuple[int, int]) -> Any:
+        epoch, index = position
+        state = seeds.derive(self.seed, "sample", epoch, index)
+        torch.default_generator.manual_seed(state)
+        random.seed(state)
+        return self.dataset[index]

@@ -1,0 +1,56 @@
+"""What is done to inputs and numeric targets before the model sees them; fitted on the training split only."""
+
+import torch
+from torch import Tensor, nn
+
+from trainer.data.tensors import Scaling
+
+
+class Standardize(nn.Module):
+    """(x - mean) / std, in the dtype of the buffers. The buffers move with the module and stand in its state_dict."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.to(self.mean.dtype) - self.mean) / self.std
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """Back to the units of the data."""
+        return x * self.std + self.mean
+
+
+class Cast(nn.Module):
+    """x in another dtype and nothing else."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.to(self.dtype)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """As it is."""
+        return x
+
+
+Scale = Standardize | Cast
+
+
+def fit(x: Tensor, scaling: Scaling, dtype: torch.dtype) -> Scale:
+    """The scaling of a training split x (N, *); a constant column is only centred."""
+    if scaling == "none":
+        return Cast(dtype)
+    if scaling == "standardize":
+        rows = x.to(torch.float64)
+        mean, std = rows.mean(0), rows.std(0, correction=0)
+        std = torch.where(std > 0, std, torch.ones_like(std))
+    else:
+        mean, std = (torch.tensor(value, dtype=torch.float64) for value in scaling)
+    return Standardize(mean.to(dtype), std.to(dtype))

@@ -1,0 +1,156 @@
+"""A dataset node becomes splits: rows for training and validation, an official test set, and the facts they show."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Subset, default_collate
+
+from trainer import losses, targets
+from trainer.data import scaling
+from trainer.data.loaders import InMemory, Loader, Workers
+from trainer.data.scaling import Scale
+from trainer.data.tensors import TensorData
+from trainer.errors import ConfigError
+from trainer.schema.config import Loader as LoaderConfig
+from trainer.sizes import Facts
+
+OWN_KEYS = ("val_fraction", "split_seed")
+
+
+@dataclass
+class Splits:
+    """Loaders of each split with their numbers of rows, and what is known from the data alone."""
+
+    name: str
+    source: str
+    facts: Facts
+    train: Loader
+    val: Loader | None
+    test: Loader | None
+    num_train: int
+    num_val: int
+    num_test: int
+    loader_name: str
+    scale_y: Scale | None
+    sample: tuple[Tensor, Tensor]  # up to two training rows, on the device, ready for the model
+
+
+def make_splits(
+    node: Mapping[str, Any], loader: LoaderConfig, device: torch.device, dtype: torch.dtype, seed: int
+) -> Splits:
+    """Build the dataset, split it by (val_fraction, split_seed) and put a loader over each part. Raises ConfigError."""
+    dataset = targets.construct({k: v for k, v in node.items() if k not in OWN_KEYS}, "dataset")
+    if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
+        text = f"{node['_target_']} is no map-style Dataset: it needs __len__ and __getitem__"
+        raise ConfigError(text, "see torch.utils.data.Dataset")
+    if len(dataset) == 0:
+        raise ConfigError(f"{node['_target_']} has no rows")
+    train_rows, val_rows = split_rows(len(dataset), node.get("val_fraction", 0.0), node.get("split_seed", 0))
+    in_memory = _keep_in_memory(dataset, loader)
+    if in_memory and not isinstance(dataset, TensorData):
+        dataset = _gathered(dataset)
+    facts = facts_of(dataset)
+    scale_x, scale_y = _scales(dataset, train_rows, dtype)
+    scale_x.to(device)
+    if scale_y is not None:
+        scale_y.to(device)
+
+    def over(rows: Tensor | None, data: Any) -> Loader | None:
+        if data is None or (rows is not None and len(rows) == 0):
+            return None
+        if in_memory:
+            x, y = (data.x, data.y) if rows is None else data.rows(rows)
+            if facts.classes is not None:
+                losses.check_labels(y, len(facts.classes))
+            return InMemory(x, y, scale_x, scale_y, device)
+        return Workers(
+            data if rows is None else Subset(data, rows.tolist()),
+            scale_x,
+            scale_y,
+            device,
+            num_workers=loader.num_workers,
+            pin_memory=loader.pin_memory,
+            seed=seed,
+            num_classes=len(facts.classes) if facts.classes is not None else None,
+        )
+
+    test = getattr(dataset, "test", None)
+    train = over(train_rows, dataset)
+    assert train is not None  # split_rows leaves at least one row
+    first = default_collate([dataset[int(row)] for row in train_rows[:2]])
+    x, y = (part.to(device) for part in first)
+    return Splits(
+        name=node["_target_"].rpartition(".")[2],
+        source=getattr(dataset, "source", ""),
+        facts=facts,
+        train=train,
+        val=over(val_rows, dataset),
+        test=over(None, test),
+        num_train=len(train_rows),
+        num_val=len(val_rows),
+        num_test=len(test) if test is not None else 0,
+        loader_name=getattr(train, "name", ""),
+        scale_y=scale_y,
+        sample=(scale_x(x), y if scale_y is None else scale_y(y)),
+    )
+
+
+def split_rows(num_rows: int, val_fraction: float, split_seed: int) -> tuple[Tensor, Tensor]:
+    """Row indices for training and for validation, int64: a permutation by split_seed, cut in two."""
+    num_val = int(num_rows * val_fraction)
+    order = torch.randperm(num_rows, generator=torch.Generator().manual_seed(split_seed))
+    return order[num_val:].sort().values, order[:num_val].sort().values
+
+
+def facts_of(dataset: Any) -> Facts:
+    """Shapes, task and classes of a dataset, from its first row and its `classes` or labels. Raises ConfigError."""
+    sample = dataset[0]
+    if not isinstance(sample, (tuple, list)) or len(sample) != 2:
+        raise ConfigError(f"{type(dataset).__name__}[0] is not a pair (input, target)")
+    x, y = default_collate([sample])
+    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
+        raise ConfigError(f"{type(dataset).__name__}[0] is not a pair of numbers, arrays or tensors")
+    shape = tuple(x.shape[1:])
+    if y.is_floating_point():
+        return Facts(shape, None, y[0].numel())
+    classes = getattr(dataset, "classes", None) or _classes_in(dataset)
+    return Facts(shape, [str(name) for name in classes], len(classes))
+
+
+def _classes_in(dataset: Any) -> list[str]:
+    """Names 0, 1, … up to the largest label: from `targets` where the dataset has them, else by reading every row."""
+    labels = getattr(dataset, "targets", None)
+    if labels is None:
+        labels = [int(dataset[index][1]) for index in range(len(dataset))]
+    return [str(label) for label in range(int(torch.as_tensor(labels).max()) + 1)]
+
+
+def _keep_in_memory(dataset: Any, loader: LoaderConfig) -> bool:
+    if loader.num_workers > 0:
+        if loader.in_memory is True:
+            raise ConfigError(
+                "loader.in_memory=true needs no workers: the data is on the device", "loader.num_workers=0"
+            )
+        return False
+    return isinstance(dataset, TensorData) if loader.in_memory == "auto" else loader.in_memory
+
+
+def _gathered(dataset: Dataset[Any]) -> TensorData:
+    """Every row of a Dataset, read once."""
+    x, y = default_collate([dataset[index] for index in range(len(dataset))])  # type: ignore[arg-type]
+    classes = facts_of(dataset).classes
+    return TensorData(x, y, classes=classes, source=getattr(dataset, "source", ""))
+
+
+def _scales(dataset: Any, train_rows: Tensor, dtype: torch.dtype) -> tuple[Scale, Scale | None]:
+    """What is done to inputs, and to targets that are numbers; fitted on the training rows alone."""
+    if not isinstance(dataset, TensorData):
+        numbers = default_collate([dataset[0]])[1].is_floating_point()
+        return scaling.Cast(dtype), scaling.Cast(dtype) if numbers else None
+    scale_x = scaling.fit(dataset.x[train_rows] if dataset.scaling == "standardize" else dataset.x, dataset.scaling, dtype)
+    if dataset.classes is not None:
+        return scale_x, None
+    return scale_x, scaling.fit(dataset.y[train_rows], "standardize" if dataset.scale_targets else "none", dtype)

@@ -1,0 +1,72 @@
+"""MNIST, Fashion-MNIST and CIFAR-10 by torchvision, kept as the bytes they are; downloaded where they are missing."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainer.data.tensors import TensorData
+from trainer.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+
+def _read(dataset: Any, root: str, train: bool) -> tuple[Tensor, Tensor, list[str]]:
+    """x (N, C, H, W) uint8, y (N,) int64 and the classes of one torchvision data set; downloads it if need be."""
+    folder = Path(root).expanduser()
+    try:
+        try:
+            data = dataset(folder, train=train, download=False)
+        except RuntimeError:  # torchvision's word for files that are missing or broken
+            log.info("download %s into %s (this happens once)", dataset.__name__, folder)
+            data = dataset(folder, train=train, download=True)
+    except (OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"{dataset.__name__} is not in {folder} and cannot be downloaded: {reason}",
+            "dataset.root=FOLDER with its files, or dataset=digits, which comes with trainer",
+        ) from error
+    x = torch.as_tensor(np.asarray(data.data))
+    x = x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2).contiguous()
+    return x, torch.as_tensor(data.targets), list(data.classes)
+
+
+class _Vision(TensorData):
+    """Training rows with the official test set beside them, scaled by the mean and deviation of all training pixels."""
+
+    def __init__(self, dataset: Any, root: str, mean: float, std: float) -> None:
+        scaling = (mean * 255, std * 255)
+        x, y, classes = _read(dataset, root, train=False)
+        test = TensorData(x, y, classes=classes, scaling=scaling)
+        x, y, _ = _read(dataset, root, train=True)
+        super().__init__(x, y, classes=classes, scaling=scaling, test=test, source=f"in {root}")
+
+
+class MNIST(_Vision):
+    """60,000 and 10,000 digits: x (N, 1, 28, 28)."""
+
+    def __init__(self, root: str) -> None:
+        import torchvision
+
+        super().__init__(torchvision.datasets.MNIST, root, 0.1307, 0.3081)
+
+
+class FashionMNIST(_Vision):
+    """60,000 and 10,000 pieces of clothing: x (N, 1, 28, 28)."""
+
+    def __init__(self, root: str) -> None:
+        import torchvision
+
+        super().__init__(torchvision.datasets.FashionMNIST, root, 0.2860, 0.3530)
+
+
+class CIFAR10(_Vision):
+    """50,000 and 10,000 photographs: x (N, 3, 32, 32)."""
+
+    def __init__(self, root: str) -> None:
+        import torchvision
+
+        super().__init__(torchvision.datasets.CIFAR10, root, 0.4734, 0.2516)

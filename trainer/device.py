@@ -1,0 +1,123 @@
+"""Where and how the arithmetic is done: device, threads, denormals, autocast, GradScaler, compile."""
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from trainer.errors import ConfigError
+
+FLOPS_PER_THREAD = 250e6  # a step gains from another thread for every so many floating-point operations
+
+AMP_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_device(name: str) -> tuple[torch.device, str]:
+    """The device that a config names, and why. Raises ConfigError for one that is not there: never a fall-back."""
+    cuda, mps = _no_cuda(), _no_mps()
+    if name == "auto":
+        if cuda is None:
+            return torch.device("cuda", 0), f"auto: {torch.cuda.get_device_name(0)}"
+        if mps is None:
+            return torch.device("mps"), "auto: Apple's GPU"
+        return torch.device("cpu"), f"auto: {cuda}"
+    name = f"cuda:{name}" if name.isdigit() else name
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
+        raise ConfigError(f"device={name}: there is no such kind of device", "device=auto|cpu|cuda|cuda:1|mps")
+    reason = {"cpu": None, "cuda": cuda, "mps": mps}[kind]
+    if reason is not None:
+        raise ConfigError(f"device={name}: {reason}", "device=cpu, or device=auto to take what is there")
+    if kind == "cuda":
+        count = torch.cuda.device_count()
+        if int(index or 0) >= count:
+            raise ConfigError(f"device={name}: there are {count} GPUs, numbered from 0", f"device=cuda:{count - 1}")
+        return torch.device("cuda", int(index or 0)), torch.cuda.get_device_name(int(index or 0))
+    return torch.device(kind), "as asked"
+
+
+def _no_cuda() -> str | None:
+    """Why there is no CUDA device; None where there is one."""
+    if torch.version.cuda is None and torch.version.hip is None:
+        return f"torch {torch.__version__} is built without CUDA"
+    if not torch.cuda.is_available():
+        return "no NVIDIA GPU or driver is visible to torch"
+    return None
+
+
+def _no_mps() -> str | None:
+    if not torch.backends.mps.is_built():
+        return f"torch {torch.__version__} is built without MPS"
+    return None if torch.backends.mps.is_available() else "no Apple GPU is visible to torch"
+
+
+def prepare_cpu() -> None:
+    """One thread and no denormal numbers, before the thread pool starts: its threads inherit the setting.
+
+    Adam's moments of dead units decay into denormals, which cost 1.5 times the time of a step.
+    """
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+
+
+def set_threads(threads: Literal["auto"] | int, device: torch.device, flops_per_step: float) -> tuple[int, str]:
+    """Set the CPU threads of this process; how many, and why.
+
+    auto is a rule and not a timing, since the number of threads changes the last bits of a sum: the same command has
+    to give the same result.
+    """
+    if threads != "auto":
+        count, why = threads, "as asked"
+    elif device.type != "cpu":
+        count, why = 1, "auto: the work is on the device"
+    else:
+        count = min(num_cores(), max(1, int(flops_per_step / FLOPS_PER_THREAD)))
+        why = f"auto: {flops_per_step / 1e6:,.3g} MFLOP a step"
+    torch.set_num_threads(count)
+    return count, why
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def make_autocast(device: torch.device, precision: str) -> Callable[[], AbstractContextManager[Any]]:
+    """A factory of the context that forward and loss run in; does nothing for none."""
+    if precision == "none":
+        return nullcontext
+    if device.type == "mps" and precision == "fp16":
+        raise ConfigError("autocast=fp16 needs a GradScaler, which MPS has not", "autocast=bf16")
+    return partial(torch.autocast, device_type=device.type, dtype=AMP_DTYPES[precision])
+
+
+def make_scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
+    """The GradScaler of fp16; a disabled one, which does nothing, for all else."""
+    kind = "cpu" if device.type == "mps" else device.type
+    return torch.amp.GradScaler(kind, enabled=precision == "fp16")
+
+
+def compile_in_place(model: nn.Module, mode: str, dynamic: bool | None) -> None:
+    """torch.compile the model's forward; in place, so that the names in its state_dict stay plain."""
+    model.compile(mode=None if mode == "default" else mode, dynamic=dynamic)
+
+
+def widest_dtype(device: torch.device) -> torch.dtype:
+    """The dtype to add up in: float64, but for MPS, which has none."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def seed_generator(device: torch.device, seed: int) -> None:
+    """Set the generators that a step on this device draws from.
+
+    torch.manual_seed sets every device's, at a hundred times the cost.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)

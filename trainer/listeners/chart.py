@@ -1,0 +1,86 @@
+"""Curves in a terminal: train as a line of braille dots, val as letters on it, so that they differ without colour."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from plotille import Canvas
+
+Points = Sequence[tuple[float, float]]
+
+MARKS = {"val": "o"}  # a curve with a letter is drawn as points, all others as a line
+TO_ASCII = str.maketrans({chr(0x2800 + bits): "*" if bits else " " for bits in range(256)})
+
+
+def chart(
+    series: Mapping[str, Points], *, title: str, width: int = 78, height: int = 8, ascii_only: bool = False
+) -> list[str]:
+    """Lines of at most `width` columns: a legend, `height` rows of curves, an axis with the first and last step.
+
+    series: name -> (step, value) in order. The y axis is logarithmic where the values span more than a factor of 100.
+    Points that are not finite are left out; [] where nothing is left to draw.
+    """
+    finite = {name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in series.items()}
+    finite = {name: points for name, points in finite.items() if points}
+    values = [y for points in finite.values() for _, y in points]
+    if not values or max(map(len, finite.values())) < 2:
+        return []
+    low, high = min(values), max(values)
+    logarithmic = low > 0 and high / low > 100
+    to_axis = math.log10 if logarithmic else float
+    bottom, top = to_axis(low), to_axis(high)
+    if top == bottom:
+        bottom, top = bottom - 0.5, top + 0.5
+    first = min(points[0][0] for points in finite.values())
+    last = max(points[-1][0] for points in finite.values())
+    margin = 9
+    columns = width - margin - 2
+
+    rows = [[" "] * columns for _ in range(height)]
+    for name, points in finite.items():
+        curve = [(x, to_axis(y)) for x, y in thinned(points, first, last, columns // 3 if name in MARKS else 2 * columns)]
+        canvas = Canvas(columns, height, xmin=first, ymin=bottom, xmax=max(last, first + 1), ymax=top)
+        if name in MARKS or len(curve) == 1:
+            for x, y in curve:
+                canvas.point(x, y)
+        else:
+            for (x0, y0), (x1, y1) in zip(curve, curve[1:], strict=False):
+                canvas.line(x0, y0, x1, y1)
+        for row, line in enumerate(canvas.plot(linesep="\n").split("\n")):
+            for column, cell in enumerate(line[:columns]):
+                if cell not in (" ", "⠀"):
+                    rows[row][column] = MARKS.get(name) or cell
+
+    labels = {0: top, height // 2: top - (top - bottom) * (height // 2) / (height - 1), height - 1: bottom}
+    lines = [f"{title}  " + "  ".join(f"{MARKS.get(name) or '⠒'} {name}" for name in finite)]
+    lines[0] += "  (log scale)" * logarithmic
+    for row, cells in enumerate(rows):
+        label = number(10 ** labels[row] if logarithmic else labels[row]) if row in labels else ""
+        lines.append(f"{label:>{margin - 1}} ┤" + "".join(cells).replace("⠀", " ").rstrip())
+    left, right = f"{first:,.0f}", f"step {last:,.0f}"
+    lines.append(" " * margin + "└" + "─" * columns)
+    lines.append(" " * (margin + 1) + left + right.rjust(columns - len(left)))
+    if ascii_only:
+        frame = str.maketrans({"┤": "|", "└": "+", "─": "-"})
+        lines = [line.translate(TO_ASCII).translate(frame) for line in lines]
+    return lines
+
+
+def thinned(points: Points, first: float, last: float, bins: int) -> list[tuple[float, float]]:
+    """At most `bins` points: the mean of those that fall together, in order of x."""
+    if len(points) <= bins:
+        return list(points)
+    groups: dict[int, list[tuple[float, float]]] = {}
+    for x, y in points:
+        groups.setdefault(min(bins - 1, int((x - first) / (last - first or 1) * bins)), []).append((x, y))
+    return [(_mean(x for x, _ in group), _mean(y for _, y in group)) for group in groups.values()]
+
+
+def number(value: float) -> str:
+    """Three significant digits in at most eight columns."""
+    text = f"{value:.3g}"
+    return text if len(text) <= 8 else f"{value:.1e}"
+
+
+def _mean(values: Iterable[float]) -> float:
+    items = list(values)
+    return sum(items) / len(items)

@@ -1,0 +1,71 @@
+"""The loop: zero_grad, forward, loss, backward, step. It knows torch, the state and its events, and nothing else."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from trainer import losses
+from trainer.data.windows import EvalBatches, Window
+from trainer.events import Ended, Evaluated, Event, Started, Stepped
+from trainer.metrics import Totals
+from trainer.state import TrainState
+from trainer.stopping import judge
+
+
+def train(run: TrainState) -> Iterator[Event]:
+    """Train from where the run stands to its end or to a wish to stop, and report. Between two events the state is
+    whole, so a listener may save it."""
+    progress = run.progress
+    yield Started(progress.step)
+    while not progress.done:
+        run.model.train()
+        for window in run.windows():
+            run.seed_step()
+            lr = run.optimizer.param_groups[0]["lr"]
+            loss, norm = run.step(run, window)
+            progress.advance(window.num_samples, loss)
+            yield Stepped(progress.step, loss, norm, lr)
+        if progress.evaluation_due:
+            metrics = {"train/loss": progress.take_train_loss()}
+            metrics |= evaluate(run, run.val_batches, "val") if run.val_batches is not None else {}
+            yield Evaluated(progress.step, metrics, judge(run, metrics))
+    yield Ended(progress.step, progress.stop_reason)
+
+
+def train_step(run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
+    """One optimizer step over a window. Returns its loss, 0-dim and detached, and the norm of the gradients."""
+    run.optimizer.zero_grad()
+    total = run.zero
+    for x, y, share, sync in window:
+        with sync():
+            with run.autocast():
+                prediction = run.model(x)
+                loss = run.loss_fn(prediction, y)
+            run.scaler.scale(loss).backward(share)  # share is dL/dloss: the batches of a window weigh as one
+        total = total + loss.detach() * share
+    run.scaler.unscale_(run.optimizer)
+    norm = run.clip_gradients()
+    run.scaler.step(run.optimizer)
+    run.scaler.update()
+    run.scheduler.step()
+    return total, norm
+
+
+def evaluate(run: TrainState, batches: EvalBatches, split: str) -> dict[str, float]:
+    """Metrics over a split, by name: val/loss, val/acc, … Leaves the model in eval mode."""
+    denominator, _ = losses.denominator(run.loss_fn)
+    totals = Totals(run.facts.task, run.scale_y)
+    for prediction, y in predict(run, batches):
+        totals.add(prediction, y, run.loss_fn(prediction, y), denominator(y))
+    return totals.reduce(split)
+
+
+@torch.no_grad()
+def predict(run: TrainState, batches: EvalBatches) -> Iterator[tuple[Tensor, Tensor]]:
+    """(prediction, y) of every batch, in eval mode and without gradients; predictions in the dtype of the model."""
+    run.model.eval()
+    for x, y in batches:
+        with run.autocast():
+            prediction = run.model(x)
+        yield prediction.to(run.zero.dtype), y

@@ -1,0 +1,54 @@
+"""Metrics from (sum, count) pairs, added up on the device and reduced once: uneven batches weigh right."""
+
+from torch import Tensor
+
+from trainer.data.scaling import Scale
+from trainer.device import widest_dtype
+
+
+class Totals:
+    """Sums over a split: correct answers for classes; squared and absolute errors in the data's units for numbers."""
+
+    def __init__(self, task: str, scale_y: Scale | None) -> None:
+        self.task, self.scale_y = task, scale_y
+        self.sums: dict[str, Tensor] = {}
+
+    def add(self, prediction: Tensor, y: Tensor, loss: Tensor, denominator: Tensor) -> None:
+        """One batch. prediction: (B, C) logits or (B, outputs); loss: 0-dim; denominator: what its mean divides by."""
+        self._add("loss", loss.to(denominator.dtype) * denominator)
+        self._add("denominator", denominator)
+        if self.task == "classes":
+            labels = y if not y.is_floating_point() else y.argmax(1)
+            counted = labels >= 0
+            guess = prediction.argmax(1)
+            self._add("correct", ((guess == labels) & counted).sum())
+            self._add("count", counted.sum())
+        else:
+            wide = widest_dtype(y.device)
+            truth, guess = y.to(wide), prediction.to(wide)
+            if self.scale_y is not None:
+                truth, guess = self.scale_y.inverse(truth), self.scale_y.inverse(guess)
+            error = (guess - truth).reshape(len(truth), -1)
+            truth = truth.reshape(len(truth), -1)
+            self._add("squared", error.square().sum(0))
+            self._add("absolute", error.abs().sum())
+            self._add("truth", truth.sum(0))
+            self._add("truth_squared", truth.square().sum(0))
+            self._add("count", truth.new_tensor(float(len(truth))))
+
+    def _add(self, name: str, value: Tensor) -> None:
+        self.sums[name] = self.sums[name] + value if name in self.sums else value
+
+    def reduce(self, split: str) -> dict[str, float]:
+        """{'val/loss': …, 'val/acc': …} or mse, mae and r2; r2 is the mean over outputs of 1 - SSE / SST."""
+        sums = self.sums
+        values = {"loss": sums["loss"] / sums["denominator"]}
+        if self.task == "classes":
+            values["acc"] = sums["correct"] / sums["count"]
+        else:
+            outputs = sums["squared"].numel()
+            spread = sums["truth_squared"] - sums["truth"].square() / sums["count"]
+            values["mse"] = sums["squared"].sum() / (sums["count"] * outputs)
+            values["mae"] = sums["absolute"] / (sums["count"] * outputs)
+            values["r2"] = (1 - sums["squared"] / spread).mean()
+        return {f"{split}/{name}": float(value) for name, value in values.items()}

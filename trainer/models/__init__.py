@@ -1,0 +1,1 @@
+"""Plain nn.Modules with plain keyword arguments. They never see a config."""

@@ -1,0 +1,32 @@
+"""Python values as JSON and back: tuples stay tuples, infinities and NaN go as strings, anything else is refused."""
+
+import math
+from typing import Any
+
+
+def encode(value: Any, name: str = "state") -> Any:
+    """Plain JSON data for a value. Raises TypeError that names the part which is neither number, text nor a container."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"__float__": str(value)}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, tuple):
+        return {"__tuple__": [encode(item, f"{name}[{i}]") for i, item in enumerate(value)]}
+    if isinstance(value, list):
+        return [encode(item, f"{name}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, dict):
+        return {"__pairs__": [[encode(k, name), encode(v, f"{name}.{k}")] for k, v in value.items()]}
+    raise TypeError(f"{name} is a {type(value).__name__}")
+
+
+def decode(value: Any) -> Any:
+    """What encode was given."""
+    if isinstance(value, list):
+        return [decode(item) for item in value]
+    if isinstance(value, dict):
+        if "__float__" in value:
+            return float(value["__float__"])
+        if "__tuple__" in value:
+            return tuple(decode(item) for item in value["__tuple__"])
+        return {decode(k): decode(v) for k, v in value["__pairs__"]}
+    return value

@@ -1,0 +1,192 @@
+"""Carries out a built run: the loop with its listeners around it, then what stays: weights, summary, picture, lines."""
+
+import signal
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trainer import checkpoint, header, rundir, signals, storage, summary
+from trainer.build import Setup
+from trainer.errors import Diverged, Interrupted, TrainerError
+from trainer.events import Evaluated, Stepped
+from trainer.listeners.chart import chart
+from trainer.listeners.checkpoints import Checkpoints
+from trainer.listeners.console import Console
+from trainer.listeners.metrics_files import MetricsFiles
+from trainer.loop import train
+from trainer.report import hints, history
+from trainer.report.history import History
+from trainer.report.outcome import Outcome, measure
+from trainer.screen import WIDTH, Screen
+from trainer.state import TrainState
+
+
+@dataclass
+class Result:
+    """What a run came to. best and last are metrics by name."""
+
+    run_dir: Path
+    status: str
+    best: dict[str, float] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def carry_out(
+    run: TrainState, setup: Setup, folder: Path, screen: Screen, seconds: Mapping[str, float], *, brief: bool = False
+) -> Result:
+    """Train to the end or to a stop. Raises Diverged, Interrupted or StorageError after saving what can be saved.
+
+    seconds: what was spent before, by part. brief: a sweep's job, without picture, chart and next commands.
+    """
+    screen.open_log(folder / rundir.LOG)
+    result = Result(folder, "running", seconds=dict.fromkeys(("train", "eval", "report"), 0.0) | dict(seconds))
+    try:
+        header.show(screen, run, setup, folder)
+        _summarise(run, setup, result)
+        return _train(run, setup, result, screen, brief)
+    except Exception as error:
+        screen.clear()
+        screen.note(traceback.format_exc())
+        _fail(run, setup, result, error)
+        raise
+    finally:
+        screen.close()
+
+
+def _train(run: TrainState, setup: Setup, result: Result, screen: Screen, brief: bool) -> Result:
+    config, folder = setup.config, result.run_dir
+    files = MetricsFiles(run, folder)
+    saver = Checkpoints(run, folder, config.checkpoint.every_seconds, config.checkpoint.keep, files.offsets)
+    console = Console(run, screen, history.read(folder).curves)
+    listeners = (files, saver, console)
+    try:
+        with signals.listening():
+            mark = time.perf_counter()
+            for event in train(run):
+                if isinstance(event, Stepped):
+                    result.seconds["train"] += time.perf_counter() - mark
+                elif isinstance(event, Evaluated):
+                    result.seconds["eval"] += time.perf_counter() - mark
+                for listener in listeners:
+                    listener(event)
+                if signals.wish() is not None and run.progress.stop_reason is None:
+                    run.progress.stop_reason = signal.Signals(signals.wish() or 0).name
+                mark = time.perf_counter()
+    finally:
+        for listener in listeners:
+            listener.close()
+    result.status = summary.STATUS[run.progress.stop_reason]
+    past = history.read(folder)
+    result.best = past.at(run.progress.best_step)
+    result.last = past.at(run.progress.evaluated_at)
+    result.seconds["save"] = saver.seconds
+
+    begun = time.perf_counter()
+    outcome = _keep_weights(run, folder)
+    if config.report and not brief and past.evaluations:
+        from trainer.report import picture  # matplotlib takes a third of a second to import
+
+        title = f"{setup.splits.name} · {folder.name}"
+        storage.write_file(folder / rundir.PICTURE, picture.draw(title, past.curves, outcome))
+    result.seconds["report"] = time.perf_counter() - begun
+    _summarise(run, setup, result)
+    if run.progress.stop_reason == "diverged":
+        raise _diverged(run, saver.last)
+    _say_end(run, setup, result, screen, outcome, past, brief)
+    if result.status == "stopped":
+        number = signal.Signals[run.progress.stop_reason or "SIGINT"]
+        saved = f"saved {rundir.relative(saver.last)}" if saver.last else "nothing saved"
+        raise Interrupted(number, f"stopped at step {run.progress.step} by {number.name}; {saved}", _resume(folder))
+    return result
+
+
+def _keep_weights(run: TrainState, folder: Path) -> Outcome | None:
+    """Write model.safetensors, the best weights or else the last, and measure them on the validation split."""
+    if run.best_weights is not None:
+        run.model.load_state_dict(run.best_weights)
+    elif run.progress.stop_reason == "diverged":
+        return None
+    storage.write_file(folder / rundir.MODEL, checkpoint.tensor_bytes(run.model.state_dict()))
+    return measure(run, run.val_batches, "validation") if run.val_batches is not None else None
+
+
+def _summarise(run: TrainState, setup: Setup, result: Result, error: str | None = None) -> None:
+    summary.write(
+        result.run_dir,
+        run,
+        setup,
+        status=result.status,
+        seconds=result.seconds,
+        last=result.last,
+        best=result.best,
+        error=error,
+    )
+
+
+def _fail(run: TrainState, setup: Setup, result: Result, error: Exception) -> None:
+    """Say in summary.json that the run is over; the error itself goes on."""
+    kinds = {Diverged: "diverged", Interrupted: "stopped"}
+    result.status = kinds.get(type(error), "failed")  # type: ignore[call-overload]
+    text = error.message if isinstance(error, TrainerError) else f"{type(error).__name__}: {error}"
+    try:
+        _summarise(run, setup, result, text)
+    except (TrainerError, OSError):
+        pass  # a full disk: the first error says so
+
+
+def _diverged(run: TrainState, last: Path | None) -> Diverged:
+    lr = run.optimizer.param_groups[0]["lr"]
+    kept = f"last good checkpoint: {last}" if last else "no checkpoint had been saved yet"
+    text = f"the loss is NaN or infinite at step {run.progress.step} with learning rate {lr:g}; {kept}"
+    return Diverged(text, f"optimizer.lr={lr / 10:g}, or clip_grad_norm=1")
+
+
+def _resume(folder: Path) -> str:
+    return f"trainer resume {rundir.relative(folder)}"
+
+
+def _say_end(
+    run: TrainState,
+    setup: Setup,
+    result: Result,
+    screen: Screen,
+    outcome: Outcome | None,
+    past: History,
+    brief: bool,
+) -> None:
+    progress, seconds = run.progress, result.seconds
+    if not brief:
+        lines = chart(past.curves, title="loss", width=WIDTH, height=10, ascii_only=screen.ascii_only)
+        if lines:
+            screen.say("\n" + "\n".join(lines))
+    screen.say()
+    if progress.best is not None:
+        epoch = progress.best_step / progress.steps_per_epoch
+        loss = f"   val/loss {result.best['val/loss']:.4f}" if "val/loss" in result.best else ""
+        loss = "" if run.stopping.monitor == "val/loss" else loss
+        screen.say(
+            f"best     {run.stopping.monitor} {progress.best:.4f} at epoch {epoch:g} (step {progress.best_step:,}){loss}",
+            style="bold green",
+        )
+    if outcome is not None and (weakest := outcome.weakest()) is not None:
+        name, score, other, count = weakest
+        taken = f"; taken for {other}: {count}×" if count else ""
+        screen.say(f"weakest  {name} (F1 {score:.2f}{taken})")
+    if progress.stop_reason == "early stop":
+        screen.say(f"stopped  early: {progress.bad_evaluations} evaluations without improvement")
+    parts = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items() if value >= 0.05)
+    rate = progress.samples / seconds["train"] if seconds["train"] else 0
+    screen.say(f"time     {sum(seconds.values()):.1f} s: {parts}   ({rate:,.0f} samples/s)")
+    if brief:
+        return
+    names = [rundir.PICTURE, rundir.MODEL, rundir.METRICS]
+    screen.say("files    " + " ".join(name for name in names if (result.run_dir / name).exists()))
+    config = setup.config
+    lr = run.optimizer.defaults["lr"]
+    found = hints.hint(past.evaluations, epochs=config.epochs, lr=lr, finished=progress.step == progress.num_steps)
+    if found:
+        screen.say(f"hint     {found}")
+    screen.say("next     trainer eval latest · trainer runs · trainer ls")

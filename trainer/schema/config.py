@@ -1,0 +1,78 @@
+"""The keys of conf/config.yaml. The groups (dataset, model, …) are mappings whose keys depend on their `_target_`."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from trainer.durations import Duration
+from trainer.schema.key import key
+
+Target = dict[str, Any]  # `_target_` and the keyword arguments beside it
+
+
+@dataclass
+class Compiler:
+    mode: str = key("torch.compile's mode: default, reduce-overhead or max-autotune")
+    dynamic: bool | None = key("torch.compile's dynamic: null lets it decide")
+
+
+@dataclass
+class Loader:
+    batch_size: int = key("samples a batch; with accumulate=k a step sees k batches", at_least=1, unit="samples")
+    eval_batch_size: int = key("samples a batch in evaluation", at_least=1, unit="samples")
+    shuffle: bool = key("another order each epoch, the same for the same seed")
+    drop_last: bool = key("leave out the last, smaller batch of an epoch")
+    num_workers: int = key("processes of torch's DataLoader; above 0 selects it", at_least=0)
+    pin_memory: bool = key("page-locked host memory for faster copies to CUDA")
+    in_memory: Literal["auto"] | bool = key("keep the data as tensors on the device: auto, true or false")
+
+
+@dataclass
+class EarlyStop:
+    patience: int | None = key("stop after so many evaluations without improvement", at_least=1, unit="evaluations")
+    min_delta: float = key("what counts as an improvement of the monitored metric", at_least=0)
+
+
+@dataclass
+class Checkpoint:
+    every_seconds: float = key("save at most this often, besides the end and a stop", at_least=0, unit="s")
+    keep: int = key("how many checkpoints stay on disk", at_least=2)
+
+
+@dataclass
+class Config:
+    """A whole config, checked. `where` of a value is compose's business, not stored here."""
+
+    dataset: Target = key("what is learned from")
+    model: Target = key("the nn.Module")
+    loss: Target = key("what is minimised")
+    optimizer: Target = key("how the parameters move")
+    scheduler: Target = key("how the learning rate changes")
+
+    epochs: int = key("passes over the training split", at_least=1)
+    max_steps: int | None = key("stop after so many optimizer steps, if that comes first", at_least=1, unit="steps")
+    seed: int = key("of the weights, the order of samples and dropout", at_least=0, below=2**63)
+    dtype: Literal["float32", "float64"] = key("of parameters and inputs")
+
+    device: str = key("auto, cpu, cuda, cuda:1 or mps")
+    threads: Literal["auto"] | int = key("CPU threads: auto is a rule from the work in one step", at_least=1)
+    nproc: int = key("processes; more than one comes with distributed training", at_least=1, at_most=1)
+    autocast: Literal["none", "bf16", "fp16"] = key(
+        "mixed precision; fp16 brings a GradScaler", instead_of_true="bf16"
+    )
+    compile: Literal["none", "model"] = key("torch.compile the model, in place", instead_of_true="model")
+    compiler: Compiler = key("options of torch.compile")
+
+    accumulate: int = key("batches whose gradients add up to one step", at_least=1, unit="batches")
+    clip_grad_norm: float | None = key("gradients are scaled down to this total norm", above=0)
+
+    loader: Loader = key("how batches are made")
+
+    eval_every: Duration = key("how often to evaluate: 1epoch, 500steps, 10000samples")
+    monitor: str = key("the metric that best, early stop and plateau look at; auto: val/acc or val/loss")
+    early_stop: EarlyStop = key("when to stop early")
+    guards: Literal["warn", "strict", "none"] = key("what to do about a known trap: say so, refuse, or nothing")
+
+    output_dir: str = key("where run folders land")
+    log_every: int = key("a line in metrics.jsonl every so many steps", at_least=1, unit="steps")
+    checkpoint: Checkpoint = key("when to save")
+    report: bool = key("draw results.png at the end")

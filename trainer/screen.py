@@ -1,0 +1,109 @@
+"""What a person reads: the same lines on a terminal, in a pipe and in train.log; on a terminal a live region below."""
+
+import io
+import logging
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+WIDTH = 78  # columns of every line
+
+
+class Screen:
+    """Human lines. Lines said before the run folder exists are written to train.log when it opens."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self.log: TextIO | None = None
+        self.early = io.StringIO()
+        self.live: Live | None = None
+
+    @property
+    def interactive(self) -> bool:
+        """Whether there is a terminal on which a live region works."""
+        notebook = any(name in os.environ for name in ("JPY_PARENT_PID", "COLAB_RELEASE_TAG"))
+        return self.console.is_terminal and not self.console.is_dumb_terminal and not notebook and "CI" not in os.environ
+
+    @property
+    def ascii_only(self) -> bool:
+        """Whether stdout cannot show more than ASCII."""
+        return not self.console.encoding.lower().startswith("utf")
+
+    def say(self, line: str = "", style: str | None = None) -> None:
+        """One line, or several, to stdout and to train.log."""
+        text = line.rstrip()
+        if self.ascii_only:
+            text = text.translate(PLAIN).encode("ascii", "replace").decode()
+        self.console.print(text, style=style)
+        (self.log or self.early).write(text + "\n")
+        if not self.console.is_terminal:
+            self.console.file.flush()
+
+    def note(self, text: str) -> None:
+        """To train.log alone: what is too long for a screen, such as a traceback."""
+        (self.log or self.early).write(text.rstrip() + "\n")
+
+    def open_log(self, path: Path) -> None:
+        """Write train.log from now on, beginning with what was said so far."""
+        self.log = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - closed in close()
+        self.log.write(self.early.getvalue())
+        self.early = io.StringIO()
+
+    def show(self, renderable: RenderableType) -> None:
+        """Draw the live region anew; nothing where there is no terminal."""
+        if not self.interactive:
+            return
+        if self.live is None:
+            self.live = Live(console=self.console, auto_refresh=False, transient=True, redirect_stderr=False)
+            self.live.start()
+        self.live.update(renderable, refresh=True)
+
+    def clear(self) -> None:
+        """Take the live region away."""
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
+
+    def close(self) -> None:
+        """Take the live region away and close train.log."""
+        self.clear()
+        if self.log is not None:
+            self.log.close()
+            self.log = None
+
+    def __enter__(self) -> "Screen":
+        logger = logging.getLogger("trainer")
+        self.handler = _ToScreen(self)
+        logger.addHandler(self.handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        logging.getLogger("trainer").removeHandler(self.handler)
+        self.close()
+
+
+PLAIN = str.maketrans({"×": "x", "·": "-", "±": "+", "…": "...", "–": "-", "→": "->"})
+
+
+class _ToScreen(logging.Handler):
+    """logging.getLogger('trainer…') speaks on the screen too."""
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__()
+        self.screen = screen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.screen.say(self.format(record))
+
+
+def complain(text: str) -> None:
+    """A warning, on stderr."""
+    sys.stdout.flush()
+    print(text, file=sys.stderr)

@@ -1,0 +1,66 @@
+"""What the data says about a model's inputs and outputs, and what a model says about itself."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+# What classes call their number of outputs: ours, torchvision's and Hugging Face's words for it.
+OUTPUT_NAMES = ("out_features", "num_classes", "num_outputs", "num_labels", "output_size", "output_dim")
+INPUT_NAMES = ("in_features", "num_features", "input_size", "input_dim")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known from the data alone. input_shape is one sample's; classes is None for numbers."""
+
+    input_shape: tuple[int, ...]
+    classes: list[str] | None
+    num_outputs: int
+
+    @property
+    def task(self) -> str:
+        """classes or numbers."""
+        return "classes" if self.classes is not None else "numbers"
+
+    def for_model(self) -> dict[str, Any]:
+        """Keyword arguments that a model may leave null."""
+        in_features = 1
+        for size in self.input_shape:
+            in_features *= size
+        facts: dict[str, Any] = dict.fromkeys(INPUT_NAMES, in_features) | dict.fromkeys(OUTPUT_NAMES, self.num_outputs)
+        if len(self.input_shape) == 3:
+            facts["in_channels"] = self.input_shape[0]
+        return facts
+
+
+def num_parameters(model: nn.Module) -> int:
+    """Trainable parameters, each tied one counted once."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def describe(model: nn.Module) -> str:
+    """'MLP 64-128-10' where all weights are in a chain of linear layers, else the class's name."""
+    name = type(model).__name__
+    weighted = [m for m in model.modules() if list(m.parameters(recurse=False))]
+    linear = [m for m in weighted if isinstance(m, nn.Linear)]
+    chained = all(a.out_features == b.in_features for a, b in zip(linear, linear[1:], strict=False))
+    others = [m for m in weighted if not isinstance(m, (nn.Linear, nn.BatchNorm1d, nn.LayerNorm))]
+    if not linear or others or not chained:
+        return name
+    return f"{name} " + "-".join(str(size) for size in [linear[0].in_features, *(m.out_features for m in linear)])
+
+
+def forward_flops(model: nn.Module, x: Tensor) -> tuple[Tensor, float]:
+    """(prediction, floating-point operations a sample) of one forward in eval mode, without gradients."""
+    was_training = model.training
+    model.eval()
+    counter = FlopCounterMode(display=False)
+    try:
+        with torch.no_grad(), counter:
+            prediction = model(x)
+    finally:
+        model.train(was_training)
+    return prediction, counter.get_total_flops() / max(1, len(x))

@@ -1,0 +1,129 @@
+"""What a run is while it runs: the live objects (TrainState) and where it stands (Progress)."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from trainer import seeds
+from trainer.data.scaling import Scale
+from trainer.data.windows import EvalBatches, TrainBatches, Window
+from trainer.device import seed_generator
+from trainer.sizes import Facts
+from trainer.stopping import Stopping
+
+
+@dataclass
+class Progress:
+    """Where a run stands between two optimizer steps. All of it goes into a checkpoint.
+
+    loss_sum is the sum over samples since the last evaluation; a float on the CPU, elsewhere a tensor on the device.
+    """
+
+    num_steps: int
+    steps_per_epoch: int
+    eval_every: int
+
+    step: int = 0
+    samples: int = 0
+    evaluated_at: int = 0
+    loss_sum: float | Tensor = 0.0
+    loss_samples: int = 0
+    best: float | None = None
+    best_step: int = 0
+    bad_evaluations: int = 0
+    stop_reason: str | None = None
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the training split so far."""
+        return self.step / self.steps_per_epoch
+
+    @property
+    def evaluation_due(self) -> bool:
+        """Whether the weights of this step are to be evaluated and have not been."""
+        due = self.step % self.eval_every == 0 or self.step == self.num_steps
+        return due and self.step > self.evaluated_at and self.stop_reason is None
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to do: all steps taken and evaluated, or a wish to stop."""
+        return self.stop_reason is not None or (self.step >= self.num_steps and not self.evaluation_due)
+
+    def advance(self, num_samples: int, loss: Tensor) -> None:
+        """One step is taken. On the CPU a look at the loss is cheap, so NaN is seen at once."""
+        self.step += 1
+        self.samples += num_samples
+        self.loss_samples += num_samples
+        if loss.device.type == "cpu":
+            value = loss.item()
+            self.loss_sum += value * num_samples
+            if not math.isfinite(value):
+                self.stop_reason = "diverged"
+        else:
+            self.loss_sum = self.loss_sum + loss * num_samples
+
+    def take_train_loss(self) -> float:
+        """Mean loss of the samples since the last evaluation, as they were met; begins anew."""
+        loss = float(self.loss_sum) / max(1, self.loss_samples)
+        self.loss_sum, self.loss_samples, self.evaluated_at = 0.0, 0, self.step
+        if not math.isfinite(loss):
+            self.stop_reason = "diverged"
+        return loss
+
+
+@dataclass
+class TrainState:
+    """The live objects of a run, all on one device. Plain attributes: the loop reads and calls them."""
+
+    model: nn.Module
+    loss_fn: nn.Module
+    optimizer: Optimizer
+    scheduler: Any
+    scaler: torch.amp.GradScaler
+    autocast: Callable[[], AbstractContextManager[Any]]
+    step: Callable[["TrainState", Window], tuple[Tensor, Tensor | None]]
+    train_batches: TrainBatches
+    val_batches: EvalBatches | None
+    test_batches: EvalBatches | None
+    progress: Progress
+    stopping: Stopping
+    facts: Facts
+    scale_y: Scale | None
+    device: torch.device
+    seed: int
+    max_norm: float | None
+    log_every: int
+    zero: Tensor
+    best_weights: dict[str, Tensor] | None = field(default=None)
+
+    def windows(self) -> Iterator[Window]:
+        """What there is to train on before the next evaluation; begins where the run stands."""
+        progress = self.progress
+        while not progress.done and not progress.evaluation_due:
+            epoch, first = divmod(progress.step, progress.steps_per_epoch)
+            for window in self.train_batches.windows(epoch, first):
+                yield window
+                if progress.done or progress.evaluation_due:
+                    return
+
+    def seed_step(self) -> None:
+        """Set the generators that forward draws from: dropout is a function of (seed, step)."""
+        seed_generator(self.device, seeds.derive(self.seed, "step", self.progress.step))
+
+    def clip_gradients(self) -> Tensor | None:
+        """Scale the gradients down to max_norm. Returns their norm before, or None where nobody asks for it."""
+        if self.max_norm is not None:
+            return nn.utils.clip_grad_norm_(self.model.parameters(), self.max_norm)
+        if (self.progress.step + 1) % self.log_every == 0:
+            return nn.utils.get_total_norm(p.grad for p in self.model.parameters() if p.grad is not None)
+        return None
+
+    def keep_best(self) -> None:
+        """Remember the weights as they are now."""
+        self.best_weights = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}

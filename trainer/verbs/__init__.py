@@ -1,0 +1,1 @@
+"""One file a verb, each `run(words) -> exit code`, imported when typed."""

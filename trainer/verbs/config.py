@@ -1,0 +1,51 @@
+"""trainer config [key=value …]"""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from trainer import arguments, compose, conf_files
+from trainer.compose import Source
+from trainer.schema.check import target_schema
+from trainer.schema.config import Config
+
+
+def run(words: Sequence[str]) -> int:
+    """Print the resolved config with what each key means. Returns the exit code."""
+    parser = arguments.config_parser("config", "The resolved config with what each key means; nothing is run.")
+    parser.add_argument("--json", action="store_true", help="as JSON, without the help")
+    args = parser.read(words)
+    if args.help:
+        print(parser.format_help())
+        return 0
+    composed = compose.compose(Source(args.overrides, conf_files.roots(args.config_dir), args.config_name))
+    config = dataclasses.asdict(composed.checked())
+    if args.json:
+        print(json.dumps(config, indent=2))
+        return 0
+    for line in lines(config):
+        print(line)
+    return 0
+
+
+def lines(config: Mapping[str, Any]) -> Iterator[str]:
+    """'key = value   # help' for every key, in the order of conf/config.yaml's schema."""
+    for field in dataclasses.fields(Config):
+        value = config[field.name]
+        if not isinstance(value, Mapping):
+            yield _line(field.name, value, field)
+            continue
+        yield f"# {field.metadata['help']}"
+        known = target_schema(field.name, value)
+        if known is None:
+            nested = field.type if dataclasses.is_dataclass(field.type) else None
+            known = {sub.name: sub for sub in dataclasses.fields(nested)} if nested else {}
+        for name, inner in value.items():
+            yield _line(f"{field.name}.{name}", inner, known.get(name))
+
+
+def _line(key: str, value: Any, field: "dataclasses.Field[Any] | None") -> str:
+    text = f"{key}={json.dumps(value) if not isinstance(value, str) else value}"
+    help_text = f"  # {field.metadata['help']}" if field is not None else ""
+    return f"{text:<36}{help_text}".rstrip()

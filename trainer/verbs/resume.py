@@ -1,0 +1,61 @@
+"""trainer resume [RUN|latest] [epochs=80]"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trainer import compose, rundir
+from trainer.arguments import Parser
+from trainer.cli import STARTED
+from trainer.compose import Source
+from trainer.errors import ConfigError
+from trainer.stored import read_config
+
+CHANGEABLE = ("epochs", "max_steps", "device", "nproc", "threads", "loader.num_workers")
+
+
+def run(words: Sequence[str]) -> int:
+    """Go on with a run from its last checkpoint. Returns the exit code."""
+    parser = Parser("resume", "Go on with a run from its last checkpoint, to the very same weights; or extend it.")
+    parser.add_argument("words", nargs="*", metavar="RUN key=value", help="latest, a folder, or the end of its name")
+    args = parser.read(words)
+    if args.help:
+        print(parser.format_help())
+        print("keys that may change: " + ", ".join(CHANGEABLE))
+        return 0
+    names = [word for word in args.words if "=" not in word or Path(word).exists()]
+    overrides = [word for word in args.words if word not in names]
+    if len(names) > 1:
+        raise ConfigError(f"resume takes one run, not {' and '.join(names)}", f"trainer resume {names[0]}")
+    folder = rundir.find(names[0] if names else rundir.LATEST)
+    data = read_config(folder)
+    for override in overrides:
+        _change(data, override)
+    summary = rundir.read_summary(folder)
+    if summary.get("status") == "ok" and not overrides:
+        print(f"{folder} is finished: {summary.get('steps')} steps. Nothing to do.")
+        print(f"to extend it: trainer resume {folder} epochs={2 * data.get('epochs', 1)}")
+        return 0
+    config = compose.checked(data, Source(overrides, []), {})
+    compose.allow_user_modules()
+    from trainer import launch
+    from trainer.screen import Screen
+
+    with Screen() as screen:
+        try:
+            launch.go_on(folder, config, screen, STARTED)
+        except Exception as error:
+            raise launch.failed(error, folder) from error
+    return 0
+
+
+def _change(data: dict[str, Any], override: str) -> None:
+    """Put one key=value into stored data. Raises ConfigError for a key that would make it another run."""
+    import yaml
+
+    key, _, text = override.partition("=")
+    if key not in CHANGEABLE:
+        raise ConfigError(f"{key} cannot change on a resume: it would be another run", "|".join(CHANGEABLE) + "=…")
+    group, _, name = key.rpartition(".")
+    node = data.setdefault(group, {}) if group else data
+    node[name] = yaml.safe_load(text)

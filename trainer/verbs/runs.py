@@ -1,0 +1,35 @@
+"""trainer runs"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trainer import rundir
+from trainer.arguments import Parser
+
+
+def run(words: Sequence[str]) -> int:
+    """List the runs below a folder, newest last. Returns the exit code."""
+    parser = Parser("runs", "The runs below a folder, newest last.")
+    parser.add_argument("folder", nargs="?", default="outputs", help="where they lie (outputs)")
+    parser.add_argument("--sweeps", action="store_true", help="jobs of sweeps too")
+    args = parser.read(words)
+    if args.help:
+        print(parser.format_help())
+        return 0
+    root = Path(args.folder)
+    found = [run for run in rundir.runs(root) if args.sweeps or rundir.SWEEPS not in run.relative_to(root).parts]
+    if not found:
+        print(f"no run below {root}/ yet: trainer train")
+        return 0
+    print(f"{'run':<46} {'status':<9} {'steps':>7}  metric")
+    for folder in found:
+        print(_line(folder.relative_to(root).as_posix(), rundir.read_summary(folder)))
+    return 0
+
+
+def _line(name: str, summary: dict[str, Any]) -> str:
+    best, monitor = summary.get("best") or {}, summary.get("monitor", "")
+    value = best.get(monitor)
+    metric = f"{monitor} {value:.4f}" if isinstance(value, (int, float)) else ""
+    return f"{name:<46} {summary.get('status', 'unknown'):<9} {summary.get('steps', ''):>7}  {metric}".rstrip()

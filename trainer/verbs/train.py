@@ -1,0 +1,106 @@
+"""trainer train [key=value …] [-m]"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer import arguments, compose, conf_files, rundir
+from trainer.cli import STARTED
+from trainer.compose import Composed, Source
+
+DESCRIPTION = "Train a model from the config, with any key changed by key=value; with -m, once for each of several values."
+
+
+def run(words: Sequence[str]) -> int:
+    """Train, or sweep, or show what would be trained. Returns the exit code."""
+    args = _parser().read(words)
+    source = Source(args.overrides, conf_files.roots(args.config_dir), args.config_name)
+    if args.help:
+        from trainer.verbs.ls import show_all
+
+        print(_parser().format_help())
+        show_all(source.folders)
+        return 0
+    if args.cfg or args.info:
+        compose.show(source, args.cfg, args.info, args.package, args.resolve)
+        return 0
+    composed = compose.compose(source) if not args.multirun else None
+    if composed is None or composed.multirun:
+        return _sweep(source)
+    return _train(composed)
+
+
+def _parser() -> arguments.Parser:
+    parser = arguments.config_parser("train", DESCRIPTION)
+    parser.add_argument("-m", "--multirun", action="store_true", help="a sweep: a run for each of several values")
+    parser.add_argument("-c", "--cfg", choices=["job", "hydra", "all"], help="show the composed config, run nothing")
+    parser.add_argument("-p", "--package", help="with --cfg: only this part")
+    parser.add_argument("--resolve", action="store_true", help="with --cfg: interpolations resolved")
+    infos = ["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"]
+    parser.add_argument("-i", "--info", nargs="?", const="all", choices=infos, help="how the config was composed")
+    return parser
+
+
+def _train(composed: Composed) -> int:
+    config = composed.checked()
+    rundir.check_writable(config.output_dir)
+    compose.allow_user_modules()
+    from trainer import launch
+    from trainer.screen import Screen
+
+    folder: Path | None = None
+
+    def make_folder(label: str) -> Path:
+        nonlocal folder
+        folder = rundir.create(config.output_dir, label)
+        return folder
+
+    with Screen() as screen:
+        try:
+            launch.start(config, composed.source.overrides, make_folder, screen, STARTED)
+        except Exception as error:
+            raise launch.failed(error, folder) from error
+    return 0
+
+
+def _sweep(source: Source) -> int:
+    """Every job in turn, by Hydra's basic launcher; a job that fails costs the others nothing."""
+    first = compose.compose(Source([_first_value(o) for o in source.overrides], source.folders, source.name))
+    output_dir = first.checked().output_dir
+    rundir.check_writable(output_dir)
+    compose.allow_user_modules()
+    folder = rundir.create_sweep(output_dir)
+    from trainer import launch
+    from trainer.errors import Interrupted
+    from trainer.screen import Screen, complain
+
+    def job(number: int, composed: Composed) -> int:
+        job_folder = rundir.create_job(folder, number)
+        print(f"\njob {number}  {' '.join(composed.source.overrides)}")
+        with Screen() as screen:
+            try:
+                config, begun = composed.checked(), time.perf_counter()
+                launch.start(config, composed.source.overrides, lambda _: job_folder, screen, begun, brief=True)
+            except Interrupted:
+                raise
+            except Exception as error:
+                known = launch.failed(error, job_folder)
+                complain(f"job {number} failed: {known.message}")
+                return known.exit_code
+        return 0
+
+    codes = compose.sweep(source, job, folder)
+    num_failed = sum(code != 0 for code in codes)
+    print(f"\nsweep    {len(codes)} jobs, {num_failed} failed; {rundir.relative(folder)}")
+    return 1 if num_failed else 0
+
+
+def _first_value(override: str) -> str:
+    """A sweep's override with one plain value, or as it is."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parsed = OverridesParser.create().parse_overrides([override])[0]
+    if not parsed.is_sweep_override():
+        return override
+    return f"{override.partition('=')[0]}={next(parsed.sweep_string_iterator())}"
+
