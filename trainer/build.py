@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import shutil
+import time
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,7 @@ class Setup:
     threads_why: str
     loss_counts: str
     warnings: list[str]
+    data_seconds: float
 
 
 def build(config: Config) -> tuple[TrainState, Setup]:
@@ -52,7 +54,9 @@ def build(config: Config) -> tuple[TrainState, Setup]:
     if device.type == "mps" and dtype is torch.float64:
         raise ConfigError("dtype=float64: Apple's GPU has no float64", "device=cpu")
 
+    begun = time.perf_counter()
     splits = make_splits(config.dataset, config.loader, device, dtype, config.seed)
+    data_seconds = time.perf_counter() - begun
     facts = splits.facts
 
     torch.manual_seed(seeds.derive(config.seed, "weights"))
@@ -129,7 +133,7 @@ def build(config: Config) -> tuple[TrainState, Setup]:
         zero=torch.zeros((), device=device, dtype=dtype),
     )
     resolved = dataclasses.replace(config, model=model_node, loss=loss_node, threads=threads)
-    return run, Setup(resolved, splits, device_why, threads, threads_why, loss_counts, found)
+    return run, Setup(resolved, splits, device_why, threads, threads_why, loss_counts, found, data_seconds)
 
 
 def make_model(node: dict[str, Any]) -> nn.Module:
@@ -175,8 +179,9 @@ def check_prediction(prediction: Tensor, y: Tensor, splits: Splits, name: str) -
     facts = splits.facts
     if facts.classes is not None:
         if not y.is_floating_point() and (prediction.ndim < 2 or prediction.shape[1] != len(facts.classes)):
-            text = f"model {name} gives outputs of shape {tuple(prediction.shape)}, the data has {len(facts.classes)} classes"
-            raise ConfigError(text, f"an output of shape (batch, {len(facts.classes)}): leave its size null in the config")
+            count = len(facts.classes)
+            text = f"model {name} gives outputs of shape {tuple(prediction.shape)}, the data has {count} classes"
+            raise ConfigError(text, f"an output of shape (batch, {count}): leave its size null in the config")
         return []
     if prediction.shape == y.shape:
         return []

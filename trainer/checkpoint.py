@@ -26,7 +26,8 @@ LIMITS = ("num_steps", "steps_per_epoch", "eval_every", "stop_reason")  # Progre
 def save(run: TrainState, folder: Path, keep: int, offsets: Mapping[str, int]) -> Path:
     """Write the state between two steps to folder/checkpoints/step-N; keeps the newest `keep`, removes older ones.
 
-    offsets: sizes of the metrics files that belong to it. The same step twice is written once. Raises Diverged for weights that are not finite, StorageError for a disk that is full or read-only.
+    offsets: sizes of the metrics files that belong to it. The same step twice is written once.
+    Raises Diverged for weights that are not finite, StorageError for a disk that is full or read-only.
     """
     check_finite(run)
     path = folder / rundir.CHECKPOINTS / f"step-{run.progress.step:08d}"

@@ -57,7 +57,6 @@ def checked(data: dict[str, Any], source: Source, choices: dict[str, str]) -> Co
 def compose(source: Source) -> Composed:
     """Compose a config without running anything or making a folder. Raises ConfigError."""
     from hydra.types import RunMode
-    from omegaconf import OmegaConf
 
     _refuse(source.overrides)
     with engine(source) as hydra:
@@ -66,9 +65,7 @@ def compose(source: Source) -> Composed:
         multirun = str(cfg.hydra.mode).endswith("MULTIRUN")
         params = cfg.hydra.sweeper.get("params")
         del cfg._content["hydra"]
-        data = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(data, dict)
-    data = {str(k): v for k, v in data.items() if k != "experiment"}
+        data = _plain(cfg)
     return Composed(data, choices, multirun or bool(params), source)
 
 
@@ -84,14 +81,12 @@ def show(source: Source, cfg: str | None, info: str | None, package: str | None,
 def sweep(source: Source, task: Any, folder: Path) -> list[Any]:
     """Run `task(job number, Composed)` for every job of a multirun by Hydra's launcher; the values it returned."""
     from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf
 
     def job(cfg: Any) -> Any:
         hydra_cfg = HydraConfig.get()
         choices = {str(k): str(v) for k, v in hydra_cfg.runtime.choices.items() if v is not None}
         typed = Source(list(hydra_cfg.overrides.task), source.folders, source.name)
-        data = {str(k): v for k, v in OmegaConf.to_container(cfg, resolve=True).items() if k != "experiment"}  # type: ignore[union-attr]
-        return task(int(hydra_cfg.job.num), Composed(data, choices, True, typed))
+        return task(int(hydra_cfg.job.num), Composed(_plain(cfg), choices, True, typed))
 
     _refuse(source.overrides)
     quiet = [
@@ -136,11 +131,20 @@ def engine(source: Source) -> Iterator[Any]:
         GlobalHydra.instance().clear()
 
 
+def _plain(cfg: Any) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    data: Any = OmegaConf.to_container(cfg, resolve=True)
+    return {str(key): value for key, value in data.items() if key != "experiment"}
+
+
 def _refuse(overrides: list[str]) -> None:
     for override in overrides:
         name = override.lstrip("+~").partition("=")[0]
         if name in REFUSED:
-            raise ConfigError(f"{name} is trainer's own: run folders are made so that none is overwritten", REFUSED[name])
+            raise ConfigError(
+                f"{name} is trainer's own: run folders are made so that none is overwritten", REFUSED[name]
+            )
 
 
 def _in_words(error: Exception, source: Source) -> ConfigError:

@@ -14,17 +14,24 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path) -> None:
     """Say the header."""
     config, splits, progress = setup.config, setup.splits, run.progress
     facts = splits.facts
-    rows = f"{splits.num_train:,} train / {splits.num_val:,} val" + f" / {splits.num_test:,} test" * (splits.num_test > 0)
+    rows = f"{splits.num_train:,} train / {splits.num_val:,} val" + f" / {splits.num_test:,} test" * (
+        splits.num_test > 0
+    )
     shape = "×".join(map(str, facts.input_shape)) or "1"
-    target = f"{len(facts.classes)} classes" if facts.classes is not None else f"{facts.num_outputs} number" + "s" * (
-        facts.num_outputs != 1
+    target = (
+        f"{len(facts.classes)} classes"
+        if facts.classes is not None
+        else f"{facts.num_outputs} number" + "s" * (facts.num_outputs != 1)
     )
     source = f" ({splits.source})" if splits.source else ""
     screen.say(f"trainer {__version__} · torch {torch.__version__} · seed {config.seed}", style="bold")
     screen.say(f"data     {splits.name}: {rows}, {shape}, {target}{source}")
     precision = [config.dtype, f"autocast {config.autocast}" if config.autocast != "none" else ""]
-    screen.say(f"model    {sizes.describe(run.model)}, {sizes.num_parameters(run.model):,} parameters, "
-               + ", ".join(filter(None, precision)) + (", compiled" if config.compile != "none" else ""))
+    screen.say(
+        f"model    {sizes.describe(run.model)}, {sizes.num_parameters(run.model):,} parameters, "
+        + ", ".join(filter(None, precision))
+        + (", compiled" if config.compile != "none" else "")
+    )
     counts = ", a mean over samples as far as is known" if setup.loss_counts == "samples" else ""
     screen.say(f"loss     {type(run.loss_fn).__name__}{counts}; monitored: {run.stopping.monitor}")
     schedule = type(getattr(run.scheduler, "scheduler", run.scheduler)).__name__
@@ -32,7 +39,9 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path) -> None:
     screen.say(f"optim    {type(run.optimizer).__name__} lr={run.optimizer.defaults['lr']:g}{schedule}")
     batch = f"batch {config.loader.batch_size}" + f" × {config.accumulate}" * (config.accumulate > 1)
     epochs = progress.num_steps / progress.steps_per_epoch
-    screen.say(f"steps    {batch}: {progress.steps_per_epoch:,} steps × {epochs:g} epochs = {progress.num_steps:,} steps")
+    screen.say(
+        f"steps    {batch}: {progress.steps_per_epoch:,} steps × {epochs:g} epochs = {progress.num_steps:,} steps"
+    )
     threads = f"{setup.threads} thread{'s' * (setup.threads != 1)} ({setup.threads_why})"
     screen.say(f"device   {run.device} ({setup.device_why})")
     screen.say(f"         {threads}; data {splits.loader_name}")

@@ -1,7 +1,6 @@
 """From a checked config to a run: build it, give it a folder, carry it out. Used by train, resume and sweeps."""
 
 import dataclasses
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ def start(
 
     The folder is made after the build, so that what cannot be built leaves none behind.
     """
-    built = time.perf_counter()
     run, setup = build(config)
     try:
         checkpoint.contents(run, {})
@@ -38,13 +36,11 @@ def start(
     folder = make_folder(f"{setup.splits.name}-{type(run.model).__name__}")
     storage.write_file(folder / rundir.CONFIG, dump(dataclasses.asdict(setup.config)))
     storage.write_file(folder / rundir.OVERRIDES, dump(overrides))
-    seconds = {"start-up": built - begun, "build": time.perf_counter() - built}
-    return carry_out(run, setup, folder, screen, seconds, brief=brief)
+    return carry_out(run, setup, folder, screen, begun, brief=brief)
 
 
 def go_on(folder: Path, config: Config, screen: Screen, begun: float) -> Result:
     """Build a stored run again, load its newest good checkpoint and train on; from step 0 where there is none."""
-    built = time.perf_counter()
     run, setup = build(config)
     found = checkpoint.newest(folder)
     offsets: Mapping[str, int] = {}
@@ -53,19 +49,21 @@ def go_on(folder: Path, config: Config, screen: Screen, begun: float) -> Result:
         offsets, differing = checkpoint.load(run, files, path)
         screen.say(f"resume   {rundir.relative(folder)} at step {run.progress.step:,}")
         if differing:
-            complain("warning: the same bits are promised for the same environment only; it had " + ", ".join(differing))
+            complain(
+                "warning: the same bits are promised for the same environment only; it had " + ", ".join(differing)
+            )
     else:
         screen.say(f"resume   {rundir.relative(folder)}: no checkpoint yet, so from step 0")
     for name in (rundir.METRICS, rundir.RESULTS):
         storage.cut(folder / name, offsets.get(name, 0))
     storage.write_file(folder / rundir.CONFIG, dump(dataclasses.asdict(setup.config)))
-    seconds = {"start-up": built - begun, "build": time.perf_counter() - built}
-    return carry_out(run, setup, folder, screen, seconds)
+    return carry_out(run, setup, folder, screen, begun)
 
 
 def dump(value: Any) -> bytes:
     """YAML, keys in their order."""
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True).encode()
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    return text.encode()
 
 
 def failed(error: Exception, folder: Path | None) -> TrainerError:

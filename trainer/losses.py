@@ -67,7 +67,6 @@ def _counted_classes(loss_fn: nn.CrossEntropyLoss | nn.NLLLoss) -> Denominator:
     return count
 
 
-
 def check_labels(y: Tensor, num_classes: int, ignore_index: int = -100) -> None:
     """Raise ConfigError for a label outside [0, num_classes). Call it on the CPU: on a GPU such a label kills CUDA."""
     if y.numel() == 0 or y.is_floating_point():

@@ -1,5 +1,6 @@
 """Metrics from (sum, count) pairs, added up on the device and reduced once: uneven batches weigh right."""
 
+import torch
 from torch import Tensor
 
 from trainer.data.scaling import Scale
@@ -41,14 +42,14 @@ class Totals:
 
     def reduce(self, split: str) -> dict[str, float]:
         """{'val/loss': …, 'val/acc': …} or mse, mae and r2; r2 is the mean over outputs of 1 - SSE / SST."""
-        sums = self.sums
+        sums = {name: value.to("cpu", torch.float64) for name, value in self.sums.items()}
         values = {"loss": sums["loss"] / sums["denominator"]}
         if self.task == "classes":
             values["acc"] = sums["correct"] / sums["count"]
         else:
-            outputs = sums["squared"].numel()
+            num_values = sums["count"] * sums["squared"].numel()
             spread = sums["truth_squared"] - sums["truth"].square() / sums["count"]
-            values["mse"] = sums["squared"].sum() / (sums["count"] * outputs)
-            values["mae"] = sums["absolute"] / (sums["count"] * outputs)
+            values["mse"] = sums["squared"].sum() / num_values
+            values["mae"] = sums["absolute"] / num_values
             values["r2"] = (1 - sums["squared"] / spread).mean()
         return {f"{split}/{name}": float(value) for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""Optimizers: parameter groups without weight decay for biases and norms, and the fused kernels where there are some."""
+"""Optimizers: parameter groups without weight decay for biases and norms, and fused kernels where there are some."""
 
 import inspect
 from collections.abc import Mapping
@@ -23,7 +23,8 @@ NORMS = (
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Two groups: what decays, and what does not: biases and the parameters of norms."""
     plain = {id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters(recurse=False)}
-    decayed, kept = [], []
+    decayed: list[nn.Parameter] = []
+    kept: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             is_bias = name.rpartition(".")[2] == "bias"
@@ -40,9 +41,9 @@ def make_optimizer(node: Mapping[str, Any], model: nn.Module, device: torch.devi
     if "closure" in accepted or node["_target_"].endswith(".LBFGS"):
         raise ConfigError(f"{node['_target_']} calls a closure several times a step, which the loop has not")
     weight_decay = node.get("weight_decay")
-    params: Any = list(p for p in model.parameters() if p.requires_grad)
-    if weight_decay:
-        params = parameter_groups(model, weight_decay)
+    params: Any = (
+        parameter_groups(model, weight_decay) if weight_decay else [p for p in model.parameters() if p.requires_grad]
+    )
     facts = {"fused": True} if fused_kernel(accepted, device) else {}
     optimizer = targets.construct(node, "optimizer", params, **facts)
     if not isinstance(optimizer, Optimizer):

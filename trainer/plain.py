@@ -5,7 +5,7 @@ from typing import Any
 
 
 def encode(value: Any, name: str = "state") -> Any:
-    """Plain JSON data for a value. Raises TypeError that names the part which is neither number, text nor a container."""
+    """Plain JSON data for a value. Raises TypeError naming the part that is neither number, text nor container."""
     if isinstance(value, float) and not math.isfinite(value):
         return {"__float__": str(value)}
     if value is None or isinstance(value, (bool, int, float, str)):

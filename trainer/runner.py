@@ -3,7 +3,7 @@
 import signal
 import time
 import traceback
-from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,14 +35,18 @@ class Result:
 
 
 def carry_out(
-    run: TrainState, setup: Setup, folder: Path, screen: Screen, seconds: Mapping[str, float], *, brief: bool = False
+    run: TrainState, setup: Setup, folder: Path, screen: Screen, begun: float, *, brief: bool = False
 ) -> Result:
     """Train to the end or to a stop. Raises Diverged, Interrupted or StorageError after saving what can be saved.
 
-    seconds: what was spent before, by part. brief: a sweep's job, without picture, chart and next commands.
+    begun: perf_counter when the program started. brief: a sweep's job, without picture, chart and next commands.
     """
     screen.open_log(folder / rundir.LOG)
-    result = Result(folder, "running", seconds=dict.fromkeys(("train", "eval", "report"), 0.0) | dict(seconds))
+    start_up = time.perf_counter() - begun - setup.data_seconds
+    seconds = {"start-up": start_up, "data": setup.data_seconds} | dict.fromkeys(
+        ("train", "eval", "save", "report"), 0.0
+    )
+    result = Result(folder, "running", seconds=seconds)
     try:
         header.show(screen, run, setup, folder)
         _summarise(run, setup, result)
@@ -61,6 +65,7 @@ def _train(run: TrainState, setup: Setup, result: Result, screen: Screen, brief:
     files = MetricsFiles(run, folder)
     saver = Checkpoints(run, folder, config.checkpoint.every_seconds, config.checkpoint.keep, files.offsets)
     console = Console(run, screen, history.read(folder).curves)
+    first_sample = run.progress.samples
     listeners = (files, saver, console)
     try:
         with signals.listening():
@@ -95,7 +100,8 @@ def _train(run: TrainState, setup: Setup, result: Result, screen: Screen, brief:
     _summarise(run, setup, result)
     if run.progress.stop_reason == "diverged":
         raise _diverged(run, saver.last)
-    _say_end(run, setup, result, screen, outcome, past, brief)
+    rate = (run.progress.samples - first_sample) / max(result.seconds["train"], 1e-9)
+    _say_end(run, setup, result, screen, outcome, past, rate, brief)
     if result.status == "stopped":
         number = signal.Signals[run.progress.stop_reason or "SIGINT"]
         saved = f"saved {rundir.relative(saver.last)}" if saver.last else "nothing saved"
@@ -129,12 +135,10 @@ def _summarise(run: TrainState, setup: Setup, result: Result, error: str | None 
 def _fail(run: TrainState, setup: Setup, result: Result, error: Exception) -> None:
     """Say in summary.json that the run is over; the error itself goes on."""
     kinds = {Diverged: "diverged", Interrupted: "stopped"}
-    result.status = kinds.get(type(error), "failed")  # type: ignore[call-overload]
+    result.status = kinds.get(type(error), "failed")
     text = error.message if isinstance(error, TrainerError) else f"{type(error).__name__}: {error}"
-    try:
+    with suppress(TrainerError, OSError):  # a full disk: the first error says so
         _summarise(run, setup, result, text)
-    except (TrainerError, OSError):
-        pass  # a full disk: the first error says so
 
 
 def _diverged(run: TrainState, last: Path | None) -> Diverged:
@@ -155,6 +159,7 @@ def _say_end(
     screen: Screen,
     outcome: Outcome | None,
     past: History,
+    rate: float,
     brief: bool,
 ) -> None:
     progress, seconds = run.progress, result.seconds
@@ -168,7 +173,8 @@ def _say_end(
         loss = f"   val/loss {result.best['val/loss']:.4f}" if "val/loss" in result.best else ""
         loss = "" if run.stopping.monitor == "val/loss" else loss
         screen.say(
-            f"best     {run.stopping.monitor} {progress.best:.4f} at epoch {epoch:g} (step {progress.best_step:,}){loss}",
+            f"best     {run.stopping.monitor} {progress.best:.4f} "
+            f"at epoch {epoch:g} (step {progress.best_step:,}){loss}",
             style="bold green",
         )
     if outcome is not None and (weakest := outcome.weakest()) is not None:
@@ -178,7 +184,6 @@ def _say_end(
     if progress.stop_reason == "early stop":
         screen.say(f"stopped  early: {progress.bad_evaluations} evaluations without improvement")
     parts = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items() if value >= 0.05)
-    rate = progress.samples / seconds["train"] if seconds["train"] else 0
     screen.say(f"time     {sum(seconds.values()):.1f} s: {parts}   ({rate:,.0f} samples/s)")
     if brief:
         return

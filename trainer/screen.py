@@ -27,7 +27,9 @@ class Screen:
     def interactive(self) -> bool:
         """Whether there is a terminal on which a live region works."""
         notebook = any(name in os.environ for name in ("JPY_PARENT_PID", "COLAB_RELEASE_TAG"))
-        return self.console.is_terminal and not self.console.is_dumb_terminal and not notebook and "CI" not in os.environ
+        return (
+            self.console.is_terminal and not self.console.is_dumb_terminal and not notebook and "CI" not in os.environ
+        )
 
     @property
     def ascii_only(self) -> bool:

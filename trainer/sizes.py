@@ -1,6 +1,7 @@
 """What the data says about a model's inputs and outputs, and what a model says about itself."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -46,7 +47,7 @@ def describe(model: nn.Module) -> str:
     name = type(model).__name__
     weighted = [m for m in model.modules() if list(m.parameters(recurse=False))]
     linear = [m for m in weighted if isinstance(m, nn.Linear)]
-    chained = all(a.out_features == b.in_features for a, b in zip(linear, linear[1:], strict=False))
+    chained = all(a.out_features == b.in_features for a, b in pairwise(linear))
     others = [m for m in weighted if not isinstance(m, (nn.Linear, nn.BatchNorm1d, nn.LayerNorm))]
     if not linear or others or not chained:
         return name

@@ -21,7 +21,9 @@ def locate(dotted: str, group: str) -> Any:
         except ModuleNotFoundError as error:
             if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
                 continue
-            raise ConfigError(f"{group}._target_={dotted}: {module_name} needs {error.name}, which is missing") from error
+            raise ConfigError(
+                f"{group}._target_={dotted}: {module_name} needs {error.name}, which is missing"
+            ) from error
         except Exception as error:
             raise ConfigError(f"{group}._target_={dotted}: importing {module_name} raised {error!r}") from error
         for part in parts[length:]:
@@ -30,9 +32,7 @@ def locate(dotted: str, group: str) -> Any:
                 raise ConfigError(f"{group}._target_={dotted}: {module_name} has no {part}.{near}")
             found = getattr(found, part)
         return found
-    raise ConfigError(
-        f"{group}._target_={dotted}: there is no module {parts[0]}, neither installed nor in this folder"
-    )
+    raise ConfigError(f"{group}._target_={dotted}: there is no module {parts[0]}, neither installed nor in this folder")
 
 
 def parameters(target: Any) -> dict[str, inspect.Parameter]:

@@ -29,9 +29,7 @@ class Iris(TensorData):
 
     def __init__(self) -> None:
         x, y = _load("iris")
-        super().__init__(
-            x, y, classes=["setosa", "versicolor", "virginica"], scaling="standardize", source="bundled"
-        )
+        super().__init__(x, y, classes=["setosa", "versicolor", "virginica"], scaling="standardize", source="bundled")
 
 
 class Wine(TensorData):

@@ -19,7 +19,9 @@ PREPARED_AT_ONCE = 64 * 2**20  # bytes up to which rows are kept as the model wa
 
 
 class Loader(Protocol):
-    """See the module."""
+    """See the module. name: what the header calls it."""
+
+    name: str
 
     def parts(self, batches: Sequence[Tensor], epoch: int) -> Iterable[Any]: ...
     def targets(self, part: Any) -> Tensor: ...

@@ -58,9 +58,7 @@ def make_splits(
     if scale_y is not None:
         scale_y.to(device)
 
-    def over(rows: Tensor | None, data: Any) -> Loader | None:
-        if data is None or (rows is not None and len(rows) == 0):
-            return None
+    def over(data: Any, rows: Tensor | None = None) -> Loader:
         if in_memory:
             x, y = (data.x, data.y) if rows is None else data.rows(rows)
             if facts.classes is not None:
@@ -78,8 +76,7 @@ def make_splits(
         )
 
     test = getattr(dataset, "test", None)
-    train = over(train_rows, dataset)
-    assert train is not None  # split_rows leaves at least one row
+    train = over(dataset, train_rows)
     first = default_collate([dataset[int(row)] for row in train_rows[:2]])
     x, y = (part.to(device) for part in first)
     return Splits(
@@ -87,12 +84,12 @@ def make_splits(
         source=getattr(dataset, "source", ""),
         facts=facts,
         train=train,
-        val=over(val_rows, dataset),
-        test=over(None, test),
+        val=over(dataset, val_rows) if len(val_rows) else None,
+        test=over(test) if test is not None else None,
         num_train=len(train_rows),
         num_val=len(val_rows),
         num_test=len(test) if test is not None else 0,
-        loader_name=getattr(train, "name", ""),
+        loader_name=train.name,
         scale_y=scale_y,
         sample=(scale_x(x), y if scale_y is None else scale_y(y)),
     )
@@ -150,7 +147,9 @@ def _scales(dataset: Any, train_rows: Tensor, dtype: torch.dtype) -> tuple[Scale
     if not isinstance(dataset, TensorData):
         numbers = default_collate([dataset[0]])[1].is_floating_point()
         return scaling.Cast(dtype), scaling.Cast(dtype) if numbers else None
-    scale_x = scaling.fit(dataset.x[train_rows] if dataset.scaling == "standardize" else dataset.x, dataset.scaling, dtype)
+    scale_x = scaling.fit(
+        dataset.x[train_rows] if dataset.scaling == "standardize" else dataset.x, dataset.scaling, dtype
+    )
     if dataset.classes is not None:
         return scale_x, None
     return scale_x, scaling.fit(dataset.y[train_rows], "standardize" if dataset.scale_targets else "none", dtype)

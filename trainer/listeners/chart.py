@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from plotille import Canvas
 
@@ -37,13 +38,15 @@ def chart(
 
     rows = [[" "] * columns for _ in range(height)]
     for name, points in finite.items():
-        curve = [(x, to_axis(y)) for x, y in thinned(points, first, last, columns // 3 if name in MARKS else 2 * columns)]
+        curve = [
+            (x, to_axis(y)) for x, y in thinned(points, first, last, columns // 3 if name in MARKS else 2 * columns)
+        ]
         canvas = Canvas(columns, height, xmin=first, ymin=bottom, xmax=max(last, first + 1), ymax=top)
         if name in MARKS or len(curve) == 1:
             for x, y in curve:
                 canvas.point(x, y)
         else:
-            for (x0, y0), (x1, y1) in zip(curve, curve[1:], strict=False):
+            for (x0, y0), (x1, y1) in pairwise(curve):
                 canvas.line(x0, y0, x1, y1)
         for row, line in enumerate(canvas.plot(linesep="\n").split("\n")):
             for column, cell in enumerate(line[:columns]):

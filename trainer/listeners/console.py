@@ -11,6 +11,7 @@ from trainer.state import TrainState
 
 REFRESH = 0.12  # seconds between two drawings of the live region
 
+
 class Console:
     """Keeps the points of the curves, beginning with `curves`; reads a loss from the device only when it is due."""
 

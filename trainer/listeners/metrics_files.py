@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer import rundir
-from trainer.events import Event, Evaluated, Stepped
+from trainer.events import Evaluated, Event, Stepped
 from trainer.state import TrainState
 
 

@@ -8,7 +8,7 @@ from trainer.models.activation import ACTIVATIONS
 
 
 class CNN(nn.Module):
-    """Blocks of convolution, batch norm, activation and 2×2 pooling; then the mean over the picture and one linear layer.
+    """Blocks of convolution, batch norm, activation and 2×2 pooling; then the mean over the picture and a linear layer.
 
     Input (B, in_channels, H, W) with H and W at least 2 ** len(channels); output (B, num_classes): logits.
     """

@@ -32,8 +32,8 @@ def _losses(ax: Axes, curves: Mapping[str, Points]) -> None:
         if points:
             steps, values = zip(*points, strict=True)
             ax.plot(steps, values, color=colour, marker=marker, markersize=3, linewidth=1.2, label=name)
-    values = [y for points in curves.values() for _, y in points if y > 0]
-    if values and max(values) > 100 * min(values):
+    positive = [y for points in curves.values() for _, y in points if y > 0]
+    if positive and max(positive) > 100 * min(positive):
         ax.set_yscale("log")
     ax.set(xlabel="step", ylabel="loss")
     ax.grid(alpha=0.25)

@@ -1,7 +1,6 @@
 """Plain data against the schema: types, ranges, unknown and missing keys. Says what is wrong and what to type."""
 
 import dataclasses
-import functools
 import math
 import types
 from collections.abc import Iterator, Mapping
@@ -184,7 +183,9 @@ def _show(value: Any) -> str:
         return "[" + ",".join(_show(item) for item in value) + "]"
     if isinstance(value, Mapping):
         return "{…}"
-    return {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else str(value)
+    return (
+        {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else str(value)
+    )
 
 
 def _name(hint: Any) -> str:
@@ -196,6 +197,5 @@ def _name(hint: Any) -> str:
     return names.get(hint, "a duration like 2epochs, 500steps or 10000samples")
 
 
-@functools.cache
 def _hints(cls: Any) -> dict[str, Any]:
     return get_type_hints(cls)

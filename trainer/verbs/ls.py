@@ -21,7 +21,9 @@ def run(words: Sequence[str]) -> int:
     folders = conf_files.roots(args.config_dir)
     groups = conf_files.options(folders)
     if args.group and args.group not in groups:
-        raise ConfigError(f"no group '{args.group}'.{did_you_mean(args.group, groups)}", "trainer ls " + "|".join(groups))
+        raise ConfigError(
+            f"no group '{args.group}'.{did_you_mean(args.group, groups)}", "trainer ls " + "|".join(groups)
+        )
     show_all(folders, args.group)
     return 0
 

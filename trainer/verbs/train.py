@@ -8,7 +8,9 @@ from trainer import arguments, compose, conf_files, rundir
 from trainer.cli import STARTED
 from trainer.compose import Composed, Source
 
-DESCRIPTION = "Train a model from the config, with any key changed by key=value; with -m, once for each of several values."
+DESCRIPTION = (
+    "Train a model from the config, with any key changed by key=value; with -m, once for each of several values."
+)
 
 
 def run(words: Sequence[str]) -> int:
@@ -103,4 +105,3 @@ def _first_value(override: str) -> str:
     if not parsed.is_sweep_override():
         return override
     return f"{override.partition('=')[0]}={next(parsed.sweep_string_iterator())}"
-
