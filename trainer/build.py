@@ -171,7 +171,11 @@ def probe(model: nn.Module, loss_fn: nn.Module, splits: Splits, guards: str) -> 
             raise ConfigError(f"{text}: {reason}") from error
     if loss.numel() != 1:
         raise ConfigError(f"loss {type(loss_fn).__name__} gives {tuple(loss.shape)}, not one number", "reduction=mean")
-    return flops, found if guards != "none" else []
+    if guards == "none":
+        return flops, []
+    if found:
+        warnings.filterwarnings("ignore", "Using a target size")  # torch's word for it, at every batch size anew
+    return flops, found
 
 
 def check_prediction(prediction: Tensor, y: Tensor, splits: Splits, name: str) -> list[str]:

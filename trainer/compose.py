@@ -50,18 +50,23 @@ def checked(data: dict[str, Any], source: Source, choices: dict[str, str]) -> Co
     try:
         return check(data)
     except Problem as problem:
-        where = conf_files.set_where(problem.key, source.overrides, choices, source.folders)
-        raise ConfigError(problem.message + (f" ({where})" if where else ""), problem.hint) from problem
+        raise located(ConfigError(problem.message, problem.hint, problem.key), source, choices) from problem
+
+
+def located(error: ConfigError, source: Source, choices: dict[str, str]) -> ConfigError:
+    """The error with where its key was set."""
+    where = error.key and conf_files.set_where(error.key, source.overrides, choices, source.folders)
+    return ConfigError(error.message + (f" ({where})" if where else ""), error.hint)
 
 
 def compose(source: Source) -> Composed:
     """Compose a config without running anything or making a folder. Raises ConfigError."""
     from hydra.types import RunMode
 
-    _refuse(source.overrides)
+    _refuse(source)
     with engine(source) as hydra:
         cfg = hydra.compose_config(source.name, source.overrides, RunMode.RUN, with_log_configuration=False)
-        choices = {str(k): str(v) for k, v in cfg.hydra.runtime.choices.items() if v is not None}
+        choices = _choices(cfg.hydra.runtime.choices)
         multirun = str(cfg.hydra.mode).endswith("MULTIRUN")
         params = cfg.hydra.sweeper.get("params")
         del cfg._content["hydra"]
@@ -84,11 +89,11 @@ def sweep(source: Source, task: Any, folder: Path) -> list[Any]:
 
     def job(cfg: Any) -> Any:
         hydra_cfg = HydraConfig.get()
-        choices = {str(k): str(v) for k, v in hydra_cfg.runtime.choices.items() if v is not None}
+        choices = _choices(hydra_cfg.runtime.choices)
         typed = Source(list(hydra_cfg.overrides.task), source.folders, source.name)
         return task(int(hydra_cfg.job.num), Composed(_plain(cfg), choices, True, typed))
 
-    _refuse(source.overrides)
+    _refuse(source)
     quiet = [
         "hydra.mode=MULTIRUN",
         f"hydra.sweep.dir={_quoted(str(folder))}",
@@ -123,12 +128,18 @@ def engine(source: Source) -> Iterator[Any]:
         yield Hydra.create_main_hydra2(task_name="trainer", config_search_path=search_path)
     except (HydraException, OmegaConfBaseException) as error:
         raise _in_words(error, source) from error
+    except ValueError as error:  # Hydra's word for a group set to null or to a number
+        raise ConfigError(f"Hydra: {error}", "trainer ls") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{mark.name} line {mark.line + 1} column {mark.column + 1}" if mark else "a config file"
         raise ConfigError(f"{place}: {getattr(error, 'problem', error)}") from error
     finally:
         GlobalHydra.instance().clear()
+
+
+def _choices(picked: Any) -> dict[str, str]:
+    return {str(group): str(option) for group, option in picked.items() if option is not None}
 
 
 def _plain(cfg: Any) -> dict[str, Any]:
@@ -138,9 +149,11 @@ def _plain(cfg: Any) -> dict[str, Any]:
     return {str(key): value for key, value in data.items() if key != "experiment"}
 
 
-def _refuse(overrides: list[str]) -> None:
-    for override in overrides:
-        name = override.lstrip("+~").partition("=")[0]
+def _refuse(source: Source) -> None:
+    for override in source.overrides:
+        name, _, value = override.lstrip("+~").partition("=")
+        if value.startswith("[") and name in conf_files.options(source.folders):
+            raise ConfigError(f"{override}: {name} takes one option", f"-m {name}={value.strip('[]')} to try each")
         if name in REFUSED:
             raise ConfigError(
                 f"{name} is trainer's own: run folders are made so that none is overwritten", REFUSED[name]
@@ -193,7 +206,7 @@ def _no_key(key: str, root: Any, source: Source) -> ConfigError:
     near = closest(key, [*keys, *groups])
     where = "on the command line" if typed else "in a config file"
     value = f"={typed.partition('=')[2]}" if typed else ""
-    hint = f"did you mean {near}{value}?" if near else "trainer config shows all keys"
+    hint = f"{near}{value}" if near else "trainer config shows all keys"
     return ConfigError(f"no key '{key}' ({where})", hint)
 
 

@@ -43,11 +43,12 @@ def description(path: Path) -> str:
 
 def set_where(key: str, overrides: list[str], choices: dict[str, str], folders: list[Path]) -> str:
     """Where a dotted key got its value: on the command line, or in a file with its line. Empty where unknown."""
-    for override in reversed(overrides):
-        typed = override.lstrip("+~").partition("=")[0]
-        if typed == key or key.startswith(typed + "."):
-            return "on the command line"
     group, _, rest = key.partition(".")
+    for override in reversed(overrides):
+        typed, equals, _ = override.lstrip("+~").partition("=")
+        picks_an_option = typed in choices and equals
+        if not picks_an_option and (typed == key or key.startswith(typed + ".")):
+            return "on the command line"
     experiment = choices.get("experiment")
     places = [(f"experiment/{experiment}.yaml", key)] if experiment else []
     if rest and group in choices:

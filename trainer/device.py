@@ -25,10 +25,7 @@ def choose_device(name: str) -> tuple[torch.device, str]:
         if mps is None:
             return torch.device("mps"), "auto: Apple's GPU"
         return torch.device("cpu"), f"auto: {cuda}"
-    name = f"cuda:{name}" if name.isdigit() else name
     kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
-        raise ConfigError(f"device={name}: there is no such kind of device", "device=auto|cpu|cuda|cuda:1|mps")
     reason = {"cpu": None, "cuda": cuda, "mps": mps}[kind]
     if reason is not None:
         raise ConfigError(f"device={name}: {reason}", "device=cpu, or device=auto to take what is there")

@@ -13,9 +13,13 @@ class TrainerError(Exception):
 
 
 class ConfigError(TrainerError):
-    """The command, the config or the data is wrong; nothing was started."""
+    """The command, the config or the data is wrong; nothing was started. key: the dotted one at fault, if one is."""
 
     exit_code = 2
+
+    def __init__(self, message: str, hint: str | None = None, key: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.key = key
 
 
 class Diverged(TrainerError):

@@ -67,7 +67,7 @@ def _counted_classes(loss_fn: nn.CrossEntropyLoss | nn.NLLLoss) -> Denominator:
     return count
 
 
-def check_labels(y: Tensor, num_classes: int, ignore_index: int = -100) -> None:
+def check_labels(y: Tensor, num_classes: int, place: str, ignore_index: int = -100) -> None:
     """Raise ConfigError for a label outside [0, num_classes). Call it on the CPU: on a GPU such a label kills CUDA."""
     if y.numel() == 0 or y.is_floating_point():
         return
@@ -75,4 +75,5 @@ def check_labels(y: Tensor, num_classes: int, ignore_index: int = -100) -> None:
     if bool(wrong.any()):
         row = int(wrong.reshape(len(y), -1).any(1).nonzero()[0])
         label = int(y[wrong][0])
-        raise ConfigError(f"label {label} in row {row} is outside the {num_classes} classes, 0 to {num_classes - 1}")
+        text = f"label {label} in row {row} of {place} is outside the {num_classes} classes, 0 to {num_classes - 1}"
+        raise ConfigError(text, "labels count from 0; a dataset's `classes` names them all")

@@ -145,7 +145,7 @@ def _diverged(run: TrainState, last: Path | None) -> Diverged:
     lr = run.optimizer.param_groups[0]["lr"]
     kept = f"last good checkpoint: {last}" if last else "no checkpoint had been saved yet"
     text = f"the loss is NaN or infinite at step {run.progress.step} with learning rate {lr:g}; {kept}"
-    return Diverged(text, f"optimizer.lr={lr / 10:g}, or clip_grad_norm=1")
+    return Diverged(text, f"optimizer.lr={min(lr / 10, 0.01):g}, or clip_grad_norm=1")
 
 
 def _resume(folder: Path) -> str:

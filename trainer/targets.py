@@ -54,9 +54,9 @@ def complete(node: Mapping[str, Any], group: str, **facts: Any) -> dict[str, Any
     for name in node:
         if name not in accepted and not anything and name != "_target_":
             near = closest(name, accepted)
-            hint = f"did you mean {group}.{near}?" if near else f"it takes: {', '.join(accepted)}"
-            raise ConfigError(f"no key '{group}.{name}': {node['_target_']} does not take it", hint)
-    missing = {name: fact for name, fact in facts.items() if name in accepted and node.get(name) is None}
+            hint = f"{group}.{near}=VALUE" if near else f"it takes: {', '.join(accepted)}"
+            raise ConfigError(f"no key '{group}.{name}': {node['_target_']} does not take it", hint, f"{group}.{name}")
+    missing = {k: fact for k, fact in facts.items() if (k in accepted or k in node) and node.get(k) is None}
     return {**node, **missing}
 
 

@@ -96,7 +96,7 @@ class Workers:
     def load(self, part: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         x, y = part
         if self.num_classes is not None:
-            losses.check_labels(y, self.num_classes)
+            losses.check_labels(y, self.num_classes, "a batch")
         x, y = x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
         return self.scale_x(x), y if self.scale_y is None else self.scale_y(y)
 

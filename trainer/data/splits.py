@@ -62,7 +62,7 @@ def make_splits(
         if in_memory:
             x, y = (data.x, data.y) if rows is None else data.rows(rows)
             if facts.classes is not None:
-                losses.check_labels(y, len(facts.classes))
+                losses.check_labels(y, len(facts.classes), node["_target_"])
             return InMemory(x, y, scale_x, scale_y, device)
         return Workers(
             data if rows is None else Subset(data, rows.tolist()),

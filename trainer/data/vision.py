@@ -24,7 +24,7 @@ def _read(dataset: Any, root: str, train: bool) -> tuple[Tensor, Tensor, list[st
             log.info("download %s into %s (this happens once)", dataset.__name__, folder)
             data = dataset(folder, train=train, download=True)
     except (OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).strip().splitlines()[-1]
         raise ConfigError(
             f"{dataset.__name__} is not in {folder} and cannot be downloaded: {reason}",
             "dataset.root=FOLDER with its files, or dataset=digits, which comes with trainer",

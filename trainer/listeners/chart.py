@@ -9,6 +9,7 @@ from plotille import Canvas
 Points = Sequence[tuple[float, float]]
 
 MARKS = {"val": "o"}  # a curve with a letter is drawn as points, all others as a line
+BLANK = (" ", "⠀")
 TO_ASCII = str.maketrans({chr(0x2800 + bits): "*" if bits else " " for bits in range(256)})
 
 
@@ -35,22 +36,18 @@ def chart(
     last = max(points[-1][0] for points in finite.values())
     margin = 9
     columns = width - margin - 2
+    dots_x, dots_y = 2 * columns, 4 * height  # a braille cell is two dots wide and four high
 
     rows = [[" "] * columns for _ in range(height)]
     for name, points in finite.items():
+        kept = thinned(points, first, last, columns // 3 if name in MARKS else dots_x)
         curve = [
-            (x, to_axis(y)) for x, y in thinned(points, first, last, columns // 3 if name in MARKS else 2 * columns)
+            ((x - first) / (last - first or 1) * (dots_x - 1), (to_axis(y) - bottom) / (top - bottom) * (dots_y - 1))
+            for x, y in kept
         ]
-        canvas = Canvas(columns, height, xmin=first, ymin=bottom, xmax=max(last, first + 1), ymax=top)
-        if name in MARKS or len(curve) == 1:
-            for x, y in curve:
-                canvas.point(x, y)
-        else:
-            for (x0, y0), (x1, y1) in pairwise(curve):
-                canvas.line(x0, y0, x1, y1)
-        for row, line in enumerate(canvas.plot(linesep="\n").split("\n")):
-            for column, cell in enumerate(line[:columns]):
-                if cell not in (" ", "⠀"):
+        for row, cells in enumerate(_draw(curve, columns, height, joined=name not in MARKS)):
+            for column, cell in enumerate(cells):
+                if cell not in BLANK:
                     rows[row][column] = MARKS.get(name) or cell
 
     labels = {0: top, height // 2: top - (top - bottom) * (height // 2) / (height - 1), height - 1: bottom}
@@ -76,6 +73,17 @@ def thinned(points: Points, first: float, last: float, bins: int) -> list[tuple[
     for x, y in points:
         groups.setdefault(min(bins - 1, int((x - first) / (last - first or 1) * bins)), []).append((x, y))
     return [(_mean(x for x, _ in group), _mean(y for _, y in group)) for group in groups.values()]
+
+
+def _draw(curve: Points, columns: int, height: int, *, joined: bool) -> list[str]:
+    """Rows of braille for a curve in dots, from the lower left; its points alone, or joined by lines."""
+    canvas = Canvas(columns, height, xmin=0, ymin=0, xmax=2 * columns, ymax=4 * height)
+    for x, y in curve:
+        canvas.point(x, y)
+    for (x0, y0), (x1, y1) in pairwise(curve if joined else []):
+        canvas.line(x0, y0, x1, y1)
+    text: str = canvas.plot(linesep="\n")
+    return text.split("\n")
 
 
 def number(value: float) -> str:

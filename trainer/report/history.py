@@ -40,4 +40,6 @@ def read(folder: Path) -> History:
                 history.curves["val"].append((values["step"], values["val/loss"]))
         elif "train/loss" in values:
             history.curves["train"].append((values["step"], values["train/loss"]))
+    if len(history.curves["train"]) < len(history.evaluations):  # steps so few that hardly one was logged
+        history.curves["train"][:] = [(row["step"], row["train/loss"]) for row in history.evaluations]
     return history

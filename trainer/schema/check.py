@@ -2,15 +2,17 @@
 
 import dataclasses
 import math
+import re
 import types
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from trainer.durations import Duration, is_duration
-from trainer.schema.config import Config, Target
+from trainer.schema.config import Config, DeviceName, Target
 from trainer.schema.targets import TARGETS, DatasetKeys
 from trainer.words import closest
 
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 MISSING = "???"  # OmegaConf's word for a value that somebody has to give
 Data = Mapping[str, Any]
 
@@ -60,6 +62,8 @@ def _schemas(group: str, schema: type) -> tuple[Any, ...]:
 
 
 def _check_target(group: str, node: Data, known: set[str]) -> None:
+    if node.get("_target_") == MISSING:
+        raise _missing(f"{group}._target_")
     if not isinstance(node.get("_target_"), str):
         raise Problem(f"{group}._target_", f"{group} needs a _target_: the dotted name of a class")
     schema = TARGETS.get(node["_target_"])
@@ -122,7 +126,7 @@ def _check_value(path: str, value: Any, hint: Any, bounds: Mapping[str, Any]) ->
     elif isinstance(value, str):
         choices = [str(c) for option in options if get_origin(option) is Literal for c in get_args(option)]
         near = closest(value, choices)
-        hint_text = f"did you mean {path}={near}?" if near else None
+        hint_text = f"{path}={near}" if near else None
     raise Problem(path, f"{path}={_show(value)}: {path} must be {wanted}", hint_text)
 
 
@@ -138,6 +142,9 @@ def _convert(value: Any, hint: Any) -> tuple[bool, Any]:
         return all(ok for ok, _ in items), [item for _, item in items]
     if hint is Duration:
         return is_duration(value), value
+    if hint is DeviceName:
+        name = f"cuda:{value}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        return DEVICE.fullmatch(name) is not None, name
     if hint is type(None):
         return value is None, None
     if hint is bool:
@@ -175,7 +182,7 @@ def _missing(path: str) -> Problem:
 
 def _unknown(path: str, known: set[str]) -> Problem:
     near = closest(path, known)
-    return Problem(path, f"no key '{path}'.", f"did you mean {near}?" if near else "trainer config shows all keys")
+    return Problem(path, f"no key '{path}'", f"{near}=VALUE" if near else "trainer config shows all keys")
 
 
 def _show(value: Any) -> str:
@@ -193,8 +200,16 @@ def _name(hint: Any) -> str:
         return " or ".join(str(choice) for choice in get_args(hint))
     if get_origin(hint) is list:
         return f"a list of {_name(get_args(hint)[0]).removeprefix('a ')}s, like [1,2]"
-    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
-    return names.get(hint, "a duration like 2epochs, 500steps or 10000samples")
+    names: dict[Any, str] = {
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        bool: "true or false",
+        type(None): "null",
+    }
+    names[DeviceName] = "auto, cpu, cuda, cuda:1 or mps"
+    names[Duration] = "a duration like 2epochs, 500steps or 10000samples"
+    return names[hint]
 
 
 def _hints(cls: Any) -> dict[str, Any]:

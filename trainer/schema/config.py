@@ -1,11 +1,12 @@
 """The keys of conf/config.yaml. The groups (dataset, model, …) are mappings whose keys depend on their `_target_`."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NewType
 
 from trainer.durations import Duration
 from trainer.schema.key import key
 
+DeviceName = NewType("DeviceName", str)
 Target = dict[str, Any]  # `_target_` and the keyword arguments beside it
 
 
@@ -53,7 +54,7 @@ class Config:
     seed: int = key("of the weights, the order of samples and dropout", at_least=0, below=2**63)
     dtype: Literal["float32", "float64"] = key("of parameters and inputs")
 
-    device: str = key("auto, cpu, cuda, cuda:1 or mps")
+    device: DeviceName = key("auto, cpu, cuda, cuda:1 or mps")
     threads: Literal["auto"] | int = key("CPU threads: auto is a rule from the work in one step", at_least=1)
     nproc: int = key("processes; more than one comes with distributed training", at_least=1, at_most=1)
     autocast: Literal["none", "bf16", "fp16"] = key("mixed precision; fp16 brings a GradScaler", instead_of_true="bf16")

@@ -7,6 +7,7 @@ from pathlib import Path
 from trainer import arguments, compose, conf_files, rundir
 from trainer.cli import STARTED
 from trainer.compose import Composed, Source
+from trainer.errors import ConfigError
 
 DESCRIPTION = (
     "Train a model from the config, with any key changed by key=value; with -m, once for each of several values."
@@ -60,6 +61,8 @@ def _train(composed: Composed) -> int:
     with Screen() as screen:
         try:
             launch.start(config, composed.source.overrides, make_folder, screen, STARTED)
+        except ConfigError as error:
+            raise compose.located(error, composed.source, composed.choices) from error
         except Exception as error:
             raise launch.failed(error, folder) from error
     return 0
