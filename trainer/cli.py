@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from trainer import signals
-from trainer.errors import ConfigError, TrainerError
+from trainer.errors import ConfigError, Interrupted, TrainerError
 from trainer.words import did_you_mean
 
 STARTED = time.perf_counter()
@@ -84,7 +84,7 @@ def _dispatch(words: list[str]) -> int:
 
 def _complain(error: TrainerError) -> None:
     sys.stdout.flush()
-    print(f"error: {error.message}", file=sys.stderr)
+    print(error.message if isinstance(error, Interrupted) else f"error: {error.message}", file=sys.stderr)
     if error.hint:
         print(f"  try: {error.hint}", file=sys.stderr)
 

@@ -1,6 +1,7 @@
 """From a checked config to a run: build it, give it a folder, carry it out. Used by train, resume and sweeps."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,9 @@ def go_on(folder: Path, config: Config, screen: Screen, begun: float) -> Result:
     if found is not None:
         files, path = found
         offsets, differing = checkpoint.load(run, files, path)
+        if run.progress.step > run.progress.num_steps:
+            text = f"{rundir.relative(folder)} is at epoch {run.progress.epoch:g} already"
+            raise ConfigError(text, f"epochs={2 * math.ceil(run.progress.epoch)}")
         screen.say(f"resume   {rundir.relative(folder)} at step {run.progress.step:,}")
         if differing:
             complain(

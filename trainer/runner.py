@@ -104,8 +104,8 @@ def _train(run: TrainState, setup: Setup, result: Result, screen: Screen, brief:
     _say_end(run, setup, result, screen, outcome, past, rate, brief)
     if result.status == "stopped":
         number = signal.Signals[run.progress.stop_reason or "SIGINT"]
-        saved = f"saved {rundir.relative(saver.last)}" if saver.last else "nothing saved"
-        raise Interrupted(number, f"stopped at step {run.progress.step} by {number.name}; {saved}", _resume(folder))
+        saved = f"saved {saver.last.parent.name}/{saver.last.name}" if saver.last else "nothing saved"
+        raise Interrupted(number, f"stopped by {number.name} at step {run.progress.step:,}; {saved}", _resume(folder))
     return result
 
 

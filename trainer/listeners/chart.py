@@ -45,8 +45,8 @@ def chart(
             ((x - first) / (last - first or 1) * (dots_x - 1), (to_axis(y) - bottom) / (top - bottom) * (dots_y - 1))
             for x, y in kept
         ]
-        for row, cells in enumerate(_draw(curve, columns, height, joined=name not in MARKS)):
-            for column, cell in enumerate(cells):
+        for row, line in enumerate(_draw(curve, columns, height, joined=name not in MARKS)):
+            for column, cell in enumerate(line):
                 if cell not in BLANK:
                     rows[row][column] = MARKS.get(name) or cell
 

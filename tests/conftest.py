@@ -1,0 +1,41 @@
+"""What the tests share: a folder of their own each, runs built from overrides, and the real command line."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from trainer import conf_files
+from trainer.compose import Source, compose
+from trainer.schema.config import Config
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test runs in a folder of its own; nothing is written elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ".config"))
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """Run the real command line in a process of its own, its output in pipes."""
+
+    def run(*words: str, cwd: Path = tmp_path, timeout: float = 180, **env: str) -> subprocess.CompletedProcess[str]:
+        import os
+
+        root = str(Path(__file__).resolve().parent.parent)
+        environment = {**os.environ, "PYTHONPATH": root, "PYTHONIOENCODING": "utf-8", **env}
+        command = [sys.executable, "-m", "trainer", *words]
+        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, env=environment)
+
+    return run
+
+
+def config(*overrides: str) -> Config:
+    """A checked config, composed as the command line composes it."""
+    return compose(Source(list(overrides), conf_files.roots())).checked()

@@ -1,0 +1,189 @@
+"""The loop against loops written by hand."""
+
+import copy
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import config
+from torch import nn
+
+from trainer.build import build
+from trainer.data.windows import Window
+from trainer.events import Ended, Evaluated, Started, Stepped
+from trainer.loop import evaluate, train
+from trainer.state import TrainState
+
+GOLDEN = Path(__file__).parent / "golden" / "digits.txt"
+
+
+def finished(*overrides: str) -> TrainState:
+    run, _ = build(config(*overrides))
+    for _ in train(run):
+        pass
+    return run
+
+
+def test_an_epoch_equals_the_five_lines_written_by_hand_bit_for_bit() -> None:
+    run, _ = build(config("epochs=1", "model.hidden=[32]", "optimizer.weight_decay=0"))
+    model = copy.deepcopy(run.model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.002, weight_decay=0, fused=True)
+    loss_fn = nn.CrossEntropyLoss()
+    losses = [event.loss for event in train(run) if isinstance(event, Stepped)]
+
+    by_hand = []
+    data = run.train_batches.loader
+    for indices in run.train_batches.order(0).split(64):
+        optimizer.zero_grad()
+        prediction = model(data.x[indices])
+        loss = loss_fn(prediction, data.y[indices])
+        loss.backward()
+        optimizer.step()
+        by_hand.append(loss.detach())
+
+    assert len(losses) == math.ceil(1438 / 64)
+    assert torch.equal(torch.stack(losses), torch.stack(by_hand))
+    for name, weight in model.state_dict().items():
+        assert torch.equal(run.model.state_dict()[name], weight), name
+
+
+@pytest.mark.parametrize("accumulate", [2, 3])
+@pytest.mark.parametrize(
+    "loss", ["loss=cross_entropy", "loss.weight=[1,5,1,1,2,1,0,1,1,9]", "loss.ignore_index=3", "dataset=diabetes"]
+)
+def test_accumulation_equals_the_big_batch(accumulate: int, loss: str) -> None:
+    # SGD without momentum hides nothing; 1,438 rows leave a short batch in a short last window
+    common = ["optimizer=sgd", "optimizer.lr=0.5", "dtype=float64", "epochs=2", "model.hidden=[8]"]
+    common += [loss] if loss.startswith("dataset") else ["loss=cross_entropy", loss]
+    big = finished(*common, f"loader.batch_size={31 * accumulate}")
+    small = finished(*common, "loader.batch_size=31", f"accumulate={accumulate}")
+    assert small.progress.step == big.progress.step == 2 * big.train_batches.steps_per_epoch
+    for a, b in zip(small.model.parameters(), big.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_weighing_windows_by_batches_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    # the same comparison with the usual mistake, dividing by the number of batches
+    common = ["optimizer=sgd", "optimizer.lr=0.5", "dtype=float64", "epochs=1", "model.hidden=[8]"]
+    big = finished(*common, "loader.batch_size=90")
+    monkeypatch.setattr(
+        "trainer.data.windows.TrainBatches.shares", lambda self, parts: [self.one / len(parts)] * len(parts)
+    )
+    small = finished(*common, "loader.batch_size=30", "accumulate=3")
+    pairs = zip(small.model.parameters(), big.model.parameters(), strict=True)
+    assert max(float((a - b).detach().abs().max()) for a, b in pairs) > 1e-4
+
+
+def test_validation_loss_weighs_uneven_batches_by_the_denominator() -> None:
+    weights = "loss.weight=[1,5,1,1,2,1,0,1,1,9]"
+    run, _ = build(config("loss=cross_entropy", weights, "dtype=float64", "loader.eval_batch_size=50"))
+    whole, _ = build(config("loss=cross_entropy", weights, "dtype=float64", "loader.eval_batch_size=359"))
+    assert run.val_batches is not None
+    assert whole.val_batches is not None
+    small, big = evaluate(run, run.val_batches, "val"), evaluate(whole, whole.val_batches, "val")
+    assert small["val/loss"] == pytest.approx(big["val/loss"], rel=1e-12)
+    assert small["val/acc"] == big["val/acc"]
+
+
+def test_golden_losses_of_digits() -> None:
+    """A refactor shows the same curve. Processors round differently, so within 1e-4 relative."""
+    run, _ = build(config("epochs=3", "threads=1"))
+    losses = {event.step: event.loss.item() for event in train(run) if isinstance(event, Stepped)}
+    golden = {int(step): float(loss) for step, loss in map(str.split, GOLDEN.read_text().splitlines())}
+    assert list(losses) == list(golden)
+    for step, loss in golden.items():
+        assert losses[step] == pytest.approx(loss, rel=1e-4), step
+
+
+def test_events_come_in_order_and_evaluation_uses_no_gradient_and_no_dropout() -> None:
+    run, _ = build(config("epochs=2", "loader.batch_size=500", "model.dropout=0.5"))
+    modes = []
+    run.model.register_forward_hook(lambda module, *_: modes.append((module.training, torch.is_grad_enabled())))
+    kinds = [type(event) for event in train(run)]
+    epoch = [Stepped, Stepped, Stepped, Evaluated]
+    assert kinds == [Started, *epoch, *epoch, Ended]
+    assert modes == ([(True, True)] * 3 + [(False, False)]) * 2
+
+
+def test_max_steps_comes_first_and_is_evaluated() -> None:
+    run = finished("max_steps=5", "eval_every=2steps")
+    assert (run.progress.step, run.progress.evaluated_at) == (5, 5)
+
+
+def test_early_stop_ends_the_run() -> None:
+    run = finished("early_stop.patience=2", "early_stop.min_delta=0.5", "epochs=20")
+    assert run.progress.stop_reason == "early stop"
+    assert run.progress.step == 3 * run.progress.steps_per_epoch  # the first is best, two more are not better
+
+
+def test_not_a_number_stops_within_the_step() -> None:
+    run, _ = build(config("epochs=1"))
+    events = []
+    for event in train(run):
+        events.append(event)
+        if isinstance(event, Stepped) and event.step == 4:
+            with torch.no_grad():
+                next(run.model.parameters())[0, 0] = math.nan
+    assert run.progress.stop_reason == "diverged"
+    assert run.progress.step == 5
+    assert events[-1] == Ended(5, "diverged")
+
+
+def test_clipping_bounds_the_norm_after_unscaling() -> None:
+    run, _ = build(config("optimizer=sgd", "clip_grad_norm=0.01", "autocast=fp16", "epochs=1"))
+    seen = []
+    for event in train(run):
+        if isinstance(event, Stepped):
+            total = nn.utils.get_total_norm(p.grad for p in run.model.parameters() if p.grad is not None)
+            assert event.norm is not None
+            seen.append((float(event.norm), float(total)))
+    assert all(after <= 0.01 * 1.001 < before < 100 for before, after in seen)  # scaled by 65,536 it would be > 1,000
+
+
+def test_a_skipped_step_does_not_move_the_schedule() -> None:
+    run, _ = build(config("autocast=fp16", "scheduler=cosine", "epochs=1"))
+    window = next(run.windows())
+    moved = run.scheduler.scheduler
+    run.step(run, window)
+    assert moved.last_epoch == 1
+    loss_fn = run.loss_fn
+    run.loss_fn = lambda prediction, y: loss_fn(prediction, y) * 1e38  # its gradient overflows
+    run.step(run, window)
+    assert moved.last_epoch == 1
+    run.loss_fn = loss_fn
+    run.step(run, window)
+    assert moved.last_epoch == 2
+
+
+def test_a_plateau_moves_on_evaluations() -> None:
+    run = finished("scheduler=plateau", "scheduler.patience=0", "scheduler.threshold=0.5", "epochs=4", "optimizer=sgd")
+    assert run.optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * 0.1**3)  # best at the first, then three cuts
+
+
+def test_compiling_in_place_keeps_names_and_results() -> None:
+    plain, _ = build(config("max_steps=1"))
+    compiled, _ = build(config("max_steps=1"))
+    compiled.model.compile(backend="eager")
+    for run in (plain, compiled):
+        for _ in train(run):
+            pass
+    assert list(compiled.model.state_dict()) == list(plain.model.state_dict())
+    for a, b in zip(plain.model.parameters(), compiled.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_dropout_is_a_function_of_seed_and_step() -> None:
+    first, again = finished("model.dropout=0.5", "epochs=2"), finished("model.dropout=0.5", "epochs=2", "eval_every=1step")
+    other = finished("model.dropout=0.5", "epochs=2", "seed=1")
+    weight = [run.model.state_dict()["layers.0.weight"] for run in (first, again, other)]
+    assert torch.equal(weight[0], weight[1])
+    assert not torch.equal(weight[0], weight[2])
+
+
+def test_a_window_says_how_many_samples_it_holds() -> None:
+    run, _ = build(config("accumulate=3", "loader.batch_size=300"))
+    windows: list[Window] = list(run.train_batches.windows(0))
+    assert [window.num_samples for window in windows] == [900, 538]
+    for window in windows:
+        assert float(sum(window.shares)) == pytest.approx(1)
