@@ -178,7 +178,9 @@ def test_a_device_that_is_not_there_is_refused(cli: Cli, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_unwritable_outputs_are_told_before_torch_is_imported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unwritable_outputs_are_told_before_torch_is_imported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "outputs").write_text("a file")
     assert command_line.main(["train"]) == 4
     assert "output_dir=FOLDER" in capsys.readouterr().err

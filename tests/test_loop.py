@@ -174,7 +174,10 @@ def test_compiling_in_place_keeps_names_and_results() -> None:
 
 
 def test_dropout_is_a_function_of_seed_and_step() -> None:
-    first, again = finished("model.dropout=0.5", "epochs=2"), finished("model.dropout=0.5", "epochs=2", "eval_every=1step")
+    first, again = (
+        finished("model.dropout=0.5", "epochs=2"),
+        finished("model.dropout=0.5", "epochs=2", "eval_every=1step"),
+    )
     other = finished("model.dropout=0.5", "epochs=2", "seed=1")
     weight = [run.model.state_dict()["layers.0.weight"] for run in (first, again, other)]
     assert torch.equal(weight[0], weight[1])

@@ -46,7 +46,15 @@ def test_a_run_leaves_what_the_contract_says(cli: Cli, tmp_path: Path) -> None:
     assert (folder / "train.log").read_text(encoding="utf-8") == done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 78
     assert (folder / "results.png").read_bytes().startswith(b"\x89PNG")
-    names = {"config.yaml", "overrides.yaml", "summary.json", "metrics.jsonl", "results.csv", "train.log", "results.png"}
+    names = {
+        "config.yaml",
+        "overrides.yaml",
+        "summary.json",
+        "metrics.jsonl",
+        "results.csv",
+        "train.log",
+        "results.png",
+    }
     assert {path.name for path in folder.iterdir()} == names | {"model.safetensors", "checkpoints"}
     checkpoint = folder / "checkpoints/step-00000046"
     files = {"weights.safetensors", "optimizer.safetensors", "state.json", "manifest.json"}

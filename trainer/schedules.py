@@ -96,9 +96,10 @@ def make_scheduler(
         name: in_steps(value, steps_per_epoch, samples_per_step) if is_duration(value) else value
         for name, value in node.items()
     }
-    facts = {**dict.fromkeys(LENGTHS, num_steps), "max_lr": optimizer.param_groups[0]["lr"], "mode": mode}
-    if node["_target_"].endswith(".CyclicLR"):
-        facts = {}
+    has_momentum = "momentum" in optimizer.defaults or "betas" in optimizer.defaults
+    facts: dict[str, Any] = {**dict.fromkeys(LENGTHS, num_steps), "cycle_momentum": has_momentum}
+    if "max_lr" in node or "mode" in node:  # left null; a class that has its own sense of them does not list them
+        facts |= {"max_lr": optimizer.defaults["lr"], "mode": mode}
     scheduler = targets.construct(node, "scheduler", optimizer, **facts)
     if isinstance(scheduler, ReduceLROnPlateau):
         return OnPlateau(scheduler)

@@ -30,12 +30,13 @@ def chart(
     logarithmic = low > 0 and high / low > 100
     to_axis = math.log10 if logarithmic else float
     bottom, top = to_axis(low), to_axis(high)
-    if top == bottom:
-        bottom, top = bottom - 0.5, top + 0.5
+    if top - bottom <= 1e-12 * abs(top):  # a flat line goes through the middle
+        margin = abs(top) / 2 or 0.5
+        bottom, top = bottom - margin, top + margin
     first = min(points[0][0] for points in finite.values())
     last = max(points[-1][0] for points in finite.values())
-    margin = 9
-    columns = width - margin - 2
+    indent = 9
+    columns = width - indent - 2
     dots_x, dots_y = 2 * columns, 4 * height  # a braille cell is two dots wide and four high
 
     rows = [[" "] * columns for _ in range(height)]
@@ -55,10 +56,10 @@ def chart(
     lines[0] += "  (log scale)" * logarithmic
     for row, cells in enumerate(rows):
         label = number(10 ** labels[row] if logarithmic else labels[row]) if row in labels else ""
-        lines.append(f"{label:>{margin - 1}} ┤" + "".join(cells).replace("⠀", " ").rstrip())
+        lines.append(f"{label:>{indent - 1}} ┤" + "".join(cells).replace("⠀", " ").rstrip())
     left, right = f"{first:,.0f}", f"step {last:,.0f}"
-    lines.append(" " * margin + "└" + "─" * columns)
-    lines.append(" " * (margin + 1) + left + right.rjust(columns - len(left)))
+    lines.append(" " * indent + "└" + "─" * columns)
+    lines.append(" " * (indent + 1) + left + right.rjust(columns - len(left)))
     if ascii_only:
         frame = str.maketrans({"┤": "|", "└": "+", "─": "-"})
         lines = [line.translate(TO_ASCII).translate(frame) for line in lines]

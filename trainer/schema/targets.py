@@ -156,6 +156,7 @@ class OneCycleLR:
     pct_start: float = key("share of the time spent rising", above=0, below=1)
     div_factor: float = key("the peak over the start", above=0)
     final_div_factor: float = key("the start over the end", above=0)
+    cycle_momentum: bool | None = key("momentum the other way round; null: where the optimizer has one")
 
 
 @dataclass

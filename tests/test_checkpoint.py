@@ -1,0 +1,97 @@
+"""Checkpoints in process: what is saved is what goes on, and nothing that is not finite is saved."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import config
+
+from trainer import checkpoint, plain
+from trainer.build import build
+from trainer.errors import ConfigError, Diverged
+from trainer.events import Stepped
+from trainer.loop import train
+
+WORDS = ["dataset=iris", "epochs=6", "model.hidden=[8]", "model.dropout=0.3", "loader.batch_size=25"]
+
+
+@pytest.mark.parametrize("scheduler", ["none", "step", "cosine", "warmup", "onecycle", "plateau"])
+@pytest.mark.parametrize("step", [5, 7, 12])
+def test_a_run_saved_at_a_step_and_built_again_ends_with_the_same_weights(
+    scheduler: str, step: int, tmp_path: Path
+) -> None:
+    words = [*WORDS, f"scheduler={scheduler}", "autocast=fp16", "model.norm=batch"]
+    whole, _ = build(config(*words))
+    for event in train(whole):
+        if isinstance(event, Stepped) and event.step == step:
+            checkpoint.save(whole, tmp_path, 2, {"metrics.jsonl": 17})
+    again, _ = build(config(*words))
+    found = checkpoint.newest(tmp_path)
+    assert found is not None
+    offsets, differing = checkpoint.load(again, *found)
+    assert (offsets, differing, again.progress.step) == ({"metrics.jsonl": 17}, [], step)
+    for _ in train(again):
+        pass
+    assert again.progress == whole.progress
+    ours, theirs = checkpoint.contents(again, {}), checkpoint.contents(whole, {})
+    assert ours == theirs
+
+
+def test_an_extended_schedule_stands_where_it_would_have_from_the_start(tmp_path: Path) -> None:
+    short, _ = build(config(*WORDS, "scheduler=cosine"))
+    for _ in train(short):
+        pass
+    checkpoint.save(short, tmp_path, 2, {})
+    longer = [*WORDS, "epochs=12", "scheduler=cosine"]
+    extended, _ = build(config(*longer))
+    found = checkpoint.newest(tmp_path)
+    assert found is not None
+    checkpoint.load(extended, *found)
+    fresh, _ = build(config(*longer))
+    rates = [event.lr for event in train(fresh) if isinstance(event, Stepped)]
+    assert [event.lr for event in train(extended) if isinstance(event, Stepped)] == pytest.approx(rates[30:])
+
+
+def test_the_newest_are_kept_and_the_damaged_set_aside(tmp_path: Path) -> None:
+    run, _ = build(config(*WORDS))
+    for event in train(run):
+        if isinstance(event, Stepped) and event.step in (5, 10, 15):
+            checkpoint.save(run, tmp_path, 2, {})
+    names = [path.name for path in checkpoint.checkpoints(tmp_path)]
+    assert names == ["step-00000010", "step-00000015"]
+    weights = tmp_path / "checkpoints/step-00000015/weights.safetensors"
+    damaged = bytearray(weights.read_bytes())
+    damaged[-1] ^= 1
+    weights.write_bytes(damaged)
+    with pytest.warns(UserWarning, match="step-00000015.corrupt"):
+        found = checkpoint.newest(tmp_path)
+    assert found is not None
+    assert found[1].name == "step-00000010"
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
+    run, _ = build(config(*WORDS))
+    with torch.no_grad():
+        next(run.model.parameters())[0, 0] = math.inf
+    with pytest.raises(Diverged, match="layers.0.weight is not finite"):
+        checkpoint.save(run, tmp_path, 2, {})
+    assert list(tmp_path.glob("checkpoints/*")) == []
+
+
+def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
+    run, _ = build(config(*WORDS))
+    checkpoint.save(run, tmp_path, 2, {})
+    other, _ = build(config(*WORDS, "model.hidden=[9]"))
+    found = checkpoint.newest(tmp_path)
+    assert found is not None
+    with pytest.raises(ConfigError, match="another model"):
+        checkpoint.load(other, *found)
+
+
+def test_plain_values_come_back_as_they_were() -> None:
+    value = {"a": (0.9, 0.999), "inf": [math.inf, -math.inf], 3: {"none": None, "yes": True}, "text": "x"}
+    assert plain.decode(plain.encode(value)) == value
+    assert math.isnan(plain.decode(plain.encode(math.nan)))
+    with pytest.raises(TypeError, match=r"groups.fn is a function"):
+        plain.encode({"fn": plain.encode}, "groups")

@@ -1,0 +1,83 @@
+"""Devices: what auto takes, what an explicit device answers, through fakes of torch's own answers."""
+
+import pytest
+import torch
+from torch import nn
+
+from trainer import device
+from trainer.errors import ConfigError
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU number {index}")
+
+
+def no_cuda(monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
+    monkeypatch.setattr(torch.version, "cuda", version)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_auto_takes_the_gpu_and_says_so() -> None:
+    assert device.choose_device("auto") == (torch.device("cuda", 0), "auto: GPU number 0")
+    assert device.choose_device("cuda:1") == (torch.device("cuda", 1), "GPU number 1")
+    with pytest.raises(ConfigError, match="there are 2 GPUs"):
+        device.choose_device("cuda:2")
+
+
+@pytest.mark.parametrize(("version", "reason"), [(None, "built without CUDA"), ("13.0", "no NVIDIA GPU or driver")])
+def test_an_absent_device_is_refused_with_the_reason(
+    version: str | None, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_cuda(monkeypatch, version)
+    with pytest.raises(ConfigError, match=reason) as caught:
+        device.choose_device("cuda")
+    assert "device=cpu" in (caught.value.hint or "")
+    chosen, why = device.choose_device("auto")
+    assert chosen.type in ("cpu", "mps")
+    assert chosen.type == "mps" or reason in why
+
+
+def test_threads_are_a_rule_from_the_work_in_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "num_cores", lambda: 4)
+    before = torch.get_num_threads()
+    try:
+        cpu = torch.device("cpu")
+        assert [device.set_threads("auto", cpu, flops)[0] for flops in (1e6, 3e8, 6e8, 1e12)] == [1, 1, 2, 4]
+        assert device.set_threads(2, cpu, 0) == (2, "as asked")
+        assert torch.get_num_threads() == 2
+        assert device.set_threads("auto", torch.device("cuda"), 1e12)[0] == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_denormals_are_flushed() -> None:
+    device.prepare_cpu()
+    assert float(torch.tensor([1e-39]) * 1.0) == 0.0
+
+
+def test_the_cuda_generator_is_seeded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    fakes = (torch.Generator(), torch.Generator())
+    monkeypatch.setattr(torch.cuda, "default_generators", fakes)
+    device.seed_generator(torch.device("cuda", 1), 77)
+    assert [generator.initial_seed() == 77 for generator in fakes] == [False, True]
+    assert torch.initial_seed() == 77
+
+
+def test_fp16_on_mps_is_refused_and_a_scaler_comes_with_fp16_alone() -> None:
+    with pytest.raises(ConfigError, match="bf16|MPS"):
+        device.make_autocast(torch.device("mps"), "fp16")
+    assert device.make_scaler(torch.device("cpu"), "fp16").is_enabled()
+    assert not device.make_scaler(torch.device("cpu"), "bf16").is_enabled()
+
+
+def test_autocast_covers_the_forward() -> None:
+    layer, x = nn.Linear(3, 2), torch.rand(4, 3)
+    with device.make_autocast(torch.device("cpu"), "bf16")():
+        assert layer(x).dtype == torch.bfloat16
+    with device.make_autocast(torch.device("cpu"), "none")():
+        assert layer(x).dtype == torch.float32
