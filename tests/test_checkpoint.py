@@ -64,7 +64,7 @@ def test_the_newest_are_kept_and_the_damaged_set_aside(tmp_path: Path) -> None:
     damaged = bytearray(weights.read_bytes())
     damaged[-1] ^= 1
     weights.write_bytes(damaged)
-    with pytest.warns(UserWarning, match="step-00000015.corrupt"):
+    with pytest.warns(UserWarning, match=r"step-00000015\.corrupt"):
         found = checkpoint.newest(tmp_path)
     assert found is not None
     assert found[1].name == "step-00000010"

@@ -139,7 +139,7 @@ def test_help_lists_verbs_and_every_verb_has_help(capsys: pytest.CaptureFixture[
     "words", [["--help"], ["--version"], ["train", "--help"], ["train", "--cfg", "job"], ["ls"], ["config"], ["runs"]]
 )
 def test_what_trains_nothing_imports_no_torch(words: list[str]) -> None:
-    program = "import json, sys; from trainer.cli import main; main(sys.argv[1:]); print(); print(json.dumps(list(sys.modules)))"
+    program = "import json, sys; from trainer.cli import main; main(sys.argv[1:]); print(json.dumps(list(sys.modules)))"
     root = str(Path(__file__).resolve().parent.parent)
     done = subprocess.run(
         [sys.executable, "-c", program, *words], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": root}

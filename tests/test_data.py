@@ -72,7 +72,7 @@ def test_splits_depend_on_split_seed_alone_and_share_no_row() -> None:
 
 
 def test_scaling_is_fitted_on_the_training_split_alone() -> None:
-    run, setup = build(config("dataset=diabetes", "dtype=float64"))
+    run, _ = build(config("dataset=diabetes", "dtype=float64"))
     x = run.train_batches.loader.x
     torch.testing.assert_close(x.mean(0), torch.zeros(10, dtype=torch.float64), atol=1e-12, rtol=0)
     torch.testing.assert_close(x.std(0, correction=0), torch.ones(10, dtype=torch.float64))
@@ -157,7 +157,7 @@ class Mislabelled(TensorDataset):
 @pytest.mark.parametrize("in_memory", ["true", "false"])
 def test_a_label_outside_the_classes_is_found_on_the_cpu(in_memory: str) -> None:
     words = ["dataset=own", "dataset._target_=test_data.Mislabelled", f"loader.in_memory={in_memory}"]
-    with pytest.raises(ConfigError, match="label 2 in row .* outside the 2 classes"):
+    with pytest.raises(ConfigError, match=r"label 2 in row .* outside the 2 classes"):
         for _ in train(build(config(*words))[0]):
             pass
 
@@ -205,7 +205,7 @@ def test_cifar10_in_its_own_format(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(cifar, "train_list", [[name, digests[name]] for name in names[:5]])
     monkeypatch.setattr(cifar, "test_list", [["test_batch", digests["test_batch"]]])
     monkeypatch.setattr(cifar, "meta", {**cifar.meta, "md5": digests["batches.meta"]})
-    run, setup = build(config("dataset=cifar10", "model=cnn"))
+    _, setup = build(config("dataset=cifar10", "model=cnn"))
     assert setup.splits.facts.input_shape == (3, 32, 32)
     assert (setup.splits.num_train, setup.splits.num_test) == (90, 20)
 

@@ -69,7 +69,7 @@ def test_the_cuda_generator_is_seeded_too(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_fp16_on_mps_is_refused_and_a_scaler_comes_with_fp16_alone() -> None:
-    with pytest.raises(ConfigError, match="bf16|MPS"):
+    with pytest.raises(ConfigError, match="MPS"):
         device.make_autocast(torch.device("mps"), "fp16")
     assert device.make_scaler(torch.device("cpu"), "fp16").is_enabled()
     assert not device.make_scaler(torch.device("cpu"), "bf16").is_enabled()
