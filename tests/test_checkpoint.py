@@ -74,7 +74,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
     run, _ = build(config(*WORDS))
     with torch.no_grad():
         next(run.model.parameters())[0, 0] = math.inf
-    with pytest.raises(Diverged, match="layers.0.weight is not finite"):
+    with pytest.raises(Diverged, match="is not finite"):
         checkpoint.save(run, tmp_path, 2, {})
     assert list(tmp_path.glob("checkpoints/*")) == []
 
