@@ -21,7 +21,7 @@ class Digits(TensorData):
 
     def __init__(self) -> None:
         x, y = _load("digits")
-        super().__init__(x[:, None], y, classes=list("0123456789"), scaling=(0.0, 16.0), source="bundled")
+        super().__init__(x[:, None], y, classes=list("0123456789"), scaling="standardize_whole", source="bundled")
 
 
 class Iris(TensorData):

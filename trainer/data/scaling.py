@@ -47,8 +47,9 @@ def fit(x: Tensor, scaling: Scaling, dtype: torch.dtype) -> Scale:
     """The scaling of a training split x (N, *); a constant column is only centred."""
     if scaling == "none":
         return Cast(dtype)
-    if scaling == "standardize":
+    if isinstance(scaling, str):
         rows = x.to(torch.float64)
+        rows = rows if scaling == "standardize" else rows.flatten()
         mean, std = rows.mean(0), rows.std(0, correction=0)
         std = torch.where(std > 0, std, torch.ones_like(std))
     else:

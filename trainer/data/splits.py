@@ -147,9 +147,7 @@ def _scales(dataset: Any, train_rows: Tensor, dtype: torch.dtype) -> tuple[Scale
     if not isinstance(dataset, TensorData):
         numbers = default_collate([dataset[0]])[1].is_floating_point()
         return scaling.Cast(dtype), scaling.Cast(dtype) if numbers else None
-    scale_x = scaling.fit(
-        dataset.x[train_rows] if dataset.scaling == "standardize" else dataset.x, dataset.scaling, dtype
-    )
+    scale_x = scaling.fit(dataset.x[train_rows], dataset.scaling, dtype)
     if dataset.classes is not None:
         return scale_x, None
     return scale_x, scaling.fit(dataset.y[train_rows], "standardize" if dataset.scale_targets else "none", dtype)
