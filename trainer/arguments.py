@@ -12,7 +12,13 @@ class Parser(argparse.ArgumentParser):
     """argparse whose complaints are ConfigErrors that say what to type."""
 
     def __init__(self, verb: str, description: str) -> None:
-        super().__init__(f"trainer {verb}", description=description, add_help=False, allow_abbrev=False)
+        super().__init__(
+            f"trainer {verb}",
+            description=description,
+            add_help=False,
+            allow_abbrev=False,
+            formatter_class=lambda prog: argparse.HelpFormatter(prog, width=78),
+        )
         self.add_argument("-h", "--help", action="store_true", help="this text")
         self.add_argument("--debug", action="store_true", help="show tracebacks")
 
