@@ -40,7 +40,8 @@ def _parser() -> arguments.Parser:
     parser.add_argument("-p", "--package", help="with --cfg: only this part")
     parser.add_argument("--resolve", action="store_true", help="with --cfg: interpolations resolved")
     infos = ["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"]
-    parser.add_argument("-i", "--info", nargs="?", const="all", choices=infos, help="how the config was composed")
+    how = f"how the config was composed: {', '.join(infos)}"
+    parser.add_argument("-i", "--info", nargs="?", const="all", choices=infos, metavar="WHAT", help=how)
     return parser
 
 
