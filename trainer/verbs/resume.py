@@ -21,7 +21,7 @@ def run(words: Sequence[str]) -> int:
     args = parser.read(words)
     if args.help:
         print(parser.format_help())
-        print("keys that may change: " + ", ".join(CHANGEABLE))
+        print("keys that may change:\n  " + ", ".join(CHANGEABLE))
         return 0
     names = [word for word in args.words if "=" not in word or Path(word).exists()]
     overrides = [word for word in args.words if word not in names]
