@@ -6,6 +6,7 @@ import traceback
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from trainer import checkpoint, header, rundir, signals, storage, summary
 from trainer.build import Setup
@@ -16,7 +17,7 @@ from trainer.listeners.checkpoints import Checkpoints
 from trainer.listeners.console import Console
 from trainer.listeners.metrics_files import MetricsFiles
 from trainer.loop import train
-from trainer.report import hints, history
+from trainer.report import hints, history, measured
 from trainer.report.history import History
 from trainer.report.outcome import Outcome, measure
 from trainer.screen import WIDTH, Screen
@@ -25,13 +26,14 @@ from trainer.state import TrainState
 
 @dataclass
 class Result:
-    """What a run came to. best and last are metrics by name."""
+    """What a run came to. best and last are metrics by name; measured is whatever `expect` may name."""
 
     run_dir: Path
     status: str
     best: dict[str, float] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
 
 
 def carry_out(
@@ -91,6 +93,7 @@ def _train(run: TrainState, setup: Setup, result: Result, screen: Screen, brief:
 
     begun = time.perf_counter()
     outcome = _keep_weights(run, folder)
+    result.measured = measured.values(run, setup.splits.truth, past, result.last | result.best)
     if config.report and not brief and past.evaluations:
         from trainer.report import picture  # matplotlib takes a third of a second to import
 
@@ -183,6 +186,8 @@ def _say_end(
         screen.say(f"weakest  {name} (F1 {score:.2f}{taken})")
     if progress.stop_reason == "early stop":
         screen.say(f"stopped  early: {progress.bad_evaluations} evaluations without improvement")
+    for line in measured.lines(result.measured, setup.splits.truth, setup.config.expect):
+        screen.say(line)
     parts = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items() if value >= 0.05)
     screen.say(f"time     {sum(seconds.values()):.1f} s: {parts}   ({rate:,.0f} samples/s)")
     if brief:

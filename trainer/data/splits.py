@@ -35,6 +35,7 @@ class Splits:
     num_test: int
     loader_name: str
     scale_y: Scale | None
+    truth: Mapping[str, float]  # the numbers to learn, where the data set knows them
     sample: tuple[Tensor, Tensor]  # up to two training rows, on the device, ready for the model
 
 
@@ -91,6 +92,7 @@ def make_splits(
         num_test=len(test) if test is not None else 0,
         loader_name=train.name,
         scale_y=scale_y,
+        truth=getattr(dataset, "truth", {}),
         sample=(scale_x(x), y if scale_y is None else scale_y(y)),
     )
 

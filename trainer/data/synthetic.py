@@ -1,5 +1,7 @@
 """Data sets made from a formula and a seed, in float64."""
 
+from types import MappingProxyType
+
 import numpy as np
 import torch
 
@@ -9,10 +11,12 @@ from trainer.data.tensors import TensorData
 class Line(TensorData):
     """y = 2x + 1 with noise: x (N, 1) uniform in [-2, 2], y (N, 1)."""
 
+    truth = MappingProxyType({"w": 2.0, "b": 1.0})
+
     def __init__(self, num_points: int = 64, noise: float = 0.1, data_seed: int = 0) -> None:
         generator = np.random.default_rng(data_seed)
         x = generator.uniform(-2.0, 2.0, size=(num_points, 1))
-        y = 2.0 * x + 1.0 + generator.normal(0.0, noise, size=(num_points, 1))
+        y = self.truth["w"] * x + self.truth["b"] + generator.normal(0.0, noise, size=(num_points, 1))
         super().__init__(torch.from_numpy(x), torch.from_numpy(y), source="generated")
 
 

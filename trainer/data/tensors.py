@@ -1,6 +1,7 @@
 """A Dataset whose rows are tensors: what every shipped data set is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -18,6 +19,8 @@ class TensorData(Dataset[tuple[Tensor, Tensor]]):
     by itself or the values as a whole, or a known (mean, standard deviation) of the stored values. scale_targets: standardise y too, for numbers far from 0.
     test: a second TensorData, where the data set has an official one.
     """
+
+    truth: Mapping[str, float] = MappingProxyType({})  # the numbers to learn, by name, where the formula is known
 
     def __init__(
         self,

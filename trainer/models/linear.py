@@ -4,11 +4,17 @@ from torch import Tensor, nn
 
 
 class Linear(nn.Module):
-    """Linear or logistic regression. Input (B, *) flattened to (B, in_features); output (B, out_features)."""
+    """Linear or logistic regression. Input (B, *) flattened to (B, in_features); output (B, out_features).
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+    init: the weights to begin with: torch's `uniform`, or `zero`, which is as good where there is no hidden layer.
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, init: str = "uniform") -> None:
         super().__init__()
         self.linear = nn.Linear(in_features, out_features, bias=bias)
+        if init == "zero":
+            for parameter in self.linear.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         output: Tensor = self.linear(x.flatten(1))

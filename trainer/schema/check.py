@@ -7,8 +7,9 @@ import types
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from trainer import expectations
 from trainer.durations import Duration, is_duration
-from trainer.schema.config import Config, DeviceName, Target
+from trainer.schema.config import Config, DeviceName, Expect, Target
 from trainer.schema.targets import TARGETS, DatasetKeys
 from trainer.words import closest
 
@@ -105,9 +106,22 @@ def _check_fields(schema: type, data: Data, prefix: str, known: set[str], *, com
             if not isinstance(value, Mapping):
                 raise Problem(path, f"{path}={value} names no option", f"trainer ls {path}")
             values[field.name] = dict(value)
+        elif hint == Expect:
+            values[field.name] = _check_expect(value)
         else:
             values[field.name] = _check_value(path, value, hint, field.metadata)
     return schema(**values) if complete else values
+
+
+def _check_expect(node: Any) -> dict[str, Any]:
+    if not isinstance(node, Mapping):
+        raise Problem("expect", "expect is a group of values by name", "expect.steps=60")
+    for name, value in node.items():
+        try:
+            expectations.parse(value)
+        except ValueError as error:
+            raise Problem(f"expect.{name}", f"expect.{name} {error}") from error
+    return dict(node)
 
 
 def _check_value(path: str, value: Any, hint: Any, bounds: Mapping[str, Any]) -> Any:

@@ -1,5 +1,6 @@
 """The keys of conf/config.yaml. The groups (dataset, model, …) are mappings whose keys depend on their `_target_`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NewType
 
@@ -8,6 +9,7 @@ from trainer.schema.key import key
 
 DeviceName = NewType("DeviceName", str)
 Target = dict[str, Any]  # `_target_` and the keyword arguments beside it
+Expect = Mapping[str, Any]  # see trainer/expectations.py
 
 
 @dataclass
@@ -70,6 +72,9 @@ class Config:
     monitor: str = key("the metric that best, early stop and plateau look at; auto: val/acc or val/loss")
     early_stop: EarlyStop = key("when to stop early")
     guards: Literal["warn", "strict", "none"] = key("what to do about a known trap: say so, refuse, or nothing")
+
+    explain: int = key("print the five verbs of the first N steps, with what each did", at_least=0, unit="steps")
+    expect: Expect = key("what is expected to come out, by name: a value, or {value, within, at_least, at_most}")
 
     output_dir: str = key("where run folders land")
     log_every: int = key("a line in metrics.jsonl every so many steps", at_least=1, unit="steps")

@@ -50,6 +50,7 @@ class Linear:
     in_features: int | None = key("inputs; null: what the data has", at_least=1)
     out_features: int | None = key("outputs; null: what the data needs", at_least=1)
     bias: bool = key("whether there is a bias")
+    init: Literal["uniform", "zero"] = key("the weights to begin with")
 
 
 @dataclass
