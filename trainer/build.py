@@ -102,6 +102,8 @@ def build(config: Config) -> tuple[TrainState, Setup]:
     threads, threads_why = set_threads(config.threads, device, 3 * flops * config.loader.batch_size)
     if config.compile == "model":
         check_compiler(device)
+        if config.explain:
+            raise ConfigError("explain looks between the layers, which compile=model fuses", "compile=none")
         compile_in_place(model, config.compiler.mode, config.compiler.dynamic)
 
     def for_evaluation(loader: Any, num_rows: int) -> EvalBatches | None:

@@ -17,6 +17,7 @@ VERBS = {
     "resume": "go on with a run from its last checkpoint",
     "eval": "measure a run's best weights on the test or validation split",
     "runs": "list the runs below outputs/",
+    "chapter": "the tutorial chapter's examples, expected beside got",
     "ls": "what can be picked: datasets, models, optimizers, …",
     "config": "the resolved config, with what each key means; nothing is run",
 }
@@ -27,6 +28,7 @@ trainer {version}: train PyTorch models from configs
   trainer train                                   an MLP on the bundled digits, some 5 s on a CPU
   trainer train model=mlp device=cuda epochs=50   change anything with key=value
   trainer train -m optimizer.lr=1e-3,1e-2 seed=0,1,2    a sweep
+  trainer chapter                                 the tutorial chapter's examples, checked
   trainer ls                                      what can be picked
 
 more

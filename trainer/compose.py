@@ -234,8 +234,14 @@ def _shell_quoted(word: str) -> str:
     return shlex.quote(word)
 
 
-def allow_user_modules() -> None:
-    """Let `_target_: my_models.Net` find my_models.py in the folder where the command is typed."""
+def allow_user_modules(folders: list[Path] | None = None) -> None:
+    """Let `_target_: my_models.Net` find my_models.py in the folder where the command is typed, or beside a config.
+
+    The first wins over what is installed, the others do not.
+    """
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
+    for folder in conf_files.module_folders(folders or conf_files.roots()):
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))

@@ -5,6 +5,8 @@ Reads files only; imports neither hydra nor torch.
 
 from pathlib import Path
 
+NOT_PICKED = ("hydra", "chapter")  # folders of conf/ that are no groups of the config
+
 
 def shipped() -> Path:
     """trainer's own conf/: beside the code in a wheel, above it in a checkout."""
@@ -25,10 +27,15 @@ def options(folders: list[Path]) -> dict[str, dict[str, str]]:
     for folder in folders:
         for path in sorted(folder.rglob("*.yaml")):
             group, option = path.parent.relative_to(folder).as_posix(), path.stem
-            if group != "." and not group.startswith("hydra"):
+            if group != "." and not group.startswith(NOT_PICKED):
                 top, _, rest = group.partition("/")
                 found.setdefault(top, {}).setdefault(f"{rest}/{option}" if rest else option, description(path))
     return {group: dict(sorted(found[group].items())) for group in sorted(found)}
+
+
+def module_folders(folders: list[Path]) -> list[Path]:
+    """Where Python files lie beside configs."""
+    return list(dict.fromkeys(path.parent for folder in folders for path in sorted(folder.rglob("*.py"))))
 
 
 def description(path: Path) -> str:

@@ -27,8 +27,8 @@ class Expectation:
             return _near(got, self.value, self.within)
         if not _is_number(got):
             return False
-        low = self.at_least is None or got >= self.at_least
-        return low and got == got and (self.at_most is None or got <= self.at_most)
+        enough = self.at_least is None or got >= self.at_least
+        return bool(enough and (self.at_most is None or got <= self.at_most))
 
     def __str__(self) -> str:
         bounds = [(">=", self.at_least), ("<=", self.at_most)]

@@ -12,9 +12,11 @@ from trainer import checkpoint, header, rundir, signals, storage, summary
 from trainer.build import Setup
 from trainer.errors import Diverged, Interrupted, TrainerError
 from trainer.events import Evaluated, Stepped
+from trainer.listeners import Listener
 from trainer.listeners.chart import chart
 from trainer.listeners.checkpoints import Checkpoints
 from trainer.listeners.console import Console
+from trainer.listeners.explain import Explain
 from trainer.listeners.metrics_files import MetricsFiles
 from trainer.loop import train
 from trainer.report import hints, history, measured
@@ -68,7 +70,8 @@ def _train(run: TrainState, setup: Setup, result: Result, screen: Screen, brief:
     saver = Checkpoints(run, folder, config.checkpoint.every_seconds, config.checkpoint.keep, files.offsets)
     console = Console(run, screen, history.read(folder).curves)
     first_sample = run.progress.samples
-    listeners = (files, saver, console)
+    explain = [Explain(run, screen, config.explain)] if config.explain else []
+    listeners: tuple[Listener, ...] = (files, saver, console, *explain)
     try:
         with signals.listening():
             mark = time.perf_counter()

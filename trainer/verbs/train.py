@@ -48,7 +48,7 @@ def _parser() -> arguments.Parser:
 def _train(composed: Composed) -> int:
     config = composed.checked()
     rundir.check_writable(config.output_dir)
-    compose.allow_user_modules()
+    compose.allow_user_modules(composed.source.folders)
     from trainer import launch
     from trainer.screen import Screen
 
@@ -74,7 +74,7 @@ def _sweep(source: Source) -> int:
     first = compose.compose(Source([_first_value(o) for o in source.overrides], source.folders, source.name))
     output_dir = first.checked().output_dir
     rundir.check_writable(output_dir)
-    compose.allow_user_modules()
+    compose.allow_user_modules(source.folders)
     folder = rundir.create_sweep(output_dir)
     from trainer import launch
     from trainer.errors import Interrupted

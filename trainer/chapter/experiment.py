@@ -1,0 +1,65 @@
+"""An experiment of the chapter, trained quietly by the ordinary runner."""
+
+import io
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer import compose, launch, storage
+from trainer.build import build
+from trainer.compose import Source
+from trainer.report import history
+from trainer.runner import Result
+from trainer.schema.config import Config
+from trainer.screen import Screen
+from trainer.state import TrainState
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """name: of its file. overrides: what was typed. folders: of configs.
+
+    output: its run folders go here.
+    """
+
+    name: str
+    overrides: list[str]
+    folders: list[Path]
+    output: Path
+
+    def config(self, *changes: str) -> Config:
+        """The checked config; `changes` win over what was typed."""
+        words = [f"experiment=chapter/{self.name}", *self.overrides, *changes]
+        return compose.compose(Source(words, self.folders)).checked()
+
+    def build(self, *changes: str) -> TrainState:
+        """The live objects of a run that is not trained."""
+        run, _ = build(self.config(*changes))
+        return run
+
+    def train(self, *changes: str) -> Result:
+        """Train to the end, in a run folder of its own below `output`."""
+
+        def make_folder(label: str) -> Path:
+            folder = (
+                self.output
+                / f"{len(list(self.output.iterdir())):03d}-{label}"
+            )
+            storage.make_folder(folder)
+            return folder
+
+        with Screen(io.StringIO()) as screen:
+            begun = time.perf_counter()
+            return launch.start(
+                self.config(*changes),
+                list(changes),
+                make_folder,
+                screen,
+                begun,
+                brief=True,
+            )
+
+
+def losses(result: Result) -> list[float]:
+    """The training loss of each logged step."""
+    return [loss for _, loss in history.read(result.run_dir).curves["train"]]

@@ -1,0 +1,138 @@
+"""The five verbs of the first steps, with what each did. It watches through PyTorch's own hooks; the loop knows of
+nothing, and after those steps the hooks are gone."""
+
+import textwrap
+from typing import Any
+
+from torch import Tensor, nn
+
+from trainer.events import Event, Stepped
+from trainer.screen import WIDTH, Screen
+from trainer.state import TrainState
+
+
+class Explain:
+    """Says what zero_grad, forward, loss, backward and step did, for the first `num_steps` steps that it sees.
+
+    Gradients are shown as backward left them: unscaled where there is a GradScaler, and before clipping.
+    """
+
+    def __init__(self, run: TrainState, screen: Screen, num_steps: int) -> None:
+        self.run, self.screen, self.left = run, screen, num_steps
+        self.names = {p: name for name, p in run.model.named_parameters() if p.requires_grad}
+        self.width = max(map(len, [*self.names.values(), *(name for name, _ in run.model.named_modules())]))
+        self.held = 0  # gradients there when a step ended
+        self._begin()
+        leaves = [(name, m) for name, m in run.model.named_modules() if name and not list(m.children())]
+        self.handles: list[Any] = [
+            run.model.register_forward_pre_hook(self._before_forward),
+            *(module.register_forward_hook(self._activation(name)) for name, module in leaves),
+            run.model.register_forward_hook(self._after_forward),
+            run.loss_fn.register_forward_hook(self._loss),
+            *(p.register_post_accumulate_grad_hook(self._gradient) for p in self.names),
+            run.optimizer.register_step_pre_hook(self._before_step),
+            run.optimizer.register_step_post_hook(self._after_step),
+        ]
+
+    def __call__(self, event: Event) -> None:
+        if not isinstance(event, Stepped) or not self.left:
+            return
+        self.screen.say(f"\nstep {event.step:,}", style="bold")
+        for verb, (first, *lines) in self._story(event.loss):
+            self._say(f"  {verb:<10} {first}")
+            for line in lines:
+                self._say(f"    {line}")
+        self.held = sum(p.grad is not None for p in self.names)
+        self._begin()
+        self.left -= 1
+        if not self.left:
+            self.close()
+
+    def close(self) -> None:
+        """Take the hooks away."""
+        for handle in self.handles:
+            handle.remove()
+        self.handles = []
+
+    def _say(self, line: str) -> None:
+        self.screen.say("\n".join(textwrap.wrap(line, WIDTH, subsequent_indent=" " * 6)))
+
+    def _story(self, loss: Tensor) -> list[tuple[str, list[str]]]:
+        model = type(self.run.model).__name__
+        model += f", on the first of {self.batches} batches" if self.batches > 1 else ""
+        whole = [f"over all {self.batches} batches {loss.item():.6g}"] if self.batches > 1 else []
+        gradients = [f"{name:<{self.width}}  |grad| {norm.item():.4g}" for name, norm in self.gradients.items()]
+        untouched = [name for name in self.names.values() if name not in self.gradients]
+        if self.run.max_norm is not None:
+            gradients.append(f"then clipped to a norm of {self.run.max_norm:g} over all")
+        missing = f"; none for {', '.join(untouched)}" if untouched else ""
+        moved = self.moves or ["nothing moved: the GradScaler met an infinity and skipped the step"]
+        return [
+            ("zero_grad", [self.zeroed]),
+            ("forward", [model, *self.forward]),
+            ("loss", [self.loss, *whole]),
+            ("backward", [f"gradients of {len(self.gradients)} parameters{missing}", *gradients]),
+            ("step", moved),
+        ]
+
+    def _begin(self) -> None:
+        self.batches, self.zeroed, self.loss = 0, "", ""
+        self.forward: list[str] = []
+        self.gradients: dict[str, Tensor] = {}
+        self.before: dict[str, Tensor] = {}
+        self.moves: list[str] = []
+
+    def _before_forward(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if not self.run.model.training:
+            return
+        self.batches += 1
+        if self.batches == 1:
+            left = sum(p.grad is not None for p in self.names)
+            self.zeroed = f"{self.held - left} gradients set to None, {left} left" if self.held else "nothing to clear"
+            self.forward = [f"{'batch':<{self.width}}  {layout(inputs[0])}"]
+
+    def _activation(self, name: str) -> Any:
+        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+            if self.run.model.training and self.batches == 1:
+                self.forward.append(f"{name:<{self.width}}  {layout(output)}")
+
+        return keep
+
+    def _after_forward(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        if self.run.model.training and self.batches == 1 and not list(module.children()):
+            self.forward.append(f"{'output':<{self.width}}  {layout(output)}")
+
+    def _loss(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        if self.batches == 1:
+            prediction, target = inputs
+            shapes = f"{tuple(prediction.shape)} against {tuple(target.shape)} {_dtype(target)}"
+            self.loss = f"{output.item():.6g}: {type(module).__name__} of {shapes}"
+
+    def _gradient(self, parameter: Tensor) -> None:
+        gradient = parameter.grad
+        if gradient is not None:
+            scale = self.run.scaler.get_scale() if self.run.scaler.is_enabled() else 1.0
+            self.gradients[self.names[parameter]] = gradient.detach().norm() / scale  # type: ignore[index]
+
+    def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        self.before = {name: p.detach().clone() for p, name in self.names.items()}
+
+    def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        rates = {p: group["lr"] for group in optimizer.param_groups for p in group["params"]}
+        rate = ", ".join(f"{lr:g}" for lr in dict.fromkeys(float(lr) for lr in rates.values()))
+        self.moves = [f"{type(optimizer).__name__} lr {rate}"]
+        for parameter, name in self.names.items():
+            distance = (parameter.detach() - self.before[name]).norm().item()
+            self.moves.append(f"{name:<{self.width}}  moved {distance:.4g}")
+
+
+def layout(value: Any) -> str:
+    """Shape, dtype, strides and contiguity of a tensor; the type of anything else."""
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    order = "contiguous" if value.is_contiguous() else "not contiguous"
+    return f"{tuple(value.shape)} {_dtype(value)}, stride {value.stride()}, {order}"
+
+
+def _dtype(value: Tensor) -> str:
+    return str(value.dtype).removeprefix("torch.")

@@ -1,0 +1,72 @@
+"""trainer chapter [NAME…] [key=value …] [--list]"""
+
+import tempfile
+import textwrap
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer import compose, conf_files
+from trainer.arguments import Parser
+from trainer.errors import ConfigError, Interrupted
+from trainer.words import did_you_mean
+
+DESCRIPTION = "The tutorial chapter's examples, each with the value expected beside the one measured."
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the examples and compare. Returns 0 where every value is as expected, else 1."""
+    from trainer.chapter import example
+
+    parser = Parser("chapter", DESCRIPTION)
+    parser.add_argument("words", nargs="*", metavar="NAME", help="one or more of them; with one also key=value")
+    parser.add_argument("-l", "--list", action="store_true", help="what there is, nothing run")
+    parser.add_argument("-cd", "--config-dir", action="append", default=[], help="a folder of configs of your own")
+    args = parser.read(words)
+    if args.help:
+        print(parser.format_help())
+        return 0
+    folders = conf_files.roots(args.config_dir)
+    files = example.files(folders)
+    overrides = [word for word in args.words if "=" in word]
+    names = list(dict.fromkeys(word for word in args.words if "=" not in word))
+    for name in names:
+        if name not in files:
+            raise ConfigError(f"no example '{name}'.{did_you_mean(name, files)}", "trainer chapter --list")
+    if overrides and len(names) != 1:
+        raise ConfigError(f"{overrides[0]}: settings go to one example", f"trainer chapter NAME {overrides[0]}")
+    if args.list:
+        for name in names or files:
+            claim = conf_files.description(files[name])
+            print(textwrap.fill(claim, 78, initial_indent=f"{name:<16} ", subsequent_indent=" " * 17))
+        return 0
+    compose.allow_user_modules(folders)
+    return _run({name: files[name] for name in names or files}, overrides, folders, alone=len(names) == 1)
+
+
+def _run(files: dict[str, Path], overrides: list[str], folders: list[Path], *, alone: bool) -> int:
+    from trainer.chapter import example, table
+    from trainer.screen import Screen
+
+    begun, rows, shown_rows = time.perf_counter(), [], []
+    with Screen() as screen, tempfile.TemporaryDirectory(prefix="trainer-chapter-") as output:
+        for name, path in files.items():
+            screen.show(f"{name} …")
+            if alone:
+                screen.say(example.source(name, path) + "\n")
+            try:
+                shown = example.show(name, path, overrides, folders, Path(output))
+            except (ConfigError, Interrupted):
+                raise
+            except Exception as error:
+                shown = example.failed(name, error)
+            screen.clear()
+            for line in shown.lines if alone else []:
+                screen.say(line)
+            rows += shown.rows
+            shown_rows += shown.rows if alone else table.headlines(shown.rows)
+        screen.say(("\n" if alone else "") + "\n".join(table.lines(shown_rows)))
+        screen.say(table.verdict(rows, time.perf_counter() - begun))
+        if not alone:
+            screen.say("trainer chapter NAME prints one with its code and all of its values")
+    return 1 if any(row.ok is False for row in rows) else 0
