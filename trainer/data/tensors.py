@@ -16,7 +16,8 @@ class TensorData(Dataset[tuple[Tensor, Tensor]]):
 
     x: (N, *shape). y: (N,) int64 class indices where `classes` names them, else (N, outputs) float numbers.
     scaling: what the model wants done to x (see scaling.py): nothing, standardising by the training split, each column
-    by itself or the values as a whole, or a known (mean, standard deviation) of the stored values. scale_targets: standardise y too, for numbers far from 0.
+    by itself or the values as a whole, or a known (mean, standard deviation) of the stored values. scale_targets:
+    standardise y too, for numbers far from 0.
     test: a second TensorData, where the data set has an official one.
     """
 
