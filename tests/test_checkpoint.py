@@ -13,6 +13,7 @@ from trainer.errors import ConfigError, Diverged
 from trainer.events import Stepped
 from trainer.loop import train
 
+SIZES = {"metrics.jsonl": 17, "results.csv": 3}
 WORDS = ["dataset=iris", "epochs=6", "model.hidden=[8]", "model.dropout=0.3", "loader.batch_size=25"]
 
 
@@ -25,12 +26,12 @@ def test_a_run_saved_at_a_step_and_built_again_ends_with_the_same_weights(
     whole, _ = build(config(*words))
     for event in train(whole):
         if isinstance(event, Stepped) and event.step == step:
-            checkpoint.save(whole, tmp_path, 2, {"metrics.jsonl": 17})
+            checkpoint.save(whole, tmp_path, 2, lambda: SIZES)
     again, _ = build(config(*words))
-    found = checkpoint.newest(tmp_path)
+    found = checkpoint.newest(again, tmp_path)
     assert found is not None
-    offsets, differing = checkpoint.load(again, *found)
-    assert (offsets, differing, again.progress.step) == ({"metrics.jsonl": 17}, [], step)
+    loaded = checkpoint.load(again, *found)
+    assert (loaded.offsets, loaded.elsewhere, loaded.schedule, again.progress.step) == (SIZES, [], "", step)
     for _ in train(again):
         pass
     assert again.progress == whole.progress
@@ -42,30 +43,30 @@ def test_an_extended_schedule_stands_where_it_would_have_from_the_start(tmp_path
     short, _ = build(config(*WORDS, "scheduler=cosine"))
     for _ in train(short):
         pass
-    checkpoint.save(short, tmp_path, 2, {})
+    checkpoint.save(short, tmp_path, 2, dict)
     longer = [*WORDS, "epochs=12", "scheduler=cosine"]
     extended, _ = build(config(*longer))
-    found = checkpoint.newest(tmp_path)
+    found = checkpoint.newest(extended, tmp_path)
     assert found is not None
-    checkpoint.load(extended, *found)
+    assert "CosineAnnealingLR is that of 60 steps" in checkpoint.load(extended, *found).schedule
     fresh, _ = build(config(*longer))
     rates = [event.lr for event in train(fresh) if isinstance(event, Stepped)]
     assert [event.lr for event in train(extended) if isinstance(event, Stepped)] == pytest.approx(rates[30:])
 
 
-def test_the_newest_are_kept_and_the_damaged_set_aside(tmp_path: Path) -> None:
+def test_the_newest_are_kept_and_the_damaged_set_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, _ = build(config(*WORDS))
     for event in train(run):
         if isinstance(event, Stepped) and event.step in (5, 10, 15):
-            checkpoint.save(run, tmp_path, 2, {})
+            checkpoint.save(run, tmp_path, 2, dict)
     names = [path.name for path in checkpoint.checkpoints(tmp_path)]
     assert names == ["step-00000010", "step-00000015"]
     weights = tmp_path / "checkpoints/step-00000015/weights.safetensors"
     damaged = bytearray(weights.read_bytes())
     damaged[-1] ^= 1
     weights.write_bytes(damaged)
-    with pytest.warns(UserWarning, match=r"step-00000015\.corrupt"):
-        found = checkpoint.newest(tmp_path)
+    found = checkpoint.newest(run, tmp_path)
+    assert "set aside as step-00000015.corrupt" in capsys.readouterr().err
     assert found is not None
     assert found[1].name == "step-00000010"
 
@@ -75,15 +76,15 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
     with torch.no_grad():
         next(run.model.parameters())[0, 0] = math.inf
     with pytest.raises(Diverged, match="is not finite"):
-        checkpoint.save(run, tmp_path, 2, {})
+        checkpoint.save(run, tmp_path, 2, dict)
     assert list(tmp_path.glob("checkpoints/*")) == []
 
 
 def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
     run, _ = build(config(*WORDS))
-    checkpoint.save(run, tmp_path, 2, {})
+    checkpoint.save(run, tmp_path, 2, dict)
     other, _ = build(config(*WORDS, "model.hidden=[9]"))
-    found = checkpoint.newest(tmp_path)
+    found = checkpoint.newest(other, tmp_path)
     assert found is not None
     with pytest.raises(ConfigError, match="another model"):
         checkpoint.load(other, *found)

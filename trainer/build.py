@@ -20,6 +20,7 @@ from trainer.device import (
     make_autocast,
     make_scaler,
     prepare_cpu,
+    seed_all,
     set_threads,
 )
 from trainer.durations import in_steps
@@ -46,8 +47,11 @@ class Setup:
     data_seconds: float
 
 
-def build(config: Config) -> tuple[TrainState, Setup]:
-    """Everything a run needs, on its device. Raises ConfigError for what does not fit together."""
+def build(config: Config, *, download: bool = True) -> tuple[TrainState, Setup]:
+    """Everything a run needs, on its device. Raises ConfigError for what does not fit together.
+
+    download: whether data that is missing may be fetched.
+    """
     prepare_cpu()
     device, device_why = choose_device(config.device)
     dtype = getattr(torch, config.dtype)
@@ -55,11 +59,12 @@ def build(config: Config) -> tuple[TrainState, Setup]:
         raise ConfigError("dtype=float64: Apple's GPU has no float64", "device=cpu")
 
     begun = time.perf_counter()
-    splits = make_splits(config.dataset, config.loader, device, dtype, config.seed)
+    seed_all(seeds.derive(config.dataset.get("split_seed", 0), "dataset"))  # the same rows whatever the seed
+    splits = make_splits(config.dataset, config.loader, device, dtype, config.seed, download=download)
     data_seconds = time.perf_counter() - begun
     facts = splits.facts
 
-    torch.manual_seed(seeds.derive(config.seed, "weights"))
+    seed_all(seeds.derive(config.seed, "weights"))
     model_node = targets.complete(config.model, "model", **facts.for_model())
     model = make_model(model_node).to(device, dtype)
 

@@ -1,12 +1,14 @@
 """Checkpoints: what they hold, saving, finding the newest good one, loading. Safetensors and JSON, no pickle."""
 
 import json
+import math
 import platform
 import re
 import warnings
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import safetensors.torch
@@ -14,30 +16,36 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from trainer import plain, rundir, storage
+from trainer import plain, reading, rundir, storage
 from trainer.errors import ConfigError, Diverged, StorageError
+from trainer.screen import complain
 from trainer.state import Progress, TrainState
 
 FORMAT = 1
+LARGEST = 16  # times the bytes of the model: more than weights, best weights and any optimizer's state take
+SPARE = 64 * 2**20  # bytes
 WEIGHTS, BEST, OPTIMIZER, STATE = "weights.safetensors", "best.safetensors", "optimizer.safetensors", "state.json"
+SCALER_KEYS = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}
+MALFORMED = (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError, OverflowError, RuntimeError)
 LIMITS = ("num_steps", "steps_per_epoch", "eval_every", "stop_reason")  # Progress fields that the config decides anew
 
 
-def save(run: TrainState, folder: Path, keep: int, offsets: Mapping[str, int]) -> Path:
+def save(run: TrainState, folder: Path, keep: int, sync_metrics: Callable[[], dict[str, int]]) -> Path:
     """Write the state between two steps to folder/checkpoints/step-N; keeps the newest `keep`, removes older ones.
 
-    offsets: sizes of the metrics files that belong to it. The same step twice is written once.
+    sync_metrics: brings the metrics files to the disk and returns their sizes. The same step twice is written once.
     Raises Diverged for weights that are not finite, StorageError for a disk that is full or read-only.
     """
-    check_finite(run)
     path = folder / rundir.CHECKPOINTS / f"step-{run.progress.step:08d}"
-    if not path.parent.exists():
-        storage.make_folder(path.parent)
     if path.exists():
         return path
-    storage.write_folder(path, contents(run, offsets))
+    check_finite(run)
+    if not path.parent.exists():
+        storage.make_folder(path.parent)
+    storage.write_folder(path, contents(run, sync_metrics()))
     for old in checkpoints(folder)[:-keep]:
         storage.remove_folder(old)
+    storage.clear(path.parent)
     return path
 
 
@@ -99,75 +107,143 @@ def environment(run: TrainState) -> dict[str, Any]:
 
 
 def check_finite(run: TrainState) -> None:
-    """Raise Diverged for a weight that is NaN or infinite: no such checkpoint is written."""
-    for name, tensor in run.model.state_dict().items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            run.progress.stop_reason = "diverged"
-            raise Diverged(f"{name} is not finite after step {run.progress.step}")
+    """Raise Diverged for a weight or moment that is NaN or infinite: no such checkpoint is written."""
+    parts = [("", run.model.state_dict()), ("best ", run.best_weights or {})]
+    parts += [("optimizer ", entry) for entry in run.optimizer.state_dict()["state"].values()]
+    for kind, tensors in parts:
+        for name, tensor in tensors.items():
+            if isinstance(tensor, Tensor) and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                run.progress.stop_reason = "diverged"
+                raise Diverged(f"{kind}{name} is not finite after step {run.progress.step}; nothing was saved of it")
 
 
-def newest(folder: Path) -> tuple[dict[str, bytes], Path] | None:
-    """The newest checkpoint that is what its manifest says; a damaged one is set aside as .corrupt and warned of."""
+def newest(run: TrainState, folder: Path) -> tuple[dict[str, bytes], Path] | None:
+    """The newest checkpoint that is what its manifest says; a damaged one is set aside as .corrupt and named."""
     for path in reversed(checkpoints(folder)):
         try:
-            return storage.read_folder(path), path
-        except storage.Damaged as damage:
-            aside = path.with_name(path.name + ".corrupt")
-            path.rename(aside)
-            warnings.warn(f"{damage}; set aside as {aside.name}", stacklevel=2)
+            return reading.read_folder(path, most_bytes(run)), path
+        except reading.Damaged as damage:
+            aside = storage.set_aside(path)
+            complain(f"warning: {damage}; set aside as {aside.name}, the one before it counts")
     return None
 
 
-def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> tuple[dict[str, int], list[str]]:
-    """Put a checkpoint's state into a freshly built run. Returns the offsets of the metrics files, and what differs
-    from the environment it was saved in. Raises StorageError for a format that is not ours, ConfigError where it is
-    of another model."""
+def most_bytes(run: TrainState) -> int:
+    """What a checkpoint of this model can have at most."""
+    num_bytes: int = sum(t.numel() * t.element_size() for t in run.model.state_dict().values())
+    return SPARE + LARGEST * num_bytes
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What loading a checkpoint found: the sizes of the metrics files that belong to it, and what to tell the user."""
+
+    offsets: dict[str, int]
+    elsewhere: list[str]  # what differs from the environment it was saved in
+    schedule: str  # what became of the schedule of a run that is now longer or shorter; empty where nothing did
+
+
+def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
+    """Put a checkpoint's state into a freshly built run.
+
+    Raises StorageError for what is not a checkpoint of ours, ConfigError where it is of another model.
+    """
     try:
-        state = json.loads(files[STATE])
+        state = reading.parse_json(files[STATE], path / STATE)
         if state["format"] != FORMAT:
             raise StorageError(f"{path} has format {state['format']}, this trainer reads {FORMAT}")
         weights = safetensors.torch.load(files[WEIGHTS])
         best = safetensors.torch.load(files[BEST]) if BEST in files else None
         tensors = safetensors.torch.load(files[OPTIMIZER])
-        progress = plain.decode(state["progress"])
-    except (KeyError, ValueError, SafetensorError) as error:
-        raise StorageError(f"{path} cannot be read: {error}") from error
+        progress = check_progress(plain.decode(state["progress"]))
+        optimizer = optimizer_state(run, tensors, state["optimizer"])
+        schedule = plain.decode(state["scheduler"])
+        scaler = plain.decode(state["scaler"])
+        if not (schedule.keys() <= run.scheduler.state_dict().keys() and scaler.keys() <= SCALER_KEYS):
+            raise ValueError("its scheduler or scaler has other state than this run's")
+        offsets = {name: int(state["offsets"].get(name, 0)) for name in (rundir.METRICS, rundir.RESULTS)}
+        here = environment(run)
+        elsewhere = [f"{k} {v} (now {here.get(k)})" for k, v in state["environment"].items() if here.get(k) != v]
+        if min(offsets.values()) < 0:
+            raise ValueError("an offset is negative")
+    except (*MALFORMED, reading.Damaged, SafetensorError) as error:
+        raise StorageError(f"{path} is no checkpoint of this run: {error}") from error
+    if progress["step"] > run.progress.num_steps:
+        epoch = progress["step"] / run.progress.steps_per_epoch
+        raise ConfigError(f"{path.parent.parent} is at epoch {epoch:g} already", f"epochs={2 * math.ceil(epoch)}")
 
     try:
         run.model.load_state_dict(weights)
-    except RuntimeError as error:
+        if best is not None:
+            run.best_weights = {name: best[name].to(tensor) for name, tensor in run.model.state_dict().items()}
+        elif progress["best"] is not None:
+            run.keep_best()
+    except (RuntimeError, KeyError) as error:
         raise ConfigError(f"{path} holds another model: {str(error).splitlines()[-1].strip()}") from error
-    longer = progress["num_steps"] != run.progress.num_steps
+    other_length = progress["num_steps"] != run.progress.num_steps
     for name, value in progress.items():
         if name not in LIMITS:
             setattr(run.progress, name, value)
-    if best is not None:
-        run.best_weights = {name: tensor.to(run.device) for name, tensor in best.items()}
-    elif run.progress.best is not None:
-        run.keep_best()
-
-    groups = plain.decode(state["optimizer"]["param_groups"])
-    schedule = plain.decode(state["scheduler"])
-    if longer and "last_epoch" in schedule:
-        replay(run, schedule["last_epoch"])
-        groups = run.optimizer.state_dict()["param_groups"]
+    if progress["stop_reason"] == "early stop" and not other_length:
+        run.progress.stop_reason = "early stop"  # killed after its last save: it is over all the same
+    run.scaler.load_state_dict(scaler)
+    note = ""
+    if other_length and "last_epoch" in schedule and not hasattr(run.scheduler, "look"):
+        note = stretch(run, optimizer, schedule["last_epoch"])
     else:
         run.scheduler.load_state_dict(schedule)
+    run.optimizer.load_state_dict(optimizer)
+    return Loaded(offsets, elsewhere, note)
+
+
+def check_progress(progress: dict[str, Any]) -> dict[str, Any]:
+    """Progress as it was saved. Raises ValueError for other names or kinds of values."""
+    kinds = {"loss_sum": (float,), "best": (float, NoneType), "stop_reason": (str, NoneType)}
+    if progress.keys() != {f.name for f in fields(Progress)}:
+        raise ValueError("its progress has other parts")
+    for name, value in progress.items():
+        if type(value) not in kinds.get(name, (int,)) or (type(value) is int and value < 0):
+            raise ValueError(f"its progress has {name} = {value!r}")
+    return progress
+
+
+def optimizer_state(run: TrainState, tensors: Mapping[str, Tensor], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A state_dict for the run's optimizer. Raises ValueError where it does not fit its parameters.
+
+    Fused kernels trust the shapes that they are given, so those are checked here.
+    """
+    own = run.optimizer.state_dict()["param_groups"]
+    groups = plain.decode(stored["param_groups"])
+    if [(g.keys(), g["params"]) for g in groups] != [(g.keys(), g["params"]) for g in own]:
+        raise ValueError("its optimizer has other groups of parameters")
+    parameters = [p for group in run.optimizer.param_groups for p in group["params"]]
+    fused = any(group.get("fused") for group in [*groups, *own])
     entries: dict[int, dict[str, Any]] = {}
-    scalars = {key: plain.decode(value) for key, value in state["optimizer"]["scalars"].items()}
+    scalars = {key: plain.decode(value) for key, value in stored["scalars"].items()}
     for key, value in [*tensors.items(), *scalars.items()]:
-        index, _, name = key.partition(".")
-        entries.setdefault(int(index), {})[name] = value
-    run.optimizer.load_state_dict({"state": entries, "param_groups": groups})
-    run.scaler.load_state_dict(plain.decode(state["scaler"]))
-    here = environment(run)
-    differing = [f"{k} {v} (now {here.get(k)})" for k, v in state["environment"].items() if here.get(k) != v]
-    return state["offsets"], differing
+        number, _, name = key.partition(".")
+        shape = () if name == "step" else parameters[int(number)].shape
+        if fused and isinstance(value, Tensor) and value.shape != shape:
+            raise ValueError(f"optimizer state {key} has shape {tuple(value.shape)}, not {tuple(shape)}")
+        entries.setdefault(int(number), {})[name] = value
+    return {"state": entries, "param_groups": groups}
 
 
-def replay(run: TrainState, num_moves: int) -> None:
-    """Bring a schedule of another length to where it would stand had it been that long from the start."""
+def stretch(run: TrainState, optimizer: dict[str, Any], num_moves: int) -> str:
+    """Bring a schedule of another length to where it would stand had it been that long from the start.
+
+    Puts its learning rates into the optimizer's state. Returns a line that says so.
+    """
+    scheduler = getattr(run.scheduler, "scheduler", run.scheduler)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch expects optimizer.step() between
         for _ in range(num_moves):
-            run.scheduler.step()
+            scheduler.step()
+    before = optimizer["param_groups"][0]["lr"]
+    optimizer["param_groups"] = run.optimizer.state_dict()["param_groups"]
+    now = optimizer["param_groups"][0]["lr"]
+    run.scheduler.load_state_dict(scheduler.state_dict())
+    return (
+        f"{type(scheduler).__name__} is that of {run.progress.num_steps:,} steps from the start: "
+        f"lr {before:.3g} was, {now:.3g} is"
+    )

@@ -16,6 +16,7 @@ VERBS = {
     "train": "train a model; with -m, a sweep over several values",
     "resume": "go on with a run from its last checkpoint",
     "eval": "measure a run's best weights on the test or validation split",
+    "verify": "prove on your own config that a killed run resumes to the same bits",
     "runs": "list the runs below outputs/",
     "chapter": "the tutorial chapter's examples, expected beside got",
     "ls": "what can be picked: datasets, models, optimizers, …",

@@ -1,11 +1,13 @@
 """Where and how the arithmetic is done: device, threads, denormals, autocast, GradScaler, compile."""
 
 import os
+import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -106,6 +108,13 @@ def compile_in_place(model: nn.Module, mode: str, dynamic: bool | None) -> None:
 def widest_dtype(device: torch.device) -> torch.dtype:
     """The dtype to add up in: float64, but for MPS, which has none."""
     return torch.float32 if device.type == "mps" else torch.float64
+
+
+def seed_all(seed: int) -> None:
+    """Set every global generator that a model's or a Dataset's constructor may draw from."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
 
 
 def seed_generator(device: torch.device, seed: int) -> None:

@@ -1,19 +1,21 @@
 """From a checked config to a run: build it, give it a folder, carry it out. Used by train, resume and sweeps."""
 
 import dataclasses
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from trainer import checkpoint, rundir, storage
+from trainer import checkpoint, rundir, signals, storage, trust
 from trainer.build import build
 from trainer.errors import ConfigError, TrainerError
+from trainer.listeners import Listener
+from trainer.lock import only_writer
 from trainer.runner import Result, carry_out
 from trainer.schema.config import Config
 from trainer.screen import Screen, complain
+from trainer.state import TrainState
 
 
 def start(
@@ -24,6 +26,7 @@ def start(
     begun: float,
     *,
     brief: bool = False,
+    watchers: Sequence[Listener] = (),
 ) -> Result:
     """Build a new run, make its folder with `make_folder(label)` and train. begun: perf_counter at the program's start.
 
@@ -35,39 +38,63 @@ def start(
     except TypeError as error:
         raise ConfigError(f"a checkpoint of this run could not be written: {error}") from error
     folder = make_folder(f"{setup.splits.name}-{type(run.model).__name__}")
-    storage.write_file(folder / rundir.CONFIG, dump(dataclasses.asdict(setup.config)))
-    storage.write_file(folder / rundir.OVERRIDES, dump(overrides))
-    return carry_out(run, setup, folder, screen, begun, brief=brief)
+    with only_writer(folder), signals.listening():
+        keep_config(folder, setup.config)
+        storage.write_file(folder / rundir.OVERRIDES, dump(overrides))
+        return carry_out(run, setup, folder, screen, begun, brief=brief, watchers=watchers)
 
 
-def go_on(folder: Path, config: Config, screen: Screen, begun: float) -> Result:
-    """Build a stored run again, load its newest good checkpoint and train on; from step 0 where there is none."""
-    run, setup = build(config)
-    found = checkpoint.newest(folder)
-    offsets: Mapping[str, int] = {}
-    if found is not None:
-        files, path = found
-        offsets, differing = checkpoint.load(run, files, path)
-        if run.progress.step > run.progress.num_steps:
-            text = f"{rundir.relative(folder)} is at epoch {run.progress.epoch:g} already"
-            raise ConfigError(text, f"epochs={2 * math.ceil(run.progress.epoch)}")
-        screen.say(f"resume   {rundir.relative(folder)} at step {run.progress.step:,}")
-        if differing:
-            complain(
-                "warning: the same bits are promised for the same environment only; it had " + ", ".join(differing)
-            )
-    else:
-        screen.say(f"resume   {rundir.relative(folder)}: no checkpoint yet, so from step 0")
-    for name in (rundir.METRICS, rundir.RESULTS):
-        storage.cut(folder / name, offsets.get(name, 0))
-    storage.write_file(folder / rundir.CONFIG, dump(dataclasses.asdict(setup.config)))
-    return carry_out(run, setup, folder, screen, begun)
+def go_on(folder: Path, config: Config, screen: Screen, begun: float, *, download: bool = True) -> Result:
+    """Build a stored run again, load its newest good checkpoint and train on; from step 0 where there is none.
+
+    download: whether data that is missing may be fetched, which writes outside the folder.
+    """
+    with only_writer(folder):
+        run, setup = build(config, download=download)
+        with signals.listening():
+            offsets = load_newest(run, folder, screen)
+            for name in (rundir.METRICS, rundir.RESULTS):
+                storage.cut(folder / name, offsets.get(name, 0))
+            storage.clear(folder)
+            keep_config(folder, setup.config)
+            return carry_out(run, setup, folder, screen, begun)
+
+
+def load_newest(run: TrainState, folder: Path, screen: Screen) -> dict[str, int]:
+    """Load a run's newest good checkpoint and say so. Returns the sizes of the metrics files that belong to it."""
+    found = checkpoint.newest(run, folder)
+    name = rundir.relative(folder)
+    if found is None:
+        screen.say(f"resume   {name}: no checkpoint yet, so from step 0")
+        return {}
+    loaded = checkpoint.load(run, *found)
+    screen.say(f"resume   {name} at step {run.progress.step:,}")
+    if loaded.schedule:
+        screen.say(f"schedule {loaded.schedule}")
+    if loaded.elsewhere:
+        complain("warning: the same bits are promised for the same environment only; it had")
+        complain("         " + ", ".join(loaded.elsewhere))
+    return loaded.offsets
+
+
+def keep_config(folder: Path, config: Config) -> None:
+    """Write config.yaml, and this user's signature of it."""
+    data = dump(dataclasses.asdict(config))
+    trust.sign(folder, data)
+    storage.write_file(folder / rundir.CONFIG, data)
 
 
 def dump(value: Any) -> bytes:
     """YAML, keys in their order."""
-    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    text: str = yaml.dump(value, Dumper=_Plain, sort_keys=False, allow_unicode=True)
     return text.encode()
+
+
+class _Plain(yaml.SafeDumper):
+    """SafeDumper that writes a value again where others would write an alias."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 def failed(error: Exception, folder: Path | None) -> TrainerError:

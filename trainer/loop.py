@@ -27,8 +27,8 @@ def train(run: TrainState) -> Iterator[Event]:
             progress.advance(window.num_samples, loss)
             yield Stepped(progress.step, loss, norm, lr)
         if progress.evaluation_due:
-            metrics = {"train/loss": progress.take_train_loss()}
-            metrics |= evaluate(run, run.val_batches, "val") if run.val_batches is not None else {}
+            metrics = evaluate(run, run.val_batches, "val") if run.val_batches is not None else {}
+            metrics = {"train/loss": progress.take_train_loss()} | metrics
             yield Evaluated(progress.step, metrics, judge(run, metrics))
     yield Ended(progress.step, progress.stop_reason)
 

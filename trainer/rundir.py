@@ -1,7 +1,6 @@
 """The run folder's contract: where it lies, what is in it, how it is named and found. No torch."""
 
 import datetime
-import json
 import os
 import re
 import secrets
@@ -9,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from trainer import storage
+from trainer import reading, storage
 from trainer.errors import ConfigError, StorageError
 
 CONFIG, OVERRIDES, SUMMARY = "config.yaml", "overrides.yaml", "summary.json"
@@ -22,7 +21,7 @@ def create(output_dir: str, label: str) -> Path:
     """A new run folder, made exclusively: outputs/DATE/TIME-label-ID. Moves the latest link. Raises StorageError."""
     root = Path(output_dir).expanduser()
     folder = _create(root, "-" + re.sub(r"[^a-z0-9_-]+", "-", label.lower()))
-    _point_latest(root, folder)
+    storage.point(root / LATEST, folder.relative_to(root))
     return folder
 
 
@@ -30,7 +29,7 @@ def create_sweep(output_dir: str) -> Path:
     """A new sweep folder, outputs/sweeps/DATE/TIME-ID; its jobs are run folders in it."""
     root = Path(output_dir).expanduser()
     folder = _create(root / SWEEPS, "")
-    _point_latest(root, folder)
+    storage.point(root / LATEST, folder.relative_to(root))
     return folder
 
 
@@ -61,21 +60,6 @@ def _create(root: Path, label: str) -> Path:
         except FileExistsError:
             continue
         return folder
-
-
-def _point_latest(root: Path, folder: Path) -> None:
-    """Point root/latest at the folder, in one step; a text file where there are no links."""
-    temporary = root / f".latest.{secrets.token_hex(4)}.tmp"
-    target = folder.relative_to(root)
-    try:
-        try:
-            temporary.symlink_to(target, target_is_directory=True)
-        except (OSError, NotImplementedError):
-            temporary.write_text(f"{target}\n", encoding="utf-8")
-        os.replace(temporary, root / LATEST)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {root / LATEST}: {error.strerror}") from error
 
 
 def find(name: str, output_dir: str = "outputs") -> Path:
@@ -117,7 +101,7 @@ def runs(root: Path) -> Iterator[Path]:
 def read_summary(folder: Path) -> dict[str, Any]:
     """summary.json, or {} where it is missing or broken."""
     try:
-        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        summary = reading.read_json(folder / SUMMARY)
+    except (FileNotFoundError, reading.Damaged):
         return {}
     return summary if isinstance(summary, dict) else {}

@@ -3,6 +3,7 @@
 import signal
 import time
 import traceback
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import Any
 from trainer import checkpoint, header, rundir, signals, storage, summary
 from trainer.build import Setup
 from trainer.errors import Diverged, Interrupted, TrainerError
-from trainer.events import Evaluated, Stepped
+from trainer.events import Ended, Evaluated, Event, Stepped
 from trainer.listeners import Listener
 from trainer.listeners.chart import chart
 from trainer.listeners.checkpoints import Checkpoints
 from trainer.listeners.console import Console
 from trainer.listeners.explain import Explain
+from trainer.listeners.finite import Finite
 from trainer.listeners.metrics_files import MetricsFiles
 from trainer.loop import train
 from trainer.report import hints, history, measured
@@ -39,11 +41,19 @@ class Result:
 
 
 def carry_out(
-    run: TrainState, setup: Setup, folder: Path, screen: Screen, begun: float, *, brief: bool = False
+    run: TrainState,
+    setup: Setup,
+    folder: Path,
+    screen: Screen,
+    begun: float,
+    *,
+    brief: bool = False,
+    watchers: Sequence[Listener] = (),
 ) -> Result:
     """Train to the end or to a stop. Raises Diverged, Interrupted or StorageError after saving what can be saved.
 
     begun: perf_counter when the program started. brief: a sweep's job, without picture, chart and next commands.
+    watchers: more listeners, after the run's own.
     """
     screen.open_log(folder / rundir.LOG)
     start_up = time.perf_counter() - begun - setup.data_seconds
@@ -54,37 +64,37 @@ def carry_out(
     try:
         header.show(screen, run, setup, folder)
         _summarise(run, setup, result)
-        return _train(run, setup, result, screen, brief)
+        return _train(run, setup, result, screen, brief, watchers)
     except Exception as error:
         screen.clear()
-        screen.note(traceback.format_exc())
+        with suppress(TrainerError):  # a full disk: the first error says so
+            screen.note(traceback.format_exc())
         _fail(run, setup, result, error)
         raise
     finally:
         screen.close()
 
 
-def _train(run: TrainState, setup: Setup, result: Result, screen: Screen, brief: bool) -> Result:
+def _train(
+    run: TrainState, setup: Setup, result: Result, screen: Screen, brief: bool, watchers: Sequence[Listener]
+) -> Result:
     config, folder = setup.config, result.run_dir
     files = MetricsFiles(run, folder)
-    saver = Checkpoints(run, folder, config.checkpoint.every_seconds, config.checkpoint.keep, files.offsets)
+    saver = Checkpoints(run, folder, config.checkpoint.every_seconds, config.checkpoint.keep, files.sync)
     console = Console(run, screen, history.read(folder).curves)
     first_sample = run.progress.samples
     explain = [Explain(run, screen, config.explain)] if config.explain else []
-    listeners: tuple[Listener, ...] = (files, saver, console, *explain)
+    listeners: Sequence[Listener] = (files, Finite(run), saver, console, *explain, *watchers)
     try:
-        with signals.listening():
+        mark = time.perf_counter()
+        for event in _until_wish(run):
+            if isinstance(event, Stepped):
+                result.seconds["train"] += time.perf_counter() - mark
+            elif isinstance(event, Evaluated):
+                result.seconds["eval"] += time.perf_counter() - mark
+            for listener in listeners:
+                listener(event)
             mark = time.perf_counter()
-            for event in train(run):
-                if isinstance(event, Stepped):
-                    result.seconds["train"] += time.perf_counter() - mark
-                elif isinstance(event, Evaluated):
-                    result.seconds["eval"] += time.perf_counter() - mark
-                for listener in listeners:
-                    listener(event)
-                if signals.wish() is not None and run.progress.stop_reason is None:
-                    run.progress.stop_reason = signal.Signals(signals.wish() or 0).name
-                mark = time.perf_counter()
     finally:
         for listener in listeners:
             listener.close()
@@ -95,9 +105,10 @@ def _train(run: TrainState, setup: Setup, result: Result, screen: Screen, brief:
     result.seconds["save"] = saver.seconds
 
     begun = time.perf_counter()
-    outcome = _keep_weights(run, folder)
+    stopped = result.status == "stopped"  # whoever asked for it does not want to wait for pictures
+    outcome = _keep_weights(run, folder, with_outcome=not stopped)
     result.measured = measured.values(run, setup.splits.truth, past, result.last | result.best)
-    if config.report and not brief and past.evaluations:
+    if config.report and not brief and not stopped and past.evaluations:
         from trainer.report import picture  # matplotlib takes a third of a second to import
 
         title = f"{setup.splits.name} · {folder.name}"
@@ -108,21 +119,33 @@ def _train(run: TrainState, setup: Setup, result: Result, screen: Screen, brief:
         raise _diverged(run, saver.last)
     rate = (run.progress.samples - first_sample) / max(result.seconds["train"], 1e-9)
     _say_end(run, setup, result, screen, outcome, past, rate, brief)
-    if result.status == "stopped":
-        number = signal.Signals[run.progress.stop_reason or "SIGINT"]
-        saved = f"saved {saver.last.parent.name}/{saver.last.name}" if saver.last else "nothing saved"
-        raise Interrupted(number, f"stopped by {number.name} at step {run.progress.step:,}; {saved}", _resume(folder))
+    if (number := signals.wish()) is not None:
+        name, last = signal.Signals(number).name, saver.last
+        done = "it was done" if not stopped else f"saved {last.parent.name}/{last.name}" if last else "nothing saved"
+        raise Interrupted(number, f"stopped by {name} at step {run.progress.step:,}; {done}", _resume(folder))
     return result
 
 
-def _keep_weights(run: TrainState, folder: Path) -> Outcome | None:
+def _until_wish(run: TrainState) -> Iterator[Event]:
+    """train()'s events, up to a wish to stop; Ended is the last in any case, and the state is whole then."""
+    try:
+        for event in train(run):
+            yield event
+            if not run.progress.done and (number := signals.wish()) is not None:
+                run.progress.stop_reason = signal.Signals(number).name
+    except signals.Stop:  # while data was fetched or an evaluation went on
+        run.progress.stop_reason = signal.Signals(signals.wish() or signal.SIGINT).name
+        yield Ended(run.progress.step, run.progress.stop_reason)
+
+
+def _keep_weights(run: TrainState, folder: Path, *, with_outcome: bool) -> Outcome | None:
     """Write model.safetensors, the best weights or else the last, and measure them on the validation split."""
     if run.best_weights is not None:
         run.model.load_state_dict(run.best_weights)
     elif run.progress.stop_reason == "diverged":
         return None
     storage.write_file(folder / rundir.MODEL, checkpoint.tensor_bytes(run.model.state_dict()))
-    return measure(run, run.val_batches, "validation") if run.val_batches is not None else None
+    return measure(run, run.val_batches, "validation") if with_outcome and run.val_batches is not None else None
 
 
 def _summarise(run: TrainState, setup: Setup, result: Result, error: str | None = None) -> None:

@@ -56,7 +56,12 @@ class UnlessSkipped:
     def __init__(self, scheduler: Any, scaler: GradScaler) -> None:
         self.scheduler, self.scaler = scheduler, scaler
         self.scale = scaler.get_scale()
-        self.state_dict, self.load_state_dict = scheduler.state_dict, scheduler.load_state_dict
+        self.state_dict = scheduler.state_dict
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The scheduler's. The scaler's state has to be loaded before."""
+        self.scheduler.load_state_dict(state)
+        self.scale = self.scaler.get_scale()
 
     def step(self) -> None:
         """Move, if the optimizer did."""

@@ -11,6 +11,8 @@ from typing import TextIO
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from trainer.storage import Lines
+
 WIDTH = 78  # columns of every line
 
 
@@ -20,7 +22,7 @@ class Screen:
     def __init__(self, file: TextIO | None = None) -> None:
         """file: where the lines go; None is stdout."""
         self.console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True)
-        self.log: TextIO | None = None
+        self.log: Lines | None = None
         self.early = io.StringIO()
         self.live: Live | None = None
 
@@ -53,7 +55,7 @@ class Screen:
 
     def open_log(self, path: Path) -> None:
         """Write train.log from now on, beginning with what was said so far."""
-        self.log = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - closed in close()
+        self.log = Lines(path)
         self.log.write(self.early.getvalue())
         self.early = io.StringIO()
 

@@ -1,28 +1,42 @@
-"""SIGINT and SIGTERM: before training they end the program at once; while a run listens, they become a wish to stop."""
+"""SIGINT and SIGTERM: before there is a run they end the program at once; a run finishes its step and saves.
+
+While nothing is done that a run must keep (waiting for data, evaluating), it need not be finished either: there a
+signal raises Stop.
+"""
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-
-from trainer.errors import Interrupted
+from contextlib import contextmanager, suppress
+from types import FrameType, TracebackType
 
 _listening = False
+_abandonable = False
 _wish: int | None = None
+_save = False
+_owner = 0
+
+
+class Stop(BaseException):
+    """A wish to stop, where work may be abandoned. No `except Exception` on the way may hold it up."""
 
 
 def install() -> None:
-    """Take over SIGINT and SIGTERM. Call it before anything heavy is imported."""
+    """Take over SIGINT, SIGTERM and SIGUSR1. Call it before anything heavy is imported."""
+    global _owner
+    _owner = os.getpid()
     signal.signal(signal.SIGINT, _handle)
     signal.signal(signal.SIGTERM, _handle)
+    if hasattr(signal, "SIGUSR1"):
+        signal.signal(signal.SIGUSR1, _handle)
 
 
 @contextmanager
 def listening() -> Iterator[None]:
     """Within: the first signal is only noted, see `wish`; a second one ends the process at once."""
-    global _listening, _wish
-    _listening, _wish = True, None
+    global _listening, _wish, _save
+    _listening, _wish, _save = True, None, False
     try:
         yield
     finally:
@@ -34,10 +48,50 @@ def wish() -> int | None:
     return _wish
 
 
+def save_wanted() -> bool:
+    """Whether SIGUSR1 has asked for a checkpoint since the last time this was asked."""
+    global _save
+    wanted, _save = _save, False
+    return wanted
+
+
+class Abandonable:
+    """A context: in it, a wish to stop is heard at once, as Stop; also one that is there on entering."""
+
+    def __enter__(self) -> None:
+        global _abandonable
+        _abandonable = True
+        if _listening and _wish is not None:
+            _abandonable = False
+            raise Stop
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        global _abandonable
+        _abandonable = False
+
+
+abandonable = Abandonable()
+
+
 def _handle(number: int, frame: FrameType | None) -> None:
-    global _wish
-    if not _listening:
-        raise Interrupted(number)
-    if _wish is not None:
-        os._exit(128 + number)
-    _wish = number
+    global _wish, _save
+    if os.getpid() != _owner:  # a forked child: its run decides
+        return
+    if hasattr(signal, "SIGUSR1") and number == signal.SIGUSR1:
+        _save = True
+    elif not _listening or _wish is not None:
+        _leave(number)
+    else:
+        _wish = number
+        if _abandonable:
+            raise Stop
+
+
+def _leave(number: int) -> None:
+    """End now. No exception: an `except` in a library that is being imported could swallow it."""
+    name = signal.Signals(number).name
+    when = "at once; the last checkpoint counts" if _wish is not None else "before training began; nothing was saved"
+    with suppress(OSError, ValueError, RuntimeError):
+        sys.stdout.flush()
+    os.write(2, f"\nerror: stopped by {name} {when}\n".encode())
+    os._exit(128 + number)

@@ -1,34 +1,30 @@
-"""Every durable write of the program: atomic, synced, checksummed. OSErrors come out as StorageError with the path."""
+"""Every durable write of the program: atomic, synced, checksummed. OSErrors come out as StorageError with the path.
+
+All of it goes through this module's `os`, so that a test can fail any one operation.
+"""
 
 import hashlib
 import json
 import os
 import secrets
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from trainer.errors import StorageError
 
 MANIFEST = "manifest.json"
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
-class Damaged(Exception):
-    """A folder whose files are not what its manifest says."""
-
-
-def write_file(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Replace a file whole: written beside it, synced, renamed; afterwards the old or the new one is there."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with _telling(path, len(data)):
-        try:
-            _write_synced(temporary, data)
-            os.replace(temporary, path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
+    temporary = _beside(path)
+    with _telling(path, len(data)), _removing(temporary):
+        _write_synced(temporary, data, mode)
+        os.replace(temporary, path)
         _sync_folder(path.parent)
 
 
@@ -39,61 +35,106 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     """Make a folder with these files and a manifest of their sha256; it appears whole under its name or not at all."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = _beside(path)
     digests = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
     manifest = json.dumps({"files": digests}, indent=2).encode()
-    with _telling(path, sum(map(len, files.values()))):
-        try:
-            os.mkdir(temporary)
-            for name, data in files.items():
-                _write_synced(temporary / name, data)
-            _write_synced(temporary / MANIFEST, manifest)
-            _sync_folder(temporary)
-            os.rename(temporary, path)
-        except OSError:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+    with _telling(path, sum(map(len, files.values()))), _removing(temporary):
+        os.mkdir(temporary)
+        for name, data in files.items():
+            _write_synced(temporary / name, data)
+        _write_synced(temporary / MANIFEST, manifest)
+        _sync_folder(temporary)
+        os.rename(temporary, path)
         _sync_folder(path.parent)
-
-
-def read_folder(path: Path) -> dict[str, bytes]:
-    """The files of a folder, checked against its manifest before anybody parses them. Raises Damaged."""
-    try:
-        manifest = json.loads((path / MANIFEST).read_bytes())["files"]
-        files = {}
-        for name, expected in manifest.items():
-            if Path(name).name != name:
-                raise Damaged(f"{path}: {name!r} is no file name")
-            data = (path / name).read_bytes()
-            if len(data) != expected["bytes"] or hashlib.sha256(data).hexdigest() != expected["sha256"]:
-                raise Damaged(f"{path / name} is not what its manifest says")
-            files[name] = data
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Damaged(f"{path}: {error}") from error
-    return files
 
 
 def remove_folder(path: Path) -> None:
     """Remove a folder; renamed first, so that a kill leaves no half of it under its name."""
-    trash = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    trash = _beside(path)
     with _telling(path):
         os.rename(path, trash)
-        shutil.rmtree(trash)
+        _remove(trash)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename what is damaged to NAME.corrupt, or NAME.corrupt-2 and so on; where it went."""
+    aside, number = path.with_name(path.name + ".corrupt"), 2
+    while os.path.lexists(aside):
+        aside, number = path.with_name(f"{path.name}.corrupt-{number}"), number + 1
+    with _telling(path):
+        os.rename(path, aside)
+        _sync_folder(path.parent)
+    return aside
 
 
 def make_folder(path: Path) -> None:
     """Make a new folder, parents as needed. Raises FileExistsError where it is there: two runs never share one."""
     with _telling(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir()
+        missing = [folder for folder in reversed(path.parents) if not folder.exists()]
+        for folder in missing:
+            with suppress(FileExistsError):  # another run was faster
+                os.mkdir(folder)
+            _sync_folder(folder.parent)
+        os.mkdir(path)
         _sync_folder(path.parent)
 
 
+def point(link: Path, target: Path) -> None:
+    """Let a link name a folder, in one step; a text file where there are no links."""
+    temporary = _beside(link)
+    with _telling(link), _removing(temporary):
+        try:
+            os.symlink(target, temporary, target_is_directory=True)
+        except (PermissionError, NotImplementedError):  # Windows without developer mode
+            _write_synced(temporary, f"{target}\n".encode())
+        os.replace(temporary, link)
+
+
+def clear(folder: Path) -> None:
+    """Remove what a kill has left half-written. Only for a folder that nobody else writes to."""
+    with _telling(folder):
+        for path in folder.glob(".*.tmp"):
+            _remove(path)
+
+
 def cut(path: Path, size: int) -> None:
-    """Cut a file back to `size` bytes; nothing where there is no file."""
-    if path.exists():
-        with _telling(path):
+    """Cut a file back to `size` bytes; nothing where there is no file, or a shorter one."""
+    if path.is_symlink() or not path.is_file():
+        return
+    with _telling(path):
+        if os.stat(path).st_size > size:
             os.truncate(path, size)
+
+
+class Lines:
+    """A file that only grows, by whole lines, each handed to the system at once. Links are not followed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _telling(path):
+            if os.path.lexists(path) and (os.lstat(path).st_nlink > 1 or not path.is_file()):
+                raise StorageError(f"{path} is no plain file, or has a second name elsewhere", f"rm {path}")
+            self.handle = os.open(path, APPEND, 0o666)
+            self.size = os.stat(path).st_size
+
+    def write(self, text: str) -> None:
+        """Append."""
+        data = text.encode()
+        with _telling(self.path, len(data)):
+            _write(self.handle, data)
+        self.size += len(data)
+
+    def sync(self) -> int:
+        """Wait until all of it is on the disk; its size in bytes."""
+        with _telling(self.path):
+            os.fsync(self.handle)
+        return self.size
+
+    def close(self) -> None:
+        """Close the file; a second time is nothing."""
+        if self.handle >= 0:
+            os.close(self.handle)
+            self.handle = -1
 
 
 @contextmanager
@@ -107,11 +148,44 @@ def _telling(path: Path, num_bytes: int = 0) -> Iterator[None]:
         raise StorageError(f"cannot write {path}{size}: {error.strerror or error}") from error
 
 
-def _write_synced(path: Path, data: bytes) -> None:
-    with open(path, "xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+@contextmanager
+def _removing(temporary: Path) -> Iterator[None]:
+    """Take a half-written file or folder away again after an error."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            _remove(temporary)
+        raise
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        for name in os.listdir(path):
+            _remove(path / name)
+        os.rmdir(path)
+    else:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _write_synced(path: Path, data: bytes, mode: int = 0o666) -> None:
+    handle = os.open(path, NEW, mode)
+    try:
+        _write(handle, data)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write(handle: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(handle, rest) :]
 
 
 def _sync_folder(path: Path) -> None:

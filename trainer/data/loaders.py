@@ -5,9 +5,12 @@ The contract: `parts(batches, epoch)` yields one part for each batch of row indi
 """
 
 import random
+import signal
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -15,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from trainer import losses, seeds
 from trainer.data.scaling import Scale
 
+GRACE = 8  # seconds that a worker outlives a SIGTERM
 PREPARED_AT_ONCE = 64 * 2**20  # bytes up to which rows are kept as the model wants them, not as they were stored
 
 
@@ -78,11 +82,14 @@ class Workers:
         self.scale_x, self.scale_y, self.device, self.num_classes = scale_x, scale_y, device, num_classes
         self.batches = _Batches()
         self.loader = DataLoader(
-            _Seeded(dataset, seed),
+            Seeded(dataset, seed),
             batch_sampler=self.batches,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             pin_memory=pin_memory and device.type == "cuda",
+            # A worker that a fork server made outlives a run that is killed: it watches the server, not the run.
+            multiprocessing_context="fork" if num_workers > 0 and sys.platform == "linux" else None,
+            worker_init_fn=_leave_signals,
             generator=torch.Generator(),  # its own, or every epoch would move the global one
         )
 
@@ -101,6 +108,13 @@ class Workers:
         return self.scale_x(x), y if self.scale_y is None else self.scale_y(y)
 
 
+def _leave_signals(worker: int) -> None:
+    """In a worker: a wish to stop is the run's to hear, which needs the worker until it has saved."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "alarm"):
+        signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE) and None)
+
+
 class _Batches:
     """A batch sampler whose batches are set from outside before each pass, so that workers can persist."""
 
@@ -113,7 +127,7 @@ class _Batches:
         return len(self.indices)
 
 
-class _Seeded(Dataset[Any]):
+class Seeded(Dataset[Any]):
     """A Dataset whose own randomness is a function of (seed, epoch, index), whichever process asks."""
 
     def __init__(self, dataset: Dataset[Any], seed: int) -> None:
@@ -124,4 +138,5 @@ class _Seeded(Dataset[Any]):
         state = seeds.derive(self.seed, "sample", epoch, index)
         torch.default_generator.manual_seed(state)
         random.seed(state)
+        np.random.seed(state % 2**32)  # what a user's Dataset draws from
         return self.dataset[index]

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset, Subset, default_collate
 
 from trainer import losses, targets
 from trainer.data import scaling
-from trainer.data.loaders import InMemory, Loader, Workers
+from trainer.data.loaders import InMemory, Loader, Seeded, Workers
 from trainer.data.scaling import Scale
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
@@ -40,10 +40,17 @@ class Splits:
 
 
 def make_splits(
-    node: Mapping[str, Any], loader: LoaderConfig, device: torch.device, dtype: torch.dtype, seed: int
+    node: Mapping[str, Any],
+    loader: LoaderConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    seed: int,
+    *,
+    download: bool,
 ) -> Splits:
     """Build the dataset, split it by (val_fraction, split_seed) and put a loader over each part. Raises ConfigError."""
-    dataset = targets.construct({k: v for k, v in node.items() if k not in OWN_KEYS}, "dataset")
+    keywords = {k: v for k, v in node.items() if k not in OWN_KEYS}
+    dataset = targets.construct(keywords, "dataset", may_download=download)
     if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
         text = f"{node['_target_']} is no map-style Dataset: it needs __len__ and __getitem__"
         raise ConfigError(text, "see torch.utils.data.Dataset")
@@ -52,7 +59,7 @@ def make_splits(
     train_rows, val_rows = split_rows(len(dataset), node.get("val_fraction", 0.0), node.get("split_seed", 0))
     in_memory = _keep_in_memory(dataset, loader)
     if in_memory and not isinstance(dataset, TensorData):
-        dataset = _gathered(dataset)
+        dataset = _gathered(dataset, seed)
     facts = facts_of(dataset)
     scale_x, scale_y = _scales(dataset, train_rows, dtype)
     scale_x.to(device)
@@ -137,9 +144,9 @@ def _keep_in_memory(dataset: Any, loader: LoaderConfig) -> bool:
     return isinstance(dataset, TensorData) if loader.in_memory == "auto" else loader.in_memory
 
 
-def _gathered(dataset: Dataset[Any]) -> TensorData:
-    """Every row of a Dataset, read once."""
-    x, y = default_collate([dataset[index] for index in range(len(dataset))])  # type: ignore[arg-type]
+def _gathered(dataset: Dataset[Any], seed: int) -> TensorData:
+    """Every row of a Dataset, read once; what is random in it is drawn once."""
+    x, y = default_collate([Seeded(dataset, seed)[0, index] for index in range(len(dataset))])  # type: ignore[arg-type]
     classes = facts_of(dataset).classes
     return TensorData(x, y, classes=classes, source=getattr(dataset, "source", ""))
 

@@ -14,13 +14,15 @@ from trainer.errors import ConfigError
 log = logging.getLogger(__name__)
 
 
-def _read(dataset: Any, root: str, train: bool) -> tuple[Tensor, Tensor, list[str]]:
+def _read(dataset: Any, root: str, train: bool, may_download: bool) -> tuple[Tensor, Tensor, list[str]]:
     """x (N, C, H, W) uint8, y (N,) int64 and the classes of one torchvision data set; downloads it if need be."""
     folder = Path(root).expanduser()
     try:
         try:
             data = dataset(folder, train=train, download=False)
         except RuntimeError:  # torchvision's word for files that are missing or broken
+            if not may_download:
+                raise
             log.info("download %s into %s (this happens once)", dataset.__name__, folder)
             data = dataset(folder, train=train, download=True)
     except (OSError, RuntimeError) as error:
@@ -37,36 +39,36 @@ def _read(dataset: Any, root: str, train: bool) -> tuple[Tensor, Tensor, list[st
 class _Vision(TensorData):
     """Training rows with the official test set beside them, scaled by the mean and deviation of all training pixels."""
 
-    def __init__(self, dataset: Any, root: str, mean: float, std: float) -> None:
+    def __init__(self, dataset: Any, root: str, may_download: bool, mean: float, std: float) -> None:
         scaling = (mean * 255, std * 255)
-        x, y, classes = _read(dataset, root, train=False)
+        x, y, classes = _read(dataset, root, train=False, may_download=may_download)
         test = TensorData(x, y, classes=classes, scaling=scaling)
-        x, y, _ = _read(dataset, root, train=True)
+        x, y, _ = _read(dataset, root, train=True, may_download=may_download)
         super().__init__(x, y, classes=classes, scaling=scaling, test=test, source=f"in {root}")
 
 
 class MNIST(_Vision):
     """60,000 and 10,000 digits: x (N, 1, 28, 28)."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, may_download: bool = True) -> None:
         import torchvision
 
-        super().__init__(torchvision.datasets.MNIST, root, 0.1307, 0.3081)
+        super().__init__(torchvision.datasets.MNIST, root, may_download, 0.1307, 0.3081)
 
 
 class FashionMNIST(_Vision):
     """60,000 and 10,000 pieces of clothing: x (N, 1, 28, 28)."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, may_download: bool = True) -> None:
         import torchvision
 
-        super().__init__(torchvision.datasets.FashionMNIST, root, 0.2860, 0.3530)
+        super().__init__(torchvision.datasets.FashionMNIST, root, may_download, 0.2860, 0.3530)
 
 
 class CIFAR10(_Vision):
     """50,000 and 10,000 photographs: x (N, 3, 32, 32)."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, may_download: bool = True) -> None:
         import torchvision
 
-        super().__init__(torchvision.datasets.CIFAR10, root, 0.4734, 0.2516)
+        super().__init__(torchvision.datasets.CIFAR10, root, may_download, 0.4734, 0.2516)

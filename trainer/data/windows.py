@@ -12,6 +12,7 @@ from torch import Tensor
 from trainer import seeds
 from trainer.data.loaders import Loader
 from trainer.losses import Denominator
+from trainer.signals import abandonable
 
 Batch = tuple[Tensor, Tensor, Tensor, Callable[[], AbstractContextManager[Any]]]
 
@@ -72,7 +73,8 @@ class TrainBatches:
         parts = iter(self.loader.parts(batches, epoch))
         for start in range(0, len(batches), self.accumulate):
             group = batches[start : start + self.accumulate]
-            own = [next(parts) for _ in group]
+            with abandonable:  # a slow disk must not hold up a wish to stop
+                own = [next(parts) for _ in group]
             yield Window(self.loader, own, self.shares(own), sum(map(len, group)))
 
     def shares(self, parts: Sequence[Any]) -> Sequence[Tensor]:
@@ -92,5 +94,8 @@ class EvalBatches:
     batch_size: int
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for part in self.loader.parts(torch.arange(self.num_rows).split(self.batch_size), 0):
-            yield self.loader.load(part)
+        parts = iter(self.loader.parts(torch.arange(self.num_rows).split(self.batch_size), 0))
+        for _ in range(math.ceil(self.num_rows / self.batch_size)):
+            with abandonable:
+                batch = self.loader.load(next(parts))
+            yield batch

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer import rundir
+from trainer import rundir, storage
 from trainer.events import Evaluated, Event, Stepped
 from trainer.state import TrainState
 
@@ -19,8 +19,8 @@ class MetricsFiles:
     def __init__(self, run: TrainState, folder: Path) -> None:
         self.run = run
         self.started = time.monotonic()
-        self.jsonl = open(folder / rundir.METRICS, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
-        self.csv = open(folder / rundir.RESULTS, "a", encoding="utf-8", buffering=1, newline="")  # noqa: SIM115
+        self.jsonl = storage.Lines(folder / rundir.METRICS)
+        self.csv = storage.Lines(folder / rundir.RESULTS)
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Stepped):
@@ -31,9 +31,9 @@ class MetricsFiles:
             self._line(event.step, {"eval": True, **event.metrics}, lr=lr)
             self._row({"epoch": self._epoch(event.step), "step": event.step, **event.metrics, "lr": lr})
 
-    def offsets(self) -> dict[str, int]:
-        """Bytes in each file now."""
-        return {rundir.METRICS: self.jsonl.tell(), rundir.RESULTS: self.csv.tell()}
+    def sync(self) -> dict[str, int]:
+        """Bytes in each file now; they are on the disk."""
+        return {rundir.METRICS: self.jsonl.sync(), rundir.RESULTS: self.csv.sync()}
 
     def close(self) -> None:
         """Close both files."""
@@ -54,7 +54,7 @@ class MetricsFiles:
     def _row(self, values: Mapping[str, Any]) -> None:
         text = io.StringIO()
         writer = csv.DictWriter(text, list(values), lineterminator="\n")
-        if self.csv.tell() == 0:
+        if self.csv.size == 0:
             writer.writeheader()
         writer.writerow(values)
         self.csv.write(text.getvalue())

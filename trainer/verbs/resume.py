@@ -18,6 +18,7 @@ def run(words: Sequence[str]) -> int:
     """Go on with a run from its last checkpoint. Returns the exit code."""
     parser = Parser("resume", "Go on with a run from its last checkpoint, to the very same weights; or extend it.")
     parser.add_argument("words", nargs="*", metavar="RUN key=value", help="latest, a folder, or the end of its name")
+    parser.add_argument("--trust", action="store_true", help="import what the stored config names, whoever made it")
     args = parser.read(words)
     if args.help:
         print(parser.format_help())
@@ -28,7 +29,7 @@ def run(words: Sequence[str]) -> int:
     if len(names) > 1:
         raise ConfigError(f"resume takes one run, not {' and '.join(names)}", f"trainer resume {names[0]}")
     folder = rundir.find(names[0] if names else rundir.LATEST)
-    data = read_config(folder)
+    data = read_config(folder, trusted=args.trust)
     for override in overrides:
         _change(data, override)
     summary = rundir.read_summary(folder)
@@ -37,13 +38,14 @@ def run(words: Sequence[str]) -> int:
         print(f"to extend it: trainer resume {folder} epochs={2 * data.get('epochs', 1)}")
         return 0
     config = compose.checked(data, Source(overrides, []), {})
-    compose.allow_user_modules()
+    if data.own:
+        compose.allow_user_modules()
     from trainer import launch
     from trainer.screen import Screen
 
     with Screen() as screen:
         try:
-            launch.go_on(folder, config, screen, STARTED)
+            launch.go_on(folder, config, screen, STARTED, download=data.own)
         except Exception as error:
             raise launch.failed(error, folder) from error
     return 0

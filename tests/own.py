@@ -1,0 +1,78 @@
+"""Classes of a user's own, as a config may name them."""
+
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+
+class Augmented(Dataset):
+    """Two classes of points, moved by all three global generators each time that they are read."""
+
+    def __init__(self, num_points: int = 200) -> None:
+        self.y = torch.arange(num_points) % 2
+        self.x = torch.randn(num_points, 4) + self.y[:, None]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        moved = self.x[index] + 0.1 * torch.randn(4) + 0.1 * random.random() + 0.1 * float(np.random.rand())
+        return moved, int(self.y[index])
+
+
+class Forgetful(nn.Module):
+    """A linear model with a count of its calls that is in no state_dict: no resume can be exact."""
+
+    def __init__(self, in_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_features, num_classes)
+        self.calls = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += self.training
+        return self.linear(x.flatten(1)) * (1 + 0.01 * self.calls)
+
+
+def _wait(where: str) -> None:
+    """Say that the slow thing begins, and take minutes for it."""
+    Path("slow").touch()
+    time.sleep(300)
+
+
+class Slow(Dataset):
+    """Points of two classes. Reading one of the last rows takes minutes: in the data, or in evaluation alone."""
+
+    def __init__(self, slow: str = "none") -> None:
+        self.slow, self.reads = slow, 0
+        self.y = torch.arange(500) % 2
+        self.x = torch.randn(500, 4) + self.y[:, None]
+        self.targets = self.y
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        self.reads += 1
+        in_evaluation = self.reads > 10 + 4 * 50
+        if (self.slow == "data" and self.reads == 120) or (self.slow == "evaluation" and in_evaluation):
+            _wait(self.slow)
+        return self.x[index], int(self.y[index])
+
+
+class SlowModel(nn.Linear):
+    """A step that takes minutes: the third call in training."""
+
+    def __init__(self, in_features: int, num_classes: int) -> None:
+        super().__init__(in_features, num_classes)
+        self.calls = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += torch.is_grad_enabled()
+        if self.calls == 3:
+            _wait("step")
+        return super().forward(x)

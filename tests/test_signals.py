@@ -1,0 +1,133 @@
+"""SIGINT and SIGTERM at any time, on the real command line: saved, said, the right exit code, and resumed exactly."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from trials import call
+
+from trainer.evidence import evidence
+
+ROOT = Path(__file__).resolve().parent.parent
+RUN = ["threads=1", "device=cpu", "report=false", "max_steps=400", "epochs=100", "log_every=1", "eval_every=5steps"]
+OWN = ["dataset=own", "dataset._target_=own.Slow", "model=linear", "loader.batch_size=50"]
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen:
+    folder.mkdir(exist_ok=True)
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    environment = {**os.environ, "PYTHONPATH": path, "XDG_CONFIG_HOME": str(folder / ".config")}
+    command = [sys.executable, "-m", "trainer", *words]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **pipes)
+
+
+def wait_for(folder: Path, pattern: str, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not list(folder.glob(pattern)):
+        assert time.monotonic() < end, f"{pattern} never came"
+        time.sleep(0.02)
+
+
+def metrics(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("outputs/2*/*/metrics.jsonl"))
+
+
+def wait_for_lines(folder: Path, more: int = 1) -> None:
+    wait_for(folder, "outputs/2*/*/metrics.jsonl")
+    before, end = metrics(folder), time.monotonic() + 60
+    while metrics(folder) < before + more:
+        assert time.monotonic() < end, "no line was written"
+        time.sleep(0.01)
+
+
+def test_a_signal_stops_a_run_which_resumes(tmp_path: Path) -> None:
+    process = start(tmp_path, "train", "dataset=digits", "loader.batch_size=8", *RUN)
+    wait_for_lines(tmp_path)
+    process.send_signal(signal.SIGUSR1)
+    wait_for(tmp_path, "outputs/2*/*/checkpoints/step-*")
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143, said
+    assert "stopped by SIGTERM at step" in said
+    assert "try: trainer resume outputs/" in said
+    summary = json.loads((tmp_path / "outputs/latest/summary.json").read_text())
+    assert summary["status"] == "stopped"
+    resumed = start(tmp_path, "resume", "latest")
+    assert resumed.communicate(timeout=120)[1] == ""
+    assert resumed.returncode == 0
+
+
+def test_before_there_is_a_run_the_program_just_ends(tmp_path: Path) -> None:
+    process = start(tmp_path, "train", *RUN)
+    time.sleep(0.4)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert not list(tmp_path.glob("outputs/2*/*/checkpoints"))
+
+
+@pytest.mark.parametrize("where", ["data", "evaluation"])
+def test_slow_data_and_slow_evaluations_are_abandoned(tmp_path: Path, where: str) -> None:
+    words = [*OWN, f"+dataset.slow={where}", *RUN, "eval_every=4steps"]
+    process = start(tmp_path, "train", *words)
+    wait_for(tmp_path, "slow")  # a sample that takes minutes is being read
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 143, said
+    assert "saved checkpoints/step-" in said
+
+
+def test_a_second_signal_ends_the_program_at_once(tmp_path: Path) -> None:
+    process = start(tmp_path, "train", *OWN, "model=own", "model._target_=own.SlowModel", *RUN)
+    wait_for(tmp_path, "slow")  # a step that takes minutes
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "at once" in said
+
+
+@pytest.mark.slow
+def test_60_signals_at_random_times(tmp_path: Path) -> None:
+    words = ["train", "dataset=digits", "model.dropout=0.2", *RUN, "max_steps=1500", "checkpoint.every_seconds=0.5"]
+    whole = start(tmp_path / "whole", *words)
+    begun = time.monotonic()
+    assert whole.communicate(timeout=300)[1] == ""
+    length = time.monotonic() - begun
+    expected = call(evidence, (tmp_path / "whole/outputs/latest").resolve())
+    chance, good, longest, early, late = random.Random(2), 0, 0.0, 0, 0
+    for trial in range(60):
+        number = chance.choice([signal.SIGINT, signal.SIGTERM])
+        folder = tmp_path / str(trial)
+        process = start(folder, *words)
+        time.sleep(chance.uniform(0.05, length))
+        process.send_signal(number)
+        sent = time.monotonic()
+        _, said = process.communicate(timeout=120)
+        longest = max(longest, time.monotonic() - sent)
+        if process.returncode == 0:  # it had ended before
+            late += 1
+        else:
+            assert process.returncode == 128 + number, said
+            assert "Traceback" not in said
+        if not list(folder.glob("outputs/2*/*/config.yaml")):
+            early += 1
+            good += 1
+            continue
+        resumed = start(folder, "resume", "latest")
+        _, said = resumed.communicate(timeout=300)
+        assert resumed.returncode == 0, said
+        good += call(evidence, (folder / "outputs/latest").resolve()) == expected
+    print(f"signals: {good} of 60; longest {longest:.1f} s; {early} before a run folder, {late} after the end")
+    assert good == 60

@@ -1,0 +1,30 @@
+"""trainer verify, on the real command line."""
+
+import pytest
+
+
+@pytest.mark.slow
+def test_a_run_that_resumes_exactly_is_verified(cli) -> None:
+    done = cli("verify", "model.dropout=0.2", "scheduler=cosine", "max_steps=60", "threads=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("\nsame ") == 7
+    assert "ok       killed and resumed, 60 steps" in done.stdout
+    assert cli("train", "max_steps=30", "report=false").returncode == 0
+    assert cli("verify", "latest").returncode == 0
+
+
+@pytest.mark.slow
+def test_a_model_with_a_hidden_count_is_not(cli, tmp_path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n"
+        "class Forgetful(nn.Linear):\n"
+        "    calls = 0\n"
+        "    def __init__(self, in_features, num_classes):\n"
+        "        super().__init__(in_features, num_classes)\n"
+        "    def forward(self, x):\n"
+        "        self.calls += 1\n"
+        "        return super().forward(x) * (1 + self.calls)\n"
+    )
+    done = cli("verify", "model=own", "model._target_=mine.Forgetful", "dataset=iris", "max_steps=20")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "DIFFERS  weights" in done.stdout

@@ -1,0 +1,71 @@
+"""One writer a run: an exclusive lock on a file in its folder, held for as long as the process lives."""
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from trainer.errors import ConfigError, StorageError
+
+LOCK = ".lock"
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold the run folder. Raises ConfigError, with process and host, where another process holds it.
+
+    The system lets go of the lock when its process ends, however it ends. File systems without locks (some NFS) have
+    none, and there two writers are not noticed.
+    """
+    path = folder / LOCK
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        handle = os.open(path, flags, 0o666)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+    _held.add(handle)
+    try:
+        if not _take(handle):
+            holder = os.pread(handle, 200, 0).decode(errors="replace").strip().splitlines()
+            who = holder[0] if holder and holder[0].isprintable() else "another process"
+            text = f"{folder} is being written by {who}: one writer a run"
+            raise ConfigError(text, "wait until it is done, or stop it first (kill and its number)")
+        with suppress(OSError):  # a full disk: the lock holds without a name in it
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        yield
+    finally:
+        _held.discard(handle)
+        os.close(handle)
+
+
+def _take(handle: int) -> bool:
+    """Whether the lock is ours now; also where there are no locks."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+    return True
+
+
+_held: set[int] = set()
+
+
+def _let_go() -> None:
+    """A forked child, such as a DataLoader's worker, shares the lock and would keep it after the run's death."""
+    for handle in _held:
+        os.close(handle)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)

@@ -1,0 +1,132 @@
+"""trainer verify [RUN | key=value …]"""
+
+import multiprocessing
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trainer import arguments, compose, conf_files, rundir
+from trainer.compose import Source
+from trainer.errors import ConfigError, TrainerError
+from trainer.stored import read_config
+
+DESCRIPTION = (
+    "Prove that this config, or that of a run, resumes exactly here: train it once undisturbed and once killed "
+    "(SIGKILL) at a random step and resumed, and compare bit for bit."
+)
+
+
+def run(words: Sequence[str]) -> int:
+    """Train twice, once with a kill, and compare. Returns 0 where all is the same, else 1."""
+    parser = arguments.config_parser("verify", DESCRIPTION)
+    parser.add_argument("--trust", action="store_true", help="import what a stored config names, whoever made it")
+    args = parser.read(words)
+    if args.help:
+        print(parser.format_help())
+        return 0
+    overrides = [word for word in args.overrides if "=" in word or word.startswith("~")]
+    names = [word for word in args.overrides if word not in overrides]
+    if len(names) > 1 or (names and overrides):
+        raise ConfigError("verify takes one run, or settings", "trainer verify latest, or trainer verify epochs=2")
+    if names:
+        stored = read_config(rundir.find(names[0]), trusted=args.trust)
+        data, own = dict(stored), stored.own
+        compose.checked(data, Source([], []), {})
+    else:
+        composed = compose.compose(Source(overrides, conf_files.roots(args.config_dir), args.config_name))
+        composed.checked()
+        data, own = composed.data, True
+    scratch = Path(tempfile.mkdtemp(prefix="trainer-verify-"))
+    try:
+        return _compare({**data, "report": False}, own, scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _compare(data: dict[str, Any], own: bool, scratch: Path) -> int:
+    whole, killed = scratch / "undisturbed", scratch / "killed"
+    print("verify   1 of 3: undisturbed")
+    _attempt(whole, data, own)
+    num_steps = rundir.read_summary(whole)["steps"]
+    if num_steps < 2:
+        raise ConfigError("a run of one step cannot be killed between two", "max_steps=2 or more")
+    kill_at = random.SystemRandom().randint(2, num_steps)
+    save_at = random.SystemRandom().randint(1, kill_at - 1)
+    print(f"         2 of 3: saved after step {save_at:,}, killed after step {kill_at:,} of {num_steps:,}")
+    _attempt(killed, data, own, save_at, kill_at)
+    print("         3 of 3: resumed")
+    _attempt(killed, data, own)
+
+    from trainer.evidence import evidence
+
+    expected, found = evidence(whole), evidence(killed)
+    for part, digest in expected.items():
+        print(f"{'same' if found[part] == digest else 'DIFFERS':<9}{part:<32}{found[part][:16]}")
+    if found == expected:
+        print(f"ok       killed and resumed, {num_steps:,} steps end with the same bits")
+        return 0
+    print("failed   something that decides the result is outside what a checkpoint holds")
+    return 1
+
+
+def _attempt(folder: Path, data: dict[str, Any], own: bool, save_at: int = 0, kill_at: int = 0) -> None:
+    """Train in a process of its own. Raises TrainerError where it ends in another way than it should."""
+    process = multiprocessing.get_context("spawn").Process(target=_train, args=(folder, data, own, save_at, kill_at))
+    process.start()
+    process.join()
+    if process.exitcode != (-signal.SIGKILL if kill_at else 0):
+        raise TrainerError(f"training ended with exit code {process.exitcode}", "trainer train with the same settings")
+
+
+def _train(folder: Path, data: dict[str, Any], own: bool, save_at: int, kill_at: int) -> None:
+    """In the child: start the run, or go on with it. Lines go to the log alone."""
+    from trainer import signals
+
+    signals.install()
+    from trainer import launch, storage
+    from trainer.screen import Screen
+
+    if own:
+        compose.allow_user_modules()
+    config = compose.checked(data, Source([], []), {})
+    sys.stdout = (folder.parent / "lines").open("a", encoding="utf-8")
+
+    def make_folder(label: str) -> Path:
+        storage.make_folder(folder)
+        return folder
+
+    try:
+        with Screen() as screen:
+            if (folder / rundir.CONFIG).exists():
+                launch.go_on(folder, config, screen, time.perf_counter(), download=own)
+            else:
+                watchers = [_Killer(save_at, kill_at)] if kill_at else []
+                launch.start(config, [], make_folder, screen, time.perf_counter(), watchers=watchers)
+    except TrainerError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+class _Killer:
+    """A listener that asks for a checkpoint after one step, and kills its own process after another."""
+
+    def __init__(self, save_at: int, kill_at: int) -> None:
+        self.save_at, self.kill_at = save_at, kill_at
+
+    def __call__(self, event: Any) -> None:
+        from trainer.events import Stepped
+
+        if isinstance(event, Stepped):
+            if event.step == self.save_at:
+                signal.raise_signal(signal.SIGUSR1)
+            if event.step == self.kill_at:
+                signal.raise_signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Nothing is open."""
