@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer import losses, optimizers, schedules, seeds, sizes, targets
+from trainer.cores import num_cores
 from trainer.data.splits import Splits, make_splits
 from trainer.data.windows import EvalBatches, TrainBatches
 from trainer.device import (
@@ -47,10 +48,11 @@ class Setup:
     data_seconds: float
 
 
-def build(config: Config, *, download: bool = True) -> tuple[TrainState, Setup]:
+def build(config: Config, *, cores: int | None = None, download: bool = True) -> tuple[TrainState, Setup]:
     """Everything a run needs, on its device. Raises ConfigError for what does not fit together.
 
-    download: whether data that is missing may be fetched.
+    cores: how many threads=auto may take; None is all that this process may use. download: whether data that is
+    missing may be fetched.
     """
     prepare_cpu()
     device, device_why = choose_device(config.device)
@@ -104,7 +106,9 @@ def build(config: Config, *, download: bool = True) -> tuple[TrainState, Setup]:
         mode=stopping.mode,
     )
 
-    threads, threads_why = set_threads(config.threads, device, 3 * flops * config.loader.batch_size)
+    threads, threads_why = set_threads(
+        config.threads, device, 3 * flops * config.loader.batch_size, cores or num_cores()
+    )
     if config.compile == "model":
         check_compiler(device)
         if config.explain:

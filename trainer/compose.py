@@ -66,11 +66,11 @@ def compose(source: Source) -> Composed:
     _refuse(source)
     with engine(source) as hydra:
         cfg = hydra.compose_config(source.name, source.overrides, RunMode.RUN, with_log_configuration=False)
-        choices = _choices(cfg.hydra.runtime.choices)
+        choices = choices_of(cfg.hydra.runtime.choices)
         multirun = str(cfg.hydra.mode).endswith("MULTIRUN")
         params = cfg.hydra.sweeper.get("params")
         del cfg._content["hydra"]
-        data = _plain(cfg)
+        data = plain_data(cfg)
     return Composed(data, choices, multirun or bool(params), source)
 
 
@@ -83,28 +83,27 @@ def show(source: Source, cfg: str | None, info: str | None, package: str | None,
             hydra.show_info(info or "all", source.name, source.overrides)
 
 
-def sweep(source: Source, task: Any, folder: Path) -> list[Any]:
-    """Run `task(job number, Composed)` for every job of a multirun by Hydra's launcher; the values it returned."""
-    from hydra.core.hydra_config import HydraConfig
-
-    def job(cfg: Any) -> Any:
-        hydra_cfg = HydraConfig.get()
-        choices = _choices(hydra_cfg.runtime.choices)
-        typed = Source(list(hydra_cfg.overrides.task), source.folders, source.name)
-        return task(int(hydra_cfg.job.num), Composed(_plain(cfg), choices, True, typed))
+def sweep(source: Source, task: Any) -> None:
+    """Hand a multirun to Hydra's sweeper and launcher, as they were picked. task: see sweep/plugins.py."""
+    from hydra._internal.callbacks import Callbacks
+    from hydra.core.plugins import Plugins
+    from hydra.types import HydraContext, RunMode
 
     _refuse(source)
     quiet = [
         "hydra.mode=MULTIRUN",
-        f"hydra.sweep.dir={_quoted(str(folder))}",
         "hydra.sweep.subdir=.",
         "hydra.output_subdir=null",
         "hydra/job_logging=disabled",
         "hydra/hydra_logging=disabled",
     ]
     with engine(source) as hydra:
-        batches = hydra.multirun(source.name, job, source.overrides + quiet)
-        return [job_return.return_value for batch in batches for job_return in batch]
+        cfg = hydra.compose_config(
+            source.name, [*source.overrides, *quiet], RunMode.MULTIRUN, with_log_configuration=False
+        )
+        context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(cfg))
+        sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=task, config=cfg)
+        sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
 
 
 @contextmanager
@@ -118,7 +117,10 @@ def engine(source: Source) -> Iterator[Any]:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from trainer.sweep import plugins
+
     version.setbase("1.3")
+    plugins.register()
     *own, shipped = source.folders
     search_path = create_config_search_path(f"file://{shipped}")
     for folder in reversed(own):
@@ -138,11 +140,11 @@ def engine(source: Source) -> Iterator[Any]:
         GlobalHydra.instance().clear()
 
 
-def _choices(picked: Any) -> dict[str, str]:
+def choices_of(picked: Any) -> dict[str, str]:
     return {str(group): str(option) for group, option in picked.items() if option is not None}
 
 
-def _plain(cfg: Any) -> dict[str, Any]:
+def plain_data(cfg: Any) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     data: Any = OmegaConf.to_container(cfg, resolve=True)

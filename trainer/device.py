@@ -1,6 +1,5 @@
 """Where and how the arithmetic is done: device, threads, denormals, autocast, GradScaler, compile."""
 
-import os
 import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -63,8 +62,10 @@ def prepare_cpu() -> None:
     torch.set_flush_denormal(True)
 
 
-def set_threads(threads: Literal["auto"] | int, device: torch.device, flops_per_step: float) -> tuple[int, str]:
-    """Set the CPU threads of this process; how many, and why.
+def set_threads(
+    threads: Literal["auto"] | int, device: torch.device, flops_per_step: float, cores: int
+) -> tuple[int, str]:
+    """Set the CPU threads of this process, where auto takes at most `cores`; how many, and why.
 
     auto is a rule and not a timing, since the number of threads changes the last bits of a sum: the same command has
     to give the same result.
@@ -74,15 +75,10 @@ def set_threads(threads: Literal["auto"] | int, device: torch.device, flops_per_
     elif device.type != "cpu":
         count, why = 1, "auto: the work is on the device"
     else:
-        count = min(num_cores(), max(1, int(flops_per_step / FLOPS_PER_THREAD)))
+        count = min(cores, max(1, int(flops_per_step / FLOPS_PER_THREAD)))
         why = f"auto: {flops_per_step / 1e6:,.3g} MFLOP a step"
     torch.set_num_threads(count)
     return count, why
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def make_autocast(device: torch.device, precision: str) -> Callable[[], AbstractContextManager[Any]]:

@@ -27,12 +27,14 @@ def start(
     *,
     brief: bool = False,
     watchers: Sequence[Listener] = (),
+    cores: int | None = None,
 ) -> Result:
-    """Build a new run, make its folder with `make_folder(label)` and train. begun: perf_counter at the program's start.
+    """Build a new run, make its folder with `make_folder(label)` and train. begun: perf_counter at the program's start;
+    brief and cores: of a sweep's job, see `carry_out` and `build`.
 
     The folder is made after the build, so that what cannot be built leaves none behind.
     """
-    run, setup = build(config)
+    run, setup = build(config, cores=cores)
     try:
         checkpoint.contents(run, {})
     except TypeError as error:
@@ -44,10 +46,12 @@ def start(
         return carry_out(run, setup, folder, screen, begun, brief=brief, watchers=watchers)
 
 
-def go_on(folder: Path, config: Config, screen: Screen, begun: float, *, download: bool = True) -> Result:
+def go_on(
+    folder: Path, config: Config, screen: Screen, begun: float, *, download: bool = True, brief: bool = False
+) -> Result:
     """Build a stored run again, load its newest good checkpoint and train on; from step 0 where there is none.
 
-    download: whether data that is missing may be fetched, which writes outside the folder.
+    download: whether data that is missing may be fetched, which writes outside the folder. brief: see `carry_out`.
     """
     with only_writer(folder):
         run, setup = build(config, download=download)
@@ -57,7 +61,7 @@ def go_on(folder: Path, config: Config, screen: Screen, begun: float, *, downloa
                 storage.cut(folder / name, offsets.get(name, 0))
             storage.clear(folder)
             keep_config(folder, setup.config)
-            return carry_out(run, setup, folder, screen, begun)
+            return carry_out(run, setup, folder, screen, begun, brief=brief)
 
 
 def load_newest(run: TrainState, folder: Path, screen: Screen) -> dict[str, int]:

@@ -15,6 +15,7 @@ CONFIG, OVERRIDES, SUMMARY = "config.yaml", "overrides.yaml", "summary.json"
 METRICS, RESULTS, LOG = "metrics.jsonl", "results.csv", "train.log"
 MODEL, PICTURE, CHECKPOINTS = "model.safetensors", "results.png", "checkpoints"
 LATEST, SWEEPS = "latest", "sweeps"
+SWEEP, TABLE = "sweep.json", "sweep.csv"
 
 
 def create(output_dir: str, label: str) -> Path:
@@ -35,9 +36,14 @@ def create_sweep(output_dir: str) -> Path:
 
 def create_job(sweep: Path, number: int) -> Path:
     """The run folder of a sweep's job: 000, 001, …"""
-    folder = sweep / f"{number:03d}"
+    folder = sweep / job_name(number)
     storage.make_folder(folder)
     return folder
+
+
+def job_name(number: int) -> str:
+    """The name of a job's folder."""
+    return f"{number:03d}"
 
 
 def check_writable(output_dir: str) -> None:
@@ -83,6 +89,29 @@ def find(name: str, output_dir: str = "outputs") -> Path:
     if not (folder / CONFIG).is_file():
         raise ConfigError(f"{folder} is no run folder: it has no {CONFIG}", "trainer runs lists them")
     return relative(folder)
+
+
+def find_sweep(name: str, output_dir: str = "outputs") -> Path | None:
+    """The sweep folder that a user means: a path, the end of a sweep's name, or latest; None where it is no sweep."""
+    root = Path(output_dir)
+    link = root / LATEST
+    if name == LATEST and os.path.lexists(link):
+        folder = root / link.read_text(encoding="utf-8").strip() if link.is_file() else link.resolve()
+        return relative(folder) if (folder / SWEEP).is_file() else None
+    if (Path(name) / SWEEP).is_file():
+        return Path(name)
+    wanted = name.rstrip("/")
+    ending = [
+        path.parent for path in sorted(root.glob(f"{SWEEPS}/*/*/{SWEEP}")) if path.parent.as_posix().endswith(wanted)
+    ]
+    if len(ending) > 1:
+        raise ConfigError(f"'{name}' is the end of {len(ending)} sweeps", " or ".join(map(str, ending[:3])))
+    return ending[0] if ending else None
+
+
+def jobs(sweep: Path) -> list[Path]:
+    """The folders of a sweep's jobs that have begun to train."""
+    return [path.parent for path in sorted(sweep.glob(f"*/{CONFIG}"))]
 
 
 def relative(path: Path) -> Path:

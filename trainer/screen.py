@@ -17,10 +17,9 @@ WIDTH = 78  # columns of every line
 
 
 class Screen:
-    """Human lines. Lines said before the run folder exists are written to train.log when it opens."""
+    """Human lines, to stdout or `file`. What is said before the run folder exists goes to train.log when it opens."""
 
     def __init__(self, file: TextIO | None = None) -> None:
-        """file: where the lines go; None is stdout."""
         self.console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self.log: Lines | None = None
         self.early = io.StringIO()

@@ -4,6 +4,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,7 @@ def write(
         "threads": setup.threads,
         "argv": sys.argv[1:],
         "git": git_commit(),
-        "versions": {"trainer": __version__, "python": platform.python_version()}
-        | {name: version(name) for name in ("torch", "hydra-core", "omegaconf", "numpy")},
+        "versions": versions(),
     }
     storage.write_json(folder / rundir.SUMMARY, summary)
 
@@ -64,6 +64,14 @@ def finite(metrics: dict[str, float]) -> dict[str, float | None]:
     return {name: value if value - value == 0 else None for name, value in metrics.items()}
 
 
+@cache
+def versions() -> dict[str, str]:
+    """Of what the numbers depend on."""
+    packages = {name: version(name) for name in ("torch", "hydra-core", "omegaconf", "numpy")}
+    return {"trainer": __version__, "python": platform.python_version()} | packages
+
+
+@cache
 def git_commit() -> str | None:
     """The commit of the folder where the command was typed, with + for changes; None outside a repository."""
     try:

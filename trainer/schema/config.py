@@ -42,6 +42,13 @@ class Checkpoint:
 
 
 @dataclass
+class Sweep:
+    jobs: Literal["auto"] | int = key("jobs side by side: auto is one a core, or one a GPU", at_least=1)
+    on_fail: Literal["continue", "stop"] = key("whether a job that fails ends the sweep")
+    confirm: bool = key("go ahead with more than 10,000 jobs")
+
+
+@dataclass
 class Config:
     """A whole config, checked. `where` of a value is compose's business, not stored here."""
 
@@ -80,3 +87,5 @@ class Config:
     log_every: int = key("a line in metrics.jsonl every so many steps", at_least=1, unit="steps")
     checkpoint: Checkpoint = key("when to save")
     report: bool = key("draw results.png at the end")
+
+    sweep: Sweep = key("how the jobs of a sweep (-m) are run")

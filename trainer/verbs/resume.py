@@ -1,4 +1,4 @@
-"""trainer resume [RUN|latest] [epochs=80]"""
+"""trainer resume [RUN|SWEEP|latest] [epochs=80]"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +16,10 @@ CHANGEABLE = ("epochs", "max_steps", "device", "nproc", "threads", "loader.num_w
 
 def run(words: Sequence[str]) -> int:
     """Go on with a run from its last checkpoint. Returns the exit code."""
-    parser = Parser("resume", "Go on with a run from its last checkpoint, to the very same weights; or extend it.")
-    parser.add_argument("words", nargs="*", metavar="RUN key=value", help="latest, a folder, or the end of its name")
+    parser = Parser("resume", "Go on with a run from its last checkpoint, or extend it; or finish a sweep.")
+    parser.add_argument(
+        "words", nargs="*", metavar="RUN|SWEEP key=value", help="latest, a folder, or the end of its name"
+    )
     parser.add_argument("--trust", action="store_true", help="import what the stored config names, whoever made it")
     args = parser.read(words)
     if args.help:
@@ -28,6 +30,11 @@ def run(words: Sequence[str]) -> int:
     overrides = [word for word in args.words if word not in names]
     if len(names) > 1:
         raise ConfigError(f"resume takes one run, not {' and '.join(names)}", f"trainer resume {names[0]}")
+    sweep = rundir.find_sweep(names[0] if names else rundir.LATEST)
+    if sweep is not None:
+        from trainer.sweep import resume
+
+        return resume.resume(sweep, overrides, trusted=args.trust)
     folder = rundir.find(names[0] if names else rundir.LATEST)
     data = read_config(folder, trusted=args.trust)
     for override in overrides:

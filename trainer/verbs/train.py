@@ -1,6 +1,5 @@
 """trainer train [key=value …] [-m]"""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,42 +69,17 @@ def _train(composed: Composed) -> int:
 
 
 def _sweep(source: Source) -> int:
-    """Every job in turn, by Hydra's basic launcher; a job that fails costs the others nothing."""
-    first = compose.compose(Source([_first_value(o) for o in source.overrides], source.folders, source.name))
-    output_dir = first.checked().output_dir
-    rundir.check_writable(output_dir)
+    """Every job of a grid, by the launcher that was picked; ends in a ranking, also after Ctrl-C."""
+    from trainer.screen import Screen
+    from trainer.sweep.plugins import Task
+    from trainer.sweep.sweep import Sweep
+
     compose.allow_user_modules(source.folders)
-    folder = rundir.create_sweep(output_dir)
-    from trainer import launch
-    from trainer.errors import Interrupted
-    from trainer.screen import Screen, complain
-
-    def job(number: int, composed: Composed) -> int:
-        job_folder = rundir.create_job(folder, number)
-        print(f"\njob {number}  {' '.join(composed.source.overrides)}")
-        with Screen() as screen:
-            try:
-                config, begun = composed.checked(), time.perf_counter()
-                launch.start(config, composed.source.overrides, lambda _: job_folder, screen, begun, brief=True)
-            except Interrupted:
-                raise
-            except Exception as error:
-                known = launch.failed(error, job_folder)
-                complain(f"job {number} failed: {known.message}")
-                return known.exit_code
-        return 0
-
-    codes = compose.sweep(source, job, folder)
-    num_failed = sum(code != 0 for code in codes)
-    print(f"\nsweep    {len(codes)} jobs, {num_failed} failed; {rundir.relative(folder)}")
-    return 1 if num_failed else 0
-
-
-def _first_value(override: str) -> str:
-    """A sweep's override with one plain value, or as it is."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    parsed = OverridesParser.create().parse_overrides([override])[0]
-    if not parsed.is_sweep_override():
-        return override
-    return f"{override.partition('=')[0]}={next(parsed.sweep_string_iterator())}"
+    with Screen() as screen:
+        sweep = Sweep(source.overrides, screen)
+        try:
+            compose.sweep(source, Task(sweep, source))
+        except Exception:  # Ctrl-C, or a launcher that lost a job: what is done is ranked all the same
+            sweep.end()
+            raise
+        return sweep.end()

@@ -1,0 +1,239 @@
+"""Sweeps as a user runs them: the real command line, real processes, real kills."""
+
+import csv
+import json
+import os
+import random
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Cli
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ODD = """
+import os, signal, sys
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, in_features, out_features, how=0):
+        super().__init__()
+        if how == 2:
+            sys.exit(7)
+        self.layer, self.how, self.calls = nn.Linear(in_features, out_features), how, 0
+
+    def forward(self, x):
+        print("a job's own words")
+        self.calls += self.training
+        if self.calls == 5:
+            if self.how == 1:
+                raise RuntimeError("on purpose")
+            if self.how == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.how == 4:
+                return self.layer(x.flatten(1)) * float("nan")
+        return self.layer(x.flatten(1))
+"""
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+
+
+def summaries(sweep: Path) -> list[dict]:
+    return [json.loads((job / "summary.json").read_text()) for job in sorted(sweep.glob("[0-9]*"))]
+
+
+def metrics(folder: Path) -> list[dict]:
+    """metrics.jsonl without times."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def test_four_ways_to_fail_cost_the_other_six_nothing(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(ODD)
+    done = cli("train", "-m", "model=own", "model._target_=odd.Net", "+model.how=range(10)", "epochs=1")
+    sweep = (tmp_path / "outputs/latest").resolve()
+    assert done.returncode == 1, done.stderr
+    assert [s["status"] for s in summaries(sweep)] == ["ok", "failed", "failed", "failed", "diverged", *["ok"] * 5]
+    reasons = ["RuntimeError: on purpose", "sys.exit(7)", "SIGKILL", "NaN or infinite at step 5"]
+    for number, reason in enumerate(reasons, 1):
+        assert done.stdout.count(f"/{number:03d}/train.log") == 2  # at once, and below the ranking
+        assert done.stdout.count(reason) == 2
+    assert "RuntimeError: on purpose" in (sweep / "001/train.log").read_text()
+    assert "a job's own words" in (sweep / "000/train.log").read_text()
+    assert "a job's own words" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 78
+    assert not list(sweep.glob("*/results.png"))
+    assert (tmp_path / "outputs/latest").resolve() == sweep
+    table = list(csv.DictReader((sweep / "sweep.csv").read_text().splitlines()))
+    assert [row["status"] for row in table] == [s["status"] for s in summaries(sweep)]
+
+    before = {job: (sweep / job / "metrics.jsonl").stat().st_mtime_ns for job in ("000", "005")}
+    (tmp_path / "odd.py").write_text(ODD.replace('"nan"', '"1"').replace("sys.exit(7)", "pass"))
+    again = cli("resume", "latest")
+    assert again.returncode == 1
+    assert [s["status"] for s in summaries(sweep)] == ["ok", "failed", "ok", "failed", *["ok"] * 6]
+    assert sorted(re.findall(r"^\[ *\d+/10\] how=(\d)", again.stdout, flags=re.M)) == ["1", "2", "3", "4"]
+    assert {job: (sweep / job / "metrics.jsonl").stat().st_mtime_ns for job in before} == before
+
+
+def test_a_grid_ends_in_numbers_that_the_metrics_files_hold(cli: Cli, tmp_path: Path) -> None:
+    rates = ["1e-4", "3e-4", "1e-3", "3e-3"]
+    done = cli("train", "-m", f"optimizer.lr={','.join(rates)}", "seed=0,1,2,3", "epochs=2")
+    assert (done.returncode, done.stderr) == (0, "")
+    sweep = (tmp_path / "outputs/latest").resolve()
+    best = [max(line["val/acc"] for line in metrics(job) if line.get("eval")) for job in sorted(sweep.glob("0*"))]
+    groups = {rate: best[4 * index : 4 * index + 4] for index, rate in enumerate(rates)}
+    order = sorted(rates, key=lambda rate: -statistics.mean(groups[rate]))
+    ranking = json.loads((sweep / "sweep.json").read_text())["ranking"]
+    for group, rate in zip(ranking["groups"], order, strict=True):
+        assert float(group["settings"]["optimizer.lr"]) == float(rate)
+        assert group["values"] == groups[rate]
+        assert group["mean"] == pytest.approx(statistics.mean(groups[rate]), rel=1e-12)
+        assert group["std"] == pytest.approx(statistics.stdev(groups[rate]), rel=1e-12)
+    centre = statistics.mean(best)
+    total = sum((value - centre) ** 2 for value in best)
+    by_rate = sum(4 * (statistics.mean(values) - centre) ** 2 for values in groups.values())
+    assert ranking["share_of_variance"]["optimizer.lr"] == pytest.approx(by_rate / total)
+
+    for words in ([], ["--all", "--sort", "val/loss"], ["--md"], ["--csv"], ["--json"]):
+        compared = cli("compare", *words)
+        assert (compared.returncode, compared.stderr) == (0, "")
+        assert len(compared.stdout.splitlines()) > 4
+    assert json.loads(compared.stdout)["groups"] == ranking["groups"]
+    assert cli("compare", "--sort", "val/f1").returncode == 2
+
+    command = next(line for line in done.stdout.splitlines() if line.startswith("best  ")).split()[2:]
+    threads = json.loads((sweep / "000/summary.json").read_text())["threads"]
+    alone = cli(*command, f"threads={threads}")
+    assert alone.returncode == 0
+    job = Path(next(run["run"] for run in ranking["groups"][0]["runs"] if run["metrics"]["val/acc"] == max(best)))
+    assert metrics(tmp_path / "outputs/latest") == metrics(tmp_path / job)
+    weights = "model.safetensors"
+    assert (tmp_path / "outputs/latest" / weights).read_bytes() == (tmp_path / job / weights).read_bytes()
+
+
+def children(pid: int) -> set[int]:
+    """Processes below a process, as Linux lists them."""
+    found: set[int] = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found |= {int(path.parent.name)} | children(int(path.parent.name))
+    return found
+
+
+def alive(pids: set[int]) -> set[int]:
+    """Those that still run; a zombie does not."""
+    running = set()
+    for pid in pids:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        running |= {pid} if state != "Z" else set()
+    return running
+
+
+def wait_for(condition: object, seconds: float = 60) -> bool:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def start(tmp_path: Path, *words: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "trainer", *words]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True, env=environment())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("num_kills", [1, pytest.param(10, marks=pytest.mark.slow)])
+def test_kill_9_of_the_sweep_leaves_no_orphan_and_loses_nothing(num_kills: int, cli: Cli, tmp_path: Path) -> None:
+    luck = random.Random(num_kills)
+    grid = ["-m", "seed=range(8)", "epochs=8" if num_kills == 1 else "epochs=60", "checkpoint.every_seconds=0.2"]
+    process = start(tmp_path, "train", *grid)
+    assert wait_for(lambda: list(tmp_path.glob("outputs/sweeps/*/*/000/metrics.jsonl")))
+    (sweep,) = tmp_path.glob("outputs/sweeps/*/*")
+    finished: dict[Path, int] = {}
+    for _ in range(num_kills):
+        time.sleep(luck.uniform(0, 1.5))
+        below = children(process.pid)
+        process.kill()
+        process.communicate()
+        assert wait_for(lambda below=below: not alive(below), 10), "an orphan is left"
+        for job in sweep.glob("0*"):
+            path = job / "summary.json"
+            if path.exists() and json.loads(path.read_text())["status"] == "ok":
+                finished.setdefault(path, path.stat().st_mtime_ns)
+        process = start(tmp_path, "resume", str(sweep))
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, out + err
+    assert [s["status"] for s in summaries(sweep)] == ["ok"] * 8
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished  # done once, and left alone
+    steps = [line["step"] for line in metrics(sweep / "000") if line.get("eval")]
+    assert steps == sorted(set(steps))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_job_that_would_run_for_hours_dies_with_its_sweep(tmp_path: Path) -> None:
+    process = start(tmp_path, "train", "-m", "epochs=1000000", "seed=0,1", "sweep.jobs=2")
+    assert wait_for(lambda: list(tmp_path.glob("outputs/sweeps/*/*/001/metrics.jsonl")))
+    below = children(process.pid)
+    assert len(below) >= 3  # the fork server and two jobs
+    process.kill()
+    process.wait()
+    gone = wait_for(lambda: not alive(below), 10)
+    for pid in alive(below):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    assert gone
+
+
+def test_ctrl_c_saves_what_runs_ranks_what_is_done_and_resume_finishes(cli: Cli, tmp_path: Path) -> None:
+    process = start(tmp_path, "train", "-m", "epochs=1,2000", "seed=0,1", "sweep.jobs=2")
+    assert wait_for(lambda: list(tmp_path.glob("outputs/sweeps/*/*/003/metrics.jsonl")))
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "2 ok, 2 stopped" in out
+    assert "best     trainer train epochs=1 seed=" in out
+    assert "trainer resume outputs/sweeps/" in err
+    (sweep,) = tmp_path.glob("outputs/sweeps/*/*")
+    steps = [s["steps"] for s in summaries(sweep)]
+    assert steps[:2] == [23, 23]
+    assert all((sweep / job / "checkpoints").is_dir() for job in ("002", "003"))
+    refused = cli("resume", str(sweep), "epochs=3")
+    assert (refused.returncode, "another sweep" in refused.stderr) == (2, True)
+
+
+@pytest.mark.slow
+def test_submitit_runs_the_jobs_and_the_ranking_reads_their_folders(cli: Cli, tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    words = ["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5", "epochs=1"]
+    done = cli("train", "-m", "optimizer.lr=1e-3,3e-3", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (sweep,) = tmp_path.glob("outputs/sweeps/*/*")
+    assert [s["status"] for s in summaries(sweep)] == ["ok", "ok"]
+    assert "sweep    2 jobs: 2 ok" in done.stdout
+    assert "best     trainer train optimizer.lr=0.003 epochs=1" in done.stdout.replace("3e-3", "0.003")
+
+
+@pytest.mark.slow
+def test_a_sweep_stops_at_its_first_failure_when_asked(cli: Cli, tmp_path: Path) -> None:
+    words = ["sweep.on_fail=stop", "sweep.jobs=1", "max_steps=20"]
+    done = cli("train", "-m", "optimizer.lr=1e-3,1e30,1e-2", *words)
+    assert done.returncode == 1
+    assert "1 ok, 1 diverged, 1 waiting" in done.stdout

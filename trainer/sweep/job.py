@@ -1,0 +1,104 @@
+"""One job, in the process that it runs in: trains into the sweep's folder, and ends with an exit code."""
+
+import os
+import signal
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from trainer import compose, rundir, signals
+from trainer.compose import Source
+from trainer.errors import Interrupted, TrainerError
+from trainer.screen import Screen
+from trainer.stored import read_config
+from trainer.sweep import parent, state
+from trainer.sweep.state import Job
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job runs: how many cores threads=auto may take, and the only GPU that it sees, if any."""
+
+    cores: int
+    gpu: str | None = None
+
+
+def main(here: Path, sweep: Path, job: Job, place: Place, lifeline: Connection) -> None:
+    """The process of a job. What it prints goes to its train.log; Ctrl-C reaches the sweep, which passes it on."""
+    signals.install()
+    if hasattr(os, "setsid"):
+        os.setsid()
+    parent.die_with_it(lifeline)
+    os.chdir(here)
+    folder = state.claim(sweep, job)
+    log = os.open(folder / rundir.LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    if place.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        try:
+            if hasattr(signal, "pthread_sigmask"):
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked since the fork server began
+            code = train(sweep, job, Screen(nowhere), place.cores)
+        except Interrupted as error:
+            code = error.exit_code
+    sys.exit(code)
+
+
+def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> int:
+    """Train a job, or go on with it from its checkpoint, or anew where it had failed. Returns the exit code.
+
+    However it ends, short of a kill, its summary.json says so.
+    """
+    begun = time.perf_counter()
+    found = state.status(sweep, job)
+    folder = state.claim(sweep, job)
+    if found in ("failed", "diverged"):
+        state.clear(folder)
+    compose.allow_user_modules()
+    from trainer import launch
+
+    try:
+        with screen:
+            if found == "interrupted" and (folder / rundir.CONFIG).exists():
+                config = compose.checked(read_config(folder), Source([], []), {})
+                launch.go_on(folder, config, screen, begun, brief=True)
+            else:
+                config = compose.checked(job.data, Source(job.overrides, []), {})
+                launch.start(config, job.overrides, lambda _: folder, screen, begun, brief=True, cores=cores)
+    except SystemExit as error:
+        state.record_failure(folder, f"the code called sys.exit({error.code!r})")
+        traceback.print_exc()
+        return 1
+    except Exception as error:
+        known = launch.failed(error, folder)
+        if state.status(sweep, job) in ("waiting", "interrupted") and known.exit_code < 128:
+            state.record_failure(folder, known.message)
+            traceback.print_exc()
+        return known.exit_code
+    return 0
+
+
+def rehearse(here: Path, job: Job, answer: Connection) -> None:
+    """Build a job and throw it away: sends its kind of device, the number of GPUs and the monitored metric, or the
+    ConfigError that it met."""
+    parent.die_with_it()
+    os.chdir(here)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    compose.allow_user_modules()
+    import torch
+
+    from trainer.build import build
+
+    try:
+        run, _ = build(compose.checked(job.data, Source(job.overrides, []), {}))
+    except TrainerError as error:
+        answer.send(error)
+    else:
+        answer.send((run.device.type, torch.cuda.device_count(), run.stopping.monitor))

@@ -1,0 +1,69 @@
+"""What a sweep says of its jobs, in lines of at most 78 columns."""
+
+import signal
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from trainer import rundir
+from trainer.screen import WIDTH
+from trainer.sweep.job import Place
+from trainer.sweep.rows import Row, varied
+from trainer.sweep.state import Job
+from trainer.sweep.table import clock, short_names, short_value
+
+
+def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Path) -> list[str]:
+    """What is about to run, and where."""
+    differing = list(dict.fromkeys(key for job in varied([job.overrides for job in jobs]) for key in job))
+    lines = [_cut(f"sweep    {total} job{'s' * (total != 1)}" + (": " + " × ".join(differing) if differing else ""))]
+    if places:
+        cores = f"{places[0].cores} core{'s' * (places[0].cores != 1)} each"
+        gpus = ", a GPU each" if places[0].gpu is not None else ""
+        lines.append(f"device   {len(places)} side by side, {cores}{gpus}")
+    return [*lines, f"run      {rundir.relative(folder)}"]
+
+
+def settings_text(settings: Mapping[str, str]) -> str:
+    """lr=0.1 seed=2"""
+    names = short_names(list(settings))
+    return " ".join(f"{names[key]}={short_value(value)}" for key, value in settings.items())
+
+
+def job_lines(number: int, total: int, row: Row, is_best: bool) -> list[str]:
+    """A job that has ended: what varied, its metric, its time; or its failure with reason and log."""
+    head = f"[{number:>{len(str(total))}}/{total}] {settings_text(row.settings)}"
+    if row.status in ("failed", "diverged"):
+        return [_cut(f"{head}  {row.status}"), *_reason_lines(row)]
+    if not row.ok:
+        return [_cut(f"{head}  {row.status} at step {row.steps:,}")]
+    value = row.value(row.monitor)
+    metric = f"{row.monitor} {value:.4f}" if value is not None else "no value"
+    tail = f"  {metric}  {clock(row.seconds)}{'  best so far' if is_best else ''}"
+    return [_cut(head, WIDTH - len(tail)) + tail]
+
+
+def failure_lines(row: Row) -> list[str]:
+    """A failure below the ranking."""
+    return [_cut(f"{row.status:<8} {settings_text(row.settings)}"), *_reason_lines(row)]
+
+
+def _reason_lines(row: Row) -> list[str]:
+    wrapped = textwrap.wrap(row.error or "no reason was left", WIDTH - 9, max_lines=3, placeholder=" …")
+    return [f"         {line}" for line in wrapped] + [f"         log {row.name}/train.log"]
+
+
+def reason(code: int) -> str:
+    """What an exit code says of a process that could not say it itself."""
+    if code >= 0:
+        return f"its process ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    memory = "; perhaps memory ran out" if name == "SIGKILL" else ""
+    return f"its process was killed by {name}{memory}"
+
+
+def _cut(text: str, width: int = WIDTH) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

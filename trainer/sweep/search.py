@@ -1,0 +1,104 @@
+"""Search with optuna: it proposes the jobs, learns from how they end, and stops those that trail. No torch, no Hydra.
+
+Trial n is job n. The study lies in the sweep's folder, so that a search goes on where it stopped.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import ConfigError
+from trainer.report import history
+from trainer.sweep.rows import Row, mode
+from trainer.sweep.state import Job
+
+STORAGE = "optuna.log"
+LOOK = 1.0  # seconds between two looks at the metrics of a running job
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One key to search: one of `choices`, or a number from low to high, whole or not, on a log scale or not."""
+
+    key: str
+    choices: tuple[str, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    whole: bool = False
+    log: bool = False
+
+    def sample(self) -> str:
+        """Some value of it."""
+        return self.choices[0] if self.choices else str(int(self.low) if self.whole else self.low)
+
+
+class Search:
+    """A study over axes. constant: overrides that every job has."""
+
+    def __init__(
+        self, folder: Path, axes: Sequence[Axis], constant: Sequence[str], metric: str, seed: int, prune: bool
+    ) -> None:
+        optuna = imported()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / STORAGE)))
+        self.states = optuna.trial.TrialState
+        self.study = optuna.create_study(
+            study_name="sweep",
+            storage=storage,
+            load_if_exists=True,
+            direction="maximize" if mode(metric) == "max" else "minimize",
+            pruner=optuna.pruners.MedianPruner() if prune else optuna.pruners.NopPruner(),
+        )
+        # A sampler begun anew with the same seed would propose the same again.
+        self.study.sampler = optuna.samplers.TPESampler(seed=seed + len(self.study.trials))
+        self.axes, self.constant, self.metric = list(axes), list(constant), metric
+        self.looked: dict[int, float] = {}
+        self.trials = {trial.number: optuna.Trial(self.study, trial._trial_id) for trial in self.study.trials}
+
+    def ask(self, number: int) -> list[str]:
+        """The overrides of a job: as proposed before, where a kill came between the proposal and the job."""
+        if number not in self.trials:
+            trial = self.study.ask()
+            self.trials[trial.number] = trial
+        return [*self.constant, *(f"{axis.key}={self._suggest(self.trials[number], axis)}" for axis in self.axes)]
+
+    def tell(self, job: Job, row: Row) -> bool:
+        """How a job ended; whether it has: one that waits or was interrupted stays open."""
+        if row.status in ("waiting", "running", "stopped"):
+            return False
+        if not self.study.trials[job.number].state.is_finished():
+            value = row.value(self.metric)
+            failed = self.states.PRUNED if row.status == "pruned" else self.states.FAIL
+            self.study.tell(job.number, value, state=None if value is not None else failed)
+        return True
+
+    def trails(self, job: Job, folder: Path) -> bool:
+        """Whether a running job is worse than the median of the others at the same step, so that it may stop."""
+        now = time.monotonic()
+        if now - self.looked.get(job.number, 0.0) < LOOK:
+            return False
+        self.looked[job.number] = now
+        trial = self.trials[job.number]
+        known = self.study._storage.get_trial(trial._trial_id).intermediate_values
+        for row in history.read(folder).evaluations:
+            if self.metric in row and int(row["step"]) not in known:
+                trial.report(row[self.metric], int(row["step"]))
+        return bool(trial.should_prune())
+
+    def _suggest(self, trial: Any, axis: Axis) -> str:
+        if axis.choices:
+            return str(trial.suggest_categorical(axis.key, axis.choices))
+        if axis.whole:
+            return str(trial.suggest_int(axis.key, int(axis.low), int(axis.high), log=axis.log))
+        return repr(trial.suggest_float(axis.key, axis.low, axis.high, log=axis.log))
+
+
+def imported() -> Any:
+    """optuna. Raises ConfigError where it is not installed."""
+    try:
+        import optuna
+    except ImportError:
+        raise ConfigError("hydra/sweeper=optuna needs optuna 5", "pip install 'fiveline[optuna]'") from None
+    return optuna
