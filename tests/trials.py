@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -83,8 +84,8 @@ def _carry_out(
             else:
 
                 def make(label: str) -> Path:
-                    if not folder.exists():
-                        storage.make_folder(folder)
+                    shutil.rmtree(folder, ignore_errors=True)  # no config yet: a real start would take a new folder
+                    storage.make_folder(folder)
                     return folder
 
                 launch.start(check(data), [], make, screen, time.perf_counter())

@@ -60,6 +60,7 @@ def go_on(
             for name in (rundir.METRICS, rundir.RESULTS):
                 storage.cut(folder / name, offsets.get(name, 0))
             storage.clear(folder)
+            storage.clear(folder / rundir.CHECKPOINTS)
             keep_config(folder, setup.config)
             return carry_out(run, setup, folder, screen, begun, brief=brief)
 
