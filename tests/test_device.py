@@ -42,15 +42,14 @@ def test_an_absent_device_is_refused_with_the_reason(
     assert chosen.type == "mps" or reason in why
 
 
-def test_threads_are_a_rule_from_the_work_in_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "num_cores", lambda: 4)
+def test_threads_are_a_rule_from_the_work_in_a_step() -> None:
     before = torch.get_num_threads()
     try:
         cpu = torch.device("cpu")
-        assert [device.set_threads("auto", cpu, flops)[0] for flops in (1e6, 3e8, 6e8, 1e12)] == [1, 1, 2, 4]
-        assert device.set_threads(2, cpu, 0) == (2, "as asked")
+        assert [device.set_threads("auto", cpu, flops, 4)[0] for flops in (1e6, 3e8, 6e8, 1e12)] == [1, 1, 2, 4]
+        assert device.set_threads(2, cpu, 0, 4) == (2, "as asked")
         assert torch.get_num_threads() == 2
-        assert device.set_threads("auto", torch.device("cuda"), 1e12)[0] == 1
+        assert device.set_threads("auto", torch.device("cuda"), 1e12, 4)[0] == 1
     finally:
         torch.set_num_threads(before)
 
