@@ -24,7 +24,20 @@ def start_method() -> Any:
     if sys.platform != "linux":  # Apple's libraries do not survive a fork, Windows has none
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
+    from multiprocessing import forkserver
+
     context.set_forkserver_preload(["trainer.sweep.preload"])
+    before = os.environ.get("PYTHONPATH")
+    root = str(Path(__file__).resolve().parents[2])  # the server's own sys.path may find another trainer, or none
+    os.environ["PYTHONPATH"] = root if before is None else os.pathsep.join([root, before])
+    try:
+        with no_interrupt():
+            forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
     return context
 
 
