@@ -34,7 +34,11 @@ def count_operations(path: Path) -> None:
 
 
 def survives(folder: Path, data: dict, number: int, fault: str, whole: dict[str, str], **how) -> str:
-    """Run with a fault at operation `number`, then once without; what went wrong, or nothing."""
+    """Run with a fault at operation `number`, then once without; what went wrong, or nothing.
+
+    The folder's parent is new, so that the user's key is made in it too.
+    """
+    folder.parent.mkdir()
     code = attempt(folder, data, before=break_storage, argument=(number, fault))
     said = (folder.parent / f"{folder.name}.out").read_text()
     expected = {-9} if fault in ("kill", "torn write") else {4}
@@ -64,7 +68,7 @@ def test_a_fault_at_an_operation_costs_nothing(tmp_path: Path, faultless) -> Non
     chance = random.Random(5)
     for fault in FAULTS:
         number = chance.randrange(count)
-        assert survives(tmp_path / f"{number}-{fault}", data, number, fault, whole) == ""
+        assert survives(tmp_path / f"{number}-{fault}" / "run", data, number, fault, whole) == ""
 
 
 @pytest.mark.slow
@@ -73,9 +77,9 @@ def test_a_fault_at_every_operation_costs_nothing(tmp_path: Path, faultless, fau
     data, whole, count = faultless
     problems = []
     for number in range(count):
-        folder = tmp_path / f"{number}"
+        folder = tmp_path / f"{number}" / "run"
         problems.append(survives(folder, data, number, fault, whole))
-        shutil.rmtree(folder)
+        shutil.rmtree(folder.parent)
     print(f"{fault}: {problems.count('')} of {count} recovered")
     assert [problem for problem in problems if problem] == []
 
@@ -83,7 +87,7 @@ def test_a_fault_at_every_operation_costs_nothing(tmp_path: Path, faultless, fau
 def test_the_fault_harness_notices_a_resume_that_does_not_cut(tmp_path: Path, faultless) -> None:
     data, whole, count = faultless
     problems = (
-        survives(tmp_path / f"{number}", data, number, "kill", whole, before=forget_to_cut)
+        survives(tmp_path / f"{number}" / "run", data, number, "kill", whole, before=forget_to_cut)
         for number in range(count // 2, count, 3)
     )
     assert "another result" in next(filter(None, problems), "")
