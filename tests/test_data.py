@@ -37,6 +37,7 @@ def test_bundled_data_is_what_its_sources_say() -> None:
     assert (float(diabetes.y.min()), float(diabetes.y.max())) == (25, 346)
 
 
+@pytest.mark.optional
 def test_bundled_data_equals_scikit_learns() -> None:
     datasets = pytest.importorskip("sklearn.datasets")
     pairs = [

@@ -36,6 +36,7 @@ def test_numbers_by_hand_in_the_units_of_the_data() -> None:
     assert metrics["val/r2"] == pytest.approx(1 - 8 / (64 / 9 + 4 / 9 + 100 / 9))
 
 
+@pytest.mark.optional
 def test_against_scikit_learn() -> None:
     theirs = pytest.importorskip("sklearn.metrics")
     generator = torch.Generator().manual_seed(0)

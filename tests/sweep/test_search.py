@@ -7,6 +7,7 @@ import pytest
 from conftest import Cli
 
 pytest.importorskip("optuna")
+pytestmark = pytest.mark.optional
 
 from trainer.sweep import search
 from trainer.sweep.rows import Row
