@@ -6,6 +6,7 @@ import random
 import resource
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -291,7 +292,7 @@ def full_disk_trial(folder: Path, data: dict, size: int) -> None:
 @pytest.mark.parametrize("size", [3000, pytest.param(None, marks=pytest.mark.slow)])
 def test_a_file_size_limit_leaves_the_old_checkpoint_whole(tmp_path: Path, size: int | None) -> None:
     data = config("dataset=iris", "model.hidden=[64]", "max_steps=3", "checkpoint.every_seconds=1000")
-    for number, limit in enumerate([size] if size else range(1500, 3500, 200)):
+    for number, limit in enumerate([size] if size else range(3000, 4000, 100)):
         full_disk_trial(tmp_path / f"run-{number}", data, limit)
     print(f"file size limits: {1 if size else 10} of {1 if size else 10}")
 
@@ -311,8 +312,8 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(tmp_path: Path) -> None:
             assert attempt(folder, data) == 0
             before = {p: p.read_bytes() for p in (folder / "checkpoints").rglob("*") if p.is_file()}
             free = os.statvfs(disk)
-            room = free.f_bavail * free.f_bsize - 4096 * number
-            (disk / "filler").write_bytes(bytes(max(0, room - 4096)))
+            room = free.f_bavail * free.f_bsize
+            (disk / "filler").write_bytes(bytes(max(0, room - 4096 * (1 + number % 5))))
             longer = {**data, "max_steps": 6}
             assert attempt(folder, longer) == 4
             errors = [s for s in (disk / f"run-{number}.out").read_text().splitlines() if s.startswith("error:")]
@@ -324,3 +325,15 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(tmp_path: Path) -> None:
         print("full disk: 10 of 10")
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_full_disk_below_stdout_is_a_storage_error(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parent.parent
+    words = [sys.executable, "-m", "trainer", "train", "dataset=iris", "max_steps=2", "report=false"]
+    with open("/dev/full", "w") as full:
+        environment = {**os.environ, "PYTHONPATH": str(root)}
+        done = subprocess.run(words, cwd=tmp_path, env=environment, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 4, done.stderr
+    assert done.stderr.startswith("error:")
+    assert "Traceback" not in done.stderr

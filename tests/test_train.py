@@ -54,8 +54,17 @@ def test_a_run_leaves_what_the_contract_says(cli: Cli, tmp_path: Path) -> None:
         "results.csv",
         "train.log",
         "results.png",
+        "model.safetensors",
+        "checkpoints",
+        "config.sig",
+        ".lock",
     }
-    assert {path.name for path in folder.iterdir()} == names | {"model.safetensors", "checkpoints"}
+    assert {path.name for path in folder.iterdir()} == names | {
+        "model.safetensors",
+        "checkpoints",
+        "config.sig",
+        ".lock",
+    }
     checkpoint = folder / "checkpoints/step-00000046"
     files = {"weights.safetensors", "optimizer.safetensors", "state.json", "manifest.json"}
     assert {path.name for path in checkpoint.iterdir()} == files

@@ -1,6 +1,7 @@
 """From a checked config to a run: build it, give it a folder, carry it out. Used by train, resume and sweeps."""
 
 import dataclasses
+import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,15 @@ import yaml
 
 from trainer import checkpoint, rundir, signals, storage, trust
 from trainer.build import build
-from trainer.errors import ConfigError, TrainerError
+from trainer.errors import ConfigError, StorageError, TrainerError
 from trainer.listeners import Listener
 from trainer.lock import only_writer
 from trainer.runner import Result, carry_out
 from trainer.schema.config import Config
 from trainer.screen import Screen, complain
 from trainer.state import TrainState
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # OSErrors that mean the disk, wherever they come up
 
 
 def start(
@@ -106,6 +109,8 @@ def failed(error: Exception, folder: Path | None) -> TrainerError:
     """An error that nobody foresaw, as one line; the traceback is in train.log."""
     if isinstance(error, TrainerError):
         return error
+    if isinstance(error, OSError) and error.errno in DISK:  # a full disk under stdout, for one
+        return StorageError(f"{error.filename or 'the output'} cannot be written: {error.strerror}")
     text = str(error).strip().splitlines()[0] if str(error).strip() else ""
     where = f"the traceback is in {rundir.relative(folder)}/{rundir.LOG}" if folder else "--debug shows the traceback"
     return TrainerError(f"{type(error).__name__}: {text}", where)
