@@ -20,6 +20,7 @@ from trainer.build import build
 from trainer.errors import TrainerError
 from trainer.events import Stepped
 from trainer.loop import train
+from trainer.state import TrainState
 
 STATE, WEIGHTS, OPTIMIZER = checkpoint.STATE, checkpoint.WEIGHTS, checkpoint.OPTIMIZER
 
@@ -168,9 +169,8 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], dict[str,
     return words, checkpoint.contents(run, {"metrics.jsonl": 3, "results.csv": 4})
 
 
-def opens(words: list[str], folder: Path) -> bool:
+def opens(run: TrainState, folder: Path) -> bool:
     """Whether a checkpoint is loaded from the folder; an error of ours counts as no."""
-    run, _ = build(config(*words))
     try:
         found = checkpoint.newest(run, folder)
         if found is None:
@@ -183,6 +183,7 @@ def opens(words: list[str], folder: Path) -> bool:
 
 def test_hostile_checkpoints_are_refused(tmp_path: Path, good, capsys: pytest.CaptureFixture[str]) -> None:
     words, files = good
+    run, _ = build(config(*words))
     cases = {**CONSISTENT, **INCONSISTENT}
     opened, before = [], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for number, (name, change) in enumerate(cases.items()):
@@ -194,7 +195,7 @@ def test_hostile_checkpoints_are_refused(tmp_path: Path, good, capsys: pytest.Ca
         storage.write_folder(path, changed)
         if name in INCONSISTENT:
             change(path)
-        if opens(words, path.parent.parent):
+        if opens(run, path.parent.parent):
             opened.append(name)
     print(f"hostile checkpoints: {len(cases) - len(opened)} of {len(cases)} refused")
     assert len(cases) >= 40
@@ -207,7 +208,7 @@ def test_the_untouched_one_is_loaded(tmp_path: Path, good) -> None:
     words, files = good
     (tmp_path / "checkpoints").mkdir()
     storage.write_folder(tmp_path / "checkpoints/step-00000004", files)
-    assert opens(words, tmp_path)
+    assert opens(build(config(*words))[0], tmp_path)
 
 
 @pytest.mark.parametrize("count", [100, pytest.param(10_000, marks=pytest.mark.slow)])

@@ -53,6 +53,7 @@ def _create(folder: str, at: float) -> None:
     rundir.create(folder, "digits-mlp")
 
 
+@pytest.mark.slow
 def test_50_starts_at_once_make_50_folders(tmp_path: Path) -> None:
     at = time.time() + 3
     processes = [FORKS.Process(target=_create, args=(str(tmp_path / "out"), at)) for _ in range(50)]

@@ -47,6 +47,7 @@ def wait_for_lines(folder: Path, more: int = 1) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_signal_stops_a_run_which_resumes(tmp_path: Path) -> None:
     process = start(tmp_path, "train", "dataset=digits", "loader.batch_size=8", *RUN)
     wait_for_lines(tmp_path)
@@ -75,7 +76,7 @@ def test_before_there_is_a_run_the_program_just_ends(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("outputs/2*/*/checkpoints"))
 
 
-@pytest.mark.parametrize("where", ["data", "evaluation"])
+@pytest.mark.parametrize("where", [pytest.param("data", marks=pytest.mark.slow), "evaluation"])
 def test_slow_data_and_slow_evaluations_are_abandoned(tmp_path: Path, where: str) -> None:
     words = [*OWN, f"+dataset.slow={where}", *RUN, "eval_every=4steps"]
     process = start(tmp_path, "train", *words)

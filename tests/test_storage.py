@@ -327,6 +327,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(tmp_path: Path) -> None:
         subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_a_full_disk_below_stdout_is_a_storage_error(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parent.parent
