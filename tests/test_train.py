@@ -129,7 +129,9 @@ def test_divergence_is_exit_3_and_names_step_and_rate(cli: Cli, tmp_path: Path) 
     assert summary["status"] == "diverged"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_and_resume_goes_on_to_the_same_weights(
     number: signal.Signals, code: int, cli: Cli, tmp_path: Path
 ) -> None:
@@ -167,6 +169,7 @@ def test_a_signal_saves_and_resume_goes_on_to_the_same_weights(
     assert (stopped / "results.csv").read_text() == (straight / "results.csv").read_text()
 
 
+@pytest.mark.slow
 def test_a_sweep_by_hydras_basic_launcher(cli: Cli, tmp_path: Path) -> None:
     words = ["hydra/launcher=basic", "epochs=1"]
     done = cli("train", "optimizer.lr=1e-3,1e30", *words, "-m")

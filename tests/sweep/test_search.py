@@ -7,12 +7,13 @@ import pytest
 from conftest import Cli
 
 pytest.importorskip("optuna")
-pytestmark = pytest.mark.optional
 
 from trainer.sweep import search
 from trainer.sweep.rows import Row
 from trainer.sweep.search import Axis, Search
 from trainer.sweep.state import Job
+
+pytestmark = pytest.mark.optional
 
 AXES = [Axis("optimizer.lr", (), 1e-4, 1e-1, False, True), Axis("epochs", (), 1, 9, True), Axis("model", ("a", "b"))]
 
