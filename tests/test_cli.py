@@ -19,6 +19,7 @@ WRONG = [  # what is typed, exit code, words that the answer holds
     (["train", "+optimizer.lrr=1"], 2, ["no key 'optimizer.lrr'", "optimizer.lr"]),
     (["train", "++optimizer.lrr=1"], 2, ["no key 'optimizer.lrr'", "optimizer.lr"]),
     (["train", "modle=mlp"], 2, ["no key 'modle'", "model=mlp"]),
+    (["train", "-m", "optimizr.lr=1,2"], 2, ["no key 'optimizr.lr' (on the command line)", "optimizer.lr=1"]),
     (["train", "+modle=mlp"], 2, ["no key 'modle'", "model"]),
     (["train", "model=mpl"], 2, ["no model 'mpl'", "Did you mean mlp"]),
     (["train", "model=[mlp,cnn]"], 2, ["one option", "-m model=mlp,cnn"]),

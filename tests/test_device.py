@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from trainer import device
+from trainer.data.loaders import InMemory
+from trainer.data.scaling import Cast
 from trainer.errors import ConfigError
 
 
@@ -80,3 +82,15 @@ def test_autocast_covers_the_forward() -> None:
         assert layer(x).dtype == torch.bfloat16
     with device.make_autocast(torch.device("cpu"), "none")():
         assert layer(x).dtype == torch.float32
+
+
+def test_batches_reach_another_device_in_one_copy_an_epoch_and_as_floats_it_can_hold() -> None:
+    meta, x = torch.device("meta"), torch.rand(10, 3, dtype=torch.float64)
+    scale = Cast(torch.float32)
+    loader = InMemory(x, torch.arange(10), scale, None, meta)
+    parts = list(loader.parts(torch.arange(10).split(4), 0))
+    assert [len(part) for part in parts] == [4, 4, 2]
+    assert {part.untyped_storage()._cdata for part in parts} == {parts[0].untyped_storage()._cdata}
+    batch, labels = loader.load(parts[0])
+    assert (batch.device.type, batch.dtype, batch.shape) == ("meta", torch.float32, (4, 3))
+    assert (labels.device.type, labels.dtype) == ("meta", torch.int64)

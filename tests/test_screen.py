@@ -45,7 +45,7 @@ def test_history_reads_what_a_kill_left(tmp_path: Path) -> None:
         {"step": 1, "epoch": 0.5, "train/loss": 2.0},
         {"step": 2, "epoch": 1, "eval": True, "train/loss": 1.5, "val/loss": None},
     ]
-    text = "".join(json.dumps(row) + "\n" for row in rows) + '{"step": 3, "tra'
+    text = "".join(json.dumps(row) + "\n" for row in rows) + '[1]\n{"step": "x", "train/loss": 1}\n{"step": 3, "tra'
     (tmp_path / "metrics.jsonl").write_text(text)
     past = history.read(tmp_path)
     assert past.curves["train"] == [(1, 2.0)]

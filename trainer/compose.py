@@ -202,7 +202,9 @@ def _no_key(key: str, root: Any, source: Source) -> ConfigError:
     from omegaconf import OmegaConf
 
     groups = conf_files.options(source.folders)
-    typed = next((o for o in source.overrides if o.lstrip("+~").partition("=")[0] == key), None)
+    names = {override: override.lstrip("+~").partition("=")[0] for override in source.overrides}
+    typed = next((o for o, name in names.items() if name == key or name.startswith(f"{key}.")), None)
+    key = names[typed] if typed else key  # Hydra names the first part that is wrong, the user the whole
     data = OmegaConf.to_container(root, resolve=False) if OmegaConf.is_config(root) else {}
     keys = [name for name in _dotted(data) if not name.startswith("hydra")]  # type: ignore[arg-type]
     near = closest(key, [*keys, *groups])

@@ -32,6 +32,11 @@ class Loader(Protocol):
     def load(self, part: Any) -> tuple[Tensor, Tensor]: ...
 
 
+def place(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """On the device; floats in `dtype` already on the way, since MPS takes no float64."""
+    return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None, non_blocking=True)
+
+
 class InMemory:
     """Rows as tensors on the device; a part is a tensor of indices, and a batch one gather.
 
@@ -42,15 +47,21 @@ class InMemory:
 
     def __init__(self, x: Tensor, y: Tensor, scale_x: Scale, scale_y: Scale | None, device: torch.device) -> None:
         self.scale_x = scale_x
-        self.x = x.to(device)
+        self.x = place(x, device, scale_x.dtype)
         self.at_once = x.is_floating_point() or 4 * x.numel() <= PREPARED_AT_ONCE
         if self.at_once:
             self.x = scale_x(self.x)
-        self.y = y.to(device) if scale_y is None else scale_y(y.to(device))
+        self.y = place(y, device, scale_x.dtype)
+        if scale_y is not None:
+            self.y = scale_y(self.y)
         self.device = device
 
     def parts(self, batches: Sequence[Tensor], epoch: int) -> Iterable[Tensor]:
-        return (indices.to(self.device) for indices in batches)
+        if self.device.type == "cpu" or not batches:
+            return batches
+        whole = torch.cat(list(batches)).to(self.device)  # one copy an epoch, not one a batch
+        chunks: tuple[Tensor, ...] = whole.split([len(batch) for batch in batches])
+        return chunks
 
     def targets(self, part: Tensor) -> Tensor:
         return self.y.index_select(0, part)
@@ -104,7 +115,7 @@ class Workers:
         x, y = part
         if self.num_classes is not None:
             losses.check_labels(y, self.num_classes, "a batch")
-        x, y = x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
+        x, y = (place(part, self.device, self.scale_x.dtype) for part in (x, y))
         return self.scale_x(x), y if self.scale_y is None else self.scale_y(y)
 
 

@@ -17,8 +17,13 @@ class Standardize(nn.Module):
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of what comes out."""
+        return self.mean.dtype
+
     def forward(self, x: Tensor) -> Tensor:
-        return (x.to(self.mean.dtype) - self.mean) / self.std
+        return (x.to(self.dtype) - self.mean) / self.std
 
     def inverse(self, x: Tensor) -> Tensor:
         """Back to the units of the data."""

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset, Subset, default_collate
 
 from trainer import losses, targets
 from trainer.data import scaling
-from trainer.data.loaders import InMemory, Loader, Seeded, Workers
+from trainer.data.loaders import InMemory, Loader, Seeded, Workers, place
 from trainer.data.scaling import Scale
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
@@ -86,7 +86,7 @@ def make_splits(
     test = getattr(dataset, "test", None)
     train = over(dataset, train_rows)
     first = default_collate([dataset[int(row)] for row in train_rows[:2]])
-    x, y = (part.to(device) for part in first)
+    x, y = (place(part, device, dtype) for part in first)
     return Splits(
         name=node["_target_"].rpartition(".")[2],
         source=getattr(dataset, "source", ""),

@@ -5,7 +5,10 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainer import rundir
+from trainer import reading, rundir
+from trainer.errors import StorageError
+
+MOST = 2**32  # bytes of metrics that are read
 
 
 @dataclass(frozen=True)
@@ -22,19 +25,27 @@ class History:
 
 
 def read(folder: Path) -> History:
-    """The history of a run folder; a last line that a kill has cut short is left out."""
+    """The history of a run folder; lines that are none of ours, or cut short by a kill, are left out."""
     history = History()
     try:
-        lines = (folder / rundir.METRICS).read_text(encoding="utf-8").splitlines()
+        lines = reading.read_file(folder / rundir.METRICS, MOST).splitlines()
     except FileNotFoundError:
         return history
+    except reading.Damaged as error:
+        raise StorageError(str(error)) from error
     for line in lines:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        values = {name: math.nan if value is None else value for name, value in row.items()}
-        if row.get("eval"):
+        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+            continue
+        values = {
+            name: math.nan if value is None else value
+            for name, value in row.items()
+            if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+        }
+        if row.get("eval") and {"epoch", "train/loss"} <= values.keys():
             history.evaluations.append(values)
             if "val/loss" in values:
                 history.curves["val"].append((values["step"], values["val/loss"]))

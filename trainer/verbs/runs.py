@@ -24,7 +24,8 @@ def run(words: Sequence[str]) -> int:
         return 0
     print(f"{'run':<46} {'status':<9} {'steps':>7}  metric")
     for folder in found:
-        print(_line(folder.relative_to(root).as_posix(), rundir.read_summary(folder)))
+        line = _line(folder.relative_to(root).as_posix(), rundir.read_summary(folder))
+        print("".join(c if c.isprintable() else "?" for c in line))  # a stranger's folder may hold escape codes
     return 0
 
 
@@ -32,4 +33,5 @@ def _line(name: str, summary: dict[str, Any]) -> str:
     best, monitor = summary.get("best") or {}, summary.get("monitor", "")
     value = best.get(monitor)
     metric = f"{monitor} {value:.4f}" if isinstance(value, (int, float)) else ""
-    return f"{name:<46} {summary.get('status', 'unknown'):<9} {summary.get('steps', ''):>7}  {metric}".rstrip()
+    status, steps = str(summary.get("status", "unknown")), str(summary.get("steps", ""))
+    return f"{name:<46} {status:<9} {steps:>7}  {metric}".rstrip()
