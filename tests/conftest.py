@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from watch import Watch
 
 from trainer import conf_files
 from trainer.compose import Source, compose
@@ -27,6 +28,12 @@ def _denormals_again() -> Iterator[None]:
     yield
     if "torch" in sys.modules:
         sys.modules["torch"].set_flush_denormal(False)
+
+
+@pytest.fixture(scope="session")
+def watch() -> Watch:
+    """One audit hook for all tests: hooks cannot be removed."""
+    return Watch()
 
 
 @pytest.fixture

@@ -181,10 +181,18 @@ def opens(run: TrainState, folder: Path) -> bool:
     return True
 
 
-def test_hostile_checkpoints_are_refused(tmp_path: Path, good, capsys: pytest.CaptureFixture[str]) -> None:
+def set_aside(entry: tuple, folder: Path) -> bool:
+    """Whether an audited event is the renaming of a damaged checkpoint within its own folder."""
+    event, args = entry
+    return event == "os.rename" and all(Path(name).parent == folder for name in args[:2])
+
+
+def test_hostile_checkpoints_are_refused(tmp_path: Path, good, watch, monkeypatch, capfd) -> None:
+    monkeypatch.setenv("SECRET", "swordfish-91d0")
     words, files = good
     run, _ = build(config(*words))
     cases = {**CONSISTENT, **INCONSISTENT}
+    outside: list[tuple[str, tuple]] = []
     opened, before = [], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for number, (name, change) in enumerate(cases.items()):
         path = tmp_path / str(number) / "checkpoints" / "step-00000004"
@@ -195,8 +203,17 @@ def test_hostile_checkpoints_are_refused(tmp_path: Path, good, capsys: pytest.Ca
         storage.write_folder(path, changed)
         if name in INCONSISTENT:
             change(path)
-        if opens(run, path.parent.parent):
-            opened.append(name)
+        watch.seen, watch.on = [], True
+        try:
+            opened += [name] if opens(run, path.parent.parent) else []
+        finally:
+            watch.on = False
+        outside += [(name, entry) for entry in watch.seen if not set_aside(entry, path.parent)]
+    said = "".join(capfd.readouterr())
+    left = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file() and file.stat().st_size < 2**20)
+    assert "swordfish" not in said
+    assert b"swordfish" not in left
+    assert outside == []
     print(f"hostile checkpoints: {len(cases) - len(opened)} of {len(cases)} refused")
     assert len(cases) >= 40
     assert opened == []

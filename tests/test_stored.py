@@ -1,7 +1,6 @@
 """Somebody else's run folder: opening it runs nothing, writes nothing outside it, and tells no secrets."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -92,37 +91,6 @@ def refused(folder: Path) -> bool:
     except (TrainerError, Problem):
         return True
     return False
-
-
-class Watch:
-    """An audit hook: code run, processes started, sockets, and files opened for writing outside a folder."""
-
-    def __init__(self) -> None:
-        self.on, self.seen = False, []
-        sys.addaudithook(self)
-
-    def __call__(self, event: str, args: tuple) -> None:
-        if self.on and (event in FORBIDDEN or _imports_evil(event, args) or _opens_to_write(event, args)):
-            self.seen.append((event, args))
-
-
-FORBIDDEN = {
-    *("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "socket.connect", "pickle.find_class"),
-    *("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.truncate"),
-}
-
-
-def _imports_evil(event: str, args: tuple) -> bool:
-    return event == "import" and args[0].partition(".")[0] == "evil"
-
-
-def _opens_to_write(event: str, args: tuple) -> bool:
-    return event == "open" and isinstance(args[2], int) and bool(args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
-
-
-@pytest.fixture(scope="module")
-def watch() -> Watch:
-    return Watch()
 
 
 def cases() -> list[tuple[str, object]]:
