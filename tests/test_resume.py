@@ -1,6 +1,7 @@
 """A run that is killed at random and resumed ends with the same bits as one that nobody disturbed."""
 
 import contextlib
+import json
 import os
 import random
 import subprocess
@@ -34,11 +35,11 @@ VARIANTS = {
 }  # fmt: skip
 
 
-def disturbed(folder: Path, data: dict, seed: int, most_kills: int = 6, **how) -> int:
-    """Start and resume a run, killed at random times, until it is done. Returns how often it was killed."""
+def disturbed(folder: Path, data: dict, seed: int, most_kills: int = 6, longest: float = 0.6, **how) -> int:
+    """Start and resume a run, killed within `longest` seconds each time, until it is done. Returns how often."""
     chance, kills = random.Random(seed), 0
     while True:
-        kill_after = chance.uniform(0.02, 0.6) if kills < most_kills else None
+        kill_after = chance.uniform(0.02, longest) if kills < most_kills else None
         code = attempt(folder, data, kill_after=kill_after, **how)
         if code == 0:
             return kills
@@ -52,10 +53,12 @@ def compared(tmp_path: Path, overrides: list[str], seeds: range, **how) -> tuple
     data = config(*overrides)
     assert attempt(tmp_path / "whole", data) == 0, (tmp_path / "whole.out").read_text()
     whole = call(evidence, tmp_path / "whole")
+    seconds = json.loads((tmp_path / "whole/summary.json").read_text())["seconds"]
+    longest = max(0.1, sum(seconds.values()))  # of this run on this machine: most kills fall into it
     kills, differing = 0, []
     for seed in seeds:
         folder = tmp_path / f"disturbed-{seed}"
-        kills += disturbed(folder, data, seed, **how)
+        kills += disturbed(folder, data, seed, longest=longest, **how)
         found = call(evidence, folder)
         differing.append({part for part in whole if whole[part] != found[part]})
     return kills, differing
