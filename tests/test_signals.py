@@ -87,6 +87,16 @@ def test_slow_data_and_slow_evaluations_are_abandoned(tmp_path: Path, where: str
     assert "saved checkpoints/step-" in said
 
 
+def test_a_signal_after_the_last_step_leaves_a_finished_run(tmp_path: Path) -> None:
+    process = start(tmp_path, "train", *OWN, "+dataset.slow=outcome", *RUN, "max_steps=4", "eval_every=4steps")
+    wait_for(tmp_path, "slow")  # the predictions for the picture take minutes
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert "stopped by SIGINT at step 4; it was done" in said
+    assert json.loads((tmp_path / "outputs/latest/summary.json").read_text())["status"] == "ok"
+
+
 def test_a_second_signal_ends_the_program_at_once(tmp_path: Path) -> None:
     process = start(tmp_path, "train", *OWN, "model=own", "model._target_=own.SlowModel", *RUN)
     wait_for(tmp_path, "slow")  # a step that takes minutes

@@ -65,6 +65,8 @@ def carry_out(
         header.show(screen, run, setup, folder)
         _summarise(run, setup, result)
         return _train(run, setup, result, screen, brief, watchers)
+    except Interrupted:  # all is saved and told
+        raise
     except Exception as error:
         screen.clear()
         with suppress(TrainerError):  # a full disk: the first error says so
@@ -145,7 +147,12 @@ def _keep_weights(run: TrainState, folder: Path, *, with_outcome: bool) -> Outco
     elif run.progress.stop_reason == "diverged":
         return None
     storage.write_file(folder / rundir.MODEL, checkpoint.tensor_bytes(run.model.state_dict()))
-    return measure(run, run.val_batches, "validation") if with_outcome and run.val_batches is not None else None
+    if not with_outcome or run.val_batches is None:
+        return None
+    try:
+        return measure(run, run.val_batches, "validation")
+    except signals.Stop:  # the run is done and whole: whoever asks now does not want to wait for its picture
+        return None
 
 
 def _summarise(run: TrainState, setup: Setup, result: Result, error: str | None = None) -> None:
@@ -163,8 +170,7 @@ def _summarise(run: TrainState, setup: Setup, result: Result, error: str | None 
 
 def _fail(run: TrainState, setup: Setup, result: Result, error: Exception) -> None:
     """Say in summary.json that the run is over; the error itself goes on."""
-    kinds = {Diverged: "diverged", Interrupted: "stopped"}
-    result.status = kinds.get(type(error), "failed")
+    result.status = "diverged" if isinstance(error, Diverged) else "failed"
     text = error.message if isinstance(error, TrainerError) else f"{type(error).__name__}: {error}"
     with suppress(TrainerError, OSError):  # a full disk: the first error says so
         _summarise(run, setup, result, text)
