@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from trials import call
+from trials import attempt, call, config
 
 from trainer.evidence import evidence
 
@@ -110,15 +110,38 @@ def test_a_second_signal_ends_the_program_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_60_signals_at_random_times(tmp_path: Path) -> None:
+def test_45_signals_at_random_times(tmp_path: Path) -> None:
+    """In processes that have torch imported: building, training, evaluating, saving, and what follows the end."""
+    data = config("model.dropout=0.2", *RUN, "max_steps=200")
+    assert attempt(tmp_path / "whole", data) == 0, (tmp_path / "whole.out").read_text()
+    length = sum(json.loads((tmp_path / "whole/summary.json").read_text())["seconds"].values())
+    expected = call(evidence, tmp_path / "whole")
+    chance, good, late = random.Random(2), 0, 0
+    for trial in range(45):
+        number = chance.choice([signal.SIGINT, signal.SIGTERM])
+        folder = tmp_path / str(trial)
+        code = attempt(folder, data, kill_after=chance.uniform(0, length), kill_by=number)
+        said = (tmp_path / f"{trial}.out").read_text()
+        assert code in (0, 128 + number), said
+        assert "Traceback" not in said
+        late += code == 0
+        assert attempt(folder, data) == 0, said
+        good += call(evidence, folder) == expected
+    print(f"signals to warm processes: {good} of 45, {late} after the end")
+    assert good == 45
+    assert late < 25
+
+
+@pytest.mark.slow
+def test_15_signals_to_the_command_line(tmp_path: Path) -> None:
+    """From the first moment of the program on, its imports included."""
     words = ["train", "dataset=digits", "model.dropout=0.2", *RUN, "max_steps=1500", "checkpoint.every_seconds=0.5"]
-    whole = start(tmp_path / "whole", *words)
     begun = time.monotonic()
-    assert whole.communicate(timeout=300)[1] == ""
+    assert start(tmp_path / "whole", *words).communicate(timeout=300)[1] == ""
     length = time.monotonic() - begun
     expected = call(evidence, (tmp_path / "whole/outputs/latest").resolve())
     chance, good, longest, early, late = random.Random(2), 0, 0.0, 0, 0
-    for trial in range(60):
+    for trial in range(15):
         number = chance.choice([signal.SIGINT, signal.SIGTERM])
         folder = tmp_path / str(trial)
         process = start(folder, *words)
@@ -141,5 +164,5 @@ def test_60_signals_at_random_times(tmp_path: Path) -> None:
         _, said = resumed.communicate(timeout=300)
         assert resumed.returncode == 0, said
         good += call(evidence, (folder / "outputs/latest").resolve()) == expected
-    print(f"signals: {good} of 60; longest {longest:.1f} s; {early} before a run folder, {late} after the end")
-    assert good == 60
+    print(f"signals: {good} of 15; longest {longest:.1f} s; {early} before a run folder, {late} after the end")
+    assert good == 15

@@ -57,10 +57,11 @@ def _carry_out(
     folder: Path,
     data: dict[str, Any],
     kill_after: float | None = None,
+    kill_by: int = signal.SIGKILL,
     before: Callable[..., None] | None = None,
     argument: Any = None,
 ) -> None:
-    """kill_after: seconds from now to SIGKILL. before(argument): is called first, to break something on purpose."""
+    """kill_after: seconds from now to the signal `kill_by`. before(argument): is called first, to break something."""
     from trainer import launch, rundir, signals, storage
     from trainer.errors import TrainerError
     from trainer.schema.check import check
@@ -75,7 +76,7 @@ def _carry_out(
     if before is not None:
         before(argument)
     if kill_after is not None:
-        threading.Timer(kill_after, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        threading.Timer(kill_after, os.kill, (os.getpid(), kill_by)).start()
     code = 0
     try:
         with Screen() as screen:
