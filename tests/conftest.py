@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from watch import Watch
 
 from trainer import conf_files
@@ -13,6 +14,9 @@ from trainer.compose import Source, compose
 from trainer.schema.config import Config
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+settings.register_profile("no clock", deadline=None)  # a busy machine is no failure
+settings.load_profile("no clock")
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from trials import QUICK, attempt, call, config
+from trials import QUICK, attempt, config
 
 from trainer.evidence import evidence
 
@@ -52,14 +52,14 @@ def compared(tmp_path: Path, overrides: list[str], seeds: range, **how) -> tuple
     tmp_path.mkdir(exist_ok=True)
     data = config(*overrides)
     assert attempt(tmp_path / "whole", data) == 0, (tmp_path / "whole.out").read_text()
-    whole = call(evidence, tmp_path / "whole")
+    whole = evidence(tmp_path / "whole")
     seconds = json.loads((tmp_path / "whole/summary.json").read_text())["seconds"]
     longest = max(0.1, sum(seconds.values()))  # of this run on this machine: most kills fall into it
     kills, differing = 0, []
     for seed in seeds:
         folder = tmp_path / f"disturbed-{seed}"
         kills += disturbed(folder, data, seed, longest=longest, **how)
-        found = call(evidence, folder)
+        found = evidence(folder)
         differing.append({part for part in whole if whole[part] != found[part]})
     return kills, differing
 
@@ -104,7 +104,7 @@ def test_what_only_watches_or_carries_changes_nothing(tmp_path: Path, trials: in
         way = [f"loader.num_workers={workers}", f"log_every={1 + number}", f"eval_every={2 + number}steps"]
         data = config(*base, *way, f"checkpoint.every_seconds={0.01 * number}")
         disturbed(tmp_path / str(number), data, seed=number, most_kills=kills)
-        parts = call(evidence, tmp_path / str(number))
+        parts = evidence(tmp_path / str(number))
         found.append((parts["weights"], parts["optimizer"]))
     print(f"the same result: {found.count(found[0])} of {trials}")
     assert found == found[:1] * trials
@@ -114,7 +114,7 @@ def test_what_only_watches_or_carries_changes_nothing(tmp_path: Path, trials: in
 def test_10_killed_command_lines_end_with_the_same_bits(tmp_path: Path, cli) -> None:
     words = ["train", *QUICK, "model.dropout=0.2", "max_steps=600", "epochs=100", "checkpoint.every_seconds=0.3"]
     assert cli(*words).returncode == 0
-    whole = call(evidence, (tmp_path / "outputs/latest").resolve())
+    whole = evidence((tmp_path / "outputs/latest").resolve())
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     chance, good, kills = random.Random(4), 0, 0
     for trial in range(10):
@@ -134,6 +134,6 @@ def test_10_killed_command_lines_end_with_the_same_bits(tmp_path: Path, cli) -> 
             if process.returncode == 0:
                 break
             command = ["resume", "latest"]
-        good += call(evidence, (home / "outputs/latest").resolve()) == whole
+        good += evidence((home / "outputs/latest").resolve()) == whole
     print(f"command line: {good} of 10 the same, {kills} kills")
     assert good == 10

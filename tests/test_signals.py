@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from trials import attempt, call, config
+from trials import attempt, config
 
 from trainer.evidence import evidence
 
@@ -115,7 +115,7 @@ def test_45_signals_at_random_times(tmp_path: Path) -> None:
     data = config("model.dropout=0.2", *RUN, "max_steps=200")
     assert attempt(tmp_path / "whole", data) == 0, (tmp_path / "whole.out").read_text()
     length = sum(json.loads((tmp_path / "whole/summary.json").read_text())["seconds"].values())
-    expected = call(evidence, tmp_path / "whole")
+    expected = evidence(tmp_path / "whole")
     chance, good, late = random.Random(2), 0, 0
     for trial in range(45):
         number = chance.choice([signal.SIGINT, signal.SIGTERM])
@@ -126,7 +126,7 @@ def test_45_signals_at_random_times(tmp_path: Path) -> None:
         assert "Traceback" not in said
         late += code == 0
         assert attempt(folder, data) == 0, said
-        good += call(evidence, folder) == expected
+        good += evidence(folder) == expected
     print(f"signals to warm processes: {good} of 45, {late} after the end")
     assert good == 45
     assert late < 25
@@ -139,7 +139,7 @@ def test_15_signals_to_the_command_line(tmp_path: Path) -> None:
     begun = time.monotonic()
     assert start(tmp_path / "whole", *words).communicate(timeout=300)[1] == ""
     length = time.monotonic() - begun
-    expected = call(evidence, (tmp_path / "whole/outputs/latest").resolve())
+    expected = evidence((tmp_path / "whole/outputs/latest").resolve())
     chance, good, longest, early, late = random.Random(2), 0, 0.0, 0, 0
     for trial in range(15):
         number = chance.choice([signal.SIGINT, signal.SIGTERM])
@@ -163,6 +163,6 @@ def test_15_signals_to_the_command_line(tmp_path: Path) -> None:
         resumed = start(folder, "resume", "latest")
         _, said = resumed.communicate(timeout=300)
         assert resumed.returncode == 0, said
-        good += call(evidence, (folder / "outputs/latest").resolve()) == expected
+        good += evidence((folder / "outputs/latest").resolve()) == expected
     print(f"signals: {good} of 15; longest {longest:.1f} s; {early} before a run folder, {late} after the end")
     assert good == 15

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import config as checked
 from faults import ERRORS, FAULTS, FaultyOS, Recorder, after_power_loss, lay_out
-from trials import attempt, call, config
+from trials import attempt, config
 
 from trainer import checkpoint, reading, rundir, storage
 from trainer.errors import StorageError
@@ -50,7 +50,7 @@ def survives(folder: Path, data: dict, number: int, fault: str, whole: dict[str,
     if (code := attempt(folder, data, **how)) != 0:
         return f"operation {number}, {fault}: resume ended with {code}: {said}"
     left = [p.name for p in folder.rglob(".*.tmp")]
-    if left or call(evidence, folder) != whole:
+    if left or evidence(folder) != whole:
         return f"operation {number}, {fault}: another result, or left over: {left}"
     return ""
 
@@ -60,7 +60,7 @@ def faultless(tmp_path: Path) -> tuple[dict, dict[str, str], int]:
     """A run of three saves: its config, what it came to, and how many file operations it took."""
     data = config(*THREE_SAVES)
     assert attempt(tmp_path / "whole", data, before=count_operations, argument=tmp_path / "count") == 0
-    return data, call(evidence, tmp_path / "whole"), int((tmp_path / "count").read_text())
+    return data, evidence(tmp_path / "whole"), int((tmp_path / "count").read_text())
 
 
 def test_a_fault_at_an_operation_costs_nothing(tmp_path: Path, faultless) -> None:

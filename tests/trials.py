@@ -38,21 +38,6 @@ def attempt(folder: Path, data: dict[str, Any], **how: Any) -> int:
     return process.exitcode or 0
 
 
-def call(function: Callable[..., Any], *args: Any) -> Any:
-    """What a function returns in a process of its own."""
-    here, there = FORKS.Pipe()
-    process = FORKS.Process(target=_answer, args=(there, function, *args))
-    process.start()
-    there.close()
-    answer = here.recv()
-    process.join()
-    return answer
-
-
-def _answer(pipe: Any, function: Callable[..., Any], *args: Any) -> None:
-    pipe.send(function(*args))
-
-
 def _carry_out(
     folder: Path,
     data: dict[str, Any],
