@@ -72,7 +72,9 @@ def names(facts: Facts, targets: list[str]) -> list[str]:
 def columns(output: Tensor, facts: Facts, added: list[str]) -> Mapping[str, Any]:
     """The columns that are added, from probabilities (B, classes) or numbers (B, outputs)."""
     if facts.classes is None:
-        return dict(zip(added, map(pa.array, np.ascontiguousarray(output.reshape(len(output), -1).numpy().T)), strict=True))
+        return dict(
+            zip(added, map(pa.array, np.ascontiguousarray(output.reshape(len(output), -1).numpy().T)), strict=True)
+        )
     best = pa.array(facts.classes).take(pa.array(output.argmax(1).numpy()))
     return dict(zip(added, [best, *map(pa.array, np.ascontiguousarray(output.numpy().T))], strict=True))
 

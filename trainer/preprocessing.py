@@ -12,7 +12,7 @@ from typing import Any, cast
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainer import reading, rundir, storage
 from trainer.checkpoint import tensor_bytes
@@ -85,7 +85,9 @@ def read(folder: Path, dtype: torch.dtype) -> Preprocessing:
         tensors = safetensors.torch.load(reading.read_file(folder / rundir.PREPROCESSING, MOST_TENSORS))
         return _rebuilt(data, tensors, dtype)
     except FileNotFoundError as error:
-        raise StorageError(f"{folder} has no {Path(error.filename).name}", "train it again: it ended too early") from error
+        raise StorageError(
+            f"{folder} has no {Path(error.filename).name}", "train it again: it ended too early"
+        ) from error
     except (*MALFORMED, reading.Damaged) as error:
         raise StorageError(f"{path.with_suffix('')}.* is no preprocessing of ours: {_first_line(error)}") from error
 
@@ -137,7 +139,9 @@ def _broadcasting(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [(), shape, shape[:1] + (1,) * (len(shape) - 1)]
 
 
-def _moments(tensors: Mapping[str, Tensor], dtype: torch.dtype, shapes: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
+def _moments(
+    tensors: Mapping[str, Tensor], dtype: torch.dtype, shapes: Sequence[tuple[int, ...]]
+) -> tuple[Tensor, Tensor]:
     if set(tensors) != {"mean", "std"}:
         raise ValueError("it needs mean and std, and nothing else")
     mean, std = tensors["mean"], tensors["std"]

@@ -100,7 +100,9 @@ def _head(first: bytes, name: str, delimiter: str) -> tuple[Head, int, int]:
     names = [column.strip() for column in names]
     for number, column in enumerate(names, 1):
         if not column:
-            raise ConfigError(f"{name} line {lines}: column {number} has no name", "name every column in the first line")
+            raise ConfigError(
+                f"{name} line {lines}: column {number} has no name", "name every column in the first line"
+            )
         if (before := names.index(column) + 1) < number:
             raise ConfigError(f"{name} line {lines}: columns {before} and {number} are both named '{column}'")
     if all(_is_number(column) for column in names):

@@ -46,7 +46,9 @@ class InMemory:
 
     name = "in memory"
 
-    def __init__(self, x: Tensor, y: Tensor, scale_x: Scale | OneHot, scale_y: Scale | None, device: torch.device) -> None:
+    def __init__(
+        self, x: Tensor, y: Tensor, scale_x: Scale | OneHot, scale_y: Scale | None, device: torch.device
+    ) -> None:
         self.scale_x = scale_x
         self.x = place(x, device, scale_x.dtype)
         growth = getattr(scale_x, "growth", 1.0)  # one-hot categories take more room than they came in

@@ -57,7 +57,9 @@ class Order:
         if block not in self.made:
             if len(self.made) == 2:
                 del self.made[next(iter(self.made))]
-            rows = torch.cat([torch.arange(self.starts[g], self.starts[g] + self.counts[g]) for g in self.blocks[block]])
+            rows = torch.cat(
+                [torch.arange(self.starts[g], self.starts[g] + self.counts[g]) for g in self.blocks[block]]
+            )
             if self.seed is not None:
                 generator = torch.Generator().manual_seed(seeds.derive(self.seed, "block", block))
                 rows = rows[torch.randperm(len(rows), generator=generator)]
@@ -153,6 +155,7 @@ class RowGroups:
             if x is None or y is None:
                 x, y = group_x.new_empty(len(rows), group_x.shape[1]), group_y.new_empty(len(rows), *group_y.shape[1:])
             x[mine], y[mine] = group_x[local], group_y[local]
+            del group_x, group_y  # or the next group would lie beside this one
         assert x is not None and y is not None  # noqa: S101 - a batch has rows
         return x, y
 
@@ -170,7 +173,9 @@ class RowGroups:
         y: Tensor | None = None
         needed = [column.name for column in self.table.columns] + self.table.targets
         done = 0
-        for batch in group_batches(file, group.number, needed, label(self.part.source.files[group.file]), group.first, ROWS):
+        for batch in group_batches(
+            file, group.number, needed, label(self.part.source.files[group.file]), group.first, ROWS
+        ):
             chosen = torch.from_numpy(roles[first : first + batch.num_rows] == self.part.role)
             first += batch.num_rows
             raw = torch.from_numpy(matrix.encode(batch, self.table.columns, self.table.missing, {}))

@@ -30,7 +30,9 @@ def encoded(source: Source, how: Table, unknown: dict[str, set[str]]) -> Iterato
 class Labelled:
     """The rows of a table that have a target, as batches for an evaluation. num_rows, left_out: known at the end."""
 
-    def __init__(self, source: Source, made: Preprocessing, size: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, source: Source, made: Preprocessing, size: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
         self.source, self.made, self.size, self.device, self.dtype = source, made, size, device, dtype
         self.num_rows = self.left_out = 0
         self.unknown: dict[str, set[str]] = {}

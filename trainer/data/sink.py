@@ -36,7 +36,7 @@ def open_sink(out: str | None) -> Iterator[Sink]:
     path = check_name(out)
     with storage.new_file(path) as stream:
         if path.name.endswith((".parquet", ".pq")):
-            sink = Parquet(stream)
+            sink = Parquet(cast(BinaryIO, stream))
             yield sink
             sink.close()
             return

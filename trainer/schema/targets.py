@@ -49,7 +49,9 @@ class Vision:
 class Table:
     path: str | list[str] = key("the file; a pattern like 'data/*.csv', or a list; ~ is your home folder")
     target: str | list[str] = key("the column to predict; several, where all are numbers")
-    task: Literal["auto", "classes", "numbers"] = key("what the target is; auto: text and few whole numbers are classes")
+    task: Literal["auto", "classes", "numbers"] = key(
+        "what the target is; auto: text and few whole numbers are classes"
+    )
     types: dict[str, str] = key("columns that are typed by hand: {zip: category, day: date, size: number}")
     drop: list[str] = key("columns to leave out")
     split: Literal["random", "stratified", "group", "time", "column"] = key(
@@ -93,12 +95,14 @@ class CNN:
 
 @dataclass
 class AutoLoss:
-    pass
+    weight: Literal["balanced"] | list[float] | None = key("weight of each class; balanced: the rarer, the more")
 
 
 @dataclass
 class CrossEntropy:
-    weight: list[float] | None = key("weight of each class", at_least=0)
+    weight: Literal["balanced"] | list[float] | None = key(
+        "weight of each class; balanced: the rarer, the more", at_least=0
+    )
     ignore_index: int = key("targets of this value do not count")
     label_smoothing: float = key("share of the target spread over all classes", at_least=0, at_most=1)
 

@@ -78,7 +78,13 @@ def _held_back(run: Any, config: Config, *, download: bool) -> tuple[str, str, A
 
     seed_all(seeds.derive(config.dataset.get("split_seed", 0), "dataset"))
     splits = make_splits(
-        config.dataset, config.loader, run.device, run.zero.dtype, config.seed, download=download, fitted=run.preprocessing
+        config.dataset,
+        config.loader,
+        run.device,
+        run.zero.dtype,
+        config.seed,
+        download=download,
+        fitted=run.preprocessing,
     )
     for split, loader, num_rows in (("test", splits.test, splits.num_test), ("val", splits.val, splits.num_val)):
         if loader is not None:

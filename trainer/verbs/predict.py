@@ -18,7 +18,9 @@ DESCRIPTION = (
 def run(words: Sequence[str]) -> int:
     """Predict and write. Returns the exit code."""
     parser = Parser("predict", DESCRIPTION)
-    parser.add_argument("words", nargs="*", metavar="RUN INPUT", help="latest, a folder, or the end of its name; a file")
+    parser.add_argument(
+        "words", nargs="*", metavar="RUN INPUT", help="latest, a folder, or the end of its name; a file"
+    )
     parser.add_argument(
         "-o", "--out", metavar="OUT", help=".csv, .tsv, .csv.gz, .tsv.gz or .parquet; without, CSV to standard output"
     )
