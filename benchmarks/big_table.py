@@ -67,14 +67,21 @@ def main() -> None:
         print(f"table    {num_rows:,} rows, {size / 1e9:.2f} GB", flush=True)
         trainer = [sys.executable, "-m", "trainer"]
         words = ["dataset=table", "dataset.path=big.parquet", "dataset.target=y", "epochs=1", "loader.batch_size=4096"]
-        words += ["loader.eval_batch_size=4096", "dataset.val_fraction=0.05", "report=false", f"max_steps={args.max_steps}"]
+        words += [
+            "loader.eval_batch_size=4096",
+            "dataset.val_fraction=0.05",
+            "report=false",
+            f"max_steps={args.max_steps}",
+        ]
         own, _ = peak([sys.executable, "-c", TORCH], folder)
         trained, train_seconds = peak([*trainer, "train", *words], folder)
         predicted, predict_seconds = peak([*trainer, "predict", "latest", "big.parquet", "-o", "out.parquet"], folder)
         rows = pyarrow.parquet.ParquetFile(folder / "out.parquet").metadata.num_rows
         print(f"torch    {own:,.0f} MiB")
         print(f"train    {trained:,.0f} MiB: {trained - own:,.0f} over torch's own; {train_seconds:.0f} s")
-        print(f"predict  {predicted:,.0f} MiB: {predicted - own:,.0f} over torch's own; {predict_seconds:.0f} s; {rows:,} rows")
+        print(
+            f"predict  {predicted:,.0f} MiB: {predicted - own:,.0f} over torch's own; {predict_seconds:.0f} s; {rows:,} rows"
+        )
 
 
 main()

@@ -11,13 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet
 import pytest
 import torch
 
 from trainer.data import matrix
-from trainer.data.row_groups import RowGroups
 from trainer.data.table import Prepared, Table, rows_of
 from trainer.errors import ConfigError
 
@@ -78,7 +75,7 @@ REFUSED: dict[str, tuple[bytes, dict, str]] = {  # content, keys, what the messa
     "text in a column typed as numbers": (GOOD, {"types": {"city": "number"}}, "line 2 column 2 .city.: 'Oslo' is no number"),
     "no such target": (GOOD, {"target": "labell"}, "no column labell. Did you mean label"),
     "no such column to drop": (GOOD, {"drop": ["x"]}, "no column x"),
-    "no such type": (GOOD, {"types": {"age": "int"}}, "age=int is no type"),
+    "no such type": (GOOD, {"types": {"age": "int"}}, "age is no int"),
     "a constant target": (GOOD.replace(b",no\n", b",yes\n"), {}, "label is always yes"),
     "a constant number": (b"a,y\n" + b"1,2.5\n2,2.5\n" * 10, {"target": "y"}, "y is always 2.5"),
     "no target in any row": (b"a,y\n" + b"1,\n2,NA\n" * 10, {"target": "y"}, "no row with a y"),

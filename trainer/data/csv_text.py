@@ -130,11 +130,8 @@ def _blocks(rest: bytes, chunks: Iterator[bytes], name: str, delimiter: str, lin
             rest = rest[size:]
         elif len(rest) > LONGEST:
             raise _unclosed(rest, name, line)
-    while rest:
-        size = _whole(rest) or len(rest)  # more than one block where the file came at once
-        yield _checked(rest[:size], name, delimiter, line)
-        line += rest.count(b"\n", 0, size)
-        rest = rest[size:]
+    if rest:
+        yield _checked(rest, name, delimiter, line)
 
 
 def _whole(data: bytes) -> int:

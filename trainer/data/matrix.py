@@ -125,7 +125,9 @@ def _codes(column: Column, text: Any, unknown: dict[str, set[str]]) -> Floats:
     found[strange] = len(column.levels) if column.other else -1
     found[nothing] = np.nan if column.missing else -1
     if strange.any() and not column.other and len(unknown.get(column.name, ())) < MOST_LEVELS:
-        unknown.setdefault(column.name, set()).update(pc.unique(text.filter(pa.array(strange))).to_pylist()[:MOST_LEVELS])
+        unknown.setdefault(column.name, set()).update(
+            pc.unique(text.filter(pa.array(strange))).to_pylist()[:MOST_LEVELS]
+        )
     return found
 
 
@@ -159,4 +161,4 @@ def of_types(types: Mapping[str, str], names: Sequence[str], where: str) -> None
     check_present(list(types), names, where)
     for name, kind in types.items():
         if kind not in KINDS:
-            raise ConfigError(f"dataset.types.{name}={kind} is no type", f"dataset.types.{name}=number|date|category")
+            raise ConfigError(f"dataset.types: {name} is no {kind}", f"'dataset.types={{{name}: number|date|category}}'")

@@ -49,7 +49,7 @@ class Tally:
             if count >= NEARLY * self.values:
                 error = matrix.refusal(self.odd[kind], name, kind, missing)
                 text = f"{error.message}, and {count:,} others are {kind}s"
-                raise ConfigError(text, f"dataset.types.{name}=category, or its text in dataset.missing")
+                raise ConfigError(text, f"'dataset.types={{{name}: category}}', or that text in dataset.missing")
         return "category"
 
 

@@ -52,7 +52,7 @@ class Table:
     task: Literal["auto", "classes", "numbers"] = key(
         "what the target is; auto: text and few whole numbers are classes"
     )
-    types: dict[str, str] = key("columns that are typed by hand: {zip: category, day: date, size: number}")
+    types: dict[str, str] | None = key("columns that are typed by hand: {zip: category, day: date, size: number}")
     drop: list[str] = key("columns to leave out")
     split: Literal["random", "stratified", "group", "time", "column"] = key(
         "which rows validate: at random, so within each class, whole groups, the latest, or as a column says"
