@@ -46,6 +46,26 @@ class Vision:
 
 
 @dataclass
+class Table:
+    path: str | list[str] = key("the file; a pattern like 'data/*.csv', or a list; ~ is your home folder")
+    target: str | list[str] = key("the column to predict; several, where all are numbers")
+    task: Literal["auto", "classes", "numbers"] = key(
+        "what the target is; auto: text and few whole numbers are classes"
+    )
+    types: dict[str, str] | None = key("columns that are typed by hand: {zip: category, day: date, size: number}")
+    drop: list[str] = key("columns to leave out")
+    split: Literal["random", "stratified", "group", "time", "column"] = key(
+        "which rows validate: at random, so within each class, whole groups, the latest, or as a column says"
+    )
+    split_by: str | None = key("the column of groups, of times, or of the words train, val and test")
+    val_path: str | list[str] | None = key("a file of its own to validate on")
+    test_path: str | list[str] | None = key("a file of its own to test on")
+    delimiter: str = key("between values; auto: comma, semicolon, tab or |, as the first line has it")
+    encoding: str = key("of text: utf-8, cp1252, utf-16")
+    missing: list[str] = key("texts that are no value")
+
+
+@dataclass
 class Linear:
     in_features: int | None = key("inputs; null: what the data has", at_least=1)
     out_features: int | None = key("outputs; null: what the data needs", at_least=1)
@@ -75,12 +95,14 @@ class CNN:
 
 @dataclass
 class AutoLoss:
-    pass
+    weight: Literal["balanced"] | list[float] | None = key("weight of each class; balanced: the rarer, the more")
 
 
 @dataclass
 class CrossEntropy:
-    weight: list[float] | None = key("weight of each class", at_least=0)
+    weight: Literal["balanced"] | list[float] | None = key(
+        "weight of each class; balanced: the rarer, the more", at_least=0
+    )
     ignore_index: int = key("targets of this value do not count")
     label_smoothing: float = key("share of the target spread over all classes", at_least=0, at_most=1)
 
@@ -180,6 +202,7 @@ TARGETS: dict[str, type] = {
     "trainer.data.vision.MNIST": Vision,
     "trainer.data.vision.FashionMNIST": Vision,
     "trainer.data.vision.CIFAR10": Vision,
+    "trainer.data.table.Table": Table,
     "trainer.models.linear.Linear": Linear,
     "trainer.models.mlp.MLP": MLP,
     "trainer.models.cnn.CNN": CNN,
