@@ -14,7 +14,7 @@ from typing import Any
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainer import plain, reading, rundir, storage
 from trainer.errors import ConfigError, Diverged, StorageError
@@ -121,16 +121,16 @@ def newest(run: TrainState, folder: Path) -> tuple[dict[str, bytes], Path] | Non
     """The newest checkpoint that is what its manifest says; a damaged one is set aside as .corrupt and named."""
     for path in reversed(checkpoints(folder)):
         try:
-            return reading.read_folder(path, most_bytes(run)), path
+            return reading.read_folder(path, most_bytes(run.model)), path
         except reading.Damaged as damage:
             aside = storage.set_aside(path)
             complain(f"warning: {damage}; set aside as {aside.name}, the one before it counts")
     return None
 
 
-def most_bytes(run: TrainState) -> int:
+def most_bytes(model: nn.Module) -> int:
     """What a checkpoint of this model can have at most."""
-    num_bytes: int = sum(t.numel() * t.element_size() for t in run.model.state_dict().values())
+    num_bytes: int = sum(t.numel() * t.element_size() for t in model.state_dict().values())
     return SPARE + LARGEST * num_bytes
 
 

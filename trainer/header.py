@@ -26,6 +26,8 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path) -> None:
     source = f" ({splits.source})" if splits.source else ""
     screen.say(f"trainer {__version__} · torch {torch.__version__} · seed {config.seed}", style="bold")
     screen.say(f"data     {splits.name}: {rows}, {shape}, {target}{source}")
+    for note in splits.notes:
+        screen.say(f"         {note}")
     precision = [config.dtype, f"autocast {config.autocast}" if config.autocast != "none" else ""]
     screen.say(
         f"model    {sizes.describe(run.model)}, {sizes.num_parameters(run.model):,} parameters, "

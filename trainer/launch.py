@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from trainer import checkpoint, rundir, signals, storage, trust
+from trainer import checkpoint, preprocessing, rundir, signals, storage, trust
 from trainer.build import build
 from trainer.errors import ConfigError, StorageError, TrainerError
 from trainer.listeners import Listener
@@ -46,6 +46,7 @@ def start(
     with only_writer(folder), signals.listening():
         keep_config(folder, setup.config)
         storage.write_file(folder / rundir.OVERRIDES, dump(overrides))
+        preprocessing.write(folder, setup.splits.preprocessing)
         return carry_out(run, setup, folder, screen, begun, brief=brief, watchers=watchers)
 
 

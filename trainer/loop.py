@@ -1,15 +1,15 @@
 """The loop: zero_grad, forward, loss, backward, step. It knows torch, the state and its events, and nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
 
 from trainer import losses
-from trainer.data.windows import EvalBatches, Window
+from trainer.data.windows import Window
 from trainer.events import Ended, Evaluated, Event, Started, Stepped
 from trainer.metrics import Totals
-from trainer.state import TrainState
+from trainer.state import Measurable, TrainState
 from trainer.stopping import judge
 
 
@@ -52,7 +52,7 @@ def train_step(run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
     return total, norm
 
 
-def evaluate(run: TrainState, batches: EvalBatches, split: str) -> dict[str, float]:
+def evaluate(run: Measurable, batches: Iterable[tuple[Tensor, Tensor]], split: str) -> dict[str, float]:
     """Metrics over a split, by name: val/loss, val/acc, … Leaves the model in eval mode."""
     denominator, _ = losses.denominator(run.loss_fn)
     totals = Totals(run.facts.task, run.scale_y)
@@ -62,7 +62,7 @@ def evaluate(run: TrainState, batches: EvalBatches, split: str) -> dict[str, flo
 
 
 @torch.no_grad()
-def predict(run: TrainState, batches: EvalBatches) -> Iterator[tuple[Tensor, Tensor]]:
+def predict(run: Measurable, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
     """(prediction, y) of every batch, in eval mode and without gradients; predictions in the dtype of the model."""
     run.model.eval()
     for x, y in batches:

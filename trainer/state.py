@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -75,6 +75,23 @@ class Progress:
         if not math.isfinite(loss):
             self.stop_reason = "diverged"
         return loss
+
+
+class Measurable(Protocol):
+    """What an evaluation needs of a run: this much of TrainState, and all of trained.Trained."""
+
+    @property
+    def model(self) -> nn.Module: ...
+    @property
+    def loss_fn(self) -> nn.Module: ...
+    @property
+    def autocast(self) -> Callable[[], AbstractContextManager[Any]]: ...
+    @property
+    def facts(self) -> Facts: ...
+    @property
+    def scale_y(self) -> Scale | None: ...
+    @property
+    def zero(self) -> Tensor: ...
 
 
 @dataclass

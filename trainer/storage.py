@@ -4,6 +4,7 @@ All of it goes through this module's `os`, so that a test can fail any one opera
 """
 
 import hashlib
+import io
 import json
 import os
 import secrets
@@ -26,6 +27,41 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
         _write_synced(temporary, data, mode)
         os.replace(temporary, path)
         _sync_folder(path.parent)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator["Growing"]:
+    """Replace a file whole by what is written to this one: it is synced and renamed at the end, and gone on an error."""
+    temporary = _beside(path)
+    with _telling(path), _removing(temporary):
+        file = Growing(os.open(temporary, NEW, 0o666))
+        try:
+            yield file
+            os.fsync(file.handle)
+        finally:
+            os.close(file.handle)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+
+
+class Growing(io.RawIOBase):
+    """A file that is only written to, from front to back."""
+
+    def __init__(self, handle: int) -> None:
+        self.handle, self.size = handle, 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        """All of it."""
+        _write(self.handle, data)
+        self.size += len(memoryview(data).cast("B"))
+        return len(memoryview(data).cast("B"))
+
+    def tell(self) -> int:
+        """Bytes written so far."""
+        return self.size
 
 
 def write_json(path: Path, value: Any) -> None:

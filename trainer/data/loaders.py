@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from trainer import losses, seeds
+from trainer.data.inputs import OneHot
 from trainer.data.scaling import Scale
 
 GRACE = 8  # seconds that a worker outlives a SIGTERM
@@ -45,10 +46,11 @@ class InMemory:
 
     name = "in memory"
 
-    def __init__(self, x: Tensor, y: Tensor, scale_x: Scale, scale_y: Scale | None, device: torch.device) -> None:
+    def __init__(self, x: Tensor, y: Tensor, scale_x: Scale | OneHot, scale_y: Scale | None, device: torch.device) -> None:
         self.scale_x = scale_x
         self.x = place(x, device, scale_x.dtype)
-        self.at_once = x.is_floating_point() or 4 * x.numel() <= PREPARED_AT_ONCE
+        growth = getattr(scale_x, "growth", 1.0)  # one-hot categories take more room than they came in
+        self.at_once = (x.is_floating_point() and growth <= 1.5) or 4 * growth * x.numel() <= PREPARED_AT_ONCE
         if self.at_once:
             self.x = scale_x(self.x)
         self.y = place(y, device, scale_x.dtype)
@@ -80,7 +82,7 @@ class Workers:
     def __init__(
         self,
         dataset: Dataset[Any],
-        scale_x: Scale,
+        scale_x: Scale | OneHot,
         scale_y: Scale | None,
         device: torch.device,
         *,

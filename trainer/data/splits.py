@@ -1,6 +1,6 @@
 """A dataset node becomes splits: rows for training and validation, an official test set, and the facts they show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +10,17 @@ from torch.utils.data import Dataset, Subset, default_collate
 
 from trainer import losses, targets
 from trainer.data import scaling
+from trainer.data.inputs import Columns
 from trainer.data.loaders import InMemory, Loader, Seeded, Workers, place
 from trainer.data.scaling import Scale
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
+from trainer.preprocessing import Preprocessing
 from trainer.schema.config import Loader as LoaderConfig
 from trainer.sizes import Facts
 
 OWN_KEYS = ("val_fraction", "split_seed")
+TABLE = "trainer.data.table.Table"
 
 
 @dataclass
@@ -37,6 +40,9 @@ class Splits:
     scale_y: Scale | None
     truth: Mapping[str, float]  # the numbers to learn, where the data set knows them
     sample: tuple[Tensor, Tensor]  # up to two training rows, on the device, ready for the model
+    preprocessing: Preprocessing
+    notes: Sequence[str] = ()  # lines for the header: what was found in the data, and done about it
+    class_counts: tuple[int, ...] | None = None  # training rows of each class, where they are known
 
 
 def make_splits(
@@ -47,21 +53,31 @@ def make_splits(
     seed: int,
     *,
     download: bool,
+    fitted: Preprocessing | None = None,
 ) -> Splits:
-    """Build the dataset, split it by (val_fraction, split_seed) and put a loader over each part. Raises ConfigError."""
+    """Build the dataset, split it by (val_fraction, split_seed) and put a loader over each part. Raises ConfigError.
+
+    fitted: what a run has fitted before; without, the training split decides.
+    """
     keywords = {k: v for k, v in node.items() if k not in OWN_KEYS}
     dataset = targets.construct(keywords, "dataset", may_download=download)
+    if node["_target_"] == TABLE:
+        from trainer.data.table_splits import table_splits  # pyarrow is for those who have a table
+
+        return table_splits(dataset, node, loader, device, dtype, seed, fitted)
     if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
         text = f"{node['_target_']} is no map-style Dataset: it needs __len__ and __getitem__"
         raise ConfigError(text, "see torch.utils.data.Dataset")
     if len(dataset) == 0:
         raise ConfigError(f"{node['_target_']} has no rows")
     train_rows, val_rows = split_rows(len(dataset), node.get("val_fraction", 0.0), node.get("split_seed", 0))
-    in_memory = _keep_in_memory(dataset, loader)
+    in_memory = keep_in_memory(isinstance(dataset, TensorData), loader)
     if in_memory and not isinstance(dataset, TensorData):
         dataset = _gathered(dataset, seed)
     facts = facts_of(dataset)
-    scale_x, scale_y = _scales(dataset, train_rows, dtype)
+    scale_x, scale_y = _scales(dataset, train_rows, dtype) if fitted is None else (fitted.x, fitted.y)
+    if isinstance(scale_x, Columns):
+        raise ConfigError(f"this run was trained on a table, not on {node['_target_']}")
     scale_x.to(device)
     if scale_y is not None:
         scale_y.to(device)
@@ -101,7 +117,16 @@ def make_splits(
         scale_y=scale_y,
         truth=getattr(dataset, "truth", {}),
         sample=(scale_x(x), y if scale_y is None else scale_y(y)),
+        preprocessing=fitted or Preprocessing(facts, facts.input_shape, scale_x, scale_y),
+        class_counts=_class_counts(dataset, train_rows, facts),
     )
+
+
+def _class_counts(dataset: Any, train_rows: Tensor, facts: Facts) -> tuple[int, ...] | None:
+    if facts.classes is None or not isinstance(dataset, TensorData) or dataset.y.ndim != 1:
+        return None
+    labels = dataset.y[train_rows]
+    return tuple(torch.bincount(labels[labels >= 0], minlength=len(facts.classes)).tolist())
 
 
 def split_rows(num_rows: int, val_fraction: float, split_seed: int) -> tuple[Tensor, Tensor]:
@@ -134,14 +159,15 @@ def _classes_in(dataset: Any) -> list[str]:
     return [str(label) for label in range(int(torch.as_tensor(labels).max()) + 1)]
 
 
-def _keep_in_memory(dataset: Any, loader: LoaderConfig) -> bool:
+def keep_in_memory(are_tensors: bool, loader: LoaderConfig) -> bool:
+    """Whether rows are kept as tensors on the device, as loader.in_memory says. Raises ConfigError."""
     if loader.num_workers > 0:
         if loader.in_memory is True:
             raise ConfigError(
                 "loader.in_memory=true needs no workers: the data is on the device", "loader.num_workers=0"
             )
         return False
-    return isinstance(dataset, TensorData) if loader.in_memory == "auto" else loader.in_memory
+    return are_tensors if loader.in_memory == "auto" else loader.in_memory
 
 
 def _gathered(dataset: Dataset[Any], seed: int) -> TensorData:

@@ -60,8 +60,10 @@ class TrainBatches:
         """Optimizer steps an epoch: one for every `accumulate` batches, and one for what is left."""
         return math.ceil(self.num_batches / self.accumulate)
 
-    def order(self, epoch: int) -> Tensor:
-        """Row indices of an epoch, int64 on the CPU."""
+    def order(self, epoch: int) -> Any:
+        """Row indices of an epoch, int64 on the CPU; a loader may have an order of its own, see row_groups.Order."""
+        if hasattr(self.loader, "order"):
+            return self.loader.order(self.seed, epoch, shuffle=self.shuffle)
         if not self.shuffle:
             return torch.arange(self.num_rows)
         generator = torch.Generator().manual_seed(seeds.derive(self.seed, "order", epoch))

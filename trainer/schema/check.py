@@ -154,6 +154,8 @@ def _convert(value: Any, hint: Any) -> tuple[bool, Any]:
             return False, None
         items = [_convert(item, get_args(hint)[0]) for item in value]
         return all(ok for ok, _ in items), [item for _, item in items]
+    if hint == dict[str, str]:
+        return isinstance(value, Mapping), {str(k): str(v) for k, v in value.items()} if isinstance(value, Mapping) else {}
     if hint is Duration:
         return is_duration(value), value
     if hint is DeviceName:
@@ -222,6 +224,7 @@ def _name(hint: Any) -> str:
         type(None): "null",
     }
     names[DeviceName] = "auto, cpu, cuda, cuda:1 or mps"
+    names[dict[str, str]] = "a mapping like {age: number}"
     names[Duration] = "a duration like 2epochs, 500steps or 10000samples"
     return names[hint]
 

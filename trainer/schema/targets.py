@@ -46,6 +46,24 @@ class Vision:
 
 
 @dataclass
+class Table:
+    path: str | list[str] = key("the file; a pattern like 'data/*.csv', or a list; ~ is your home folder")
+    target: str | list[str] = key("the column to predict; several, where all are numbers")
+    task: Literal["auto", "classes", "numbers"] = key("what the target is; auto: text and few whole numbers are classes")
+    types: dict[str, str] = key("columns that are typed by hand: {zip: category, day: date, size: number}")
+    drop: list[str] = key("columns to leave out")
+    split: Literal["random", "stratified", "group", "time", "column"] = key(
+        "which rows validate: at random, so within each class, whole groups, the latest, or as a column says"
+    )
+    split_by: str | None = key("the column of groups, of times, or of the words train, val and test")
+    val_path: str | list[str] | None = key("a file of its own to validate on")
+    test_path: str | list[str] | None = key("a file of its own to test on")
+    delimiter: str = key("between values; auto: comma, semicolon, tab or |, as the first line has it")
+    encoding: str = key("of text: utf-8, cp1252, utf-16")
+    missing: list[str] = key("texts that are no value")
+
+
+@dataclass
 class Linear:
     in_features: int | None = key("inputs; null: what the data has", at_least=1)
     out_features: int | None = key("outputs; null: what the data needs", at_least=1)
@@ -180,6 +198,7 @@ TARGETS: dict[str, type] = {
     "trainer.data.vision.MNIST": Vision,
     "trainer.data.vision.FashionMNIST": Vision,
     "trainer.data.vision.CIFAR10": Vision,
+    "trainer.data.table.Table": Table,
     "trainer.models.linear.Linear": Linear,
     "trainer.models.mlp.MLP": MLP,
     "trainer.models.cnn.CNN": CNN,

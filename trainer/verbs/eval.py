@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer import compose, reading, rundir
+from trainer import compose, rundir
 from trainer.arguments import Parser
 from trainer.compose import Source
-from trainer.errors import ConfigError, StorageError
+from trainer.errors import ConfigError
+from trainer.schema.config import Config
 from trainer.stored import read_config
 
 
@@ -29,7 +30,8 @@ def run(words: Sequence[str]) -> int:
     config = compose.checked(data, Source(overrides, []), {})
     if data.own:
         compose.allow_user_modules()
-    return _evaluate(folder, config, download=data.own)
+    changed = any(override.startswith("dataset.path=") for override in overrides)
+    return _evaluate(folder, config, config.dataset["path"] if changed else None, download=data.own)
 
 
 def _change(data: dict[str, Any], override: str) -> None:
@@ -43,29 +45,42 @@ def _change(data: dict[str, Any], override: str) -> None:
     node[name] = yaml.safe_load(text)
 
 
-def _evaluate(folder: Path, config: Any, *, download: bool) -> int:
-    import safetensors.torch
-    from safetensors import SafetensorError
-
-    from trainer import checkpoint
-    from trainer.build import build
+def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int:
+    """path: of a table other than the one trained on, whose rows are all measured."""
+    from trainer import trained
     from trainer.loop import evaluate
 
-    run_state, setup = build(config, download=download)
-    try:
-        weights = safetensors.torch.load(reading.read_file(folder / rundir.MODEL, checkpoint.most_bytes(run_state)))
-        run_state.model.load_state_dict(weights)
-    except FileNotFoundError:
-        raise ConfigError(f"{folder} has no {rundir.MODEL} yet", f"trainer resume {folder}") from None
-    except (SafetensorError, RuntimeError, reading.Damaged) as error:
-        raise StorageError(f"{folder / rundir.MODEL} does not fit: {str(error).splitlines()[-1].strip()}") from error
-    split = "test" if run_state.test_batches is not None else "val"
-    batches = run_state.test_batches or run_state.val_batches
-    if batches is None:
-        raise ConfigError("this run held back no rows to evaluate on", "dataset.val_fraction=0.2")
-    metrics = evaluate(run_state, batches, split)
+    run = trained.load(folder, config)
+    if path is None:
+        name, split, batches = _held_back(run, config, download=download)
+    else:
+        from trainer.data.rows import Labelled, open_table
+
+        if run.preprocessing.table is None:
+            raise ConfigError(f"{folder} was not trained on a table", "dataset.path=… is for those that were")
+        source = open_table(path, run.preprocessing.table, with_targets=True)
+        name, split = str(path), "all"
+        batches = Labelled(source, run.preprocessing, config.loader.eval_batch_size, run.device, run.zero.dtype)
+    metrics = evaluate(run, batches, split)
     print(f"run      {folder}")
-    print(f"data     {setup.splits.name}: {batches.num_rows:,} rows of the {split} split")
+    print(f"data     {name}: {batches.num_rows:,} rows" + f" of the {split} split" * (path is None))
     for name, value in metrics.items():
-        print(f"{name:<12} {value:.4f}")
+        print(f"{name.removeprefix('all/'):<12} {value:.4f}")
     return 0
+
+
+def _held_back(run: Any, config: Config, *, download: bool) -> tuple[str, str, Any]:
+    """(name of the data, split, its batches): the test split where there is one, else val."""
+    from trainer import seeds
+    from trainer.data.splits import make_splits
+    from trainer.data.windows import EvalBatches
+    from trainer.device import seed_all
+
+    seed_all(seeds.derive(config.dataset.get("split_seed", 0), "dataset"))
+    splits = make_splits(
+        config.dataset, config.loader, run.device, run.zero.dtype, config.seed, download=download, fitted=run.preprocessing
+    )
+    for split, loader, num_rows in (("test", splits.test, splits.num_test), ("val", splits.val, splits.num_val)):
+        if loader is not None:
+            return splits.name, split, EvalBatches(loader, num_rows, config.loader.eval_batch_size)
+    raise ConfigError("this run held back no rows to evaluate on", "dataset.val_fraction=0.2")

@@ -1,0 +1,117 @@
+"""The first pass over a table: how many rows, what kind each column is, which rows have a target."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trainer.data import matrix
+from trainer.data.column import Kind
+from trainer.data.source import Batch, Source
+from trainer.errors import ConfigError
+
+NEARLY = 0.9  # share of numbers from which a text among them is an error, not a category
+MOST_CLASSES = 1000
+FEW = 20  # distinct whole numbers up to which they are classes
+
+
+@dataclass
+class Tally:
+    """What stands in a column of text, counted."""
+
+    values: int = 0
+    numbers: int = 0
+    dates: int = 0
+    odd: tuple[Batch, Kind] | None = None  # where the first value stands that is neither
+
+    def add(self, batch: Batch, name: str, missing: Sequence[str]) -> None:
+        """Count a batch."""
+        text = matrix.text_of(batch.columns[name], missing)
+        count = len(text) - text.null_count
+        self.values += count
+        for kind in ("number", "date"):
+            try:
+                matrix.to_floats(text, kind, missing)  # type: ignore[arg-type]
+            except pa.ArrowInvalid:
+                continue
+            self.numbers += count if kind == "number" else 0
+            self.dates += count if kind == "date" else 0
+            return
+        numbers = pc.sum(pc.match_substring_regex(text, matrix.NUMBER)).as_py() or 0
+        self.numbers += numbers
+        if self.odd is None:
+            self.odd = (batch, "number" if numbers else "date")
+
+    def kind(self, name: str, missing: Sequence[str]) -> Kind:
+        """The column's kind. Raises ConfigError where nearly all are numbers and some are not."""
+        if self.numbers == self.values:
+            return "number"
+        if self.dates == self.values:
+            return "date"
+        for count, kind in ((self.numbers, "number"), (self.dates, "date")):
+            if count >= NEARLY * self.values and self.odd is not None:
+                error = matrix.refusal(self.odd[0], name, kind, missing)  # type: ignore[arg-type]
+                text = f"{error.message}, and {count:,} others are {kind}s"
+                raise ConfigError(text, f"dataset.types.{name}=category, or its text in dataset.missing")
+        return "category"
+
+
+@dataclass
+class Survey:
+    """What the pass found. labelled: (N,) bool; key: values of the column that the split looks at, batch by batch."""
+
+    num_rows: int = 0
+    kinds: dict[str, Kind] = field(default_factory=dict)
+    empty: list[str] = field(default_factory=list)
+    labelled: Any = None
+    key: list[Any] = field(default_factory=list)
+    distinct: set[Any] | None = field(default_factory=set)  # target values; None where there are too many
+    integral: bool = True
+
+
+def survey(
+    source: Source, targets: Sequence[str], types: dict[str, Kind], key: str | None, *, infer: bool = True
+) -> Survey:
+    """Read all rows once; of Parquet, the targets and the key alone. infer: without, kinds are those of `types`.
+
+    Raises ConfigError for what cannot be read, and for a column that is neither numbers nor text.
+    """
+    missing, found = source.dialect.missing, Survey()
+    tallies: dict[str, Tally] = {}
+    if source.text:
+        tallies = {name: Tally() for name in source.names if infer and name not in types}
+        found.kinds = dict(types)
+    else:
+        found.kinds = {f.name: types.get(f.name) or matrix.schema_kind(f) for f in source.schema if f.name in types or infer}
+    wanted = list(dict.fromkeys([*targets, *([key] if key else [])]))
+    labelled = []
+    for batch in source.batches(None if source.text else wanted):
+        found.num_rows += batch.num_rows
+        for name, tally in tallies.items():
+            tally.add(batch, name, missing)
+        labelled.append(np.logical_and.reduce([_present(batch.columns[name], missing) for name in targets]))
+        _add_distinct(found, batch.columns[targets[0]], missing)
+        if key is not None:
+            found.key.append(batch.columns[key])
+    found.labelled = np.concatenate(labelled) if labelled else np.zeros(0, dtype=bool)
+    found.empty = [name for name, tally in tallies.items() if not tally.values]
+    found.kinds |= {name: tally.kind(name, missing) for name, tally in tallies.items()}
+    return found
+
+
+def _present(values: Any, missing: Sequence[str]) -> Any:
+    text = matrix.text_of(values, missing) if pa.types.is_string(values.type) else values
+    null = np.asarray(pc.is_null(text, nan_is_null=True).to_numpy(zero_copy_only=False))
+    return ~null
+
+
+def _add_distinct(found: Survey, values: Any, missing: Sequence[str]) -> None:
+    if pa.types.is_string(values.type):
+        values = matrix.text_of(values, missing)
+    if found.distinct is not None:
+        found.distinct |= {value for value in pc.unique(values).to_pylist() if value is not None and value == value}
+        if len(found.distinct) > MOST_CLASSES:
+            found.distinct = None

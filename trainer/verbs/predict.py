@@ -1,0 +1,44 @@
+"""trainer predict RUN INPUT [-o OUT]"""
+
+from collections.abc import Sequence
+
+from trainer import compose, rundir
+from trainer.arguments import Parser
+from trainer.compose import Source
+from trainer.errors import ConfigError
+from trainer.stored import read_config
+
+DESCRIPTION = (
+    "What a run's best weights say of new rows: the input's columns, then the prediction and, for classes, the "
+    "probability of each. INPUT: CSV, TSV, either gzipped, or Parquet with the columns that the run was trained on; - is "
+    "standard input. Rows are read, predicted and written some at a time."
+)
+
+
+def run(words: Sequence[str]) -> int:
+    """Predict and write. Returns the exit code."""
+    parser = Parser("predict", DESCRIPTION)
+    parser.add_argument("words", nargs="*", metavar="RUN INPUT", help="latest, a folder, or the end of its name; a file")
+    parser.add_argument(
+        "-o", "--out", metavar="OUT", help=".csv, .tsv, .csv.gz, .tsv.gz or .parquet; without, CSV to standard output"
+    )
+    parser.add_argument("--device", default=None, help="auto, cpu, cuda, cuda:1 or mps; without, that of the run")
+    parser.add_argument("--trust", action="store_true", help="import what the stored config names, whoever made it")
+    args = parser.read(words)
+    if args.help:
+        print(parser.format_help())
+        return 0
+    if len(args.words) != 2:
+        raise ConfigError("predict takes a run and a file of rows", "trainer predict latest new.csv -o out.csv")
+    folder = rundir.find(args.words[0])
+    data = read_config(folder, trusted=args.trust)
+    if args.device is not None:
+        data["device"] = args.device
+    config = compose.checked(data, Source([], []), {})
+    if data.own:
+        compose.allow_user_modules()
+    from trainer import prediction, trained
+
+    prediction.check_out(args.out)
+    model = trained.load(folder, config)
+    return prediction.write(model, args.words[1], args.out, config.loader.eval_batch_size)
