@@ -1,3 +1,18 @@
-"""trainer: train PyTorch models from the command line. The loop is in loop.py."""
+"""trainer: train PyTorch models from the command line, or with trainer.train(). The loop is in loop.py."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainer.python import Result as Result
+    from trainer.python import train as train
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """train and Result, with all that they import, once somebody asks for them."""
+    if name in ("train", "Result"):
+        from trainer import python
+
+        return getattr(python, name)
+    raise AttributeError(f"module 'trainer' has no attribute '{name}'")

@@ -23,6 +23,7 @@ VERBS = {
     "chapter": "the tutorial chapter's examples, expected beside got",
     "ls": "what can be picked: datasets, models, optimizers, …",
     "config": "the resolved config, with what each key means; nothing is run",
+    "completion": "code that makes bash or zsh complete all of these words",
 }
 
 WELCOME = """\
@@ -95,7 +96,7 @@ def _complain(error: TrainerError) -> None:
 
 
 def _verb_lines() -> str:
-    return "\n".join(f"  {verb:<9} {text}" for verb, text in VERBS.items())
+    return "\n".join(f"  {verb:<10} {text}" for verb, text in VERBS.items())
 
 
 def _version() -> str:

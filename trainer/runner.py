@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from trainer import checkpoint, header, rundir, signals, storage, summary
 from trainer.build import Setup
 from trainer.errors import Diverged, Interrupted, TrainerError
@@ -30,10 +32,12 @@ from trainer.state import TrainState
 
 @dataclass
 class Result:
-    """What a run came to. best and last are metrics by name; measured is whatever `expect` may name."""
+    """What a run came to. best and last are metrics by name; measured is whatever `expect` may name; model has the best
+    weights once the run has ended."""
 
     run_dir: Path
     status: str
+    model: nn.Module
     best: dict[str, float] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -60,7 +64,7 @@ def carry_out(
     seconds = {"start-up": start_up, "data": setup.data_seconds} | dict.fromkeys(
         ("train", "eval", "save", "report"), 0.0
     )
-    result = Result(folder, "running", seconds=seconds)
+    result = Result(folder, "running", run.model, seconds=seconds)
     try:
         header.show(screen, run, setup, folder)
         _summarise(run, setup, result)

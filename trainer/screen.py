@@ -20,7 +20,16 @@ class Screen:
     """Human lines, to stdout or `file`. What is said before the run folder exists goes to train.log when it opens."""
 
     def __init__(self, file: TextIO | None = None) -> None:
-        self.console = Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        plain = False if in_notebook() else None
+        self.console = Console(
+            file=file,
+            force_terminal=plain,
+            force_jupyter=plain,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            soft_wrap=True,
+        )
         self.log: Lines | None = None
         self.early = io.StringIO()
         self.live: Live | None = None
@@ -28,10 +37,7 @@ class Screen:
     @property
     def interactive(self) -> bool:
         """Whether there is a terminal on which a live region works."""
-        notebook = any(name in os.environ for name in ("JPY_PARENT_PID", "COLAB_RELEASE_TAG"))
-        return (
-            self.console.is_terminal and not self.console.is_dumb_terminal and not notebook and "CI" not in os.environ
-        )
+        return self.console.is_terminal and not self.console.is_dumb_terminal and "CI" not in os.environ
 
     @property
     def ascii_only(self) -> bool:
@@ -91,6 +97,11 @@ class Screen:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         logging.getLogger("trainer").removeHandler(self.handler)
         self.close()
+
+
+def in_notebook() -> bool:
+    """Whether what is printed goes to a notebook, which says that it is a terminal and gets cursor moves wrong."""
+    return "ipykernel" in sys.modules or any(name in os.environ for name in ("JPY_PARENT_PID", "COLAB_RELEASE_TAG"))
 
 
 PLAIN = str.maketrans({"×": "x", "·": "-", "±": "+", "…": "...", "–": "-", "→": "->"})

@@ -48,6 +48,17 @@ def wish() -> int | None:
     return _wish
 
 
+def hear(number: int) -> bool:
+    """Note a wish to stop. False where there is no run that could heed it, or it has one already."""
+    global _wish
+    if not _listening or _wish is not None:
+        return False
+    _wish = number
+    if _abandonable:
+        raise Stop
+    return True
+
+
 def save_wanted() -> bool:
     """Whether SIGUSR1 has asked for a checkpoint since the last time this was asked."""
     global _save
@@ -74,17 +85,13 @@ abandonable = Abandonable()
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    global _wish, _save
+    global _save
     if os.getpid() != _owner:  # a forked child: its run decides
         return
     if hasattr(signal, "SIGUSR1") and number == signal.SIGUSR1:
         _save = True
-    elif not _listening or _wish is not None:
+    elif not hear(number):
         _leave(number)
-    else:
-        _wish = number
-        if _abandonable:
-            raise Stop
 
 
 def _leave(number: int) -> None:

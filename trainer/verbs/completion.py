@@ -1,0 +1,51 @@
+"""trainer completion SHELL"""
+
+from collections.abc import Sequence
+
+from trainer.arguments import Parser
+from trainer.errors import ConfigError
+
+# The words come from `trainer completion --line`, so that keys, configs and runs of one's own are among them.
+BASH = """\
+# eval "$(trainer completion bash)", or that line in ~/.bashrc
+_trainer() {
+    local line=${COMP_LINE:0:COMP_POINT} IFS=$'\\n'
+    local word=${line##*[[:space:]]} head=
+    [[ $COMP_WORDBREAKS == *=* ]] && head=${word%"${word##*=}"}  # bash wants what follows the last =
+    COMPREPLY=($("$1" completion --line "$line" 2>/dev/null))
+    COMPREPLY=("${COMPREPLY[@]#"$head"}")
+}
+complete -o nospace -o default -F _trainer trainer
+"""
+
+ZSH = """\
+# eval "$(trainer completion zsh)", or that line in ~/.zshrc after compinit
+_trainer() {
+    local -a found
+    found=("${(@f)$("$words[1]" completion --line "${(j: :)words[1,CURRENT-1]} $PREFIX" 2>/dev/null)}")
+    if [[ -n $found[1] ]]; then compadd -Q -S '' -a found; else _files; fi
+}
+compdef _trainer trainer
+"""
+
+SCRIPTS = {"bash": BASH, "zsh": ZSH}
+
+
+def run(words: Sequence[str]) -> int:
+    """Print the code that makes a shell complete trainer's words. Returns the exit code."""
+    parser = Parser("completion", 'Code for a shell: eval "$(trainer completion bash)".')
+    parser.add_argument("shell", nargs="?", metavar="SHELL", help="bash or zsh")
+    parser.add_argument("--line", help="what may follow this command line, a word a line")
+    args = parser.read(words)
+    if args.help:
+        print(parser.format_help())
+    elif args.line is not None:
+        from trainer.candidates import candidates
+
+        print("\n".join(candidates(args.line)))
+    elif args.shell in SCRIPTS:
+        print(SCRIPTS[args.shell], end="")
+    else:
+        text = f"no completion for {args.shell}" if args.shell else "completion needs the name of a shell"
+        raise ConfigError(text, "trainer completion bash|zsh")
+    return 0
