@@ -14,6 +14,7 @@ from trainer.errors import ConfigError, StorageError
 CONFIG, OVERRIDES, SUMMARY = "config.yaml", "overrides.yaml", "summary.json"
 METRICS, RESULTS, LOG = "metrics.jsonl", "results.csv", "train.log"
 MODEL, PICTURE, CHECKPOINTS = "model.safetensors", "results.png", "checkpoints"
+OUTCOME, REPORT = "outcome.json", "report.html"
 LATEST, SWEEPS = "latest", "sweeps"
 SWEEP, TABLE = "sweep.json", "sweep.csv"
 
