@@ -54,6 +54,8 @@ def test_a_run_leaves_what_the_contract_says(cli: Cli, tmp_path: Path) -> None:
         "results.csv",
         "train.log",
         "results.png",
+        "report.html",
+        "outcome.json",
         "model.safetensors",
         "checkpoints",
         "config.sig",

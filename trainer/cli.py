@@ -17,6 +17,7 @@ VERBS = {
     "resume": "go on with a run from its last checkpoint, or with a sweep",
     "eval": "measure a run's best weights on the test or validation split",
     "predict": "what a run's best weights say of new rows: the input's columns and a prediction",
+    "report": "results.png and report.html of a run or a sweep, made anew",
     "compare": "rank runs, or the jobs of a sweep, by a metric",
     "verify": "prove on your own config that a killed run resumes to the same bits",
     "runs": "list the runs below outputs/",

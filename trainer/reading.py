@@ -79,6 +79,36 @@ def depth(value: Any) -> int:
     return levels
 
 
+def number(value: Any) -> float | None:
+    """A finite number that arithmetic can bear, up to 1e300; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1e300 < value < 1e300:
+        return None
+    return float(value)
+
+
+def count(value: Any) -> int | None:
+    """A whole number from 0 that fits 63 bits; None for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None
+
+
+def text(value: Any, most: int = 200) -> str:
+    """A string of at most `most` characters; '' for anything else."""
+    if not isinstance(value, str):
+        return ""
+    return value if len(value) <= most else value[: most - 1] + "…"
+
+
+def items(value: Any, kind: type = object) -> list[Any]:
+    """The items of a list that are of a kind; [] for anything else."""
+    return [item for item in value if isinstance(item, kind)] if isinstance(value, list) else []
+
+
+def numbers(value: Any) -> dict[str, float]:
+    """The finite numbers of a mapping, by name; {} for anything else."""
+    found = {name: number(inner) for name, inner in value.items()} if isinstance(value, dict) else {}
+    return {text(name, 80): inner for name, inner in found.items() if inner is not None}
+
+
 def read_folder(path: Path, most: int) -> dict[str, bytes]:
     """The files of a folder, checked against its manifest before anybody parses them.
 

@@ -15,6 +15,7 @@ CONFIG, OVERRIDES, SUMMARY = "config.yaml", "overrides.yaml", "summary.json"
 METRICS, RESULTS, LOG = "metrics.jsonl", "results.csv", "train.log"
 MODEL, PICTURE, CHECKPOINTS = "model.safetensors", "results.png", "checkpoints"
 PREPROCESSING, PREPROCESSING_FACTS = "preprocessing.safetensors", "preprocessing.json"
+OUTCOME, REPORT = "outcome.json", "report.html"
 LATEST, SWEEPS = "latest", "sweeps"
 SWEEP, TABLE = "sweep.json", "sweep.csv"
 

@@ -1,5 +1,6 @@
 """Carries out a built run: the loop with its listeners around it, then what stays: weights, summary, picture, lines."""
 
+import dataclasses
 import signal
 import time
 import traceback
@@ -11,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from trainer import checkpoint, header, rundir, signals, storage, summary
+from trainer import checkpoint, conf_files, header, rundir, signals, storage, summary
 from trainer.build import Setup
 from trainer.errors import Diverged, Interrupted, TrainerError
 from trainer.events import Ended, Evaluated, Event, Stepped
@@ -23,9 +24,10 @@ from trainer.listeners.explain import Explain
 from trainer.listeners.finite import Finite
 from trainer.listeners.metrics_files import MetricsFiles
 from trainer.loop import train
-from trainer.report import hints, history, measured
+from trainer.report import findings, hints, history, measured
+from trainer.report.findings import Findings, Outcome
 from trainer.report.history import History
-from trainer.report.outcome import Outcome, measure
+from trainer.report.outcome import measure
 from trainer.screen import WIDTH, Screen
 from trainer.state import TrainState
 
@@ -114,13 +116,16 @@ def _train(
     stopped = result.status == "stopped"  # whoever asked for it does not want to wait for pictures
     outcome = _keep_weights(run, folder, with_outcome=not stopped)
     result.measured = measured.values(run, setup.splits.truth, past, result.last | result.best)
-    if config.report and not brief and not stopped and past.evaluations:
-        from trainer.report import picture  # matplotlib takes a third of a second to import
-
-        title = f"{setup.splits.name} · {folder.name}"
-        storage.write_file(folder / rundir.PICTURE, picture.draw(title, past.curves, outcome))
+    if config.report and not stopped:
+        findings.write(folder, _findings(run, setup, outcome))
     result.seconds["report"] = time.perf_counter() - begun
     _summarise(run, setup, result)
+    if config.report and not stopped and not brief:
+        from trainer.report import make  # jinja2 and Pillow, which nothing else here needs
+
+        make.of_run(folder, past)
+        result.seconds["report"] = time.perf_counter() - begun
+        _summarise(run, setup, result)
     if run.progress.stop_reason == "diverged":
         raise _diverged(run, saver.last)
     rate = (run.progress.samples - first_sample) / max(result.seconds["train"], 1e-9)
@@ -157,6 +162,15 @@ def _keep_weights(run: TrainState, folder: Path, *, with_outcome: bool) -> Outco
         return measure(run, run.val_batches, "validation")
     except signals.Stop:  # the run is done and whole: whoever asks now does not want to wait for its picture
         return None
+
+
+def _findings(run: TrainState, setup: Setup, outcome: Outcome | None) -> Findings:
+    """What the report needs and neither metrics nor summary tell."""
+    from trainer.report.changes import changes
+    from trainer.report.layers import layers
+
+    changed = changes(dataclasses.asdict(setup.config), conf_files.roots())
+    return Findings(outcome, layers(run.model, setup.splits.sample[0]), changed)
 
 
 def _summarise(run: TrainState, setup: Setup, result: Result, error: str | None = None) -> None:
@@ -228,7 +242,7 @@ def _say_end(
     screen.say(f"time     {sum(seconds.values()):.1f} s: {parts}   ({rate:,.0f} samples/s)")
     if brief:
         return
-    names = [rundir.PICTURE, rundir.MODEL, rundir.METRICS]
+    names = [rundir.REPORT, rundir.PICTURE, rundir.MODEL, rundir.METRICS]
     screen.say("files    " + " ".join(name for name in names if (result.run_dir / name).exists()))
     config = setup.config
     lr = run.optimizer.defaults["lr"]

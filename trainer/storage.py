@@ -64,9 +64,9 @@ class Growing(io.RawIOBase):
         return self.size
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
     """Replace a file by JSON that other programs read: indented, no NaN."""
-    write_file(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+    write_file(path, (json.dumps(value, indent=indent, allow_nan=False) + "\n").encode())
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:

@@ -10,13 +10,17 @@ from trainer.errors import StorageError
 
 MOST = 2**32  # bytes of metrics that are read
 
+Curve = list[tuple[float, float]]
+
 
 @dataclass(frozen=True)
 class History:
-    """curves: train and val losses as (step, value). evaluations: their metrics by name, with step and epoch."""
+    """curves: train and val losses as (step, value). rates: lr and grad_norm, alike. evaluations: their metrics by
+    name, with step and epoch."""
 
-    curves: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: {"train": [], "val": []})
+    curves: dict[str, Curve] = field(default_factory=lambda: {"train": [], "val": []})
     evaluations: list[dict[str, float]] = field(default_factory=list)
+    rates: dict[str, Curve] = field(default_factory=lambda: {"lr": [], "grad_norm": []})
 
     def at(self, step: int) -> dict[str, float]:
         """The metrics of the evaluation at a step; {} where there is none."""
@@ -38,13 +42,16 @@ def read(folder: Path) -> History:
             row = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+        if not isinstance(row, dict) or reading.count(row.get("step")) is None:
             continue
         values = {
             name: math.nan if value is None else value
             for name, value in row.items()
-            if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+            if value is None or reading.number(value) is not None
         }
+        for name, curve in history.rates.items():
+            if name in values:
+                curve.append((values["step"], values[name]))
         if row.get("eval") and {"epoch", "train/loss"} <= values.keys():
             history.evaluations.append(values)
             if "val/loss" in values:

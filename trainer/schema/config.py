@@ -86,6 +86,6 @@ class Config:
     output_dir: str = key("where run folders land")
     log_every: int = key("a line in metrics.jsonl every so many steps", at_least=1, unit="steps")
     checkpoint: Checkpoint = key("when to save")
-    report: bool = key("draw results.png at the end")
+    report: bool = key("make results.png and report.html at the end")
 
     sweep: Sweep = key("how the jobs of a sweep (-m) are run")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer import rundir
+from trainer import reading, rundir
 from trainer.report import history
 from trainer.stopping import Stopping
 from trainer.stored import read_config
@@ -46,19 +46,19 @@ class Row:
 def read_row(folder: Path, settings: dict[str, str]) -> Row:
     """The row of a run folder, which may hold little or nothing yet."""
     summary = rundir.read_summary(folder)
-    metrics = summary.get("best") or summary.get("last") or {}
+    metrics = reading.numbers(summary.get("best")) or reading.numbers(summary.get("last"))
     past = history.read(folder).evaluations
     curve = [row.get("val/loss", row.get("train/loss", math.nan)) for row in past]
     return Row(
         str(rundir.relative(folder)),
         settings,
-        str(summary.get("status", "waiting")),
-        str(summary.get("monitor", "")),
-        {name: float(value) for name, value in metrics.items() if "/" in name and value is not None},
-        sum((summary.get("seconds") or {}).values()),
-        int(summary.get("steps") or 0),
+        reading.text(summary.get("status", "waiting")),
+        reading.text(summary.get("monitor")),
+        {name: value for name, value in metrics.items() if "/" in name},
+        sum(reading.numbers(summary.get("seconds")).values()),
+        reading.count(summary.get("steps")) or 0,
         curve,
-        summary.get("error"),
+        reading.text(summary.get("error"), 2000) or None,
     )
 
 

@@ -65,6 +65,8 @@ def read_plan(folder: Path) -> tuple[list[str], list[Job]]:
             raise ConfigError(f"{path} has format {content['format']}, this trainer reads {FORMAT}")
         jobs = []
         for entry in content["jobs"]:
+            if reading.count(entry["number"]) is None or reading.items(entry["overrides"], str) != entry["overrides"]:
+                raise ValueError("a job without a number or overrides")
             job = Job(entry["number"], entry["overrides"], content["base"] | entry["changes"])
             if job.identity != entry["identity"]:
                 text = f"{path}: the config of job {job.number} is not the one that was planned"

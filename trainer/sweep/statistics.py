@@ -45,7 +45,7 @@ def shares(points: Sequence[tuple[Mapping[str, str], float]]) -> dict[str, float
     keys = list(points[0][0])
     levels = {key: list(dict.fromkeys(settings[key] for settings, _ in points)) for key in keys}
     cells = [tuple(settings[key] for key in keys) for settings, _ in points]
-    if sorted(cells) != sorted(product(*levels.values())):
+    if math.prod(map(len, levels.values())) != len(cells) or sorted(cells) != sorted(product(*levels.values())):
         return None
     results = [value for _, value in points]
     centre = mean(results)

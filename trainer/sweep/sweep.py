@@ -166,6 +166,10 @@ class Sweep:
         ranked = ranking.rank(found, rows.monitored(found))
         state.write_plan(self.folder, self.typed, self.jobs, {"ranking": table.as_data(ranked)})
         storage.write_file(self.folder / rundir.TABLE, table.csv_text(found).encode())
+        if self.jobs[0].data["report"]:
+            from trainer.report import make  # jinja2, after all jobs are done
+
+            make.of_sweep(self.folder)
         self.say_ranking(found, ranked)
         return 0 if all(row.status in ("ok", "pruned") for row in found) else 1
 
@@ -190,7 +194,8 @@ class Sweep:
             say(f"best     trainer train {shlex.join(job.overrides)}")
         if any(row.status not in ("ok", "pruned") for row in found):
             say(f"again    {self.resume_command()}")
-        say(f"files    {rundir.relative(self.need_folder())}  {rundir.TABLE} {rundir.SWEEP}")
+        names = [name for name in (rundir.REPORT, rundir.TABLE) if (self.need_folder() / name).exists()]
+        say(f"files    {rundir.relative(self.need_folder())}  {' '.join(names)}")
 
     @property
     def total(self) -> int:

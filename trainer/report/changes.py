@@ -1,0 +1,67 @@
+"""What a config changes of what trainer would have done by itself."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trainer import conf_files, losses, sizes
+
+FILLED = (*sizes.INPUT_NAMES, *sizes.OUTPUT_NAMES, "in_channels")  # by build, from the data
+GROUPS = ("dataset", "model", "loss", "optimizer", "scheduler")
+APART = ("output_dir", "report", "sweep", "threads", "expect")  # where and how, not what; threads are resolved
+
+
+def changes(config: Mapping[str, Any], folders: list[Path]) -> list[tuple[str, str, str]]:
+    """(key, value, default) as text of every key that is not as in conf/; of a group, first the option that was picked
+    and then what differs from that option. What build fills in from the data is no change."""
+    base = _load(folders, "config.yaml")
+    usual_options: dict[str, str] = {}
+    for entry in base.pop("defaults", []):
+        usual_options |= entry if isinstance(entry, dict) else {}
+    rows = []
+    for name, value in config.items():
+        if name in APART:
+            continue
+        default = base.get(name)
+        if name in GROUPS and isinstance(value, Mapping):
+            usual = usual_options.get(name, "")
+            option, shipped = _option(folders, name, value, usual)
+            if option != usual:
+                rows.append((name, option, usual))
+            default = {**(default or {}), **shipped}
+        rows += list(_differences(name, value, default))
+    return rows
+
+
+def _option(folders: list[Path], group: str, node: Mapping[str, Any], usual: str) -> tuple[str, dict[str, Any]]:
+    """(name, contents) of the option that a node was made from: the usual one if it can be, else the first that has its
+    `_target_`; the target's own name where no option has."""
+    target = node.get("_target_")
+    names = conf_files.options(folders).get(group, {})
+    for name in (usual, *names):
+        contents = _load(folders, f"{group}/{name}.yaml")
+        if contents.get("_target_") == target or (name == "auto" and target in losses.AUTO.values()):
+            return name, contents | {"_target_": target}
+    return str(target), {"_target_": target}
+
+
+def _load(folders: list[Path], name: str) -> dict[str, Any]:
+    path = next((folder / name for folder in folders if (folder / name).is_file()), None)
+    data = yaml.safe_load(path.read_text(encoding="utf-8")) if path else None
+    return data if isinstance(data, dict) else {}
+
+
+def _differences(key: str, value: Any, default: Any) -> Iterator[tuple[str, str, str]]:
+    if isinstance(value, Mapping):
+        known = default if isinstance(default, Mapping) else {}
+        for name, inner in value.items():
+            yield from _differences(f"{key}.{name}", inner, known.get(name))
+    elif value != default and not (default is None and key.rpartition(".")[2] in FILLED):
+        yield key, _text(value), _text(default)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

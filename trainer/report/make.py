@@ -1,0 +1,25 @@
+"""results.png and report.html, made anew from a folder alone."""
+
+from pathlib import Path
+
+from trainer import reading, rundir, storage
+from trainer.report import findings, history, picture, run_page, sweep_page
+from trainer.report.history import History
+
+
+def of_run(folder: Path, past: History | None = None) -> list[Path]:
+    """Write both into a run folder; where they are. past: its history, where it has been read already."""
+    past = past or history.read(folder)
+    found = findings.read(folder)
+    title = reading.text(rundir.read_summary(folder).get("dataset"), 60)
+    title = f"{title} · {folder.name}" if title else folder.name
+    drawing = picture.draw(title.replace("·", "-"), past.curves, found.outcome if found else None)
+    storage.write_file(folder / rundir.PICTURE, drawing)
+    storage.write_file(folder / rundir.REPORT, run_page.page(folder, past).encode())
+    return [folder / rundir.PICTURE, folder / rundir.REPORT]
+
+
+def of_sweep(sweep: Path) -> Path:
+    """Write report.html of a sweep, as far as it has come; where it is. Its jobs' own are theirs: see `of_run`."""
+    storage.write_file(sweep / rundir.REPORT, sweep_page.page(sweep).encode())
+    return sweep / rundir.REPORT

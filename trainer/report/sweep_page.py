@@ -1,0 +1,215 @@
+"""report.html of a sweep: the ranking, the curves of its jobs, their settings side by side, and what mattered."""
+
+import math
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer import rundir
+from trainer.report import history, html, plots
+from trainer.report.plots import Line, Plot, Tick
+from trainer.report.scales import Scale, fit
+from trainer.sweep import ranking, rows, state, table
+from trainer.sweep.ranking import Group, Ranking
+from trainer.sweep.rows import Row
+
+MOST_ROWS = 150  # of the ranking
+MOST_LINES = 200  # jobs in a drawing, the best ones
+MOST_KEYS = 10
+MOST_POINTS = 4800  # of all curves together
+FEW = 8  # values of a key that stand side by side instead of on a scale
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of the parallel coordinates. left: its place in percent."""
+
+    name: str
+    left: float
+    ticks: list[Tick]
+
+
+def page(sweep: Path) -> str:
+    """The page as text."""
+    _, jobs = state.read_plan(sweep)
+    folders = [job.folder(sweep) for job in jobs]
+    found = rows.of_jobs(folders, [job.overrides for job in jobs])
+    ranked = ranking.rank(found, rows.monitored(found))
+    keys = table.setting_keys(ranked)[:MOST_KEYS]
+    names = table.short_names(keys)
+    best = ranked.best
+    shown = by_value(found, ranked)
+    return html.render(
+        "sweep.html",
+        name=sweep.name,
+        metric=ranked.metric,
+        better="higher" if ranked.mode == "max" else "lower",
+        best=ranked.groups[0] if best else None,
+        command=html.cut(shlex.join(["trainer", "train", *jobs[found.index(best)].overrides]), 4000) if best else "",
+        tiles=tiles(found),
+        keys=[(key, html.cut(names[key], 40)) for key in keys],
+        groups=[
+            group_cells(group, index, ranked, found, folders) for index, group in enumerate(ranked.groups[:MOST_ROWS])
+        ],
+        num_groups=len(ranked.groups),
+        seeds=any(len(group.rows) > 1 for group in ranked.groups),
+        noise=any(ranked.within_noise(group) for group in ranked.groups[: ranked.num_ranked]),
+        plot=curves(shown, found, folders),
+        parallel=parallel(shown, found, [*keys, *([ranking.SEED] if has_seeds(found) else [])], ranked.metric),
+        num_jobs=len(found),
+        num_lines=len(shown),
+        shares=shares(ranked),
+        failures=[(row, settings_text(row.settings)) for row in found if row.status in ("failed", "diverged")][:40],
+        settings_text=settings_text,
+    )
+
+
+def by_value(found: Sequence[Row], ranked: Ranking) -> list[Row]:
+    """The jobs that have a value, best first, no more than can be drawn."""
+    sign = -1.0 if ranked.mode == "max" else 1.0
+    valued = [row for row in found if row.value(ranked.metric) is not None]
+    return sorted(valued, key=lambda row: sign * row.metrics[ranked.metric])[:MOST_LINES]
+
+
+def has_seeds(found: Sequence[Row]) -> bool:
+    """Whether the seed is among what varied."""
+    return any(ranking.SEED in row.settings for row in found)
+
+
+def settings_text(settings: Mapping[str, str]) -> str:
+    """lr=0.1, hidden=[64]"""
+    names = table.short_names(list(settings))
+    return html.cut(", ".join(f"{names[key]}={table.short_value(value)}" for key, value in settings.items()), 160)
+
+
+def tiles(found: Sequence[Row]) -> list[tuple[str, str]]:
+    """Jobs by their status, and the time of all together."""
+    counts = Counter(row.status for row in found)
+    total = sum(row.seconds for row in found)
+    return [
+        ("jobs", f"{len(found):,}"),
+        *((html.cut(status, 20) or "unknown", f"{count:,}") for status, count in counts.most_common(6)),
+        ("steps in all", f"{sum(row.steps for row in found):,}"),
+        ("time of all jobs", html.seconds_text(total)),
+    ]
+
+
+def group_cells(
+    group: Group, index: int, ranked: Ranking, found: Sequence[Row], folders: Sequence[Path]
+) -> dict[str, object]:
+    """One line of the ranking."""
+    numbers = [found.index(row) for row in group.rows]
+    times = [row.seconds for row in group.rows if row.ok]
+    placed = index < ranked.num_ranked
+    gap = "best" if index == 0 else f"{group.mean - ranked.groups[0].mean:+.4g}"
+    return {
+        "rank": index + 1 if placed else "-",
+        "settings": {key: html.cut(table.short_value(value), 60) for key, value in group.settings.items()},
+        "value": table.value_text(group),
+        "n": f"{len(group.values)}/{len(group.rows)}",
+        "gap": gap + (" ~" if ranked.within_noise(group) else "") if placed else "",
+        "spark": plots.spark(next((row.curve for row in group.rows if row.ok), [])),
+        "time": html.seconds_text(sum(times) / len(times)) if times else "",
+        "runs": " ".join(map(str, numbers)),
+        "links": [(folders[number].name, (folders[number] / rundir.REPORT).is_file()) for number in numbers[:6]],
+    }
+
+
+def curves(shown: Sequence[Row], found: Sequence[Row], folders: Sequence[Path]) -> Plot | None:
+    """The validation losses of the jobs, else their training losses; the best one is drawn last."""
+    series = []
+    for row in shown:
+        past = history.read(folders[found.index(row)]).curves
+        series.append((row, past["val"] or past["train"]))
+    name = "val/loss" if series and history.read(folders[found.index(shown[0])]).curves["val"] else "train/loss"
+    x = fit((step for _, points in series for step, _ in points), margin=0.0)
+    y = fit((value for _, points in series for _, value in points), may_be_logarithmic=True)
+    if x is None or y is None:
+        return None
+    columns = max(2, MOST_POINTS // len(series) // 4)
+    lines = [
+        plots.line("", "job", points, x, y, columns, text=told(row), run=found.index(row), weight=weight(place, shown))
+        for place, (row, points) in enumerate(series)
+        if points
+    ]
+    ticks = plots.percent(x.ticks(6)), plots.percent(y.ticks(4), flipped=True)
+    note = "log scale" if y.logarithmic else ""
+    return Plot(f"{name} of each job", lines[::-1], *ticks, kind="line", y_name=name, note=note)
+
+
+def told(row: Row) -> str:
+    """What is said of a job that is pointed at."""
+    value = row.metrics.get(row.monitor, math.nan)
+    metric = f"{html.cut(row.monitor, 30)} {html.metric_text(value)}"
+    return f"{Path(row.name).name}  {settings_text(row.settings)}  ·  {metric}"
+
+
+def weight(place: int, shown: Sequence[Row]) -> float:
+    """1 for the best, 0 for the last."""
+    return round(1 - place / max(1, len(shown) - 1), 3)
+
+
+def parallel(
+    shown: Sequence[Row], found: Sequence[Row], keys: Sequence[str], metric: str
+) -> tuple[list[Axis], list[Line]] | None:
+    """A line for every job through the values of its keys to its metric. None where nothing varied."""
+    rows = [row for row in shown if all(key in row.settings for key in keys)]
+    if not keys or len(rows) < 2:
+        return None
+    names = table.short_names(list(keys))
+    axes, columns = [], []
+    for number, key in enumerate(keys):
+        levels = list(dict.fromkeys(row.settings[key] for row in found if key in row.settings))
+        places, ticks = key_places([row.settings[key] for row in rows], levels)
+        axes.append(
+            Axis(html.cut(names[key], 24), round(100 * number / len(keys), 2), plots.percent(ticks, flipped=True))
+        )
+        columns.append(places)
+    scale = fit(row.metrics[metric] for row in rows)
+    if scale is None:
+        return None
+    axes.append(Axis(html.cut(metric, 24), 100.0, plots.percent(scale.ticks(5), flipped=True)))
+    columns.append([scale.place(row.metrics[metric]) for row in rows])
+    unit = Scale(0.0, 1.0)
+    lines = []
+    for place, row in enumerate(rows):
+        points = [(axis.left / 100, column[place]) for axis, column in zip(axes, columns, strict=True)]
+        path = plots.path(points, unit, unit)
+        lines.append(Line("", path, "job", text=told(row), run=found.index(row), weight=weight(place, rows)))
+    return axes, lines[::-1]
+
+
+def key_places(values: Sequence[str], levels: list[str]) -> tuple[list[float], list[tuple[float, str]]]:
+    """Where each value of a key lies from 0 to 1, and the ticks: few levels stand side by side, numbers in order; many
+    numbers lie on a scale."""
+    numbers = {value: number for value in levels if (number := as_number(value)) is not None}
+    if len(numbers) == len(levels):
+        if len(levels) > FEW and (scale := fit(numbers.values(), may_be_logarithmic=True)) is not None:
+            return [scale.place(numbers[value]) for value in values], scale.ticks(5)
+        levels = sorted(levels, key=lambda value: numbers[value])
+    places = {value: (index + 0.5) / len(levels) for index, value in enumerate(levels)}
+    every = max(1, math.ceil(len(levels) / 16))
+    ticks = [(places[value], html.cut(table.short_value(value), 18)) for value in levels[::every]]
+    return [places[value] for value in values], ticks
+
+
+def as_number(text: str) -> float | None:
+    """A finite number that a text spells."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if abs(number) < 1e300 else None
+
+
+def shares(ranked: Ranking) -> list[tuple[str, float]]:
+    """(key, percent of the variance), largest first, and what the keys explain only together."""
+    if not ranked.shares:
+        return []
+    names = table.short_names(list(ranked.shares))
+    parts = sorted(
+        ((html.cut(names[key], 40), 100 * share) for key, share in ranked.shares.items()), key=lambda p: -p[1]
+    )
+    return [*parts, ("together", max(0.0, 100 - sum(share for _, share in parts)))]

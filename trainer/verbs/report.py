@@ -1,0 +1,44 @@
+"""trainer report [RUN|SWEEP|latest]"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer import rundir
+from trainer.arguments import Parser
+from trainer.errors import ConfigError
+
+DESCRIPTION = "results.png and report.html made anew from a run's folder alone; for a sweep, also those of its jobs."
+
+
+def run(words: Sequence[str]) -> int:
+    """Make the reports of a run, or of a sweep and its jobs. Returns the exit code."""
+    parser = Parser("report", DESCRIPTION)
+    parser.add_argument("name", nargs="?", default=rundir.LATEST, metavar="RUN|SWEEP", help="latest, a folder, a name")
+    parser.add_argument("--open", action="store_true", help="show report.html in the browser")
+    args = parser.read(words)
+    if args.help:
+        print(parser.format_help())
+        return 0
+    from trainer.report import make
+
+    sweep = rundir.find_sweep(args.name)
+    if sweep is not None:
+        jobs = rundir.jobs(sweep)
+        for folder in jobs:
+            make.of_run(folder)
+        made = make.of_sweep(sweep)
+        print(f"jobs     {len(jobs)}, each with {rundir.PICTURE} and {rundir.REPORT}")
+    else:
+        made = make.of_run(rundir.find(args.name))[-1]
+    print(f"report   {made}")
+    if args.open:
+        show(made)
+    return 0
+
+
+def show(page: Path) -> None:
+    """Open a page in the browser. Raises ConfigError where there is none."""
+    import webbrowser
+
+    if not webbrowser.open(page.resolve().as_uri()):
+        raise ConfigError("no browser was found to open it with", f"open {page} in any browser, also elsewhere")
