@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer import losses, optimizers, schedules, seeds, sizes, targets
+from trainer.compiled import CompiledStep
 from trainer.cores import num_cores
 from trainer.data.splits import Splits, make_splits
 from trainer.data.windows import EvalBatches, TrainBatches
@@ -109,10 +110,11 @@ def build(config: Config, *, cores: int | None = None, download: bool = True) ->
     threads, threads_why = set_threads(
         config.threads, device, 3 * flops * config.loader.batch_size, cores or num_cores()
     )
-    if config.compile == "model":
-        check_compiler(device)
+    if config.compile != "none":
+        check_compiler(device, config.compile)
         if config.explain:
-            raise ConfigError("explain looks between the layers, which compile=model fuses", "compile=none")
+            raise ConfigError(f"explain looks between the layers, which compile={config.compile} fuses", "compile=none")
+    if config.compile == "model":
         compile_in_place(model, config.compiler.mode, config.compiler.dynamic)
 
     def for_evaluation(loader: Any, num_rows: int) -> EvalBatches | None:
@@ -143,6 +145,8 @@ def build(config: Config, *, cores: int | None = None, download: bool = True) ->
         log_every=config.log_every,
         zero=torch.zeros((), device=device, dtype=dtype),
     )
+    if config.compile == "step":
+        run.step = CompiledStep(run, config.compiler.mode, config.compiler.dynamic)
     resolved = dataclasses.replace(config, model=model_node, loss=loss_node, threads=threads)
     return run, Setup(resolved, splits, device_why, threads, threads_why, loss_counts, found, data_seconds)
 
@@ -240,7 +244,7 @@ def make_stopping(config: Config, splits: Splits) -> Stopping:
     return Stopping(monitor, config.early_stop.patience, config.early_stop.min_delta)
 
 
-def check_compiler(device: torch.device) -> None:
+def check_compiler(device: torch.device, wanted: str = "model") -> None:
     """Raise ConfigError where torch.compile would find no C++ compiler."""
     if device.type == "cpu" and not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
-        raise ConfigError("compile=model needs a C++ compiler, and there is none", "install g++, or compile=none")
+        raise ConfigError(f"compile={wanted} needs a C++ compiler, and there is none", "install g++, or compile=none")

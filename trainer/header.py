@@ -6,6 +6,7 @@ import torch
 
 from trainer import __version__, rundir, sizes
 from trainer.build import Setup
+from trainer.compiled import CompiledStep
 from trainer.screen import Screen
 from trainer.state import TrainState
 
@@ -32,7 +33,7 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path) -> None:
     screen.say(
         f"model    {sizes.describe(run.model)}, {sizes.num_parameters(run.model):,} parameters, "
         + ", ".join(filter(None, precision))
-        + (", compiled" if config.compile != "none" else "")
+        + (", compiled" if config.compile == "model" else "")
     )
     counts = ", a mean over samples as far as is known" if setup.loss_counts == "samples" else ""
     screen.say(f"loss     {type(run.loss_fn).__name__}{counts}; monitored: {run.stopping.monitor}")
@@ -44,6 +45,8 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path) -> None:
     screen.say(
         f"steps    {batch}: {progress.steps_per_epoch:,} steps × {epochs:g} epochs = {progress.num_steps:,} steps"
     )
+    if isinstance(run.step, CompiledStep):
+        screen.say(f"compile  {run.step.describe()}")
     threads = f"{setup.threads} thread{'s' * (setup.threads != 1)} ({setup.threads_why})"
     screen.say(f"device   {run.device} ({setup.device_why})")
     screen.say(f"         {threads}; data {splits.loader_name}")

@@ -14,6 +14,7 @@ from torch import nn
 
 from trainer import checkpoint, conf_files, header, rundir, signals, storage, summary
 from trainer.build import Setup
+from trainer.cores import num_cores
 from trainer.errors import Diverged, Interrupted, TrainerError
 from trainer.events import Ended, Evaluated, Event, Stepped
 from trainer.listeners import Listener
@@ -30,6 +31,7 @@ from trainer.report.history import History
 from trainer.report.outcome import measure
 from trainer.screen import WIDTH, Screen
 from trainer.state import TrainState
+from trainer.throughput import Throughput
 
 
 @dataclass
@@ -44,6 +46,7 @@ class Result:
     last: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
+    throughput: Throughput | None = None
 
 
 def carry_out(
@@ -90,7 +93,7 @@ def _train(
     files = MetricsFiles(run, folder)
     saver = Checkpoints(run, folder, config.checkpoint.every_seconds, config.checkpoint.keep, files.sync)
     console = Console(run, screen, history.read(folder).curves)
-    first_sample = run.progress.samples
+    first_sample, waited_before = run.progress.samples, run.train_batches.waited
     explain = [Explain(run, screen, config.explain)] if config.explain else []
     listeners: Sequence[Listener] = (files, Finite(run), saver, console, *explain, *watchers)
     try:
@@ -106,6 +109,12 @@ def _train(
     finally:
         for listener in listeners:
             listener.close()
+    if run.compile_seconds:
+        result.seconds["train"] -= run.compile_seconds
+        result.seconds["compile"] = run.compile_seconds
+    result.throughput = Throughput(
+        run.progress.samples - first_sample, result.seconds["train"], run.train_batches.waited - waited_before
+    )
     result.status = summary.STATUS[run.progress.stop_reason]
     past = history.read(folder)
     result.best = past.at(run.progress.best_step)
@@ -128,8 +137,7 @@ def _train(
         _summarise(run, setup, result)
     if run.progress.stop_reason == "diverged":
         raise _diverged(run, saver.last)
-    rate = (run.progress.samples - first_sample) / max(result.seconds["train"], 1e-9)
-    _say_end(run, setup, result, screen, outcome, past, rate, brief)
+    _say_end(run, setup, result, screen, outcome, past, brief)
     if (number := signals.wish()) is not None:
         name, last = signal.Signals(number).name, saver.last
         done = "it was done" if not stopped else f"saved {last.parent.name}/{last.name}" if last else "nothing saved"
@@ -182,6 +190,7 @@ def _summarise(run: TrainState, setup: Setup, result: Result, error: str | None 
         seconds=result.seconds,
         last=result.last,
         best=result.best,
+        throughput=result.throughput,
         error=error,
     )
 
@@ -212,7 +221,6 @@ def _say_end(
     screen: Screen,
     outcome: Outcome | None,
     past: History,
-    rate: float,
     brief: bool,
 ) -> None:
     progress, seconds = run.progress, result.seconds
@@ -239,7 +247,9 @@ def _say_end(
     for line in measured.lines(result.measured, setup.splits.truth, setup.config.expect):
         screen.say(line)
     parts = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items() if value >= 0.05)
-    screen.say(f"time     {sum(seconds.values()):.1f} s: {parts}   ({rate:,.0f} samples/s)")
+    screen.say(f"time     {sum(seconds.values()):.1f} s: {parts}")
+    if result.throughput is not None:
+        screen.say(f"speed    {result.throughput.line()}")
     if brief:
         return
     names = [rundir.REPORT, rundir.PICTURE, rundir.MODEL, rundir.METRICS]
@@ -247,6 +257,7 @@ def _say_end(
     config = setup.config
     lr = run.optimizer.defaults["lr"]
     found = hints.hint(past.evaluations, epochs=config.epochs, lr=lr, finished=progress.step == progress.num_steps)
-    if found:
-        screen.say(f"hint     {found}")
+    waiting = result.throughput.hint(config.loader, num_cores()) if result.throughput is not None else None
+    if waiting or found:
+        screen.say(f"hint     {waiting or found}")
     screen.say("next     trainer eval latest · trainer runs · trainer ls")

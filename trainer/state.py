@@ -117,6 +117,7 @@ class TrainState:
     max_norm: float | None
     log_every: int
     zero: Tensor
+    compile_seconds: float = 0.0  # of `step`, so far
     best_weights: dict[str, Tensor] | None = field(default=None)
 
     def windows(self) -> Iterator[Window]:

@@ -12,6 +12,7 @@ from typing import Any
 from trainer import __version__, rundir, sizes, storage
 from trainer.build import Setup
 from trainer.state import TrainState
+from trainer.throughput import Throughput
 
 STATUS = {None: "ok", "early stop": "ok", "diverged": "diverged", "SIGINT": "stopped", "SIGTERM": "stopped"}
 
@@ -30,6 +31,7 @@ def write(
     seconds: dict[str, float],
     last: dict[str, float],
     best: dict[str, float],
+    throughput: Throughput | None = None,
     error: str | None = None,
 ) -> None:
     """Write RUN/summary.json."""
@@ -49,6 +51,8 @@ def write(
         "model": sizes.describe(run.model),
         "dataset": setup.splits.name,
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "samples_per_second": round(throughput.rate, 1) if throughput is not None else None,
+        "waiting_for_data": round(throughput.waiting, 4) if throughput is not None else None,
         "seed": run.seed,
         "device": str(run.device),
         "threads": setup.threads,

@@ -1,6 +1,7 @@
 """The order of samples, and windows: the batches of one optimizer step, each with its share of the loss."""
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class TrainBatches:
     denominator: Denominator
     sums: bool  # whether the loss sums, so that no share is needed
     one: Tensor  # 0-dim 1.0 on the device, in the loss's dtype
+    waited: float = 0.0  # seconds that the loop has waited for batches so far
 
     @property
     def num_batches(self) -> int:
@@ -71,12 +73,16 @@ class TrainBatches:
 
     def windows(self, epoch: int, first: int = 0) -> Iterator[Window]:
         """The windows of an epoch from number `first` on."""
+        begun = time.perf_counter()
         batches = self.order(epoch).split(self.batch_size)[: self.num_batches][first * self.accumulate :]
         parts = iter(self.loader.parts(batches, epoch))
+        self.waited += time.perf_counter() - begun
         for start in range(0, len(batches), self.accumulate):
             group = batches[start : start + self.accumulate]
+            begun = time.perf_counter()
             with abandonable:  # a slow disk must not hold up a wish to stop
                 own = [next(parts) for _ in group]
+            self.waited += time.perf_counter() - begun
             yield Window(self.loader, own, self.shares(own), sum(map(len, group)))
 
     def shares(self, parts: Sequence[Any]) -> Sequence[Tensor]:

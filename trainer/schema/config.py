@@ -67,7 +67,10 @@ class Config:
     threads: Literal["auto"] | int = key("CPU threads: auto is a rule from the work in one step", at_least=1)
     nproc: int = key("processes; more than one comes with distributed training", at_least=1, at_most=1)
     autocast: Literal["none", "bf16", "fp16"] = key("mixed precision; fp16 brings a GradScaler", instead_of_true="bf16")
-    compile: Literal["none", "model"] = key("torch.compile the model, in place", instead_of_true="model")
+    compile: Literal["none", "model", "step"] = key(
+        
+        "torch.compile the model, or the whole step", instead_of_true="model"
+    )
     compiler: Compiler = key("options of torch.compile")
 
     accumulate: int = key("batches whose gradients add up to one step", at_least=1, unit="batches")
