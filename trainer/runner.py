@@ -89,7 +89,7 @@ def _train(
     listeners: Sequence[Listener] = (files, Finite(run), saver, console, *explain, *watchers)
     try:
         mark = time.perf_counter()
-        for event in _until_wish(run):
+        for event in until_wish(run):
             if isinstance(event, Stepped):
                 result.seconds["train"] += time.perf_counter() - mark
             elif isinstance(event, Evaluated):
@@ -128,7 +128,7 @@ def _train(
     return result
 
 
-def _until_wish(run: TrainState) -> Iterator[Event]:
+def until_wish(run: TrainState) -> Iterator[Event]:
     """train()'s events, up to a wish to stop; Ended is the last in any case, and the state is whole then."""
     try:
         for event in train(run):

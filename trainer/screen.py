@@ -34,6 +34,14 @@ class Screen:
         )
 
     @property
+    def shown(self) -> bool:
+        """Whether its lines go to this process's stdout, where another process may write them as well."""
+        try:
+            return self.console.file.fileno() == 1
+        except (OSError, ValueError):
+            return False
+
+    @property
     def ascii_only(self) -> bool:
         """Whether stdout cannot show more than ASCII."""
         return not self.console.encoding.lower().startswith("utf")
