@@ -49,7 +49,7 @@ def test_what_it_says_of_the_loop_is_true() -> None:
     loop = (ROOT / "trainer/loop.py").read_text()
     verbs = [
         "optimizer.zero_grad()",
-        "run.model(x)",
+        "run.forward(x)",
         "run.loss_fn(prediction, y)",
         ".backward(",
         "scaler.step(run.optimizer)",

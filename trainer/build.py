@@ -2,9 +2,11 @@
 
 import copy
 import dataclasses
+import math
 import shutil
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +27,7 @@ from trainer.device import (
     seed_all,
     set_threads,
 )
+from trainer.distributed import Ranks, averaging, synchronised
 from trainer.durations import in_steps
 from trainer.errors import ConfigError
 from trainer.loop import train_step
@@ -49,14 +52,18 @@ class Setup:
     data_seconds: float
 
 
-def build(config: Config, *, cores: int | None = None, download: bool = True) -> tuple[TrainState, Setup]:
+def build(
+    config: Config, *, cores: int | None = None, download: bool = True, ranks: Ranks | None = None
+) -> tuple[TrainState, Setup]:
     """Everything a run needs, on its device. Raises ConfigError for what does not fit together.
 
     cores: how many threads=auto may take; None is all that this process may use. download: whether data that is
-    missing may be fetched.
+    missing may be fetched. ranks: this process among those that train together; None where it trains alone.
     """
     prepare_cpu()
+    ranks = ranks or Ranks()
     device, device_why = choose_device(config.device)
+    device = ranks.device(device, config.device)
     dtype = getattr(torch, config.dtype)
     if device.type == "mps" and dtype is torch.float64:
         raise ConfigError("dtype=float64: Apple's GPU has no float64", "device=cpu")
@@ -70,6 +77,8 @@ def build(config: Config, *, cores: int | None = None, download: bool = True) ->
     seed_all(seeds.derive(config.seed, "weights"))
     model_node = targets.complete(config.model, "model", **facts.for_model())
     model = make_model(model_node).to(device, dtype)
+    if config.sync_batchnorm:
+        model = synchronised(model, device, ranks)
 
     loss_node = losses.resolve(config.loss, facts, splits.class_counts)
     loss_fn = losses.make_loss(loss_node, facts).to(device, dtype)
@@ -88,6 +97,7 @@ def build(config: Config, *, cores: int | None = None, download: bool = True) ->
         denominator,
         sums=loss_counts == "sum",
         one=one,
+        ranks=ranks,
     )
     check_batches(train_batches, model, splits.sample[0])
     steps_per_epoch = train_batches.steps_per_epoch
@@ -107,8 +117,9 @@ def build(config: Config, *, cores: int | None = None, download: bool = True) ->
         mode=stopping.mode,
     )
 
+    rows = math.ceil(config.loader.batch_size / ranks.size)  # of a batch, on one rank
     threads, threads_why = set_threads(
-        config.threads, device, 3 * flops * config.loader.batch_size, cores or num_cores()
+        config.threads, device, 3 * flops * rows, max(1, (cores or num_cores()) // ranks.local_size)
     )
     if config.compile != "none":
         check_compiler(device, config.compile)
@@ -116,17 +127,30 @@ def build(config: Config, *, cores: int | None = None, download: bool = True) ->
             raise ConfigError(f"explain looks between the layers, which compile={config.compile} fuses", "compile=none")
     if config.compile == "model":
         compile_in_place(model, config.compiler.mode, config.compiler.dynamic)
+    autocast = make_autocast(device, config.autocast)
+    forward: Callable[[Tensor], Tensor] = model
+    if ranks.size > 1:
+        x, y = (part[torch.arange(rows) % len(part)] for part in splits.sample)
+
+        def loss_of(forward: Callable[[Tensor], Tensor]) -> Tensor:
+            with autocast():
+                loss: Tensor = loss_fn(forward(x), y)
+                return loss
+
+        forward = ddp = averaging(model, device, loss_of)
+        train_batches.hold_back = ddp.no_sync
 
     def for_evaluation(loader: Any, num_rows: int) -> EvalBatches | None:
         return EvalBatches(loader, num_rows, config.loader.eval_batch_size) if loader is not None else None
 
     run = TrainState(
         model=model,
+        forward=forward,
         loss_fn=loss_fn,
         optimizer=optimizer,
         scheduler=scheduler,
         scaler=scaler,
-        autocast=make_autocast(device, config.autocast),
+        autocast=autocast,
         step=train_step,
         train_batches=train_batches,
         val_batches=for_evaluation(splits.val, splits.num_val),
@@ -144,10 +168,11 @@ def build(config: Config, *, cores: int | None = None, download: bool = True) ->
         max_norm=config.clip_grad_norm,
         log_every=config.log_every,
         zero=torch.zeros((), device=device, dtype=dtype),
+        ranks=ranks,
     )
     if config.compile == "step":
         run.step = CompiledStep(run, config.compiler.mode, config.compiler.dynamic)
-    resolved = dataclasses.replace(config, model=model_node, loss=loss_node, threads=threads)
+    resolved = dataclasses.replace(config, model=model_node, loss=loss_node, threads=threads, nproc=ranks.size)
     return run, Setup(resolved, splits, device_why, threads, threads_why, loss_counts, found, data_seconds)
 
 
@@ -219,7 +244,9 @@ def check_batches(batches: TrainBatches, model: nn.Module, x: Tensor) -> None:
         raise ConfigError(text, f"loader.batch_size={batches.num_rows}")
     last = batches.num_rows - (batches.num_batches - 1) * batches.batch_size
     has_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
-    if min(last, batches.batch_size) == 1 and has_norm:
+    if batches.ranks.size > 1:
+        check_parts(batches, min(last, batches.batch_size), model, x)
+    elif min(last, batches.batch_size) == 1 and has_norm:
         try:
             with torch.no_grad():
                 copy.deepcopy(model).train()(x[:1])
@@ -228,6 +255,21 @@ def check_batches(batches: TrainBatches, model: nn.Module, x: Tensor) -> None:
                 raise ConfigError("batch norm cannot train on batches of one sample", "loader.batch_size=64") from error
             text = f"the last batch of an epoch has one sample ({batches.num_rows} = n × {batches.batch_size} + 1)"
             raise ConfigError(f"{text}, which batch norm cannot train on", "loader.drop_last=true") from error
+
+
+def check_parts(batches: TrainBatches, smallest: int, model: nn.Module, x: Tensor) -> None:
+    """Raise ConfigError where a rank gets fewer rows of the smallest batch than the model can train on."""
+    rows = batches.ranks.smallest_part(smallest)
+    if rows >= len(x):
+        return
+    try:
+        with torch.no_grad():
+            copy.deepcopy(model).train()(x[:rows])
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        text = f"{batches.ranks.size} processes leave one with {rows} rows of a batch of {smallest}, which "
+        fewer = "loader.drop_last=true" if smallest < batches.batch_size else "loader.batch_size=64"
+        raise ConfigError(f"{text}{type(model).__name__} does not take: {reason}", f"{fewer}, or nproc=1") from error
 
 
 def make_stopping(config: Config, splits: Splits) -> Stopping:

@@ -92,7 +92,7 @@ def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def environment(run: TrainState) -> dict[str, Any]:
-    """What equality bit for bit holds for: versions, processor, threads, device."""
+    """What equality bit for bit holds for: versions, processor, threads, device, number of processes."""
     device = str(run.device)
     if run.device.type == "cuda":
         device = f"{device} {torch.cuda.get_device_name(run.device)}"
@@ -103,6 +103,7 @@ def environment(run: TrainState) -> dict[str, Any]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "device": device,
+        "processes": run.ranks.size,
     }
 
 

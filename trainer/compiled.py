@@ -97,6 +97,8 @@ def obstacle(run: TrainState) -> str | None:
         return f"{type(optimizer).__name__} has no functional form here; SGD, Adam and AdamW have"
     if not isinstance(run.train_batches.loader, InMemory):
         return f"the data comes from a {run.train_batches.loader.name}, not from memory"
+    if run.ranks.size > 1:
+        return "several processes average their gradients between backward and step"
     if run.scaler.is_enabled():
         return "autocast=fp16 may skip a step, which one graph cannot; bf16 does not"
     if getattr(scheduler, "cycle_momentum", False):

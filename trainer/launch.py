@@ -3,17 +3,18 @@
 import dataclasses
 import errno
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from trainer import checkpoint, preprocessing, rundir, signals, storage, trust
+from trainer import checkpoint, distributed, preprocessing, rundir, signals, storage, summary, trust
 from trainer.build import build
 from trainer.errors import ConfigError, StorageError, TrainerError
 from trainer.listeners import Listener
 from trainer.lock import only_writer
-from trainer.runner import Result, carry_out
+from trainer.runner import Result, carry_out, until_wish
 from trainer.schema.config import Config
 from trainer.screen import Screen, complain
 from trainer.state import TrainState
@@ -37,29 +38,59 @@ def start(
 
     The folder is made after the build, so that what cannot be built leaves none behind.
     """
-    run, setup = build(config, cores=cores)
-    try:
-        checkpoint.contents(run, {})
-    except TypeError as error:
-        raise ConfigError(f"a checkpoint of this run could not be written: {error}") from error
-    folder = make_folder(f"{setup.splits.name}-{type(run.model).__name__}")
-    with only_writer(folder), signals.listening():
-        keep_config(folder, setup.config)
-        storage.write_file(folder / rundir.OVERRIDES, dump(overrides))
-        preprocessing.write(folder, setup.splits.preprocessing)
-        return carry_out(run, setup, folder, screen, begun, brief=brief, watchers=watchers)
+    if (num_ranks := distributed.num_ranks(config)) > 1:
+        from trainer import elastic
+
+        plain = dataclasses.asdict(config)
+        work = elastic.Work(plain, begun, screen.shown, brief, watchers, cores, overrides)
+        return elastic.run(num_ranks, work, make_folder)
+    with distributed.joined() as ranks:
+        run, setup = build(config, cores=cores, ranks=ranks)
+        try:
+            checkpoint.contents(run, {})
+        except TypeError as error:
+            raise ConfigError(f"a checkpoint of this run could not be written: {error}") from error
+        if ranks.rank > 0:
+            return follow(run)
+        folder = make_folder(f"{setup.splits.name}-{type(run.model).__name__}")
+        with only_writer(folder), signals.listening(may_abandon=ranks.size == 1):
+            keep_config(folder, setup.config)
+            storage.write_file(folder / rundir.OVERRIDES, dump(overrides))
+            preprocessing.write(folder, setup.splits.preprocessing)
+            return carry_out(run, setup, folder, screen, begun, brief=brief, watchers=watchers)
 
 
 def go_on(
-    folder: Path, config: Config, screen: Screen, begun: float, *, download: bool = True, brief: bool = False
+    folder: Path,
+    config: Config,
+    screen: Screen,
+    begun: float,
+    *,
+    download: bool = True,
+    brief: bool = False,
+    cores: int | None = None,
+    ready: Callable[[], None] = lambda: None,
 ) -> Result:
     """Build a stored run again, load its newest good checkpoint and train on; from step 0 where there is none.
 
     download: whether data that is missing may be fetched, which writes outside the folder. brief: see `carry_out`.
+    ready: is called when all is built.
     """
-    with only_writer(folder):
-        run, setup = build(config, download=download)
-        with signals.listening():
+    if (num_ranks := distributed.num_ranks(config)) > 1:
+        from trainer import elastic
+
+        plain = dataclasses.asdict(config)
+        work = elastic.Work(plain, begun, screen.shown, brief, cores=cores, folder=folder, download=download)
+        return elastic.run(num_ranks, work)
+    with distributed.joined() as ranks, nullcontext() if ranks.rank > 0 else only_writer(folder):
+        run, setup = build(config, cores=cores, download=download, ranks=ranks)
+        if ranks.rank > 0:
+            found = ranks.tell(None)
+            if found is not None:
+                checkpoint.load(run, *found)
+            return follow(run)
+        ready()
+        with signals.listening(may_abandon=ranks.size == 1):
             offsets = load_newest(run, folder, screen)
             for name in (rundir.METRICS, rundir.RESULTS):
                 storage.cut(folder / name, offsets.get(name, 0))
@@ -69,9 +100,17 @@ def go_on(
             return carry_out(run, setup, folder, screen, begun, brief=brief)
 
 
+def follow(run: TrainState) -> Result:
+    """Train as a rank that writes nothing: the first one tells what came of it."""
+    with signals.listening(may_abandon=False):
+        for _ in until_wish(run):
+            pass
+    return Result(Path(), summary.STATUS[run.progress.stop_reason])
+
+
 def load_newest(run: TrainState, folder: Path, screen: Screen) -> dict[str, int]:
     """Load a run's newest good checkpoint and say so. Returns the sizes of the metrics files that belong to it."""
-    found = checkpoint.newest(run, folder)
+    found = run.ranks.tell(checkpoint.newest(run, folder))
     name = rundir.relative(folder)
     if found is None:
         screen.say(f"resume   {name}: no checkpoint yet, so from step 0")

@@ -18,18 +18,22 @@ def train(run: TrainState) -> Iterator[Event]:
     whole, so a listener may save it."""
     progress = run.progress
     yield Started(progress.step)
+    run.agree_to_stop()
     while not progress.done:
         run.model.train()
         for window in run.windows():
             run.seed_step()
             lr = run.optimizer.param_groups[0]["lr"]
             loss, norm = run.step(run, window)
+            loss = run.ranks.mean(loss)
             progress.advance(window.num_samples, loss)
             yield Stepped(progress.step, loss, norm, lr)
+            run.agree_to_stop()
         if progress.evaluation_due:
-            metrics = evaluate(run, run.val_batches, "val") if run.val_batches is not None else {}
+            metrics = evaluate(run, run.val_batches.dealt(run.ranks), "val") if run.val_batches is not None else {}
             metrics = {"train/loss": progress.take_train_loss()} | metrics
             yield Evaluated(progress.step, metrics, judge(run, metrics))
+            run.agree_to_stop()
     yield Ended(progress.step, progress.stop_reason)
 
 
@@ -40,10 +44,11 @@ def train_step(run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
     for x, y, share, sync in window:
         with sync():
             with run.autocast():
-                prediction = run.model(x)
+                prediction = run.forward(x)
                 loss = run.loss_fn(prediction, y)
             run.scaler.scale(loss).backward(share)  # share is dL/dloss: the batches of a window weigh as one
-        total = total + loss.detach() * share
+        if len(x):  # a rank without a row has the mean of nothing here, which is NaN, and gradients of 0
+            total = total + loss.detach() * share
     run.scaler.unscale_(run.optimizer)
     norm = run.clip_gradients()
     run.scaler.step(run.optimizer)
@@ -56,8 +61,10 @@ def evaluate(run: Measurable, batches: Iterable[tuple[Tensor, Tensor]], split: s
     """Metrics over a split, by name: val/loss, val/acc, … Leaves the model in eval mode."""
     denominator, _ = losses.denominator(run.loss_fn)
     totals = Totals(run.facts.task, run.scale_y)
+    run.ranks.share_buffers(run.model)
     for prediction, y in predict(run, batches):
         totals.add(prediction, y, run.loss_fn(prediction, y), denominator(y))
+    totals.sums = run.ranks.add_sums(totals.sums)
     return totals.reduce(split)
 
 

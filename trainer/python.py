@@ -15,11 +15,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainer import compose, conf_files, launch, rundir, signals
+from trainer import compose, conf_files, launch, rundir, signals, trained
 from trainer.compose import Source
 from trainer.errors import ConfigError, Interrupted, TrainerError
 from trainer.reading import Damaged, read_file
+from trainer.schema.check import check
 from trainer.screen import Screen
+from trainer.stored import read_config
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ def _train(source: Source, begun: float) -> Result:
             )
         except ConfigError as error:
             raise compose.located(error, source, composed.choices) from error
-    return Result(done.run_dir, done.best or done.last, rundir.read_summary(done.run_dir), done.model.eval())
+    stored = check(read_config(done.run_dir))
+    model = trained.load(done.run_dir, stored).model
+    return Result(done.run_dir, done.best or done.last, rundir.read_summary(done.run_dir), model)
 
 
 @contextmanager

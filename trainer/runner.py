@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from trainer import checkpoint, conf_files, header, rundir, signals, storage, summary
 from trainer.build import Setup
 from trainer.cores import num_cores
@@ -36,12 +34,10 @@ from trainer.throughput import Throughput
 
 @dataclass
 class Result:
-    """What a run came to. best and last are metrics by name; measured is whatever `expect` may name; model has the best
-    weights once the run has ended."""
+    """What a run came to. best and last are metrics by name; measured is whatever `expect` may name."""
 
     run_dir: Path
     status: str
-    model: nn.Module
     best: dict[str, float] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -69,7 +65,7 @@ def carry_out(
     seconds = {"start-up": start_up, "data": setup.data_seconds} | dict.fromkeys(
         ("train", "eval", "save", "report"), 0.0
     )
-    result = Result(folder, "running", run.model, seconds=seconds)
+    result = Result(folder, "running", seconds=seconds)
     try:
         header.show(screen, run, setup, folder)
         _summarise(run, setup, result)
@@ -98,7 +94,7 @@ def _train(
     listeners: Sequence[Listener] = (files, Finite(run), saver, console, *explain, *watchers)
     try:
         mark = time.perf_counter()
-        for event in _until_wish(run):
+        for event in until_wish(run):
             if isinstance(event, Stepped):
                 result.seconds["train"] += time.perf_counter() - mark
             elif isinstance(event, Evaluated):
@@ -145,7 +141,7 @@ def _train(
     return result
 
 
-def _until_wish(run: TrainState) -> Iterator[Event]:
+def until_wish(run: TrainState) -> Iterator[Event]:
     """train()'s events, up to a wish to stop; Ended is the last in any case, and the state is whole then."""
     try:
         for event in train(run):

@@ -40,6 +40,14 @@ class Screen:
         return self.console.is_terminal and not self.console.is_dumb_terminal and "CI" not in os.environ
 
     @property
+    def shown(self) -> bool:
+        """Whether its lines go to this process's stdout, where another process may write them as well."""
+        try:
+            return self.console.file.fileno() == 1
+        except (OSError, ValueError):
+            return False
+
+    @property
     def ascii_only(self) -> bool:
         """Whether stdout cannot show more than ASCII."""
         return not self.console.encoding.lower().startswith("utf")

@@ -11,8 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 
+# How trainer passes a signal on to the ranks of a run: torch's launcher ends them by SIGTERM.
+PASSED_ON: dict[int, int] = {signal.SIGINT: signal.SIGINT}
+if hasattr(signal, "SIGUSR1"):
+    PASSED_ON |= {signal.SIGTERM: signal.SIGUSR2, signal.SIGUSR1: signal.SIGUSR1}
+
 _listening = False
 _abandonable = False
+_may_abandon = True
 _wish: int | None = None
 _save = False
 _owner = 0
@@ -32,15 +38,26 @@ def install() -> None:
         signal.signal(signal.SIGUSR1, _handle)
 
 
+def install_in_rank() -> None:
+    """In a process that trainer's launcher watches: a wish to stop comes from trainer, as PASSED_ON says, and the
+    launcher's SIGTERM is the end."""
+    install()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(PASSED_ON[signal.SIGTERM], _handle)
+
+
 @contextmanager
-def listening() -> Iterator[None]:
-    """Within: the first signal is only noted, see `wish`; a second one ends the process at once."""
-    global _listening, _wish, _save
-    _listening, _wish, _save = True, None, False
+def listening(*, may_abandon: bool = True) -> Iterator[None]:
+    """Within: the first signal is only noted, see `wish`; a second one ends the process at once.
+
+    may_abandon: false where other processes wait for what would be abandoned.
+    """
+    global _listening, _wish, _save, _may_abandon
+    _listening, _wish, _save, _may_abandon = True, None, False, may_abandon
     try:
         yield
     finally:
-        _listening = False
+        _listening, _may_abandon = False, True
 
 
 def wish() -> int | None:
@@ -71,8 +88,8 @@ class Abandonable:
 
     def __enter__(self) -> None:
         global _abandonable
-        _abandonable = True
-        if _listening and _wish is not None:
+        _abandonable = _may_abandon
+        if _may_abandon and _listening and _wish is not None:
             _abandonable = False
             raise Stop
 
@@ -90,8 +107,13 @@ def _handle(number: int, frame: FrameType | None) -> None:
         return
     if hasattr(signal, "SIGUSR1") and number == signal.SIGUSR1:
         _save = True
-    elif not hear(number):
-        _leave(number)
+    elif not hear(_meant(number)):
+        _leave(_meant(number))
+
+
+def _meant(number: int) -> int:
+    """The signal that the user sent, where another one passed it on."""
+    return next((sent for sent, passed in PASSED_ON.items() if passed == number), number)
 
 
 def _leave(number: int) -> None:

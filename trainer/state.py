@@ -14,6 +14,7 @@ from trainer import seeds
 from trainer.data.scaling import Scale
 from trainer.data.windows import EvalBatches, TrainBatches, Window
 from trainer.device import seed_generator
+from trainer.distributed import Ranks
 from trainer.sizes import Facts
 from trainer.stopping import Stopping
 
@@ -92,6 +93,8 @@ class Measurable(Protocol):
     def scale_y(self) -> Scale | None: ...
     @property
     def zero(self) -> Tensor: ...
+    @property
+    def ranks(self) -> Ranks: ...
 
 
 @dataclass
@@ -99,6 +102,7 @@ class TrainState:
     """The live objects of a run, all on one device. Plain attributes: the loop reads and calls them."""
 
     model: nn.Module
+    forward: Callable[[Tensor], Tensor]  # the model itself, or DDP around it
     loss_fn: nn.Module
     optimizer: Optimizer
     scheduler: Any
@@ -118,6 +122,7 @@ class TrainState:
     log_every: int
     zero: Tensor
     compile_seconds: float = 0.0  # of `step`, so far
+    ranks: Ranks = field(default_factory=Ranks)
     best_weights: dict[str, Tensor] | None = field(default=None)
 
     def windows(self) -> Iterator[Window]:
@@ -131,8 +136,12 @@ class TrainState:
                     return
 
     def seed_step(self) -> None:
-        """Set the generators that forward draws from: dropout is a function of (seed, step)."""
-        seed_generator(self.device, seeds.derive(self.seed, "step", self.progress.step))
+        """Set the generators that forward draws from: dropout is a function of (seed, rank, step)."""
+        seed_generator(self.device, seeds.derive(self.seed, "step", self.progress.step, *self.ranks.position))
+
+    def agree_to_stop(self) -> None:
+        """A reason to stop on one rank becomes that of all, in the same step; nothing to do for one process."""
+        self.progress.stop_reason = self.ranks.agree(self.progress.stop_reason)
 
     def clip_gradients(self) -> Tensor | None:
         """Scale the gradients down to max_norm. Returns their norm before, or None where nobody asks for it."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from trainer.build import make_model
 from trainer.data.loaders import place
 from trainer.data.scaling import Scale
 from trainer.device import choose_device, make_autocast, prepare_cpu, set_threads
+from trainer.distributed import Ranks
 from trainer.errors import ConfigError, StorageError
 from trainer.preprocessing import Preprocessing
 from trainer.schema.config import Config
@@ -32,6 +33,7 @@ class Trained:
     autocast: Callable[[], AbstractContextManager[Any]]
     device: torch.device
     zero: Tensor  # 0-dim, on the device, in the dtype of the model
+    ranks: Ranks = field(default_factory=Ranks)
 
     @property
     def facts(self) -> Facts:

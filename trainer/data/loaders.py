@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from trainer import losses, seeds
 from trainer.data.inputs import OneHot
@@ -24,10 +24,12 @@ PREPARED_AT_ONCE = 64 * 2**20  # bytes up to which rows are kept as the model wa
 
 
 class Loader(Protocol):
-    """See the module. name: what the header calls it."""
+    """See the module. name: what the header calls it. at_hand: whether the targets of any row cost nothing, so that
+    ranks need not ask each other; a part is then a tensor of indices."""
 
     name: str
-    scale_x: Scale
+    scale_x: Scale | OneHot
+    at_hand: bool
 
     def parts(self, batches: Sequence[Tensor], epoch: int) -> Iterable[Any]: ...
     def targets(self, part: Any) -> Tensor: ...
@@ -45,7 +47,7 @@ class InMemory:
     Bytes stay bytes where there are many, and become numbers batch by batch.
     """
 
-    name = "in memory"
+    name, at_hand = "in memory", True
 
     def __init__(
         self, x: Tensor, y: Tensor, scale_x: Scale | OneHot, scale_y: Scale | None, device: torch.device
@@ -82,6 +84,8 @@ class Workers:
     num_classes: labels are checked against it before they reach the device; None for numbers.
     """
 
+    at_hand = False
+
     def __init__(
         self,
         dataset: Dataset[Any],
@@ -110,8 +114,16 @@ class Workers:
         )
 
     def parts(self, batches: Sequence[Tensor], epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
-        self.batches.indices = [[(epoch, index) for index in batch.tolist()] for batch in batches]
-        return self.loader
+        self.batches.indices = [[(epoch, index) for index in batch.tolist()] for batch in batches if len(batch)]
+        if len(self.batches.indices) == len(batches):
+            return self.loader
+        found = iter(self.loader)  # a rank without a row in some batch
+        return (next(found) if len(batch) else self.nothing() for batch in batches)
+
+    def nothing(self) -> tuple[Tensor, Tensor]:
+        """A batch of no rows, in the shapes of the first."""
+        x, y = default_collate([self.loader.dataset[0, 0]])
+        return x[:0], y[:0]
 
     def targets(self, part: tuple[Tensor, Tensor]) -> Tensor:
         return part[1]

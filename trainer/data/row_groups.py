@@ -98,13 +98,13 @@ class Batches(Sequence[Tensor]):
 class RowGroups:
     """The rows of one part of a Parquet table. A part of a batch is (x, y) on the host, standardised."""
 
-    name = "read in parts"
+    name, at_hand = "read in parts", False
 
     def __init__(self, part: Part, made: Preprocessing, device: torch.device, dtype: torch.dtype) -> None:
         assert isinstance(made.x, Columns) and made.table is not None  # noqa: S101 - for mypy
         self.part, self.made, self.device, self.dtype = part, made, device, dtype
         self.standardize, self.table = made.x.standardize, made.table
-        self.expand, self.scale_y = made.x.expand.to(device), made.y
+        self.scale_x, self.scale_y = made.x.expand.to(device), made.y
         self.files = [
             pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=2**20) for file in part.source.files
         ]
@@ -141,7 +141,7 @@ class RowGroups:
 
     def load(self, part: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         x, y = (place(tensor, self.device, self.dtype) for tensor in part)
-        return self.expand(x), y if self.scale_y is None else self.scale_y(y)
+        return self.scale_x(x), y if self.scale_y is None else self.scale_y(y)
 
     def _gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Rows by their index in this part, in that order. Groups at hand come first: a new one may push them out."""

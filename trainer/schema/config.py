@@ -65,7 +65,8 @@ class Config:
 
     device: DeviceName = key("auto, cpu, cuda, cuda:1 or mps")
     threads: Literal["auto"] | int = key("CPU threads: auto is a rule from the work in one step", at_least=1)
-    nproc: int = key("processes; more than one comes with distributed training", at_least=1, at_most=1)
+    nproc: Literal["auto"] | int = key("processes that train together: auto is one a GPU", at_least=1)
+    sync_batchnorm: bool = key("batch norms see the whole batch, not a process's part of it; CUDA only")
     autocast: Literal["none", "bf16", "fp16"] = key("mixed precision; fp16 brings a GradScaler", instead_of_true="bf16")
     compile: Literal["none", "model", "step"] = key(
         

@@ -1,0 +1,293 @@
+"""Starts the ranks of a run on this machine by torch's elastic launcher, and says in one line what ended them.
+
+The parent composes the config, makes the run folder and hears the signals; rank 0 writes, to the parent's screen.
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from trainer import compose, launch, ranks, reading, rundir, signals, storage
+from trainer.distributed import PeerLost
+from trainer.errors import ConfigError, Diverged, Interrupted, StorageError, TrainerError
+from trainer.listeners import Listener
+from trainer.runner import Result
+from trainer.schema.check import check
+from trainer.screen import Screen
+from trainer.sweep import parent, running
+from trainer.sweep.lines import reason
+
+TICK = 0.05  # seconds between two looks at the wish to stop
+KINDS = {kind.exit_code: kind for kind in (ConfigError, Diverged, StorageError)}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the ranks carry out, as plain data. overrides: of a new run; folder: of one that is gone on with.
+
+    shown: whether rank 0's lines go to the parent's screen. The rest: see `launch.start` and `launch.go_on`.
+    """
+
+    config: dict[str, Any]
+    begun: float
+    shown: bool
+    brief: bool
+    watchers: Sequence[Listener] = ()
+    cores: int | None = None
+    overrides: Sequence[str] = ()
+    folder: Path | None = None
+    download: bool = True
+
+
+@dataclass(frozen=True)
+class Line:
+    """What ties a rank to its parent. alive: ends with the parent. desk: where rank 0 asks for its folder. scratch:
+    for what a rank has to say. out, err: the parent's."""
+
+    alive: Connection
+    desk: Connection
+    scratch: Path
+    out: Connection
+    err: Connection
+
+
+def run(num_ranks: int, work: Work, make_folder: Callable[[str], Path] | None = None) -> Result:
+    """Carry out a run on so many processes of this machine. Returns rank 0's result, raises what ended a rank.
+
+    make_folder(label): called here, once the ranks have built the run. Raises TrainerError for a rank that died.
+    """
+    context = running.start_method()
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    alive, held = context.Pipe(duplex=False)
+    desk, counter = context.Pipe()
+    with tempfile.TemporaryDirectory(prefix="trainer-ranks-") as name, _quiet(), _hangup_kept():
+        scratch = Path(name)
+        host = Host(counter, make_folder, work.folder)
+        line = Line(alive, desk, scratch, _writable(1), _writable(2))
+        how = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=num_ranks,
+            run_id=scratch.name,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",  # a free port: jobs side by side never meet
+            local_addr="localhost",
+            max_restarts=0,
+            monitor_interval=TICK,
+            start_method=context.get_start_method(),
+            signals_to_handle="SIGHUP",  # the others are trainer's
+            logs_specs=DefaultLogsSpecs(log_dir=name),
+        )
+        host.start()
+        try:
+            results = elastic_launch(how, main)(work, line)
+            result: Result = results[0]
+            return result
+        except SignalException as error:
+            raise Interrupted(error.sigval, "the terminal went away; the last checkpoint counts") from None
+        except ChildFailedError as error:
+            rank, failure = error.get_first_failure()
+            raise _culprit(rank, failure.pid, failure.exitcode, scratch, host.folder) from None
+        finally:
+            host.close()
+            for end in (alive, held, desk, counter, line.out, line.err):
+                end.close()
+
+
+class Host(threading.Thread):
+    """Beside the launcher, in the parent: gives rank 0 its folder, and passes signals on to it from then on."""
+
+    def __init__(self, counter: Connection, make_folder: Callable[[str], Path] | None, folder: Path | None) -> None:
+        super().__init__(daemon=True)
+        self.counter, self.make_folder, self.folder = counter, make_folder, folder
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        """Until `close`."""
+        while not self.counter.poll(TICK):
+            if self.over.is_set():
+                return
+        label, process = self.counter.recv()
+        with signals.listening():
+            try:
+                if self.make_folder is not None:
+                    self.folder = self.make_folder(label)
+                self.counter.send(self.folder)
+            except TrainerError as error:
+                self.counter.send(error)
+            told = False
+            while not self.over.wait(TICK):
+                number = signals.wish()
+                if number is not None and not told:
+                    told = _pass_on(process, number)
+                if signals.save_wanted():
+                    _pass_on(process, signal.SIGUSR1)
+
+    def close(self) -> None:
+        """End the thread."""
+        self.over.set()
+        self.join()
+
+
+def _pass_on(process: int, number: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(process, signals.PASSED_ON[number])
+    return True
+
+
+def main(work: Work, line: Line) -> Result:
+    """A rank, from its first to its last line. Ends with the exit code of the error that it met."""
+    rank = ranks.number()
+    signals.install_in_rank()
+    if hasattr(os, "setsid"):
+        os.setsid()  # Ctrl-C reaches the parent alone
+    parent.die_with_it()
+    threading.Thread(target=parent.watch, args=(line.alive,), daemon=True).start()
+    out, err = line.out.fileno(), line.err.fileno()
+    if rank > 0:
+        out = err = os.open(line.scratch / f"{rank}.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if sys.platform == "linux":
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all ranks are here, whatever the host's name resolves to
+
+    def ask_for_folder(label: str) -> Path:
+        line.desk.send((label, os.getpid()))
+        answer = line.desk.recv()
+        if isinstance(answer, TrainerError):
+            raise answer
+        folder: Path = answer
+        return folder
+
+    compose.allow_user_modules()
+    try:
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, Screen(None if work.shown else nowhere) as screen:
+            return _carry_out(work, screen, ask_for_folder)
+    except PeerLost:
+        sys.exit(1)
+    except Exception as error:
+        known = launch.failed(error, None)
+        said = {"code": known.exit_code, "message": known.message, "hint": known.hint}
+        if known is not error:
+            said |= {"hint": None, "traceback": traceback.format_exc()}
+        (line.scratch / f"{rank}.json").write_text(json.dumps(said), encoding="utf-8")
+        sys.exit(known.exit_code)
+
+
+def _carry_out(work: Work, screen: Screen, ask_for_folder: Callable[[str], Path]) -> Result:
+    config, begun, brief, cores = check(work.config), work.begun, work.brief, work.cores
+    if work.folder is None:
+        return launch.start(
+            config,
+            list(work.overrides),
+            ask_for_folder,
+            screen,
+            begun,
+            brief=brief,
+            watchers=work.watchers,
+            cores=cores,
+        )
+
+    def ready() -> None:
+        ask_for_folder("")
+
+    return launch.go_on(
+        work.folder,
+        config,
+        screen,
+        begun,
+        download=work.download,
+        brief=brief,
+        cores=cores,
+        ready=ready,
+    )
+
+
+def _culprit(rank: int, process: int, code: int, scratch: Path, folder: Path | None) -> TrainerError:
+    """What a rank died of, as an error. The run's log and summary get it too, since nobody else can write them now."""
+    said = {int(path.stem): reading.read_json(path) for path in scratch.glob("*.json")}
+    found = said.get(rank) or next(iter(said.values()), None) if code >= 0 else None
+    if found is not None and "traceback" not in found:
+        return _known(found)
+    hint = None if folder is None else f"trainer resume {rundir.relative(folder)}"
+    if found is not None:
+        rank = next(number for number, words in said.items() if words is found)
+        text = f"rank {rank}: {found['message']}"
+        hint = hint and f"the traceback is in {rundir.relative(folder)}/{rundir.LOG}"  # type: ignore[arg-type]
+    else:
+        text = f"rank {rank} (process {process}): {reason(code)}; {_last_words(rank, scratch, folder)}"
+    if folder is not None:
+        with suppress(TrainerError):
+            log = storage.Lines(folder / rundir.LOG)
+            log.write(f"\n{(found or {}).get('traceback', '')}error: {text}\n")
+            log.close()
+            summary = rundir.read_summary(folder) | {"status": "failed", "error": text}
+            storage.write_json(folder / rundir.SUMMARY, summary)
+    return TrainerError(text, hint)
+
+
+def _known(said: dict[str, Any]) -> TrainerError:
+    """An error of trainer's own, as the rank raised it."""
+    code, message, hint = said["code"], said["message"], said["hint"]
+    if code > 128:
+        return Interrupted(code - 128, message, hint)
+    return KINDS.get(code, TrainerError)(message, hint)
+
+
+def _last_words(rank: int, scratch: Path, folder: Path | None) -> str:
+    """The last line that a rank wrote; where it wrote none, the run's last line."""
+    own = scratch / f"{rank}.txt" if rank else folder and folder / rundir.LOG
+    for path, words in ((own, "its last words"), (folder and folder / rundir.LOG, "it said nothing, the run last")):
+        if path and path.exists():
+            written = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+            if written:
+                return f"{words}: {written[-1].strip()[:200]}"
+    return "it said nothing"
+
+
+def _writable(descriptor: int) -> Connection:
+    """A copy of stdout or stderr that can be handed to another process."""
+    return Connection(os.dup(descriptor), readable=False)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Within: torch's launcher keeps its log to itself; trainer says what went wrong."""
+    loggers = [logging.getLogger(name) for name in ("torch.distributed", "torch.multiprocessing")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _hangup_kept() -> Iterator[None]:
+    """Within: the launcher may take over SIGHUP."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGHUP"):
+        yield
+        return
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
