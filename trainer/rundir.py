@@ -15,6 +15,7 @@ CONFIG, OVERRIDES, SUMMARY = "config.yaml", "overrides.yaml", "summary.json"
 METRICS, RESULTS, LOG = "metrics.jsonl", "results.csv", "train.log"
 MODEL, PICTURE, CHECKPOINTS = "model.safetensors", "results.png", "checkpoints"
 PREPROCESSING, PREPROCESSING_FACTS = "preprocessing.safetensors", "preprocessing.json"
+EXPORT, CARD = "export", "README.md"
 LATEST, SWEEPS = "latest", "sweeps"
 SWEEP, TABLE = "sweep.json", "sweep.csv"
 
