@@ -92,7 +92,7 @@ def _literal(rows: Tensor) -> str:
     if rows.numel() > MOST_VALUES:
         zeros = "0.0"
         for size in reversed(rows.shape):
-            zeros = f"[{zeros}] * {size}" if not zeros.startswith("[") else f"[{zeros}] * {size}"
+            zeros = f"[{zeros}] * {size}"
         return zeros
     return str(_rounded(rows.nan_to_num(0.0).tolist()))
 

@@ -11,8 +11,8 @@ from trainer.errors import ConfigError, TrainerError
 from trainer.stored import read_config
 
 DESCRIPTION = (
-    "A run's best weights as a file that others can load without trainer, in RUN/export/, with the preprocessing inside, "
-    "a model card and a program of ten lines that loads it. The file is written once its outputs equal the model's."
+    "A run's best weights as a file that others can load without trainer, in RUN/export/, with the preprocessing "
+    "inside, a model card and a program of some ten lines that loads it. It is written if its outputs equal the model's."
 )
 ROWS, TOLERANCE = 1000, 1e-5  # of the check; relative to the largest output, where that is above 1
 
