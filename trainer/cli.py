@@ -24,6 +24,7 @@ VERBS = {
     "chapter": "the tutorial chapter's examples, expected beside got",
     "ls": "what can be picked: datasets, models, optimizers, …",
     "config": "the resolved config, with what each key means; nothing is run",
+    "export": "a run's model as ONNX, torch.export or safetensors, checked",
     "completion": "code that makes bash or zsh complete all of these words",
 }
 

@@ -16,6 +16,7 @@ METRICS, RESULTS, LOG = "metrics.jsonl", "results.csv", "train.log"
 MODEL, PICTURE, CHECKPOINTS = "model.safetensors", "results.png", "checkpoints"
 PREPROCESSING, PREPROCESSING_FACTS = "preprocessing.safetensors", "preprocessing.json"
 OUTCOME, REPORT = "outcome.json", "report.html"
+EXPORT, CARD = "export", "README.md"
 LATEST, SWEEPS = "latest", "sweeps"
 SWEEP, TABLE = "sweep.json", "sweep.csv"
 

@@ -73,6 +73,6 @@ class OneHot(nn.Module):
             codes = x[:, self.categories]
             codes = torch.where(codes.isnan(), self.nothing, codes).long()
             cells = torch.where(codes < 0, self.num_levels, codes + self.offsets)  # the last cell is thrown away
-            one_hot = torch.zeros(len(x), self.num_levels + 1, dtype=self.dtype, device=x.device)
+            one_hot = torch.zeros(x.shape[0], self.num_levels + 1, dtype=self.dtype, device=x.device)
             parts.append(one_hot.scatter_(1, cells, 1)[:, :-1])
         return torch.cat(parts, 1)
