@@ -6,7 +6,8 @@ import torch
 
 from trainer import __version__, rundir, sizes
 from trainer.build import Setup
-from trainer.screen import Screen
+from trainer.guards.finding import Finding
+from trainer.screen import WIDTH, Screen
 from trainer.state import TrainState
 
 
@@ -46,5 +47,12 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path) -> None:
     screen.say(f"device   {run.device} ({setup.device_why})")
     screen.say(f"         {threads}; data {splits.loader_name}")
     screen.say(f"run      {rundir.relative(folder)}")
-    for warning in setup.warnings:
-        screen.say(f"warning  {warning}", style="yellow")
+    for finding in setup.findings:
+        show_finding(screen, finding)
+
+
+def show_finding(screen: Screen, finding: Finding) -> None:
+    """Say what a guard has found."""
+    label, style = ("note", None) if finding.note else ("warning", "yellow")
+    for line in finding.lines(label, WIDTH):
+        screen.say(line, style=style)

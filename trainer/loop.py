@@ -25,7 +25,7 @@ def train(run: TrainState) -> Iterator[Event]:
             lr = run.optimizer.param_groups[0]["lr"]
             loss, norm = run.step(run, window)
             progress.advance(window.num_samples, loss)
-            yield Stepped(progress.step, loss, norm, lr)
+            yield Stepped(progress.step, loss, norm, lr, window)
         if progress.evaluation_due:
             metrics = evaluate(run, run.val_batches, "val") if run.val_batches is not None else {}
             metrics = {"train/loss": progress.take_train_loss()} | metrics

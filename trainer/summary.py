@@ -13,7 +13,11 @@ from trainer import __version__, rundir, sizes, storage
 from trainer.build import Setup
 from trainer.state import TrainState
 
-STATUS = {None: "ok", "early stop": "ok", "diverged": "diverged", "SIGINT": "stopped", "SIGTERM": "stopped"}
+STATUS = {None: "ok", "early stop": "ok", "guard": "failed"} | {
+    "diverged": "diverged",
+    "SIGINT": "stopped",
+    "SIGTERM": "stopped",
+}
 
 
 def command() -> str:
