@@ -5,8 +5,10 @@ its last good checkpoint, or from its first step, up to the step that is bad, wh
 the first that is not finite.
 """
 
+import dataclasses
 import math
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,6 @@ REPLAY_SECONDS = 60.0  # checkpoints are 30 s apart as shipped, and the way back
 
 def explain(config: Config, folder: Path) -> Finding | None:
     """Replay a run that has diverged. config: as built, see `build.Setup`. None where nobody wants to wait for it."""
-    import dataclasses
-
     run, _ = build(dataclasses.replace(config, guards="none", explain=0, compile="none"), download=False)
     if (found := checkpoint.newest(run, folder)) is not None:
         checkpoint.load(run, *found)
@@ -119,13 +119,18 @@ def source_of(run: TrainState, x: Tensor, y: Tensor) -> tuple[str, str, str] | N
         def hook(module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
             if found or not isinstance(output, Tensor) or bool(output.isfinite().all()):
                 return
-            sizes = [t.abs().max().item() for t in given if isinstance(t, Tensor) and t.numel()]
-            size = f", whose input is finite, up to {max(sizes):.3g}" if sizes else ""
+            size = f", from inputs of up to {_largest(given):.3g}"
+            weights = _largest(module.parameters(recurse=False))
+            size += f" and weights of up to {weights:.3g}" if weights else ""
             what = f"{path} ({type(module).__name__}) is the first module that makes {_kind(output)}{size}"
-            lr = run.optimizer.param_groups[0]["lr"]
             dtype = str(output.dtype).removeprefix("torch.")
-            why = f"its numbers left the range of {dtype}, or it divides by 0, or takes a root or log"
-            found.append((what, why, f"optimizer.lr={lr / 10:g}, clip_grad_norm=1, or an epsilon in {path}"))
+            if weights:
+                lr = run.optimizer.param_groups[0]["lr"]
+                why = f"steps that are too large have driven its numbers out of {dtype}"
+                found.append((what, why, f"optimizer.lr={min(lr / 10, 0.01):g}, or clip_grad_norm=1"))
+            else:
+                why = f"it divides by 0, takes a root or log of what has none, or leaves {dtype}"
+                found.append((what, why, f"an epsilon or a clamp in {path}"))
 
         return hook
 
@@ -138,6 +143,10 @@ def source_of(run: TrainState, x: Tensor, y: Tensor) -> tuple[str, str, str] | N
         for handle in handles:
             handle.remove()
     return found[0] if found else None
+
+
+def _largest(values: Iterable[Any]) -> float:
+    return max((t.detach().abs().max().item() for t in values if isinstance(t, Tensor) and t.numel()), default=0.0)
 
 
 def _bad_row(values: Tensor) -> int | None:
