@@ -179,6 +179,9 @@ def probe(model: nn.Module, loss_fn: nn.Module, splits: Splits) -> float:
     if not isinstance(prediction, Tensor):
         raise ConfigError(f"model {name} returns a {type(prediction).__name__}, not a tensor")
     check_prediction(prediction, y, splits, name)
+    if splits.facts.classes is not None:
+        ignored = getattr(loss_fn, "ignore_index", -100)
+        losses.check_labels(y, len(splits.facts.classes), "the first rows", ignored)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the guard's message says more than torch's warning
         try:

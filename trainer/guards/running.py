@@ -25,12 +25,16 @@ RISING = 0.5  # share by which val/loss rose over its lowest; 0.1 is a hint's, a
 RISING_FOR = 5  # evaluations since the lowest
 
 
-def has_fallen(first: Sequence[float], recent: Sequence[float]) -> bool:
-    """Whether recent losses are below the first ones by FELL and by twice the standard error of the difference."""
-    start, now = statistics.fmean(first), statistics.fmean(recent)
-    parts = ((first, start), (recent, now))
-    variances = [sum((v - mean) ** 2 for v in part) / max(1, len(part) - 1) / len(part) for part, mean in parts]
-    return start - now > max(FELL * abs(start), 2 * math.sqrt(sum(variances)))
+def has_fallen(first: Sequence[float], recent: Sequence[float], chance: float | None = None) -> bool:
+    """Whether recent losses are below the first ones, and below the loss of guessing where that is known, by FELL and
+    by twice the standard error of the difference."""
+    means = statistics.fmean(first), statistics.fmean(recent)
+    squares = [sum((v - mean) ** 2 for v in part) for part, mean in zip((first, recent), means, strict=True)]
+    variances = [
+        square / max(1, len(part) - 1) / len(part) for part, square in zip((first, recent), squares, strict=True)
+    ]
+    start = means[0] if chance is None else min(means[0], chance)
+    return start - means[1] > max(FELL * abs(start), 2 * math.sqrt(sum(variances)))
 
 
 def flat(first: Sequence[float], recent: Sequence[float], step: int, lr: float, norm: float | None) -> Finding:

@@ -108,7 +108,7 @@ class Guards:
             return
         first, recent = self.first_losses, list(self.losses)
         trained_before = self.chance is not None and statistics.fmean(first) < running.CHANCE * self.chance
-        self.falls = trained_before or running.has_fallen(first, recent)
+        self.falls = trained_before or running.has_fallen(first, recent, self.chance)
         if not self.falls and self.full_steps >= running.FLAT_AFTER:
             self.falls = True  # said once
             self._report([running.flat(first, recent, event.step, event.lr, norm)])
