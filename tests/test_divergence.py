@@ -13,10 +13,10 @@ from trainer.cli import main
 from trainer.guards import divergence
 
 CASES = [  # what is typed, what is said
-    ([*BLOBS, *model("Logarithm")], r"step 3 \(batch 3 of epoch 1\): log \(Log\) is the first module that makes infinity"),
-    ([*BLOBS, "+dataset.nan_in=70", "dataset.val_fraction=0"], r"step \d \(batch \d of epoch 1\): the input of sample \d+ "),
+    ([*BLOBS, *model("Logarithm")], r"step 3 \(batch 3 of epoch 1\): log \(Log\) is the first .* makes infinity"),
+    ([*BLOBS, "+dataset.nan_in=70", "dataset.val_fraction=0"], r"step \d \(batch \d of epoch 1\): the input of sample"),
     ([*BLOBS, *model("RootAtZero")], r"step 1 \(batch 1 of epoch 1\): forward and loss are finite, a gradient is not"),
-    (["dataset=digits", "optimizer=sgd", "optimizer.lr=1e25"], r"step 2 .*: layers\.2 \(Linear\) is the first .* weights of"),
+    (["dataset=digits", "optimizer=sgd", "optimizer.lr=1e25"], r"step 2 .*: layers\.2 \(Linear\) is .* weights of"),
     (["dataset=digits", "optimizer=sgd", "optimizer.lr=1e39"], r"step 1: the optimizer made layers\.\d\.\w+ infinite"),
 ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -39,11 +40,9 @@ def found_in(*words: str) -> list[Finding]:
     run, setup = build(config(*SHORT, *words))
     found = list(setup.findings)
     guards = Guards(run, found.append)
-    try:
+    with nullcontext() if not any("broken.Detached" in word for word in words) else suppress(RuntimeError):
         for event in train(run):
             guards(event)
-    except RuntimeError as error:  # backward of what has no graph
-        assert "does not require grad" in str(error), error
     return found
 
 
@@ -77,7 +76,8 @@ CASES = [  # what is wrong, what is typed, the guard, what it says, what it says
      r"vanish in layers\.0\.weight", "relu"),
     ("still", [*BLOBS, *model("Plain"), "optimizer.lr=1e-30"], "nothing moved", "20 steps; .* learning rate is 1e-30",
      "lr-find"),
-    ("flat", [*data("Noise"), "model=linear", "model.init=zero"], "flat", r"it was 1\.\d+ and is 1\.\d+ after 2\d\d steps", "overfit"),
+    ("flat", [*data("Noise"), "model=linear", "model.init=zero"], "flat",
+     r"it was 1\.\d+ and is 1\.\d+ after 2\d\d steps", "overfit"),
     ("exploding", [*LINE, "epochs=40", "model=linear", "optimizer=sgd", "optimizer.lr=1.5", "dtype=float64",
                    "log_every=1"], "exploding", "rate 1.5 is too high", r"optimizer\.lr=0\.15"),
     ("by heart", [*data("Noise"), "+dataset.num_rows=150", "+dataset.num_features=40", "model.hidden=[256]",
@@ -99,7 +99,7 @@ def test_a_trap_trips_its_guard_and_no_other(words: list[str], check: str, text:
 def test_what_cannot_be_carried_out_at_all_is_an_error_that_names_the_trap() -> None:
     with pytest.raises(ConfigError, match=r"model\.table on meta; the rest is on cpu"):
         build(config(*BLOBS, *model("Elsewhere"), "+model.used=true"))
-    with pytest.raises(ConfigError, match="label 3 in .* outside the 3 classes, 0 to 2"):
+    with pytest.raises(ConfigError, match=r"label 3 in .* outside the 3 classes, 0 to 2"):
         found_in(*data("OutOfRange"), *model("Plain"))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trainer import header, rehearsal
 from trainer.compose import Composed
 from trainer.events import Stepped
-from trainer.guards import running, start
+from trainer.guards import start
 from trainer.guards.finding import Finding
 from trainer.listeners.chart import chart
 from trainer.listeners.guards import Guards
@@ -20,7 +20,8 @@ from trainer.state import TrainState
 
 MOST_STEPS = 500
 MOST_SECONDS = 120.0
-LEARNED = 0.05  # share of the level of guessing at which a batch counts as learned
+LEARNED = 0.1  # share of the loss of guessing; of ln(10) it is a probability of 0.79 for what is right
+FAR = 1000  # times the steps taken, within which a loss that falls on as it does has to be there
 
 
 def overfit(composed: Composed, screen: Screen) -> int:
@@ -51,7 +52,8 @@ def overfit(composed: Composed, screen: Screen) -> int:
         screen.say(f"learned  the batch of {len(x)}: {fell}", style="bold green")
         return 0
     screen.say(f"not learned: {fell}; wanted {floor + LEARNED * (level - floor):.3g}", style="bold red")
-    for finding in [f for f in found if not f.note] or [why_not(run, x, y, [loss for _, loss in losses])]:
+    traps = [finding for finding in found if not finding.note and finding.check != "flat"]  # that one sends you here
+    for finding in traps or [why_not(run, x, y, [loss for _, loss in losses], floor + LEARNED * (level - floor))]:
         header.show_finding(screen, finding)
     return 1
 
@@ -72,15 +74,14 @@ def goal(run: TrainState, y: Tensor) -> tuple[float, float]:
         return 0.0, abs(run.loss_fn(guess, y).item())
 
 
-def why_not(run: TrainState, x: Tensor, y: Tensor, losses: Sequence[float]) -> Finding:
-    """The likeliest reason that a batch was not learned, where no guard has tripped."""
+def why_not(run: TrainState, x: Tensor, y: Tensor, losses: Sequence[float], wanted: float) -> Finding:
+    """The likeliest reason that a batch has not come to the loss `wanted`, where no guard has tripped."""
     where, rate = "the batch", run.optimizer.param_groups[0]["lr"]
     same = contradictions(x, y)
     if same:
         what = f"{same} of {len(x)} samples have an input that another has too, with another target"
         return Finding("overfit", where, what, "no function tells them apart", "look for columns that are missing")
-    tail = max(1, len(losses) // 5)
-    if running.has_fallen(losses[-2 * tail : -tail], losses[-tail:]):
+    if falling(losses, wanted):
         why = f"{len(losses)} steps at learning rate {rate:g} are too few"
         return Finding("overfit", where, "its loss was still falling", why, "trainer lr-find, for a higher rate")
     noisy = [m.p for m in run.model.modules() if isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0]
@@ -94,6 +95,16 @@ def why_not(run: TrainState, x: Tensor, y: Tensor, losses: Sequence[float]) -> F
         return Finding("overfit", where, what, "the model may be too small for it", "model=mlp model.hidden=[256,256]")
     why = f"no guard trips, and the loss stands still at learning rate {rate:g}"
     return Finding("overfit", where, "it has gone as far as it goes", why, "trainer lr-find")
+
+
+def falling(losses: Sequence[float], wanted: float) -> bool:
+    """Whether the last fifth of the losses is below the one before, by thrice the noise, and fast enough to come to
+    the loss `wanted` some day."""
+    tail = max(2, len(losses) // 5)
+    before, last = torch.tensor(losses[-2 * tail : -tail]), torch.tensor(losses[-tail:])
+    gain = (before.mean() - last.mean()).item()
+    noise = ((before.var() + last.var()) / tail).sqrt().item()
+    return gain > 3 * noise and losses[-1] - wanted < FAR * len(losses) * gain / tail
 
 
 def contradictions(x: Tensor, y: Tensor) -> int:

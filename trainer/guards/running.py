@@ -46,10 +46,9 @@ def flat(first: Sequence[float], recent: Sequence[float], step: int, lr: float, 
     return Finding("flat", "the loss is flat", what, why, remedy)
 
 
-def exploding(first: Sequence[float], recent: Sequence[float], lr: float) -> list[Finding]:
-    """Gradient norms, before clipping, that have grown EXPLODED-fold over those of the first logged steps."""
-    start = statistics.median(first)
-    if len(recent) < LASTS or start == 0 or min(recent[-LASTS:]) <= EXPLODED * start:
+def exploding(start: float, recent: Sequence[float], lr: float) -> list[Finding]:
+    """Gradient norms, before clipping, all of which have grown EXPLODED-fold over `start`, the first logged steps'."""
+    if start == 0 or min(recent) <= EXPLODED * start:
         return []
     what = f"the norm of all gradients has grown from {start:.3g} to {recent[-1]:.3g}"
     why = f"each step overshoots further: the learning rate {lr:g} is too high"

@@ -1,5 +1,6 @@
 """Guards over a run: those of its first steps, then those that look at its curves."""
 
+import math
 import statistics
 from collections import deque
 from collections.abc import Callable
@@ -24,13 +25,14 @@ class Guards:
         self.run, self.tell, self.strict = run, tell, strict
         self.stopped_by: Finding | None = None
         self.told: set[str] = set()
+        self.log_every = run.log_every
         self.begins = False  # whether this is the run's beginning, not a resume
         self.chance = start.chance_level(run.loss_fn, run.facts.num_outputs)
         self.base_lr = float(run.optimizer.defaults.get("lr", 0.0))
         self.first_losses: list[float] = []
         self.losses: deque[float] = deque(maxlen=RECENT)
-        self.first_norms: list[float] = []
-        self.norms: deque[float] = deque(maxlen=RECENT)
+        self.start_norm: float | None = None
+        self.norms: deque[float] = deque(maxlen=running.LASTS)
         self.full_steps = 0  # at about the full learning rate, until it is known that the loss falls
         self.falls = False
         self.rows: list[dict[str, float]] = []
@@ -39,7 +41,7 @@ class Guards:
         if isinstance(event, Stepped):
             if self.begins:
                 self._begin(event)
-            if event.step % self.run.log_every == 0:
+            if event.step % self.log_every == 0:
                 self._logged(event)
         elif isinstance(event, Evaluated):
             self._evaluated(event)
@@ -95,15 +97,18 @@ class Guards:
         (self.first_losses if len(self.first_losses) < FIRST else self.losses).append(loss)
         if not self.falls:
             self._flat(event, norm)
-        if norm is None or self.run.max_norm is not None or not norm < float("inf"):
-            return
-        (self.first_norms if len(self.first_norms) < running.LASTS else self.norms).append(norm)
-        if self.norms and loss > statistics.median(self.first_losses):
-            self._report(running.exploding(self.first_norms, list(self.norms), event.lr))
+        if norm is None or self.run.max_norm is not None or not math.isfinite(norm):
+            return  # unknown, clipped, or a step that the GradScaler skipped
+        self.norms.append(norm)
+        if self.start_norm is None:
+            if len(self.norms) == running.LASTS:
+                self.start_norm = statistics.median(self.norms)
+        elif norm > running.EXPLODED * self.start_norm and loss > statistics.fmean(self.first_losses):
+            self._report(running.exploding(self.start_norm, self.norms, event.lr))
 
     def _flat(self, event: Stepped, norm: float | None) -> None:
         """Whether the loss has ever come down; only steps at half the learning rate or more count, not a warm-up's."""
-        self.full_steps += self.run.log_every if event.lr >= self.base_lr / 2 else 0
+        self.full_steps += self.log_every if event.lr >= self.base_lr / 2 else 0
         if len(self.losses) < RECENT:
             return
         first, recent = self.first_losses, list(self.losses)
