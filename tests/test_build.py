@@ -142,8 +142,8 @@ def test_what_does_not_fit_is_refused_with_the_reason(words: list[str], answer: 
 
 def test_a_broadcast_is_a_warning_unless_guards_are_strict_or_none() -> None:
     words = ["dataset=line", OWN, "model._target_=test_build.Flat"]
-    assert len(build(config(*words))[1].warnings) == 1
-    assert build(config(*words, "guards=none"))[1].warnings == []
+    assert [finding.check for finding in build(config(*words))[1].findings] == ["broadcast"]
+    assert build(config(*words, "guards=none"))[1].findings == []
 
 
 def test_a_last_batch_of_one_before_batch_norm_is_found_at_build() -> None:

@@ -30,6 +30,9 @@ from trainer.device import (
 from trainer.distributed import Ranks, averaging, synchronised
 from trainer.durations import in_steps
 from trainer.errors import ConfigError
+from trainer.guards import structure
+from trainer.guards.before import before_training
+from trainer.guards.finding import Finding
 from trainer.loop import train_step
 from trainer.schema.config import Config
 from trainer.state import Progress, TrainState
@@ -48,7 +51,7 @@ class Setup:
     threads: int
     threads_why: str
     loss_counts: str
-    warnings: list[str]
+    findings: list[Finding]
     data_seconds: float
 
 
@@ -79,11 +82,12 @@ def build(
     model = make_model(model_node).to(device, dtype)
     if config.sync_batchnorm:
         model = synchronised(model, device, ranks)
+    findings = structure.unregistered(model) if config.guards != "none" else []
 
     loss_node = losses.resolve(config.loss, facts, splits.class_counts)
     loss_fn = losses.make_loss(loss_node, facts).to(device, dtype)
     denominator, loss_counts = losses.denominator(loss_fn)
-    flops, found = probe(model, loss_fn, splits, config.guards)
+    flops = probe(model, loss_fn, splits)
 
     one = torch.ones((), device=device, dtype=dtype)
     train_batches = TrainBatches(
@@ -106,6 +110,9 @@ def build(
 
     stopping = make_stopping(config, splits)
     optimizer = optimizers.make_optimizer(config.optimizer, model, device)
+    if config.guards != "none":
+        findings += before_training(model, loss_fn, optimizer, splits.sample)
+        refuse(findings, config.guards)
     scaler = make_scaler(device, config.autocast)
     scheduler = schedules.make_scheduler(
         config.scheduler,
@@ -173,7 +180,7 @@ def build(
     if config.compile == "step":
         run.step = CompiledStep(run, config.compiler.mode, config.compiler.dynamic)
     resolved = dataclasses.replace(config, model=model_node, loss=loss_node, threads=threads, nproc=ranks.size)
-    return run, Setup(resolved, splits, device_why, threads, threads_why, loss_counts, found, data_seconds)
+    return run, Setup(resolved, splits, device_why, threads, threads_why, loss_counts, findings, data_seconds)
 
 
 def make_model(node: dict[str, Any]) -> nn.Module:
@@ -184,23 +191,26 @@ def make_model(node: dict[str, Any]) -> nn.Module:
     return model
 
 
-def probe(model: nn.Module, loss_fn: nn.Module, splits: Splits, guards: str) -> tuple[float, list[str]]:
+def probe(model: nn.Module, loss_fn: nn.Module, splits: Splits) -> float:
     """One forward and loss on two rows, before anything is spent. Raises ConfigError where model and data do not fit.
 
-    Returns the floating-point operations of forward a sample, and what the guards found.
+    Returns the floating-point operations of forward a sample.
     """
     x, y = splits.sample
     name = type(model).__name__
     try:
         prediction, flops = sizes.forward_flops(model, x)
     except Exception as error:
+        for finding in structure.elsewhere(model, loss_fn, x, y):
+            raise ConfigError(finding.message, finding.remedy) from error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"model {name} does not take inputs of shape {tuple(x.shape)}: {reason}") from error
     if not isinstance(prediction, Tensor):
         raise ConfigError(f"model {name} returns a {type(prediction).__name__}, not a tensor")
-    found = check_prediction(prediction, y, splits, name)
-    if found and guards == "strict":
-        raise ConfigError(found[0], "guards=warn goes on all the same")
+    check_prediction(prediction, y, splits, name)
+    if splits.facts.classes is not None:
+        ignored = getattr(loss_fn, "ignore_index", -100)
+        losses.check_labels(y, len(splits.facts.classes), "the first rows", ignored)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the guard's message says more than torch's warning
         try:
@@ -211,30 +221,32 @@ def probe(model: nn.Module, loss_fn: nn.Module, splits: Splits, guards: str) -> 
             raise ConfigError(f"{text}: {reason}") from error
     if loss.numel() != 1:
         raise ConfigError(f"loss {type(loss_fn).__name__} gives {tuple(loss.shape)}, not one number", "reduction=mean")
-    if guards == "none":
-        return flops, []
-    if found:
-        warnings.filterwarnings("ignore", "Using a target size")  # torch's word for it, at every batch size anew
-    return flops, found
+    return flops
 
 
-def check_prediction(prediction: Tensor, y: Tensor, splits: Splits, name: str) -> list[str]:
-    """Shape of the prediction against the targets: an error where they cannot meet, a finding where they broadcast."""
+def refuse(findings: list[Finding], guards: str) -> None:
+    """Raise ConfigError where guards are strict and one has tripped; else keep torch from saying the same its way."""
+    for finding in findings:
+        if guards == "strict" and not finding.note:
+            raise ConfigError(finding.message, f"{finding.remedy}; or guards=warn to go on all the same")
+        if finding.check == "broadcast":
+            warnings.filterwarnings("ignore", "Using a target size")  # torch's word for it, at every batch size anew
+
+
+def check_prediction(prediction: Tensor, y: Tensor, splits: Splits, name: str) -> None:
+    """Raise ConfigError where prediction and targets cannot meet. (That they broadcast is a guard's finding.)"""
     facts = splits.facts
     if facts.classes is not None:
         if not y.is_floating_point() and (prediction.ndim < 2 or prediction.shape[1] != len(facts.classes)):
             count = len(facts.classes)
             text = f"model {name} gives outputs of shape {tuple(prediction.shape)}, the data has {count} classes"
             raise ConfigError(text, f"an output of shape (batch, {count}): leave its size null in the config")
-        return []
-    if prediction.shape == y.shape:
-        return []
-    shapes = f"output {tuple(prediction.shape)} against target {tuple(y.shape)}"
+        return
     try:
-        together = tuple(torch.broadcast_shapes(prediction.shape, y.shape))
+        torch.broadcast_shapes(prediction.shape, y.shape)
     except RuntimeError:
+        shapes = f"output {tuple(prediction.shape)} against target {tuple(y.shape)}"
         raise ConfigError(f"model {name}: {shapes} do not fit", f"an output of shape {tuple(y.shape)}") from None
-    return [f"{shapes} broadcast to {together}: every prediction is compared with every target"]
 
 
 def check_batches(batches: TrainBatches, model: nn.Module, x: Tensor) -> None:

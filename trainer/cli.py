@@ -20,6 +20,8 @@ VERBS = {
     "report": "results.png and report.html of a run or a sweep, made anew",
     "compare": "rank runs, or the jobs of a sweep, by a metric",
     "verify": "prove on your own config that a killed run resumes to the same bits",
+    "doctor": "check this config for the known traps, with one batch; --overfit learns it",
+    "lr-find": "try learning rates over six decades and suggest one",
     "runs": "list the runs below outputs/",
     "chapter": "the tutorial chapter's examples, expected beside got",
     "ls": "what can be picked: datasets, models, optimizers, …",
@@ -86,7 +88,7 @@ def _dispatch(words: list[str]) -> int:
         if "=" in verb:
             raise ConfigError(f"'{verb}' is a setting; the verb comes first", f"trainer train {' '.join(words)}")
         raise ConfigError(f"no verb '{verb}'.{did_you_mean(verb, VERBS)}", f"trainer {'|'.join(VERBS)}")
-    code: int = importlib.import_module(f"trainer.verbs.{verb}").run(rest)
+    code: int = importlib.import_module(f"trainer.verbs.{verb.replace('-', '_')}").run(rest)
     return code
 
 

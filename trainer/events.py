@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from trainer.data.windows import Window
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -21,6 +23,7 @@ class Stepped:
     loss: Tensor
     norm: Tensor | None
     lr: float
+    window: Window
 
 
 @dataclass(frozen=True, slots=True)

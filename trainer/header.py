@@ -7,12 +7,13 @@ import torch
 from trainer import __version__, rundir, sizes
 from trainer.build import Setup
 from trainer.compiled import CompiledStep
-from trainer.screen import Screen
+from trainer.guards.finding import Finding
+from trainer.screen import WIDTH, Screen
 from trainer.state import TrainState
 
 
-def show(screen: Screen, run: TrainState, setup: Setup, folder: Path) -> None:
-    """Say the header."""
+def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None) -> None:
+    """Say the header. folder: of the run; None where nothing is kept, and then no finding is said either."""
     config, splits, progress = setup.config, setup.splits, run.progress
     facts = splits.facts
     rows = f"{splits.num_train:,} train / {splits.num_val:,} val" + f" / {splits.num_test:,} test" * (
@@ -36,20 +37,31 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path) -> None:
         + (", compiled" if config.compile == "model" else "")
     )
     counts = ", a mean over samples as far as is known" if setup.loss_counts == "samples" else ""
-    screen.say(f"loss     {type(run.loss_fn).__name__}{counts}; monitored: {run.stopping.monitor}")
+    monitored = f"; monitored: {run.stopping.monitor}" if folder is not None else ""
+    screen.say(f"loss     {type(run.loss_fn).__name__}{counts}{monitored}")
     schedule = type(getattr(run.scheduler, "scheduler", run.scheduler)).__name__
     schedule = "" if schedule == "Constant" else f", {schedule}"
     screen.say(f"optim    {type(run.optimizer).__name__} lr={run.optimizer.defaults['lr']:g}{schedule}")
     batch = f"batch {config.loader.batch_size}" + f" × {config.accumulate}" * (config.accumulate > 1)
     epochs = progress.num_steps / progress.steps_per_epoch
-    screen.say(
-        f"steps    {batch}: {progress.steps_per_epoch:,} steps × {epochs:g} epochs = {progress.num_steps:,} steps"
-    )
+    if folder is not None:
+        screen.say(
+            f"steps    {batch}: {progress.steps_per_epoch:,} steps × {epochs:g} epochs = {progress.num_steps:,} steps"
+        )
     if isinstance(run.step, CompiledStep):
         screen.say(f"compile  {run.step.describe()}")
     threads = f"{setup.threads} thread{'s' * (setup.threads != 1)} ({setup.threads_why})"
     screen.say(f"device   {run.device} ({setup.device_why})")
     screen.say(f"         {threads}; data {splits.loader_name}")
+    if folder is None:
+        return
     screen.say(f"run      {rundir.relative(folder)}")
-    for warning in setup.warnings:
-        screen.say(f"warning  {warning}", style="yellow")
+    for finding in setup.findings:
+        show_finding(screen, finding)
+
+
+def show_finding(screen: Screen, finding: Finding) -> None:
+    """Say what a guard has found."""
+    label, style = ("note", None) if finding.note else ("warning", "yellow")
+    for line in finding.lines(label, WIDTH):
+        screen.say(line, style=style)

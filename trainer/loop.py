@@ -27,7 +27,7 @@ def train(run: TrainState) -> Iterator[Event]:
             loss, norm = run.step(run, window)
             loss = run.ranks.mean(loss)
             progress.advance(window.num_samples, loss)
-            yield Stepped(progress.step, loss, norm, lr)
+            yield Stepped(progress.step, loss, norm, lr, window)
             run.agree_to_stop()
         if progress.evaluation_due:
             metrics = evaluate(run, run.val_batches.dealt(run.ranks), "val") if run.val_batches is not None else {}

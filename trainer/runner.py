@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from trainer.build import Setup
 from trainer.cores import num_cores
 from trainer.errors import Diverged, Interrupted, TrainerError
 from trainer.events import Ended, Evaluated, Event, Stepped
+from trainer.guards import divergence, memory
 from trainer.listeners import Listener
 from trainer.listeners.chart import chart
 from trainer.listeners.checkpoints import Checkpoints
 from trainer.listeners.console import Console
 from trainer.listeners.explain import Explain
 from trainer.listeners.finite import Finite
+from trainer.listeners.guards import Guards
 from trainer.listeners.metrics_files import MetricsFiles
 from trainer.loop import train
 from trainer.report import findings, hints, history, measured
@@ -76,8 +79,10 @@ def carry_out(
         screen.clear()
         with suppress(TrainerError):  # a full disk: the first error says so
             screen.note(traceback.format_exc())
+        if memory.is_out_of_memory(error):
+            error = memory.explain(error, run, setup.config)
         _fail(run, setup, result, error)
-        raise
+        raise error
     finally:
         screen.close()
 
@@ -91,7 +96,9 @@ def _train(
     console = Console(run, screen, history.read(folder).curves)
     first_sample, waited_before = run.progress.samples, run.train_batches.waited
     explain = [Explain(run, screen, config.explain)] if config.explain else []
-    listeners: Sequence[Listener] = (files, Finite(run), saver, console, *explain, *watchers)
+    guards = Guards(run, partial(header.show_finding, screen), strict=config.guards == "strict")
+    guarded = [guards] if config.guards != "none" else []
+    listeners: Sequence[Listener] = (files, Finite(run), saver, console, *explain, *guarded, *watchers)
     try:
         mark = time.perf_counter()
         for event in until_wish(run):
@@ -125,6 +132,9 @@ def _train(
         findings.write(folder, _findings(run, setup, outcome))
     result.seconds["report"] = time.perf_counter() - begun
     _summarise(run, setup, result)
+    if guards.stopped_by is not None:
+        finding = guards.stopped_by
+        raise TrainerError(f"{finding.message} (stopped by guards=strict)", finding.remedy)
     if config.report and not stopped and not brief:
         from trainer.report import make  # jinja2 and Pillow, which nothing else here needs
 
@@ -132,6 +142,8 @@ def _train(
         result.seconds["report"] = time.perf_counter() - begun
         _summarise(run, setup, result)
     if run.progress.stop_reason == "diverged":
+        if config.guards != "none" and (source := divergence.explain(config, folder)) is not None:
+            header.show_finding(screen, source)
         raise _diverged(run, saver.last)
     _say_end(run, setup, result, screen, outcome, past, brief)
     if (number := signals.wish()) is not None:

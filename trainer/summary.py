@@ -14,7 +14,11 @@ from trainer.build import Setup
 from trainer.state import TrainState
 from trainer.throughput import Throughput
 
-STATUS = {None: "ok", "early stop": "ok", "diverged": "diverged", "SIGINT": "stopped", "SIGTERM": "stopped"}
+STATUS = {None: "ok", "early stop": "ok", "guard": "failed"} | {
+    "diverged": "diverged",
+    "SIGINT": "stopped",
+    "SIGTERM": "stopped",
+}
 
 
 def command() -> str:

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from trainer import seeds
 from trainer.data import matrix
-from trainer.data.inputs import Columns
+from trainer.data.inputs import Columns, OneHot
 from trainer.data.loaders import place
+from trainer.data.scaling import Scale
 from trainer.data.source import group_batches, label
 from trainer.data.table import Part, targets_of
 from trainer.preprocessing import Preprocessing
@@ -104,7 +105,8 @@ class RowGroups:
         assert isinstance(made.x, Columns) and made.table is not None  # noqa: S101 - for mypy
         self.part, self.made, self.device, self.dtype = part, made, device, dtype
         self.standardize, self.table = made.x.standardize, made.table
-        self.scale_x, self.scale_y = made.x.expand.to(device), made.y
+        self.scale_x: Scale | OneHot = made.x.expand.to(device)
+        self.scale_y = made.y
         self.files = [
             pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=2**20) for file in part.source.files
         ]

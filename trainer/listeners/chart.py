@@ -14,12 +14,19 @@ TO_ASCII = str.maketrans({chr(0x2800 + bits): "*" if bits else " " for bits in r
 
 
 def chart(
-    series: Mapping[str, Points], *, title: str, width: int = 78, height: int = 8, ascii_only: bool = False
+    series: Mapping[str, Points],
+    *,
+    title: str,
+    width: int = 78,
+    height: int = 8,
+    ascii_only: bool = False,
+    ends: tuple[str, str] | None = None,
 ) -> list[str]:
     """Lines of at most `width` columns: a legend, `height` rows of curves, an axis with the first and last step.
 
     series: name -> (step, value) in order. The y axis is logarithmic where the values span more than a factor of 100.
-    Points that are not finite are left out; [] where nothing is left to draw.
+    Points that are not finite are left out; [] where nothing is left to draw. ends: what stands below the axis instead
+    of the first and last step.
     """
     finite = {name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in series.items()}
     finite = {name: points for name, points in finite.items() if points}
@@ -57,7 +64,7 @@ def chart(
     for row, cells in enumerate(rows):
         label = number(10 ** labels[row] if logarithmic else labels[row]) if row in labels else ""
         lines.append(f"{label:>{indent - 1}} ┤" + "".join(cells).replace("⠀", " ").rstrip())
-    left, right = f"{first:,.0f}", f"step {last:,.0f}"
+    left, right = ends or (f"{first:,.0f}", f"step {last:,.0f}")
     lines.append(" " * indent + "└" + "─" * columns)
     lines.append(" " * (indent + 1) + left + right.rjust(columns - len(left)))
     if ascii_only:

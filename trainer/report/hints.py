@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+from trainer.guards.running import overfitting
+
 FALLING = 0.02  # share by which the last tenth of a run still lowered val/loss
 RISING = 0.10  # share by which val/loss rose over its lowest while train/loss fell
+RISING_FOR = 3  # evaluations since then
 
 Row = Mapping[str, float]
 
@@ -18,10 +21,9 @@ def hint(rows: Sequence[Row], *, epochs: int, lr: float, finished: bool) -> str 
     if "val/loss" not in rows[-1]:
         return None
     val = [row["val/loss"] for row in rows]
+    if (best := overfitting(rows, RISING, RISING_FOR)) is not None:
+        return f"val/loss rises since epoch {best['epoch']:g} while train/loss falls: try early_stop.patience=5"
     lowest = min(range(len(val)), key=val.__getitem__)
-    if lowest <= len(val) - 4 and val[-1] > val[lowest] * (1 + RISING) and train[-1] < train[lowest]:
-        epoch = rows[lowest]["epoch"]
-        return f"val/loss rises since epoch {epoch:g} while train/loss falls: try early_stop.patience=5"
     before = val[-1 - max(1, len(val) // 10)]
     if finished and lowest == len(val) - 1 and val[-1] < before * (1 - FALLING):
         return f"val/loss was still falling: trainer resume latest epochs={2 * epochs}"

@@ -1,0 +1,124 @@
+"""Guards over a run: those of its first steps, then those that look at its curves."""
+
+import math
+import statistics
+from collections import deque
+from collections.abc import Callable
+
+from trainer.events import Ended, Evaluated, Event, Started, Stepped
+from trainer.guards import inputs, running, start, structure
+from trainer.guards.finding import Finding
+from trainer.state import TrainState
+
+WATCHED = 20  # first steps: a GradScaler that begins at 65,536 may skip 16 of them
+FIRST = 5  # logged steps that count as the beginning
+RECENT = 10  # logged steps that count as now
+
+
+class Guards:
+    """Tells each kind of finding once. strict: one that is no note also ends the run; `stopped_by` is then set.
+
+    Between two logged steps it only compares numbers; a loss is read when others read it too.
+    """
+
+    def __init__(self, run: TrainState, tell: Callable[[Finding], None], *, strict: bool = False) -> None:
+        self.run, self.tell, self.strict = run, tell, strict
+        self.stopped_by: Finding | None = None
+        self.told: set[str] = set()
+        self.log_every = run.log_every
+        self.begins = False  # whether this is the run's beginning, not a resume
+        self.chance = start.chance_level(run.loss_fn, run.facts.num_outputs)
+        self.base_lr = float(run.optimizer.defaults.get("lr", 0.0))
+        self.first_losses: list[float] = []
+        self.losses: deque[float] = deque(maxlen=RECENT)
+        self.start_norm: float | None = None
+        self.norms: deque[float] = deque(maxlen=running.LASTS)
+        self.full_steps = 0  # at about the full learning rate, until it is known that the loss falls
+        self.falls = False
+        self.rows: list[dict[str, float]] = []
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Stepped):
+            if self.begins:
+                self._begin(event)
+            if event.step % self.log_every == 0:
+                self._logged(event)
+        elif isinstance(event, Evaluated):
+            self._evaluated(event)
+        elif isinstance(event, Started):
+            self.begins = event.step == 0
+            if self.begins:
+                self.before = start.sample(self.run.model)
+        elif isinstance(event, Ended) and self.begins and event.step:
+            self._begun(event.step, self.run.optimizer.param_groups[0]["lr"])
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _report(self, found: list[Finding]) -> None:
+        for finding in found:
+            if finding.check in self.told:
+                continue
+            self.told.add(finding.check)
+            self.tell(finding)
+            if self.strict and not finding.note and self.run.progress.stop_reason is None:
+                self.stopped_by = finding
+                self.run.progress.stop_reason = "guard"
+
+    def _begin(self, event: Stepped) -> None:
+        run = self.run
+        if event.step == 1:
+            self.missing = structure.without_gradient(run.model)
+            self._report(structure.left_in_eval(run.model))
+            y = event.window.loader.targets(event.window.parts[0])
+            self._report(inputs.target(y, run.loss_fn))
+            self._report(start.first_loss(event.loss.item(), self.chance, run.facts.num_outputs))
+        elif self.missing:
+            self.missing &= structure.without_gradient(run.model)
+        if event.step == WATCHED:
+            self._begun(event.step, event.lr)
+
+    def _begun(self, num_steps: int, lr: float) -> None:
+        """Look at what the first steps have done; with a GradScaler only after WATCHED of them."""
+        self.begins = False
+        model = self.run.model
+        if num_steps < WATCHED and self.run.scaler.is_enabled():
+            return
+        still = start.nothing_moved(model, self.before, lr, num_steps)
+        self._report(still)
+        self.falls = self.falls or bool(still)  # one cause, one message
+        self._report(structure.never_a_gradient(model, self.missing, num_steps))
+        if num_steps >= WATCHED:
+            self._report(running.vanishing(model))
+        self.before = []
+
+    def _logged(self, event: Stepped) -> None:
+        loss, norm = event.loss.item(), None if event.norm is None else float(event.norm)
+        (self.first_losses if len(self.first_losses) < FIRST else self.losses).append(loss)
+        if not self.falls:
+            self._flat(event, norm)
+        if norm is None or self.run.max_norm is not None or not math.isfinite(norm):
+            return  # unknown, clipped, or a step that the GradScaler skipped
+        self.norms.append(norm)
+        if self.start_norm is None:
+            if len(self.norms) == running.LASTS:
+                self.start_norm = statistics.median(self.norms)
+        elif norm > running.EXPLODED * self.start_norm and loss > statistics.fmean(self.first_losses):
+            self._report(running.exploding(self.start_norm, self.norms, event.lr))
+
+    def _flat(self, event: Stepped, norm: float | None) -> None:
+        """Whether the loss has ever come down; only steps at half the learning rate or more count, not a warm-up's."""
+        self.full_steps += self.log_every if event.lr >= self.base_lr / 2 else 0
+        if len(self.losses) < RECENT:
+            return
+        first, recent = self.first_losses, list(self.losses)
+        trained_before = self.chance is not None and statistics.fmean(first) < running.CHANCE * self.chance
+        self.falls = trained_before or running.has_fallen(first, recent, self.chance)
+        if not self.falls and self.full_steps >= running.FLAT_AFTER:
+            self.falls = True  # said once
+            self._report([running.flat(first, recent, event.step, event.lr, norm)])
+
+    def _evaluated(self, event: Evaluated) -> None:
+        if self.run.stopping.patience is None and "val/loss" in event.metrics:
+            self.rows.append({"epoch": event.step / self.run.progress.steps_per_epoch, **event.metrics})
+            self._report(running.rising(self.rows))

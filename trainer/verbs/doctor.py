@@ -1,0 +1,38 @@
+"""trainer doctor [key=value …] [--overfit]"""
+
+from collections.abc import Sequence
+
+from trainer import arguments, compose, conf_files
+from trainer.compose import Composed, Source
+from trainer.errors import ConfigError
+
+DESCRIPTION = "Check a config for the known traps, with some steps on one batch. Nothing is written."
+
+
+def run(words: Sequence[str]) -> int:
+    """Returns 0 where no guard trips (with --overfit: where the batch is learned), else 1."""
+    parser = arguments.config_parser("doctor", DESCRIPTION)
+    parser.add_argument("--overfit", action="store_true", help="train on one batch until it is learned, or say why not")
+    args = parser.read(words)
+    if args.help:
+        print(parser.format_help())
+        return 0
+    composed = compose.compose(Source(args.overrides, conf_files.roots(args.config_dir), args.config_name))
+    composed.checked()
+    compose.allow_user_modules(composed.source.folders)
+    return _look(composed, one_batch=args.overfit)
+
+
+def _look(composed: Composed, *, one_batch: bool) -> int:
+    from trainer import launch
+    from trainer.checkup import examine
+    from trainer.overfit import overfit
+    from trainer.screen import Screen
+
+    with Screen() as screen:
+        try:
+            return overfit(composed, screen) if one_batch else examine(composed, screen)
+        except ConfigError as error:
+            raise compose.located(error, composed.source, composed.choices) from error
+        except Exception as error:
+            raise launch.failed(error, None) from error

@@ -1,0 +1,56 @@
+"""trainer lr-find [key=value …]"""
+
+from collections.abc import Sequence
+
+from trainer import arguments, compose, conf_files
+from trainer.compose import Composed, Source
+from trainer.errors import TrainerError
+
+DESCRIPTION = (
+    "Train some steps while the learning rate rises over eight decades, show the loss, and suggest a rate. "
+    "Nothing is written."
+)
+
+
+def run(words: Sequence[str]) -> int:
+    """Try learning rates. Returns 0 with a suggestion; raises TrainerError where no rate lowers the loss."""
+    parser = arguments.config_parser("lr-find", DESCRIPTION)
+    args = parser.read(words)
+    if args.help:
+        print(parser.format_help())
+        return 0
+    composed = compose.compose(Source(args.overrides, conf_files.roots(args.config_dir), args.config_name))
+    composed.checked()
+    compose.allow_user_modules(composed.source.folders)
+    return _find(composed)
+
+
+def _find(composed: Composed) -> int:
+    from trainer import header, launch, rates, rehearsal
+    from trainer.errors import ConfigError
+    from trainer.listeners.chart import chart
+    from trainer.screen import WIDTH, Screen
+
+    with Screen() as screen:
+        try:
+            state, setup = rehearsal.prepare(
+                composed, rates.NUM_STEPS, guards="none", scheduler=rehearsal.CONSTANT, accumulate=1
+            )
+            header.show(screen, state, setup, None)
+            curve = rates.sweep(state)
+        except ConfigError as error:
+            raise compose.located(error, composed.source, composed.choices) from error
+        except Exception as error:
+            raise launch.failed(error, None) from error
+        points = [(float(step), loss) for step, (_, loss) in enumerate(rates.shown(curve))]
+        ends = (f"{curve[0][0]:.0e}", f"learning rate {rates.shown(curve)[-1][0]:.2g}")
+        lines = chart({"train": points}, title="loss", width=WIDTH, height=10, ascii_only=screen.ascii_only, ends=ends)
+        screen.say("\n" + "\n".join(lines) + "\n")
+        found = rates.suggest(curve)
+        if found is None:
+            raise TrainerError("the loss falls at no learning rate", "trainer doctor --overfit")
+        rate, lowest = found
+        screen.say(f"steepest {rate:.2g}   lowest loss at {lowest:.2g}")
+        rest = rehearsal.typed(composed.source.overrides, without="optimizer.lr")
+        screen.say(f"next     trainer train {rest + ' ' if rest else ''}optimizer.lr={rate:.2g}", style="bold green")
+    return 0
