@@ -57,16 +57,13 @@ def test_a_run_leaves_what_the_contract_says(cli: Cli, tmp_path: Path) -> None:
         "report.html",
         "outcome.json",
         "model.safetensors",
+        "preprocessing.json",
+        "preprocessing.safetensors",
         "checkpoints",
         "config.sig",
         ".lock",
     }
-    assert {path.name for path in folder.iterdir()} == names | {
-        "model.safetensors",
-        "checkpoints",
-        "config.sig",
-        ".lock",
-    }
+    assert {path.name for path in folder.iterdir()} == names
     checkpoint = folder / "checkpoints/step-00000046"
     files = {"weights.safetensors", "optimizer.safetensors", "state.json", "manifest.json"}
     assert {path.name for path in checkpoint.iterdir()} == files

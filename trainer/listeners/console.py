@@ -46,12 +46,8 @@ class Console:
         progress = self.run.progress
         total = progress.num_steps / progress.steps_per_epoch
         epoch = f"{event.step / progress.steps_per_epoch:.4g}/{total:.4g}"
-        values = "".join(f"{event.metrics[name]:>11.4f}" for name in self.columns)
-        values = values if len(values) <= 11 * len(self.columns) else self._wide(event)
+        values = "".join(f"{_cell(event.metrics[name]):>11}" for name in self.columns)
         self.screen.say(f"{epoch:>9} {event.step:>9,}{values}{' *' if event.improved else ''}")
-
-    def _wide(self, event: Evaluated) -> str:
-        return "".join(f"{event.metrics[name]:>11.4g}" for name in self.columns)
 
     def _show(self) -> None:
         self.shown_at = time.monotonic()
@@ -70,6 +66,12 @@ class Console:
         lines = chart(self.curves, title="loss", width=WIDTH, height=8, ascii_only=self.screen.ascii_only)
         text.append("\n".join(lines))
         self.screen.show(text)
+
+
+def _cell(value: float) -> str:
+    """Four decimals where that leaves room for a space in front."""
+    text = f"{value:.4f}"
+    return text if len(text) <= 10 else f"{value:.4g}"
 
 
 def _clock(seconds: float) -> str:
