@@ -68,7 +68,6 @@ class Config:
     nproc: int = key("processes; more than one comes with distributed training", at_least=1, at_most=1)
     autocast: Literal["none", "bf16", "fp16"] = key("mixed precision; fp16 brings a GradScaler", instead_of_true="bf16")
     compile: Literal["none", "model", "step"] = key(
-        
         "torch.compile the model, or the whole step", instead_of_true="model"
     )
     compiler: Compiler = key("options of torch.compile")
