@@ -17,6 +17,7 @@ VERBS = {
     "resume": "go on with a run from its last checkpoint, or with a sweep",
     "eval": "measure a run's best weights on the test or validation split",
     "compare": "rank runs, or the jobs of a sweep, by a metric",
+    "bench": "what pays here for a config: compile, autocast, threads, loaders",
     "verify": "prove on your own config that a killed run resumes to the same bits",
     "runs": "list the runs below outputs/",
     "chapter": "the tutorial chapter's examples, expected beside got",

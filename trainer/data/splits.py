@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset, default_collate
 
-from trainer import losses, targets
+from trainer import losses, memory, targets
 from trainer.data import scaling
 from trainer.data.loaders import InMemory, Loader, Seeded, Workers, place
 from trainer.data.scaling import Scale
@@ -57,7 +57,7 @@ def make_splits(
     if len(dataset) == 0:
         raise ConfigError(f"{node['_target_']} has no rows")
     train_rows, val_rows = split_rows(len(dataset), node.get("val_fraction", 0.0), node.get("split_seed", 0))
-    in_memory = _keep_in_memory(dataset, loader)
+    in_memory, why_not = _keep_in_memory(dataset, loader, device)
     if in_memory and not isinstance(dataset, TensorData):
         dataset = _gathered(dataset, seed)
     facts = facts_of(dataset)
@@ -97,7 +97,7 @@ def make_splits(
         num_train=len(train_rows),
         num_val=len(val_rows),
         num_test=len(test) if test is not None else 0,
-        loader_name=train.name,
+        loader_name=train.name + (f" ({why_not})" if why_not else ""),
         scale_y=scale_y,
         truth=getattr(dataset, "truth", {}),
         sample=(scale_x(x), y if scale_y is None else scale_y(y)),
@@ -134,14 +134,21 @@ def _classes_in(dataset: Any) -> list[str]:
     return [str(label) for label in range(int(torch.as_tensor(labels).max()) + 1)]
 
 
-def _keep_in_memory(dataset: Any, loader: LoaderConfig) -> bool:
+def _keep_in_memory(dataset: Any, loader: LoaderConfig, device: torch.device) -> tuple[bool, str | None]:
+    """Whether the data becomes tensors on the device, and why not, where its size keeps auto from it."""
     if loader.num_workers > 0:
         if loader.in_memory is True:
             raise ConfigError(
                 "loader.in_memory=true needs no workers: the data is on the device", "loader.num_workers=0"
             )
-        return False
-    return isinstance(dataset, TensorData) if loader.in_memory == "auto" else loader.in_memory
+        return False, None
+    if loader.in_memory != "auto":
+        return loader.in_memory, None
+    if not isinstance(dataset, TensorData):
+        return False, None
+    parts = [dataset, dataset.test] if dataset.test is not None else [dataset]
+    why_not = memory.too_large([tensor for part in parts for tensor in (part.x, part.y)], device)
+    return why_not is None, why_not
 
 
 def _gathered(dataset: Dataset[Any], seed: int) -> TensorData:

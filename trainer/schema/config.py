@@ -26,7 +26,9 @@ class Loader:
     drop_last: bool = key("leave out the last, smaller batch of an epoch")
     num_workers: int = key("processes of torch's DataLoader; above 0 selects it", at_least=0)
     pin_memory: bool = key("page-locked host memory for faster copies to CUDA")
-    in_memory: Literal["auto"] | bool = key("keep the data as tensors on the device: auto, true or false")
+    in_memory: Literal["auto"] | bool = key(
+        "keep the data as tensors on the device: auto (up to a quarter of its memory)"
+    )
 
 
 @dataclass
