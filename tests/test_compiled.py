@@ -130,17 +130,19 @@ def test_what_cannot_be_captured_is_in_the_header(words: list[str], why: str) ->
 
 @pytest.mark.slow
 def test_generated_code_trains_alike_resumes_exactly_and_says_its_time(cli: Cli, tmp_path: Path) -> None:
-    words = ["compile=step", "epochs=2", "clip_grad_norm=5", "model.norm=batch", "report=false"]
+    words = ["compile=step", "epochs=2", "clip_grad_norm=5", "report=false"]
     done = cli("train", *words)
     assert (done.returncode, done.stderr) == (0, "")
     assert "compile  the whole step" in done.stdout
     assert cli("train", *words[1:]).returncode == 0
-    one, two = sorted((tmp_path / "outputs").glob("20*/*"), key=lambda path: path.stat().st_mtime)
-    summaries = [json.loads((folder / "summary.json").read_text()) for folder in (one, two)]
-    assert summaries[0]["seconds"]["compile"] > 0
-    assert "compile" not in summaries[1]["seconds"]
-    ours, theirs = (load_file(folder / "model.safetensors") for folder in (one, two))
-    for name, tensor in theirs.items():  # float32, 46 steps of Adam: roundings grow, mostly where gradients are near 0
-        torch.testing.assert_close(ours[name], tensor, rtol=1e-2, atol=1e-3)
-    verified = cli("verify", *words, "model.dropout=0.3")
+    ours, theirs = sorted((tmp_path / "outputs").glob("20*/*"), key=lambda path: path.stat().st_mtime)
+    compiled, eager = (json.loads((folder / "summary.json").read_text()) for folder in (ours, theirs))
+    assert compiled["seconds"]["compile"] > 0
+    assert "compile" not in eager["seconds"]
+    for name in ("train/loss", "val/loss"):  # in float32, whose roundings grow over 46 steps
+        assert compiled["last"][name] == pytest.approx(eager["last"][name], rel=1e-4)
+    one, other = (load_file(folder / "model.safetensors") for folder in (ours, theirs))
+    for name, tensor in other.items():
+        torch.testing.assert_close(one[name], tensor, rtol=1e-3, atol=1e-3)  # a step of Adam is 2e-3
+    verified = cli("verify", *words, "model.dropout=0.3", "model.norm=batch")
     assert (verified.returncode, verified.stderr) == (0, "")
