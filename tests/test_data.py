@@ -12,6 +12,7 @@ import torch
 from conftest import config
 from torch.utils.data import TensorDataset
 
+from trainer import memory
 from trainer.build import build
 from trainer.data import embedded, synthetic
 from trainer.data.splits import split_rows
@@ -228,3 +229,24 @@ def test_missing_files_are_downloaded_with_a_word_or_refused(
 def test_workers_and_in_memory_contradict_each_other() -> None:
     with pytest.raises(ConfigError, match=r"loader.in_memory=true"):
         build(config("loader.in_memory=true", "loader.num_workers=2"))
+
+
+def test_data_beyond_a_quarter_of_the_memory_goes_through_a_dataloader(monkeypatch: pytest.MonkeyPatch) -> None:
+    num_bytes = 1797 * (64 + 8)  # bytes of pixels and of labels
+    monkeypatch.setattr(memory, "total", lambda device: 4 * num_bytes)
+    kept, setup = build(config())
+    assert setup.splits.loader_name == "in memory"
+    monkeypatch.setattr(memory, "total", lambda device: 4 * num_bytes - 4)
+    loaded, setup = build(config())
+    assert setup.splits.loader_name == "DataLoader, 0 workers (0.0 GB are over a quarter of the memory)"
+    for ours, theirs in zip(next(kept.windows()), next(loaded.windows()), strict=True):
+        torch.testing.assert_close(ours[:2], theirs[:2], rtol=0, atol=0)
+
+
+def test_the_memory_of_a_container_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    assert 2**28 < memory.total(cpu) < 2**50
+    monkeypatch.setattr(memory, "_container", lambda: 1000)
+    assert memory.total(cpu) == 1000
+    assert memory.too_large([torch.zeros(62)], cpu) is None
+    assert memory.too_large([torch.zeros(63)], cpu) is not None

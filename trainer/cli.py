@@ -19,6 +19,7 @@ VERBS = {
     "predict": "what a run's best weights say of new rows: the input's columns and a prediction",
     "report": "results.png and report.html of a run or a sweep, made anew",
     "compare": "rank runs, or the jobs of a sweep, by a metric",
+    "bench": "what pays here for a config: compile, autocast, threads, loaders",
     "verify": "prove on your own config that a killed run resumes to the same bits",
     "doctor": "check this config for the known traps, with one batch; --overfit learns it",
     "lr-find": "try learning rates over six decades and suggest one",

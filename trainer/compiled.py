@@ -11,14 +11,14 @@ run takes each step as an undisturbed one would.
 
 import inspect
 import logging
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
-from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
 from trainer.data.loaders import InMemory
@@ -28,7 +28,7 @@ from trainer.state import TrainState
 
 log = logging.getLogger(__name__)
 
-Update = Callable[[list[Tensor], list[Tensor], Tensor], None]  # parameters, gradients, learning rate
+Update = Callable[[list[Tensor], list[Tensor], Tensor], None]  # parameters, gradients, numbers()
 
 
 class CompiledStep:
@@ -42,7 +42,7 @@ class CompiledStep:
         self.mode, self.dynamic = mode, dynamic
         self.obstacle = obstacle(run)
         self.graph: Callable[..., tuple[Tensor, Tensor]] | None = None
-        self.rates: list[Tensor] = []
+        self.numbers: Tensor  # (groups, 3): see numbers()
 
     def describe(self) -> str:
         """What the header says: one graph, or why there is none."""
@@ -55,7 +55,7 @@ class CompiledStep:
             return train_step(run, window)
         if self.graph is None:
             run.optimizer.zero_grad()  # what an eager step left; the graph keeps its gradients to itself
-            self.rates = [group_rate(group, run.zero) for group in run.optimizer.param_groups]
+            self.numbers = run.zero.new_zeros((len(run.optimizer.param_groups), 3))
             self.graph = compile_step(run, self.mode, self.dynamic)
             begun = time.perf_counter()
             loss, norm = self._captured(run, window)
@@ -64,16 +64,15 @@ class CompiledStep:
         return self._captured(run, window)
 
     def _captured(self, run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
-        from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
-
+        dynamo = torch._dynamo.exc  # imported by now, which takes a second
         assert self.graph is not None  # noqa: S101 - for mypy
-        for rate, group in zip(self.rates, run.optimizer.param_groups, strict=True):
-            rate.fill_(group["lr"])
+        now = [numbers(group, run.progress.step + 1) for group in run.optimizer.param_groups]
+        self.numbers.copy_(torch.tensor(now, dtype=torch.float64))
         try:
-            loss, norm = self.graph(list(window.parts), list(window.shares), self.rates)
-        except FailOnRecompileLimitHit:
+            loss, norm = self.graph(list(window.parts), list(window.shares), self.numbers)
+        except dynamo.FailOnRecompileLimitHit:
             self._give_up(f"{type(run.model).__name__} is another from step to step, which one graph cannot be")
-        except TorchDynamoException as error:
+        except dynamo.TorchDynamoException as error:
             self._give_up(f"{type(run.model).__name__} cannot be captured: {first_line(error)}")
         else:
             run.scheduler.step()
@@ -114,7 +113,7 @@ def can_trace_backward() -> bool:
 
 
 def compile_step(run: TrainState, mode: str, dynamic: bool | None) -> Callable[..., tuple[Tensor, Tensor]]:
-    """(row indices of each batch, shares, learning rates) -> (loss, norm), 0-dim; compiled when first called.
+    """(row indices of each batch, shares, numbers) -> (loss, norm), 0-dim; compiled when first called.
 
     Exactly one graph: a second one would be a model that changes, and raises FailOnRecompileLimitHit.
     """
@@ -125,12 +124,12 @@ def compile_step(run: TrainState, mode: str, dynamic: bool | None) -> Callable[.
     loader, loss_fn, model, optimizer = run.train_batches.loader, run.loss_fn, run.model, run.optimizer
     autocast, max_norm, zero = run.autocast, run.max_norm, run.zero
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    updates = [(group["params"], functional(optimizer, group)) for group in optimizer.param_groups]
+    updates = [(group["params"], make_update(optimizer, group)) for group in optimizer.param_groups]
     weighted = run.train_batches.accumulate > 1
     for tensor in [*kept_tensors(optimizer), *(vars(loader)[name] for name in ("x", "y"))]:
         torch._dynamo.mark_static_address(tensor)  # or a CUDA graph would copy it first
 
-    def step(parts: list[Tensor], shares: list[Tensor], rates: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def step(parts: list[Tensor], shares: list[Tensor], numbers: Tensor) -> tuple[Tensor, Tensor]:
         total = zero
         sums: list[Tensor | None] = [None] * len(parameters)
         for part, share in zip(parts, shares, strict=True):
@@ -147,23 +146,27 @@ def compile_step(run: TrainState, mode: str, dynamic: bool | None) -> Callable[.
                 scale = (max_norm / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
                 sums = [g * scale if g is not None else None for g in sums]
             moved = {p: g for p, g in zip(parameters, sums, strict=True) if g is not None}
-            for (members, update), rate in zip(updates, rates, strict=True):
+            for (members, update), own in zip(updates, numbers.unbind(), strict=True):
                 members = [p for p in members if p in moved]
-                update(members, [moved[p] for p in members], rate)
+                update(members, [moved[p] for p in members], own)
         return total, norm
 
-    kind: dict[str, Any] = {"mode": None if mode == "default" else mode, "recompile_limit": 1, "isolate_recompiles": True}
-    if run.device.type == "cuda" and mode == "default":
-        kind["options"] = {"triton.cudagraphs": True}
+    kind: dict[str, Any] = {"recompile_limit": 1, "isolate_recompiles": True}
+    if mode == "default":  # the indices are ours and in range; on CUDA, one graph launch a step
+        kind["options"] = {"assert_indirect_indexing": False, "triton.cudagraphs": run.device.type == "cuda"}
+        if all(is_torchs(module) for part in (model, loss_fn) for module in part.modules()):
+            kind["options"]["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
+    else:
+        kind["mode"] = mode
     graph: Callable[..., tuple[Tensor, Tensor]] = torch.compile(step, fullgraph=True, dynamic=bool(dynamic), **kind)
     return graph
 
 
-def functional(optimizer: Optimizer, group: dict[str, Any]) -> Update:
-    """One group's update, in place, in torch.optim's functional form, over the state that the optimizer has made."""
+def make_update(optimizer: Optimizer, group: dict[str, Any]) -> Update:
+    """One group's update, in place, over the state that the optimizer has made."""
     state = optimizer.state
     if isinstance(optimizer, SGD):
-        return lambda parameters, gradients, rate: sgd(
+        return lambda parameters, gradients, numbers: sgd(
             parameters,
             gradients,
             [state[p].get("momentum_buffer") for p in parameters] if group["momentum"] else [None] * len(parameters),
@@ -171,40 +174,48 @@ def functional(optimizer: Optimizer, group: dict[str, Any]) -> Update:
             fused=False,
             weight_decay=group["weight_decay"],
             momentum=group["momentum"],
-            lr=rate,
+            lr=numbers[0],
             dampening=group["dampening"],
             nesterov=group["nesterov"],
             maximize=group["maximize"],
         )
-    return lambda parameters, gradients, rate: adam(
-        parameters,
-        gradients,
-        [state[p]["exp_avg"] for p in parameters],
-        [state[p]["exp_avg_sq"] for p in parameters],
-        [state[p]["max_exp_avg_sq"] for p in parameters] if group["amsgrad"] else [],
-        [state[p]["step"] for p in parameters],
-        foreach=False,
-        fused=False,
-        capturable=parameters[0].device.type == "cuda",
-        decoupled_weight_decay=group["decoupled_weight_decay"],
-        amsgrad=group["amsgrad"],
-        beta1=group["betas"][0],
-        beta2=group["betas"][1],
-        lr=rate,
-        weight_decay=group["weight_decay"],
-        eps=group["eps"],
-        maximize=group["maximize"],
-    )
+
+    def adam(parameters: list[Tensor], gradients: list[Tensor], numbers: Tensor) -> None:
+        lr, step_size, root = numbers.unbind()
+        (beta1, beta2), decay = group["betas"], group["weight_decay"]
+        for p, g in zip(parameters, gradients, strict=True):
+            own = state[p]
+            own["step"] += 1
+            g = -g if group["maximize"] else g
+            if decay and group["decoupled_weight_decay"]:
+                p.mul_(1 - lr * decay)
+            elif decay:
+                g = g + decay * p
+            mean = own["exp_avg"].lerp_(g, 1 - beta1)
+            square = own["exp_avg_sq"].mul_(beta2).addcmul_(g, g, value=1 - beta2)
+            if group["amsgrad"]:
+                square = own["max_exp_avg_sq"].copy_(torch.maximum(own["max_exp_avg_sq"], square))
+            p.sub_(step_size * mean / (square.sqrt() / root + group["eps"]))
+
+    return adam
+
+
+def numbers(group: Mapping[str, Any], step: int) -> tuple[float, float, float]:
+    """What changes in a group's update from step to step (counted from 1): the learning rate and, for Adam, the rate
+    over 1 - beta1^step and the root of 1 - beta2^step. In the graph these would be raised anew for every vector."""
+    lr = float(group["lr"])
+    beta1, beta2 = group.get("betas", (0.0, 0.0))
+    return lr, lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
+
+
+def is_torchs(module: nn.Module) -> bool:
+    """Whether a module's class is torch's or ours: it holds nothing in Python that changes from step to step."""
+    return type(module).__module__.partition(".")[0] in ("torch", "trainer")
 
 
 def kept_tensors(optimizer: Optimizer) -> list[Tensor]:
     """The tensors of an optimizer's state."""
     return [value for entry in optimizer.state.values() for value in entry.values() if isinstance(value, Tensor)]
-
-
-def group_rate(group: dict[str, Any], zero: Tensor) -> Tensor:
-    """A group's learning rate as a 0-dim tensor like `zero`."""
-    return zero.new_tensor(float(group["lr"]))
 
 
 def add(a: Tensor | None, b: Tensor | None) -> Tensor | None:
@@ -214,7 +225,9 @@ def add(a: Tensor | None, b: Tensor | None) -> Tensor | None:
 
 def total_norm(gradients: Sequence[Tensor]) -> Tensor:
     """The 2-norm over all gradients, 0-dim."""
-    return torch.nn.utils.get_total_norm(gradients)
+    norms = [torch.linalg.vector_norm(g) for g in gradients]
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    return norm
 
 
 def first_line(error: Exception) -> str:

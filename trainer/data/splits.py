@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset, default_collate
 
-from trainer import losses, targets
+from trainer import losses, memory, targets
 from trainer.data import scaling
 from trainer.data.inputs import Columns
 from trainer.data.loaders import InMemory, Loader, Seeded, Workers, place
@@ -71,7 +71,9 @@ def make_splits(
     if len(dataset) == 0:
         raise ConfigError(f"{node['_target_']} has no rows")
     train_rows, val_rows = split_rows(len(dataset), node.get("val_fraction", 0.0), node.get("split_seed", 0))
-    in_memory = keep_in_memory(isinstance(dataset, TensorData), loader)
+    parts = [dataset, dataset.test] if isinstance(dataset, TensorData) else []
+    tensors = [tensor for part in parts if part is not None for tensor in (part.x, part.y)]
+    in_memory, why_not = keep_in_memory(tensors, loader, device)
     if in_memory and not isinstance(dataset, TensorData):
         dataset = _gathered(dataset, seed)
     facts = facts_of(dataset)
@@ -113,7 +115,7 @@ def make_splits(
         num_train=len(train_rows),
         num_val=len(val_rows),
         num_test=len(test) if test is not None else 0,
-        loader_name=train.name,
+        loader_name=train.name + (f" ({why_not})" if why_not else ""),
         scale_y=scale_y,
         truth=getattr(dataset, "truth", {}),
         sample=(scale_x(x), y if scale_y is None else scale_y(y)),
@@ -159,15 +161,21 @@ def _classes_in(dataset: Any) -> list[str]:
     return [str(label) for label in range(int(torch.as_tensor(labels).max()) + 1)]
 
 
-def keep_in_memory(are_tensors: bool, loader: LoaderConfig) -> bool:
-    """Whether rows are kept as tensors on the device, as loader.in_memory says. Raises ConfigError."""
+def keep_in_memory(
+    tensors: Sequence[Tensor], loader: LoaderConfig, device: torch.device
+) -> tuple[bool, str | None]:
+    """Whether rows become tensors on the device, as loader.in_memory says, and why not, where their size keeps auto
+    from it. tensors: what the rows are; empty for a Dataset that is read row by row. Raises ConfigError."""
     if loader.num_workers > 0:
         if loader.in_memory is True:
             raise ConfigError(
                 "loader.in_memory=true needs no workers: the data is on the device", "loader.num_workers=0"
             )
-        return False
-    return are_tensors if loader.in_memory == "auto" else loader.in_memory
+        return False, None
+    if loader.in_memory != "auto":
+        return loader.in_memory, None
+    why_not = memory.too_large(tensors, device) if tensors else None
+    return bool(tensors) and why_not is None, why_not
 
 
 def _gathered(dataset: Dataset[Any], seed: int) -> TensorData:

@@ -66,7 +66,7 @@ def _whole(
     assert isinstance(made.x, Columns)  # noqa: S101 - for mypy
     x, y = rows_of(part, made)
     expand, scale_y, classes = made.x.expand.to(device), made.y, made.facts.classes
-    if keep_in_memory(True, loader):
+    if keep_in_memory([x, y], loader, device)[0]:
         return InMemory(x, y, expand, scale_y, device)
     return Workers(
         TensorData(x, y, classes=classes),

@@ -26,7 +26,9 @@ class Loader:
     drop_last: bool = key("leave out the last, smaller batch of an epoch")
     num_workers: int = key("processes of torch's DataLoader; above 0 selects it", at_least=0)
     pin_memory: bool = key("page-locked host memory for faster copies to CUDA")
-    in_memory: Literal["auto"] | bool = key("keep the data as tensors on the device: auto, true or false")
+    in_memory: Literal["auto"] | bool = key(
+        "keep the data as tensors on the device: auto (up to a quarter of its memory)"
+    )
 
 
 @dataclass
@@ -69,7 +71,6 @@ class Config:
     sync_batchnorm: bool = key("batch norms see the whole batch, not a process's part of it; CUDA only")
     autocast: Literal["none", "bf16", "fp16"] = key("mixed precision; fp16 brings a GradScaler", instead_of_true="bf16")
     compile: Literal["none", "model", "step"] = key(
-        
         "torch.compile the model, or the whole step", instead_of_true="model"
     )
     compiler: Compiler = key("options of torch.compile")

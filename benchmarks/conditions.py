@@ -1,0 +1,96 @@
+"""What surrounds the steps of the MNIST-sized job: watching and saving, memory, and a busy machine.
+
+    python benchmarks/conditions.py [--epochs 5]
+
+watching: `trainer train` on a terminal of its own, all it writes included, against its bare steps and evaluations.
+memory: the peak of that process beyond that of a bare torch script. busy: samples/s with a process on every core,
+against alone.
+"""
+
+import argparse
+import json
+import os
+import pty
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+BARE = "import torch; o = torch.optim.Adam([torch.zeros(3, requires_grad=True)], fused=True); o.step()"
+PEAK = "import resource; print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+TRAIN = f"import sys; from trainer.cli import main; main(sys.argv[1:]); {PEAK}"
+
+
+def on_terminal(command: list[str], folder: str) -> str:
+    """What a command says on a terminal of its own."""
+    path = os.pathsep.join([str(HERE.parent), str(HERE / "peers")])
+    ours, theirs = pty.openpty()
+    said: list[bytes] = []
+
+    def listen() -> None:
+        try:
+            while data := os.read(ours, 65536):
+                said.append(data)
+        except OSError:  # the other end is closed
+            pass
+
+    environment = {**os.environ, "PYTHONPATH": path, "TERM": "xterm-256color"}
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)  # noqa: S603
+    os.close(theirs)
+    thread = threading.Thread(target=listen)
+    thread.start()
+    if process.wait() != 0:
+        sys.exit(b"".join(said[-3:]).decode())
+    thread.join()
+    os.close(ours)
+    return b"".join(said).decode()
+
+
+def train(epochs: int) -> tuple[dict[str, Any], int]:
+    """summary.json of a run, and the peak memory of its process in bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["train", "dataset=own", "dataset._target_=job.Pictures", f"dataset.val_fraction={1 / 7}"]
+        words += [
+            "optimizer=adam",
+            "optimizer.lr=0.001",
+            f"epochs={epochs}",
+            "report=false",
+            "checkpoint.every_seconds=30",
+        ]
+        said = on_terminal([sys.executable, "-c", TRAIN, *words], folder)
+        run = next(Path(folder).rglob("summary.json")).parent
+        summary = json.loads((run / "summary.json").read_text())
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        summary["whole"] = lines[-1]["seconds"]  # from the first step to the last evaluation, whatever came between
+    return summary, int(said.split("peak ")[-1].split()[0])
+
+
+def main() -> None:
+    """Print a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=5)
+    args = parser.parse_args()
+    summary, peak = train(args.epochs)
+    alone, spent = summary["samples_per_second"], summary["seconds"]
+    work = spent["train"] + spent["eval"]
+    around = max(0.0, summary["whole"] - work) + spent["save"]
+    print(f"watching  {around:.2f} s of {work + around:.2f} s: {around / (work + around):.1%}")
+    with tempfile.TemporaryDirectory() as folder:
+        bare = int(on_terminal([sys.executable, "-c", f"{BARE}; {PEAK}"], folder).split("peak ")[-1].split()[0])
+    print(f"memory    {peak / 1e6:,.0f} MB at most, {(peak - bare) / 1e6:,.0f} MB beyond a bare torch script")
+    spin = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(spin) for _ in range(os.cpu_count() or 1)]  # noqa: S603
+    try:
+        busy = train(args.epochs)[0]["samples_per_second"]
+    finally:
+        for process in others:
+            process.kill()
+            process.wait()
+    print(f"busy      {busy:,.0f} samples/s, alone {alone:,.0f}: {alone / busy:.2f} times slower")
+
+
+if __name__ == "__main__":
+    main()

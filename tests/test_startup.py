@@ -1,0 +1,54 @@
+"""What a run imports: beside what a bare torch script needs, only the libraries that it uses."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+BARE = """
+import torch
+layer = torch.nn.Linear(3, 2)
+optimizer = torch.optim.AdamW(layer.parameters(), fused=True)
+layer(torch.rand(4, 3)).sum().backward()
+optimizer.step()
+"""
+
+USED = {"trainer", "torch", "numpy", "hydra", "omegaconf", "antlr4", "yaml", "packaging", "rich", "safetensors"}
+USED |= {"plotille", "attr"}  # the curve in the terminal; hydra's and rich's own needs
+TORCHS = {"torch.utils.flop_counter", "torch.utils.module_tracker"}  # threads=auto counts operations
+
+
+def imported(folder: Path, *words: str) -> set[str]:
+    """The modules that a Python process imports, by its own -X importtime."""
+    command = [sys.executable, "-X", "importtime", *words]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    assert len(lines) > 100
+    return {line.rpartition("|")[2].strip() for line in lines}
+
+
+def unexpected(modules: set[str], bare: set[str]) -> set[str]:
+    """Modules beyond those of a bare script that no run needs."""
+    extra = {name for name in modules - bare if name.partition(".")[0] not in sys.stdlib_module_names}
+    return {name for name in extra if name.partition(".")[0] not in USED or _heavy(name)}
+
+
+def _heavy(name: str) -> bool:
+    return name.startswith("torch.") and name not in TORCHS
+
+
+def test_training_imports_nothing_that_it_does_not_use(tmp_path: Path) -> None:
+    bare = imported(tmp_path, "-c", BARE)
+    found = imported(tmp_path, "-m", "trainer", "train", "epochs=1", "report=false")
+    assert unexpected(found, bare) == set()
+    late = {"torchvision", "torch._inductor.codecache", "matplotlib", "pyarrow", "pandas", "sklearn", "jinja2"}
+    assert unexpected(found | late, bare) == late  # the check sees them
+
+
+def test_answers_without_a_run_import_no_torch(tmp_path: Path) -> None:
+    for words in (["--help"], ["train", "--help"], ["bench", "--help"], ["ls"], ["train", "--cfg", "job"]):
+        tops = {name.partition(".")[0] for name in imported(tmp_path, "-m", "trainer", *words)}
+        assert tops & {"torch", "numpy", "matplotlib", "pyarrow", "torchvision"} == set(), words
