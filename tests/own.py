@@ -1,6 +1,7 @@
 """Classes of a user's own, as a config may name them."""
 
 import csv
+import os
 import random
 import time
 from pathlib import Path
@@ -86,3 +87,26 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV file as Python's own parser reads them."""
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+class Registered(nn.Linear):
+    """A linear model that leaves its process's number in a file named after its rank."""
+
+    def __init__(self, in_features: int, num_classes: int, folder: str) -> None:
+        super().__init__(in_features, num_classes)
+        (Path(folder) / f"rank-{os.environ.get('RANK', '-')}").write_text(str(os.getpid()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        time.sleep(0.002)
+        return super().forward(x.flatten(1))
+
+
+class Faulty(Augmented):
+    """Its last row can be read by the first process alone."""
+
+    classes = ("left", "right")
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        if index == len(self.y) - 1 and os.environ.get("RANK", "0") != "0":
+            raise ValueError("row 199 is broken")
+        return super().__getitem__(index)

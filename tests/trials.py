@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,36 @@ def config(*overrides: str) -> dict[str, Any]:
     return compose.compose(compose.Source(typed, conf_files.roots())).data
 
 
-def attempt(folder: Path, data: dict[str, Any], **how: Any) -> int:
-    """Start a run in `folder`, or go on with it, in a process of its own. Returns its exit code; -9 for a kill."""
+def begin(folder: Path, data: dict[str, Any], **how: Any) -> Any:
+    """Start a run in `folder`, or go on with it: the process that does."""
     process = FORKS.Process(target=_carry_out, args=(folder, data), kwargs=how)
     process.start()
+    return process
+
+
+def attempt(folder: Path, data: dict[str, Any], **how: Any) -> int:
+    """Start a run in `folder`, or go on with it, in a process of its own. Returns its exit code; -9 for a kill."""
+    process = begin(folder, data, **how)
     process.join(120)
     if process.is_alive():
         process.kill()
         raise AssertionError(f"{folder} hangs")
     return process.exitcode or 0
+
+
+def call(function: Callable[..., Any], *args: Any) -> Any:
+    """What a function returns in a process of its own."""
+    here, there = FORKS.Pipe()
+    process = FORKS.Process(target=_answer, args=(there, function, *args))
+    process.start()
+    there.close()
+    answer = here.recv()
+    process.join()
+    return answer
+
+
+def _answer(pipe: Any, function: Callable[..., Any], *args: Any) -> None:
+    pipe.send(function(*args))
 
 
 def _carry_out(
@@ -45,8 +66,10 @@ def _carry_out(
     kill_by: int = signal.SIGKILL,
     before: Callable[..., None] | None = None,
     argument: Any = None,
+    watchers: Sequence[Any] = (),
 ) -> None:
-    """kill_after: seconds from now to the signal `kill_by`. before(argument): is called first, to break something."""
+    """kill_after: seconds from now to the signal `kill_by`. before(argument): is called first, to break something.
+    watchers: of a new run, see `launch.start`."""
     from trainer import launch, rundir, signals, storage
     from trainer.errors import TrainerError
     from trainer.schema.check import check
@@ -74,7 +97,7 @@ def _carry_out(
                     storage.make_folder(folder)
                     return folder
 
-                launch.start(check(data), [], make, screen, time.perf_counter())
+                launch.start(check(data), [], make, screen, time.perf_counter(), watchers=watchers)
     except TrainerError as error:
         print("error:", error.message, file=sys.stderr)
         code = error.exit_code

@@ -271,17 +271,19 @@ def check_batches(batches: TrainBatches, model: nn.Module, x: Tensor) -> None:
 
 def check_parts(batches: TrainBatches, smallest: int, model: nn.Module, x: Tensor) -> None:
     """Raise ConfigError where a rank gets fewer rows of the smallest batch than the model can train on."""
-    rows = batches.ranks.smallest_part(smallest)
-    if rows >= len(x):
-        return
-    try:
-        with torch.no_grad():
-            copy.deepcopy(model).train()(x[:rows])
-    except (ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        text = f"{batches.ranks.size} processes leave one with {rows} rows of a batch of {smallest}, which "
-        fewer = "loader.drop_last=true" if smallest < batches.batch_size else "loader.batch_size=64"
-        raise ConfigError(f"{text}{type(model).__name__} does not take: {reason}", f"{fewer}, or nproc=1") from error
+    for rows in sorted(set(batches.ranks.parts(smallest))):
+        if rows >= len(x):
+            return
+        trial = copy.deepcopy(model).train()
+        try:
+            trial(x[:rows]).sum().backward()
+            if not all(bool(p.grad.isfinite().all()) for p in trial.parameters() if p.grad is not None):
+                raise ValueError("its gradients are not finite")
+        except (ValueError, RuntimeError) as error:
+            text = f"{batches.ranks.size} processes leave one of them with {rows} rows of a batch of {smallest}"
+            reason = f"which {type(model).__name__} cannot train on: {str(error).splitlines()[0]}"
+            less = "loader.drop_last=true" if smallest < batches.batch_size else "loader.batch_size=64"
+            raise ConfigError(f"{text}, {reason}", f"{less}, or nproc=1") from error
 
 
 def make_stopping(config: Config, splits: Splits) -> Stopping:

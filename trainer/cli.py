@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from trainer import signals
+from trainer import ranks, signals
 from trainer.errors import ConfigError, Interrupted, TrainerError
 from trainer.words import did_you_mean
 
@@ -67,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def entry() -> None:
     """The console script."""
     signals.install()
+    if ranks.number() > 0:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the first rank's lines are everybody's
     code = main()
     try:
         sys.stdout.flush()
@@ -94,6 +96,8 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _complain(error: TrainerError) -> None:
+    if ranks.number() > 0 and isinstance(error, ConfigError):
+        return  # the first rank says the same
     sys.stdout.flush()
     print(error.message if isinstance(error, Interrupted) else f"error: {error.message}", file=sys.stderr)
     if error.hint:

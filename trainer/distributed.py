@@ -57,9 +57,9 @@ class Ranks:
         """This rank's rows of a batch's indices, perhaps none: the first ranks have one row more than the others."""
         return batch if self.size == 1 else batch.tensor_split(self.size)[self.rank]
 
-    def smallest_part(self, num_rows: int) -> int:
-        """The fewest rows that a rank gets of a batch."""
-        return num_rows // self.size
+    def parts(self, num_rows: int) -> list[int]:
+        """How many rows of a batch each rank gets."""
+        return [len(part) for part in torch.arange(num_rows).tensor_split(self.size)]
 
     def weigh(self, counts: Tensor, whole: Tensor | None) -> Tensor:
         """Shares of the loss from the denominators of this rank's batches. whole: that of all ranks, where it is known.

@@ -5,6 +5,7 @@ The parent composes the config, makes the run folder and hears the signals; rank
 
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -67,7 +68,7 @@ def run(num_ranks: int, work: Work, make_folder: Callable[[str], Path] | None = 
 
     make_folder(label): called here, once the ranks have built the run. Raises TrainerError for a rank that died.
     """
-    context = running.start_method()
+    context = _start_method()
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -106,6 +107,17 @@ def run(num_ranks: int, work: Work, make_folder: Callable[[str], Path] | None = 
             host.close()
             for end in (alive, held, desk, counter, line.out, line.err):
                 end.close()
+
+
+def _start_method() -> Any:
+    """A sweep's job was forked from a server that has torch imported, and forks its ranks in turn; others start such a
+    server, or spawn. (A process that has touched CUDA cannot be forked.)"""
+    import torch
+
+    is_forked = type(multiprocessing.current_process()).__name__ == "ForkServerProcess"
+    if is_forked and not torch.cuda.is_initialized():
+        return multiprocessing.get_context("fork")
+    return running.start_method()
 
 
 class Host(threading.Thread):
@@ -225,11 +237,11 @@ def _culprit(rank: int, process: int, code: int, scratch: Path, folder: Path | N
     found = said.get(rank) or next(iter(said.values()), None) if code >= 0 else None
     if found is not None and "traceback" not in found:
         return _known(found)
-    hint = None if folder is None else f"trainer resume {rundir.relative(folder)}"
+    hint = "trainer resume " + str(rundir.relative(folder)) if folder is not None else None
     if found is not None:
         rank = next(number for number, words in said.items() if words is found)
         text = f"rank {rank}: {found['message']}"
-        hint = hint and f"the traceback is in {rundir.relative(folder)}/{rundir.LOG}"  # type: ignore[arg-type]
+        hint = launch.failed(Exception(), folder).hint
     else:
         text = f"rank {rank} (process {process}): {reason(code)}; {_last_words(rank, scratch, folder)}"
     if folder is not None:
@@ -239,7 +251,9 @@ def _culprit(rank: int, process: int, code: int, scratch: Path, folder: Path | N
             log.close()
             summary = rundir.read_summary(folder) | {"status": "failed", "error": text}
             storage.write_json(folder / rundir.SUMMARY, summary)
-    return TrainerError(text, hint)
+    error = TrainerError(text, hint)
+    error.add_note((found or {}).get("traceback", ""))  # what --debug shows
+    return error
 
 
 def _known(said: dict[str, Any]) -> TrainerError:

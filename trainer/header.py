@@ -52,7 +52,8 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None) -> 
         screen.say(f"compile  {run.step.describe()}")
     threads = f"{setup.threads} thread{'s' * (setup.threads != 1)} ({setup.threads_why})"
     screen.say(f"device   {run.device} ({setup.device_why})")
-    screen.say(f"         {threads}; data {splits.loader_name}")
+    each = f"{run.ranks.size} processes that share each batch, " if run.ranks.size > 1 else ""
+    screen.say(f"         {each}{threads}; data {splits.loader_name}")
     if folder is None:
         return
     screen.say(f"run      {rundir.relative(folder)}")

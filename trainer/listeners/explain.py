@@ -37,7 +37,9 @@ class Explain:
     def __call__(self, event: Event) -> None:
         if not isinstance(event, Stepped) or not self.left:
             return
-        self.screen.say(f"\nstep {event.step:,}", style="bold")
+        size = self.run.ranks.size
+        whose = f", as the first of {size} processes sees its part of the batch" if size > 1 else ""
+        self.screen.say(f"\nstep {event.step:,}{whose}", style="bold")
         for verb, (first, *lines) in self._story(event.loss):
             self._say(f"  {verb:<10} {first}")
             for line in lines:

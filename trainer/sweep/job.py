@@ -20,7 +20,7 @@ from trainer.sweep.state import Job
 
 @dataclass(frozen=True)
 class Place:
-    """Where a job runs: how many cores threads=auto may take, and the only GPU that it sees, if any."""
+    """Where a job runs: how many cores threads=auto may take, and the only GPUs that it sees, if any."""
 
     cores: int
     gpu: str | None = None

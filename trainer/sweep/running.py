@@ -76,19 +76,31 @@ def rehearse(job: Job) -> tuple[str, int, str] | TrainerError | None:
 
 
 def places(
-    wanted: Literal["auto"] | int, threads: Literal["auto"] | int, device: str, kind: str, num_gpus: int, num_jobs: int
+    wanted: Literal["auto"] | int,
+    threads: Literal["auto"] | int,
+    device: str,
+    kind: str,
+    num_gpus: int,
+    num_jobs: int,
+    num_ranks: int = 1,
 ) -> list[Place]:
     """Where jobs run side by side: a core or a GPU each, or as many as wanted; the cores are split between them.
 
-    device: as the config has it; kind: what it came to be. Of several GPUs each job sees its own, in turn.
+    device: as the config has it; kind: what it came to be. Of several GPUs each job sees its own, in turn. num_ranks:
+    processes of each job, which take a core or a GPU each.
     """
     own_gpu = kind == "cuda" and device in ("auto", "cuda")
-    per_device = num_gpus if own_gpu else 1
-    fitting = num_cores() // (1 if threads == "auto" else threads) if kind == "cpu" else per_device
+    per_device = num_gpus // num_ranks if own_gpu else 1
+    fitting = num_cores() // (num_ranks * (1 if threads == "auto" else threads)) if kind == "cpu" else per_device
     width = max(1, min(fitting if wanted == "auto" else wanted, num_jobs))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(num_gpus)))).split(",")
-    gpus = [visible[slot % num_gpus] if own_gpu else None for slot in range(width)]
-    return [Place(max(1, num_cores() // width), gpu) for gpu in gpus]
+    return [
+        Place(
+            max(1, num_cores() // width),
+            ",".join(visible[(slot * num_ranks + rank) % num_gpus] for rank in range(num_ranks)) if own_gpu else None,
+        )
+        for slot in range(width)
+    ]
 
 
 def run(

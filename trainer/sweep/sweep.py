@@ -81,7 +81,8 @@ class Sweep:
         kind, num_gpus, self.monitor = answer or ("cpu", 0, "")
         config = compose.checked(jobs[0].data, Source(jobs[0].overrides, []), {})
         wanted, threads = config.sweep.jobs, config.threads
-        self.places = running.places(wanted, threads, config.device, kind, num_gpus, max(len(jobs), self.num_expected))
+        num_jobs, num_ranks = max(len(jobs), self.num_expected), 1 if config.nproc == "auto" else config.nproc
+        self.places = running.places(wanted, threads, config.device, kind, num_gpus, num_jobs, num_ranks)
 
     def open(self, folder: Path, jobs: Sequence[Job], num_ended: int) -> None:
         """Go on with a sweep that is there."""

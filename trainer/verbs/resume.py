@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer import compose, rundir
+from trainer import compose, ranks, rundir
 from trainer.arguments import Parser
 from trainer.cli import STARTED
 from trainer.compose import Source
@@ -31,6 +31,8 @@ def run(words: Sequence[str]) -> int:
     if len(names) > 1:
         raise ConfigError(f"resume takes one run, not {' and '.join(names)}", f"trainer resume {names[0]}")
     sweep = rundir.find_sweep(names[0] if names else rundir.LATEST)
+    if sweep is not None and ranks.launched():
+        raise ConfigError("torchrun resumes one run; a sweep starts the processes of its jobs itself", "trainer resume")
     if sweep is not None:
         from trainer.sweep import resume
 

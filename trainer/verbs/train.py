@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer import arguments, compose, conf_files, rundir
+from trainer import arguments, compose, conf_files, ranks, rundir
 from trainer.cli import STARTED
 from trainer.compose import Composed, Source
 from trainer.errors import ConfigError
@@ -28,6 +28,8 @@ def run(words: Sequence[str]) -> int:
         return 0
     composed = compose.compose(source) if not args.multirun else None
     if composed is None or composed.multirun:
+        if ranks.launched():
+            raise ConfigError("-m under torchrun: a sweep starts the processes of its jobs itself", "nproc=2 with -m")
         return _sweep(source)
     return _train(composed)
 
@@ -46,6 +48,8 @@ def _parser() -> arguments.Parser:
 
 def _train(composed: Composed) -> int:
     config = composed.checked()
+    if ranks.launched() and config.nproc not in (1, "auto", ranks.count()):
+        raise ConfigError(f"nproc={config.nproc} under torchrun, which has started {ranks.count()}", "leave nproc out")
     rundir.check_writable(config.output_dir)
     compose.allow_user_modules(composed.source.folders)
     from trainer import launch

@@ -80,7 +80,8 @@ def _attempt(folder: Path, data: dict[str, Any], own: bool, save_at: int = 0, ki
     process = multiprocessing.get_context("spawn").Process(target=_train, args=(folder, data, own, save_at, kill_at))
     process.start()
     process.join()
-    if process.exitcode != (-signal.SIGKILL if kill_at else 0):
+    killed = -signal.SIGKILL if data.get("nproc", 1) == 1 else 1  # of several processes the first is killed
+    if process.exitcode != (killed if kill_at else 0):
         raise TrainerError(f"training ended with exit code {process.exitcode}", "trainer train with the same settings")
 
 
