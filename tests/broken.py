@@ -298,7 +298,7 @@ class Pictures(TensorDataset):
 
     classes = ("up", "down")
 
-    def __init__(self, num_rows: int = 96, size: int = 64) -> None:
+    def __init__(self, num_rows: int, size: int = 64) -> None:
         y = torch.arange(num_rows) % 2
         x = torch.randn(num_rows, 3, size, size)
         x[y == 0, :, : size // 2] += 1

@@ -24,7 +24,9 @@ def examine(composed: Composed, screen: Screen) -> int:
     found = list(setup.findings) + train_on_one_batch(composed, run, WATCHED)
     found += shared_rows(setup.splits)
     screen.say()
-    for line in table(found, left_out(run, setup.splits)):
+    screen.say(" ".join(f"{name:<{w}}" for name, w in zip(("check", "found", "what to type"), COLUMNS, strict=True)))
+    screen.say(("-" if screen.ascii_only else "─") * (sum(COLUMNS) + 2))
+    for line in rows(found, left_out(run, setup.splits)):
         screen.say(line)
     tripped = {finding.check for finding in found if not finding.note}
     num_checks = len(CHECKS)
@@ -65,9 +67,9 @@ def left_out(run: TrainState, splits: Splits) -> dict[str, str]:
     return reasons
 
 
-def table(found: Sequence[Finding], reasons: dict[str, str]) -> list[str]:
-    """Rows of check, found, what to type; every check of CHECKS and whatever else was found."""
-    lines = [_row("check", "found", "what to type")[0], "─" * (sum(COLUMNS) + 2)]
+def rows(found: Sequence[Finding], reasons: dict[str, str]) -> list[str]:
+    """Lines of check, found, what to type; every check of CHECKS and whatever else was found."""
+    lines: list[str] = []
     extra = [finding.check for finding in found if finding.check not in CHECKS]
     for check in dict.fromkeys([*CHECKS, *extra]):
         hits = [finding for finding in found if finding.check == check]
@@ -83,5 +85,5 @@ def _row(*texts: str) -> list[str]:
     cells = [textwrap.wrap(text, width) or [""] for text, width in zip(texts, COLUMNS, strict=True)]
     height = max(map(len, cells))
     padded = [cell + [""] * (height - len(cell)) for cell in cells]
-    rows = zip(*padded, strict=True)
-    return [" ".join(f"{text:<{width}}" for text, width in zip(row, COLUMNS, strict=True)).rstrip() for row in rows]
+    lines = zip(*padded, strict=True)
+    return [" ".join(f"{text:<{width}}" for text, width in zip(line, COLUMNS, strict=True)).rstrip() for line in lines]

@@ -22,7 +22,7 @@ VERBS = {
     "bench": "what pays here for a config: compile, autocast, threads, loaders",
     "verify": "prove on your own config that a killed run resumes to the same bits",
     "doctor": "check this config for the known traps, with one batch; --overfit learns it",
-    "lr-find": "try learning rates over six decades and suggest one",
+    "lr-find": "try learning rates from 1e-7 to 10 and suggest one",
     "runs": "list the runs below outputs/",
     "chapter": "the tutorial chapter's examples, expected beside got",
     "ls": "what can be picked: datasets, models, optimizers, …",

@@ -37,6 +37,8 @@ def unscaled(layer: nn.Module, x: Tensor, path: str) -> list[Finding]:
 def target(y: Tensor, loss_fn: nn.Module) -> list[Finding]:
     """Names of classes stored as floats, which a regression would fit, and targets outside what the loss takes."""
     loss, values = type(loss_fn).__name__, y.detach()
+    if values.numel() == 0:  # a process that has no row of the batch
+        return []
     if isinstance(loss_fn, (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)):
         distinct = values.unique()
         counted = torch.equal(distinct, torch.arange(len(distinct), device=y.device, dtype=y.dtype))

@@ -50,7 +50,7 @@ def _find(composed: Composed) -> int:
         if found is None:
             raise TrainerError("the loss falls at no learning rate", "trainer doctor --overfit")
         rate, lowest = found
-        screen.say(f"steepest {rate:.2g}   lowest loss at {lowest:.2g}")
+        screen.say(f"suggest  optimizer.lr={rate:.2g}: the steepest fall; the lowest loss is at {lowest:.2g}")
         rest = rehearsal.typed(composed.source.overrides, without="optimizer.lr")
         screen.say(f"next     trainer train {rest + ' ' if rest else ''}optimizer.lr={rate:.2g}", style="bold green")
     return 0
