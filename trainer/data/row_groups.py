@@ -149,16 +149,14 @@ class RowGroups:
         """Rows by their index in this part, in that order. Groups at hand come first: a new one may push them out."""
         rows = indices.numpy()
         owners = np.searchsorted(self.starts, rows, side="right") - 1
-        x = y = None
+        places, pieces = [], []
         for group in sorted(np.unique(owners).tolist(), key=lambda group: group not in self.kept):
             mine = torch.from_numpy(np.flatnonzero(owners == group))
-            group_x, group_y = self._group(group)
-            local = indices[mine] - int(self.starts[group])
-            if x is None or y is None:
-                x, y = group_x.new_empty(len(rows), group_x.shape[1]), group_y.new_empty(len(rows), *group_y.shape[1:])
-            x[mine], y[mine] = group_x[local], group_y[local]
-            del group_x, group_y  # or the next group would lie beside this one
-        assert x is not None and y is not None  # noqa: S101 - a batch has rows
+            local = indices.index_select(0, mine) - int(self.starts[group])
+            places.append(mine)
+            pieces.append([tensor.index_select(0, local) for tensor in self._group(group)])
+        back = torch.cat(places).argsort()
+        x, y = (torch.cat(parts).index_select(0, back) for parts in zip(*pieces, strict=True))
         return x, y
 
     def _group(self, number: int) -> tuple[Tensor, Tensor]:
