@@ -37,15 +37,17 @@ def changes(config: Mapping[str, Any], folders: list[Path]) -> list[tuple[str, s
 
 
 def _option(folders: list[Path], group: str, node: Mapping[str, Any], usual: str) -> tuple[str, dict[str, Any]]:
-    """(name, contents) of the option that a node was made from: the usual one if it can be, else the first that has its
-    `_target_`; the target's own name where no option has."""
+    """(name, contents) of the option that a node was made from: of those with its `_target_` the one that is most like
+    it, the usual one if in doubt; the target's own name where no option has it."""
     target = node.get("_target_")
-    names = conf_files.options(folders).get(group, {})
-    for name in (usual, *names):
+    found = {}
+    for name in dict.fromkeys((usual, *conf_files.options(folders).get(group, {}))):
         contents = _load(folders, f"{group}/{name}.yaml")
         if contents.get("_target_") == target or (name == "auto" and target in losses.AUTO.values()):
-            return name, contents | {"_target_": target}
-    return str(target), {"_target_": target}
+            found[name] = contents | {"_target_": target}
+    if not found:
+        return str(target), {"_target_": target}
+    return min(found.items(), key=lambda option: len(list(_differences(group, node, option[1]))))
 
 
 def _load(folders: list[Path], name: str) -> dict[str, Any]:
