@@ -52,9 +52,10 @@ def test_rows_are_shown_in_the_datas_units(tmp_path: Path) -> None:
     errors = sorted((abs(truth - guess) for truth, guess in outcome.pairs), reverse=True)[:16]
     assert [mistake.score for mistake in outcome.mistakes] == pytest.approx(errors)
     assert outcome.mistakes[0].score == abs(outcome.mistakes[0].truth - outcome.mistakes[0].guess)
-    found = Findings(outcome, [Layer("a", "b", [2], 3)], [("k", "v", "d")])
+    found = Findings(7, outcome, [Layer("a", "b", [2], 3)], [("k", "v", "d")])
     findings.write(tmp_path, found)
     assert findings.read(tmp_path) == Findings(
+        7,
         Outcome("validation", None, {}, [tuple(pair) for pair in outcome.pairs], outcome.mistakes),
         [Layer("a", "b", [2], 3)],
         [("k", "v", "d")],

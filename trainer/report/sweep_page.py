@@ -55,7 +55,8 @@ class Axis:
 
 def page(sweep: Path) -> str:
     """The page as text."""
-    _, plan = state.read_plan(sweep)
+    _, planned = state.read_plan(sweep)
+    plan = [job for job in planned if not job.folder(sweep).is_symlink()]  # what lies elsewhere is none of its jobs
     folders = [job.folder(sweep) for job in plan]
     settings = rows.varied([job.overrides for job in plan])
     pasts = [history.read(folder) for folder in folders]
