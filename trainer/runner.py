@@ -27,8 +27,10 @@ from trainer.listeners.guards import Guards
 from trainer.listeners.metrics_files import MetricsFiles
 from trainer.loop import train
 from trainer.report import findings, hints, history, measured
+from trainer.report.changes import changes
 from trainer.report.findings import Findings, Outcome
 from trainer.report.history import History
+from trainer.report.layers import layers
 from trainer.report.outcome import measure
 from trainer.screen import WIDTH, Screen
 from trainer.state import TrainState
@@ -64,6 +66,8 @@ def carry_out(
     watchers: more listeners, after the run's own.
     """
     screen.open_log(folder / rundir.LOG)
+    # Now, since conf/ may be edited while the run goes on.
+    changed = changes(dataclasses.asdict(setup.config), conf_files.roots()) if setup.config.report else []
     start_up = time.perf_counter() - begun - setup.data_seconds
     seconds = {"start-up": start_up, "data": setup.data_seconds} | dict.fromkeys(
         ("train", "eval", "save", "report"), 0.0
@@ -72,7 +76,7 @@ def carry_out(
     try:
         header.show(screen, run, setup, folder)
         _summarise(run, setup, result)
-        return _train(run, setup, result, screen, brief, watchers)
+        return _train(run, setup, result, screen, changed, brief, watchers)
     except Interrupted:  # all is saved and told
         raise
     except Exception as error:
@@ -88,7 +92,13 @@ def carry_out(
 
 
 def _train(
-    run: TrainState, setup: Setup, result: Result, screen: Screen, brief: bool, watchers: Sequence[Listener]
+    run: TrainState,
+    setup: Setup,
+    result: Result,
+    screen: Screen,
+    changed: Sequence[tuple[str, str, str]],
+    brief: bool,
+    watchers: Sequence[Listener],
 ) -> Result:
     config, folder = setup.config, result.run_dir
     files = MetricsFiles(run, folder)
@@ -129,7 +139,8 @@ def _train(
     outcome = _keep_weights(run, folder, with_outcome=not stopped)
     result.measured = measured.values(run, setup.splits.truth, past, result.last | result.best)
     if config.report and not stopped:
-        findings.write(folder, _findings(run, setup, outcome))
+        at = run.progress.step if run.best_weights is None else run.progress.best_step
+        findings.write(folder, Findings(at, outcome, layers(run.model, setup.splits.sample[0]), changed))
     result.seconds["report"] = time.perf_counter() - begun
     _summarise(run, setup, result)
     if guards.stopped_by is not None:
@@ -179,15 +190,6 @@ def _keep_weights(run: TrainState, folder: Path, *, with_outcome: bool) -> Outco
         return measure(run, run.val_batches, "validation")
     except signals.Stop:  # the run is done and whole: whoever asks now does not want to wait for its picture
         return None
-
-
-def _findings(run: TrainState, setup: Setup, outcome: Outcome | None) -> Findings:
-    """What the report needs and neither metrics nor summary tell."""
-    from trainer.report.changes import changes
-    from trainer.report.layers import layers
-
-    changed = changes(dataclasses.asdict(setup.config), conf_files.roots())
-    return Findings(outcome, layers(run.model, setup.splits.sample[0]), changed)
 
 
 def _summarise(run: TrainState, setup: Setup, result: Result, error: str | None = None) -> None:

@@ -17,10 +17,10 @@ APART = ("output_dir", "report", "sweep", "threads", "expect")  # where and how,
 def changes(config: Mapping[str, Any], folders: list[Path]) -> list[tuple[str, str, str]]:
     """(key, value, default) as text of every key that is not as in conf/; of a group, first the option that was picked
     and then what differs from that option. What build fills in from the data is no change."""
-    base = _load(folders, "config.yaml")
+    base = _parsed(_text_of(folders, "config.yaml"))
     usual_options: dict[str, str] = {}
-    for entry in base.pop("defaults", []):
-        usual_options |= entry if isinstance(entry, dict) else {}
+    for entry in base.pop("defaults", None) or []:
+        usual_options |= {group: str(option) for group, option in entry.items()} if isinstance(entry, dict) else {}
     rows = []
     for name, value in config.items():
         if name in APART:
@@ -37,20 +37,31 @@ def changes(config: Mapping[str, Any], folders: list[Path]) -> list[tuple[str, s
 
 
 def _option(folders: list[Path], group: str, node: Mapping[str, Any], usual: str) -> tuple[str, dict[str, Any]]:
-    """(name, contents) of the option that a node was made from: the usual one if it can be, else the first that has its
-    `_target_`; the target's own name where no option has."""
-    target = node.get("_target_")
-    names = conf_files.options(folders).get(group, {})
-    for name in (usual, *names):
-        contents = _load(folders, f"{group}/{name}.yaml")
-        if contents.get("_target_") == target or (name == "auto" and target in losses.AUTO.values()):
-            return name, contents | {"_target_": target}
-    return str(target), {"_target_": target}
+    """(name, contents) of the option that a node was made from: of those with its `_target_` the one that is most like
+    it, the usual one if in doubt; the target's own name where no option has it."""
+    target = str(node.get("_target_"))
+    found = {}
+    for name in dict.fromkeys((usual, *conf_files.options(folders).get(group, {}))):
+        text = _text_of(folders, f"{group}/{name}.yaml")
+        if target in text or (name == "auto" and target in losses.AUTO.values()):  # YAML takes a while to parse
+            contents = _parsed(text)
+            if contents.get("_target_") in (target, "auto"):
+                found[name] = contents | {"_target_": target}
+    if not found:
+        return target, {"_target_": target}
+    return min(found.items(), key=lambda option: len(list(_differences(group, node, option[1]))))
 
 
-def _load(folders: list[Path], name: str) -> dict[str, Any]:
+def _text_of(folders: list[Path], name: str) -> str:
     path = next((folder / name for folder in folders if (folder / name).is_file()), None)
-    data = yaml.safe_load(path.read_text(encoding="utf-8")) if path else None
+    return path.read_text(encoding="utf-8", errors="replace") if path else ""
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError:  # a file of the user's that Hydra did not need
+        return {}
     return data if isinstance(data, dict) else {}
 
 

@@ -97,8 +97,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Findings:
-    """All of outcome.json. changed: (key, value, default) as text, where the config is not the default one."""
+    """All of outcome.json. step: of the weights that were looked at. changed: (key, value, default) as text, where the
+    config is not the default one."""
 
+    step: int | None = None
     outcome: Outcome | None = None
     layers: Sequence[Layer] = ()
     changed: Sequence[tuple[str, str, str]] = ()
@@ -106,7 +108,7 @@ class Findings:
 
 def write(folder: Path, found: Findings) -> None:
     """Write RUN/outcome.json."""
-    data: dict[str, Any] = {"format": FORMAT, "outcome": None}
+    data: dict[str, Any] = {"format": FORMAT, "step": found.step, "outcome": None}
     if (outcome := found.outcome) is not None:
         data["outcome"] = {
             "split": outcome.split,
@@ -142,7 +144,9 @@ def read(folder: Path) -> Findings | None:
     ]
     rows = [row for row in reading.items(data.get("changed"), list) if len(row) == 3]
     changed = [(reading.text(key), reading.text(value), reading.text(default)) for key, value, default in rows]
-    return Findings(_outcome(outcome) if isinstance(outcome, dict) else None, layers, changed)
+    return Findings(
+        reading.count(data.get("step")), _outcome(outcome) if isinstance(outcome, dict) else None, layers, changed
+    )
 
 
 def _outcome(data: Mapping[str, Any]) -> Outcome:

@@ -65,7 +65,9 @@ def value_text(value: float) -> str:
 def metric_text(value: float) -> str:
     """A metric as the tables have it: 0.9805."""
     size = abs(value)
-    return f"{value:.4f}" if size == 0 or 1e-3 <= size < 1e4 else f"{value:.4g}"
+    if 1e3 <= size < 1e7:
+        return f"{value:,.1f}"
+    return f"{value:.4f}" if size == 0 or 1e-3 <= size < 1e3 else f"{value:.4g}"
 
 
 def seconds_text(value: float) -> str:

@@ -15,7 +15,8 @@ def layers(model: nn.Module, x: Tensor) -> list[Layer]:
     x: a few samples on the model's device. Runs forward once, in eval mode and without what torch.compile made of it;
     leaves the model in eval mode. A layer that did not run comes last, without an output. Tied parameters count once.
     """
-    parts = {m: name for name, m in model.named_modules() if not list(m.children()) or any(m.parameters(False))}
+    named = model.named_modules()
+    parts = {m: name for name, m in named if not list(m.children()) or list(m.parameters(recurse=False))}
     shapes: dict[nn.Module, list[int] | None] = {}
 
     def note(module: nn.Module, inputs: Any, output: Any) -> None:

@@ -26,7 +26,7 @@ def draw(title: str, curves: Mapping[str, Points], outcome: Outcome | None) -> b
     drawn = outcome is not None and bool(outcome.confusions or outcome.pairs)
     _losses(sheet, curves, right=660 if drawn else 1160)
     if outcome is not None and drawn:
-        sheet.text(930, 62, f"{outcome.split} split, best weights", size=13, anchor="mm")
+        sheet.text(960, 52, f"{outcome.split} split", size=13, anchor="mm")
         (_matrix if outcome.classes is not None else _parity)(sheet, outcome)
     return sheet.png()
 

@@ -76,10 +76,10 @@ def curves(
 
 
 def line(name: str, style: str, points: Points, x: Scale, y: Scale, columns: int = COLUMNS, **more: Any) -> Line:
-    """One curve, thinned; few points get a dot each."""
+    """One curve, thinned; few points get a dot each, unless it is one job's among many."""
     kept = thinned(points, columns)
     shown = [point for point in kept if math.isfinite(point[1])]
-    few = 0 < len(shown) <= 60
+    few = 0 < len(shown) <= 60 and "run" not in more
     return Line(
         name,
         path(kept, x, y),

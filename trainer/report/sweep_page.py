@@ -5,12 +5,14 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from trainer import rundir
 from trainer.report import history, html, plots
 from trainer.report.plots import Line, Plot, Tick
-from trainer.report.scales import Scale, fit
+from trainer.report.scales import Points, Scale, fit
 from trainer.sweep import ranking, rows, state, table
 from trainer.sweep.ranking import Group, Ranking
 from trainer.sweep.rows import Row
@@ -20,6 +22,26 @@ MOST_LINES = 200  # jobs in a drawing, the best ones
 MOST_KEYS = 10
 MOST_POINTS = 4800  # of all curves together
 FEW = 8  # values of a key that stand side by side instead of on a scale
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The jobs of a sweep by number: what became of each, and where."""
+
+    rows: Sequence[Row]
+    folders: Sequence[Path]
+    losses: Sequence[Mapping[str, Points]]
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Number of each row, by its name."""
+        return {row.name: number for number, row in enumerate(self.rows)}
+
+    def keys(self, ranked: Ranking) -> list[str]:
+        """What varied; the seed, which the ranking folds, comes last."""
+        seed = any(ranking.SEED in row.settings for row in self.rows)
+        keys = [key for key in table.setting_keys(ranked) if key != ranking.SEED][:MOST_KEYS]
+        return [*keys, ranking.SEED] if seed else keys
 
 
 @dataclass(frozen=True)
@@ -33,31 +55,32 @@ class Axis:
 
 def page(sweep: Path) -> str:
     """The page as text."""
-    _, jobs = state.read_plan(sweep)
-    folders = [job.folder(sweep) for job in jobs]
-    found = rows.of_jobs(folders, [job.overrides for job in jobs])
+    _, planned = state.read_plan(sweep)
+    plan = [job for job in planned if not job.folder(sweep).is_symlink()]  # what lies elsewhere is none of its jobs
+    folders = [job.folder(sweep) for job in plan]
+    settings = rows.varied([job.overrides for job in plan])
+    pasts = [history.read(folder) for folder in folders]
+    found = [rows.read_row(*job) for job in zip(folders, settings, pasts, strict=True)]
+    jobs = Jobs(found, folders, [past.curves for past in pasts])
     ranked = ranking.rank(found, rows.monitored(found))
     keys = table.setting_keys(ranked)[:MOST_KEYS]
     names = table.short_names(keys)
-    best = ranked.best
     shown = by_value(found, ranked)
     return html.render(
         "sweep.html",
         name=sweep.name,
         metric=ranked.metric,
         better="higher" if ranked.mode == "max" else "lower",
-        best=ranked.groups[0] if best else None,
-        command=html.cut(shlex.join(["trainer", "train", *jobs[found.index(best)].overrides]), 4000) if best else "",
+        best=ranked.groups[0] if ranked.best else None,
+        command=command(plan[jobs.numbers[ranked.best.name]].overrides) if ranked.best else "",
         tiles=tiles(found),
         keys=[(key, html.cut(names[key], 40)) for key in keys],
-        groups=[
-            group_cells(group, index, ranked, found, folders) for index, group in enumerate(ranked.groups[:MOST_ROWS])
-        ],
+        groups=[group_cells(group, index, ranked, jobs) for index, group in enumerate(ranked.groups[:MOST_ROWS])],
         num_groups=len(ranked.groups),
         seeds=any(len(group.rows) > 1 for group in ranked.groups),
         noise=any(ranked.within_noise(group) for group in ranked.groups[: ranked.num_ranked]),
-        plot=curves(shown, found, folders),
-        parallel=parallel(shown, found, [*keys, *([ranking.SEED] if has_seeds(found) else [])], ranked.metric),
+        plot=curves(shown, jobs),
+        parallel=parallel(shown, jobs, jobs.keys(ranked), ranked.metric),
         num_jobs=len(found),
         num_lines=len(shown),
         shares=shares(ranked),
@@ -73,9 +96,9 @@ def by_value(found: Sequence[Row], ranked: Ranking) -> list[Row]:
     return sorted(valued, key=lambda row: sign * row.metrics[ranked.metric])[:MOST_LINES]
 
 
-def has_seeds(found: Sequence[Row]) -> bool:
-    """Whether the seed is among what varied."""
-    return any(ranking.SEED in row.settings for row in found)
+def command(overrides: Sequence[str]) -> str:
+    """What trains a job again, as one would type it."""
+    return html.cut(shlex.join(["trainer", "train", *overrides]), 4000)
 
 
 def settings_text(settings: Mapping[str, str]) -> str:
@@ -96,11 +119,9 @@ def tiles(found: Sequence[Row]) -> list[tuple[str, str]]:
     ]
 
 
-def group_cells(
-    group: Group, index: int, ranked: Ranking, found: Sequence[Row], folders: Sequence[Path]
-) -> dict[str, object]:
+def group_cells(group: Group, index: int, ranked: Ranking, jobs: Jobs) -> dict[str, object]:
     """One line of the ranking."""
-    numbers = [found.index(row) for row in group.rows]
+    numbers = [jobs.numbers[row.name] for row in group.rows]
     times = [row.seconds for row in group.rows if row.ok]
     placed = index < ranked.num_ranked
     gap = "best" if index == 0 else f"{group.mean - ranked.groups[0].mean:+.4g}"
@@ -113,30 +134,30 @@ def group_cells(
         "spark": plots.spark(next((row.curve for row in group.rows if row.ok), [])),
         "time": html.seconds_text(sum(times) / len(times)) if times else "",
         "runs": " ".join(map(str, numbers)),
-        "links": [(folders[number].name, (folders[number] / rundir.REPORT).is_file()) for number in numbers[:6]],
+        "links": [
+            (folder.name, (folder / rundir.REPORT).is_file()) for folder in map(jobs.folders.__getitem__, numbers[:6])
+        ],
     }
 
 
-def curves(shown: Sequence[Row], found: Sequence[Row], folders: Sequence[Path]) -> Plot | None:
-    """The validation losses of the jobs, else their training losses; the best one is drawn last."""
-    series = []
-    for row in shown:
-        past = history.read(folders[found.index(row)]).curves
-        series.append((row, past["val"] or past["train"]))
-    name = "val/loss" if series and history.read(folders[found.index(shown[0])]).curves["val"] else "train/loss"
+def curves(shown: Sequence[Row], jobs: Jobs) -> Plot | None:
+    """The validation losses of the jobs, or else their training losses; the best one is drawn last."""
+    losses = [jobs.losses[jobs.numbers[row.name]] for row in shown]
+    name = "val" if any(curve["val"] for curve in losses) else "train"
+    series = [(row, curve[name]) for row, curve in zip(shown, losses, strict=True)]
     x = fit((step for _, points in series for step, _ in points), margin=0.0)
     y = fit((value for _, points in series for _, value in points), may_be_logarithmic=True)
     if x is None or y is None:
         return None
     columns = max(2, MOST_POINTS // len(series) // 4)
     lines = [
-        plots.line("", "job", points, x, y, columns, text=told(row), run=found.index(row), weight=weight(place, shown))
+        plots.line("", "job", points, x, y, columns, text=told(row), **who(row, place, shown, jobs))
         for place, (row, points) in enumerate(series)
         if points
     ]
     ticks = plots.percent(x.ticks(6)), plots.percent(y.ticks(4), flipped=True)
     note = "log scale" if y.logarithmic else ""
-    return Plot(f"{name} of each job", lines[::-1], *ticks, kind="line", y_name=name, note=note)
+    return Plot(f"{name}/loss of each job", lines[::-1], *ticks, kind="line", y_name=f"{name}/loss", note=note)
 
 
 def told(row: Row) -> str:
@@ -146,38 +167,38 @@ def told(row: Row) -> str:
     return f"{Path(row.name).name}  {settings_text(row.settings)}  ·  {metric}"
 
 
-def weight(place: int, shown: Sequence[Row]) -> float:
-    """1 for the best, 0 for the last."""
-    return round(1 - place / max(1, len(shown) - 1), 3)
+def who(row: Row, place: int, shown: Sequence[Row], jobs: Jobs) -> dict[str, Any]:
+    """Of a line: which job it is, and its weight, 1 for the best and 0 for the last."""
+    return {"run": jobs.numbers[row.name], "weight": round(1 - place / max(1, len(shown) - 1), 3)}
 
 
 def parallel(
-    shown: Sequence[Row], found: Sequence[Row], keys: Sequence[str], metric: str
+    shown: Sequence[Row], jobs: Jobs, keys: Sequence[str], metric: str
 ) -> tuple[list[Axis], list[Line]] | None:
     """A line for every job through the values of its keys to its metric. None where nothing varied."""
-    rows = [row for row in shown if all(key in row.settings for key in keys)]
-    if not keys or len(rows) < 2:
+    drawn = [row for row in shown if all(key in row.settings for key in keys)]
+    if not keys or len(drawn) < 2:
         return None
     names = table.short_names(list(keys))
     axes, columns = [], []
     for number, key in enumerate(keys):
-        levels = list(dict.fromkeys(row.settings[key] for row in found if key in row.settings))
-        places, ticks = key_places([row.settings[key] for row in rows], levels)
+        levels = list(dict.fromkeys(row.settings[key] for row in jobs.rows if key in row.settings))
+        places, ticks = key_places([row.settings[key] for row in drawn], levels)
         axes.append(
             Axis(html.cut(names[key], 24), round(100 * number / len(keys), 2), plots.percent(ticks, flipped=True))
         )
         columns.append(places)
-    scale = fit(row.metrics[metric] for row in rows)
+    scale = fit(row.metrics[metric] for row in drawn)
     if scale is None:
         return None
     axes.append(Axis(html.cut(metric, 24), 100.0, plots.percent(scale.ticks(5), flipped=True)))
-    columns.append([scale.place(row.metrics[metric]) for row in rows])
+    columns.append([scale.place(row.metrics[metric]) for row in drawn])
     unit = Scale(0.0, 1.0)
     lines = []
-    for place, row in enumerate(rows):
+    for place, row in enumerate(drawn):
         points = [(axis.left / 100, column[place]) for axis, column in zip(axes, columns, strict=True)]
         path = plots.path(points, unit, unit)
-        lines.append(Line("", path, "job", text=told(row), run=found.index(row), weight=weight(place, rows)))
+        lines.append(Line("", path, "job", text=told(row), **who(row, place, drawn, jobs)))
     return axes, lines[::-1]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from trainer import reading, rundir
 from trainer.report import history
+from trainer.report.history import History
 from trainer.stopping import Stopping
 from trainer.stored import read_config
 from trainer.sweep import state
@@ -43,12 +44,12 @@ class Row:
         return found if self.ok and found is not None and math.isfinite(found) else None
 
 
-def read_row(folder: Path, settings: dict[str, str]) -> Row:
-    """The row of a run folder, which may hold little or nothing yet."""
+def read_row(folder: Path, settings: dict[str, str], past: History | None = None) -> Row:
+    """The row of a run folder, which may hold little or nothing yet. past: its history, where it has been read."""
     summary = rundir.read_summary(folder)
     metrics = reading.numbers(summary.get("best")) or reading.numbers(summary.get("last"))
-    past = history.read(folder).evaluations
-    curve = [row.get("val/loss", row.get("train/loss", math.nan)) for row in past]
+    evaluations = (past or history.read(folder)).evaluations
+    curve = [row.get("val/loss", row.get("train/loss", math.nan)) for row in evaluations]
     return Row(
         str(rundir.relative(folder)),
         settings,

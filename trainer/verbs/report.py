@@ -23,7 +23,7 @@ def run(words: Sequence[str]) -> int:
 
     sweep = rundir.find_sweep(args.name)
     if sweep is not None:
-        jobs = rundir.jobs(sweep)
+        jobs = [folder for folder in rundir.jobs(sweep) if not folder.is_symlink()]  # nothing is written elsewhere
         for folder in jobs:
             make.of_run(folder)
         made = make.of_sweep(sweep)

@@ -1,0 +1,184 @@
+"""A report from a stranger's folder: what stands in it is shown as text, and nothing of it runs."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from trainer import rundir
+from trainer.report import findings, history, make, picture, run_page, sweep_page
+from trainer.sweep import state
+from trainer.sweep.state import Job
+
+EVIL = "</script><script>pwned=1</script><img src=x onerror=pwned=1>'\"><svg onload=pwned=1>{{7*7}}"
+HUGE = "9" * 400
+TAGS = {
+    *("html", "head", "meta", "title", "style", "body", "footer", "script", "header", "p", "h1", "h2", "h3", "span"),
+    *("div", "dl", "dt", "dd", "br", "strong", "small", "figure", "figcaption", "svg", "path", "i", "b", "em", "img"),
+    *("section", "table", "tr", "th", "td", "pre", "details", "summary", "a"),
+}
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its scripts, the addresses in it, and whatever is none of ours."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.scripts: list[tuple[str, str]] = []
+        self.addresses: set[str] = set()
+        self.alien: list[str] = []
+        self.words = ""
+        self.kind: str | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.alien += [tag] if tag not in TAGS else []
+        self.alien += [f"{tag} {name}" for name, _ in attrs if name.startswith("on")]
+        self.addresses |= {str(value).partition(",")[0] for name, value in attrs if name in ("src", "href", "action")}
+        if tag == "script":
+            self.kind = dict(attrs).get("type") or "code"
+            self.scripts.append((self.kind, ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        self.kind = None if tag == "script" else self.kind
+
+    def handle_data(self, data: str) -> None:
+        if self.kind is None:
+            self.words += data
+        else:
+            self.scripts[-1] = (self.kind, self.scripts[-1][1] + data)
+
+
+def check(text: str) -> Page:
+    page = Page(text)
+    assert page.alien == []
+    assert [kind for kind, _ in page.scripts].count("code") == 1
+    assert "pwned" not in next(code for kind, code in page.scripts if kind == "code")
+    for kind, data in page.scripts:
+        if kind != "code":
+            json.loads(data, parse_constant=lambda name: pytest.fail(name))
+    assert page.addresses <= {"data:image/png;base64"}
+    assert len(text.encode()) < 300_000
+    return page
+
+
+def lines(*rows: object) -> str:
+    return "\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows)
+
+
+def evil_run(folder: Path) -> Path:
+    """A run folder whose every string is code, and whose numbers are none that can be drawn."""
+    folder.mkdir(parents=True)
+    summary = {
+        "status": EVIL, "stop_reason": EVIL, "error": EVIL, "monitor": EVIL + "/acc", "dataset": EVIL, "model": EVIL,
+        "best": {"step": 1e308, EVIL + "/acc": 1e308, "val/" + EVIL: 1.5, "x/nan": None}, "last": [EVIL],
+        "steps": -3, "num_steps": 2**70, "epochs": "1e9", "samples": True, "parameters": {"a": 1},
+        "seconds": {EVIL: 1e299, "train": 1e299, "eval": -5, "data": "x"},
+        "argv": ["train", EVIL, "$(touch pwned)", 7], "git": EVIL, "seed": [[EVIL]], "device": {EVIL: EVIL},
+        "versions": {EVIL: EVIL, "torch": None},
+    }  # fmt: skip
+    (folder / rundir.SUMMARY).write_text(json.dumps(summary))
+    rows = [{"step": i, "epoch": i, "train/loss": v, "val/loss": v, "val/" + EVIL: v, "lr": v, "eval": True}
+            for i, v in enumerate([1e299, -1e299, 1e-308, 0.0, 5e-324, 1.0])]  # fmt: skip
+    odd = ['{"step": 1, "train/loss": NaN, "lr": Infinity}', f'{{"step": {HUGE}, "train/loss": {HUGE}}}', "[" * 9000,
+           '{"step": 2, "train/loss": 1e999, "lr": -1e999, "grad_norm": 1e308}', "\x00", '{"step": -1}', "null",
+           '{"step": 9223372036854775807, "epoch": 1, "train/loss": 3, "eval": true}']  # fmt: skip
+    (folder / rundir.METRICS).write_text(lines(*rows, *odd, *rows))
+    mistake = {"row": 1, "truth": 0, "guess": 1, "score": 0.9, "values": [1e299, "x"]}
+    picture = {"height": 2, "width": 2, "channels": 1, "pixels": "AAECAw=="}
+    outcome = {
+        "split": EVIL, "classes": [EVIL, EVIL * 50, 3], "pairs": [[1, 2], ["x", 3], [1e300, 1]],
+        "confusions": [[0, 1, 7], [0, 9, 1], [-1, 0, 1], [0, 0, HUGE], [1, 1, 2**62], 5, [1.5, 0, 1]],
+        "mistakes": [
+            mistake | {"picture": picture}, mistake | {"picture": picture | {"height": 10**9}},
+            mistake | {"truth": 99}, mistake | {"guess": 0.5}, mistake | {"picture": picture | {"pixels": EVIL}},
+            mistake | {"picture": EVIL}, EVIL,
+        ],
+    }  # fmt: skip
+    layers = [{"name": EVIL, "kind": EVIL * 20, "output": [1, EVIL, 2**80], "parameters": -1}, 3]
+    data = {"format": 1, "outcome": outcome, "layers": layers, "changed": [[EVIL, EVIL, EVIL], [1], EVIL]}
+    (folder / rundir.OUTCOME).write_text(json.dumps(data))
+    (folder / rundir.CONFIG).write_text(
+        f"model: !!python/object/apply:os.system ['touch pwned']\n{EVIL}\n" + "é" * 40_000
+    )
+    (folder / rundir.OVERRIDES).write_text("!!python/object/apply:os.system ['touch pwned']")
+    return folder
+
+
+def test_a_hostile_run_is_shown_as_text(tmp_path: Path, watch) -> None:
+    folder = evil_run(tmp_path / "<img src=x onerror=pwned=1>")
+    watch.seen, watch.on = [], True
+    try:
+        text = run_page.page(folder)
+    finally:
+        watch.on = False
+    assert watch.seen == []
+    page = check(text)
+    assert page.words.count("<script>pwned=1</script>") > 10
+    assert "{{7*7}}" in page.words
+    assert "$(touch pwned)" in page.words
+    assert not Path("pwned").exists()
+    made = make.of_run(folder)
+    assert [path.name for path in made] == ["results.png", "report.html"]
+
+
+def test_links_and_pipes_in_a_run_are_not_followed(tmp_path: Path) -> None:
+    folder, secret = tmp_path / "run", tmp_path / "secret.json"
+    folder.mkdir()
+    secret.write_text('{"status": "swordfish", "format": 1, "layers": [{"name": "swordfish"}]}')
+    for name in (rundir.SUMMARY, rundir.OUTCOME, rundir.CONFIG, rundir.OVERRIDES, rundir.REPORT, rundir.PICTURE):
+        (folder / name).symlink_to(secret)
+    before = secret.read_text()
+    make.of_run(folder)
+    assert secret.read_text() == before
+    assert "swordfish" not in (folder / rundir.REPORT).read_text()
+    assert not (folder / rundir.REPORT).is_symlink()
+
+
+def test_a_hostile_sweep_is_shown_as_text(tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    jobs = [Job(number, [f"{EVIL}={EVIL}{number}", f"lr={10.0**number}"], {"report": True}) for number in range(4)]
+    for job in jobs:
+        evil_run(job.folder(sweep))
+    for number, value in ((1, 0.5), (2, 1e299), (3, -1e299)):
+        summary = {
+            "status": "ok",
+            "monitor": "val/acc",
+            "best": {"val/acc": value, "step": 1},
+            "seconds": {"train": 1e299},
+        }
+        (jobs[number].folder(sweep) / rundir.SUMMARY).write_text(json.dumps(summary))
+    state.write_plan(sweep, [EVIL], jobs, {})
+    page = check(sweep_page.page(sweep))
+    assert page.words.count("onerror=pwned=1") > 4
+    content = json.loads((sweep / rundir.SWEEP).read_text())
+    for change in ({"number": "../../x"}, {"number": -1}, {"overrides": EVIL}, {"overrides": [3]}, {"identity": EVIL}):
+        broken = content | {"jobs": [content["jobs"][0] | change]}
+        (sweep / rundir.SWEEP).write_text(json.dumps(broken))
+        with pytest.raises(Exception, match=r"cannot be read|not the one that was planned"):
+            sweep_page.page(sweep)
+
+
+WORDS = """status monitor best last steps epochs seconds versions argv step train/loss val/acc eval epoch lr split
+    classes confusions pairs mistakes row truth guess score picture values height width channels pixels layers name kind
+    output parameters changed outcome <script>"""
+NAMES = st.sampled_from(WORDS.split())
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from([EVIL, "AA==", "train", "ok", 0, 1])
+ANYTHING = st.recursive(
+    LEAVES, lambda x: st.lists(x, max_size=4) | st.dictionaries(NAMES, x, max_size=6), max_leaves=25
+)
+OBJECTS = st.dictionaries(NAMES, ANYTHING, max_size=10)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(OBJECTS, OBJECTS, st.lists(OBJECTS, max_size=4))
+def test_any_json_makes_a_page(tmp_path: Path, summary: dict, outcome: dict, rows: list[dict]) -> None:
+    (tmp_path / rundir.SUMMARY).write_text(json.dumps(summary))
+    (tmp_path / rundir.OUTCOME).write_text(json.dumps({**outcome, "format": 1}))
+    (tmp_path / rundir.METRICS).write_text(lines(*({"step": i, "epoch": 1, **row} for i, row in enumerate(rows))))
+    check(run_page.page(tmp_path))
+    found = findings.read(tmp_path)
+    assert picture.draw("x", history.read(tmp_path).curves, found and found.outcome).startswith(b"\x89PNG")

@@ -1,0 +1,116 @@
+"""What outcome.json holds, measured on real runs and read back."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import config
+from torch import nn
+
+from trainer import conf_files, sizes
+from trainer.build import build
+from trainer.data.embedded import Digits, Iris
+from trainer.data.splits import split_rows
+from trainer.report import findings
+from trainer.report.changes import changes
+from trainer.report.findings import Findings, Layer, Outcome
+from trainer.report.layers import layers
+from trainer.report.outcome import measure
+
+
+def test_the_most_confident_mistakes_are_those_of_the_model() -> None:
+    run, setup = build(config("model=linear", "seed=3", "threads=1", "loader.eval_batch_size=100"))
+    outcome = measure(run, run.val_batches, "validation")
+    _, rows = split_rows(1797, 0.2, 0)
+    data = Digits()
+    x, y = data.rows(rows)
+    chances = run.model(setup.splits.train.scale_x(x)).detach().softmax(1)
+    score, guess = chances.max(1)
+    wrong = [(float(score[i]), i) for i in range(len(y)) if guess[i] != y[i]]
+    expected = sorted(wrong, reverse=True)[:16]
+    assert [mistake.row for mistake in outcome.mistakes] == [row for _, row in expected]
+    assert [mistake.score for mistake in outcome.mistakes] == pytest.approx([score for score, _ in expected])
+    worst = outcome.mistakes[0]
+    assert (worst.truth, worst.guess) == (int(y[worst.row]), int(guess[worst.row]))
+    shown = torch.frombuffer(bytearray(worst.picture.pixels), dtype=torch.uint8).reshape(8, 8)
+    assert torch.equal(shown, (x[worst.row, 0] * (255 / 16)).round().to(torch.uint8))
+    assert sum(outcome.confusions.values()) == len(y)
+    for truth in range(10):
+        for other in range(10):
+            count = int(((y == truth) & (guess == other)).sum())
+            assert outcome.confusions.get((truth, other), 0) == count
+
+
+def test_rows_are_shown_in_the_datas_units(tmp_path: Path) -> None:
+    run, _ = build(config("dataset=iris", "model=linear", "threads=1"))
+    outcome = measure(run, run.val_batches, "validation")
+    x, _ = Iris().rows(split_rows(150, 0.2, 0)[1])
+    for mistake in outcome.mistakes:
+        assert mistake.values == pytest.approx(x[mistake.row].tolist(), rel=1e-5)
+    run, _ = build(config("dataset=diabetes", "model=linear", "threads=1"))
+    outcome = measure(run, run.val_batches, "validation")
+    errors = sorted((abs(truth - guess) for truth, guess in outcome.pairs), reverse=True)[:16]
+    assert [mistake.score for mistake in outcome.mistakes] == pytest.approx(errors)
+    assert outcome.mistakes[0].score == abs(outcome.mistakes[0].truth - outcome.mistakes[0].guess)
+    found = Findings(7, outcome, [Layer("a", "b", [2], 3)], [("k", "v", "d")])
+    findings.write(tmp_path, found)
+    assert findings.read(tmp_path) == Findings(
+        7,
+        Outcome("validation", None, {}, [tuple(pair) for pair in outcome.pairs], outcome.mistakes),
+        [Layer("a", "b", [2], 3)],
+        [("k", "v", "d")],
+    )
+
+
+def test_scores_by_hand() -> None:
+    outcome = Outcome("validation", ["a", "b", "c"], {(0, 0): 3, (0, 1): 1, (1, 0): 2, (1, 1): 4})
+    assert outcome.scores() == [(4, 3 / 5, 3 / 4, 6 / 9), (6, 4 / 5, 4 / 6, 8 / 11), (0, 0.0, 0.0, 0.0)]
+    assert outcome.weakest() == ("a", 6 / 9, "b", 1)
+    assert outcome.mix_ups() == [(1, 0, 2), (0, 1, 1)]
+    assert Outcome("validation", ["a"], {(0, 0): 3}).weakest() is None
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(4))
+        self.first, self.last, self.unused = nn.Linear(4, 4), nn.Linear(4, 4, bias=False), nn.Linear(2, 3)
+        self.last.weight = self.first.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.first(x).relu()) * self.scale
+
+
+def test_layers_come_in_the_order_they_run() -> None:
+    model = Tied()
+    found = layers(model, torch.zeros(2, 4))
+    assert [(layer.name, layer.output, layer.parameters) for layer in found] == [
+        ("first", [4], 20), ("last", [4], 0), ("", [4], 4), ("unused", None, 9)
+    ]  # fmt: skip
+    assert sum(layer.parameters for layer in found) == sizes.num_parameters(model)
+    assert not any(module._forward_hooks for module in model.modules())
+    run, setup = build(config("model=cnn", "model.channels=[4,8]", "threads=1"))
+    found = layers(run.model, setup.splits.sample[0])
+    assert [layer.output for layer in found if layer.kind.startswith("Conv2d")] == [[4, 8, 8], [8, 4, 4]]
+    assert sum(layer.parameters for layer in found) == sizes.num_parameters(run.model)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], []),
+        (["loss=cross_entropy"], ["loss cross_entropy auto"]),
+        (["model.hidden=[7]", "loader.batch_size=32"], ["model.hidden [7] [128]", "loader.batch_size 32 64"]),
+        (
+            ["model=cnn", "model.channels=[4]", "optimizer=sgd", "optimizer.lr=0.5"],
+            ["model cnn mlp", "model.channels [4] [32, 64]", "optimizer sgd adamw", "optimizer.lr 0.5 0.1"],
+        ),
+        (["dataset=diabetes", "loss=l1", "seed=7"], ["dataset diabetes digits", "loss l1 auto", "seed 7 0"]),
+    ],
+)
+def test_what_differs_from_the_defaults(words: list[str], expected: list[str]) -> None:
+    import dataclasses
+
+    _, setup = build(config(*words, "threads=1"))
+    found = changes(dataclasses.asdict(setup.config), conf_files.roots())
+    assert sorted(" ".join(row) for row in found) == sorted(expected)
