@@ -10,8 +10,8 @@ from trainer.screen import Screen
 from trainer.state import TrainState
 
 
-def show(screen: Screen, run: TrainState, setup: Setup, folder: Path) -> None:
-    """Say the header."""
+def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = None) -> None:
+    """Say the header; without a folder where there is none."""
     config, splits, progress = setup.config, setup.splits, run.progress
     facts = splits.facts
     rows = f"{splits.num_train:,} train / {splits.num_val:,} val" + f" / {splits.num_test:,} test" * (
@@ -47,6 +47,7 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path) -> None:
     threads = f"{setup.threads} thread{'s' * (setup.threads != 1)} ({setup.threads_why})"
     screen.say(f"device   {run.device} ({setup.device_why})")
     screen.say(f"         {threads}; data {splits.loader_name}")
-    screen.say(f"run      {rundir.relative(folder)}")
+    if folder is not None:
+        screen.say(f"run      {rundir.relative(folder)}")
     for warning in setup.warnings:
         screen.say(f"warning  {warning}", style="yellow")
