@@ -26,6 +26,7 @@ from trainer.device import (
 )
 from trainer.durations import in_steps
 from trainer.errors import ConfigError
+from trainer.listeners.trackers import check_installed
 from trainer.loop import train_step
 from trainer.schema.config import Config
 from trainer.state import Progress, TrainState
@@ -54,6 +55,7 @@ def build(config: Config, *, cores: int | None = None, download: bool = True) ->
     cores: how many threads=auto may take; None is all that this process may use. download: whether data that is
     missing may be fetched.
     """
+    check_installed(config)
     prepare_cpu()
     device, device_why = choose_device(config.device)
     dtype = getattr(torch, config.dtype)

@@ -22,6 +22,7 @@ from trainer.listeners.console import Console
 from trainer.listeners.explain import Explain
 from trainer.listeners.finite import Finite
 from trainer.listeners.metrics_files import MetricsFiles
+from trainer.listeners.trackers import trackers
 from trainer.loop import train
 from trainer.report import hints, history, measured
 from trainer.report.history import History
@@ -90,7 +91,8 @@ def _train(
     console = Console(run, screen, history.read(folder).curves)
     first_sample = run.progress.samples
     explain = [Explain(run, screen, config.explain)] if config.explain else []
-    listeners: Sequence[Listener] = (files, Finite(run), saver, console, *explain, *watchers)
+    others = (*explain, *trackers(config, run, folder), *watchers)
+    listeners: Sequence[Listener] = (files, Finite(run), saver, console, *others)
     try:
         mark = time.perf_counter()
         for event in _until_wish(run):
