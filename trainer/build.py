@@ -33,6 +33,7 @@ from trainer.errors import ConfigError
 from trainer.guards import structure
 from trainer.guards.before import before_training
 from trainer.guards.finding import Finding
+from trainer.listeners.trackers import check_installed
 from trainer.loop import train_step
 from trainer.schema.config import Config
 from trainer.state import Progress, TrainState
@@ -63,6 +64,7 @@ def build(
     cores: how many threads=auto may take; None is all that this process may use. download: whether data that is
     missing may be fetched. ranks: this process among those that train together; None where it trains alone.
     """
+    check_installed(config)
     prepare_cpu()
     ranks = ranks or Ranks()
     device, device_why = choose_device(config.device)

@@ -20,7 +20,7 @@ COLUMNS = (14, 38, 24)  # of the table, with a space between
 def examine(composed: Composed, screen: Screen) -> int:
     """Print the table. Returns 1 where a guard has tripped; a note is none."""
     run, setup = rehearsal.prepare(composed, WATCHED)
-    header.show(screen, run, setup, None)
+    header.show(screen, run, setup)
     found = list(setup.findings) + train_on_one_batch(composed, run, WATCHED)
     found += shared_rows(setup.splits)
     screen.say()

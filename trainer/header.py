@@ -12,8 +12,8 @@ from trainer.screen import WIDTH, Screen
 from trainer.state import TrainState
 
 
-def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None) -> None:
-    """Say the header. folder: of the run; None where nothing is kept, and then no finding is said either."""
+def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = None) -> None:
+    """Say the header. folder: of the run; None where nothing is kept."""
     config, splits, progress = setup.config, setup.splits, run.progress
     facts = splits.facts
     rows = f"{splits.num_train:,} train / {splits.num_val:,} val" + f" / {splits.num_test:,} test" * (
@@ -37,28 +37,23 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None) -> 
         + (", compiled" if config.compile == "model" else "")
     )
     counts = ", a mean over samples as far as is known" if setup.loss_counts == "samples" else ""
-    monitored = f"; monitored: {run.stopping.monitor}" if folder is not None else ""
-    screen.say(f"loss     {type(run.loss_fn).__name__}{counts}{monitored}")
+    screen.say(f"loss     {type(run.loss_fn).__name__}{counts}; monitored: {run.stopping.monitor}")
     schedule = type(getattr(run.scheduler, "scheduler", run.scheduler)).__name__
     schedule = "" if schedule == "Constant" else f", {schedule}"
     screen.say(f"optim    {type(run.optimizer).__name__} lr={run.optimizer.defaults['lr']:g}{schedule}")
     batch = f"batch {config.loader.batch_size}" + f" × {config.accumulate}" * (config.accumulate > 1)
     epochs = progress.num_steps / progress.steps_per_epoch
-    if folder is not None:
-        screen.say(
-            f"steps    {batch}: {progress.steps_per_epoch:,} steps × {epochs:g} epochs = {progress.num_steps:,} steps"
-        )
+    screen.say(
+        f"steps    {batch}: {progress.steps_per_epoch:,} steps × {epochs:g} epochs = {progress.num_steps:,} steps"
+    )
     if isinstance(run.step, CompiledStep):
         screen.say(f"compile  {run.step.describe()}")
     threads = f"{setup.threads} thread{'s' * (setup.threads != 1)} ({setup.threads_why})"
     screen.say(f"device   {run.device} ({setup.device_why})")
     each = f"{run.ranks.size} processes that share each batch, " if run.ranks.size > 1 else ""
     screen.say(f"         {each}{threads}; data {splits.loader_name}")
-    if folder is None:
-        return
-    screen.say(f"run      {rundir.relative(folder)}")
-    for finding in setup.findings:
-        show_finding(screen, finding)
+    if folder is not None:
+        screen.say(f"run      {rundir.relative(folder)}")
 
 
 def show_finding(screen: Screen, finding: Finding) -> None:

@@ -27,7 +27,7 @@ FAR = 1000  # times the steps taken, within which a loss that falls on as it doe
 def overfit(composed: Composed, screen: Screen) -> int:
     """Train on one batch until it is learned. Returns 0 where it is, else 1, with the reason."""
     run, setup = rehearsal.prepare(composed, MOST_STEPS, scheduler=rehearsal.CONSTANT)
-    header.show(screen, run, setup, None)
+    header.show(screen, run, setup)
     found = list(setup.findings)
     run.train_batches = rehearsal.OneBatch.of(run.train_batches)
     run.progress.steps_per_epoch = 1

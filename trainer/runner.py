@@ -25,6 +25,7 @@ from trainer.listeners.explain import Explain
 from trainer.listeners.finite import Finite
 from trainer.listeners.guards import Guards
 from trainer.listeners.metrics_files import MetricsFiles
+from trainer.listeners.trackers import trackers
 from trainer.loop import train
 from trainer.report import findings, hints, history, measured
 from trainer.report.changes import changes
@@ -75,6 +76,8 @@ def carry_out(
     result = Result(folder, "running", seconds=seconds)
     try:
         header.show(screen, run, setup, folder)
+        for finding in setup.findings:
+            header.show_finding(screen, finding)
         _summarise(run, setup, result)
         return _train(run, setup, result, screen, changed, brief, watchers)
     except Interrupted:  # all is saved and told
@@ -108,7 +111,8 @@ def _train(
     explain = [Explain(run, screen, config.explain)] if config.explain else []
     guards = Guards(run, partial(header.show_finding, screen), strict=config.guards == "strict")
     guarded = [guards] if config.guards != "none" else []
-    listeners: Sequence[Listener] = (files, Finite(run), saver, console, *explain, *guarded, *watchers)
+    others: list[Listener] = [*explain, *guarded, *trackers(config, run, folder), *watchers]
+    listeners: Sequence[Listener] = (files, Finite(run), saver, console, *others)
     try:
         mark = time.perf_counter()
         for event in until_wish(run):

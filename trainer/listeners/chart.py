@@ -21,12 +21,13 @@ def chart(
     height: int = 8,
     ascii_only: bool = False,
     ends: tuple[str, str] | None = None,
+    may_be_log: bool = True,
 ) -> list[str]:
     """Lines of at most `width` columns: a legend, `height` rows of curves, an axis with the first and last step.
 
-    series: name -> (step, value) in order. The y axis is logarithmic where the values span more than a factor of 100.
-    Points that are not finite are left out; [] where nothing is left to draw. ends: what stands below the axis instead
-    of the first and last step.
+    series: name -> (step, value) in order. The y axis is logarithmic where the values span more than a factor of 100
+    and that may be. Points that are not finite are left out; [] where nothing is left to draw. ends: what stands below
+    the axis instead of the first and last step.
     """
     finite = {name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in series.items()}
     finite = {name: points for name, points in finite.items() if points}
@@ -34,7 +35,7 @@ def chart(
     if not values or max(map(len, finite.values())) < 2:
         return []
     low, high = min(values), max(values)
-    logarithmic = low > 0 and high / low > 100
+    logarithmic = may_be_log and low > 0 and high / low > 100
     to_axis = math.log10 if logarithmic else float
     bottom, top = to_axis(low), to_axis(high)
     if top - bottom <= 1e-12 * abs(top):  # a flat line goes through the middle

@@ -91,6 +91,8 @@ class Config:
     output_dir: str = key("where run folders land")
     log_every: int = key("a line in metrics.jsonl every so many steps", at_least=1, unit="steps")
     checkpoint: Checkpoint = key("when to save")
+    tensorboard: bool = key("write TensorBoard's event files into the run folder; extra [tensorboard]")
+    mlflow: bool = key("log to MLFLOW_TRACKING_URI, or to files below outputs/mlruns; extra [mlflow]")
     report: bool = key("make results.png and report.html at the end")
 
     sweep: Sweep = key("how the jobs of a sweep (-m) are run")

@@ -12,7 +12,7 @@ from trainer.stored import read_config
 
 DESCRIPTION = (
     "A run's best weights as a file that others can load without trainer, in RUN/export/, with the preprocessing "
-    "inside, a model card and a program of some ten lines that loads it. It is written if its outputs equal the model's."
+    "inside, a model card and a program of some ten lines that loads it. It is written if it equals the model."
 )
 ROWS, TOLERANCE = 1000, 1e-5  # of the check; relative to the largest output, where that is above 1
 

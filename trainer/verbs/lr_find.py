@@ -36,7 +36,7 @@ def _find(composed: Composed) -> int:
             state, setup = rehearsal.prepare(
                 composed, rates.NUM_STEPS, guards="none", scheduler=rehearsal.CONSTANT, accumulate=1
             )
-            header.show(screen, state, setup, None)
+            header.show(screen, state, setup)
             curve = rates.sweep(state)
         except ConfigError as error:
             raise compose.located(error, composed.source, composed.choices) from error

@@ -1,0 +1,118 @@
+"""trainer plan [key=value …]"""
+
+import dataclasses
+import textwrap
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from trainer import arguments, compose, conf_files
+from trainer.cli import STARTED
+from trainer.compose import Source
+from trainer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from trainer.estimate import Layer, Memory
+    from trainer.screen import Screen
+
+DESCRIPTION = (
+    "What a run would be: layers, steps, the learning rate's curve, memory and time. It is built and some steps are "
+    "timed, then thrown away; nothing is written."
+)
+
+
+def run(words: Sequence[str]) -> int:
+    """Say what would be trained. Returns the exit code."""
+    parser = arguments.config_parser("plan", DESCRIPTION)
+    args = parser.read(words)
+    if args.help:
+        print(parser.format_help())
+        return 0
+    source = Source(args.overrides, conf_files.roots(args.config_dir), args.config_name)
+    composed = compose.compose(source)
+    if composed.multirun:
+        raise ConfigError("plan takes one run, not a sweep", "trainer plan key=value …")
+    config = composed.checked()
+    compose.allow_user_modules(source.folders)
+    from trainer.screen import Screen
+
+    with Screen() as screen:
+        try:
+            _plan(config, screen)
+        except ConfigError as error:
+            raise compose.located(error, composed.source, composed.choices) from error
+    return 0
+
+
+def _plan(config: Any, screen: "Screen") -> None:
+    from trainer import estimate, header
+    from trainer.build import build
+    from trainer.listeners.chart import chart
+    from trainer.screen import WIDTH
+
+    run_state, setup = build(dataclasses.replace(config, compile="none"))
+    start_up = time.perf_counter() - STARTED
+    header.show(screen, run_state, setup)
+    for finding in setup.findings:
+        header.show_finding(screen, finding)
+    progress = run_state.progress
+    x, y = (repeated(part, config.loader.batch_size) for part in setup.splits.sample)
+    screen.say()
+    for line in layer_lines(estimate.layers(run_state.model, x)):
+        screen.say(line)
+    points = estimate.schedule(run_state)
+    timed = estimate.timing(run_state)
+    held = estimate.memory(run_state, x, y, min(config.loader.eval_batch_size, setup.splits.num_val))
+    evaluation = timed.num_evaluations * timed.evaluation
+    screen.say()
+    if points:
+        title, plain = "learning rate", screen.ascii_only
+        lines = chart({"lr": points}, title=title, width=WIDTH, ascii_only=plain, may_be_log=False)
+        screen.say("\n".join(lines) + "\n")
+    else:
+        screen.say(f"lr       {run_state.optimizer.defaults['lr']:g}, and {estimate.how_it_changes(run_state)}")
+    screen.say(wrapped(f"memory   {memory_line(held)}"))
+    parts = f"start-up {seconds(start_up)}, train {seconds(timed.train)}, eval {seconds(evaluation)}"
+    steps = f"{progress.num_steps:,} steps of {seconds(timed.step)}"
+    evaluations = f"{timed.num_evaluations:,} evaluations of {seconds(timed.evaluation)}"
+    screen.say(wrapped(f"time     about {seconds(start_up + timed.train + evaluation)}: {parts}"))
+    screen.say(wrapped(f"         {steps}, {evaluations}; {timed.num_timed} steps were timed and thrown away"))
+    if config.compile != "none":
+        screen.say(f"         without compile={config.compile}: trainer bench measures that")
+
+
+def layer_lines(layers: "Sequence[Layer]") -> Iterator[str]:
+    """A table in at most 78 columns: name, kind, output of one batch, parameters."""
+    name_width = min(30, max(5, *(len(layer.name) for layer in layers)))
+    kind_width = min(18, max(4, *(len(layer.kind) for layer in layers)))
+    yield f"{'layer':<{name_width}} {'kind':<{kind_width}} {'output':<14} {'parameters':>12}"
+    for layer in layers:
+        shape = "×".join(map(str, layer.output)) if layer.output else "-"
+        name = layer.name if len(layer.name) <= name_width else "…" + layer.name[-name_width + 1 :]
+        count = f"{layer.num_parameters:,}" if layer.num_parameters else "-"
+        yield f"{name:<{name_width}} {layer.kind[:kind_width]:<{kind_width}} {shape:<14} {count:>12}"
+
+
+def memory_line(held: "Memory") -> str:
+    """'1.2 MB: weights 0.1, …'"""
+    unit, size = ("GB", 1e9) if held.total >= 1e9 else ("MB", 1e6)
+    parts = ", ".join(f"{field.name} {getattr(held, field.name) / size:.2f}" for field in dataclasses.fields(held))
+    return f"about {held.total / size:.2f} {unit}: {parts}"
+
+
+def seconds(value: float) -> str:
+    """A duration as one says it: 3.2 ms, 4.1 s, 12 min, 3.5 h."""
+    for size, unit in ((3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms")):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value * 1e6:.3g} µs"
+
+
+def wrapped(line: str) -> str:
+    """In 78 columns, what goes on below the text."""
+    return textwrap.fill(line, 78, subsequent_indent=" " * 9, drop_whitespace=True)
+
+
+def repeated(part: Any, num_rows: int) -> Any:
+    """A batch of so many rows, from the one or two that are at hand."""
+    return part.repeat(-(-num_rows // len(part)), *[1] * (part.ndim - 1))[:num_rows]
