@@ -152,7 +152,7 @@ def used(folder: Path, settings: object) -> bool:
     """Whether the folder's model predicts anything; an error of ours counts as no."""
     try:
         model = trained.load(folder, settings)
-        prediction.write(model, "t.csv", "out.csv", 64)
+        prediction.write(model, "t.csv", "out.csv", settings.dataset, 64)
     except TrainerError as error:
         assert len(error.message) < 500
         return False

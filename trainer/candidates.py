@@ -37,7 +37,7 @@ def candidates(line: str) -> list[str]:
 
 def _after(verb: str, before: list[str], word: str) -> Iterator[str]:
     """Words for a verb: its file says in the first line what it takes, and declares its flags further down."""
-    source = (Path(__file__).parent / "verbs" / f"{verb}.py").read_text(encoding="utf-8")
+    source = (Path(__file__).parent / "verbs" / f"{verb.replace('-', '_')}.py").read_text(encoding="utf-8")
     usage = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
     if word.startswith("-"):
         shared = ["--help", "--debug"] + ["--config-dir", "--config-name"] * ("config_parser(" in source)

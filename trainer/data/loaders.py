@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from trainer import losses, seeds
 from trainer.data.inputs import OneHot
 from trainer.data.scaling import Scale
+from trainer.errors import ConfigError
 
 GRACE = 8  # seconds that a worker outlives a SIGTERM
 PREPARED_AT_ONCE = 64 * 2**20  # bytes up to which rows are kept as the model wants them, not as they were stored
@@ -115,13 +116,15 @@ class Workers:
 
     def parts(self, batches: Sequence[Tensor], epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
         self.batches.indices = [[(epoch, index) for index in batch.tolist()] for batch in batches if len(batch)]
-        if len(self.batches.indices) == len(batches):
-            return self.loader
-        found = iter(self.loader)  # a rank without a row in some batch
-        return (next(found) if len(batch) else self.nothing() for batch in batches)
+        found = iter(self.loader)
+        try:
+            for batch in batches:
+                yield next(found) if len(batch) else self.nothing()
+        except ConfigError as error:  # of a worker: torch puts its traceback in front
+            raise ConfigError(error.message.strip().splitlines()[-1].rpartition("ConfigError: ")[2]) from error
 
     def nothing(self) -> tuple[Tensor, Tensor]:
-        """A batch of no rows, in the shapes of the first."""
+        """A batch of no rows, in the shapes of the first: of a rank that has none in some batch."""
         x, y = default_collate([self.loader.dataset[0, 0]])
         return x[:0], y[:0]
 

@@ -161,4 +161,6 @@ def of_types(types: Mapping[str, str], names: Sequence[str], where: str) -> None
     check_present(list(types), names, where)
     for name, kind in types.items():
         if kind not in KINDS:
-            raise ConfigError(f"dataset.types: {name} is no {kind}", f"'dataset.types={{{name}: number|date|category}}'")
+            raise ConfigError(
+                f"dataset.types: {name} is no {kind}", f"'dataset.types={{{name}: number|date|category}}'"
+            )

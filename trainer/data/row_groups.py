@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any, overload
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from trainer.data import matrix
 from trainer.data.inputs import Columns, OneHot
 from trainer.data.loaders import place
 from trainer.data.scaling import Scale
-from trainer.data.source import group_batches, label
+from trainer.data.source import Batch, group_batches, label
 from trainer.data.table import Part, targets_of
 from trainer.preprocessing import Preprocessing
 
@@ -150,7 +151,8 @@ class RowGroups:
         rows = indices.numpy()
         owners = np.searchsorted(self.starts, rows, side="right") - 1
         places, pieces = [], []
-        for group in sorted(np.unique(owners).tolist(), key=lambda group: group not in self.kept):
+        found = np.unique(owners).tolist() or np.flatnonzero(self.counts)[:1].tolist()  # a rank may have no row
+        for group in sorted(found, key=lambda group: group not in self.kept):
             mine = torch.from_numpy(np.flatnonzero(owners == group))
             local = indices.index_select(0, mine) - int(self.starts[group])
             places.append(mine)
@@ -176,10 +178,10 @@ class RowGroups:
         for batch in group_batches(
             file, group.number, needed, label(self.part.source.files[group.file]), group.first, ROWS
         ):
-            chosen = torch.from_numpy(roles[first : first + batch.num_rows] == self.part.role)
+            mine = chosen(batch, roles[first : first + batch.num_rows] == self.part.role)
             first += batch.num_rows
-            raw = torch.from_numpy(matrix.encode(batch, self.table.columns, self.table.missing, {}))
-            rows, labels = self.standardize(raw[chosen]), targets_of(batch, self.made)[chosen]
+            raw = torch.from_numpy(matrix.encode(mine, self.table.columns, self.table.missing, {}))
+            rows, labels = self.standardize(raw), targets_of(mine, self.made)
             if y is None:
                 y = labels.new_empty(len(x), *labels.shape[1:])
             x[done : done + len(rows)], y[done : done + len(rows)] = rows, labels
@@ -187,6 +189,15 @@ class RowGroups:
         assert y is not None  # noqa: S101 - a group that is asked for has rows
         self.kept[number] = (x, y)
         return self.kept[number]
+
+
+def chosen(batch: Batch, mask: Any) -> Batch:
+    """Some rows of a batch; their places stay known."""
+    if mask.all():
+        return batch
+    index, keep = np.flatnonzero(mask), pa.array(mask)
+    columns = {name: values.filter(keep) for name, values in batch.columns.items()}
+    return Batch(columns, len(index), lambda row: batch.where(int(index[row])))
 
 
 def _groups(files: Sequence[Any]) -> Iterator[Group]:

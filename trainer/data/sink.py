@@ -37,8 +37,10 @@ def open_sink(out: str | None) -> Iterator[Sink]:
     with storage.new_file(path) as stream:
         if path.name.endswith((".parquet", ".pq")):
             sink = Parquet(cast(BinaryIO, stream))
-            yield sink
-            sink.close()
+            try:
+                yield sink
+            finally:
+                sink.close()  # after an error too: it would write its end later, when there is no file
             return
         zipped = gzip.GzipFile(fileobj=stream, mode="wb", filename="", mtime=0) if path.suffix == ".gz" else None
         yield Text(cast(BinaryIO, zipped or stream), "\t" if ".tsv" in path.name else ",")

@@ -195,7 +195,7 @@ def find(path: str | Sequence[str]) -> list[Path]:
     files: list[Path] = []
     for entry in [path] if isinstance(path, str) else path:
         plain = Path(entry).expanduser()
-        found = [plain] if plain.exists() else [Path(name) for name in sorted(glob.glob(str(plain), recursive=True))]
+        found = [plain] if plain.exists() else [Path(name) for name in sorted(glob.glob(str(plain)))]
         if not found:
             raise ConfigError(f"there is no file {entry}", key="dataset.path")
         for file in found:

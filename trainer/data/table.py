@@ -190,7 +190,8 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         if self.task == "numbers" or len(self.targets) > 1:
             if wrong := [n for n in self.targets if found.kinds[n] == "category"]:
                 raise ConfigError(
-                    f"dataset.task=numbers, and {wrong[0]} holds text", f"'dataset.types={{{wrong[0]}: number}}' says where"
+                    f"dataset.task=numbers, and {wrong[0]} holds text",
+                    f"'dataset.types={{{wrong[0]}: number}}' says where",
                 )
             return None
         if numbers and self.task == "auto":

@@ -66,6 +66,25 @@ class Table:
 
 
 @dataclass
+class Arrays:
+    path: str = key("the file; ~ is your home folder")
+    x: str = key("name of the inputs in it; with _test behind it, of the test split's, where there is one")
+    y: str = key("name of the targets: whole numbers from 0 are classes, floats numbers")
+    classes: list[str] | None = key("names of the classes")
+    scaling: Literal["auto", "none", "standardize", "standardize_whole"] = key(
+        "of the inputs: by column, or as a whole"
+    )
+
+
+@dataclass
+class Images:
+    path: str = key("the folder; in it one folder for each class")
+    size: int = key("side of the square that pictures are brought to", at_least=1, unit="pixels")
+    augment: bool = key("mirror and crop at random, anew each epoch")
+    grey: bool = key("one channel instead of three")
+
+
+@dataclass
 class Linear:
     in_features: int | None = key("inputs; null: what the data has", at_least=1)
     out_features: int | None = key("outputs; null: what the data needs", at_least=1)
@@ -203,6 +222,9 @@ TARGETS: dict[str, type] = {
     "trainer.data.vision.FashionMNIST": Vision,
     "trainer.data.vision.CIFAR10": Vision,
     "trainer.data.table.Table": Table,
+    "trainer.data.arrays.Npz": Arrays,
+    "trainer.data.arrays.SafeTensors": Arrays,
+    "trainer.data.images.Images": Images,
     "trainer.models.linear.Linear": Linear,
     "trainer.models.mlp.MLP": MLP,
     "trainer.models.cnn.CNN": CNN,

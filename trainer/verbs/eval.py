@@ -9,6 +9,7 @@ from trainer.arguments import Parser
 from trainer.compose import Source
 from trainer.errors import ConfigError
 from trainer.schema.config import Config
+from trainer.screen import complain
 from trainer.stored import read_config
 
 
@@ -62,6 +63,12 @@ def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int
         name, split = str(path), "all"
         batches = Labelled(source, run.preprocessing, config.loader.eval_batch_size, run.device, run.zero.dtype)
     metrics = evaluate(run, batches, split)
+    if path is not None:
+        from trainer.prediction import tell_unknown
+
+        tell_unknown(batches.unknown)
+        if batches.left_out:
+            complain(f"warning: {batches.left_out:,} rows without a target are left out")
     print(f"run      {folder}")
     print(f"data     {name}: {batches.num_rows:,} rows" + f" of the {split} split" * (path is None))
     for name, value in metrics.items():
