@@ -50,8 +50,9 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
         screen.say(f"compile  {run.step.describe()}")
     threads = f"{setup.threads} thread{'s' * (setup.threads != 1)} ({setup.threads_why})"
     screen.say(f"device   {run.device} ({setup.device_why})")
-    each = f"{run.ranks.size} processes that share each batch, " if run.ranks.size > 1 else ""
-    screen.say(f"         {each}{threads}; data {splits.loader_name}")
+    screen.say(f"         {threads}; data {splits.loader_name}")
+    if run.ranks.size > 1:
+        screen.say(f"         {run.ranks.size} processes, which share each batch")
     if folder is not None:
         screen.say(f"run      {rundir.relative(folder)}")
 
