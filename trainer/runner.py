@@ -237,7 +237,8 @@ def _say_end(
     for line in measured.lines(result.measured, setup.splits.truth, setup.config.expect):
         screen.say(line)
     parts = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items() if value >= 0.05)
-    screen.say(f"time     {sum(seconds.values()):.1f} s: {parts}   ({rate:,.0f} samples/s)")
+    time_line, speed = f"time     {sum(seconds.values()):.1f} s: {parts}", f"   ({rate:,.0f} samples/s)"
+    screen.say(time_line + speed if len(time_line + speed) <= WIDTH else time_line)
     if brief:
         return
     names = [rundir.REPORT, rundir.PICTURE, rundir.MODEL, rundir.METRICS]
