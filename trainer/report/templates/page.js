@@ -10,7 +10,10 @@ for (const figure of document.querySelectorAll("figure[data-kind]")) {
     for (let j = 0; j + 1 < numbers.length; j += step) points.push([numbers[j] / 2000, numbers[j + 1] / 1000]);
     return { ...line, points, runs: (paths[i].dataset.run || "").split(" ") };
   });
-  const text = (number) => number.toLocaleString("en-US", { maximumSignificantDigits: 5 });
+  const text = (number) => {
+    const size = Math.abs(number), far = size >= 1e9 || (size > 0 && size < 1e-4);
+    return far ? number.toExponential(4).replace(/\.?0+e/, "e") : number.toLocaleString("en-US", { maximumSignificantDigits: 9 });
+  };
 
   const nearest = (points, distance) => {
     let best = -1, least = Infinity;
