@@ -15,9 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_it_writes_a_project_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "mine"]) == 0
-    names = {
-        path.relative_to(tmp_path / "mine").as_posix() for path in (tmp_path / "mine").rglob("*") if path.is_file()
-    }
+    root = tmp_path / "mine"
+    names = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
     files = {"my_net.py", "test_my_net.py", "README.md", ".gitignore"}
     assert names == files | {"conf/model/my_net.yaml", "conf/experiment/first.yaml"}
     (tmp_path / "mine/my_net.py").write_text("mine")
