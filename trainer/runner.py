@@ -11,14 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trainer import checkpoint, conf_files, header, rundir, signals, storage, summary
+from trainer import checkpoint, conf_files, footer, header, rundir, signals, storage, summary
 from trainer.build import Setup
-from trainer.cores import num_cores
 from trainer.errors import Diverged, Interrupted, TrainerError
 from trainer.events import Ended, Evaluated, Event, Stepped
 from trainer.guards import divergence, memory
+from trainer.guards.finding import Finding
 from trainer.listeners import Listener
-from trainer.listeners.chart import chart
 from trainer.listeners.checkpoints import Checkpoints
 from trainer.listeners.console import Console
 from trainer.listeners.explain import Explain
@@ -27,13 +26,12 @@ from trainer.listeners.guards import Guards
 from trainer.listeners.metrics_files import MetricsFiles
 from trainer.listeners.trackers import trackers
 from trainer.loop import train
-from trainer.report import findings, hints, history, measured
+from trainer.report import findings, history, measured
 from trainer.report.changes import changes
 from trainer.report.findings import Findings, Outcome
-from trainer.report.history import History
 from trainer.report.layers import layers
 from trainer.report.outcome import measure
-from trainer.screen import WIDTH, Screen
+from trainer.screen import Screen
 from trainer.state import TrainState
 from trainer.throughput import Throughput
 
@@ -49,6 +47,7 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
     throughput: Throughput | None = None
+    checkpoint: Path | None = None  # the newest
 
 
 def carry_out(
@@ -79,7 +78,9 @@ def carry_out(
         for finding in setup.findings:
             header.show_finding(screen, finding)
         _summarise(run, setup, result)
-        return _train(run, setup, result, screen, changed, brief, watchers)
+        tripped = _train(run, setup, result, screen, watchers)
+        _conclude(run, setup, result, screen, tripped, changed, brief)
+        return result
     except Interrupted:  # all is saved and told
         raise
     except Exception as error:
@@ -95,24 +96,19 @@ def carry_out(
 
 
 def _train(
-    run: TrainState,
-    setup: Setup,
-    result: Result,
-    screen: Screen,
-    changed: Sequence[tuple[str, str, str]],
-    brief: bool,
-    watchers: Sequence[Listener],
-) -> Result:
+    run: TrainState, setup: Setup, result: Result, screen: Screen, watchers: Sequence[Listener]
+) -> Finding | None:
+    """The loop with its listeners around it. Returns what guards=strict ended it for."""
     config, folder = setup.config, result.run_dir
     files = MetricsFiles(run, folder)
     saver = Checkpoints(run, folder, config.checkpoint.every_seconds, config.checkpoint.keep, files.sync)
     console = Console(run, screen, history.read(folder).curves)
-    first_sample, waited_before = run.progress.samples, run.train_batches.waited
-    explain = [Explain(run, screen, config.explain)] if config.explain else []
     guards = Guards(run, partial(header.show_finding, screen), strict=config.guards == "strict")
-    guarded = [guards] if config.guards != "none" else []
-    others: list[Listener] = [*explain, *guarded, *trackers(config, run, folder), *watchers]
-    listeners: Sequence[Listener] = (files, Finite(run), saver, console, *others)
+    listeners: list[Listener] = [files, Finite(run), saver, console]
+    listeners += [Explain(run, screen, config.explain)] if config.explain else []
+    listeners += [guards] if config.guards != "none" else []
+    listeners += [*trackers(config, run, folder), *watchers]
+    first_sample, waited_before = run.progress.samples, run.train_batches.waited
     try:
         mark = time.perf_counter()
         for event in until_wish(run):
@@ -129,17 +125,30 @@ def _train(
     if run.compile_seconds:
         result.seconds["train"] -= run.compile_seconds
         result.seconds["compile"] = run.compile_seconds
+    result.seconds["save"] = saver.seconds
     result.throughput = Throughput(
         run.progress.samples - first_sample, result.seconds["train"], run.train_batches.waited - waited_before
     )
+    result.checkpoint = saver.last
+    return guards.stopped_by
+
+
+def _conclude(
+    run: TrainState,
+    setup: Setup,
+    result: Result,
+    screen: Screen,
+    tripped: Finding | None,
+    changed: Sequence[tuple[str, str, str]],
+    brief: bool,
+) -> None:
+    """What stays: weights, what they do, report, summary, and the last lines; or the error that the run ends in."""
+    config, folder, begun = setup.config, result.run_dir, time.perf_counter()
     result.status = summary.STATUS[run.progress.stop_reason]
+    stopped = result.status == "stopped"  # whoever asked for it does not want to wait for pictures
     past = history.read(folder)
     result.best = past.at(run.progress.best_step)
     result.last = past.at(run.progress.evaluated_at)
-    result.seconds["save"] = saver.seconds
-
-    begun = time.perf_counter()
-    stopped = result.status == "stopped"  # whoever asked for it does not want to wait for pictures
     outcome = _keep_weights(run, folder, with_outcome=not stopped)
     result.measured = measured.values(run, setup.splits.truth, past, result.last | result.best)
     if config.report and not stopped:
@@ -147,11 +156,10 @@ def _train(
         findings.write(folder, Findings(at, outcome, layers(run.model, setup.splits.sample[0]), changed))
     result.seconds["report"] = time.perf_counter() - begun
     _summarise(run, setup, result)
-    if guards.stopped_by is not None:
-        finding = guards.stopped_by
-        raise TrainerError(f"{finding.message} (stopped by guards=strict)", finding.remedy)
+    if tripped is not None:
+        raise TrainerError(f"{tripped.message} (stopped by guards=strict)", tripped.remedy)
     if config.report and not stopped and not brief:
-        from trainer.report import make  # jinja2 and Pillow, which nothing else here needs
+        from trainer.report import make  # it imports what nothing else here needs
 
         make.of_run(folder, past)
         result.seconds["report"] = time.perf_counter() - begun
@@ -159,14 +167,13 @@ def _train(
     if run.progress.stop_reason == "diverged":
         if config.guards != "none" and (source := divergence.explain(config, folder)) is not None:
             header.show_finding(screen, source)
-        raise _diverged(run, saver.last)
-    _say_end(run, setup, result, screen, outcome, past, brief)
+        raise _diverged(run, result.checkpoint)
+    footer.show(screen, run, setup, result, outcome, past, brief)
     asked = getattr(signal, run.progress.stop_reason or "", None)  # also where another rank was asked
     if (number := signals.wish() or asked) is not None:
-        name, last = signal.Signals(number).name, saver.last
+        name, last = signal.Signals(number).name, result.checkpoint
         done = "it was done" if not stopped else f"saved {last.parent.name}/{last.name}" if last else "nothing saved"
         raise Interrupted(number, f"stopped by {name} at step {run.progress.step:,}; {done}", _resume(folder))
-    return result
 
 
 def until_wish(run: TrainState) -> Iterator[Event]:
@@ -227,52 +234,3 @@ def _diverged(run: TrainState, last: Path | None) -> Diverged:
 
 def _resume(folder: Path) -> str:
     return f"trainer resume {rundir.relative(folder)}"
-
-
-def _say_end(
-    run: TrainState,
-    setup: Setup,
-    result: Result,
-    screen: Screen,
-    outcome: Outcome | None,
-    past: History,
-    brief: bool,
-) -> None:
-    progress, seconds = run.progress, result.seconds
-    if not brief:
-        lines = chart(past.curves, title="loss", width=WIDTH, height=10, ascii_only=screen.ascii_only)
-        if lines:
-            screen.say("\n" + "\n".join(lines))
-    screen.say()
-    if progress.best is not None:
-        epoch = progress.best_step / progress.steps_per_epoch
-        loss = f"   val/loss {result.best['val/loss']:.4f}" if "val/loss" in result.best else ""
-        loss = "" if run.stopping.monitor == "val/loss" else loss
-        screen.say(
-            f"best     {run.stopping.monitor} {progress.best:.4f} "
-            f"at epoch {epoch:g} (step {progress.best_step:,}){loss}",
-            style="bold green",
-        )
-    if outcome is not None and (weakest := outcome.weakest()) is not None:
-        name, score, other, count = weakest
-        taken = f"; taken for {other}: {count}×" if count else ""
-        screen.say(f"weakest  {name} (F1 {score:.2f}{taken})")
-    if progress.stop_reason == "early stop":
-        screen.say(f"stopped  early: {progress.bad_evaluations} evaluations without improvement")
-    for line in measured.lines(result.measured, setup.splits.truth, setup.config.expect):
-        screen.say(line)
-    parts = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items() if value >= 0.05)
-    screen.say(f"time     {sum(seconds.values()):.1f} s: {parts}")
-    if result.throughput is not None:
-        screen.say(f"speed    {result.throughput.line()}")
-    if brief:
-        return
-    names = [rundir.REPORT, rundir.PICTURE, rundir.MODEL, rundir.METRICS]
-    screen.say("files    " + " ".join(name for name in names if (result.run_dir / name).exists()))
-    config = setup.config
-    lr = run.optimizer.defaults["lr"]
-    found = hints.hint(past.evaluations, epochs=config.epochs, lr=lr, finished=progress.step == progress.num_steps)
-    waiting = result.throughput.hint(config.loader, num_cores()) if result.throughput is not None else None
-    if waiting or found:
-        screen.say(f"hint     {waiting or found}")
-    screen.say("next     trainer eval latest · trainer runs · trainer ls")
