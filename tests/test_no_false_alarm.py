@@ -38,7 +38,8 @@ def test_every_data_set_with_every_model(dataset: str, net: str) -> None:
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_every_experiment(experiment: str) -> None:
+def test_every_experiment(experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(conf_files.shipped() / "experiment/chapter")
     assert alarms(f"experiment={experiment}", "hydra.mode=RUN", "dataset.val_fraction=0.2") == []
 
 
