@@ -26,7 +26,6 @@ class Loader(Protocol):
     """See the module. name: what the header calls it."""
 
     name: str
-    scale_x: Scale
 
     def parts(self, batches: Sequence[Tensor], epoch: int) -> Iterable[Any]: ...
     def targets(self, part: Any) -> Tensor: ...

@@ -70,13 +70,15 @@ def _worst(
 
 
 def _mistakes(batches: EvalBatches, wrong: Sequence[Wrong]) -> list[Mistake]:
-    """With the inputs of these rows, as pictures or as values in the data's units."""
-    if not wrong:
-        return []
+    """With the inputs of these rows, as pictures or as values in the data's units, where the loader can turn them back
+    into those."""
+    inverse = getattr(getattr(batches.loader, "scale_x", None), "inverse", None)
+    if not wrong or inverse is None:
+        return [Mistake(row, truth, guess, score) for score, row, truth, guess in wrong]
     parts = batches.loader.parts([torch.tensor([row for _, row, _, _ in wrong])], 0)
     with abandonable:
         x, _ = batches.loader.load(next(iter(parts)))
-    x = batches.loader.scale_x.inverse(x).float().cpu()
+    x = inverse(x).float().cpu()
     shown = _pictures(x) if x.ndim == 4 and x.shape[1] in (1, 3) else [None] * len(x)
     few = x.ndim == 2 and x.shape[1] <= MOST_VALUES
     return [
