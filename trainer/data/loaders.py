@@ -29,7 +29,6 @@ class Loader(Protocol):
     ranks need not ask each other; a part is then a tensor of indices."""
 
     name: str
-    scale_x: Scale | OneHot
     at_hand: bool
 
     def parts(self, batches: Sequence[Tensor], epoch: int) -> Iterable[Any]: ...

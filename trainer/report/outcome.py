@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainer.data.inputs import OneHot
 from trainer.data.windows import EvalBatches
 from trainer.loop import predict
 from trainer.report.findings import MOST_SIDE, Mistake, Outcome, Picture
@@ -71,16 +70,17 @@ def _worst(
 
 
 def _mistakes(batches: EvalBatches, wrong: Sequence[Wrong]) -> list[Mistake]:
-    """With the inputs of these rows, as pictures or as values in the data's units."""
-    if not wrong:
-        return []
+    """With the inputs of these rows, as pictures or as values in the data's units, where the loader can turn them back
+    into those."""
+    inverse = getattr(getattr(batches.loader, "scale_x", None), "inverse", None)
+    if not wrong or inverse is None:
+        return [Mistake(row, truth, guess, score) for score, row, truth, guess in wrong]
     parts = batches.loader.parts([torch.tensor([row for _, row, _, _ in wrong])], 0)
     with abandonable:
         x, _ = batches.loader.load(next(iter(parts)))
-    scale_x = batches.loader.scale_x
-    x = (x if isinstance(scale_x, OneHot) else scale_x.inverse(x)).float().cpu()
+    x = inverse(x).float().cpu()
     shown = _pictures(x) if x.ndim == 4 and x.shape[1] in (1, 3) else [None] * len(x)
-    few = x.ndim == 2 and not isinstance(scale_x, OneHot) and x.shape[1] <= MOST_VALUES
+    few = x.ndim == 2 and x.shape[1] <= MOST_VALUES
     return [
         Mistake(row, truth, guess, score, picture, values.tolist() if few else [])
         for (score, row, truth, guess), picture, values in zip(wrong, shown, x, strict=True)
