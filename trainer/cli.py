@@ -26,7 +26,7 @@ VERBS = {
     "runs": "list the runs below outputs/",
     "chapter": "the tutorial chapter's examples, expected beside got",
     "ls": "what can be picked: datasets, models, optimizers, …",
-    "plan": "layers, steps, learning rates, memory and time of a run; nothing trained",
+    "plan": "layers, steps, memory and time of a run; nothing trained",
     "config": "the resolved config, with what each key means; nothing is run",
     "export": "a run's model as ONNX, torch.export or safetensors, checked",
     "init": "a small project of your own: model, config, experiment, test",
