@@ -147,7 +147,7 @@ def test_what_trains_nothing_imports_no_torch(words: list[str]) -> None:
     )
     assert done.returncode == 0, done.stderr
     modules = set(json.loads(done.stdout.splitlines()[-1]))
-    heavy = {"torch", "torchvision", "jinja2", "PIL", "pyarrow", "numpy"}
+    heavy = {"torch", "torchvision", "matplotlib", "jinja2", "PIL", "pyarrow", "numpy"}
     if "--cfg" not in words and "config" not in words:
         heavy |= {"hydra", "omegaconf"}
     assert not heavy & modules

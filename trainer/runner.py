@@ -159,7 +159,7 @@ def _conclude(
     if tripped is not None:
         raise TrainerError(f"{tripped.message} (stopped by guards=strict)", tripped.remedy)
     if config.report and not stopped and not brief:
-        from trainer.report import make  # it imports what nothing else here needs
+        from trainer.report import make  # matplotlib takes a third of a second to import
 
         make.of_run(folder, past)
         result.seconds["report"] = time.perf_counter() - begun

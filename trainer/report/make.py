@@ -13,7 +13,7 @@ def of_run(folder: Path, past: History | None = None) -> list[Path]:
     found = findings.read(folder)
     title = reading.text(rundir.read_summary(folder).get("dataset"), 60)
     title = f"{title} · {folder.name}" if title else folder.name
-    drawing = picture.draw(title.replace("·", "-"), past.curves, found.outcome if found else None)
+    drawing = picture.draw(title, past.curves, found.outcome if found else None)
     storage.write_file(folder / rundir.PICTURE, drawing)
     storage.write_file(folder / rundir.REPORT, run_page.page(folder, past).encode())
     return [folder / rundir.PICTURE, folder / rundir.REPORT]
