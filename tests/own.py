@@ -93,3 +93,16 @@ class Registered(nn.Linear):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         time.sleep(0.002)
         return super().forward(x.flatten(1))
+
+
+class Faulty(Augmented):
+    """Its last row can be read by the first process alone."""
+
+    classes = ("left", "right")
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        import os
+
+        if index == len(self.y) - 1 and os.environ.get("RANK", "0") != "0":
+            raise ValueError("row 199 is broken")
+        return super().__getitem__(index)

@@ -6,6 +6,7 @@ import math
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,15 +17,18 @@ import torch
 from conftest import Cli
 from test_signals import start, wait_for, wait_for_lines
 from torch import nn
-from trials import FORKS, HERE, attempt, begin, call, config
+from trials import HERE, attempt, begin, call, config
 
 from trainer.build import build
-from trainer.distributed import Ranks, averaging, joined, synchronised
+from trainer.cli import main
+from trainer.distributed import Ranks, joined, num_ranks, synchronised
 from trainer.errors import ConfigError
-from trainer.evidence import evidence
 from trainer.events import Stepped
+from trainer.evidence import evidence
 from trainer.loop import train
 from trainer.schema.check import check
+from trainer.sweep import running
+from trainer.sweep.job import Place
 from trainer.verbs.verify import _Killer
 
 SGD = ["optimizer=sgd", "optimizer.lr=0.5", "dtype=float64", "epochs=1", "model.hidden=[8]"]
@@ -249,3 +253,170 @@ def test_no_rank_outlives_its_parent(tmp_path: Path) -> None:
     while any(map(alive, found)):
         assert time.monotonic() < end, "a rank lives on"
         time.sleep(0.05)
+
+
+def test_an_error_in_one_rank_is_told_as_its_own(tmp_path: Path) -> None:
+    data = config("dataset._target_=own.Faulty", "nproc=2", "loader.in_memory=false", "dataset.val_fraction=0")
+    assert attempt(tmp_path / "run", data) == 1
+    said = (tmp_path / "run.out").read_text()
+    assert "error: rank 1: ValueError: row 199 is broken" in said
+    assert "Traceback" not in said
+    log = (tmp_path / "run/train.log").read_text()
+    assert 'raise ValueError("row 199 is broken")' in log
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert (summary["status"], summary["error"]) == ("failed", "rank 1: ValueError: row 199 is broken")
+
+
+def test_a_loss_that_is_not_finite_keeps_its_exit_code(tmp_path: Path) -> None:
+    assert attempt(tmp_path / "run", config("nproc=2", "optimizer=sgd", "optimizer.lr=1e30", "dtype=float64")) == 3
+    assert "error: the loss is NaN or infinite at step" in (tmp_path / "run.out").read_text()
+    assert json.loads((tmp_path / "run/summary.json").read_text())["status"] == "diverged"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_stops_every_rank_in_the_same_step(tmp_path: Path, number: int, code: int) -> None:
+    words = ["train", "dataset=digits", "nproc=2", "model.dropout=0.2", "loader.batch_size=32", "epochs=12",
+             "threads=1", "device=cpu", "report=false", "log_every=1"]  # fmt: skip
+    process = start(tmp_path, *words)
+    wait_for_lines(tmp_path)
+    process.send_signal(signal.SIGUSR1)
+    wait_for(tmp_path, "outputs/2*/*/checkpoints/step-*")
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code, said
+    first, second = said.splitlines()
+    assert first.startswith(f"stopped by {signal.Signals(number).name} at step")
+    assert second.startswith("  try: trainer resume outputs/")
+    assert json.loads((tmp_path / "outputs/latest/summary.json").read_text())["status"] == "stopped"
+    resumed = start(tmp_path, "resume", "latest")
+    assert resumed.communicate(timeout=120)[1] == ""
+    steps = [json.loads(line)["step"] for line in (tmp_path / "outputs/latest/metrics.jsonl").read_text().splitlines()]
+    assert sorted(set(steps)) == list(range(1, 12 * 45 + 1))
+
+
+@pytest.mark.slow
+def test_one_folder_one_log_one_screen(tmp_path: Path, cli: Cli) -> None:
+    words = ["train", "epochs=2", "report=false", "explain=1"]
+    alone, together = cli(*words), cli(*words, "nproc=3")
+    assert (together.returncode, together.stderr) == (0, "")
+    assert len(list(tmp_path.glob("outputs/2*/*"))) == 2
+    names = {path.name for path in (tmp_path / "outputs/latest").iterdir()}
+    assert names == {path.name for path in next(tmp_path.glob("outputs/2*/*")).iterdir()}
+    assert together.stdout == (tmp_path / "outputs/latest/train.log").read_text()
+    heads = [[line[:9] for line in done.stdout.splitlines()] for done in (alone, together)]
+    assert heads[0] == heads[1]
+    assert "3 processes that share each batch, 1 thread" in together.stdout
+    assert "step 1, as the first of 3 processes sees its part of the batch" in together.stdout
+    assert max(map(len, together.stdout.splitlines())) <= 78
+
+
+def torchrun(folder: Path, port: int, *words: str) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "GLOO_SOCKET_IFNAME": "lo",
+                   "XDG_CONFIG_HOME": str(folder / ".config")}  # fmt: skip
+    how = ["--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", f"--rdzv-endpoint=localhost:{port}",
+           "--rdzv-id=two-hosts", "--local-addr=localhost"]  # fmt: skip
+    command = [sys.executable, "-m", "torch.distributed.run", *how, "-m", "trainer", *words]
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=-1, stderr=-1, text=True)
+
+
+@pytest.mark.slow
+def test_two_agents_train_together_and_leave_one_folder(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    words = ["train", "epochs=2", "report=false", "dtype=float64"]
+    agents = [torchrun(tmp_path, port, *words) for _ in range(2)]
+    said = [agent.communicate(timeout=180) for agent in agents]
+    assert [agent.returncode for agent in agents] == [0, 0], said
+    (folder,) = tmp_path.glob("outputs/2*/*")
+    outputs = [out for out, _ in said if out]
+    assert outputs == [(folder / "train.log").read_text()]
+    assert "2 processes that share each batch" in outputs[0]
+    resumed = [torchrun(tmp_path, port, "resume", "latest", "epochs=3") for _ in range(2)]
+    said = [agent.communicate(timeout=180) for agent in resumed]
+    assert [agent.returncode for agent in resumed] == [0, 0], said
+    assert json.loads((folder / "summary.json").read_text())["steps"] == 69
+
+
+UNDER_TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2"}
+
+
+def test_a_sweep_under_torchrun_is_refused_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in UNDER_TORCHRUN.items():
+        monkeypatch.setenv(name, value)
+    said = []
+    for rank in "01":
+        monkeypatch.setenv("RANK", rank)
+        assert main(["train", "-m", "seed=0,1"]) == 2
+        said.append(capsys.readouterr().err)
+    assert said[0].splitlines()[0] == "error: -m under torchrun: a sweep starts the processes of its jobs itself"
+    assert said[1] == ""
+    monkeypatch.setenv("RANK", "0")
+    assert main(["train", "nproc=4"]) == 2
+    assert "nproc=4 under torchrun, which has started 2" in capsys.readouterr().err
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.slow
+def test_jobs_of_a_sweep_may_use_several_processes_each(tmp_path: Path, cli: Cli) -> None:
+    done = cli("train", "-m", "nproc=2", "seed=0,1,2", "sweep.jobs=2", "epochs=2")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    alone = cli("train", "nproc=2", "seed=1", "epochs=2", "report=false")
+    assert alone.returncode == 0
+    job, run = (next(tmp_path.glob(f"outputs/{where}/metrics.jsonl")) for where in ("sweeps/*/*/001", "2*/*"))
+    last = [json.loads(path.read_text().splitlines()[-1]) for path in (job, run)]
+    assert last[0] | {"seconds": 0} == last[1] | {"seconds": 0}
+    assert len(list(tmp_path.glob("outputs/sweeps/*/*/*/model.safetensors"))) == 3
+
+
+def test_parts_of_a_batch_are_its_rows_in_order() -> None:
+    for size in range(1, 6):
+        for rows in (0, 1, 3, 64, 65):
+            batch = torch.randperm(rows)
+            parts = [Ranks(rank, size).part(batch) for rank in range(size)]
+            assert torch.equal(torch.cat(parts), batch)
+            assert [len(part) for part in parts] == Ranks(size=size).parts(rows)
+            assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_batch_norm_is_refused_where_a_rank_would_see_one_row_or_none() -> None:
+    typed = ["model.norm=batch", "dataset=iris", "dataset.val_fraction=0"]  # 150 rows
+    for batch_size, size in ((149, 2), (148, 2), (75, 100)):
+        with pytest.raises(ConfigError, match="rows of a batch of"):
+            build(check(config(*typed, f"loader.batch_size={batch_size}")), ranks=Ranks(0, size))
+
+
+def test_batch_norms_are_synchronised_on_cuda_alone() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    assert synchronised(model, torch.device("cuda"), Ranks()) is model
+    with pytest.raises(ConfigError, match="works on CUDA alone"):
+        synchronised(model, torch.device("cpu"), Ranks(0, 2))
+    together = synchronised(model, torch.device("cuda"), Ranks(0, 2))
+    assert isinstance(together[1], nn.SyncBatchNorm)
+    assert list(together.state_dict()) == list(model.state_dict())
+
+
+def test_each_rank_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    cuda = torch.device("cuda", 0)
+    assert Ranks(5, 8, 1, 2).device(cuda, "auto") == torch.device("cuda", 1)
+    assert taken == [1]
+    assert num_ranks(check(config("nproc=auto", "device=cpu"))) == 1
+    assert num_ranks(check(config("nproc=auto", "device=cuda"))) == 2
+    for ranks, device, name in ((Ranks(0, 4, 0, 4), cuda, "cuda"), (Ranks(0, 2, 0, 2), cuda, "cuda:0"),
+                                (Ranks(0, 2, 0, 2), torch.device("mps"), "auto")):  # fmt: skip
+        with pytest.raises(ConfigError):
+            ranks.device(device, name)
+
+
+def test_jobs_of_several_processes_share_cores_and_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "num_cores", lambda: 8)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert running.places("auto", "auto", "cpu", "cpu", 0, 99, 2) == [Place(2)] * 4
+    assert running.places("auto", 2, "cpu", "cpu", 0, 99, 2) == [Place(4)] * 2
+    assert running.places("auto", 1, "auto", "cuda", 4, 99, 2) == [Place(4, "0,1"), Place(4, "2,3")]

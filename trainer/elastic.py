@@ -225,11 +225,11 @@ def _culprit(rank: int, process: int, code: int, scratch: Path, folder: Path | N
     found = said.get(rank) or next(iter(said.values()), None) if code >= 0 else None
     if found is not None and "traceback" not in found:
         return _known(found)
-    hint = None if folder is None else f"trainer resume {rundir.relative(folder)}"
+    hint = "trainer resume " + str(rundir.relative(folder)) if folder is not None else None
     if found is not None:
         rank = next(number for number, words in said.items() if words is found)
         text = f"rank {rank}: {found['message']}"
-        hint = hint and f"the traceback is in {rundir.relative(folder)}/{rundir.LOG}"  # type: ignore[arg-type]
+        hint = launch.failed(Exception(), folder).hint
     else:
         text = f"rank {rank} (process {process}): {reason(code)}; {_last_words(rank, scratch, folder)}"
     if folder is not None:
@@ -239,7 +239,9 @@ def _culprit(rank: int, process: int, code: int, scratch: Path, folder: Path | N
             log.close()
             summary = rundir.read_summary(folder) | {"status": "failed", "error": text}
             storage.write_json(folder / rundir.SUMMARY, summary)
-    return TrainerError(text, hint)
+    error = TrainerError(text, hint)
+    error.add_note((found or {}).get("traceback", ""))  # what --debug shows
+    return error
 
 
 def _known(said: dict[str, Any]) -> TrainerError:
