@@ -18,7 +18,7 @@ from trainer.distributed import joined
 from trainer.loop import train
 from trainer.schema.check import check
 
-ROUNDS, STEPS, WARM = 5, 150, 20
+ROUNDS, STEPS, WARM = 2, 100, 20
 COMMON = ["device=cpu", "loader.batch_size=512", "dataset.val_fraction=0", "epochs=1000", "eval_every=1000epochs"]
 
 
