@@ -60,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def entry() -> None:
     """The console script."""
     signals.install()
+    if ranks.number() > 0:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the first rank's lines are everybody's
     code = main()
     try:
         sys.stdout.flush()

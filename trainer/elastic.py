@@ -5,6 +5,7 @@ The parent composes the config, makes the run folder and hears the signals; rank
 
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -67,7 +68,7 @@ def run(num_ranks: int, work: Work, make_folder: Callable[[str], Path] | None = 
 
     make_folder(label): called here, once the ranks have built the run. Raises TrainerError for a rank that died.
     """
-    context = running.start_method()
+    context = _start_method()
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -106,6 +107,17 @@ def run(num_ranks: int, work: Work, make_folder: Callable[[str], Path] | None = 
             host.close()
             for end in (alive, held, desk, counter, line.out, line.err):
                 end.close()
+
+
+def _start_method() -> Any:
+    """A sweep's job was forked from a server that has torch imported, and forks its ranks in turn; others start such a
+    server, or spawn. (A process that has touched CUDA cannot be forked.)"""
+    import torch
+
+    is_forked = type(multiprocessing.current_process()).__name__ == "ForkServerProcess"
+    if is_forked and not torch.cuda.is_initialized():
+        return multiprocessing.get_context("fork")
+    return running.start_method()
 
 
 class Host(threading.Thread):

@@ -121,7 +121,8 @@ def _train(
         raise _diverged(run, saver.last)
     rate = (run.progress.samples - first_sample) / max(result.seconds["train"], 1e-9)
     _say_end(run, setup, result, screen, outcome, past, rate, brief)
-    if (number := signals.wish()) is not None:
+    asked = getattr(signal, run.progress.stop_reason or "", None)  # also where another rank was asked
+    if (number := signals.wish() or asked) is not None:
         name, last = signal.Signals(number).name, saver.last
         done = "it was done" if not stopped else f"saved {last.parent.name}/{last.name}" if last else "nothing saved"
         raise Interrupted(number, f"stopped by {name} at step {run.progress.step:,}; {done}", _resume(folder))
