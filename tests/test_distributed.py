@@ -302,9 +302,9 @@ def test_one_folder_one_log_one_screen(tmp_path: Path, cli: Cli) -> None:
     names = {path.name for path in (tmp_path / "outputs/latest").iterdir()}
     assert names == {path.name for path in next(tmp_path.glob("outputs/2*/*")).iterdir()}
     assert together.stdout == (tmp_path / "outputs/latest/train.log").read_text()
-    heads = [[line[:9] for line in done.stdout.splitlines()] for done in (alone, together)]
-    assert heads[0] == heads[1]
-    assert "3 processes that share each batch, 1 thread" in together.stdout
+    line = "         3 processes, which share each batch\n"
+    assert line in together.stdout
+    assert len(together.stdout.replace(line, "").splitlines()) == len(alone.stdout.splitlines())
     assert "step 1, as the first of 3 processes sees its part of the batch" in together.stdout
     assert max(map(len, together.stdout.splitlines())) <= 78
 
@@ -330,7 +330,7 @@ def test_two_agents_train_together_and_leave_one_folder(tmp_path: Path) -> None:
     (folder,) = tmp_path.glob("outputs/2*/*")
     outputs = [out for out, _ in said if out]
     assert outputs == [(folder / "train.log").read_text()]
-    assert "2 processes that share each batch" in outputs[0]
+    assert "2 processes, which share each batch" in outputs[0]
     resumed = [torchrun(tmp_path, port, "resume", "latest", "epochs=3") for _ in range(2)]
     said = [agent.communicate(timeout=180) for agent in resumed]
     assert [agent.returncode for agent in resumed] == [0, 0], said

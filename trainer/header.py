@@ -44,8 +44,9 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path) -> None:
     )
     threads = f"{setup.threads} thread{'s' * (setup.threads != 1)} ({setup.threads_why})"
     screen.say(f"device   {run.device} ({setup.device_why})")
-    each = f"{run.ranks.size} processes that share each batch, " if run.ranks.size > 1 else ""
-    screen.say(f"         {each}{threads}; data {splits.loader_name}")
+    screen.say(f"         {threads}; data {splits.loader_name}")
+    if run.ranks.size > 1:
+        screen.say(f"         {run.ranks.size} processes, which share each batch")
     screen.say(f"run      {rundir.relative(folder)}")
     for warning in setup.warnings:
         screen.say(f"warning  {warning}", style="yellow")
