@@ -19,7 +19,7 @@ from trainer import ranks
 from trainer.errors import ConfigError, TrainerError
 from trainer.schema.config import Config
 
-PATIENCE = 5  # seconds that a rank waits after another's death, so that the launcher meets and names that one first
+PATIENCE = 20  # seconds that a rank waits after another's death, so that the launcher meets and names that one first
 
 
 class PeerLost(TrainerError):
