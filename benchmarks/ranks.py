@@ -18,7 +18,7 @@ from trainer.distributed import joined
 from trainer.loop import train
 from trainer.schema.check import check
 
-ROUNDS, STEPS, WARM = 2, 100, 20
+ROUNDS, STEPS, WARM = 5, 150, 20
 COMMON = ["device=cpu", "loader.batch_size=512", "dataset.val_fraction=0", "epochs=1000", "eval_every=1000epochs"]
 
 
@@ -67,6 +67,7 @@ def on_ranks(data: dict[str, Any], num_ranks: int) -> dict[str, float]:
 
 
 def main() -> None:
+    """Print a line for each way, and the ratio."""
     data = compose.compose(compose.Source([*COMMON, *sys.argv[1:]], conf_files.roots())).data
     ways = {
         "1 process, 2 threads": lambda: steps(data, 2),
