@@ -7,6 +7,7 @@ Prints the time of a step each way, alternating so that both meet the same machi
 
 import statistics
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -59,10 +60,13 @@ def alone(data: dict[str, Any], threads: int) -> dict[str, float]:
 
 def on_ranks(data: dict[str, Any], num_ranks: int) -> dict[str, float]:
     """The same on several ranks with a thread each; rank 0's times."""
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     place = {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "local_addr": "localhost", "run_id": "cost"}
-    found: dict[int, dict[str, float]] = elastic_launch(LaunchConfig(1, 1, num_ranks, **place), steps)(data, 1)
+    with tempfile.TemporaryDirectory() as logs:
+        how = LaunchConfig(1, 1, num_ranks, DefaultLogsSpecs(log_dir=logs), **place)
+        found: dict[int, dict[str, float]] = elastic_launch(how, steps)(data, 1)
     return found[0]
 
 
