@@ -18,7 +18,6 @@ from torch import Tensor
 
 from trainer import seeds
 from trainer.data import matrix
-from trainer.data.inputs import Columns
 from trainer.data.loaders import place
 from trainer.data.source import Batch, group_batches, label
 from trainer.data.table import Part, targets_of
@@ -102,10 +101,10 @@ class RowGroups:
     name = "read in parts"
 
     def __init__(self, part: Part, made: Preprocessing, device: torch.device, dtype: torch.dtype) -> None:
-        assert isinstance(made.x, Columns) and made.table is not None  # noqa: S101 - for mypy
+        columns, self.table = made.of_table()
         self.part, self.made, self.device, self.dtype = part, made, device, dtype
-        self.standardize, self.table = made.x.standardize, made.table
-        self.expand, self.scale_y = made.x.expand.to(device), made.y
+        self.standardize = columns.standardize
+        self.expand, self.scale_y = columns.expand.to(device), made.y
         self.files = [
             pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=2**20) for file in part.source.files
         ]
@@ -169,7 +168,9 @@ class RowGroups:
         file, first = self.files[group.file], 0
         roles = self.part.roles[group.start : group.start + group.num_rows]
         x = torch.empty(int(self.counts[number]), len(self.table.columns), dtype=self.dtype)
-        y: Tensor | None = None
+        y = torch.empty(len(x), dtype=torch.int64)
+        if self.made.facts.classes is None:
+            y = torch.empty(len(x), self.made.facts.num_outputs, dtype=torch.float64)
         needed = [column.name for column in self.table.columns] + self.table.targets
         done = 0
         for batch in group_batches(
@@ -179,11 +180,8 @@ class RowGroups:
             first += batch.num_rows
             raw = torch.from_numpy(matrix.encode(mine, self.table.columns, self.table.missing, {}))
             rows, labels = self.standardize(raw), targets_of(mine, self.made)
-            if y is None:
-                y = labels.new_empty(len(x), *labels.shape[1:])
             x[done : done + len(rows)], y[done : done + len(rows)] = rows, labels
             done += len(rows)
-        assert y is not None  # noqa: S101 - a group that is asked for has rows
         self.kept[number] = (x, y)
         return self.kept[number]
 
