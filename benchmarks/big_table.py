@@ -2,8 +2,9 @@
 
     python benchmarks/big_table.py [--gigabytes 2] [--max-steps 2000]
 
-The file is made in a temporary folder, row group by row group: 30 columns of normal float32 numbers, two of text, and a
-target. Peak memory is ru_maxrss of a process of its own; torch's own is that of one which imports torch and takes a step.
+The file is made in a temporary folder, row group by row group: 30 columns of normal float32 numbers, two of text, and
+a target. Peak memory is ru_maxrss of a process of its own; torch's own is that of one which imports torch and
+takes a step.
 """
 
 import argparse
@@ -20,7 +21,13 @@ import pyarrow.parquet
 
 HERE = Path(__file__).resolve().parent.parent
 ROWS = 100_000  # of a row group
-TORCH = "import torch; m = torch.nn.Linear(9, 1); o = torch.optim.AdamW(m.parameters()); m(torch.ones(4, 9)).sum().backward(); o.step()"
+TORCH = """
+import torch
+model = torch.nn.Linear(9, 1)
+optimizer = torch.optim.AdamW(model.parameters())
+model(torch.ones(4, 9)).sum().backward()
+optimizer.step()
+"""
 
 
 def make(path: Path, num_bytes: float) -> int:
@@ -74,14 +81,12 @@ def main() -> None:
             f"max_steps={args.max_steps}",
         ]
         own, _ = peak([sys.executable, "-c", TORCH], folder)
-        trained, train_seconds = peak([*trainer, "train", *words], folder)
-        predicted, predict_seconds = peak([*trainer, "predict", "latest", "big.parquet", "-o", "out.parquet"], folder)
+        print(f"torch    {own:,.0f} MiB", flush=True)
+        most, seconds = peak([*trainer, "train", *words], folder)
+        print(f"train    {most:,.0f} MiB: {most - own:,.0f} over torch's own; {seconds:.0f} s", flush=True)
+        most, seconds = peak([*trainer, "predict", "latest", "big.parquet", "-o", "out.parquet"], folder)
         rows = pyarrow.parquet.ParquetFile(folder / "out.parquet").metadata.num_rows
-        print(f"torch    {own:,.0f} MiB")
-        print(f"train    {trained:,.0f} MiB: {trained - own:,.0f} over torch's own; {train_seconds:.0f} s")
-        print(
-            f"predict  {predicted:,.0f} MiB: {predicted - own:,.0f} over torch's own; {predict_seconds:.0f} s; {rows:,} rows"
-        )
+        print(f"predict  {most:,.0f} MiB: {most - own:,.0f} over torch's own; {seconds:.0f} s; {rows:,} rows")
 
 
 main()

@@ -69,18 +69,20 @@ REFUSED: dict[str, tuple[bytes, dict, str]] = {  # content, keys, what the messa
     "an unclosed header": (b'age,"city,label\n1,2,3\n', {}, "line 1"),
     "a lone carriage return": (line(6, b"3,Os\rlo,1.5,yes"), {}, "line 6 character 5: a carriage return"),
     "old Mac": (GOOD.replace(b"\n", b"\r"), {}, "old Mac"),
-    "text at row 90,000": (numbers(90_500, b"abc", 90_000), {"target": "y"}, "line 90002 column 1 .a.: 'abc' is no number"),
+    "text at row 90,000": (numbers(90_500, b"abc", 90_000), {"target": "y"},
+                           "line 90002 column 1 .a.: 'abc' is no number"),
     "a date that is none": (b"d,y\n" + b"2026-01-05,1\n2026-02-05,0\n" * 20 + b"2026-13-05,1\n", {"target": "y"},
                             "line 42 column 1 .d.: '2026-13-05' is no date"),
-    "text in a column typed as numbers": (GOOD, {"types": {"city": "number"}}, "line 2 column 2 .city.: 'Oslo' is no number"),
+    "text in a column typed as numbers": (GOOD, {"types": {"city": "number"}},
+                                          "line 2 column 2 .city.: 'Oslo' is no number"),
     "no such target": (GOOD, {"target": "labell"}, "no column labell. Did you mean label"),
     "no such column to drop": (GOOD, {"drop": ["x"]}, "no column x"),
     "no such type": (GOOD, {"types": {"age": "int"}}, "age is no int"),
     "a constant target": (GOOD.replace(b",no\n", b",yes\n"), {}, "label is always yes"),
     "a constant number": (b"a,y\n" + b"1,2.5\n2,2.5\n" * 10, {"target": "y"}, "y is always 2.5"),
     "no target in any row": (b"a,y\n" + b"1,\n2,NA\n" * 10, {"target": "y"}, "no row with a y"),
-    "an infinite target": (line(8, b"3,Oslo,1.5,yes,inf", b"a,b,c,d,y\n" + b"1,Oslo,2,yes,3.5\n2,Oslo,2,yes,4.5\n" * 20),
-                           {"target": "y", "split": "column", "split_by": "d"}, "holds yes, not train"),
+    "a column that names no split": (b"a,d,y\n" + b"1,yes,0\n2,train,1\n" * 20,
+                                     {"target": "y", "split": "column", "split_by": "d"}, "holds yes, not train"),
     "infinity in the target": (line(8, b"3,1e999", b"a,y\n" + b"1,3.5\n2,4.5\n" * 20),
                                {"target": "y"}, "line 8: y is infinite"),
     "a class in validation alone": (only_in_validation(), {"target": "y", "split": "column", "split_by": "part"},
@@ -109,10 +111,14 @@ TREATED: dict[str, tuple[bytes, dict, str, int]] = {  # content, keys, what the 
     "cp1252, as said": (line(9, "3,Tromsø,1.5,yes".encode("cp1252")), {"encoding": "cp1252"}, "city", 30),
     "a value of two lines": (line(9, b'3,"Os\nlo",1.5,yes'), {}, "city", 30),
     "numbers missing": (line(9, b"NA,Oslo,,yes"), {}, r"missing, imputed and marked: age 1, fare 1", 30),
-    "numbers infinite": (line(9, b"3,Oslo,inf,yes", line(10, b"3,Oslo,-1e999,yes")), {}, "infinite, taken as missing: fare 2", 30),
-    "no target in some rows": (line(9, b"3,Oslo,1.5,", line(10, b"3,Oslo,1.5,?")), {}, "2 of 30 rows without label are left out", 28),
-    "an empty column": (b"z," + HEAD + b"".join(b"," + row + b"\n" for row in ROWS.splitlines()), {}, r"left out: z \(no value\)", 30),
-    "a constant column": (b"z," + HEAD + b"".join(b"7," + row + b"\n" for row in ROWS.splitlines()), {}, r"left out: z \(one value\)", 30),
+    "numbers infinite": (line(9, b"3,Oslo,inf,yes", line(10, b"3,Oslo,-1e999,yes")), {},
+                         "infinite, taken as missing: fare 2", 30),
+    "no target in some rows": (line(9, b"3,Oslo,1.5,", line(10, b"3,Oslo,1.5,?")), {},
+                               "2 of 30 rows without label are left out", 28),
+    "an empty column": (b"z," + HEAD + b"".join(b"," + row + b"\n" for row in ROWS.splitlines()), {},
+                        r"left out: z \(no value\)", 30),
+    "a constant column": (b"z," + HEAD + b"".join(b"7," + row + b"\n" for row in ROWS.splitlines()), {},
+                          r"left out: z \(one value\)", 30),
 }  # fmt: skip
 
 
@@ -206,15 +212,14 @@ def mutated(chance: random.Random) -> bytes:
 @pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.slow)])
 def test_mutated_files_are_refused_by_name_or_read_as_they_stand(count: int, tmp_path: Path) -> None:
     chance = random.Random(8)
-    outcomes = {"read": 0, "refused": 0, "classes": 0}
+    outcomes, told = {"read": 0, "refused": 0, "classes": 0}, set()
     for _ in range(count):
         data = mutated(chance)
         try:
             prepared, parts = everything(tmp_path, data, {"split": "random"})
         except ConfigError as error:
             outcomes["refused"] += 1
-            assert any(word in error.message for word in ("t.csv", "label")), (data, error.message)
-            assert "rrow" not in error.message, error.message
+            told.add(re.sub(r"\d+", "0", error.message))
             continue
         outcomes["read"] += 1
         source = prepared.train.source
@@ -237,5 +242,6 @@ def test_mutated_files_are_refused_by_name_or_read_as_they_stand(count: int, tmp
             outcomes["classes"] += 1
             assert all(int(y.min()) >= 0 and int(y.max()) < len(classes) for _, y in parts), data
         assert all(bool(prepared.preprocessing.x.expand(x).isfinite().all()) for x, _ in parts), data
-    print(f"mutated tables: {outcomes}")
+    print(f"mutated tables: {outcomes}, {len(told)} different messages")
+    assert [text for text in told if not any(word in text for word in ("t.csv", "label")) or "rrow" in text] == []
     assert min(outcomes.values()) > count // 20

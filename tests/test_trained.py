@@ -67,7 +67,8 @@ CASES: dict[str, Callable[[Files], None]] = {
     "65 MB of numbers": content(NUMBERS, bytes(65 * 2**20)),
     "facts in a list": content(FACTS, b"[]"),
     "a header of 2^40": content(NUMBERS, struct.pack("<Q", 2**40) + b"{}"),
-    "a huge shape": content(NUMBERS, struct.pack("<Q", 71) + b'{"x.mean":{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,4]}}'),
+    "a huge shape": content(NUMBERS, struct.pack("<Q", 71)
+                            + b'{"x.mean":{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,4]}}'),
     "another format": facts(lambda d: d.update(format=2)),
     "a format as text": facts(lambda d: d.update(format="1")),
     "a task of its own": facts(lambda d: d.update(task="os.system")),
@@ -154,8 +155,7 @@ def used(folder: Path, settings: object) -> bool:
         model = trained.load(folder, settings)
         prediction.write(model, "t.csv", "out.csv", settings.dataset, 64)
     except TrainerError as error:
-        assert len(error.message) < 500
-        return False
+        return len(error.message) > 500  # of ours is short
     return True
 
 

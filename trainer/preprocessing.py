@@ -19,7 +19,7 @@ from trainer.checkpoint import tensor_bytes
 from trainer.data.column import KINDS, Column
 from trainer.data.inputs import Columns
 from trainer.data.scaling import Cast, Scale, Standardize
-from trainer.errors import StorageError
+from trainer.errors import ConfigError, StorageError
 from trainer.sizes import Facts
 
 FORMAT = 1
@@ -52,6 +52,12 @@ class Preprocessing:
     x: Scale | Columns
     y: Scale | None
     table: Table | None = None
+
+    def of_table(self) -> tuple[Columns, Table]:
+        """x and table. Raises ConfigError for what was trained on no table."""
+        if self.table is None or not isinstance(self.x, Columns):
+            raise ConfigError("this run was not trained on a table")
+        return self.x, self.table
 
 
 def write(folder: Path, made: Preprocessing) -> None:

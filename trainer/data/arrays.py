@@ -1,4 +1,4 @@
-"""Arrays of one's own: an .npz or .safetensors file with inputs `x` and targets `y`, and perhaps `x_test` and `y_test`."""
+"""Arrays of one's own: an .npz or .safetensors file with inputs `x` and targets `y`, and perhaps their test split."""
 
 import zipfile
 from collections.abc import Sequence
@@ -68,8 +68,9 @@ def read(file: Path) -> dict[str, Tensor]:
 def read_npz(file: Path) -> dict[str, Tensor]:
     """Its arrays of numbers by name. Raises ConfigError for what is no .npz, and for an array of objects or text."""
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
+        with file.open("rb") as stream:  # numpy would leave a broken one open
+            archive = np.load(stream, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ConfigError(f"{file} holds one array without a name", "numpy.savez(path, x=…, y=…)")
             return {name: _tensor(archive[name], f"{file}: {name}") for name in archive.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:

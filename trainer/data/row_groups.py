@@ -18,7 +18,10 @@ from torch import Tensor
 
 from trainer import seeds
 from trainer.data import matrix
+<<<<<<< HEAD
 from trainer.data.inputs import Columns, OneHot
+=======
+>>>>>>> i8a
 from trainer.data.loaders import place
 from trainer.data.scaling import Scale
 from trainer.data.source import Batch, group_batches, label
@@ -103,11 +106,16 @@ class RowGroups:
     name, at_hand = "read in parts", False
 
     def __init__(self, part: Part, made: Preprocessing, device: torch.device, dtype: torch.dtype) -> None:
-        assert isinstance(made.x, Columns) and made.table is not None  # noqa: S101 - for mypy
+        columns, self.table = made.of_table()
         self.part, self.made, self.device, self.dtype = part, made, device, dtype
+<<<<<<< HEAD
         self.standardize, self.table = made.x.standardize, made.table
         self.scale_x: Scale | OneHot = made.x.expand.to(device)
         self.scale_y = made.y
+=======
+        self.standardize = columns.standardize
+        self.expand, self.scale_y = columns.expand.to(device), made.y
+>>>>>>> i8a
         self.files = [
             pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=2**20) for file in part.source.files
         ]
@@ -172,7 +180,9 @@ class RowGroups:
         file, first = self.files[group.file], 0
         roles = self.part.roles[group.start : group.start + group.num_rows]
         x = torch.empty(int(self.counts[number]), len(self.table.columns), dtype=self.dtype)
-        y: Tensor | None = None
+        y = torch.empty(len(x), dtype=torch.int64)
+        if self.made.facts.classes is None:
+            y = torch.empty(len(x), self.made.facts.num_outputs, dtype=torch.float64)
         needed = [column.name for column in self.table.columns] + self.table.targets
         done = 0
         for batch in group_batches(
@@ -182,11 +192,8 @@ class RowGroups:
             first += batch.num_rows
             raw = torch.from_numpy(matrix.encode(mine, self.table.columns, self.table.missing, {}))
             rows, labels = self.standardize(raw), targets_of(mine, self.made)
-            if y is None:
-                y = labels.new_empty(len(x), *labels.shape[1:])
             x[done : done + len(rows)], y[done : done + len(rows)] = rows, labels
             done += len(rows)
-        assert y is not None  # noqa: S101 - a group that is asked for has rows
         self.kept[number] = (x, y)
         return self.kept[number]
 

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from trainer.data import matrix
-from trainer.data.inputs import Columns
 from trainer.data.loaders import place
 from trainer.data.source import Batch, Dialect, Source, label
 from trainer.data.table import targets_of
@@ -39,12 +38,12 @@ class Labelled:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         made = self.made
-        assert made.table is not None and isinstance(made.x, Columns)  # noqa: S101 - for mypy
-        for batch, raw in encoded(self.source, made.table, self.unknown):
+        inputs, how = made.of_table()
+        for batch, raw in encoded(self.source, how, self.unknown):
             y = targets_of(batch, made)
             present = ~y.isnan().any(1) if y.is_floating_point() else y >= 0
             self.num_rows += int(present.sum())
             self.left_out += int((~present).sum())
             for x_part, y_part in zip(raw[present].split(self.size), y[present].split(self.size), strict=True):
-                x, y_part = (place(part, self.device, self.dtype) for part in (made.x(x_part), y_part))
+                x, y_part = (place(part, self.device, self.dtype) for part in (inputs(x_part), y_part))
                 yield x, y_part if made.y is None else made.y(y_part)

@@ -112,8 +112,7 @@ class Source:
         self._check_names(parquet.schema_arrow.names, file)
         first = 0
         for number in range(parquet.num_row_groups):
-            for batch in group_batches(parquet, number, only, label(file), first):
-                yield batch
+            yield from group_batches(parquet, number, only, label(file), first)
             first += parquet.metadata.row_group(number).num_rows
 
     def _check_names(self, names: Sequence[str], file: Path) -> None:

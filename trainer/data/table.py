@@ -239,23 +239,22 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
 
 def rows_of(part: Part, made: Preprocessing) -> tuple[Tensor, Tensor]:
     """(x, y) of a part: x standardised as OneHot takes it, y labels or float64 numbers, whole in memory."""
-    assert made.table is not None and isinstance(made.x, Columns)  # noqa: S101 - for mypy
-    needed = [c.name for c in made.table.columns] + made.table.targets
+    inputs, how = made.of_table()
+    needed = [column.name for column in how.columns] + how.targets
     xs, ys, first = [], [], 0
     for batch in part.source.batches(needed):
         chosen = part.roles[first : first + batch.num_rows] == part.role
         first += batch.num_rows
         if chosen.any():
-            raw = matrix.encode(batch, made.table.columns, made.table.missing, {})
-            xs.append(made.x.standardize(torch.from_numpy(raw[chosen])))
+            raw = matrix.encode(batch, how.columns, how.missing, {})
+            xs.append(inputs.standardize(torch.from_numpy(raw[chosen])))
             ys.append(targets_of(batch, made)[torch.from_numpy(chosen)])
     return torch.cat(xs), torch.cat(ys)
 
 
 def targets_of(batch: Batch, made: Preprocessing) -> Tensor:
     """Labels (B,) int64, -1 where there is none; or numbers (B, outputs) float64. Raises ConfigError that says where."""
-    table, classes = made.table, made.facts.classes
-    assert table is not None  # noqa: S101 - for mypy
+    (_, table), classes = made.of_table(), made.facts.classes
     if classes is None:
         values = []
         for name in table.targets:

@@ -57,9 +57,7 @@ def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int
     else:
         from trainer.data.rows import Labelled, open_table
 
-        if run.preprocessing.table is None:
-            raise ConfigError(f"{folder} was not trained on a table", "dataset.path=… is for those that were")
-        source = open_table(path, run.preprocessing.table, with_targets=True)
+        source = open_table(path, run.preprocessing.of_table()[1], with_targets=True)
         name, split = str(path), "all"
         batches = Labelled(source, run.preprocessing, config.loader.eval_batch_size, run.device, run.zero.dtype)
     metrics = evaluate(run, batches, split)
