@@ -87,12 +87,18 @@ def _train(
 ) -> Result:
     config, folder = setup.config, result.run_dir
     files = MetricsFiles(run, folder)
-    saver = Checkpoints(run, folder, config.checkpoint.every_seconds, config.checkpoint.keep, files.sync)
+    tools = trackers(config, run, folder)
+
+    def sync() -> dict[str, int]:
+        for tool in tools:
+            tool.flush()
+        return files.sync()
+
+    saver = Checkpoints(run, folder, config.checkpoint.every_seconds, config.checkpoint.keep, sync)
     console = Console(run, screen, history.read(folder).curves)
     first_sample = run.progress.samples
     explain = [Explain(run, screen, config.explain)] if config.explain else []
-    others = (*explain, *trackers(config, run, folder), *watchers)
-    listeners: Sequence[Listener] = (files, Finite(run), saver, console, *others)
+    listeners: Sequence[Listener] = (files, Finite(run), *tools, saver, console, *explain, *watchers)
     try:
         mark = time.perf_counter()
         for event in _until_wish(run):
