@@ -12,7 +12,12 @@ from trainer.cli import main
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-FILES = {"my_net.py": "class Net", "my_data.py": "class Parity", "conf/optimizer/nadam.yaml": "torch.optim.NAdam"}
+FILES = {
+    "houses.csv": "size,rooms,city",
+    "my_net.py": "class Net",
+    "my_data.py": "class Parity",
+    "conf/optimizer/nadam.yaml": "torch.optim.NAdam",
+}
 
 
 def blocks(language: str) -> list[str]:
@@ -25,7 +30,7 @@ def test_every_command_runs(
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     for name, words in FILES.items():
-        (text,) = (block for block in [*blocks("python"), *blocks("yaml")] if words in block)
+        (text,) = (block for block in [*blocks("csv"), *blocks("python"), *blocks("yaml")] if words in block)
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     commands = [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]

@@ -72,7 +72,7 @@ def build(config: Config, *, cores: int | None = None, download: bool = True) ->
     model_node = targets.complete(config.model, "model", **facts.for_model())
     model = make_model(model_node).to(device, dtype)
 
-    loss_node = losses.resolve(config.loss, facts)
+    loss_node = losses.resolve(config.loss, facts, splits.class_counts)
     loss_fn = losses.make_loss(loss_node, facts).to(device, dtype)
     denominator, loss_counts = losses.denominator(loss_fn)
     flops, found = probe(model, loss_fn, splits, config.guards)

@@ -30,6 +30,9 @@ class Source:
     folders: list[Path]
     name: str = "config"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "overrides", [_home_quoted(override) for override in self.overrides])
+
 
 @dataclass(frozen=True)
 class Composed:
@@ -230,6 +233,13 @@ def _dotted(data: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 def _quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _home_quoted(override: str) -> str:
+    """Shells leave the ~ of key=~/file alone, and Hydra's grammar has none: it is quoted for whoever opens the file."""
+    name, equals, value = override.partition("=")
+    plain = value.startswith("~/") and not set(value) & set("\"'\\")
+    return f"{name}{equals}'{value}'" if plain else override
 
 
 def _shell_quoted(word: str) -> str:

@@ -1,6 +1,6 @@
 """Losses, and the denominator of each: what its mean is a mean over. Nobody else knows that."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,9 +18,31 @@ ELEMENTWISE = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCEWithL
 Denominator = Callable[[Tensor], Tensor]
 
 
-def resolve(node: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
-    """A loss node with `auto` replaced by what fits the task."""
-    return {**node, "_target_": AUTO[facts.task]} if node["_target_"] == "auto" else dict(node)
+def resolve(node: Mapping[str, Any], facts: Facts, class_counts: Sequence[int] | None = None) -> dict[str, Any]:
+    """A loss node with `auto` replaced by what fits the task, and weight=balanced by numbers. Raises ConfigError.
+
+    class_counts: training rows of each class, where they are known.
+    """
+    node = dict(node)
+    weight = node.get("weight")
+    if weight is not None and facts.task == "numbers":
+        raise ConfigError("loss.weight is one number a class, and the targets are numbers", "loss.weight=null")
+    if weight == "balanced":
+        node["weight"] = balanced(class_counts)
+    if node["_target_"] == "auto":
+        node["_target_"] = AUTO[facts.task]
+        if facts.task == "numbers":
+            node.pop("weight", None)
+    return node
+
+
+def balanced(class_counts: Sequence[int] | None) -> list[float]:
+    """Weights that make every class count alike: rows / (classes × rows of the class), as scikit-learn has it."""
+    if class_counts is None:
+        text = "loss.weight=balanced needs the labels of all training rows, and this dataset shows them one by one"
+        raise ConfigError(text, "loss.weight=[1,2,…], a number for each class")
+    total = sum(class_counts)
+    return [total / (len(class_counts) * count) if count else 0.0 for count in class_counts]
 
 
 def make_loss(node: Mapping[str, Any], facts: Facts) -> nn.Module:

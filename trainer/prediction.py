@@ -1,7 +1,7 @@
 """Rows through a trained model, batch by batch: the input's columns come back with a prediction beside them."""
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,9 @@ import torch
 from torch import Tensor
 
 from trainer import signals
-from trainer.data import matrix
-from trainer.data.column import Column
-from trainer.data.rows import encoded, open_table
 from trainer.data.sink import check_name, open_sink
-from trainer.data.source import Batch
+from trainer.data.table import cut
+from trainer.data.unlabelled import open_rows
 from trainer.errors import ConfigError, Interrupted
 from trainer.screen import complain
 from trainer.sizes import Facts
@@ -30,36 +28,37 @@ def check_out(out: str | None) -> None:
         check_name(out)
 
 
-def write(model: Trained, path: str, out: str | None, size: int) -> int:
-    """Predict the rows of a table and write them with their predictions; says on stderr what was unknown."""
-    how = model.preprocessing.table
-    if how is None:
-        raise ConfigError("this run was not trained on a table")
-    source = open_table(path, how, with_targets=False)
-    added = names(model.facts, how.targets)
-    if clash := [name for name in added if name in source.names]:
-        raise ConfigError(f"{path} has a column '{clash[0]}' already", "rename that column")
-    if out is not None and Path(out).expanduser().resolve() in [file.resolve() for file in source.files]:
-        raise ConfigError(f"-o {out} is the input itself", "-o another name")
+def write(model: Trained, path: str, out: str | None, node: Mapping[str, Any], size: int) -> int:
+    """Predict rows and write them with their predictions; says on stderr what was unknown. node: the dataset of the
+    run's config; size: rows at once."""
     typed = out is not None and out.endswith((".parquet", ".pq"))
-    unknown: dict[str, set[str]] = {}
+    rows = open_rows(path, model.preprocessing, node, size, typed=typed)
+    table = model.preprocessing.table
+    added = names(model.facts, table.targets if table is not None else [])
+    if clash := [name for name in added if name in rows.names]:
+        raise ConfigError(f"{path} has a column '{clash[0]}' already", "rename that column")
+    if out is not None and Path(out).expanduser().resolve() in [file.resolve() for file in rows.files]:
+        raise ConfigError(f"-o {out} is the input itself", "-o another name")
     num_rows = 0
     with signals.listening(), open_sink(out) as sink:
-        for batch, raw in encoded(source, how, unknown):
+        for own, raw in rows.batches:
             output = torch.cat([model.predict(part) for part in raw.split(size)])
-            own = dict(_typed(batch, how.columns, how.missing)) if typed else batch.columns
             sink.write({**own, **columns(output, model.facts, added)})
-            num_rows += batch.num_rows
+            num_rows += len(raw)
             if (number := signals.wish()) is not None:
                 raise Interrupted(number, f"stopped by {signal.Signals(number).name}; no file was written")
-    if not num_rows:
-        raise ConfigError(f"{path} has no rows")
-    for name, seen in sorted(unknown.items()):
-        some = ", ".join(sorted(seen)[:6]) + (", …" if len(seen) > 6 else "")
-        complain(f"warning: {name} holds what training had not, and which counts as other: {some}")
+        if not num_rows:
+            raise ConfigError(f"{path} has no rows")
+    tell_unknown(rows.unknown)
     if out is not None:
         print(f"{num_rows:,} rows in {out}")
     return 0
+
+
+def tell_unknown(unknown: Mapping[str, set[str]]) -> None:
+    """Say on stderr which categories are new."""
+    for name, seen in sorted(unknown.items()):
+        complain(f"warning: {name} holds what training had not, and which counts as other: {cut(sorted(seen), 60)}")
 
 
 def names(facts: Facts, targets: list[str]) -> list[str]:
@@ -72,16 +71,8 @@ def names(facts: Facts, targets: list[str]) -> list[str]:
 def columns(output: Tensor, facts: Facts, added: list[str]) -> Mapping[str, Any]:
     """The columns that are added, from probabilities (B, classes) or numbers (B, outputs)."""
     if facts.classes is None:
-        return dict(zip(added, map(pa.array, np.ascontiguousarray(output.reshape(len(output), -1).numpy().T)), strict=True))
+        return dict(
+            zip(added, map(pa.array, np.ascontiguousarray(output.reshape(len(output), -1).numpy().T)), strict=True)
+        )
     best = pa.array(facts.classes).take(pa.array(output.argmax(1).numpy()))
     return dict(zip(added, [best, *map(pa.array, np.ascontiguousarray(output.numpy().T))], strict=True))
-
-
-def _typed(batch: Batch, known: list[Column], missing: list[str]) -> Iterator[tuple[str, Any]]:
-    """A batch's columns; numbers that came as text are numbers again."""
-    numbers = {column.name for column in known if column.kind == "number"}
-    for name, values in batch.columns.items():
-        if name in numbers and pa.types.is_string(values.type):
-            yield name, pa.array(matrix.to_floats(values, "number", missing), from_pandas=True)
-        else:
-            yield name, values

@@ -12,14 +12,14 @@ from typing import Any, cast
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainer import reading, rundir, storage
 from trainer.checkpoint import tensor_bytes
 from trainer.data.column import KINDS, Column
 from trainer.data.inputs import Columns
 from trainer.data.scaling import Cast, Scale, Standardize
-from trainer.errors import StorageError
+from trainer.errors import ConfigError, StorageError
 from trainer.sizes import Facts
 
 FORMAT = 1
@@ -53,6 +53,12 @@ class Preprocessing:
     y: Scale | None
     table: Table | None = None
 
+    def of_table(self) -> tuple[Columns, Table]:
+        """x and table. Raises ConfigError for what was trained on no table."""
+        if self.table is None or not isinstance(self.x, Columns):
+            raise ConfigError("this run was not trained on a table")
+        return self.x, self.table
+
 
 def write(folder: Path, made: Preprocessing) -> None:
     """Write both files into a run folder."""
@@ -85,7 +91,9 @@ def read(folder: Path, dtype: torch.dtype) -> Preprocessing:
         tensors = safetensors.torch.load(reading.read_file(folder / rundir.PREPROCESSING, MOST_TENSORS))
         return _rebuilt(data, tensors, dtype)
     except FileNotFoundError as error:
-        raise StorageError(f"{folder} has no {Path(error.filename).name}", "train it again: it ended too early") from error
+        raise StorageError(
+            f"{folder} has no {Path(error.filename).name}", "train it again: it ended too early"
+        ) from error
     except (*MALFORMED, reading.Damaged) as error:
         raise StorageError(f"{path.with_suffix('')}.* is no preprocessing of ours: {_first_line(error)}") from error
 
@@ -137,7 +145,9 @@ def _broadcasting(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [(), shape, shape[:1] + (1,) * (len(shape) - 1)]
 
 
-def _moments(tensors: Mapping[str, Tensor], dtype: torch.dtype, shapes: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
+def _moments(
+    tensors: Mapping[str, Tensor], dtype: torch.dtype, shapes: Sequence[tuple[int, ...]]
+) -> tuple[Tensor, Tensor]:
     if set(tensors) != {"mean", "std"}:
         raise ValueError("it needs mean and std, and nothing else")
     mean, std = tensors["mean"], tensors["std"]

@@ -31,7 +31,7 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator["Growing"]:
-    """Replace a file whole by what is written to this one: it is synced and renamed at the end, and gone on an error."""
+    """Replace a file whole by what is written to this one: synced and renamed at the end, gone on an error."""
     temporary = _beside(path)
     with _telling(path), _removing(temporary):
         file = Growing(os.open(temporary, NEW, 0o666))

@@ -49,7 +49,7 @@ class Trained:
         units, on the CPU."""
         x = place(self.preprocessing.x(raw), self.device, self.zero.dtype)
         with self.autocast():
-            output = self.model(x)
+            output: Tensor = self.model(x)
         output = output.to(self.zero.dtype)
         if self.facts.classes is not None:
             return output.softmax(1).cpu()

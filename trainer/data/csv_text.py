@@ -100,7 +100,9 @@ def _head(first: bytes, name: str, delimiter: str) -> tuple[Head, int, int]:
     names = [column.strip() for column in names]
     for number, column in enumerate(names, 1):
         if not column:
-            raise ConfigError(f"{name} line {lines}: column {number} has no name", "name every column in the first line")
+            raise ConfigError(
+                f"{name} line {lines}: column {number} has no name", "name every column in the first line"
+            )
         if (before := names.index(column) + 1) < number:
             raise ConfigError(f"{name} line {lines}: columns {before} and {number} are both named '{column}'")
     if all(_is_number(column) for column in names):
@@ -128,11 +130,8 @@ def _blocks(rest: bytes, chunks: Iterator[bytes], name: str, delimiter: str, lin
             rest = rest[size:]
         elif len(rest) > LONGEST:
             raise _unclosed(rest, name, line)
-    while rest:
-        size = _whole(rest) or len(rest)  # more than one block where the file came at once
-        yield _checked(rest[:size], name, delimiter, line)
-        line += rest.count(b"\n", 0, size)
-        rest = rest[size:]
+    if rest:
+        yield _checked(rest, name, delimiter, line)
 
 
 def _whole(data: bytes) -> int:

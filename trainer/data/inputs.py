@@ -16,21 +16,23 @@ class Columns(nn.Module):
 
     mean: Tensor
     std: Tensor
-    numbers: Tensor
+    shift: Tensor
+    scale: Tensor
 
     def __init__(self, columns: Sequence[Column], mean: Tensor, std: Tensor, dtype: torch.dtype) -> None:
         super().__init__()
         numbers = [index for index, column in enumerate(columns) if column.kind != "category"]
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
-        self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.int64), persistent=False)
+        shift, scale = torch.zeros(len(columns), dtype=mean.dtype), torch.ones(len(columns), dtype=std.dtype)
+        shift[numbers], scale[numbers] = mean, std  # over all columns: one pass; categories stay what they are
+        self.register_buffer("shift", shift, persistent=False)
+        self.register_buffer("scale", scale, persistent=False)
         self.expand = OneHot(columns, dtype)
 
     def standardize(self, x: Tensor) -> Tensor:
         """The same columns with numbers standardised, in `dtype`; NaN and categories stay. In float64 up to there."""
-        x = x.to(self.mean.dtype, copy=True)
-        x[:, self.numbers] = (x[:, self.numbers] - self.mean) / self.std
-        return x.to(self.expand.dtype)
+        return ((x.to(self.shift.dtype) - self.shift) / self.scale).to(self.expand.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         output: Tensor = self.expand(self.standardize(x))

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from trainer import losses, seeds
 from trainer.data.inputs import OneHot
 from trainer.data.scaling import Scale
+from trainer.errors import ConfigError
 
 GRACE = 8  # seconds that a worker outlives a SIGTERM
 PREPARED_AT_ONCE = 64 * 2**20  # bytes up to which rows are kept as the model wants them, not as they were stored
@@ -46,7 +47,9 @@ class InMemory:
 
     name = "in memory"
 
-    def __init__(self, x: Tensor, y: Tensor, scale_x: Scale | OneHot, scale_y: Scale | None, device: torch.device) -> None:
+    def __init__(
+        self, x: Tensor, y: Tensor, scale_x: Scale | OneHot, scale_y: Scale | None, device: torch.device
+    ) -> None:
         self.scale_x = scale_x
         self.x = place(x, device, scale_x.dtype)
         growth = getattr(scale_x, "growth", 1.0)  # one-hot categories take more room than they came in
@@ -108,7 +111,10 @@ class Workers:
 
     def parts(self, batches: Sequence[Tensor], epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
         self.batches.indices = [[(epoch, index) for index in batch.tolist()] for batch in batches]
-        return self.loader
+        try:
+            yield from self.loader
+        except ConfigError as error:  # of a worker: torch puts its traceback in front
+            raise ConfigError(error.message.strip().splitlines()[-1].rpartition("ConfigError: ")[2]) from error
 
     def targets(self, part: tuple[Tensor, Tensor]) -> Tensor:
         return part[1]

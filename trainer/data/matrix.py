@@ -19,7 +19,10 @@ from trainer.words import did_you_mean
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 SECONDS_A_DAY = 86_400e6  # in microseconds
-NUMBER = r"^(?i)[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity|nan)$"
+LOOKS: dict[Kind, str] = {
+    "number": r"^(?i)[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity|nan)$",
+    "date": r"^\d{4}-\d{1,2}-\d{1,2}",
+}
 WHAT = {"number": "no number", "date": "no date like 2026-11-25", "category": "no text"}
 
 
@@ -121,8 +124,10 @@ def _codes(column: Column, text: Any, unknown: dict[str, set[str]]) -> Floats:
     strange &= ~nothing
     found[strange] = len(column.levels) if column.other else -1
     found[nothing] = np.nan if column.missing else -1
-    if strange.any() and len(seen := unknown.setdefault(column.name, set())) < MOST_LEVELS and not column.other:
-        seen.update(pc.unique(text.filter(pa.array(strange))).to_pylist()[:MOST_LEVELS])
+    if strange.any() and not column.other and len(unknown.get(column.name, ())) < MOST_LEVELS:
+        unknown.setdefault(column.name, set()).update(
+            pc.unique(text.filter(pa.array(strange))).to_pylist()[:MOST_LEVELS]
+        )
     return found
 
 
@@ -135,7 +140,9 @@ def schema_kind(field: Any) -> Kind:
         return "number"
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         return "date"
-    raise ConfigError(f"column '{field.name}' is {kind}, which is no number, date or text", f"dataset.drop=[{field.name}]")
+    raise ConfigError(
+        f"column '{field.name}' is {kind}, which is no number, date or text", f"dataset.drop=[{field.name}]"
+    )
 
 
 def check_present(needed: Sequence[str], names: Sequence[str], where: str) -> None:
@@ -154,4 +161,6 @@ def of_types(types: Mapping[str, str], names: Sequence[str], where: str) -> None
     check_present(list(types), names, where)
     for name, kind in types.items():
         if kind not in KINDS:
-            raise ConfigError(f"dataset.types.{name}={kind} is no type", f"dataset.types.{name}=number|date|category")
+            raise ConfigError(
+                f"dataset.types: {name} is no {kind}", f"'dataset.types={{{name}: number|date|category}}'"
+            )

@@ -11,15 +11,15 @@ from itertools import pairwise
 from typing import Any, overload
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet
 import torch
 from torch import Tensor
 
 from trainer import seeds
 from trainer.data import matrix
-from trainer.data.inputs import Columns
 from trainer.data.loaders import place
-from trainer.data.source import group_batches, label
+from trainer.data.source import Batch, group_batches, label
 from trainer.data.table import Part, targets_of
 from trainer.preprocessing import Preprocessing
 
@@ -57,7 +57,9 @@ class Order:
         if block not in self.made:
             if len(self.made) == 2:
                 del self.made[next(iter(self.made))]
-            rows = torch.cat([torch.arange(self.starts[g], self.starts[g] + self.counts[g]) for g in self.blocks[block]])
+            rows = torch.cat(
+                [torch.arange(self.starts[g], self.starts[g] + self.counts[g]) for g in self.blocks[block]]
+            )
             if self.seed is not None:
                 generator = torch.Generator().manual_seed(seeds.derive(self.seed, "block", block))
                 rows = rows[torch.randperm(len(rows), generator=generator)]
@@ -99,10 +101,10 @@ class RowGroups:
     name = "read in parts"
 
     def __init__(self, part: Part, made: Preprocessing, device: torch.device, dtype: torch.dtype) -> None:
-        assert isinstance(made.x, Columns) and made.table is not None  # noqa: S101 - for mypy
+        columns, self.table = made.of_table()
         self.part, self.made, self.device, self.dtype = part, made, device, dtype
-        self.standardize, self.table = made.x.standardize, made.table
-        self.expand, self.scale_y = made.x.expand.to(device), made.y
+        self.standardize = columns.standardize
+        self.expand, self.scale_y = columns.expand.to(device), made.y
         self.files = [
             pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=2**20) for file in part.source.files
         ]
@@ -145,15 +147,14 @@ class RowGroups:
         """Rows by their index in this part, in that order. Groups at hand come first: a new one may push them out."""
         rows = indices.numpy()
         owners = np.searchsorted(self.starts, rows, side="right") - 1
-        x = y = None
+        places, pieces = [], []
         for group in sorted(np.unique(owners).tolist(), key=lambda group: group not in self.kept):
             mine = torch.from_numpy(np.flatnonzero(owners == group))
-            group_x, group_y = self._group(group)
-            local = indices[mine] - int(self.starts[group])
-            if x is None or y is None:
-                x, y = group_x.new_empty(len(rows), group_x.shape[1]), group_y.new_empty(len(rows), *group_y.shape[1:])
-            x[mine], y[mine] = group_x[local], group_y[local]
-        assert x is not None and y is not None  # noqa: S101 - a batch has rows
+            local = indices.index_select(0, mine) - int(self.starts[group])
+            places.append(mine)
+            pieces.append([tensor.index_select(0, local) for tensor in self._group(group)])
+        back = torch.cat(places).argsort()
+        x, y = (torch.cat(parts).index_select(0, back) for parts in zip(*pieces, strict=True))
         return x, y
 
     def _group(self, number: int) -> tuple[Tensor, Tensor]:
@@ -167,21 +168,31 @@ class RowGroups:
         file, first = self.files[group.file], 0
         roles = self.part.roles[group.start : group.start + group.num_rows]
         x = torch.empty(int(self.counts[number]), len(self.table.columns), dtype=self.dtype)
-        y: Tensor | None = None
+        y = torch.empty(len(x), dtype=torch.int64)
+        if self.made.facts.classes is None:
+            y = torch.empty(len(x), self.made.facts.num_outputs, dtype=torch.float64)
         needed = [column.name for column in self.table.columns] + self.table.targets
         done = 0
-        for batch in group_batches(file, group.number, needed, label(self.part.source.files[group.file]), group.first, ROWS):
-            chosen = torch.from_numpy(roles[first : first + batch.num_rows] == self.part.role)
+        for batch in group_batches(
+            file, group.number, needed, label(self.part.source.files[group.file]), group.first, ROWS
+        ):
+            mine = chosen(batch, roles[first : first + batch.num_rows] == self.part.role)
             first += batch.num_rows
-            raw = torch.from_numpy(matrix.encode(batch, self.table.columns, self.table.missing, {}))
-            rows, labels = self.standardize(raw[chosen]), targets_of(batch, self.made)[chosen]
-            if y is None:
-                y = labels.new_empty(len(x), *labels.shape[1:])
+            raw = torch.from_numpy(matrix.encode(mine, self.table.columns, self.table.missing, {}))
+            rows, labels = self.standardize(raw), targets_of(mine, self.made)
             x[done : done + len(rows)], y[done : done + len(rows)] = rows, labels
             done += len(rows)
-        assert y is not None  # noqa: S101 - a group that is asked for has rows
         self.kept[number] = (x, y)
         return self.kept[number]
+
+
+def chosen(batch: Batch, mask: Any) -> Batch:
+    """Some rows of a batch; their places stay known."""
+    if mask.all():
+        return batch
+    index, keep = np.flatnonzero(mask), pa.array(mask)
+    columns = {name: values.filter(keep) for name, values in batch.columns.items()}
+    return Batch(columns, len(index), lambda row: batch.where(int(index[row])))
 
 
 def _groups(files: Sequence[Any]) -> Iterator[Group]:

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from trainer.data import matrix
-from trainer.data.inputs import Columns
 from trainer.data.loaders import place
 from trainer.data.source import Batch, Dialect, Source, label
 from trainer.data.table import targets_of
@@ -30,19 +29,21 @@ def encoded(source: Source, how: Table, unknown: dict[str, set[str]]) -> Iterato
 class Labelled:
     """The rows of a table that have a target, as batches for an evaluation. num_rows, left_out: known at the end."""
 
-    def __init__(self, source: Source, made: Preprocessing, size: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, source: Source, made: Preprocessing, size: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
         self.source, self.made, self.size, self.device, self.dtype = source, made, size, device, dtype
         self.num_rows = self.left_out = 0
         self.unknown: dict[str, set[str]] = {}
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         made = self.made
-        assert made.table is not None and isinstance(made.x, Columns)  # noqa: S101 - for mypy
-        for batch, raw in encoded(self.source, made.table, self.unknown):
+        inputs, how = made.of_table()
+        for batch, raw in encoded(self.source, how, self.unknown):
             y = targets_of(batch, made)
             present = ~y.isnan().any(1) if y.is_floating_point() else y >= 0
             self.num_rows += int(present.sum())
             self.left_out += int((~present).sum())
             for x_part, y_part in zip(raw[present].split(self.size), y[present].split(self.size), strict=True):
-                x, y_part = (place(part, self.device, self.dtype) for part in (made.x(x_part), y_part))
+                x, y_part = (place(part, self.device, self.dtype) for part in (inputs(x_part), y_part))
                 yield x, y_part if made.y is None else made.y(y_part)

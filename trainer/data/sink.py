@@ -36,9 +36,11 @@ def open_sink(out: str | None) -> Iterator[Sink]:
     path = check_name(out)
     with storage.new_file(path) as stream:
         if path.name.endswith((".parquet", ".pq")):
-            sink = Parquet(stream)
-            yield sink
-            sink.close()
+            sink = Parquet(cast(BinaryIO, stream))
+            try:
+                yield sink
+            finally:
+                sink.close()  # after an error too: it would write its end later, when there is no file
             return
         zipped = gzip.GzipFile(fileobj=stream, mode="wb", filename="", mtime=0) if path.suffix == ".gz" else None
         yield Text(cast(BinaryIO, zipped or stream), "\t" if ".tsv" in path.name else ",")

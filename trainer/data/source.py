@@ -44,6 +44,15 @@ class Dialect:
     encoding: str = "utf-8"
     missing: tuple[str, ...] = MISSING
 
+    def __post_init__(self) -> None:
+        mark = self.delimiter
+        if mark != "auto" and (len(mark) != 1 or not mark.isascii() or mark in '"\r\n'):
+            raise ConfigError(f"dataset.delimiter={mark!r} is not one character", "dataset.delimiter=auto")
+        try:
+            "".encode(self.encoding)
+        except (LookupError, ValueError) as error:
+            raise ConfigError(f"dataset.encoding={self.encoding}: {error}", "dataset.encoding=cp1252") from error
+
 
 class Source:
     """Table files with the same columns. names: of the columns; text: whether values come as text."""
@@ -53,12 +62,13 @@ class Source:
         self.files = [Path("-")] if path == "-" else find(path)
         self.text = not is_parquet(self.files[0])
         self.kept: list[Batch] | None = None
+        self.schema: Any = None
         if any(is_parquet(file) == self.text for file in self.files):
             raise ConfigError(f"{path} matches Parquet and text: one kind at a time")
         if self.text:
             with self._open(self.files[0]) as stream:
                 self.first = self._read(self.files[0], stream)
-            self.names, self.delimiter, self.schema = self.first[0].names, self.first[0].delimiter, None
+            self.names, self.delimiter = self.first[0].names, self.first[0].delimiter
         else:
             self.schema = _parquet(self.files[0]).schema_arrow
             self.names, self.delimiter = list(self.schema.names), ""
@@ -102,8 +112,7 @@ class Source:
         self._check_names(parquet.schema_arrow.names, file)
         first = 0
         for number in range(parquet.num_row_groups):
-            for batch in group_batches(parquet, number, only, label(file), first):
-                yield batch
+            yield from group_batches(parquet, number, only, label(file), first)
             first += parquet.metadata.row_group(number).num_rows
 
     def _check_names(self, names: Sequence[str], file: Path) -> None:
@@ -126,7 +135,7 @@ def group_batches(
 
 
 def _counted(name: str, first: int) -> Callable[[int], str]:
-    return lambda row: f"{name} row {first + row + 1:,}"
+    return lambda row: f"{name} row {first + row + 1}"
 
 
 def parse(block: Block, head: Head, name: str) -> Batch:
@@ -151,9 +160,9 @@ def parse(block: Block, head: Head, name: str) -> Batch:
         if line:
             text = f"{name} line {line}: {count} values, the header has {len(head.names)} columns"
             raise ConfigError(text, "put a value that holds the separator into quotes") from error
-        raise ConfigError(f"{name} from line {block.first_line:,}: {_first_line(error)}") from error
+        raise ConfigError(f"{name} from line {block.first_line}: {_first_line(error)}") from error
     columns = {column: _whole(table.column(column)) for column in head.names}
-    return Batch(columns, table.num_rows, lambda row: f"{name} line {line_of(block, head.delimiter, row):,}")
+    return Batch(columns, table.num_rows, lambda row: f"{name} line {line_of(block, head.delimiter, row)}")
 
 
 def _whole(values: Any) -> Any:
@@ -185,7 +194,7 @@ def find(path: str | Sequence[str]) -> list[Path]:
     files: list[Path] = []
     for entry in [path] if isinstance(path, str) else path:
         plain = Path(entry).expanduser()
-        found = [plain] if plain.exists() else [Path(name) for name in sorted(glob.glob(str(plain), recursive=True))]
+        found = [plain] if plain.exists() else [Path(name) for name in sorted(glob.glob(str(plain)))]
         if not found:
             raise ConfigError(f"there is no file {entry}", key="dataset.path")
         for file in found:

@@ -20,42 +20,36 @@ FEW = 20  # distinct whole numbers up to which they are classes
 
 @dataclass
 class Tally:
-    """What stands in a column of text, counted."""
+    """What stands in a column of text, counted. like: values that look like each kind; odd: the first batch that
+    holds a value of another."""
 
     values: int = 0
-    numbers: int = 0
-    dates: int = 0
-    odd: tuple[Batch, Kind] | None = None  # where the first value stands that is neither
+    like: dict[Kind, int] = field(default_factory=lambda: {"number": 0, "date": 0})
+    odd: dict[Kind, Batch] = field(default_factory=dict)
 
     def add(self, batch: Batch, name: str, missing: Sequence[str]) -> None:
         """Count a batch."""
         text = matrix.text_of(batch.columns[name], missing)
         count = len(text) - text.null_count
         self.values += count
-        for kind in ("number", "date"):
+        for kind, pattern in matrix.LOOKS.items():
             try:
-                matrix.to_floats(text, kind, missing)  # type: ignore[arg-type]
+                matrix.to_floats(text, kind, missing)
+                self.like[kind] += count
             except pa.ArrowInvalid:
-                continue
-            self.numbers += count if kind == "number" else 0
-            self.dates += count if kind == "date" else 0
-            return
-        numbers = pc.sum(pc.match_substring_regex(text, matrix.NUMBER)).as_py() or 0
-        self.numbers += numbers
-        if self.odd is None:
-            self.odd = (batch, "number" if numbers else "date")
+                self.odd.setdefault(kind, batch)
+                self.like[kind] += pc.sum(pc.match_substring_regex(text, pattern)).as_py() or 0
 
     def kind(self, name: str, missing: Sequence[str]) -> Kind:
-        """The column's kind. Raises ConfigError where nearly all are numbers and some are not."""
-        if self.numbers == self.values:
-            return "number"
-        if self.dates == self.values:
-            return "date"
-        for count, kind in ((self.numbers, "number"), (self.dates, "date")):
-            if count >= NEARLY * self.values and self.odd is not None:
-                error = matrix.refusal(self.odd[0], name, kind, missing)  # type: ignore[arg-type]
+        """The column's kind. Raises ConfigError where nearly all values are numbers, or dates, and some are not."""
+        for kind in self.like:
+            if kind not in self.odd:
+                return kind
+        for kind, count in self.like.items():
+            if count >= NEARLY * self.values:
+                error = matrix.refusal(self.odd[kind], name, kind, missing)
                 text = f"{error.message}, and {count:,} others are {kind}s"
-                raise ConfigError(text, f"dataset.types.{name}=category, or its text in dataset.missing")
+                raise ConfigError(text, f"'dataset.types={{{name}: category}}', or that text in dataset.missing")
         return "category"
 
 
@@ -73,19 +67,27 @@ class Survey:
 
 
 def survey(
-    source: Source, targets: Sequence[str], types: dict[str, Kind], key: str | None, *, infer: bool = True
+    source: Source,
+    targets: Sequence[str],
+    types: dict[str, Kind],
+    key: str | None,
+    *,
+    infer: bool = True,
+    drop: Sequence[str] = (),
 ) -> Survey:
-    """Read all rows once; of Parquet, the targets and the key alone. infer: without, kinds are those of `types`.
+    """Read all rows once; of Parquet, the targets and the key alone. infer: without, kinds are those of `types`;
+    drop: columns that nobody needs to understand.
 
     Raises ConfigError for what cannot be read, and for a column that is neither numbers nor text.
     """
     missing, found = source.dialect.missing, Survey()
     tallies: dict[str, Tally] = {}
     if source.text:
-        tallies = {name: Tally() for name in source.names if infer and name not in types}
+        tallies = {name: Tally() for name in source.names if infer and name not in types and name not in drop}
         found.kinds = dict(types)
     else:
-        found.kinds = {f.name: types.get(f.name) or matrix.schema_kind(f) for f in source.schema if f.name in types or infer}
+        fields = [field for field in source.schema if field.name in types or (infer and field.name not in drop)]
+        found.kinds = {field.name: types.get(field.name) or matrix.schema_kind(field) for field in fields}
     wanted = list(dict.fromkeys([*targets, *([key] if key else [])]))
     labelled = []
     for batch in source.batches(None if source.text else wanted):

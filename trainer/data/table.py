@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from trainer.data import matrix, fitting, roles
+from trainer.data import fitting, matrix, roles
 from trainer.data.column import MOST_LEVELS, Column, Kind
 from trainer.data.fitting import Levels, Moments
 from trainer.data.inputs import Columns
@@ -72,7 +72,9 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         self.dialect = Dialect(delimiter, encoding, tuple(missing))
         self.source = Source(path, self.dialect)
         self.others = {
-            role: Source(other, self.dialect) for role, other in ((VAL, val_path), (TEST, test_path)) if other is not None
+            role: Source(other, self.dialect)
+            for role, other in ((VAL, val_path), (TEST, test_path))
+            if other is not None
         }
         self.targets = [target] if isinstance(target, str) else list(target)
         self.task, self.types, self.drop = task, dict(types or {}), list(drop)
@@ -85,17 +87,23 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
             matrix.check_present([split_by], names, where)
         if (split in ("time", "column", "group")) != (split_by is not None):
             text = f"dataset.split={split} needs dataset.split_by, the name of a column"
-            raise ConfigError(text if split_by is None else f"dataset.split_by={split_by} needs dataset.split=time|column|group")
+            raise ConfigError(
+                text if split_by is None else f"dataset.split_by={split_by} needs dataset.split=time|column|group"
+            )
         for other in self.others.values():
             matrix.check_present([name for name in names if name not in self.drop], other.names, str(other.files[0]))
 
-    def prepare(self, val_fraction: float, split_seed: int, dtype: torch.dtype, fitted: Preprocessing | None) -> Prepared:
+    def prepare(
+        self, val_fraction: float, split_seed: int, dtype: torch.dtype, fitted: Preprocessing | None
+    ) -> Prepared:
         """Type, split and fit; or take types and numbers from `fitted`. Raises ConfigError."""
-        types: dict[str, Kind] = dict(self.types)  # type: ignore[arg-type]
+        types: dict[str, Any] = dict(self.types)
         if fitted is not None and fitted.table is not None:
-            types = {c.name: c.kind for c in fitted.table.columns} | dict.fromkeys(self.targets, fitted.table.target_kind)
+            types = {c.name: c.kind for c in fitted.table.columns} | dict.fromkeys(
+                self.targets, fitted.table.target_kind
+            )
         key = self.split_by or (self.targets[0] if self.split == "stratified" else None)
-        found = survey(self.source, self.targets, types, key, infer=fitted is None)
+        found = survey(self.source, self.targets, types, key, infer=fitted is None, drop=self.drop)
         if not found.labelled.any():
             raise ConfigError(f"{self.source.files[0]} has no row with a {self.targets[0]}")
         notes = []
@@ -114,20 +122,21 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
     def _split(
         self, found: Survey, val_fraction: float, split_seed: int, types: dict[str, Kind], *, infer: bool
     ) -> dict[int, Part]:
-        labelled = np.flatnonzero(found.labelled)
         fraction = 0.0 if VAL in self.others else val_fraction
         if self.split == "random":
-            chosen = roles.random_roles(len(labelled), fraction, split_seed)
+            chosen = roles.random_roles(int(found.labelled.sum()), fraction, split_seed)
         else:
             key = _joined(found.key).filter(pa.array(found.labelled))
             chosen = self._split_by(key, found, fraction, split_seed)
         of_rows = np.full(found.num_rows, LEFT_OUT, dtype=np.int8)
-        of_rows[labelled] = chosen
+        of_rows[found.labelled] = chosen
         parts = {role: Part(self.source, of_rows, role) for role in (TRAIN, VAL, TEST) if (of_rows == role).any()}
         parts.setdefault(TRAIN, Part(self.source, of_rows, TRAIN))
         for role, source in self.others.items():
             other = survey(source, self.targets, types if not infer else found.kinds, None, infer=False)
-            found.distinct = None if found.distinct is None or other.distinct is None else found.distinct | other.distinct
+            found.distinct = (
+                None if found.distinct is None or other.distinct is None else found.distinct | other.distinct
+            )
             parts[role] = Part(source, np.where(other.labelled, role, LEFT_OUT).astype(np.int8), role)
         return parts
 
@@ -166,31 +175,42 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         x = Columns(chosen, mean, std, dtype)
         facts = Facts((sum(column.width for column in chosen),), classes, len(classes or self.targets))
         dialect = self.dialect
-        how = Reading(chosen, self.targets, kinds[self.targets[0]], dialect.delimiter, dialect.encoding, list(dialect.missing))
+        how = Reading(
+            chosen, self.targets, kinds[self.targets[0]], dialect.delimiter, dialect.encoding, list(dialect.missing)
+        )
         notes = describe(chosen, seen.features, left_out, self.source)
         return Preprocessing(facts, (len(chosen),), x, y, how), counts, notes
 
     def _classes(self, found: Survey, kind: Kind) -> list[str] | None:
         """Names of the classes, in order; None for numbers. Raises ConfigError where it can be neither."""
         name, distinct = self.targets[0], found.distinct
-        numbers = kind != "category"
+        numbers = kind == "number"
         if len(self.targets) > 1 and self.task == "classes":
             raise ConfigError("several targets are numbers, one each", "dataset.task=numbers")
         if self.task == "numbers" or len(self.targets) > 1:
             if wrong := [n for n in self.targets if found.kinds[n] == "category"]:
-                raise ConfigError(f"dataset.task=numbers, and {wrong[0]} holds text", f"dataset.types.{wrong[0]}=number says where")
+                raise ConfigError(
+                    f"dataset.task=numbers, and {wrong[0]} holds text",
+                    f"'dataset.types={{{wrong[0]}: number}}' says where",
+                )
             return None
         if numbers and self.task == "auto":
             few = distinct is not None and len(distinct) <= max(2, min(FEW, int(found.labelled.sum()) // 5))
             if not (few and kind == "number" and all(_is_whole(value) for value in distinct or ())):
                 return None
         if distinct is None:
-            raise ConfigError(f"{name} has more than {MOST_CLASSES:,} different values: no classes", "dataset.task=numbers")
+            raise ConfigError(
+                f"{name} has more than {MOST_CLASSES:,} different values: no classes", "dataset.task=numbers"
+            )
         names = {_class_name(value) for value in distinct}
         if not numbers and len(names) > max(20, int(found.labelled.sum()) // 2):
-            raise ConfigError(f"{name} holds {len(names):,} different texts: neither numbers nor classes", "dataset.target=COLUMN")
+            raise ConfigError(
+                f"{name} holds {len(names):,} different texts: neither numbers nor classes", "dataset.target=COLUMN"
+            )
         if len(names) < 2:
-            raise ConfigError(f"{name} is always {next(iter(names))}: there is nothing to learn", "dataset.target=COLUMN")
+            raise ConfigError(
+                f"{name} is always {next(iter(names))}: there is nothing to learn", "dataset.target=COLUMN"
+            )
         return sorted(names, key=lambda text: (0, float(text), "") if numbers else (1, 0.0, text))
 
     def _targets(
@@ -210,30 +230,31 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
             if tally.infinite:
                 raise _infinite(self.source, name, self.dialect.missing)
             if tally.squares == 0:
-                raise ConfigError(f"{name} is always {tally.mean:g}: there is nothing to learn", "dataset.target=COLUMN")
+                raise ConfigError(
+                    f"{name} is always {tally.mean:g}: there is nothing to learn", "dataset.target=COLUMN"
+                )
         mean, std = ([getattr(tally, which) for tally in numbers] for which in ("mean", "std"))
         return Standardize(torch.tensor(mean, dtype=dtype), torch.tensor(std, dtype=dtype)), None
 
 
 def rows_of(part: Part, made: Preprocessing) -> tuple[Tensor, Tensor]:
     """(x, y) of a part: x standardised as OneHot takes it, y labels or float64 numbers, whole in memory."""
-    assert made.table is not None and isinstance(made.x, Columns)  # noqa: S101 - for mypy
-    needed = [c.name for c in made.table.columns] + made.table.targets
+    inputs, how = made.of_table()
+    needed = [column.name for column in how.columns] + how.targets
     xs, ys, first = [], [], 0
     for batch in part.source.batches(needed):
         chosen = part.roles[first : first + batch.num_rows] == part.role
         first += batch.num_rows
         if chosen.any():
-            raw = matrix.encode(batch, made.table.columns, made.table.missing, {})
-            xs.append(made.x.standardize(torch.from_numpy(raw[chosen])))
+            raw = matrix.encode(batch, how.columns, how.missing, {})
+            xs.append(inputs.standardize(torch.from_numpy(raw[chosen])))
             ys.append(targets_of(batch, made)[torch.from_numpy(chosen)])
     return torch.cat(xs), torch.cat(ys)
 
 
 def targets_of(batch: Batch, made: Preprocessing) -> Tensor:
     """Labels (B,) int64, -1 where there is none; or numbers (B, outputs) float64. Raises ConfigError that says where."""
-    table, classes = made.table, made.facts.classes
-    assert table is not None  # noqa: S101 - for mypy
+    (_, table), classes = made.of_table(), made.facts.classes
     if classes is None:
         values = []
         for name in table.targets:
@@ -277,7 +298,9 @@ def _is_whole(value: Any) -> bool:
 
 
 def _joined(chunks: Sequence[Any]) -> Any:
-    return pa.concat_arrays([chunk.combine_chunks() if isinstance(chunk, pa.ChunkedArray) else chunk for chunk in chunks])
+    return pa.concat_arrays(
+        [chunk.combine_chunks() if isinstance(chunk, pa.ChunkedArray) else chunk for chunk in chunks]
+    )
 
 
 def _infinite(source: Source, name: str, missing: Sequence[str]) -> ConfigError:
@@ -319,11 +342,15 @@ def describe(
     missing = {c.name: features[c.name].missing for c in chosen if features[c.name].missing}
     if missing:
         lines.append("missing, imputed and marked: " + cut([f"{n} {count:,}" for n, count in missing.items()], 40))
-    endless = {name: tally.infinite for name, tally in features.items() if isinstance(tally, Moments) and tally.infinite}
+    endless = {
+        name: tally.infinite for name, tally in features.items() if isinstance(tally, Moments) and tally.infinite
+    }
     if endless:
         lines.append("infinite, taken as missing: " + cut([f"{n} {count:,}" for n, count in endless.items()], 41))
     if left_out:
         lines.append("left out: " + cut([f"{name} ({why})" for name, why in left_out.items()], 59))
     if source.text and source.delimiter != ",":
-        lines.append("values are separated by " + {"\t": "tabs", ";": "semicolons"}.get(source.delimiter, source.delimiter))
+        lines.append(
+            "values are separated by " + {"\t": "tabs", ";": "semicolons"}.get(source.delimiter, source.delimiter)
+        )
     return lines

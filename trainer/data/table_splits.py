@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainer.data.inputs import Columns
 from trainer.data.loaders import InMemory, Loader, Workers, place
 from trainer.data.row_groups import RowGroups
 from trainer.data.splits import Splits, keep_in_memory
@@ -33,20 +32,17 @@ def table_splits(
     made, streamed = prepared.preprocessing, _streamed(table, prepared, loader)
     scale_y = made.y.to(device) if made.y is not None else None
 
-    def over(part: Part | None) -> Loader | None:
-        if part is None:
-            return None
+    def over(part: Part) -> Loader:
         return RowGroups(part, made, device, dtype) if streamed else _whole(part, made, loader, device, dtype, seed)
 
     train = over(prepared.train)
-    assert train is not None  # noqa: S101 - for mypy
     return Splits(
         name=table.source.files[0].name.partition(".")[0] or "table",
         source=_named(table),
         facts=made.facts,
         train=train,
-        val=over(prepared.val),
-        test=over(prepared.test),
+        val=over(prepared.val) if prepared.val else None,
+        test=over(prepared.test) if prepared.test else None,
         num_train=prepared.train.num_rows,
         num_val=prepared.val.num_rows if prepared.val else 0,
         num_test=prepared.test.num_rows if prepared.test else 0,
@@ -63,9 +59,9 @@ def table_splits(
 def _whole(
     part: Part, made: Preprocessing, loader: LoaderConfig, device: torch.device, dtype: torch.dtype, seed: int
 ) -> Loader:
-    assert isinstance(made.x, Columns)  # noqa: S101 - for mypy
+    inputs, _ = made.of_table()
     x, y = rows_of(part, made)
-    expand, scale_y, classes = made.x.expand.to(device), made.y, made.facts.classes
+    expand, scale_y, classes = inputs.expand.to(device), made.y, made.facts.classes
     if keep_in_memory(True, loader):
         return InMemory(x, y, expand, scale_y, device)
     return Workers(

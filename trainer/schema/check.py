@@ -155,7 +155,9 @@ def _convert(value: Any, hint: Any) -> tuple[bool, Any]:
         items = [_convert(item, get_args(hint)[0]) for item in value]
         return all(ok for ok, _ in items), [item for _, item in items]
     if hint == dict[str, str]:
-        return isinstance(value, Mapping), {str(k): str(v) for k, v in value.items()} if isinstance(value, Mapping) else {}
+        return isinstance(value, Mapping), {str(k): str(v) for k, v in value.items()} if isinstance(
+            value, Mapping
+        ) else {}
     if hint is Duration:
         return is_duration(value), value
     if hint is DeviceName:

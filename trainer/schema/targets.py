@@ -49,8 +49,10 @@ class Vision:
 class Table:
     path: str | list[str] = key("the file; a pattern like 'data/*.csv', or a list; ~ is your home folder")
     target: str | list[str] = key("the column to predict; several, where all are numbers")
-    task: Literal["auto", "classes", "numbers"] = key("what the target is; auto: text and few whole numbers are classes")
-    types: dict[str, str] = key("columns that are typed by hand: {zip: category, day: date, size: number}")
+    task: Literal["auto", "classes", "numbers"] = key(
+        "what the target is; auto: text and few whole numbers are classes"
+    )
+    types: dict[str, str] | None = key("columns that are typed by hand: {zip: category, day: date, size: number}")
     drop: list[str] = key("columns to leave out")
     split: Literal["random", "stratified", "group", "time", "column"] = key(
         "which rows validate: at random, so within each class, whole groups, the latest, or as a column says"
@@ -61,6 +63,25 @@ class Table:
     delimiter: str = key("between values; auto: comma, semicolon, tab or |, as the first line has it")
     encoding: str = key("of text: utf-8, cp1252, utf-16")
     missing: list[str] = key("texts that are no value")
+
+
+@dataclass
+class Arrays:
+    path: str = key("the file; ~ is your home folder")
+    x: str = key("name of the inputs in it; with _test behind it, of the test split's, where there is one")
+    y: str = key("name of the targets: whole numbers from 0 are classes, floats numbers")
+    classes: list[str] | None = key("names of the classes")
+    scaling: Literal["auto", "none", "standardize", "standardize_whole"] = key(
+        "of the inputs: by column, or as a whole"
+    )
+
+
+@dataclass
+class Images:
+    path: str = key("the folder; in it one folder for each class")
+    size: int = key("side of the square that pictures are brought to", at_least=1, unit="pixels")
+    augment: bool = key("mirror and crop at random, anew each epoch")
+    grey: bool = key("one channel instead of three")
 
 
 @dataclass
@@ -93,12 +114,14 @@ class CNN:
 
 @dataclass
 class AutoLoss:
-    pass
+    weight: Literal["balanced"] | list[float] | None = key("weight of each class; balanced: the rarer, the more")
 
 
 @dataclass
 class CrossEntropy:
-    weight: list[float] | None = key("weight of each class", at_least=0)
+    weight: Literal["balanced"] | list[float] | None = key(
+        "weight of each class; balanced: the rarer, the more", at_least=0
+    )
     ignore_index: int = key("targets of this value do not count")
     label_smoothing: float = key("share of the target spread over all classes", at_least=0, at_most=1)
 
@@ -199,6 +222,9 @@ TARGETS: dict[str, type] = {
     "trainer.data.vision.FashionMNIST": Vision,
     "trainer.data.vision.CIFAR10": Vision,
     "trainer.data.table.Table": Table,
+    "trainer.data.arrays.Npz": Arrays,
+    "trainer.data.arrays.SafeTensors": Arrays,
+    "trainer.data.images.Images": Images,
     "trainer.models.linear.Linear": Linear,
     "trainer.models.mlp.MLP": MLP,
     "trainer.models.cnn.CNN": CNN,

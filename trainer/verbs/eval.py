@@ -9,6 +9,7 @@ from trainer.arguments import Parser
 from trainer.compose import Source
 from trainer.errors import ConfigError
 from trainer.schema.config import Config
+from trainer.screen import complain
 from trainer.stored import read_config
 
 
@@ -56,12 +57,16 @@ def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int
     else:
         from trainer.data.rows import Labelled, open_table
 
-        if run.preprocessing.table is None:
-            raise ConfigError(f"{folder} was not trained on a table", "dataset.path=… is for those that were")
-        source = open_table(path, run.preprocessing.table, with_targets=True)
+        source = open_table(path, run.preprocessing.of_table()[1], with_targets=True)
         name, split = str(path), "all"
         batches = Labelled(source, run.preprocessing, config.loader.eval_batch_size, run.device, run.zero.dtype)
     metrics = evaluate(run, batches, split)
+    if path is not None:
+        from trainer.prediction import tell_unknown
+
+        tell_unknown(batches.unknown)
+        if batches.left_out:
+            complain(f"warning: {batches.left_out:,} rows without a target are left out")
     print(f"run      {folder}")
     print(f"data     {name}: {batches.num_rows:,} rows" + f" of the {split} split" * (path is None))
     for name, value in metrics.items():
@@ -78,7 +83,13 @@ def _held_back(run: Any, config: Config, *, download: bool) -> tuple[str, str, A
 
     seed_all(seeds.derive(config.dataset.get("split_seed", 0), "dataset"))
     splits = make_splits(
-        config.dataset, config.loader, run.device, run.zero.dtype, config.seed, download=download, fitted=run.preprocessing
+        config.dataset,
+        config.loader,
+        run.device,
+        run.zero.dtype,
+        config.seed,
+        download=download,
+        fitted=run.preprocessing,
     )
     for split, loader, num_rows in (("test", splits.test, splits.num_test), ("val", splits.val, splits.num_val)):
         if loader is not None:

@@ -10,15 +10,16 @@ from trainer.stored import read_config
 
 DESCRIPTION = (
     "What a run's best weights say of new rows: the input's columns, then the prediction and, for classes, the "
-    "probability of each. INPUT: CSV, TSV, either gzipped, or Parquet with the columns that the run was trained on; - is "
-    "standard input. Rows are read, predicted and written some at a time."
+    "probability of each. INPUT: CSV, TSV, either gzipped, or Parquet with the columns that the run was trained on; - "
+    "is standard input; for other runs an .npz or .safetensors, or a folder of pictures. Rows are read, predicted and "
+    "written some at a time."
 )
 
 
 def run(words: Sequence[str]) -> int:
     """Predict and write. Returns the exit code."""
     parser = Parser("predict", DESCRIPTION)
-    parser.add_argument("words", nargs="*", metavar="RUN INPUT", help="latest, a folder, or the end of its name; a file")
+    parser.add_argument("words", nargs="*", metavar="RUN INPUT", help="latest, a folder, or the end of a name; a file")
     parser.add_argument(
         "-o", "--out", metavar="OUT", help=".csv, .tsv, .csv.gz, .tsv.gz or .parquet; without, CSV to standard output"
     )
@@ -41,4 +42,4 @@ def run(words: Sequence[str]) -> int:
 
     prediction.check_out(args.out)
     model = trained.load(folder, config)
-    return prediction.write(model, args.words[1], args.out, config.loader.eval_batch_size)
+    return prediction.write(model, args.words[1], args.out, config.dataset, config.loader.eval_batch_size)
