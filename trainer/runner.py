@@ -101,13 +101,20 @@ def _train(
     """The loop with its listeners around it. Returns what guards=strict ended it for."""
     config, folder = setup.config, result.run_dir
     files = MetricsFiles(run, folder)
-    saver = Checkpoints(run, folder, config.checkpoint.every_seconds, config.checkpoint.keep, files.sync)
+    tools = trackers(config, run, folder)
+
+    def sync() -> dict[str, int]:
+        for tool in tools:
+            tool.flush()
+        return files.sync()
+
+    saver = Checkpoints(run, folder, config.checkpoint.every_seconds, config.checkpoint.keep, sync)
     console = Console(run, screen, history.read(folder).curves)
     guards = Guards(run, partial(header.show_finding, screen), strict=config.guards == "strict")
-    listeners: list[Listener] = [files, Finite(run), saver, console]
+    listeners: list[Listener] = [files, Finite(run), *tools, saver, console]
     listeners += [Explain(run, screen, config.explain)] if config.explain else []
     listeners += [guards] if config.guards != "none" else []
-    listeners += [*trackers(config, run, folder), *watchers]
+    listeners += watchers
     first_sample, waited_before = run.progress.samples, run.train_batches.waited
     try:
         mark = time.perf_counter()

@@ -18,12 +18,7 @@ from torch import Tensor
 
 from trainer import seeds
 from trainer.data import matrix
-<<<<<<< HEAD
-from trainer.data.inputs import Columns, OneHot
-=======
->>>>>>> i8a
 from trainer.data.loaders import place
-from trainer.data.scaling import Scale
 from trainer.data.source import Batch, group_batches, label
 from trainer.data.table import Part, targets_of
 from trainer.preprocessing import Preprocessing
@@ -108,14 +103,8 @@ class RowGroups:
     def __init__(self, part: Part, made: Preprocessing, device: torch.device, dtype: torch.dtype) -> None:
         columns, self.table = made.of_table()
         self.part, self.made, self.device, self.dtype = part, made, device, dtype
-<<<<<<< HEAD
-        self.standardize, self.table = made.x.standardize, made.table
-        self.scale_x: Scale | OneHot = made.x.expand.to(device)
-        self.scale_y = made.y
-=======
         self.standardize = columns.standardize
         self.expand, self.scale_y = columns.expand.to(device), made.y
->>>>>>> i8a
         self.files = [
             pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=2**20) for file in part.source.files
         ]
@@ -152,7 +141,7 @@ class RowGroups:
 
     def load(self, part: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         x, y = (place(tensor, self.device, self.dtype) for tensor in part)
-        return self.scale_x(x), y if self.scale_y is None else self.scale_y(y)
+        return self.expand(x), y if self.scale_y is None else self.scale_y(y)
 
     def _gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Rows by their index in this part, in that order. Groups at hand come first: a new one may push them out."""

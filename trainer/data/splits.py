@@ -161,9 +161,7 @@ def _classes_in(dataset: Any) -> list[str]:
     return [str(label) for label in range(int(torch.as_tensor(labels).max()) + 1)]
 
 
-def keep_in_memory(
-    tensors: Sequence[Tensor], loader: LoaderConfig, device: torch.device
-) -> tuple[bool, str | None]:
+def keep_in_memory(tensors: Sequence[Tensor], loader: LoaderConfig, device: torch.device) -> tuple[bool, str | None]:
     """Whether rows become tensors on the device, as loader.in_memory says, and why not, where their size keeps auto
     from it. tensors: what the rows are; empty for a Dataset that is read row by row. Raises ConfigError."""
     if loader.num_workers > 0:

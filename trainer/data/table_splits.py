@@ -61,13 +61,8 @@ def _whole(
 ) -> Loader:
     inputs, _ = made.of_table()
     x, y = rows_of(part, made)
-<<<<<<< HEAD
-    expand, scale_y, classes = made.x.expand.to(device), made.y, made.facts.classes
-    if keep_in_memory([x, y], loader, device)[0]:
-=======
     expand, scale_y, classes = inputs.expand.to(device), made.y, made.facts.classes
-    if keep_in_memory(True, loader):
->>>>>>> i8a
+    if keep_in_memory([x, y], loader, device)[0]:
         return InMemory(x, y, expand, scale_y, device)
     return Workers(
         TensorData(x, y, classes=classes),

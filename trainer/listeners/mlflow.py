@@ -40,6 +40,9 @@ class MLflow:
         if isinstance(event, Ended):
             self.client.set_terminated(self.id, STATUS.get(event.stop_reason, "KILLED"))
 
+    def flush(self) -> None:
+        """Nothing waits."""
+
     def close(self) -> None:
         """Nothing is open."""
 

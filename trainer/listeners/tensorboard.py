@@ -22,6 +22,10 @@ class TensorBoard:
         for name, value in scalars(event, self.run.log_every).items():
             self.writer.add_scalar(name, value, event.step)
 
+    def flush(self) -> None:
+        """Write what waits, before a checkpoint counts on it."""
+        self.writer.flush()
+
     def close(self) -> None:
         """Write what is left and close the file."""
         self.writer.close()

@@ -4,11 +4,18 @@ import dataclasses
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol
 
 from trainer.errors import ConfigError
 from trainer.listeners import Listener
 from trainer.schema.config import Config
 from trainer.state import TrainState
+
+
+class Tracker(Listener, Protocol):
+    """A listener that may hold back what it has; `flush` is called before each checkpoint."""
+
+    def flush(self) -> None: ...
 
 
 def check_installed(config: Config) -> None:
@@ -18,9 +25,9 @@ def check_installed(config: Config) -> None:
             raise ConfigError(f"{name}=true needs {name}, which is not installed", f"pip install 'fiveline[{name}]'")
 
 
-def trackers(config: Config, run: TrainState, folder: Path) -> Sequence[Listener]:
+def trackers(config: Config, run: TrainState, folder: Path) -> Sequence[Tracker]:
     """A listener for each tool that was asked for."""
-    found: list[Listener] = []
+    found: list[Tracker] = []
     if config.tensorboard:
         from trainer.listeners.tensorboard import TensorBoard
 
