@@ -42,7 +42,7 @@ def likely_rows(made: Preprocessing, num_rows: int, dtype: torch.dtype) -> Tenso
     if isinstance(made.x, Standardize):
         rows = rows * made.x.std.double() + made.x.mean.double()
     elif isinstance(made.x, Columns):
-        rows[:, made.x.numbers] = rows[:, made.x.numbers] * made.x.std + made.x.mean
+        rows = rows * made.x.scale + made.x.shift
         for index, column in enumerate(made.table.columns if made.table else []):
             if column.kind == "category":
                 rows[:, index] = torch.randint(-1, len(column.levels), (num_rows,), generator=generator).double()
