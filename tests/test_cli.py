@@ -41,7 +41,6 @@ WRONG = [  # what is typed, exit code, words that the answer holds
     (["train", "compile=true"], 2, ["compile=model"]),
     (["train", "autocast=true"], 2, ["autocast=bf16"]),
     (["train", "device=gpu"], 2, ["cuda"]),
-    (["train", "nproc=2"], 2, ["at most 1"]),
     (["train", "eval_every=often"], 2, ["2epochs"]),
     (["train", "loader=fast"], 2, ["loader"]),
     (["train", "loader.in_memory=maybe"], 2, ["auto or true or false"]),

@@ -29,7 +29,7 @@ def has_fallen(first: Sequence[float], recent: Sequence[float], chance: float | 
     """Whether recent losses are below the first ones, and below the loss of guessing where that is known, by FELL and
     by twice the standard error of the difference."""
     means = statistics.fmean(first), statistics.fmean(recent)
-    squares = [sum((v - mean) ** 2 for v in part) for part, mean in zip((first, recent), means, strict=True)]
+    squares = [sum((v - mean) * (v - mean) for v in part) for part, mean in zip((first, recent), means, strict=True)]
     variances = [
         square / max(1, len(part) - 1) / len(part) for part, square in zip((first, recent), squares, strict=True)
     ]
