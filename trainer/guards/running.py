@@ -28,7 +28,7 @@ RISING_FOR = 5  # evaluations since the lowest
 def has_fallen(first: Sequence[float], recent: Sequence[float], chance: float | None = None) -> bool:
     """Whether recent losses are below the first ones, and below the loss of guessing where that is known, by FELL and
     by twice the standard error of the difference."""
-    means = statistics.fmean(first), statistics.fmean(recent)
+    means = sum(first) / len(first), sum(recent) / len(recent)  # fmean raises where a sum is infinite
     squares = [sum((v - mean) * (v - mean) for v in part) for part, mean in zip((first, recent), means, strict=True)]
     variances = [
         square / max(1, len(part) - 1) / len(part) for part, square in zip((first, recent), squares, strict=True)
@@ -39,7 +39,7 @@ def has_fallen(first: Sequence[float], recent: Sequence[float], chance: float | 
 
 def flat(first: Sequence[float], recent: Sequence[float], step: int, lr: float, norm: float | None) -> Finding:
     """What to say where `has_fallen` has not come true in FLAT_AFTER steps. norm: of all gradients, where known."""
-    what = f"it was {statistics.fmean(first):.4g} and is {statistics.fmean(recent):.4g} after {step:,} steps"
+    what = f"it was {sum(first) / len(first):.4g} and is {sum(recent) / len(recent):.4g} after {step:,} steps"
     size = f", gradient norm {norm:.3g}" if norm is not None else ""
     why = f"nothing is learned at learning rate {lr:g}{size}"
     remedy = "trainer doctor --overfit tells whether one batch can be learned, trainer lr-find another rate"

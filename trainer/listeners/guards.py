@@ -112,7 +112,7 @@ class Guards:
         if len(self.losses) < RECENT:
             return
         first, recent = self.first_losses, list(self.losses)
-        trained_before = self.chance is not None and statistics.fmean(first) < running.CHANCE * self.chance
+        trained_before = self.chance is not None and sum(first) / len(first) < running.CHANCE * self.chance
         self.falls = trained_before or running.has_fallen(first, recent, self.chance)
         if not self.falls and self.full_steps >= running.FLAT_AFTER:
             self.falls = True  # said once
