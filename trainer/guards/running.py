@@ -1,7 +1,6 @@
 """Traps that show while a run goes on. All of them look at numbers that the run has anyway, or at gradients, rarely."""
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 
 import torch
