@@ -253,7 +253,7 @@ def rows_of(part: Part, made: Preprocessing) -> tuple[Tensor, Tensor]:
 
 
 def targets_of(batch: Batch, made: Preprocessing) -> Tensor:
-    """Labels (B,) int64, -1 where there is none; or numbers (B, outputs) float64. Raises ConfigError that says where."""
+    """Labels (B,) int64, -1 where there is none; or numbers (B, outputs) float64. Raises ConfigError."""
     (_, table), classes = made.of_table(), made.facts.classes
     if classes is None:
         values = []
