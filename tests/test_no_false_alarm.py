@@ -15,7 +15,8 @@ from trainer.listeners.guards import Guards
 from trainer.loop import train
 
 OPTIONS = conf_files.options([conf_files.shipped()])
-BUNDLED = [name for name in OPTIONS["dataset"] if name not in ("own", "mnist", "fashion_mnist", "cifar10")]
+OTHERS = ("own", "mnist", "fashion_mnist", "cifar10", "table", "npz", "safetensors", "images")  # they need files
+BUNDLED = [name for name in OPTIONS["dataset"] if name not in OTHERS]
 CLASSES = ["mlp", "linear"]
 EXPERIMENTS = [name for name in OPTIONS["experiment"] if name != "mnist"]
 

@@ -46,6 +46,8 @@ def test_a_row_by_hand_becomes_inputs() -> None:
     ]
     module = Columns(columns, mean, std, torch.float32)
     assert torch.equal(module(x), torch.tensor(expected, dtype=torch.float32))
+    x[1, 2] = 5  # missing, and never so in training: taken as the mean
+    assert torch.equal(module.inverse(module(x)).nan_to_num(99), x.nan_to_num(99))
     assert sum(column.width for column in columns) == len(expected[0])
     assert set(module.state_dict()) == {"mean", "std"}
 

@@ -78,8 +78,7 @@ def _train(source: Source, begun: float) -> Result:
             )
         except ConfigError as error:
             raise compose.located(error, source, composed.choices) from error
-    stored = check(read_config(done.run_dir))
-    model = trained.load(done.run_dir, stored).model
+        model = trained.load(done.run_dir, check(read_config(done.run_dir))).model
     return Result(done.run_dir, done.best or done.last, rundir.read_summary(done.run_dir), model)
 
 

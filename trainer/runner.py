@@ -156,7 +156,7 @@ def _conclude(
     past = history.read(folder)
     result.best = past.at(run.progress.best_step)
     result.last = past.at(run.progress.evaluated_at)
-    outcome = _keep_weights(run, folder, with_outcome=not stopped)
+    outcome = _keep_weights(run, setup, folder, with_outcome=not stopped)
     result.measured = measured.values(run, setup.splits.truth, past, result.last | result.best)
     if config.report and not stopped:
         at = run.progress.step if run.best_weights is None else run.progress.best_step
@@ -195,7 +195,7 @@ def until_wish(run: TrainState) -> Iterator[Event]:
         yield Ended(run.progress.step, run.progress.stop_reason)
 
 
-def _keep_weights(run: TrainState, folder: Path, *, with_outcome: bool) -> Outcome | None:
+def _keep_weights(run: TrainState, setup: Setup, folder: Path, *, with_outcome: bool) -> Outcome | None:
     """Write model.safetensors, the best weights or else the last, and measure them on the validation split."""
     if run.best_weights is not None:
         run.model.load_state_dict(run.best_weights)
@@ -205,7 +205,7 @@ def _keep_weights(run: TrainState, folder: Path, *, with_outcome: bool) -> Outco
     if not with_outcome or run.val_batches is None:
         return None
     try:
-        return measure(run, run.val_batches, "validation")
+        return measure(run, setup.splits.preprocessing, run.val_batches, "validation")
     except signals.Stop:  # the run is done and whole: whoever asks now does not want to wait for its picture
         return None
 

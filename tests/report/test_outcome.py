@@ -20,7 +20,7 @@ from trainer.report.outcome import measure
 
 def test_the_most_confident_mistakes_are_those_of_the_model() -> None:
     run, setup = build(config("model=linear", "seed=3", "threads=1", "loader.eval_batch_size=100"))
-    outcome = measure(run, run.val_batches, "validation")
+    outcome = measure(run, setup.splits.preprocessing, run.val_batches, "validation")
     _, rows = split_rows(1797, 0.2, 0)
     data = Digits()
     x, y = data.rows(rows)
@@ -42,13 +42,13 @@ def test_the_most_confident_mistakes_are_those_of_the_model() -> None:
 
 
 def test_rows_are_shown_in_the_datas_units(tmp_path: Path) -> None:
-    run, _ = build(config("dataset=iris", "model=linear", "threads=1"))
-    outcome = measure(run, run.val_batches, "validation")
+    run, setup = build(config("dataset=iris", "model=linear", "threads=1"))
+    outcome = measure(run, setup.splits.preprocessing, run.val_batches, "validation")
     x, _ = Iris().rows(split_rows(150, 0.2, 0)[1])
     for mistake in outcome.mistakes:
-        assert mistake.values == pytest.approx(x[mistake.row].tolist(), rel=1e-5)
-    run, _ = build(config("dataset=diabetes", "model=linear", "threads=1"))
-    outcome = measure(run, run.val_batches, "validation")
+        assert mistake.values == [f"{value:.4g}" for value in x[mistake.row].tolist()]
+    run, setup = build(config("dataset=diabetes", "model=linear", "threads=1"))
+    outcome = measure(run, setup.splits.preprocessing, run.val_batches, "validation")
     errors = sorted((abs(truth - guess) for truth, guess in outcome.pairs), reverse=True)[:16]
     assert [mistake.score for mistake in outcome.mistakes] == pytest.approx(errors)
     assert outcome.mistakes[0].score == abs(outcome.mistakes[0].truth - outcome.mistakes[0].guess)

@@ -38,6 +38,10 @@ class Columns(nn.Module):
         output: Tensor = self.expand(self.standardize(x))
         return output
 
+    def inverse(self, x: Tensor) -> Tensor:
+        """Inputs back to rows (B, columns), float64: NaN for what was missing, -1 for a category without an input."""
+        return self.expand.inverse(x).to(self.shift.dtype) * self.scale + self.shift
+
 
 class OneHot(nn.Module):
     """Standardised columns to inputs: numbers with 0, their mean, for what is missing; an indicator for each column
@@ -54,7 +58,7 @@ class OneHot(nn.Module):
         self.dtype = dtype
         numbers = [(i, c) for i, c in enumerate(columns) if c.kind != "category"]
         categories = [(i, c) for i, c in enumerate(columns) if c.kind == "category"]
-        widths = [c.width for _, c in categories]
+        self.widths = widths = [c.width for _, c in categories]
         indices = {
             "numbers": [i for i, _ in numbers],
             "indicated": [place for place, (_, c) in enumerate(numbers) if c.missing],
@@ -78,3 +82,16 @@ class OneHot(nn.Module):
             one_hot = torch.zeros(x.shape[0], self.num_levels + 1, dtype=self.dtype, device=x.device)
             parts.append(one_hot.scatter_(1, cells, 1)[:, :-1])
         return torch.cat(parts, 1)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """Inputs back to standardised columns: NaN for what was missing, -1 for a category that has no input."""
+        values, marks, levels = x.split([len(self.numbers), len(self.indicated), self.num_levels], 1)
+        columns = x.new_full((x.shape[0], len(self.numbers) + len(self.categories)), torch.nan)
+        columns[:, self.numbers] = values
+        marked = self.numbers[self.indicated]
+        columns[:, marked] = torch.where(marks > 0.5, torch.nan, columns[:, marked])
+        blocks = levels.split(self.widths, 1)
+        for index, block, nothing in zip(self.categories.tolist(), blocks, self.nothing.tolist(), strict=True):
+            code = torch.where(block.amax(1) > 0, block.argmax(1), -1)
+            columns[:, index] = torch.where((code == nothing) & (code >= 0), torch.nan, code.to(x.dtype))
+        return columns

@@ -15,6 +15,7 @@ FORMAT = 1
 MOST = 2**25  # bytes of outcome.json that are read
 MOST_CLASSES = 100_000
 MOST_SIDE = 48  # pixels of a picture's side
+MOST_TEXT = 40  # characters of a value or its name
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Picture:
 class Mistake:
     """A row that the model got most wrong. score: probability of the guess for classes, |guess - truth| for numbers.
 
-    truth and guess: index of a class, or numbers in the data's units. values: the row's inputs, where they are few.
+    truth and guess: index of a class, or numbers in the data's units. values: the row's first inputs, as text.
     """
 
     row: int
@@ -39,7 +40,7 @@ class Mistake:
     guess: float
     score: float
     picture: Picture | None = None
-    values: list[float] = field(default_factory=list)
+    values: Sequence[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,14 @@ class Layer:
 @dataclass(frozen=True)
 class Outcome:
     """Predictions over a split. confusions[truth, guess] counts for classes; pairs (truth, guess) for numbers, in the
-    data's units."""
+    data's units. inputs: what the values of a mistake are called, where they have names."""
 
     split: str
     classes: list[str] | None
     confusions: Mapping[tuple[int, int], int] = field(default_factory=dict)
     pairs: Sequence[tuple[float, float]] = ()
     mistakes: Sequence[Mistake] = ()
+    inputs: Sequence[str] = ()
 
     def scores(self) -> list[tuple[int, float, float, float]]:
         """(rows, precision, recall, F1) of each class; 0 where there is nothing to divide by."""
@@ -116,6 +118,7 @@ def write(folder: Path, found: Findings) -> None:
             "confusions": [[*cell, count] for cell, count in sorted(outcome.confusions.items())],
             "pairs": [[_finite(truth), _finite(guess)] for truth, guess in outcome.pairs],
             "mistakes": [_mistake_data(mistake) for mistake in outcome.mistakes],
+            "inputs": list(outcome.inputs),
         }
     data["layers"] = [dataclasses.asdict(layer) for layer in found.layers]
     data["changed"] = [list(row) for row in found.changed]
@@ -163,7 +166,8 @@ def _outcome(data: Mapping[str, Any]) -> Outcome:
         if len(numbers) == 2 and None not in numbers:
             pairs.append((numbers[0], numbers[1]))
     mistakes = [found for item in reading.items(data.get("mistakes"), dict) if (found := _mistake(item, classes))]
-    return Outcome(reading.text(data.get("split")), classes, confusions, pairs, mistakes)  # type: ignore[arg-type]
+    inputs = tuple(reading.text(name, MOST_TEXT) for name in reading.items(data.get("inputs"), str))
+    return Outcome(reading.text(data.get("split")), classes, confusions, pairs, mistakes, inputs)  # type: ignore[arg-type]
 
 
 def _mistake(data: Mapping[str, Any], classes: list[str] | None) -> Mistake | None:
@@ -173,7 +177,7 @@ def _mistake(data: Mapping[str, Any], classes: list[str] | None) -> Mistake | No
         return None
     if classes is not None and not (truth in range(len(classes)) and guess in range(len(classes))):
         return None
-    values = [value for value in map(reading.number, reading.items(data.get("values"))) if value is not None]
+    values = [reading.text(value, MOST_TEXT) for value in reading.items(data.get("values"), str)]
     return Mistake(row, truth, guess, score, _picture(data.get("picture")), values)
 
 

@@ -1,14 +1,19 @@
 """The model's predictions over a split: a confusion matrix or pairs, and the rows that it got most wrong."""
 
+import dataclasses
 import heapq
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainer.data.column import Column
 from trainer.data.windows import EvalBatches
 from trainer.loop import predict
+from trainer.preprocessing import Preprocessing
 from trainer.report.findings import MOST_SIDE, Mistake, Outcome, Picture
 from trainer.signals import abandonable
 from trainer.state import TrainState
@@ -20,13 +25,18 @@ MOST_VALUES = 12  # inputs of a row that are kept
 Wrong = tuple[float, int, float, float]  # score, row, truth, guess
 
 
-def measure(run: TrainState, batches: EvalBatches, split: str) -> Outcome:
-    """The outcome over a split with the weights as they are."""
+def measure(run: TrainState, made: Preprocessing, batches: EvalBatches, split: str) -> Outcome:
+    """The outcome over a split with the weights as they are. made: what turned its rows into the model's inputs."""
     classes = run.facts.classes
-    return _of_numbers(run, batches, split) if classes is None else _of_classes(run, batches, split, classes)
+    found, wrong = _of_numbers(run, batches, split) if classes is None else _of_classes(run, batches, split, classes)
+    columns = made.table.columns[:MOST_VALUES] if made.table is not None else []
+    names = tuple(column.name for column in columns)
+    return dataclasses.replace(found, mistakes=_mistakes(made, batches, wrong), inputs=names)
 
 
-def _of_classes(run: TrainState, batches: EvalBatches, split: str, classes: list[str]) -> Outcome:
+def _of_classes(
+    run: TrainState, batches: EvalBatches, split: str, classes: list[str]
+) -> tuple[Outcome, Sequence[Wrong]]:
     matrix = torch.zeros(len(classes) ** 2, dtype=torch.int64)
     wrong: list[Wrong] = []
     first = 0
@@ -41,10 +51,10 @@ def _of_classes(run: TrainState, batches: EvalBatches, split: str, classes: list
             wrong = _worst(wrong, chances, labels, guesses, first)
         first += len(prediction)
     cells = {divmod(int(cell), len(classes)): int(matrix[cell]) for cell in matrix.nonzero().flatten().tolist()}
-    return Outcome(split, classes, cells, (), _mistakes(batches, wrong))
+    return Outcome(split, classes, cells), wrong
 
 
-def _of_numbers(run: TrainState, batches: EvalBatches, split: str) -> Outcome:
+def _of_numbers(run: TrainState, batches: EvalBatches, split: str) -> tuple[Outcome, Sequence[Wrong]]:
     pairs: list[tuple[float, float]] = []
     wrong: list[Wrong] = []
     first = 0
@@ -56,7 +66,7 @@ def _of_numbers(run: TrainState, batches: EvalBatches, split: str) -> Outcome:
         errors = (guesses - truths).abs().nan_to_num(0.0)
         wrong = _worst(wrong, errors, truths, guesses, first, len(truths) // max(1, len(y)))
         first += len(y)
-    return Outcome(split, None, {}, pairs, _mistakes(batches, wrong))
+    return Outcome(split, None, {}, pairs), wrong
 
 
 def _worst(
@@ -69,22 +79,33 @@ def _worst(
     return heapq.nlargest(MOST_MISTAKES, [*known, *found])
 
 
-def _mistakes(batches: EvalBatches, wrong: Sequence[Wrong]) -> list[Mistake]:
-    """With the inputs of these rows, as pictures or as values in the data's units, where the loader can turn them back
-    into those."""
-    inverse = getattr(getattr(batches.loader, "scale_x", None), "inverse", None)
-    if not wrong or inverse is None:
-        return [Mistake(row, truth, guess, score) for score, row, truth, guess in wrong]
+def _mistakes(made: Preprocessing, batches: EvalBatches, wrong: Sequence[Wrong]) -> list[Mistake]:
+    """With the inputs of these rows as they stand in the data: as pictures, or as text where there are few."""
+    if not wrong:
+        return []
     parts = batches.loader.parts([torch.tensor([row for _, row, _, _ in wrong])], 0)
     with abandonable:
         x, _ = batches.loader.load(next(iter(parts)))
-    x = inverse(x).float().cpu()
-    shown = _pictures(x) if x.ndim == 4 and x.shape[1] in (1, 3) else [None] * len(x)
-    few = x.ndim == 2 and x.shape[1] <= MOST_VALUES
+    scale = next(made.x.buffers(), x)
+    raw = made.x.inverse(x.to(scale.device)).cpu()
+    shown = _pictures(raw.float()) if raw.ndim == 4 and raw.shape[1] in (1, 3) else [None] * len(raw)
+    columns = made.table.columns if made.table is not None else [None] * (raw.shape[1] if raw.ndim == 2 else 0)
+    few = columns[:MOST_VALUES] if made.table is not None or len(columns) <= MOST_VALUES else []
     return [
-        Mistake(row, truth, guess, score, picture, values.tolist() if few else [])
-        for (score, row, truth, guess), picture, values in zip(wrong, shown, x, strict=True)
+        Mistake(row, truth, guess, score, picture, [_text(value, c) for value, c in zip(values, few, strict=False)])
+        for (score, row, truth, guess), picture, values in zip(wrong, shown, raw.flatten(1).tolist(), strict=True)
     ]
+
+
+def _text(value: float, column: Column | None) -> str:
+    """A value of a row as it stands in the data. A category is its index, a date the days since 1970."""
+    if math.isnan(value):
+        return "missing"
+    if column is None or column.kind == "number":
+        return f"{value:.4g}"
+    if column.kind == "date":
+        return str(np.datetime64(round(value), "D"))
+    return column.levels[int(value)] if 0 <= value < len(column.levels) else "other"
 
 
 def _pictures(x: Tensor) -> list[Picture]:

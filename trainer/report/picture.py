@@ -21,7 +21,8 @@ MOST_DRAWN = 500  # classes of which there is a matrix: a cell has to be seen
 
 def draw(title: str, curves: Mapping[str, Points], outcome: Outcome | None) -> bytes:
     """A PNG of 1200 × 500. curves: train and val losses as (step, value)."""
-    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+    huge = np.errstate(over="ignore", invalid="ignore")  # axes of up to 1e300
+    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings(), huge:
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script that no font here has
         figure = Figure(figsize=(12, 5), dpi=100, layout="constrained")
         figure.suptitle(title, fontsize=11)
