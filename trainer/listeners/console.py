@@ -9,7 +9,8 @@ from trainer.listeners.chart import chart
 from trainer.screen import WIDTH, Screen
 from trainer.state import TrainState
 
-REFRESH = 0.12  # seconds between two drawings of the live region
+REFRESH = 0.12  # seconds between two drawings of the live region, at least
+SHARE = 0.01  # of the time that drawing may take
 
 
 class Console:
@@ -18,14 +19,14 @@ class Console:
     def __init__(self, run: TrainState, screen: Screen, curves: dict[str, list[tuple[float, float]]]) -> None:
         self.run, self.screen, self.curves = run, screen, curves
         self.columns: list[str] = []
-        self.shown_at = 0.0
+        self.interactive, self.due_at = screen.interactive, 0.0
         self.begun, self.first_sample = time.monotonic(), run.progress.samples
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Stepped):
             if event.step % self.run.log_every == 0:
                 self.curves["train"].append((event.step, event.loss.item()))
-            if self.screen.interactive and time.monotonic() - self.shown_at > REFRESH:
+            if self.interactive and time.monotonic() > self.due_at:
                 self._show()
         elif isinstance(event, Evaluated):
             if "val/loss" in event.metrics:
@@ -50,9 +51,9 @@ class Console:
         self.screen.say(f"{epoch:>9} {event.step:>9,}{values}{' *' if event.improved else ''}")
 
     def _show(self) -> None:
-        self.shown_at = time.monotonic()
+        drawn_at = time.monotonic()
         progress = self.run.progress
-        seconds = self.shown_at - self.begun
+        seconds = drawn_at - self.begun
         rate = (progress.samples - self.first_sample) / max(seconds, 1e-9)
         share = progress.step / progress.num_steps
         left = (progress.num_steps - progress.step) * self.run.train_batches.batch_size / max(rate, 1e-9)
@@ -66,6 +67,8 @@ class Console:
         lines = chart(self.curves, title="loss", width=WIDTH, height=8, ascii_only=self.screen.ascii_only)
         text.append("\n".join(lines))
         self.screen.show(text)
+        done_at = time.monotonic()
+        self.due_at = done_at + max(REFRESH, (done_at - drawn_at) / SHARE)
 
 
 def _cell(value: float) -> str:
