@@ -90,7 +90,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_broken_picture_is_named(tmp_path: Path, name: str, workers: int) -> None:
     pictures(tmp_path / "pics")
     for number in range(12):

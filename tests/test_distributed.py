@@ -136,6 +136,7 @@ def test_a_killed_run_of_several_ranks_resumes_to_the_same_bits(tmp_path: Path, 
         assert evidence(folder) == whole
 
 
+@pytest.mark.slow
 def test_without_the_throw_away_backward_a_resume_would_drift() -> None:
     """The comparison notices: three ranks, stopped in the middle and built again, with and without it."""
     data = config("model.hidden=[32]", "epochs=2", "loader.batch_size=50")

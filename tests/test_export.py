@@ -127,6 +127,7 @@ def test_a_table_takes_categories_as_their_index(capsys: pytest.CaptureFixture[s
     assert "more than numbers" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_program_beside_it_needs_no_trainer() -> None:
     run = trainer.train(["dataset=iris", *QUICK]).run_dir
     assert main(["export", "latest"]) == 0

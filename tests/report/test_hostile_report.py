@@ -173,6 +173,7 @@ ANYTHING = st.recursive(
 OBJECTS = st.dictionaries(NAMES, ANYTHING, max_size=10)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(OBJECTS, OBJECTS, st.lists(OBJECTS, max_size=4))
 def test_any_json_makes_a_page(tmp_path: Path, summary: dict, outcome: dict, rows: list[dict]) -> None:
