@@ -3,7 +3,7 @@
 import math
 import random
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trainer.report import plots, scales
@@ -42,6 +42,7 @@ def test_thinning_keeps_the_extremes_of_each_column(values: list[float], columns
 
 
 @given(st.lists(NUMBERS, min_size=1, max_size=20), st.booleans())
+@example([1.0, 1.1125369292536007e-308], True)
 def test_every_value_has_a_place_and_every_tick_another_label(values: list[float], logarithmic: bool) -> None:
     scale = fit(values, may_be_logarithmic=logarithmic)
     assert scale is not None

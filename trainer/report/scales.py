@@ -64,7 +64,7 @@ def fit(values: Iterable[float], *, margin: float = 0.04, may_be_logarithmic: bo
     low, high = min(finite), max(finite)
     if may_be_logarithmic and low > 0 and (decades := math.log10(high) - math.log10(low)) > math.log10(FACTOR):
         room = 10 ** (decades * margin)
-        return Scale(max(low / room, 1e-307), min(high * room, 1e307), True)
+        return Scale(min(low, max(low / room, 1e-307)), max(high, min(high * room, 1e307)), True)
     room = (high / 2 - low / 2) * 2 * margin
     if high / 2 - low / 2 <= 1e-12 * max(abs(low), abs(high)):
         room = max(abs(low), abs(high)) / 2 or 0.5
