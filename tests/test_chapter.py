@@ -30,6 +30,7 @@ def test_all_but_the_slow_ones_pass_and_the_table_is_whole(capsys: pytest.Captur
     assert re.search(r"^(\d+) of \1 values of 10 examples are as expected", table, flags=re.M)
 
 
+@pytest.mark.slow
 def test_workers_change_nothing_but_the_time(tmp_path: Path) -> None:
     folders = conf_files.roots()
     compose.allow_user_modules(folders)
@@ -103,6 +104,7 @@ def test_a_learning_rate_too_large_is_said(capsys: pytest.CaptureFixture[str]) -
     assert "the loss is NaN or infinite at step" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_fit_line_sweeps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "experiment=chapter/fit_line", "-m", "optimizer.lr=0.01,0.1,0.5"]) == 0
     out = capsys.readouterr().out

@@ -52,7 +52,9 @@ CASES = [
 
 
 @pytest.mark.usefixtures("traced")
-@pytest.mark.parametrize("words", CASES, ids=[" ".join(words) for words in CASES])
+@pytest.mark.parametrize(
+    "words", [*CASES[:2], *(pytest.param(words, marks=pytest.mark.slow) for words in CASES[2:])], ids=" ".join
+)
 def test_it_takes_the_steps_of_train_step(words: list[str]) -> None:
     eager, plain = trained(*words)
     compiled, steps = trained(*words, "compile=step")

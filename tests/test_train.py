@@ -128,9 +128,8 @@ def test_divergence_is_exit_3_and_names_step_and_rate(cli: Cli, tmp_path: Path) 
     assert summary["status"] == "diverged"
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_resume_goes_on_to_the_same_weights(
     number: signal.Signals, code: int, cli: Cli, tmp_path: Path
 ) -> None:
@@ -204,6 +203,7 @@ def test_a_terminal_gets_the_same_lines_and_a_live_region(tmp_path: Path) -> Non
     assert all(line in text for line in log.splitlines())
 
 
+@pytest.mark.slow
 def test_no_color_and_ascii_terminals_are_respected(cli: Cli) -> None:
     done = cli("train", "epochs=3", "report=false", PYTHONIOENCODING="ascii", NO_COLOR="1")
     assert done.returncode == 0

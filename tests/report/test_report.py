@@ -124,6 +124,7 @@ def test_a_sweeps_jobs_get_theirs_from_the_verb(tmp_path: Path, capsys: pytest.C
     assert "sweep of 3 jobs" in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_long_run_stays_small(tmp_path: Path) -> None:
     rows = ({"step": s, "epoch": s, "train/loss": s % 13, "lr": 1 / s, "grad_norm": s % 7} for s in range(1, 60_000))
     (tmp_path / rundir.METRICS).write_text("\n".join(map(json.dumps, rows)))
