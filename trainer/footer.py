@@ -7,8 +7,8 @@ from trainer.build import Setup
 from trainer.cores import num_cores
 from trainer.listeners.chart import chart
 from trainer.report import hints, measured
-from trainer.report.findings import Outcome
 from trainer.report.history import History
+from trainer.report.inspection import Outcome
 from trainer.screen import WIDTH, Screen
 from trainer.state import TrainState
 

@@ -26,9 +26,9 @@ from trainer.listeners.guards import Guards
 from trainer.listeners.metrics_files import MetricsFiles
 from trainer.listeners.trackers import trackers
 from trainer.loop import train
-from trainer.report import findings, history, measured
+from trainer.report import history, inspection, measured
 from trainer.report.changes import changes
-from trainer.report.findings import Findings, Outcome
+from trainer.report.inspection import Inspection, Outcome
 from trainer.report.layers import layers
 from trainer.report.outcome import measure
 from trainer.screen import Screen
@@ -160,7 +160,7 @@ def _conclude(
     result.measured = measured.values(run, setup.splits.truth, past, result.last | result.best)
     if config.report and not stopped:
         at = run.progress.step if run.best_weights is None else run.progress.best_step
-        findings.write(folder, Findings(at, outcome, layers(run.model, setup.splits.sample[0]), changed))
+        inspection.write(folder, Inspection(at, outcome, layers(run.model, setup.splits.sample[0]), changed))
     result.seconds["report"] = time.perf_counter() - begun
     _summarise(run, setup, result)
     if tripped is not None:

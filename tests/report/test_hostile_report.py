@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trainer import rundir
-from trainer.report import findings, history, make, picture, run_page, sweep_page
+from trainer.report import history, inspection, make, picture, run_page, sweep_page
 from trainer.sweep import state
 from trainer.sweep.state import Job
 
@@ -181,5 +181,5 @@ def test_any_json_makes_a_page(tmp_path: Path, summary: dict, outcome: dict, row
     (tmp_path / rundir.OUTCOME).write_text(json.dumps({**outcome, "format": 1}))
     (tmp_path / rundir.METRICS).write_text(lines(*({"step": i, "epoch": 1, **row} for i, row in enumerate(rows))))
     check(run_page.page(tmp_path))
-    found = findings.read(tmp_path)
+    found = inspection.read(tmp_path)
     assert picture.draw("x", history.read(tmp_path).curves, found and found.outcome).startswith(b"\x89PNG")

@@ -11,9 +11,9 @@ from trainer import conf_files, sizes
 from trainer.build import build
 from trainer.data.embedded import Digits, Iris
 from trainer.data.splits import split_rows
-from trainer.report import findings
+from trainer.report import inspection
 from trainer.report.changes import changes
-from trainer.report.findings import Findings, Layer, Outcome
+from trainer.report.inspection import Inspection, Layer, Outcome
 from trainer.report.layers import layers
 from trainer.report.outcome import measure
 
@@ -52,9 +52,9 @@ def test_rows_are_shown_in_the_datas_units(tmp_path: Path) -> None:
     errors = sorted((abs(truth - guess) for truth, guess in outcome.pairs), reverse=True)[:16]
     assert [mistake.score for mistake in outcome.mistakes] == pytest.approx(errors)
     assert outcome.mistakes[0].score == abs(outcome.mistakes[0].truth - outcome.mistakes[0].guess)
-    found = Findings(7, outcome, [Layer("a", "b", [2], 3)], [("k", "v", "d")])
-    findings.write(tmp_path, found)
-    assert findings.read(tmp_path) == Findings(
+    found = Inspection(7, outcome, [Layer("a", "b", [2], 3)], [("k", "v", "d")])
+    inspection.write(tmp_path, found)
+    assert inspection.read(tmp_path) == Inspection(
         7,
         Outcome("validation", None, {}, [tuple(pair) for pair in outcome.pairs], outcome.mistakes),
         [Layer("a", "b", [2], 3)],

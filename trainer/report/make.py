@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from trainer import reading, rundir, storage
-from trainer.report import findings, history, picture, run_page, sweep_page
+from trainer.report import history, inspection, picture, run_page, sweep_page
 from trainer.report.history import History
 
 
 def of_run(folder: Path, past: History | None = None) -> list[Path]:
     """Write both into a run folder; where they are. past: its history, where it has been read already."""
     past = past or history.read(folder)
-    found = findings.read(folder)
+    found = inspection.read(folder)
     title = reading.text(rundir.read_summary(folder).get("dataset"), 60)
     title = f"{title} · {folder.name}" if title else folder.name
     drawing = picture.draw(title, past.curves, found.outcome if found else None)

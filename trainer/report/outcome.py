@@ -14,7 +14,7 @@ from trainer.data.column import Column
 from trainer.data.windows import EvalBatches
 from trainer.loop import predict
 from trainer.preprocessing import Preprocessing
-from trainer.report.findings import MOST_SIDE, Mistake, Outcome, Picture
+from trainer.report.inspection import MOST_SIDE, Mistake, Outcome, Picture
 from trainer.signals import abandonable
 from trainer.state import TrainState
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from trainer import reading, rundir
-from trainer.report import findings, history, html, plots
-from trainer.report.findings import Findings, Outcome
+from trainer.report import history, html, inspection, plots
 from trainer.report.history import History
+from trainer.report.inspection import Inspection, Outcome
 from trainer.report.plots import Plot
 from trainer.report.scales import fit
 
@@ -22,7 +22,7 @@ def page(folder: Path, past: History | None = None) -> str:
     """The page as text. past: the folder's history, where it has been read already."""
     summary = rundir.read_summary(folder)
     past = past or history.read(folder)
-    found = findings.read(folder) or Findings()
+    found = inspection.read(folder) or Inspection()
     return html.render(
         "run.html",
         name=folder.name,
@@ -38,7 +38,7 @@ def page(folder: Path, past: History | None = None) -> str:
         layers=found.layers[:MOST_ROWS],
         num_layers=len(found.layers),
         changed=found.changed[:MOST_ROWS],
-        findings=found,
+        inspection=found,
         parts=parts(summary),
         environment=environment(summary),
         command=command(folder, summary),

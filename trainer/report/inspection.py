@@ -98,7 +98,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Findings:
+class Inspection:
     """All of outcome.json. step: of the weights that were looked at. changed: (key, value, default) as text, where the
     config is not the default one."""
 
@@ -108,7 +108,7 @@ class Findings:
     changed: Sequence[tuple[str, str, str]] = ()
 
 
-def write(folder: Path, found: Findings) -> None:
+def write(folder: Path, found: Inspection) -> None:
     """Write RUN/outcome.json."""
     data: dict[str, Any] = {"format": FORMAT, "step": found.step, "outcome": None}
     if (outcome := found.outcome) is not None:
@@ -125,7 +125,7 @@ def write(folder: Path, found: Findings) -> None:
     storage.write_json(folder / rundir.OUTCOME, data, indent=None)
 
 
-def read(folder: Path) -> Findings | None:
+def read(folder: Path) -> Inspection | None:
     """outcome.json of anybody's run; what is not as it should be is left out. None where there is none to be read."""
     try:
         data = reading.read_json(folder / rundir.OUTCOME, MOST)
@@ -147,7 +147,7 @@ def read(folder: Path) -> Findings | None:
     ]
     rows = [row for row in reading.items(data.get("changed"), list) if len(row) == 3]
     changed = [(reading.text(key), reading.text(value), reading.text(default)) for key, value, default in rows]
-    return Findings(
+    return Inspection(
         reading.count(data.get("step")), _outcome(outcome) if isinstance(outcome, dict) else None, layers, changed
     )
 
