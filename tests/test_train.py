@@ -99,6 +99,7 @@ def test_a_run_leaves_what_the_contract_says(cli: Cli, tmp_path: Path) -> None:
     assert "optimizer.lr cannot change" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_model_of_ones_own_and_a_failure_in_it(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "my_net.py").write_text(NET)
     (tmp_path / "conf/model").mkdir(parents=True)

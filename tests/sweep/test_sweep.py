@@ -187,6 +187,7 @@ def test_kill_9_of_the_sweep_leaves_no_orphan_and_loses_nothing(cli: Cli, tmp_pa
     assert steps == sorted(set(steps))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_job_that_would_run_for_hours_dies_with_its_sweep(tmp_path: Path) -> None:
     process = start(tmp_path, "train", "-m", "epochs=1000000", "seed=0,1", "sweep.jobs=2")
