@@ -23,6 +23,7 @@ from torch.optim.sgd import sgd
 
 from trainer.data.loaders import InMemory
 from trainer.data.windows import Window
+from trainer.device import quiet_compiler
 from trainer.loop import train_step
 from trainer.state import TrainState
 
@@ -120,7 +121,7 @@ def compile_step(run: TrainState, mode: str, dynamic: bool | None) -> Callable[.
     import torch._dynamo
 
     torch._dynamo.config.trace_autograd_ops = True
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it looks for CUDA, needed or not
+    quiet_compiler()
     loader, loss_fn, model, optimizer = run.train_batches.loader, run.loss_fn, run.model, run.optimizer
     autocast, max_norm, zero = run.autocast, run.max_norm, run.zero
     parameters = [p for group in optimizer.param_groups for p in group["params"]]

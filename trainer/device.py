@@ -1,5 +1,6 @@
 """Where and how the arithmetic is done: device, threads, denormals, autocast, GradScaler, compile."""
 
+import logging
 import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -98,7 +99,13 @@ def make_scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
 
 def compile_in_place(model: nn.Module, mode: str, dynamic: bool | None) -> None:
     """torch.compile the model's forward; in place, so that the names in its state_dict stay plain."""
+    quiet_compiler()
     model.compile(mode=None if mode == "default" else mode, dynamic=dynamic)
+
+
+def quiet_compiler() -> None:
+    """Keep torch.compile from warning on stderr where it looks for CUDA, needed or not, and finds no GPU."""
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
 
 
 def widest_dtype(device: torch.device) -> torch.dtype:
