@@ -110,3 +110,10 @@ class Faulty(Augmented):
         if index == len(self.y) - 1 and os.environ.get("RANK", "0") != "0":
             raise ValueError("row 199 is broken")
         return super().__getitem__(index)
+
+
+class Summed(nn.CrossEntropyLoss):
+    """Cross-entropy that adds up where torch's own takes the mean."""
+
+    def __init__(self, **keywords) -> None:
+        super().__init__(reduction="sum", **keywords)

@@ -36,7 +36,7 @@ UNEVEN = {
     "batches of 130, the last of 8": [*SGD, "loader.batch_size=130"],
     "the last batch has one row": [*SGD, "loader.batch_size=479"],
     "weighted classes, accumulated": [*SGD, *WEIGHTED, "loader.batch_size=31", "accumulate=3", "clip_grad_norm=0.1"],
-    "a loss that sums": [*SGD, "loss=cross_entropy", "loss.reduction=sum", "optimizer.lr=1e-5"],
+    "a loss that sums": [*SGD, "loss=cross_entropy", "loss._target_=own.Summed", "optimizer.lr=1e-5"],
     "torch's DataLoader, weighted": [*SGD, *WEIGHTED, "loader.in_memory=false", "loader.batch_size=479"],
     "numbers": [*SGD, "dataset=diabetes", "optimizer.lr=0.05", "accumulate=2", "loader.batch_size=50"],
 }
