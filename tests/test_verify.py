@@ -1,6 +1,12 @@
 """trainer verify, on the real command line."""
 
+import dataclasses
+
 import pytest
+from conftest import config
+
+from trainer.checkpoint import checkpoints
+from trainer.verbs import verify
 
 
 @pytest.mark.slow
@@ -11,6 +17,15 @@ def test_a_run_that_resumes_exactly_is_verified(cli) -> None:
     assert "ok       killed and resumed, 60 steps" in done.stdout
     assert cli("train", "max_steps=30", "report=false").returncode == 0
     assert cli("verify", "latest").returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("save_at", "kill_at"), [(7, 8), (8, 9), (19, 20)])
+def test_the_kill_waits_for_a_checkpoint(tmp_path, save_at, kill_at) -> None:
+    """A step that is to be evaluated is saved after that: a kill before would leave a run that starts anew."""
+    data = dataclasses.asdict(config("dataset=iris", "max_steps=20", "eval_every=4steps", "report=false"))
+    verify._attempt(tmp_path / "killed", data, True, save_at, kill_at)
+    assert checkpoints(tmp_path / "killed")
 
 
 @pytest.mark.slow

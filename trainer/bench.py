@@ -33,7 +33,7 @@ class Measured:
 
 def main(data: Mapping[str, Any], seconds: float, answer: Connection) -> None:
     """The process of one measurement: sends a Measured, or the message of what went wrong."""
-    from trainer.sweep import parent
+    from trainer import parent
 
     parent.die_with_it()
     compose.allow_user_modules()

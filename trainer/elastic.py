@@ -19,14 +19,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from trainer import compose, launch, ranks, reading, rundir, signals, storage
+from trainer import compose, launch, parent, ranks, reading, rundir, signals, storage
 from trainer.distributed import PeerLost
 from trainer.errors import ConfigError, Diverged, Interrupted, StorageError, TrainerError
 from trainer.listeners import Listener
 from trainer.runner import Result
 from trainer.schema.check import check
 from trainer.screen import Screen
-from trainer.sweep import parent, running
+from trainer.sweep import running
 from trainer.sweep.lines import reason
 
 TICK = 0.05  # seconds between two looks at the wish to stop

@@ -4,10 +4,12 @@ The contract: `parts(batches, epoch)` yields one part for each batch of row indi
 `load(part)` is (x, y) on the device, ready for the model. Both give the same batches for the same indices.
 """
 
+import os
 import random
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from trainer import losses, seeds
+from trainer import losses, parent, seeds
 from trainer.data.inputs import OneHot
 from trainer.data.scaling import Scale
 from trainer.errors import ConfigError
@@ -109,7 +111,7 @@ class Workers:
             pin_memory=pin_memory and device.type == "cuda",
             # A worker that a fork server made outlives a run that is killed: it watches the server, not the run.
             multiprocessing_context="fork" if num_workers > 0 and sys.platform == "linux" else None,
-            worker_init_fn=_leave_signals,
+            worker_init_fn=partial(begin_worker, os.getpid()),
             generator=torch.Generator(),  # its own, or every epoch would move the global one
         )
 
@@ -138,8 +140,14 @@ class Workers:
         return self.scale_x(x), y if self.scale_y is None else self.scale_y(y)
 
 
-def _leave_signals(worker: int) -> None:
-    """In a worker: a wish to stop is the run's to hear, which needs the worker until it has saved."""
+def begin_worker(run: int, worker: int) -> None:
+    """In a worker of the process `run`: it ends with that one, and leaves signals to it.
+
+    A wish to stop is the run's to hear, which needs the worker until it has saved.
+    """
+    parent.die_with_it()
+    if os.getppid() != run:  # killed before we asked; torch's own watch begins later still
+        os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "alarm"):
         signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE) and None)

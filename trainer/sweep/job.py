@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from trainer import compose, rundir, signals
+from trainer import compose, parent, rundir, signals
 from trainer.compose import Source
 from trainer.errors import Interrupted, TrainerError
 from trainer.screen import Screen
 from trainer.stored import read_config
-from trainer.sweep import parent, state
+from trainer.sweep import state
 from trainer.sweep.state import Job
 
 

@@ -5,8 +5,7 @@ Nothing here may start a thread pool or a device: a forked process inherits neit
 
 import torch
 
-from trainer import summary
-from trainer.sweep import parent
+from trainer import parent, summary
 
 parent.die_with_it()
 torch.optim.AdamW([torch.zeros(1)])  # a process's first optimizer imports torch._dynamo, which takes a second

@@ -58,13 +58,14 @@ def _compare(data: dict[str, Any], own: bool, scratch: Path) -> int:
         raise ConfigError("a run of one step cannot be killed between two", "max_steps=2 or more")
     kill_at = random.SystemRandom().randint(2, num_steps)
     save_at = random.SystemRandom().randint(1, kill_at - 1)
-    print(f"         2 of 3: saved after step {save_at:,}, killed after step {kill_at:,} of {num_steps:,}")
+    print(f"         2 of 3: asked to save after step {save_at:,}, killed after step {kill_at:,} of {num_steps:,}")
     _attempt(killed, data, own, save_at, kill_at)
-    print("         3 of 3: resumed")
-    _attempt(killed, data, own)
 
+    from trainer.checkpoint import checkpoints
     from trainer.evidence import evidence
 
+    print(f"         3 of 3: resumed from {checkpoints(killed)[-1].name}")
+    _attempt(killed, data, own)
     expected, found = evidence(whole), evidence(killed)
     for part, digest in expected.items():
         print(f"{'same' if found[part] == digest else 'DIFFERS':<9}{part:<32}{found[part][:16]}")
@@ -107,7 +108,7 @@ def _train(folder: Path, data: dict[str, Any], own: bool, save_at: int, kill_at:
             if (folder / rundir.CONFIG).exists():
                 launch.go_on(folder, config, screen, time.perf_counter(), download=own)
             else:
-                watchers = [_Killer(save_at, kill_at)] if kill_at else []
+                watchers = [_Killer(folder, save_at, kill_at)] if kill_at else []
                 launch.start(config, [], make_folder, screen, time.perf_counter(), watchers=watchers)
     except TrainerError as error:
         print(f"error: {error.message}", file=sys.stderr)
@@ -115,19 +116,22 @@ def _train(folder: Path, data: dict[str, Any], own: bool, save_at: int, kill_at:
 
 
 class _Killer:
-    """A listener that asks for a checkpoint after one step, and kills its own process after another."""
+    """A listener that asks for a checkpoint after one step, and kills its own process after another.
 
-    def __init__(self, save_at: int, kill_at: int) -> None:
-        self.save_at, self.kill_at = save_at, kill_at
+    A step that is to be evaluated is saved after that, so the kill waits for the checkpoint: without one a run starts
+    anew, which would prove nothing.
+    """
+
+    def __init__(self, folder: Path, save_at: int, kill_at: int) -> None:
+        self.folder, self.save_at, self.kill_at = folder, save_at, kill_at
 
     def __call__(self, event: Any) -> None:
-        from trainer.events import Stepped
+        from trainer.checkpoint import checkpoints
 
-        if isinstance(event, Stepped):
-            if event.step == self.save_at:
-                signal.raise_signal(signal.SIGUSR1)
-            if event.step == self.kill_at:
-                signal.raise_signal(signal.SIGKILL)
+        if event.step == self.save_at:
+            signal.raise_signal(signal.SIGUSR1)
+        elif event.step >= self.kill_at and checkpoints(self.folder):
+            signal.raise_signal(signal.SIGKILL)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -1,4 +1,4 @@
-"""The death of the parent process: however it ends, kill -9 included, no job outlives it."""
+"""The death of the parent process: however it ends, kill -9 included, no job, rank or worker outlives it."""
 
 import ctypes
 import os
