@@ -46,9 +46,10 @@ def train_step(run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
             with run.autocast():
                 prediction = run.forward(x)
                 loss = run.loss_fn(prediction, y)
-            run.scaler.scale(loss).backward(share)  # share is dL/dloss: the batches of a window weigh as one
+            loss = loss * share  # so that the batches of a window weigh as one
+            run.scaler.scale(loss).backward()
         if len(x):  # a rank without a row has the mean of nothing here, which is NaN, and gradients of 0
-            total = total + loss.detach() * share
+            total = total + loss.detach()
     run.scaler.unscale_(run.optimizer)
     norm = run.clip_gradients()
     run.scaler.step(run.optimizer)

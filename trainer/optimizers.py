@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from trainer import targets
+from trainer import targets, uncompiled
 from trainer.errors import ConfigError
 
 NORMS = (
@@ -45,9 +45,11 @@ def make_optimizer(node: Mapping[str, Any], model: nn.Module, device: torch.devi
         parameter_groups(model, weight_decay) if weight_decay else [p for p in model.parameters() if p.requires_grad]
     )
     facts = {"fused": True} if fused_kernel(accepted, device) else {}
-    optimizer = targets.construct(node, "optimizer", params, **facts)
+    with uncompiled.without_compiler():
+        optimizer = targets.construct(node, "optimizer", params, **facts)
     if not isinstance(optimizer, Optimizer):
         raise ConfigError(f"optimizer._target_={node['_target_']} is no torch.optim.Optimizer")
+    uncompiled.strip(optimizer)
     return optimizer
 
 

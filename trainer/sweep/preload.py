@@ -1,13 +1,12 @@
-"""What the fork server imports once, so that a job starts in milliseconds: torch, an optimizer, trainer itself.
+"""What the fork server imports once, so that a job starts in milliseconds: torch, and all of trainer that trains.
 
 Nothing here may start a thread pool or a device: a forked process inherits neither.
 """
 
-import torch
+from trainer import launch, parent, summary
 
-from trainer import parent, summary
+__all__ = ["launch"]  # what takes the time
 
 parent.die_with_it()
-torch.optim.AdamW([torch.zeros(1)])  # a process's first optimizer imports torch._dynamo, which takes a second
 summary.versions()
 summary.git_commit()
