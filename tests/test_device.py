@@ -1,5 +1,7 @@
 """Devices: what auto takes, what an explicit device answers, through fakes of torch's own answers."""
 
+import os
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from torch import nn
 from trainer import device
 from trainer.data.loaders import InMemory
 from trainer.data.scaling import Cast
+from trainer.distributed import Ranks
 from trainer.errors import ConfigError
 
 
@@ -29,6 +32,35 @@ def test_auto_takes_the_gpu_and_says_so() -> None:
     assert device.choose_device("cuda:1") == (torch.device("cuda", 1), "GPU number 1")
     with pytest.raises(ConfigError, match="there are 2 GPUs"):
         device.choose_device("cuda:2")
+
+
+def test_the_only_gpu_is_one(two_gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ConfigError, match="device=cuda:1: the only GPU is cuda:0"):
+        device.choose_device("cuda:1")
+    with pytest.raises(ConfigError, match=r"which has 1 GPU$"):
+        Ranks(0, 2, 0, 2).device(torch.device("cuda", 0), "cuda")
+
+
+def test_deterministic_kernels_are_asked_for_on_cuda_alone_and_only_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch._inductor.config as compiler
+
+    monkeypatch.setenv(device.WORKSPACE, ":16:8")  # a user's own
+
+    def flags() -> tuple[object, ...]:
+        memory, cudnn = torch.utils.deterministic.fill_uninitialized_memory, torch.backends.cudnn.benchmark
+        return torch.get_deterministic_debug_mode(), memory, cudnn, compiler.deterministic, os.environ[device.WORKSPACE]
+
+    before = flags()
+    assert before == (0, True, False, False, ":16:8")
+    with device.kernels_kept():
+        device.prefer_deterministic(torch.device("cpu"), compiled=True)
+        assert flags() == before
+        device.prefer_deterministic(torch.device("cuda", 1), compiled=False)
+        assert flags() == (1, False, False, False, ":16:8")
+        device.prefer_deterministic(torch.device("cuda", 1), compiled=True)
+        assert flags() == (1, False, False, True, ":16:8")
+    assert flags() == before
 
 
 @pytest.mark.parametrize(("version", "reason"), [(None, "built without CUDA"), ("13.0", "no NVIDIA GPU or driver")])

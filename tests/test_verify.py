@@ -31,6 +31,7 @@ def test_the_kill_waits_for_a_checkpoint(tmp_path, save_at, kill_at) -> None:
 @pytest.mark.slow
 def test_a_model_with_a_hidden_count_is_not(cli, tmp_path) -> None:
     (tmp_path / "mine.py").write_text(
+        "import warnings\n"
         "from torch import nn\n"
         "class Forgetful(nn.Linear):\n"
         "    calls = 0\n"
@@ -38,8 +39,10 @@ def test_a_model_with_a_hidden_count_is_not(cli, tmp_path) -> None:
         "        super().__init__(in_features, num_classes)\n"
         "    def forward(self, x):\n"
         "        self.calls += 1\n"
+        "        warnings.warn('calls are counted')\n"
         "        return super().forward(x) * (1 + self.calls)\n"
     )
     done = cli("verify", "model=own", "model._target_=mine.Forgetful", "dataset=iris", "max_steps=20")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "DIFFERS  weights" in done.stdout
+    assert done.stdout.count("\nwarning  calls are counted\n         at ") == 1

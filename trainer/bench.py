@@ -33,12 +33,13 @@ class Measured:
 
 def main(data: Mapping[str, Any], seconds: float, answer: Connection) -> None:
     """The process of one measurement: sends a Measured, or the message of what went wrong."""
-    from trainer import parent
+    from trainer import notices, parent
 
     parent.die_with_it()
     compose.allow_user_modules()
     try:
-        answer.send(measure(data, seconds))
+        with notices.told(lambda texts, where: None):  # a run's to say; here they would come anew for each line
+            answer.send(measure(data, seconds))
         gc.collect()  # ends the DataLoader's workers while they can be waited for
     except TrainerError as error:
         answer.send(error.message)

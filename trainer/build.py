@@ -20,6 +20,7 @@ from trainer.device import (
     compile_in_place,
     make_autocast,
     make_scaler,
+    prefer_deterministic,
     prepare_cpu,
     seed_all,
     set_threads,
@@ -67,6 +68,8 @@ def build(
     ranks = ranks or Ranks()
     device, device_why = choose_device(config.device)
     device = ranks.device(device, config.device)
+    if config.deterministic:
+        prefer_deterministic(device, compiled=config.compile != "none")
     dtype = getattr(torch, config.dtype)
     if device.type == "mps" and dtype is torch.float64:
         raise ConfigError("dtype=float64: Apple's GPU has no float64", "device=cpu")

@@ -1,20 +1,27 @@
 """Where and how the arithmetic is done: device, threads, denormals, autocast, GradScaler, compile."""
 
 import logging
+import os
 import random
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
+from torch.utils import deterministic
 
 from trainer.errors import ConfigError
 
 FLOPS_PER_THREAD = 250e6  # a step gains from another thread for every so many floating-point operations
 
+DETERMINISTIC: Any = deterministic  # mypy knows nothing in it
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # cuBLAS gives the same bits each time only where it says so
+COMPILER = "torch._inductor.config"
 AMP_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -34,7 +41,8 @@ def choose_device(name: str) -> tuple[torch.device, str]:
     if kind == "cuda":
         count = torch.cuda.device_count()
         if int(index or 0) >= count:
-            raise ConfigError(f"device={name}: there are {count} GPUs, numbered from 0", f"device=cuda:{count - 1}")
+            there = f"there are {count} GPUs, numbered from 0" if count > 1 else "the only GPU is cuda:0"
+            raise ConfigError(f"device={name}: {there}", f"device=cuda:{count - 1}")
         return torch.device("cuda", int(index or 0)), torch.cuda.get_device_name(int(index or 0))
     return torch.device(kind), "as asked"
 
@@ -52,6 +60,43 @@ def _no_mps() -> str | None:
     if not torch.backends.mps.is_built():
         return f"torch {torch.__version__} is built without MPS"
     return None if torch.backends.mps.is_available() else "no Apple GPU is visible to torch"
+
+
+def prefer_deterministic(device: torch.device, *, compiled: bool) -> None:
+    """On CUDA, take kernels that give the same bits each time, where there are some; elsewhere change nothing.
+
+    An operation that has none warns, and runs. Call it before anything is put on the device.
+    """
+    if device.type != "cuda":
+        return
+    os.environ.setdefault(WORKSPACE, ":4096:8")
+    torch.set_deterministic_debug_mode("warn")
+    if compiled:  # tells torch's compiler too, whose import takes seconds
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    DETERMINISTIC.fill_uninitialized_memory = False  # costs time, and decides nothing
+    torch.backends.cudnn.benchmark = False
+
+
+@contextmanager
+def kernels_kept() -> Iterator[None]:
+    """Within: kernels may be chosen by prefer_deterministic; afterwards they are chosen as before."""
+    cudnn = torch.backends.cudnn
+    before = torch.get_deterministic_debug_mode(), DETERMINISTIC.fill_uninitialized_memory, cudnn.benchmark
+    workspace, compiler = os.environ.get(WORKSPACE), _compiler_is_deterministic()
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(before[0])
+        DETERMINISTIC.fill_uninitialized_memory, cudnn.benchmark = before[1:]
+        if workspace is None:
+            os.environ.pop(WORKSPACE, None)
+        if _compiler_is_deterministic() != compiler:
+            sys.modules[COMPILER].deterministic = compiler  # type: ignore[attr-defined]
+
+
+def _compiler_is_deterministic() -> bool:
+    """Without importing it."""
+    return getattr(sys.modules.get(COMPILER), "deterministic", False)
 
 
 def prepare_cpu() -> None:
@@ -104,8 +149,9 @@ def compile_in_place(model: nn.Module, mode: str, dynamic: bool | None) -> None:
 
 
 def quiet_compiler() -> None:
-    """Keep torch.compile from warning on stderr where it looks for CUDA, needed or not, and finds no GPU."""
+    """Keep torch.compile from saying that there is no CUDA, needed or not, and from advising what no key sets: TF32."""
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
 
 
 def widest_dtype(device: torch.device) -> torch.dtype:

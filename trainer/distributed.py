@@ -49,7 +49,8 @@ class Ranks:
             raise ConfigError(f"device={name} {what}, and {self.size} processes need several", "device=cpu, or nproc=1")
         if self.local_size > torch.cuda.device_count():
             there = torch.cuda.device_count()
-            raise ConfigError(f"{self.local_size} processes on this machine, which has {there} GPUs", f"nproc={there}")
+            gpus = f"{there} GPU{'s' * (there != 1)}"
+            raise ConfigError(f"{self.local_size} processes on this machine, which has {gpus}", f"nproc={there}")
         torch.cuda.set_device(self.local_rank)
         return torch.device("cuda", self.local_rank)
 

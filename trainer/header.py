@@ -8,7 +8,7 @@ from trainer import __version__, rundir, sizes
 from trainer.build import Setup
 from trainer.compiled import CompiledStep
 from trainer.guards.finding import Finding
-from trainer.screen import WIDTH, Screen
+from trainer.screen import Screen
 from trainer.state import TrainState
 
 
@@ -59,6 +59,7 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
 
 def show_finding(screen: Screen, finding: Finding) -> None:
     """Say what a guard has found."""
-    label, style = ("note", None) if finding.note else ("warning", "yellow")
-    for line in finding.lines(label, WIDTH):
-        screen.say(line, style=style)
+    if finding.note:
+        screen.entry("note", finding.texts)
+    else:
+        screen.warn(finding.texts)

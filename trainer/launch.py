@@ -11,6 +11,7 @@ import yaml
 
 from trainer import checkpoint, distributed, preprocessing, rundir, signals, storage, summary, trust
 from trainer.build import build
+from trainer.device import kernels_kept
 from trainer.errors import ConfigError, StorageError, TrainerError
 from trainer.listeners import Listener
 from trainer.lock import only_writer
@@ -44,7 +45,7 @@ def start(
         plain = dataclasses.asdict(config)
         work = elastic.Work(plain, begun, screen.shown, brief, watchers, cores, overrides)
         return elastic.run(num_ranks, work, make_folder)
-    with distributed.joined() as ranks:
+    with distributed.joined() as ranks, kernels_kept():
         run, setup = build(config, cores=cores, ranks=ranks)
         try:
             checkpoint.contents(run, {})
@@ -82,7 +83,7 @@ def go_on(
         plain = dataclasses.asdict(config)
         work = elastic.Work(plain, begun, screen.shown, brief, cores=cores, folder=folder, download=download)
         return elastic.run(num_ranks, work)
-    with distributed.joined() as ranks, nullcontext() if ranks.rank > 0 else only_writer(folder):
+    with distributed.joined() as ranks, kernels_kept(), nullcontext() if ranks.rank > 0 else only_writer(folder):
         run, setup = build(config, cores=cores, download=download, ranks=ranks)
         if ranks.rank > 0:
             found = ranks.tell(None)

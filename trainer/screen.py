@@ -4,13 +4,18 @@ import io
 import logging
 import os
 import sys
+import textwrap
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.text import Text
 
+from trainer.notices import told
 from trainer.storage import Lines
 
 WIDTH = 78  # columns of every line
@@ -57,17 +62,31 @@ class Screen:
         text = line.rstrip()
         if self.ascii_only:
             text = text.translate(PLAIN).encode("ascii", "replace").decode()
-        self.console.print(text, style=style)
+        self.console.print(Text(text, style=style or ""))  # print(text, style) would paint the live region too
         (self.log or self.early).write(text + "\n")
         if not self.console.is_terminal:
             self.console.file.flush()
+
+    def entry(self, label: str, texts: Sequence[str], style: str | None = None) -> None:
+        """Paragraphs, each wrapped, with `label` in front of the first line."""
+        indent = " " * 9
+        wrapped = [line for text in texts for line in textwrap.wrap(text, WIDTH - len(indent))]
+        self.say(f"{label:<9}" + f"\n{indent}".join(wrapped), style=style)
+
+    def warn(self, texts: Sequence[str], where: str = "") -> None:
+        """A warning. where: what raised it, for train.log alone."""
+        self.entry("warning", texts, style="yellow")
+        if where:
+            self.note(f"         at {where}")
 
     def note(self, text: str) -> None:
         """To train.log alone: what is too long for a screen, such as a traceback."""
         (self.log or self.early).write(text.rstrip() + "\n")
 
     def open_log(self, path: Path) -> None:
-        """Write train.log from now on, beginning with what was said so far."""
+        """Write train.log from now on, beginning with what was said so far; nothing where that has begun."""
+        if self.log is not None:
+            return
         self.log = Lines(path)
         self.log.write(self.early.getvalue())
         self.early = io.StringIO()
@@ -100,9 +119,12 @@ class Screen:
         logger.addHandler(self.handler)
         logger.setLevel(logging.INFO)
         logger.propagate = False
+        self.hooks = ExitStack()
+        self.hooks.enter_context(told(self.warn))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.hooks.close()
         logging.getLogger("trainer").removeHandler(self.handler)
         self.close()
 

@@ -1,6 +1,5 @@
 """What a guard has found, and the list of all that are looked for."""
 
-import textwrap
 from dataclasses import dataclass
 
 CHECKS = {  # in the order in which doctor shows them
@@ -36,12 +35,10 @@ class Finding:
     remedy: str
     note: bool = False
 
-    def lines(self, label: str, width: int) -> list[str]:
-        """For a screen, `label` in front of the first line."""
-        texts = [f"{self.where}: {self.what}", self.why, f"try: {self.remedy}"]
-        indent = " " * 9
-        wrapped = [line for text in texts for line in textwrap.wrap(text, width - len(indent))]
-        return [f"{label:<9}{wrapped[0]}", *(indent + line for line in wrapped[1:])]
+    @property
+    def texts(self) -> list[str]:
+        """For a screen, as paragraphs."""
+        return [f"{self.where}: {self.what}", self.why, f"try: {self.remedy}"]
 
     @property
     def message(self) -> str:

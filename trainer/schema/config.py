@@ -66,6 +66,7 @@ class Config:
     dtype: Literal["float32", "float64"] = key("of parameters and inputs")
 
     device: DeviceName = key("auto, cpu, cuda, cuda:1 or mps")
+    deterministic: bool = key("on CUDA, take kernels that give the same bits each time, where there are some")
     threads: Literal["auto"] | int = key("CPU threads: auto is a rule from the work in one step", at_least=1)
     nproc: Literal["auto"] | int = key("processes that train together: auto is one a GPU", at_least=1)
     sync_batchnorm: bool = key("batch norms see the whole batch, not a process's part of it; CUDA only")

@@ -64,6 +64,7 @@ def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> in
 
     try:
         with screen:
+            screen.open_log(folder / rundir.LOG)  # what comes up before the run is built has no other place
             if found == "interrupted" and (folder / rundir.CONFIG).exists():
                 config = compose.checked(read_config(folder), Source([], []), {})
                 launch.go_on(folder, config, screen, begun, brief=True)

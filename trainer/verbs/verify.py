@@ -2,6 +2,7 @@
 
 import multiprocessing
 import random
+import re
 import shutil
 import signal
 import sys
@@ -73,7 +74,14 @@ def _compare(data: dict[str, Any], own: bool, scratch: Path) -> int:
         print(f"ok       killed and resumed, {num_steps:,} steps end with the same bits")
         return 0
     print("failed   something that decides the result is outside what a checkpoint holds")
+    for entry in warnings_in((whole / rundir.LOG).read_text(encoding="utf-8")):
+        print(entry, end="")
     return 1
+
+
+def warnings_in(log: str) -> list[str]:
+    """The warnings of a train.log, which may say why."""
+    return re.findall(r"^warning  .+\n(?:         .+\n)*", log, flags=re.MULTILINE)
 
 
 def _attempt(folder: Path, data: dict[str, Any], own: bool, save_at: int = 0, kill_at: int = 0) -> None:
