@@ -43,7 +43,8 @@ class CompiledStep:
         self.mode, self.dynamic = mode, dynamic
         self.obstacle = obstacle(run)
         self.graph: Callable[..., tuple[Tensor, Tensor]] | None = None
-        self.numbers: Tensor  # (groups, 3): see numbers()
+        self.numbers: Tensor  # (groups, 3), on the device: see numbers()
+        self.host = torch.zeros((len(run.optimizer.param_groups), 3), dtype=torch.float64)  # where they come from
 
     def describe(self) -> str:
         """What the header says: one graph, or why there is none."""
@@ -56,7 +57,7 @@ class CompiledStep:
             return train_step(run, window)
         if self.graph is None:
             run.optimizer.zero_grad()  # what an eager step left; the graph keeps its gradients to itself
-            self.numbers = run.zero.new_zeros((len(run.optimizer.param_groups), 3))
+            self.numbers = run.zero.new_zeros(self.host.shape)
             self.graph = compile_step(run, self.mode, self.dynamic)
             begun = time.perf_counter()
             loss, norm = self._captured(run, window)
@@ -67,8 +68,8 @@ class CompiledStep:
     def _captured(self, run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
         dynamo = torch._dynamo.exc  # imported by now, which takes a second
         assert self.graph is not None  # noqa: S101 - for mypy
-        now = [numbers(group, run.progress.step + 1) for group in run.optimizer.param_groups]
-        self.numbers.copy_(torch.tensor(now, dtype=torch.float64))
+        self.host.numpy()[:] = [numbers(group, run.progress.step + 1) for group in run.optimizer.param_groups]
+        self.numbers.copy_(self.host)
         try:
             loss, norm = self.graph(list(window.parts), list(window.shares), self.numbers)
         except dynamo.FailOnRecompileLimitHit:
