@@ -40,3 +40,9 @@ def test_training_imports_nothing_that_it_does_not_use(tmp_path: Path) -> None:
     late = {"torch._dynamo", "torch._inductor.codecache", "sympy", "triton"}
     late |= {"torchvision", "matplotlib", "pyarrow", "pandas", "sklearn", "jinja2"}
     assert unexpected(found | late, bare) == late  # the check sees them
+
+
+def test_the_page_of_a_sweep_needs_no_matplotlib(tmp_path: Path) -> None:
+    found = imported(tmp_path, "-c", "from trainer.report import make")
+    assert "trainer.report.sweep_page" in found
+    assert not {name for name in found if name.partition(".")[0] in {"matplotlib", "torch"}}

@@ -6,6 +6,7 @@ import pytest
 from conftest import config
 
 from trainer.checkpoint import checkpoints
+from trainer.evidence import evidence
 from trainer.verbs import verify
 
 
@@ -26,6 +27,18 @@ def test_the_kill_waits_for_a_checkpoint(tmp_path, save_at, kill_at) -> None:
     data = dataclasses.asdict(config("dataset=iris", "max_steps=20", "eval_every=4steps", "report=false"))
     verify._attempt(tmp_path / "killed", data, True, save_at, kill_at)
     assert checkpoints(tmp_path / "killed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dynamic", "exact"), [("false", True), ("null", False)])
+def test_a_compiled_model_resumes_exactly_unless_its_graph_is_left_to_what_was_met(tmp_path, dynamic, exact) -> None:
+    """Resumed in the third epoch, whose last batch, a shorter one, torch has not met since."""
+    words = ["model=cnn", "compile=model", f"compiler.dynamic={dynamic}", "max_steps=60", "threads=1", "report=false"]
+    data = dataclasses.asdict(config(*words))
+    verify._attempt(tmp_path / "whole", data, True)
+    verify._attempt(tmp_path / "killed", data, True, 48, 53)
+    verify._attempt(tmp_path / "killed", data, True)
+    assert (evidence(tmp_path / "killed") == evidence(tmp_path / "whole")) is exact
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Measures one config's training steps in a process of its own: throughput, step time by part, memory, compile time."""
 
 import gc
+import itertools
 import sys
 import time
 from collections.abc import Mapping
@@ -81,7 +82,8 @@ def measure(data: Mapping[str, Any], seconds: float) -> Measured:
 
 
 class _Steps:
-    """The training loop without evaluation, epoch after epoch."""
+    """The training loop without evaluation, epoch after epoch, from the end of the first one: a last batch that is
+    shorter is compiled first, and not among the steps that are timed."""
 
     def __init__(self, run: Any) -> None:
         self.run = run
@@ -89,10 +91,10 @@ class _Steps:
         self.windows = self._endless()
 
     def _endless(self) -> Any:
-        epoch = 0
-        while True:
-            yield from self.run.train_batches.windows(epoch)
-            epoch += 1
+        batches = self.run.train_batches
+        yield from batches.windows(0, batches.steps_per_epoch - 1)
+        for epoch in itertools.count(1):
+            yield from batches.windows(epoch)
 
     def take(self, number: int = sys.maxsize, limit: float = 1e9, clock: Any = None) -> tuple[int, float, int]:
         """(steps, seconds, samples) of `number` steps, or of as many as fit into `limit` seconds."""

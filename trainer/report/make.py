@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from trainer import reading, rundir, storage
-from trainer.report import history, inspection, picture, run_page, sweep_page
+from trainer.report import history, inspection, run_page, sweep_page
 from trainer.report.history import History
 
 
 def of_run(folder: Path, past: History | None = None) -> list[Path]:
     """Write both into a run folder; where they are. past: its history, where it has been read already."""
+    from trainer.report import picture  # matplotlib, which a sweep's page has no use for
+
     past = past or history.read(folder)
     found = inspection.read(folder)
     title = reading.text(rundir.read_summary(folder).get("dataset"), 60)

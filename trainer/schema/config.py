@@ -15,7 +15,7 @@ Expect = Mapping[str, Any]  # see trainer/expectations.py
 @dataclass
 class Compiler:
     mode: str = key("torch.compile's mode: default, reduce-overhead or max-autotune")
-    dynamic: bool | None = key("torch.compile's dynamic: null lets it decide")
+    dynamic: bool | None = key("one graph for every size of batch; null: by what was met, so not exact after a resume")
 
 
 @dataclass

@@ -75,6 +75,11 @@ def _train(composed: Composed) -> int:
 def _sweep(source: Source) -> int:
     """Every job of a grid, by the launcher that was picked; ends in a ranking, also after Ctrl-C."""
     from trainer.screen import Screen
+    from trainer.sweep import running
+
+    if not any(word.startswith("hydra/launcher=") for word in source.overrides):
+        running.start_method()  # the fork server imports torch while the grid is composed
+
     from trainer.sweep.plugins import Task
     from trainer.sweep.sweep import Sweep
 
