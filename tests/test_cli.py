@@ -61,6 +61,10 @@ WRONG = [  # what is typed, exit code, words that the answer holds
     (["eval", "nothing"], 2, ["no run 'nothing'"]),
     (["resume"], 2, ["no run below"]),
     (["resume", "a", "b"], 2, ["one run"]),
+    *[
+        ([verb, "experiment=sweep/lr_by_seed"], 2, [f"{verb} takes one run, not a sweep"])
+        for verb in ("bench", "doctor", "lr-find", "plan", "verify")
+    ],
 ]
 
 

@@ -1,6 +1,7 @@
 """Hydra: search path, composition, and its errors in words. The only file that knows Hydra, besides sweep's plugins."""
 
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,6 +76,19 @@ def compose(source: Source) -> Composed:
         del cfg._content["hydra"]
         data = plain_data(cfg)
     return Composed(data, choices, multirun or bool(params), source)
+
+
+def one_run(verb: str, args: Namespace) -> Composed:
+    """The config of a verb that looks at one run, checked; what it names may be imported. Raises ConfigError.
+
+    args: what `arguments.config_parser` makes of the words typed.
+    """
+    composed = compose(Source(args.overrides, conf_files.roots(args.config_dir), args.config_name))
+    if composed.multirun:
+        raise ConfigError(f"{verb} takes one run, not a sweep", f"trainer {verb} key=value …")
+    composed.checked()
+    allow_user_modules(composed.source.folders)
+    return composed
 
 
 def show(source: Source, cfg: str | None, info: str | None, package: str | None, resolve: bool) -> None:

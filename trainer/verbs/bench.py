@@ -6,9 +6,8 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from trainer import arguments, bench, compose, conf_files
+from trainer import arguments, bench, compose
 from trainer.bench import Measured
-from trainer.compose import Source
 from trainer.cores import num_cores
 from trainer.errors import ConfigError, TrainerError
 
@@ -32,8 +31,7 @@ def run(words: Sequence[str]) -> int:
         return 0
     if args.seconds <= 0:
         raise ConfigError("--seconds must be above 0", "--seconds 2")
-    composed = compose.compose(Source(args.overrides, conf_files.roots(args.config_dir), args.config_name))
-    composed.checked()
+    composed = compose.one_run("bench", args)
     print(f"{'':<26}{'samples/s':>10}{'ms a step':>11}{'peak MB':>9}{'compile s':>10}  pays after")
     own = _measure(composed.data, {}, args.seconds)
     if isinstance(own, str):

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from trainer import arguments, compose, conf_files
-from trainer.compose import Composed, Source
+from trainer import arguments, compose
+from trainer.compose import Composed
 from trainer.errors import ConfigError
 
 DESCRIPTION = "Check a config for the known traps, with some steps on one batch. Nothing is written."
@@ -17,10 +17,7 @@ def run(words: Sequence[str]) -> int:
     if args.help:
         print(parser.format_help())
         return 0
-    composed = compose.compose(Source(args.overrides, conf_files.roots(args.config_dir), args.config_name))
-    composed.checked()
-    compose.allow_user_modules(composed.source.folders)
-    return _look(composed, one_batch=args.overfit)
+    return _look(compose.one_run("doctor", args), one_batch=args.overfit)
 
 
 def _look(composed: Composed, *, one_batch: bool) -> int:

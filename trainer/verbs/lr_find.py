@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from trainer import arguments, compose, conf_files
-from trainer.compose import Composed, Source
+from trainer import arguments, compose
+from trainer.compose import Composed
 from trainer.errors import TrainerError
 
 DESCRIPTION = (
@@ -19,10 +19,7 @@ def run(words: Sequence[str]) -> int:
     if args.help:
         print(parser.format_help())
         return 0
-    composed = compose.compose(Source(args.overrides, conf_files.roots(args.config_dir), args.config_name))
-    composed.checked()
-    compose.allow_user_modules(composed.source.folders)
-    return _find(composed)
+    return _find(compose.one_run("lr-find", args))
 
 
 def _find(composed: Composed) -> int:

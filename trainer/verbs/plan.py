@@ -6,9 +6,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from trainer import arguments, compose, conf_files
+from trainer import arguments, compose
 from trainer.cli import STARTED
-from trainer.compose import Source
 from trainer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,17 +27,12 @@ def run(words: Sequence[str]) -> int:
     if args.help:
         print(parser.format_help())
         return 0
-    source = Source(args.overrides, conf_files.roots(args.config_dir), args.config_name)
-    composed = compose.compose(source)
-    if composed.multirun:
-        raise ConfigError("plan takes one run, not a sweep", "trainer plan key=value …")
-    config = composed.checked()
-    compose.allow_user_modules(source.folders)
+    composed = compose.one_run("plan", args)
     from trainer.screen import Screen
 
     with Screen() as screen:
         try:
-            _plan(config, screen)
+            _plan(composed.checked(), screen)
         except ConfigError as error:
             raise compose.located(error, composed.source, composed.choices) from error
     return 0

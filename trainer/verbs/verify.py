@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer import arguments, compose, conf_files, rundir
+from trainer import arguments, compose, rundir
 from trainer.compose import Source
 from trainer.errors import ConfigError, TrainerError
 from trainer.stored import read_config
@@ -40,9 +40,7 @@ def run(words: Sequence[str]) -> int:
         data, own = dict(stored), stored.own
         compose.checked(data, Source([], []), {})
     else:
-        composed = compose.compose(Source(overrides, conf_files.roots(args.config_dir), args.config_name))
-        composed.checked()
-        data, own = composed.data, True
+        data, own = compose.one_run("verify", args).data, True
     scratch = Path(tempfile.mkdtemp(prefix="trainer-verify-"))
     try:
         return _compare({**data, "report": False}, own, scratch)
