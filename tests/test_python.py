@@ -95,6 +95,7 @@ def test_it_trains_in_a_thread() -> None:
 
 INTERRUPTED = """
 import signal, trainer
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
 try:
     trainer.train(["epochs=100000", "threads=1", "device=cpu", "report=false"])
 except KeyboardInterrupt as error:
