@@ -41,7 +41,7 @@ def test_20_second_writers_are_refused_and_the_dead_do_not_block(tmp_path: Path)
 
 
 def test_a_forked_child_of_a_dead_run_does_not_block(tmp_path: Path) -> None:
-    process = holder(tmp_path, "import os; pid = os.fork(); pid and print('held', flush=True); time.sleep(3)")
+    process = holder(tmp_path, "import os; pid = os.fork(); pid or print('held', flush=True); time.sleep(3)")
     process.send_signal(signal.SIGKILL)
     process.wait()
     with only_writer(tmp_path):
