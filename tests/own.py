@@ -94,7 +94,7 @@ class Registered(nn.Linear):
 
     def __init__(self, in_features: int, num_classes: int, folder: str) -> None:
         super().__init__(in_features, num_classes)
-        (Path(folder) / f"rank-{os.environ.get('RANK', '-')}").write_text(str(os.getpid()))
+        (Path(folder) / f"rank-{os.environ.get('RANK', '-')}").write_text(f"{os.getpid()}\n")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         time.sleep(0.002)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from trainer import targets, uncompiled
+from trainer import direct, targets, uncompiled
 from trainer.errors import ConfigError
 
 NORMS = (
@@ -50,6 +50,7 @@ def make_optimizer(node: Mapping[str, Any], model: nn.Module, device: torch.devi
     if not isinstance(optimizer, Optimizer):
         raise ConfigError(f"optimizer._target_={node['_target_']} is no torch.optim.Optimizer")
     uncompiled.strip(optimizer)
+    direct.shorten(optimizer)
     return optimizer
 
 
