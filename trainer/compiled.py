@@ -127,7 +127,7 @@ def compile_step(run: TrainState, mode: str, dynamic: bool | None) -> Callable[.
     autocast, max_norm, zero = run.autocast, run.max_norm, run.zero
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     updates = [(group["params"], make_update(optimizer, group)) for group in optimizer.param_groups]
-    weighted = run.train_batches.accumulate > 1
+    is_shared = run.train_batches.is_shared
     for tensor in [*kept_tensors(optimizer), *(vars(loader)[name] for name in ("x", "y"))]:
         torch._dynamo.mark_static_address(tensor)  # or a CUDA graph would copy it first
 
@@ -138,7 +138,7 @@ def compile_step(run: TrainState, mode: str, dynamic: bool | None) -> Callable[.
             x, y = loader.load(part)
             with autocast():
                 loss = loss_fn(model(x), y)
-            loss = loss * share if weighted else loss
+            loss = loss * share if is_shared else loss
             gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
             sums = [add(a, b) for a, b in zip(sums, gradients, strict=True)]
             total = total + loss.detach()
@@ -183,11 +183,11 @@ def make_update(optimizer: Optimizer, group: dict[str, Any]) -> Update:
         )
 
     def adam(parameters: list[Tensor], gradients: list[Tensor], numbers: Tensor) -> None:
-        lr, step_size, root = numbers.unbind()
+        lr, step_size, unroot = numbers.unbind()
         (beta1, beta2), decay = group["betas"], group["weight_decay"]
         for p, g in zip(parameters, gradients, strict=True):
             own = state[p]
-            own["step"] += 1
+            own["step"].add_(1)
             g = -g if group["maximize"] else g
             if decay and group["decoupled_weight_decay"]:
                 p.mul_(1 - lr * decay)
@@ -197,17 +197,17 @@ def make_update(optimizer: Optimizer, group: dict[str, Any]) -> Update:
             square = own["exp_avg_sq"].mul_(beta2).addcmul_(g, g, value=1 - beta2)
             if group["amsgrad"]:
                 square = own["max_exp_avg_sq"].copy_(torch.maximum(own["max_exp_avg_sq"], square))
-            p.sub_(step_size * mean / (square.sqrt() / root + group["eps"]))
+            p.sub_(step_size * mean / (square.sqrt() * unroot + group["eps"]))
 
     return adam
 
 
 def numbers(group: Mapping[str, Any], step: int) -> tuple[float, float, float]:
     """What changes in a group's update from step to step (counted from 1): the learning rate and, for Adam, the rate
-    over 1 - beta1^step and the root of 1 - beta2^step. In the graph these would be raised anew for every vector."""
+    over 1 - beta1^step and 1 over the root of 1 - beta2^step. The graph would compute these anew for every vector."""
     lr = float(group["lr"])
     beta1, beta2 = group.get("betas", (0.0, 0.0))
-    return lr, lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
+    return lr, lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)
 
 
 def is_torchs(module: nn.Module) -> bool:

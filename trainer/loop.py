@@ -46,7 +46,8 @@ def train_step(run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
             with run.autocast():
                 prediction = run.forward(x)
                 loss = run.loss_fn(prediction, y)
-            loss = loss * share  # so that the batches of a window weigh as one
+            if window.is_shared:
+                loss = loss * share  # so that its batches weigh as one
             run.scaler.scale(loss).backward()
         if len(x):  # a rank without a row has the mean of nothing here, which is NaN, and gradients of 0
             total = total + loss.detach()

@@ -25,7 +25,7 @@ class Window:
     share: 0-dim, on the device: this batch's part of the window's loss; the shares of a window add up to 1 (to the
     number of batches for a loss that sums), or over several ranks to their number, see `Ranks.weigh`. sync: a context
     for forward and backward; it holds back the exchange of gradients between ranks on all batches but the last.
-    num_samples: of all ranks.
+    num_samples: of all ranks. is_shared: whether some share is not 1.
     """
 
     def __init__(
@@ -34,10 +34,11 @@ class Window:
         parts: Sequence[Any],
         shares: Sequence[Tensor],
         num_samples: int,
+        is_shared: bool,
         hold_back: Callable[[], AbstractContextManager[Any]],
     ) -> None:
         self.loader, self.parts, self.shares = loader, parts, shares
-        self.num_samples, self.hold_back = num_samples, hold_back
+        self.num_samples, self.is_shared, self.hold_back = num_samples, is_shared, hold_back
 
     def __iter__(self) -> Iterator[Batch]:
         last = len(self.parts) - 1
@@ -101,7 +102,12 @@ class TrainBatches:
                 shares = self.shares(found)
             else:
                 found, shares = self.shared_out(found)
-            yield Window(self.loader, found, shares, sum(map(len, group)), self.hold_back)
+            yield Window(self.loader, found, shares, sum(map(len, group)), self.is_shared, self.hold_back)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether a step is made of several batches, one after another or on several ranks."""
+        return self.accumulate > 1 or self.ranks.size > 1
 
     def shares(self, parts: Sequence[Any]) -> Sequence[Tensor]:
         """Each batch's denominator over the window's; exactly 1 for a single batch."""

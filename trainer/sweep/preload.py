@@ -3,10 +3,20 @@
 Nothing here may start a thread pool or a device: a forked process inherits neither.
 """
 
-from trainer import launch, parent, summary
+import gc
 
-__all__ = ["launch"]  # what takes the time
+import numpy.ctypeslib
+import numpy.random
+
+from trainer import launch, parent, summary
+from trainer.data import embedded
+from trainer.models import mlp
+from trainer.sweep import job
+
+__all__ = ["embedded", "job", "launch", "mlp", "numpy"]  # what takes the time
 
 parent.die_with_it()
 summary.versions()
 summary.git_commit()
+gc.collect()
+gc.freeze()  # a collection in a job would write to, and so copy, every page that it shares with the server
