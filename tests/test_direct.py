@@ -101,7 +101,7 @@ def test_whoever_watches_is_asked() -> None:
     handle.remove()
     assert (called, seen) == (["step"] * 4, ["before"] * 2 + ["after"])
 
-    with torch.profiler.profile() as profile:
+    with torch.profiler.profile(acc_events=True) as profile:
         move(model, optimizer, range(7, 8))
     names = {event.key for event in profile.key_averages()}
     assert {"Optimizer.step#Adam.step", "Optimizer.zero_grad#Adam.zero_grad"} <= names

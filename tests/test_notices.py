@@ -79,7 +79,7 @@ def test_an_operation_without_deterministic_form_is_named_once_and_the_session_k
     monkeypatch.delenv(device.WORKSPACE, raising=False)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     with warnings.catch_warnings():
-        warnings.simplefilter("always")
+        warnings.simplefilter("always", UserWarning)  # not what Python 3.12 says of a fork beside threads
         result = trainer.train([*PUTTING, f"deterministic={str(wanted).lower()}"])
     during = type(result.model).modes - {(0, True)}  # after the run, the model is loaded in the session's own mode
     assert during == ({(1, False)} if wanted else set())
@@ -106,7 +106,7 @@ def test_attention_and_other_texts_of_torch() -> None:
 def test_the_compilers_advice_that_no_key_sets_is_not_told_and_the_filter_ends_with_the_run() -> None:
     said: list[str] = []
     with warnings.catch_warnings():
-        warnings.simplefilter("always")
+        warnings.simplefilter("always", UserWarning)  # not what Python 3.12 says of a fork beside threads
         before = [*warnings.filters, warnings.showwarning]
         with notices.told(lambda texts, where: said.extend(texts)):
             warnings.warn(TF32, stacklevel=1)
@@ -120,7 +120,7 @@ def test_a_forked_process_warns_as_before(monkeypatch: pytest.MonkeyPatch, tmp_p
     said: list[str] = []
     monkeypatch.setattr(warnings, "showwarning", lambda message, *rest: (tmp_path / "said").write_text(str(message)))
     with notices.told(lambda texts, where: said.extend(texts)):
-        warnings.simplefilter("always")
+        warnings.simplefilter("always", UserWarning)  # not what Python 3.12 says of a fork beside threads
         child = os.fork()
         if child == 0:
             warnings.warn("from the worker", stacklevel=1)

@@ -152,6 +152,7 @@ def test_links_and_pipes_are_not_read(tmp_path, plain_config) -> None:
         read_config(folder)
 
 
+@pytest.mark.slow
 def test_shipped_configs_need_no_trust(plain_config) -> None:
     from trainer import conf_files
 
