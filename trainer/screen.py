@@ -62,10 +62,12 @@ class Screen:
         text = line.rstrip()
         if self.ascii_only:
             text = text.translate(PLAIN).encode("ascii", "replace").decode()
-        self.console.print(Text(text, style=style or ""))  # print(text, style) would paint the live region too
-        (self.log or self.early).write(text + "\n")
-        if not self.console.is_terminal:
+        if self.console.is_terminal:
+            self.console.print(Text(text, style=style or ""))  # print(text, style) would paint the live region too
+        else:
+            self.console.file.write(text + "\n")
             self.console.file.flush()
+        (self.log or self.early).write(text + "\n")
 
     def entry(self, label: str, texts: Sequence[str], style: str | None = None) -> None:
         """Paragraphs, each wrapped, with `label` in front of the first line."""
