@@ -64,7 +64,7 @@ def _text_of(folders: list[Path], name: str) -> str:
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
-        data = yaml.load(text, Loader=SafeLoader)  # noqa: S506 - a safe one
+        data = SafeLoader(text).get_single_data()
     except yaml.YAMLError:  # a file of the user's that Hydra did not need
         return {}
     return data if isinstance(data, dict) else {}
