@@ -3,7 +3,6 @@
 The parent composes the config, makes the run folder and hears the signals; rank 0 writes, to the parent's screen.
 """
 
-import json
 import logging
 import multiprocessing
 import os
@@ -11,7 +10,6 @@ import signal
 import sys
 import tempfile
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,18 +17,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from trainer import compose, launch, parent, ranks, reading, rundir, signals, storage
+from trainer import compose, last_words, launch, parent, ranks, signals
 from trainer.distributed import PeerLost
-from trainer.errors import ConfigError, Diverged, Interrupted, StorageError, TrainerError
+from trainer.errors import Interrupted, TrainerError
 from trainer.listeners import Listener
 from trainer.runner import Result
 from trainer.schema.check import check
 from trainer.screen import Screen
 from trainer.sweep import running
-from trainer.sweep.lines import reason
 
 TICK = 0.05  # seconds between two looks at the wish to stop
-KINDS = {kind.exit_code: kind for kind in (ConfigError, Diverged, StorageError)}
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ def run(num_ranks: int, work: Work, make_folder: Callable[[str], Path] | None = 
             raise Interrupted(error.sigval, "the terminal went away; the last checkpoint counts") from None
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
-            raise _culprit(rank, failure.pid, failure.exitcode, scratch, host.folder) from None
+            raise last_words.read(rank, failure.pid, failure.exitcode, scratch, host.folder) from None
         finally:
             host.close()
             for end in (alive, held, desk, counter, line.out, line.err):
@@ -194,12 +190,7 @@ def main(work: Work, line: Line) -> Result:
     except PeerLost:
         sys.exit(1)
     except Exception as error:
-        known = launch.failed(error, None)
-        said = {"code": known.exit_code, "message": known.message, "hint": known.hint}
-        if known is not error:
-            said |= {"hint": None, "traceback": traceback.format_exc()}
-        (line.scratch / f"{rank}.json").write_text(json.dumps(said), encoding="utf-8")
-        sys.exit(known.exit_code)
+        sys.exit(last_words.leave(error, rank, line.scratch))
 
 
 def _carry_out(work: Work, screen: Screen, ask_for_folder: Callable[[str], Path]) -> Result:
@@ -229,50 +220,6 @@ def _carry_out(work: Work, screen: Screen, ask_for_folder: Callable[[str], Path]
         cores=cores,
         ready=ready,
     )
-
-
-def _culprit(rank: int, process: int, code: int, scratch: Path, folder: Path | None) -> TrainerError:
-    """What a rank died of, as an error. The run's log and summary get it too, since nobody else can write them now."""
-    said = {int(path.stem): reading.read_json(path) for path in scratch.glob("*.json")}
-    found = said.get(rank) or next(iter(said.values()), None) if code >= 0 else None
-    if found is not None and "traceback" not in found:
-        return _known(found)
-    hint = "trainer resume " + str(rundir.relative(folder)) if folder is not None else None
-    if found is not None:
-        rank = next(number for number, words in said.items() if words is found)
-        text = f"rank {rank}: {found['message']}"
-        hint = launch.failed(Exception(), folder).hint
-    else:
-        text = f"rank {rank} (process {process}): {reason(code)}; {_last_words(rank, scratch, folder)}"
-    if folder is not None:
-        with suppress(TrainerError):
-            log = storage.Lines(folder / rundir.LOG)
-            log.write(f"\n{(found or {}).get('traceback', '')}error: {text}\n")
-            log.close()
-            summary = rundir.read_summary(folder) | {"status": "failed", "error": text}
-            storage.write_json(folder / rundir.SUMMARY, summary)
-    error = TrainerError(text, hint)
-    error.add_note((found or {}).get("traceback", ""))  # what --debug shows
-    return error
-
-
-def _known(said: dict[str, Any]) -> TrainerError:
-    """An error of trainer's own, as the rank raised it."""
-    code, message, hint = said["code"], said["message"], said["hint"]
-    if code > 128:
-        return Interrupted(code - 128, message, hint)
-    return KINDS.get(code, TrainerError)(message, hint)
-
-
-def _last_words(rank: int, scratch: Path, folder: Path | None) -> str:
-    """The last line that a rank wrote; where it wrote none, the run's last line."""
-    own = scratch / f"{rank}.txt" if rank else folder and folder / rundir.LOG
-    for path, words in ((own, "its last words"), (folder and folder / rundir.LOG, "it said nothing, the run last")):
-        if path and path.exists():
-            written = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-            if written:
-                return f"{words}: {written[-1].strip()[:200]}"
-    return "it said nothing"
 
 
 def _writable(descriptor: int) -> Connection:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainer import signals
 from trainer.data.sink import check_name, open_sink
-from trainer.data.table import cut
+from trainer.data.table_notes import cut
 from trainer.data.unlabelled import open_rows
 from trainer.errors import ConfigError, Interrupted
 from trainer.screen import complain

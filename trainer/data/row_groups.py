@@ -20,7 +20,8 @@ from trainer import seeds
 from trainer.data import matrix
 from trainer.data.loaders import place
 from trainer.data.source import Batch, group_batches, label
-from trainer.data.table import Part, targets_of
+from trainer.data.table import Part
+from trainer.data.table_targets import targets_of
 from trainer.preprocessing import Preprocessing
 
 KEPT = 64 * 2**20  # bytes of a block of row groups, and of what is kept of groups already read

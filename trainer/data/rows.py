@@ -8,7 +8,7 @@ from torch import Tensor
 from trainer.data import matrix
 from trainer.data.loaders import place
 from trainer.data.source import Batch, Dialect, Source, label
-from trainer.data.table import targets_of
+from trainer.data.table_targets import targets_of
 from trainer.preprocessing import Preprocessing, Table
 
 

@@ -6,19 +6,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from trainer.data import fitting, matrix, roles
-from trainer.data.column import MOST_LEVELS, Column, Kind
-from trainer.data.fitting import Levels, Moments
+from trainer.data import fitting, matrix, roles, table_notes, table_targets
+from trainer.data.column import Kind
 from trainer.data.inputs import Columns
 from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL
-from trainer.data.scaling import Cast, Standardize
-from trainer.data.source import MISSING, Batch, Dialect, Source
-from trainer.data.survey import FEW, MOST_CLASSES, Survey, survey
+from trainer.data.source import MISSING, Dialect, Source
+from trainer.data.survey import Survey, survey
 from trainer.errors import ConfigError
 from trainer.preprocessing import Preprocessing
 from trainer.preprocessing import Table as Reading
@@ -156,8 +153,7 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
     def _fit(
         self, found: Survey, parts: dict[int, Part], dtype: torch.dtype
     ) -> tuple[Preprocessing, tuple[int, ...] | None, list[str]]:
-        kind = found.kinds[self.targets[0]]
-        classes = self._classes(found, kind)
+        classes = table_targets.classes_of(found, self.targets, self.task)
         left_out = dict.fromkeys(self.drop, "asked for") | dict.fromkeys(found.empty, "no value")
         if self.split == "column" and self.split_by is not None:
             left_out[self.split_by] = "names the split"
@@ -169,8 +165,10 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         chosen, useless = fitting.choose(seen.features, kinds)
         left_out |= {name: why for name, why in useless.items() if name not in left_out}
         if not chosen:
-            raise ConfigError(f"{self.source.files[0]} has no column to learn from: " + _reasons(left_out))
-        y, counts = self._targets(seen.targets, classes, parts, dtype)
+            raise ConfigError(f"{self.source.files[0]} has no column to learn from: " + table_notes.reasons(left_out))
+        y, counts = table_targets.fit_targets(
+            seen.targets, self.targets, classes, self.source, self.dialect.missing, dtype
+        )
         mean, std = fitting.moments_of(chosen, seen.features)
         x = Columns(chosen, mean, std, dtype)
         facts = Facts((sum(column.width for column in chosen),), classes, len(classes or self.targets))
@@ -178,63 +176,8 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         how = Reading(
             chosen, self.targets, kinds[self.targets[0]], dialect.delimiter, dialect.encoding, list(dialect.missing)
         )
-        notes = describe(chosen, seen.features, left_out, self.source)
+        notes = table_notes.describe(chosen, seen.features, left_out, self.source)
         return Preprocessing(facts, (len(chosen),), x, y, how), counts, notes
-
-    def _classes(self, found: Survey, kind: Kind) -> list[str] | None:
-        """Names of the classes, in order; None for numbers. Raises ConfigError where it can be neither."""
-        name, distinct = self.targets[0], found.distinct
-        numbers = kind == "number"
-        if len(self.targets) > 1 and self.task == "classes":
-            raise ConfigError("several targets are numbers, one each", "dataset.task=numbers")
-        if self.task == "numbers" or len(self.targets) > 1:
-            if wrong := [n for n in self.targets if found.kinds[n] == "category"]:
-                raise ConfigError(
-                    f"dataset.task=numbers, and {wrong[0]} holds text",
-                    f"'dataset.types={{{wrong[0]}: number}}' says where",
-                )
-            return None
-        if numbers and self.task == "auto":
-            few = distinct is not None and len(distinct) <= max(2, min(FEW, int(found.labelled.sum()) // 5))
-            if not (few and kind == "number" and all(_is_whole(value) for value in distinct or ())):
-                return None
-        if distinct is None:
-            raise ConfigError(
-                f"{name} has more than {MOST_CLASSES:,} different values: no classes", "dataset.task=numbers"
-            )
-        names = {_class_name(value) for value in distinct}
-        if not numbers and len(names) > max(20, int(found.labelled.sum()) // 2):
-            raise ConfigError(
-                f"{name} holds {len(names):,} different texts: neither numbers nor classes", "dataset.target=COLUMN"
-            )
-        if len(names) < 2:
-            raise ConfigError(
-                f"{name} is always {next(iter(names))}: there is nothing to learn", "dataset.target=COLUMN"
-            )
-        return sorted(names, key=lambda text: (0, float(text), "") if numbers else (1, 0.0, text))
-
-    def _targets(
-        self, seen: dict[str, Moments | Levels], classes: list[str] | None, parts: dict[int, Part], dtype: torch.dtype
-    ) -> tuple[Standardize | Cast | None, tuple[int, ...] | None]:
-        first = seen[self.targets[0]]
-        if classes is not None and isinstance(first, Levels):
-            counted = {_class_name(name): count for name, count in first.counts.items()}
-            counts = tuple(counted.get(name, 0) for name in classes)
-            if 0 in counts:
-                absent = classes[counts.index(0)]
-                text = f"class '{absent}' of {self.targets[0]} has no row to train on, only others"
-                raise ConfigError(text, "dataset.split=stratified")
-            return None, counts
-        numbers = [tally for tally in seen.values() if isinstance(tally, Moments)]
-        for name, tally in zip(self.targets, numbers, strict=True):
-            if tally.infinite:
-                raise _infinite(self.source, name, self.dialect.missing)
-            if tally.squares == 0:
-                raise ConfigError(
-                    f"{name} is always {tally.mean:g}: there is nothing to learn", "dataset.target=COLUMN"
-                )
-        mean, std = ([getattr(tally, which) for tally in numbers] for which in ("mean", "std"))
-        return Standardize(torch.tensor(mean, dtype=dtype), torch.tensor(std, dtype=dtype)), None
 
 
 def rows_of(part: Part, made: Preprocessing) -> tuple[Tensor, Tensor]:
@@ -248,109 +191,11 @@ def rows_of(part: Part, made: Preprocessing) -> tuple[Tensor, Tensor]:
         if chosen.any():
             raw = matrix.encode(batch, how.columns, how.missing, {})
             xs.append(inputs.standardize(torch.from_numpy(raw[chosen])))
-            ys.append(targets_of(batch, made)[torch.from_numpy(chosen)])
+            ys.append(table_targets.targets_of(batch, made)[torch.from_numpy(chosen)])
     return torch.cat(xs), torch.cat(ys)
-
-
-def targets_of(batch: Batch, made: Preprocessing) -> Tensor:
-    """Labels (B,) int64, -1 where there is none; or numbers (B, outputs) float64. Raises ConfigError."""
-    (_, table), classes = made.of_table(), made.facts.classes
-    if classes is None:
-        values = []
-        for name in table.targets:
-            try:
-                values.append(matrix.to_floats(batch.columns[name], table.target_kind, table.missing))  # type: ignore[arg-type]
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise matrix.refusal(batch, name, "number", table.missing) from error
-            if np.isinf(values[-1]).any():
-                row = int(np.flatnonzero(np.isinf(values[-1]))[0])
-                raise ConfigError(f"{batch.where(row)}: {name} is infinite")
-        return torch.from_numpy(np.stack(values, 1))
-    text = matrix.to_text(batch.columns[table.targets[0]], table.missing)
-    codes = pc.index_in(class_text(text), value_set=pa.array(classes, pa.string()))
-    strange = np.asarray(pc.and_(pc.is_null(codes), pc.is_valid(text)))
-    if strange.any():
-        row = int(np.flatnonzero(strange)[0])
-        name, value = table.targets[0], text[row].as_py()
-        raise ConfigError(f"{batch.where(row)}: {name} '{value}' is none of the classes {', '.join(classes[:6])}")
-    return torch.from_numpy(np.asarray(codes.fill_null(-1)).astype(np.int64))
-
-
-def class_text(text: Any) -> Any:
-    """Texts as names of classes: 1.0 is 1."""
-    unique = pc.unique(text)
-    names = pa.array([None if value is None else _class_name(value) for value in unique.to_pylist()], pa.string())
-    return names.take(pc.index_in(text, value_set=unique))
-
-
-def _class_name(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return str(value)
-    return f"{number:.15g}" if number == number else str(value)
-
-
-def _is_whole(value: Any) -> bool:
-    return float(value).is_integer()
 
 
 def _joined(chunks: Sequence[Any]) -> Any:
     return pa.concat_arrays(
         [chunk.combine_chunks() if isinstance(chunk, pa.ChunkedArray) else chunk for chunk in chunks]
     )
-
-
-def _infinite(source: Source, name: str, missing: Sequence[str]) -> ConfigError:
-    for batch in source.batches([name]):
-        rows = np.flatnonzero(np.isinf(matrix.to_floats(batch.columns[name], "number", missing)))
-        if len(rows):
-            return ConfigError(f"{batch.where(int(rows[0]))}: {name} is infinite")
-    return ConfigError(f"{name} is infinite somewhere")
-
-
-def _reasons(left_out: Mapping[str, str]) -> str:
-    return cut([f"{name} ({why})" for name, why in left_out.items()], 60)
-
-
-def cut(words: Sequence[str], width: int) -> str:
-    """Words with commas, as many as fit, and how many more there are."""
-    line = ""
-    for number, word in enumerate(words):
-        more = f", and {len(words) - number} more" if number < len(words) - 1 else ""
-        if line and len(line) + 2 + len(word) + len(more) > width:
-            return f"{line}, and {len(words) - number} more"
-        line += (", " if line else "") + word
-    return line if len(line) <= width else line[: width - 1] + "…"
-
-
-def describe(
-    chosen: Sequence[Column], features: Mapping[str, Moments | Levels], left_out: Mapping[str, str], source: Source
-) -> list[str]:
-    """What the header says of the columns: types, categories, what is missing, what was done about it."""
-    lines = []
-    for kind, plural in (("number", "numbers"), ("date", "dates"), ("category", "categories")):
-        names = [column.name for column in chosen if column.kind == kind]
-        if names:
-            count = f"{len(names)} {plural if len(names) > 1 else kind}: "
-            lines.append(count + cut(names, 69 - len(count)))
-    rare = [f"{c.name} ({len(features[c.name].counts):,})" for c in chosen if c.other]  # type: ignore[union-attr]
-    if rare:
-        lines.append(f"other than the {MOST_LEVELS} most frequent: " + cut(rare, 35))
-    missing = {c.name: features[c.name].missing for c in chosen if features[c.name].missing}
-    if missing:
-        lines.append("missing, imputed and marked: " + cut([f"{n} {count:,}" for n, count in missing.items()], 40))
-    endless = {
-        name: tally.infinite for name, tally in features.items() if isinstance(tally, Moments) and tally.infinite
-    }
-    if endless:
-        lines.append("infinite, taken as missing: " + cut([f"{n} {count:,}" for n, count in endless.items()], 41))
-    if left_out:
-        lines.append("left out: " + cut([f"{name} ({why})" for name, why in left_out.items()], 59))
-    if source.text and source.delimiter != ",":
-        lines.append(
-            "values are separated by " + {"\t": "tabs", ";": "semicolons"}.get(source.delimiter, source.delimiter)
-        )
-    return lines
