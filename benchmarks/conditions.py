@@ -2,9 +2,9 @@
 
     python benchmarks/conditions.py [--epochs 5]
 
-watching: `trainer train` on a terminal of its own, all it writes included, against its bare steps and evaluations.
-memory: the peak of that process beyond that of a bare torch script. busy: samples/s with a process on every core,
-against alone.
+watching: `trainer train` on a terminal of its own; what live screen, metrics files and checkpoints take of the time
+from the first step to the end, and each listener by itself. memory: the peak of that process beyond that of a bare
+torch script. busy: samples/s with a process on every core, against alone.
 """
 
 import argparse
@@ -21,7 +21,26 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 BARE = "import torch; o = torch.optim.Adam([torch.zeros(3, requires_grad=True)], fused=True); o.step()"
 PEAK = "import resource; print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
-TRAIN = f"import sys; from trainer.cli import main; main(sys.argv[1:]); {PEAK}"
+TRAIN = """
+import json, sys, time
+from trainer import runner
+from trainer.cli import main
+
+spent = {}
+
+def timed(name):
+    class Timed(getattr(runner, name)):
+        def __call__(self, event):
+            begun = time.perf_counter()
+            super().__call__(event)
+            spent[name] = spent.get(name, 0.0) + time.perf_counter() - begun
+    setattr(runner, name, Timed)
+
+for name in ("Console", "MetricsFiles", "Checkpoints", "Finite", "Guards"):
+    timed(name)
+main(sys.argv[1:])
+print("spent", json.dumps(spent))
+"""
 
 
 def on_terminal(command: list[str], folder: str) -> str:
@@ -50,7 +69,7 @@ def on_terminal(command: list[str], folder: str) -> str:
 
 
 def train(epochs: int) -> tuple[dict[str, Any], int]:
-    """summary.json of a run, and the peak memory of its process in bytes."""
+    """summary.json of a run with the seconds of each listener, and the peak memory of its process in bytes."""
     with tempfile.TemporaryDirectory() as folder:
         words = ["train", "dataset=own", "dataset._target_=job.Pictures", f"dataset.val_fraction={1 / 7}"]
         words += [
@@ -60,11 +79,10 @@ def train(epochs: int) -> tuple[dict[str, Any], int]:
             "report=false",
             "checkpoint.every_seconds=30",
         ]
-        said = on_terminal([sys.executable, "-c", TRAIN, *words], folder)
+        said = on_terminal([sys.executable, "-c", TRAIN + PEAK, *words], folder)
         run = next(Path(folder).rglob("summary.json")).parent
         summary = json.loads((run / "summary.json").read_text())
-        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        summary["whole"] = lines[-1]["seconds"]  # from the first step to the last evaluation, whatever came between
+        summary["listeners"] = json.loads(said.split("spent ")[-1].splitlines()[0])
     return summary, int(said.split("peak ")[-1].split()[0])
 
 
@@ -75,9 +93,13 @@ def main() -> None:
     args = parser.parse_args()
     summary, peak = train(args.epochs)
     alone, spent = summary["samples_per_second"], summary["seconds"]
-    work = spent["train"] + spent["eval"]
-    around = max(0.0, summary["whole"] - work) + spent["save"]
-    print(f"watching  {around:.2f} s of {work + around:.2f} s: {around / (work + around):.1%}")
+    taken = summary["listeners"]
+    whole = spent["train"] + spent["eval"] + sum(taken.values())
+    shares = {name: seconds / whole for name, seconds in taken.items()}
+    watching = sum(shares[name] for name in ("Console", "MetricsFiles", "Checkpoints"))
+    print(
+        f"watching  {watching:.1%} of {whole:.2f} s; beside it " + ", ".join(f"{n} {v:.1%}" for n, v in shares.items())
+    )
     with tempfile.TemporaryDirectory() as folder:
         bare = int(on_terminal([sys.executable, "-c", f"{BARE}; {PEAK}"], folder).split("peak ")[-1].split()[0])
     print(f"memory    {peak / 1e6:,.0f} MB at most, {(peak - bare) / 1e6:,.0f} MB beyond a bare torch script")
