@@ -10,7 +10,7 @@ from trainer.screen import WIDTH, Screen
 from trainer.state import TrainState
 
 REFRESH = 0.12  # seconds between two drawings of the live region, at least
-SHARE = 0.01  # of the time that drawing may take
+SHARE = 0.005  # of the time that drawing may take
 
 
 class Console:
