@@ -10,7 +10,7 @@ from typing import Any
 
 from trainer import conf_files
 from trainer.errors import ConfigError
-from trainer.schema.check import Problem, check
+from trainer.schema.check import Problem, check, target_schema
 from trainer.schema.config import Config
 from trainer.words import closest, did_you_mean
 
@@ -228,7 +228,19 @@ def _no_key(key: str, root: Any, source: Source) -> ConfigError:
     where = "on the command line" if typed else "in a config file"
     value = f"={typed.partition('=')[2]}" if typed else ""
     hint = f"{near}{value}" if near else "trainer config shows all keys"
+    if typed and typed[0] not in "+~" and _may_be_added(key, data, near):
+        hint = f"+{typed}"
     return ConfigError(f"no key '{key}' ({where})", hint)
+
+
+def _may_be_added(key: str, data: Any, near: str | None) -> bool:
+    """Whether a group's class takes a key that its node has not: a known class says so, of another all may be."""
+    group, _, name = key.partition(".")
+    node = data.get(group) if isinstance(data, dict) else None
+    if not name or not isinstance(node, dict) or "_target_" not in node:
+        return False
+    known = target_schema(group, node)
+    return name in known if known is not None else near is None
 
 
 def _unreadable(override: str) -> ConfigError:
