@@ -216,7 +216,8 @@ def wait_for_ranks(folder: Path, size: int) -> list[int]:
     return found
 
 
-REGISTERED = ["model=own", "model._target_=own.Registered", "epochs=4", "checkpoint.every_seconds=0.2"]
+# 230 steps of 5 ms at least: whoever is killed within a second has not finished.
+REGISTERED = ["model=own", "model._target_=own.Registered", "epochs=10", "checkpoint.every_seconds=0.2"]
 
 
 @pytest.mark.parametrize("trials", [1, pytest.param(20, marks=pytest.mark.slow)])
