@@ -1,22 +1,23 @@
 """What the fork server imports once, so that a job starts in milliseconds: torch, and all of trainer that trains.
 
-Nothing here may start a thread pool or a device: a forked process inherits neither.
+Nothing here may start a thread pool or a device: a forked process inherits neither. A collection in a job would write
+to, and so copy, every page that it shares with the server; it leaves alone what was imported.
 """
 
-import gc
+from trainer import parent
+from trainer.imports import uncollected
 
-import numpy.ctypeslib
-import numpy.random
+with uncollected():
+    import numpy.ctypeslib
+    import numpy.random
 
-from trainer import launch, parent, summary
-from trainer.data import embedded
-from trainer.models import mlp
-from trainer.sweep import job
+    from trainer import launch, summary
+    from trainer.data import embedded
+    from trainer.models import mlp
+    from trainer.sweep import job
 
 __all__ = ["embedded", "job", "launch", "mlp", "numpy"]  # what takes the time
 
 parent.die_with_it()
 summary.versions()
 summary.git_commit()
-gc.collect()
-gc.freeze()  # a collection in a job would write to, and so copy, every page that it shares with the server

@@ -9,6 +9,7 @@ from trainer.arguments import Parser
 from trainer.cli import STARTED
 from trainer.compose import Source
 from trainer.errors import ConfigError
+from trainer.imports import uncollected
 from trainer.stored import read_config
 
 CHANGEABLE = ("epochs", "max_steps", "device", "nproc", "threads", "loader.num_workers")
@@ -49,7 +50,8 @@ def run(words: Sequence[str]) -> int:
     config = compose.checked(data, Source(overrides, []), {})
     if data.own:
         compose.allow_user_modules()
-    from trainer import launch
+    with uncollected():
+        from trainer import launch
     from trainer.screen import Screen
 
     with Screen() as screen:

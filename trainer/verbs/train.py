@@ -7,6 +7,7 @@ from trainer import arguments, compose, conf_files, ranks, rundir
 from trainer.cli import STARTED
 from trainer.compose import Composed, Source
 from trainer.errors import ConfigError
+from trainer.imports import uncollected
 
 DESCRIPTION = (
     "Train a model from the config, with any key changed by key=value; with -m, once for each of several values."
@@ -52,7 +53,8 @@ def _train(composed: Composed) -> int:
         raise ConfigError(f"nproc={config.nproc} under torchrun, which has started {ranks.count()}", "leave nproc out")
     rundir.check_writable(config.output_dir)
     compose.allow_user_modules(composed.source.folders)
-    from trainer import launch
+    with uncollected():
+        from trainer import launch
     from trainer.screen import Screen
 
     folder: Path | None = None
