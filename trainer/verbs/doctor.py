@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from trainer import arguments, compose
 from trainer.compose import Composed
 from trainer.errors import ConfigError
+from trainer.imports import uncollected
 
 DESCRIPTION = "Check a config for the known traps, with some steps on one batch. Nothing is written."
 
@@ -21,9 +22,10 @@ def run(words: Sequence[str]) -> int:
 
 
 def _look(composed: Composed, *, one_batch: bool) -> int:
-    from trainer import launch
-    from trainer.checkup import examine
-    from trainer.overfit import overfit
+    with uncollected():
+        from trainer import launch
+        from trainer.checkup import examine
+        from trainer.overfit import overfit
     from trainer.screen import Screen
 
     with Screen() as screen:

@@ -8,6 +8,7 @@ from trainer import compose, rundir
 from trainer.arguments import Parser
 from trainer.compose import Source
 from trainer.errors import ConfigError
+from trainer.imports import uncollected
 from trainer.schema.config import Config
 from trainer.screen import complain
 from trainer.stored import read_config
@@ -48,8 +49,9 @@ def _change(data: dict[str, Any], override: str) -> None:
 
 def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int:
     """path: of a table other than the one trained on, whose rows are all measured."""
-    from trainer import trained
-    from trainer.loop import evaluate
+    with uncollected():
+        from trainer import trained
+        from trainer.loop import evaluate
 
     run = trained.load(folder, config)
     if path is None:

@@ -8,6 +8,7 @@ from trainer import compose, reading, rundir, storage
 from trainer.arguments import Parser
 from trainer.compose import Source
 from trainer.errors import ConfigError, TrainerError
+from trainer.imports import uncollected
 from trainer.stored import read_config
 
 DESCRIPTION = (
@@ -45,9 +46,10 @@ def run(words: Sequence[str]) -> int:
 
 
 def _export(folder: Path, config: Any, name: str) -> int:
-    import torch
+    with uncollected():
+        import torch
 
-    from trainer import trained
+        from trainer import trained
     from trainer.export import card, programs
     from trainer.export.formats import FORMATS
     from trainer.export.layers import is_chain

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from trainer import arguments, compose
 from trainer.compose import Composed
 from trainer.errors import TrainerError
+from trainer.imports import uncollected
 
 DESCRIPTION = (
     "Train some steps while the learning rate rises over eight decades, show the loss, and suggest a rate. "
@@ -23,7 +24,8 @@ def run(words: Sequence[str]) -> int:
 
 
 def _find(composed: Composed) -> int:
-    from trainer import header, launch, rates, rehearsal
+    with uncollected():
+        from trainer import header, launch, rates, rehearsal
     from trainer.errors import ConfigError
     from trainer.listeners.chart import chart
     from trainer.screen import WIDTH, Screen

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trainer import arguments, compose
 from trainer.cli import STARTED
 from trainer.errors import ConfigError
+from trainer.imports import uncollected
 
 if TYPE_CHECKING:
     from trainer.estimate import Layer, Memory
@@ -39,8 +40,9 @@ def run(words: Sequence[str]) -> int:
 
 
 def _plan(config: Any, screen: "Screen") -> None:
-    from trainer import estimate, header
-    from trainer.build import build
+    with uncollected():
+        from trainer import estimate, header
+        from trainer.build import build
     from trainer.listeners.chart import chart
     from trainer.screen import WIDTH
 

@@ -6,6 +6,7 @@ from trainer import compose, rundir
 from trainer.arguments import Parser
 from trainer.compose import Source
 from trainer.errors import ConfigError
+from trainer.imports import uncollected
 from trainer.stored import read_config
 
 DESCRIPTION = (
@@ -38,7 +39,8 @@ def run(words: Sequence[str]) -> int:
     config = compose.checked(data, Source([], []), {})
     if data.own:
         compose.allow_user_modules()
-    from trainer import prediction, trained
+    with uncollected():
+        from trainer import prediction, trained
 
     prediction.check_out(args.out)
     model = trained.load(folder, config)
