@@ -84,6 +84,20 @@ def test_the_short_way_gives_the_same_bits(name: str) -> None:
         assert all(torch.equal(own[key], other[key]) for key in own if own[key] is not None)
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_a_group_may_be_without_gradients(name: str) -> None:
+    """As it is where a part of the model is left out of forward."""
+    used, unused = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
+    optimizer = KINDS[name]([{"params": [used]}, {"params": [unused]}])
+    direct.shorten(optimizer)
+    for _ in range(3):
+        optimizer.zero_grad()
+        used.square().sum().backward()
+        optimizer.step()
+    assert not torch.equal(used, torch.ones(3))
+    assert torch.equal(unused, torch.ones(3))
+
+
 def test_whoever_watches_is_asked() -> None:
     model = Branching()
     optimizer = Adam(model.parameters(), fused=True)

@@ -11,8 +11,9 @@ from trainer import conf_files, losses, sizes
 
 FILLED = (*sizes.INPUT_NAMES, *sizes.OUTPUT_NAMES, "in_channels")  # by build, from the data
 GROUPS = ("dataset", "model", "loss", "optimizer", "scheduler")
-SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, ten times as fast, where libyaml is there
 APART = ("output_dir", "report", "sweep", "threads", "expect")  # where and how, not what; threads are resolved
+
+SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, ten times as fast, where libyaml is there
 
 
 def changes(config: Mapping[str, Any], folders: list[Path]) -> list[tuple[str, str, str]]:
