@@ -10,8 +10,9 @@ from hypothesis import settings
 from watch import Watch
 
 from trainer.config import files
-from trainer.config.compose import Source, compose
+from trainer.config.compose import compose
 from trainer.config.schema import Config
+from trainer.config.source import Source
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from trainer.optim import fused
+from trainer.optim import shortcuts
 
 KINDS: dict[str, Callable[..., Optimizer]] = {
     "adam": lambda p: Adam(p, fused=True),
@@ -58,7 +58,7 @@ def counted(optimizer: Optimizer) -> list[str]:
 
     count("step")
     count("zero_grad")
-    fused.shorten(optimizer)
+    shortcuts.shorten(optimizer)
     return called
 
 
@@ -89,7 +89,7 @@ def test_a_group_may_be_without_gradients(name: str) -> None:
     """As it is where a part of the model is left out of forward."""
     used, unused = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
     optimizer = KINDS[name]([{"params": [used]}, {"params": [unused]}])
-    fused.shorten(optimizer)
+    shortcuts.shorten(optimizer)
     for _ in range(3):
         optimizer.zero_grad()
         used.square().sum().backward()
@@ -132,7 +132,7 @@ def test_whoever_watches_is_asked() -> None:
 def test_a_scaler_that_skips_a_step_is_obeyed() -> None:
     model = Branching()
     optimizer = AdamW(model.parameters(), fused=True)
-    fused.shorten(optimizer)
+    shortcuts.shorten(optimizer)
     scaler = torch.amp.GradScaler("cpu")
     for factor in (1.0, 1.0, float("inf")):
         before = [p.detach().clone() for p in model.parameters()]
@@ -153,7 +153,7 @@ def test_what_has_no_kernel_of_one_kind_keeps_torchs_step() -> None:
         SGD(mixed, lr=0.1, fused=True),
         type("Own", (AdamW,), {})(mixed[:1], fused=True),
     ):
-        fused.shorten(optimizer)
+        shortcuts.shorten(optimizer)
         assert "step" not in vars(optimizer)
         assert "zero_grad" in vars(optimizer)
 
@@ -162,14 +162,14 @@ def test_what_has_no_kernel_of_one_kind_keeps_torchs_step() -> None:
             """Its own way."""
 
     own = Own(mixed[:1])
-    fused.shorten(own)
+    shortcuts.shorten(own)
     assert not {"step", "zero_grad"} & set(vars(own))
 
 
 def test_sparse_gradients_are_refused_as_ever() -> None:
     table = nn.Embedding(5, 2, sparse=True)
     optimizer = SGD(table.parameters(), lr=0.1, fused=True)
-    fused.shorten(optimizer)
+    shortcuts.shorten(optimizer)
     table(torch.tensor([1])).sum().backward()
     with pytest.raises(RuntimeError, match="sparse"):
         optimizer.step()

@@ -1,13 +1,20 @@
-"""An optimizer's step, straight to its kernel.
+"""Shortcuts around torch's optimizers. TRAINER_SHORTCUTS=0 takes torch's own way; the bits are the same on both.
 
-Around the kernel of a fused optimizer torch asks for hooks, profilers and compilers, sorts tensors by device and dtype
-and fills lists, in every step anew: for a small model that takes longer than the kernel. Here only what can change from
-one step to the next is asked. Where anything is unusual torch's own way is taken; the bits are the same on both.
+without_compiler, strip: torch's optimizers import torch._dynamo when they are made and when they step, only to tell
+the compiler to keep out. Where nothing compiles them that import is left out, which takes as long as all the rest of
+torch (START_GAIN).
+
+shorten: around the kernel of a fused optimizer torch asks for hooks, profilers and compilers, sorts tensors by device
+and dtype and fills lists, again in every step: for a small model that takes longer than the kernel (STEP_GAIN). Here
+only what can change from one step to the next is asked.
+
+Where anything is unusual, or torch does it in another way than is known here, torch's own way is taken.
 """
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from types import MethodType
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial, wraps
+from types import FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -15,8 +22,59 @@ from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim import optimizer as every
 
+KEPT_OUT = "__dynamo_disable"  # where torch keeps, beside a method, the form of it that the compiler does not enter
+
 State = Mapping[Tensor, dict[str, Any]]
 Update = Callable[[], None]
+
+
+@contextmanager
+def without_compiler() -> Iterator[None]:
+    """Within: an optimizer can be made."""
+    methods = [m for m in map(undisabled, vars(Optimizer).values()) if m is not None and not hasattr(m, KEPT_OUT)]
+    for method in methods:
+        setattr(method, KEPT_OUT, method)
+    try:
+        yield
+    finally:
+        for method in methods:
+            delattr(method, KEPT_OUT)
+
+
+def strip(optimizer: Optimizer) -> None:
+    """Give this one optimizer methods that know of no compiler; they do the same."""
+    kind = type(optimizer)
+    own = {name: undisabled(getattr(kind, name)) for name in dir(kind)}
+    if bare := unwrapped(getattr(kind.step, "__wrapped__", None), "_use_grad"):  # within what calls the hooks
+        own["step"] = Optimizer.profile_hook_step(without_gradients(bare))
+    for name, method in own.items():
+        if method is not None:
+            setattr(optimizer, name, MethodType(method, optimizer))
+
+
+def undisabled(method: Any) -> Callable[..., Any] | None:
+    """What torch._disable_dynamo was given to make `method`; None for what it did not make."""
+    found = unwrapped(method, "inner")
+    return found if found is not None and method.__code__.co_filename == torch._compile.__file__ else None
+
+
+def unwrapped(method: Any, name: str) -> Callable[..., Any] | None:
+    """What a wrapper that its source calls `name` wraps; None for anything else."""
+    if isinstance(method, FunctionType) and method.__code__.co_name == name:
+        found: Callable[..., Any] | None = getattr(method, "__wrapped__", None)
+        return found
+    return None
+
+
+def without_gradients(step: Callable[..., Any]) -> Callable[..., Any]:
+    """An optimizer's bare step, with gradients off unless it is one to be differentiated through."""
+
+    @wraps(step)
+    def wrapper(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        with torch.set_grad_enabled(self.defaults["differentiable"]):
+            return step(self, *args, **kwargs)
+
+    return wrapper
 
 
 def shorten(optimizer: Optimizer) -> None:

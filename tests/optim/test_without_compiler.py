@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from trainer import uncompiled
+from trainer.optim import shortcuts
 
 KINDS = {
     name: kind
@@ -38,9 +38,9 @@ def test_a_stripped_optimizer_gives_the_same_bits(name: str) -> None:
     torch.manual_seed(0)
     model = nn.Linear(3, 2, bias=name != "Muon", dtype=torch.float64)  # Muon takes matrices alone
     twin, first = copy.deepcopy(model), model.weight.detach().clone()
-    with uncompiled.without_compiler():
+    with shortcuts.without_compiler():
         stripped = KINDS[name](model.parameters(), lr=0.1)
-    uncompiled.strip(stripped)
+    shortcuts.strip(stripped)
     plain = KINDS[name](twin.parameters(), lr=0.1)
     called = []
     stripped.register_step_pre_hook(lambda *_: called.append("before"))
@@ -58,16 +58,16 @@ def test_torch_is_left_as_it_was() -> None:
     """An optimizer made elsewhere asks for the compiler as ever, and so does one that is not known here."""
 
     def kept_out() -> list[object]:
-        return [getattr(method.__wrapped__, uncompiled.KEPT_OUT, None) for method in disabled]
+        return [getattr(method.__wrapped__, shortcuts.KEPT_OUT, None) for method in disabled]
 
-    disabled = [method for method in vars(Optimizer).values() if uncompiled.undisabled(method)]
+    disabled = [method for method in vars(Optimizer).values() if shortcuts.undisabled(method)]
     assert len(disabled) >= 4
     before = kept_out()
-    with uncompiled.without_compiler():
+    with shortcuts.without_compiler():
         assert None not in kept_out()
         own = torch.optim.SGD([torch.zeros(1, requires_grad=True)])
     assert kept_out() == before
-    uncompiled.strip(own)
+    shortcuts.strip(own)
     other = torch.optim.SGD([torch.zeros(1, requires_grad=True)])
     assert {"step", "zero_grad"} <= set(vars(own)) - set(vars(other))
 
@@ -76,5 +76,5 @@ def test_torch_is_left_as_it_was() -> None:
             """Its own way."""
 
     strange = Own([torch.zeros(1, requires_grad=True)], {"differentiable": False})
-    uncompiled.strip(strange)
+    shortcuts.strip(strange)
     assert "step" not in vars(strange)
