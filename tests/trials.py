@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from deaths import Death, arm
+
 from trainer import compose, conf_files
 
 HERE = Path(__file__).parent
@@ -66,10 +68,11 @@ def _carry_out(
     kill_by: int = signal.SIGKILL,
     before: Callable[..., None] | None = None,
     argument: Any = None,
+    death: Death | None = None,
     watchers: Sequence[Any] = (),
 ) -> None:
     """kill_after: seconds from now to the signal `kill_by`. before(argument): is called first, to break something.
-    watchers: of a new run, see `launch.start`."""
+    death: the moment at which this process is killed. watchers: of a new run, see `launch.start`."""
     from trainer import launch, rundir, signals, storage
     from trainer.errors import TrainerError
     from trainer.schema.check import check
@@ -83,6 +86,8 @@ def _carry_out(
     signals.install()
     if before is not None:
         before(argument)
+    if death is not None:
+        arm(death, data["checkpoint"]["every_seconds"])
     if kill_after is not None:
         threading.Timer(kill_after, os.kill, (os.getpid(), kill_by)).start()
     code = 0
