@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from deaths import Death, arm
+
 from trainer.config import compose, files, source
 
 HERE = Path(__file__).parent
@@ -67,9 +69,10 @@ def _carry_out(
     before: Callable[..., None] | None = None,
     argument: Any = None,
     listeners: Sequence[Any] = (),
+    death: Death | None = None,
 ) -> None:
     """kill_after: seconds from now to the signal `kill_by`. before(argument): is called first, to break something.
-    listeners: of a new run, beside its own."""
+    listeners: of a new run, beside its own. death: the moment at which this process is killed."""
     from trainer.config.check import check
     from trainer.disk import layout, storage
     from trainer.errors import TrainerError
@@ -86,6 +89,8 @@ def _carry_out(
     signals.install()
     if before is not None:
         before(argument)
+    if death is not None:
+        arm(death, data["checkpoint"]["every_seconds"])
     if kill_after is not None:
         threading.Timer(kill_after, os.kill, (os.getpid(), kill_by)).start()
     code = 0
