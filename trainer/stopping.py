@@ -2,8 +2,12 @@
 
 import math
 import signal as signals
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from trainer.config.schema import EarlyStop
+from trainer.errors import ConfigError
 
 LARGER_IS_BETTER = ("acc", "r2", "f1", "precision", "recall", "auc")
 
@@ -52,3 +56,17 @@ class Stopping:
             return False
         gain = 0.0 if best is None else (value - best if self.mode == "max" else best - value)
         return best is None or gain > self.min_delta
+
+
+def make_stopping(monitor: str, early_stop: EarlyStop, names: Sequence[str], favourite: str) -> Stopping:
+    """What is monitored, and when to stop early.
+
+    names: the metrics of the validation split, none where there is no such split. favourite: the one of them that
+    monitor=auto means. Raises ConfigError for a metric that the run does not report.
+    """
+    known = ["train/loss", *(f"val/{name}" for name in names)]
+    if monitor == "auto":
+        monitor = f"val/{favourite}" if names else "train/loss"
+    if monitor not in known:
+        raise ConfigError(f"monitor={monitor}: this run reports no such metric", "monitor=" + "|".join(known))
+    return Stopping(monitor, early_stop.patience, early_stop.min_delta)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from conftest import Cli
 
-from trainer.diagnosis.bench import Measured
+from trainer.diagnosis.measurement import Measured
 from trainer.verbs import bench
 
 

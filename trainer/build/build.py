@@ -1,18 +1,14 @@
-"""A config becomes a TrainState, from top to bottom: data, model, loss, optimizer, scheduler, precision."""
+"""A config becomes a TrainState, from top to bottom: data, model, loss, batches, optimizer, precision, ranks."""
 
 import dataclasses
-import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
 
-from trainer.build.probe import check_batches, check_compiler, probe, refuse
+from trainer.build import model as models
+from trainer.build import probe
 from trainer.compiled_step import CompiledStep
-from trainer.config import target
 from trainer.config.durations import in_steps
 from trainer.config.schema import Config
 from trainer.data import seeds
@@ -29,21 +25,18 @@ from trainer.device import (
     seed_all,
     set_threads,
 )
-from trainer.errors import ConfigError
 from trainer.guards import structure
 from trainer.guards.before import before_training
 from trainer.guards.finding import Finding
 from trainer.listeners.trackers import check_installed
 from trainer.loop import train_step
-from trainer.optim import optimizers
+from trainer.optim.optimizers import make_optimizer
 from trainer.optim.scheduler import make_scheduler
 from trainer.processes.machine import num_cores
-from trainer.processes.ranks import Ranks, averaging, synchronised
+from trainer.processes.ranks import Ranks, averaging
 from trainer.state import Progress, TrainState
-from trainer.stopping import Stopping
-from trainer.tasks import losses
-
-METRICS = {"classes": ("loss", "acc"), "numbers": ("loss", "mse", "mae", "r2")}
+from trainer.stopping import make_stopping
+from trainer.tasks import losses, metrics
 
 
 @dataclass
@@ -69,94 +62,79 @@ def build(
     missing may be fetched. ranks: this process among those that train together; None where it trains alone.
     """
     check_installed(config)
+    probe.check_options(config)
     prepare_cpu()
     ranks = ranks or Ranks()
     device, device_why = choose_device(config.device)
     device = ranks.device(device, config.device)
     if config.deterministic:
         prefer_deterministic(device, compiled=config.compile != "none")
-    dtype = getattr(torch, config.dtype)
-    if device.type == "mps" and dtype is torch.float64:
-        raise ConfigError("dtype=float64: Apple's GPU has no float64", "device=cpu")
+    dtype = models.choose_dtype(config.dtype, device)
 
     begun = time.perf_counter()
-    seed_all(seeds.derive(config.dataset.get("split_seed", 0), "dataset"))  # the same rows whatever the seed
-    splits = make_splits(config.dataset, config.loader, device, dtype, config.seed, download=download)
+    splits = make_splits(config, device, dtype, download=download)
     data_seconds = time.perf_counter() - begun
-    facts = splits.facts
 
     seed_all(seeds.derive(config.seed, "weights"))
-    model_node = target.complete(config.model, "model", **facts.for_model())
-    model = make_model(model_node).to(device, dtype)
-    if config.sync_batchnorm:
-        model = synchronised(model, device, ranks)
+    model_node = models.complete(config.model, splits.facts)
+    model = models.make_model(model_node, device, dtype, ranks if config.sync_batchnorm else None)
     findings = structure.unregistered(model) if config.guards != "none" else []
 
-    loss_node = losses.resolve(config.loss, facts, splits.class_counts)
-    loss_fn = losses.make_loss(loss_node, facts).to(device, dtype)
+    loss_node = losses.resolve(config.loss, splits.facts, splits.class_counts)
+    loss_fn = losses.make_loss(loss_node, splits.facts).to(device, dtype)
     denominator, loss_counts = losses.denominator(loss_fn)
-    flops = probe(model, loss_fn, splits)
+    flops = probe.probe(model, loss_fn, splits)
 
-    one = torch.ones((), device=device, dtype=dtype)
+    loader, one = config.loader, torch.ones((), device=device, dtype=dtype)
     train_batches = TrainBatches(
         splits.train,
         splits.num_train,
-        config.loader.batch_size,
+        loader.batch_size,
         config.accumulate,
-        config.loader.shuffle,
-        config.loader.drop_last,
+        loader.shuffle,
+        loader.drop_last,
         config.seed,
         denominator,
         sums=loss_counts == "sum",
         one=one,
         ranks=ranks,
     )
-    check_batches(train_batches, model, splits.sample[0])
-    steps_per_epoch = train_batches.steps_per_epoch
-    num_steps = min(config.epochs * steps_per_epoch, config.max_steps or config.epochs * steps_per_epoch)
-    samples_per_step = config.loader.batch_size * config.accumulate
+    probe.check_batches(train_batches, model, splits.sample[0])
+    num_steps = config.epochs * train_batches.steps_per_epoch
+    num_steps = min(num_steps, config.max_steps or num_steps)
+    samples_per_step = loader.batch_size * config.accumulate
 
-    stopping = make_stopping(config, splits)
-    optimizer = optimizers.make_optimizer(config.optimizer, model, device)
+    task = splits.facts.task
+    stopping = make_stopping(
+        config.monitor, config.early_stop, metrics.NAMES[task] if splits.val is not None else (), metrics.MONITOR[task]
+    )
+    optimizer = make_optimizer(config.optimizer, model, device)
     if config.guards != "none":
         findings += before_training(model, loss_fn, optimizer, splits.sample)
-        refuse(findings, config.guards)
+        probe.refuse(findings, config.guards)
     scaler = make_scaler(device, config.autocast)
     scheduler = make_scheduler(
         config.scheduler,
         optimizer,
         scaler,
         num_steps=num_steps,
-        steps_per_epoch=steps_per_epoch,
+        steps_per_epoch=train_batches.steps_per_epoch,
         samples_per_step=samples_per_step,
         mode=stopping.mode,
     )
 
-    rows = math.ceil(config.loader.batch_size / ranks.size)  # of a batch, on one rank
-    threads, threads_why = set_threads(
-        config.threads, device, 3 * flops * rows, max(1, (cores or num_cores()) // ranks.local_size)
-    )
+    num_rows = -(-loader.batch_size // ranks.size)  # of a batch, on one rank
+    own_cores = max(1, (cores or num_cores()) // ranks.local_size)
+    threads, threads_why = set_threads(config.threads, device, 3 * flops * num_rows, own_cores)
     if config.compile != "none":
-        check_compiler(device, config.compile)
-        if config.explain:
-            raise ConfigError(f"explain looks between the layers, which compile={config.compile} fuses", "compile=none")
+        probe.check_compiler(device, config.compile)
     if config.compile == "model":
         compile_in_place(model, config.compiler.mode, config.compiler.dynamic)
     autocast = make_autocast(device, config.autocast)
-    forward: Callable[[Tensor], Tensor] = model
+    forward = model
     if ranks.size > 1:
-        x, y = (part[torch.arange(rows) % len(part)] for part in splits.sample)
-
-        def loss_of(forward: Callable[[Tensor], Tensor]) -> Tensor:
-            with autocast():
-                loss: Tensor = loss_fn(forward(x), y)
-                return loss
-
-        forward = ddp = averaging(model, device, loss_of)
+        forward = ddp = averaging(model, loss_fn, autocast, splits.sample, num_rows)
         train_batches.hold_back = ddp.no_sync
-
-    def for_evaluation(loader: Any, num_rows: int) -> EvalBatches | None:
-        return EvalBatches(loader, num_rows, config.loader.eval_batch_size) if loader is not None else None
 
     run = TrainState(
         model=model,
@@ -168,15 +146,15 @@ def build(
         autocast=autocast,
         step=train_step,
         train_batches=train_batches,
-        val_batches=for_evaluation(splits.val, splits.num_val),
-        test_batches=for_evaluation(splits.test, splits.num_test),
+        val_batches=EvalBatches.of(splits.val, splits.num_val, loader.eval_batch_size),
+        test_batches=EvalBatches.of(splits.test, splits.num_test, loader.eval_batch_size),
         progress=Progress(
             num_steps=num_steps,
-            steps_per_epoch=steps_per_epoch,
-            eval_every=in_steps(config.eval_every, steps_per_epoch, samples_per_step),
+            steps_per_epoch=train_batches.steps_per_epoch,
+            eval_every=in_steps(config.eval_every, train_batches.steps_per_epoch, samples_per_step),
         ),
         stopping=stopping,
-        facts=facts,
+        facts=splits.facts,
         scale_y=splits.scale_y,
         device=device,
         seed=config.seed,
@@ -190,25 +168,3 @@ def build(
         run.step = CompiledStep(run, config.compiler.mode, config.compiler.dynamic)
     resolved = dataclasses.replace(config, model=model_node, loss=loss_node, threads=threads, nproc=ranks.size)
     return run, Setup(resolved, splits, device_why, threads, threads_why, loss_counts, findings, data_seconds)
-
-
-def make_model(node: dict[str, Any]) -> nn.Module:
-    """The model that a completed node names. Raises ConfigError."""
-    model = target.construct(node, "model")
-    if not isinstance(model, nn.Module):
-        raise ConfigError(f"model._target_={node['_target_']} makes a {type(model).__name__}, which is no nn.Module")
-    return model
-
-
-def make_stopping(config: Config, splits: Splits) -> Stopping:
-    """What is monitored; auto is val/acc for classes and val/loss for numbers. Raises ConfigError."""
-    names = ["train/loss"]
-    if splits.val is not None:
-        names += [f"val/{name}" for name in METRICS[splits.facts.task]]
-    monitor = config.monitor
-    if monitor == "auto":
-        wanted = "val/acc" if splits.facts.task == "classes" else "val/loss"
-        monitor = wanted if splits.val is not None else "train/loss"
-    if monitor not in names:
-        raise ConfigError(f"monitor={monitor}: this run reports no such metric", "monitor=" + "|".join(names))
-    return Stopping(monitor, config.early_stop.patience, config.early_stop.min_delta)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.build import sizes
+from trainer.config.schema import Config
 from trainer.data import labels
 from trainer.data.splits import Splits
 from trainer.data.windows import TrainBatches
@@ -110,6 +111,12 @@ def check_parts(batches: TrainBatches, smallest: int, model: nn.Module, x: Tenso
             reason = f"which {type(model).__name__} cannot train on: {first_line(error)}"
             less = "loader.drop_last=true" if smallest < batches.batch_size else "loader.batch_size=64"
             raise ConfigError(f"{text}, {reason}", f"{less}, or nproc=1") from error
+
+
+def check_options(config: Config) -> None:
+    """Raise ConfigError for options that exclude each other."""
+    if config.explain and config.compile != "none":
+        raise ConfigError(f"explain looks between the layers, which compile={config.compile} fuses", "compile=none")
 
 
 def check_compiler(device: torch.device, wanted: str = "model") -> None:

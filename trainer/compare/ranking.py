@@ -3,8 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
-from trainer.compare import statistics
+from trainer.compare import variance
 from trainer.compare.rows import Row, mode
 
 SEED = "seed"
@@ -21,12 +22,12 @@ class Group:
     @property
     def mean(self) -> float:
         """NaN where no run ended well."""
-        return statistics.mean(self.values) if self.values else math.nan
+        return fmean(self.values) if self.values else math.nan
 
     @property
     def std(self) -> float:
         """NaN for fewer than two values."""
-        return statistics.std(self.values)
+        return stdev(self.values) if len(self.values) > 1 else math.nan
 
     @property
     def failures(self) -> list[Row]:
@@ -36,7 +37,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Ranking:
-    """groups: best first, then those with a failure, then those without a value. shares: see statistics.shares."""
+    """groups: best first, then those with a failure, then those without a value. shares: see variance.shares."""
 
     metric: str
     groups: list[Group]
@@ -63,7 +64,7 @@ class Ranking:
 
     def within_noise(self, group: Group) -> bool:
         """Whether this group cannot be told from the best one."""
-        return group is not self.groups[0] and statistics.within_noise(group.values, self.groups[0].values)
+        return group is not self.groups[0] and variance.within_noise(group.values, self.groups[0].values)
 
 
 def rank(rows: Sequence[Row], metric: str, *, fold: bool = True) -> Ranking:
@@ -80,4 +81,4 @@ def rank(rows: Sequence[Row], metric: str, *, fold: bool = True) -> Ranking:
     groups.sort(key=lambda g: (not g.values, bool(g.failures), sign * g.mean if g.values else 0.0))
     points = [(row.settings, value) for row in rows if (value := row.value(metric)) is not None]
     full = len(points) == len(rows) and len({tuple(row.settings) for row in rows}) == 1
-    return Ranking(metric, groups, statistics.shares(points) if full and rows and rows[0].settings else None)
+    return Ranking(metric, groups, variance.shares(points) if full and rows and rows[0].settings else None)

@@ -3,17 +3,18 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.config.key import dotted
 from trainer.config.run_config import read_config
+from trainer.config.target import FILLED_IN
 from trainer.disk import history, layout, reading, sweep_plan
 from trainer.disk.history import History
 from trainer.stopping import Stopping
 
-FILLED = ("in_features", "in_channels", "num_classes", "out_features")  # by build, from the data
 OWN = ("output_dir", "report", "sweep")
 
 
@@ -79,25 +80,20 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     data_differs = len({config.get("dataset") for config in flat}) > 1
     differing = []
     for key in keys:
-        filled = data_differs and key.rpartition(".")[2] in FILLED
+        filled = data_differs and key.rpartition(".")[2] in FILLED_IN
         if not filled and len({config[key] for config in flat if key in config}) > 1:
             differing.append(key)
     return [{key: config[key] for key in differing if key in config} for config in flat]
 
 
-def _flat(data: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    pairs: list[tuple[str, str]] = []
-    for name, value in data.items():
-        path = f"{prefix}{name}"
-        if path in OWN:
+def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key, value in dotted(config):
+        if key.partition(".")[0] in OWN or key.endswith("._target_"):
             continue
-        if isinstance(value, Mapping):
-            if "_target_" in value:
-                pairs.append((path, str(value["_target_"]).rpartition(".")[2]))
-            pairs += _flat({k: v for k, v in value.items() if k != "_target_"}, path + ".")
-        else:
-            pairs.append((path, value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))))
-    return pairs
+        if not isinstance(value, Mapping):
+            yield key, value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+        elif "_target_" in value:
+            yield key, str(value["_target_"]).rpartition(".")[2]
 
 
 def of_runs(folders: Sequence[Path]) -> list[Row]:

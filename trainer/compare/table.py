@@ -9,6 +9,7 @@ from typing import Any
 
 from trainer.compare.ranking import Group, Ranking
 from trainer.compare.rows import Row
+from trainer.disk.json_text import finite
 from trainer.text import WIDTH, clock, cut
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
@@ -139,8 +140,8 @@ def as_data(ranking: Ranking) -> dict[str, Any]:
             {
                 "rank": index + 1 if index < ranking.num_ranked else None,
                 "settings": group.settings,
-                "mean": _number(group.mean),
-                "std": _number(group.std),
+                "mean": finite(group.mean),
+                "std": finite(group.std),
                 "values": group.values,
                 "within_noise_of_best": ranking.within_noise(group),
                 "runs": [_row(row) for row in group.rows],
@@ -159,12 +160,8 @@ def _row(row: Row) -> dict[str, Any]:
         "run": row.name,
         "settings": row.settings,
         "status": row.status,
-        "metrics": {name: _number(value) for name, value in row.metrics.items()},
+        "metrics": {name: finite(value) for name, value in row.metrics.items()},
         "steps": row.steps,
         "seconds": round(row.seconds, 3),
         "error": row.error,
     }
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -1,11 +1,11 @@
 """Hydra's errors as ConfigErrors that say what to type."""
 
 import shlex
-from collections.abc import Iterator
 from typing import Any
 
 from trainer.config import files
 from trainer.config.check import target_schema
+from trainer.config.key import dotted
 from trainer.config.source import Source
 from trainer.errors import ConfigError
 from trainer.terminal.spelling import closest, did_you_mean
@@ -57,7 +57,7 @@ def _no_key(key: str, root: Any, source: Source) -> ConfigError:
     typed = next((o for o, name in names.items() if name == key or name.startswith(f"{key}.")), None)
     key = names[typed] if typed else key  # Hydra names the first part that is wrong, the user the whole
     data = OmegaConf.to_container(root, resolve=False) if OmegaConf.is_config(root) else {}
-    keys = [name for name in _dotted(data) if not name.startswith("hydra")]  # type: ignore[arg-type]
+    keys = [name for name, _ in dotted(data) if not name.startswith("hydra")]  # type: ignore[arg-type]
     near = closest(key, [*keys, *groups])
     where = "on the command line" if typed else "in a config file"
     value = f"={typed.partition('=')[2]}" if typed else ""
@@ -82,10 +82,3 @@ def _unreadable(override: str) -> ConfigError:
     if not equals:
         return ConfigError(f"'{override}' is not key=value", f"{override}=VALUE")
     return ConfigError(f"cannot read {override}", f"quote what is special in it: '{name}=\"{value}\"'")
-
-
-def _dotted(data: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    for name, value in data.items():
-        yield f"{prefix}{name}"
-        if isinstance(value, dict):
-            yield from _dotted(value, f"{prefix}{name}.")

@@ -1,5 +1,6 @@
 """One key of the schema: a dataclass field that carries its help, its range and its unit."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Any
 
@@ -26,3 +27,11 @@ def key(
             "instead_of_true": instead_of_true,
         }
     )
+
+
+def dotted(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of everything in a config, each group before what is in it."""
+    for name, value in node.items():
+        yield f"{prefix}{name}", value
+        if isinstance(value, Mapping):
+            yield from dotted(value, f"{prefix}{name}.")

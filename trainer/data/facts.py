@@ -3,11 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-INPUT_NAMES = ("in_features", "num_features", "input_size", "input_dim")
-
-
-# What classes call their number of outputs: ours, torchvision's and Hugging Face's words for it.
-OUTPUT_NAMES = ("out_features", "num_classes", "num_outputs", "num_labels", "output_size", "output_dim")
+from trainer.config.target import INPUT_NAMES, OUTPUT_NAMES
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """A dataset node becomes splits: rows for training and validation, and an official test set."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -8,8 +7,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset, default_collate
 
 from trainer.config import target
-from trainer.config.schema import Loader as LoaderConfig
-from trainer.data import labels, scaling
+from trainer.config.schema import Config
+from trainer.data import labels, scaling, seeds
 from trainer.data.facts import Facts
 from trainer.data.loaders import InMemory, Loader, Seeded, Workers, place
 from trainer.data.preprocessing import Preprocessing
@@ -17,6 +16,7 @@ from trainer.data.scaling import Scale
 from trainer.data.splits import Splits, keep_in_memory
 from trainer.data.tabular.one_hot import Columns
 from trainer.data.tensors import TensorData
+from trainer.device import seed_all
 from trainer.errors import ConfigError
 
 OWN_KEYS = ("val_fraction", "split_seed")
@@ -24,19 +24,14 @@ TABLE = "trainer.data.table.Table"
 
 
 def make_splits(
-    node: Mapping[str, Any],
-    loader: LoaderConfig,
-    device: torch.device,
-    dtype: torch.dtype,
-    seed: int,
-    *,
-    download: bool,
-    fitted: Preprocessing | None = None,
+    config: Config, device: torch.device, dtype: torch.dtype, *, download: bool, fitted: Preprocessing | None = None
 ) -> Splits:
     """Build the dataset, split it by (val_fraction, split_seed) and put a loader over each part. Raises ConfigError.
 
-    fitted: what a run has fitted before; without, the training split decides.
+    fitted: what a run has fitted before; without, the training split decides. The rows are the same whatever the seed.
     """
+    node, loader, seed = config.dataset, config.loader, config.seed
+    seed_all(seeds.derive(node.get("split_seed", 0), "dataset"))
     keywords = {k: v for k, v in node.items() if k not in OWN_KEYS}
     dataset = target.construct(keywords, "dataset", may_download=download)
     if node["_target_"] == TABLE:

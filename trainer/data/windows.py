@@ -141,6 +141,11 @@ class EvalBatches:
     first: int = 0
     stride: int = 1
 
+    @classmethod
+    def of(cls, loader: Loader | None, num_rows: int, batch_size: int) -> "EvalBatches | None":
+        """The batches of a split, where there is one."""
+        return cls(loader, num_rows, batch_size) if loader is not None else None
+
     def dealt(self, ranks: Ranks) -> "EvalBatches":
         """The batches that this rank evaluates: whole ones in turn, so that their sums are those of one process."""
         return replace(self, first=ranks.rank, stride=ranks.size)

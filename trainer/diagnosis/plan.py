@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainer.device import synchronize
 from trainer.events import Evaluated, Stepped
 from trainer.loop import evaluate, train
 from trainer.optim.scheduler import OnPlateau
@@ -19,16 +20,6 @@ from trainer.state import TrainState
 MOST_STEPS = 1_000_000  # of a schedule that is followed
 ENOUGH = 0.5  # seconds of steps that are timed
 WARM = 3  # steps that do not count as typical
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A module with parameters of its own, or without children. output: its shape for a batch, if it is one tensor."""
-
-    name: str
-    kind: str
-    output: tuple[int, ...] | None
-    num_parameters: int
 
 
 @dataclass(frozen=True)
@@ -59,36 +50,6 @@ class Timing:
     train: float
 
 
-def layers(model: nn.Module, x: Tensor) -> list[Layer]:
-    """The layers in the order in which they run on a batch x; those that do not run come last."""
-    found: dict[str, Layer] = {}
-    names = {
-        module: name
-        for name, module in model.named_modules()
-        if not list(module.children()) or any(True for _ in module.parameters(recurse=False))
-    }
-
-    def note(module: nn.Module, shape: tuple[int, ...] | None) -> None:
-        own = sum(p.numel() for p in module.parameters(recurse=False))
-        name = names[module] or type(module).__name__
-        found.setdefault(name, Layer(name, type(module).__name__, shape, own))
-
-    def after(module: nn.Module, inputs: Any, output: Any) -> None:
-        note(module, tuple(output.shape) if isinstance(output, Tensor) else None)
-
-    handles = [module.register_forward_hook(after) for module in names]
-    model.eval()
-    try:
-        with torch.no_grad():
-            model(x)
-    finally:
-        for handle in handles:
-            handle.remove()
-    for module in names:
-        note(module, None)
-    return list(found.values())
-
-
 def schedule(run: TrainState) -> list[tuple[float, float]]:
     """(step, learning rate) of every step; [] where it is constant, depends on evaluations, or is too long to follow.
     The run's own schedule is then over, and a constant one in its place."""
@@ -117,7 +78,7 @@ def timing(run: TrainState) -> Timing:
     progress, steps, evaluations = run.progress, [], []
     begun = mark = time.perf_counter()
     for event in train(run):
-        wait(run.device)
+        synchronize(run.device)
         now = time.perf_counter()
         if isinstance(event, Stepped):
             steps.append(now - mark)
@@ -197,11 +158,3 @@ def _widest(model: nn.Module, x: Tensor) -> int:
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
     return sum(t.numel() * t.element_size() for t in tensors)
-
-
-def wait(device: torch.device) -> None:
-    """Until the device has done what it was told."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()

@@ -4,6 +4,11 @@ import math
 from typing import Any
 
 
+def finite(value: Any) -> Any:
+    """The value; None for a float that is NaN or infinite, which JSON cannot hold."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def encode(value: Any, name: str = "state") -> Any:
     """Plain JSON data for a value. Raises TypeError naming the part that is neither number, text nor container."""
     if isinstance(value, float) and not math.isfinite(value):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.disk import layout, reading, storage
+from trainer.disk.json_text import finite
 
 FORMAT = 1
 MOST = 2**25  # bytes of outcome.json that are read
@@ -116,7 +117,7 @@ def write(folder: Path, found: Inspection) -> None:
             "split": outcome.split,
             "classes": outcome.classes,
             "confusions": [[*cell, count] for cell, count in sorted(outcome.confusions.items())],
-            "pairs": [[_finite(truth), _finite(guess)] for truth, guess in outcome.pairs],
+            "pairs": [[finite(truth), finite(guess)] for truth, guess in outcome.pairs],
             "mistakes": [_mistake_data(mistake) for mistake in outcome.mistakes],
             "inputs": list(outcome.inputs),
         }
@@ -185,7 +186,7 @@ def _mistake_data(mistake: Mistake) -> dict[str, Any]:
     data = dataclasses.asdict(mistake)
     if mistake.picture is not None:
         data["picture"]["pixels"] = base64.b64encode(mistake.picture.pixels).decode()
-    return {name: _finite(value) if isinstance(value, float) else value for name, value in data.items()}
+    return {name: finite(value) for name, value in data.items()}
 
 
 def _picture(data: Any) -> Picture | None:
@@ -198,7 +199,3 @@ def _picture(data: Any) -> Picture | None:
         return None
     fits = 0 < height <= MOST_SIDE and 0 < width <= MOST_SIDE and channels in (1, 3)
     return Picture(height, width, channels, pixels) if fits and len(pixels) == height * width * channels else None
-
-
-def _finite(value: float) -> float | None:
-    return value if value - value == 0 else None

@@ -12,8 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from trainer import checkpoint
-from trainer.build.build import make_model
-from trainer.config import target
+from trainer.build.model import choose_dtype, complete, make_model
 from trainer.config.schema import Config
 from trainer.data import preprocessing
 from trainer.data.facts import Facts
@@ -67,10 +66,10 @@ def load(folder: Path, config: Config) -> Trained:
     yet, StorageError for files that do not fit or are not what they should be."""
     prepare_cpu()
     device, _ = choose_device(config.device)
-    dtype = getattr(torch, config.dtype)
+    dtype = choose_dtype(config.dtype, device)
     made = preprocessing.read(folder, dtype)
     facts = made.facts
-    model = make_model(target.complete(config.model, "model", **facts.for_model())).to(device, dtype)
+    model = make_model(complete(config.model, facts), device, dtype)
     try:
         data = reading.read_file(folder / layout.MODEL, checkpoint.most_bytes(model))
         model.load_state_dict(safetensors.torch.load(data))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.disk import layout, storage
+from trainer.disk.json_text import finite
 from trainer.events import Evaluated, Event, Stepped
 from trainer.state import TrainState
 
@@ -45,9 +46,9 @@ class MetricsFiles:
         return int(epoch) if epoch == int(epoch) else round(epoch, 6)
 
     def _line(self, step: int, metrics: Mapping[str, Any], *, lr: float, norm: Any = None) -> None:
-        line = {"step": step, "epoch": self._epoch(step), **{k: _json(v) for k, v in metrics.items()}, "lr": lr}
+        line = {"step": step, "epoch": self._epoch(step), **{k: finite(v) for k, v in metrics.items()}, "lr": lr}
         if norm is not None:
-            line["grad_norm"] = _json(float(norm))
+            line["grad_norm"] = finite(float(norm))
         line["seconds"] = round(time.monotonic() - self.started, 4)
         self.jsonl.write(json.dumps(line, allow_nan=False) + "\n")
 
@@ -58,7 +59,3 @@ class MetricsFiles:
             writer.writeheader()
         writer.writerow(values)
         self.csv.write(text.getvalue())
-
-
-def _json(value: Any) -> Any:
-    return None if isinstance(value, float) and value - value != 0 else value

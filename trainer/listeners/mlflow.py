@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trainer.config.key import dotted
 from trainer.disk import reading, storage
 from trainer.events import Ended, Event
 from trainer.listeners.scalars import scalars
@@ -57,15 +58,7 @@ class MLflow:
         found = self.client.get_experiment_by_name(EXPERIMENT)
         experiment = found.experiment_id if found else self.client.create_experiment(EXPERIMENT)
         self.id = self.client.create_run(experiment, run_name=self.folder.name).info.run_id
-        params = [Param(name, str(value)[:LONGEST]) for name, value in flat(self.params).items()]
+        params = [Param(name, str(v)[:LONGEST]) for name, v in dotted(self.params) if not isinstance(v, Mapping)]
         for first in range(0, len(params), 100):  # MLflow takes no more at once
             self.client.log_batch(self.id, params=params[first : first + 100])
         storage.write_json(path, {"run_id": self.id})
-
-
-def flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A config's values by dotted key."""
-    values: dict[str, Any] = {}
-    for name, value in node.items():
-        values |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return values

@@ -6,7 +6,7 @@ Every rank takes its part of each batch, so that the samples of a step do not de
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,14 +159,28 @@ def joined() -> Iterator[Ranks]:
         raise
 
 
-def averaging(model: nn.Module, device: torch.device, loss_of: Callable[[Any], Tensor]) -> DistributedDataParallel:
+def averaging(
+    model: nn.Module,
+    loss_fn: nn.Module,
+    autocast: Callable[[], AbstractContextManager[Any]],
+    sample: tuple[Tensor, Tensor],
+    num_rows: int,
+) -> DistributedDataParallel:
     """The model's forward, whose backward averages gradients over the ranks.
 
-    loss_of(forward): a loss over a few rows. Two throw-away backward passes are made of it. The first finds parameters
-    that no gradient reaches; the second lets DDP put its buckets into the order in which gradients come, which it does
-    after its first backward: done later, a resumed run would add up in another order than the one it goes on with.
-    Nothing is left of either, in gradients, buffers or generators.
+    sample: a few rows, on the device; num_rows: how many a rank sees of a batch. Two throw-away backward passes are
+    made of as many rows. The first finds parameters that no gradient reaches; the second lets DDP put its buckets into
+    the order in which gradients come, which it does after its first backward: done later, a resumed run would add up
+    in another order than the run that it continues. Nothing is left of either, in gradients, buffers or generators.
     """
+    x, y = (part[torch.arange(num_rows) % len(part)] for part in sample)
+    device = x.device
+
+    def loss_of(forward: Callable[[Tensor], Tensor]) -> Tensor:
+        with autocast():
+            loss: Tensor = loss_fn(forward(x), y)
+            return loss
+
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         loss_of(model).backward()

@@ -8,10 +8,9 @@ from typing import Any
 import yaml
 
 from trainer.config import files
-from trainer.data import facts
+from trainer.config.target import FILLED_IN
 from trainer.tasks import losses
 
-FILLED = (*facts.INPUT_NAMES, *facts.OUTPUT_NAMES, "in_channels")  # by build, from the data
 GROUPS = ("dataset", "model", "loss", "optimizer", "scheduler")
 APART = ("output_dir", "report", "sweep", "threads", "expect")  # where and how, not what; threads are resolved
 
@@ -78,7 +77,7 @@ def _differences(key: str, value: Any, default: Any) -> Iterator[tuple[str, str,
         known = default if isinstance(default, Mapping) else {}
         for name, inner in value.items():
             yield from _differences(f"{key}.{name}", inner, known.get(name))
-    elif value != default and not (default is None and key.rpartition(".")[2] in FILLED):
+    elif value != default and not (default is None and key.rpartition(".")[2] in FILLED_IN):
         yield key, _text(value), _text(default)
 
 

@@ -13,6 +13,7 @@ from trainer import __version__
 from trainer.build import sizes
 from trainer.build.build import Setup
 from trainer.disk import layout, storage
+from trainer.disk.json_text import finite
 from trainer.run.throughput import Throughput
 from trainer.state import TrainState
 
@@ -41,8 +42,10 @@ def write(
         "stop_reason": progress.stop_reason,
         "error": error,
         "monitor": run.stopping.monitor,
-        "best": {"step": progress.best_step, **finite(best)} if progress.best is not None else None,
-        "last": finite(last),
+        "best": {"step": progress.best_step, **{name: finite(value) for name, value in best.items()}}
+        if progress.best is not None
+        else None,
+        "last": {name: finite(value) for name, value in last.items()},
         "steps": progress.step,
         "num_steps": progress.num_steps,
         "epochs": round(progress.epoch, 6),
@@ -61,11 +64,6 @@ def write(
         "versions": versions(),
     }
     storage.write_json(folder / layout.SUMMARY, summary)
-
-
-def finite(metrics: dict[str, float]) -> dict[str, float | None]:
-    """Metrics with null for NaN and infinity, which JSON has not."""
-    return {name: value if value - value == 0 else None for name, value in metrics.items()}
 
 
 @cache

@@ -6,6 +6,9 @@ from torch import Tensor
 from trainer.data.scaling import Scale
 from trainer.device import widest_dtype
 
+NAMES = {"classes": ("loss", "acc"), "numbers": ("loss", "mse", "mae", "r2")}  # of a validation split, by task
+MONITOR = {"classes": "acc", "numbers": "loss"}  # what monitor=auto looks at
+
 
 class Totals:
     """Sums over a split: correct answers for classes; squared and absolute errors in the data's units for numbers."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from trainer.config import compose
 from trainer.diagnosis import bench
-from trainer.diagnosis.bench import Measured
+from trainer.diagnosis.measurement import Measured
 from trainer.errors import ConfigError, TrainerError
 from trainer.processes.machine import num_cores
 from trainer.verbs import arguments

@@ -60,21 +60,10 @@ def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int
 
 def _held_back(run: Any, config: Config, *, download: bool) -> tuple[str, str, Any]:
     """(name of the data, split, its batches): the test split where there is one, else val."""
-    from trainer.data import seeds
     from trainer.data.loading import make_splits
     from trainer.data.windows import EvalBatches
-    from trainer.device import seed_all
 
-    seed_all(seeds.derive(config.dataset.get("split_seed", 0), "dataset"))
-    splits = make_splits(
-        config.dataset,
-        config.loader,
-        run.device,
-        run.dtype,
-        config.seed,
-        download=download,
-        fitted=run.preprocessing,
-    )
+    splits = make_splits(config, run.device, run.dtype, download=download, fitted=run.preprocessing)
     for split, loader, num_rows in (("test", splits.test, splits.num_test), ("val", splits.val, splits.num_val)):
         if loader is not None:
             return splits.name, split, EvalBatches(loader, num_rows, config.loader.eval_batch_size)

@@ -13,7 +13,8 @@ from trainer.text import WIDTH, clock
 from trainer.verbs import arguments
 
 if TYPE_CHECKING:
-    from trainer.diagnosis.plan import Layer, Memory
+    from trainer.diagnosis.plan import Memory
+    from trainer.disk.outcome import Layer
     from trainer.terminal.screen import Screen
 
 DESCRIPTION = (
@@ -41,6 +42,7 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
     with uncollected():
         from trainer.build.build import build
         from trainer.diagnosis import plan
+        from trainer.report.layers import layers
         from trainer.run import header
     from trainer.terminal.chart import chart
 
@@ -52,7 +54,7 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
     progress = run_state.progress
     x, y = (repeated(part, config.loader.batch_size) for part in setup.splits.sample)
     screen.say()
-    for line in layer_lines(plan.layers(run_state.model, x)):
+    for line in layer_lines(layers(run_state.model, x), len(x)):
         screen.say(line)
     points = plan.schedule(run_state)
     timed = plan.timing(run_state)
@@ -75,16 +77,17 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
         screen.say(f"         without compile={config.compile}: trainer bench measures that")
 
 
-def layer_lines(layers: "Sequence[Layer]") -> Iterator[str]:
+def layer_lines(layers: "Sequence[Layer]", num_rows: int) -> Iterator[str]:
     """A table in at most 78 columns: name, kind, output of one batch, parameters."""
     name_width = min(30, max(5, *(len(layer.name) for layer in layers)))
-    kind_width = min(18, max(4, *(len(layer.kind) for layer in layers)))
+    kinds = [layer.kind.partition("(")[0] for layer in layers]
+    kind_width = min(18, max(4, *map(len, kinds)))
     yield f"{'layer':<{name_width}} {'kind':<{kind_width}} {'output':<14} {'parameters':>12}"
-    for layer in layers:
-        shape = "×".join(map(str, layer.output)) if layer.output else "-"
+    for layer, kind in zip(layers, kinds, strict=True):
+        shape = "×".join(map(str, (num_rows, *layer.output))) if layer.output is not None else "-"
         name = layer.name if len(layer.name) <= name_width else "…" + layer.name[-name_width + 1 :]
-        count = f"{layer.num_parameters:,}" if layer.num_parameters else "-"
-        yield f"{name:<{name_width}} {layer.kind[:kind_width]:<{kind_width}} {shape:<14} {count:>12}"
+        count = f"{layer.parameters:,}" if layer.parameters else "-"
+        yield f"{name:<{name_width}} {kind[:kind_width]:<{kind_width}} {shape:<14} {count:>12}"
 
 
 def memory_line(held: "Memory") -> str:

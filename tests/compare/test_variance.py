@@ -1,26 +1,12 @@
 """The numbers of a ranking against numbers worked out by hand, and against numpy."""
 
-import math
-
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.compare.statistics import mean, shares, std, within_noise
+from trainer.compare.variance import shares, within_noise
 
 FLOATS = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20)
-
-
-def test_mean_and_std_by_hand() -> None:
-    assert mean([2.0, 4.0, 9.0]) == 5.0
-    assert std([2.0, 4.0, 9.0]) == math.sqrt((9 + 1 + 16) / 2)
-    assert math.isnan(std([2.0]))
-
-
-@given(FLOATS)
-def test_std_is_numpys_with_ddof_1(values: list[float]) -> None:
-    assert std(values) == pytest.approx(float(np.std(values, ddof=1)), rel=1e-9, abs=1e-6)
 
 
 def test_intervals_that_overlap() -> None:

@@ -3,22 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from itertools import product
-
-
-def mean(values: Sequence[float]) -> float:
-    """The arithmetic mean: sum / n."""
-    return math.fsum(values) / len(values)
-
-
-def std(values: Sequence[float]) -> float:
-    """The sample standard deviation, sqrt(Σ (x - mean)² / (n - 1)), with Bessel's correction; NaN for one value.
-
-    NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.5.6 Measures of Scale.
-    """
-    if len(values) < 2:
-        return math.nan
-    centre = mean(values)
-    return math.sqrt(math.fsum((x - centre) ** 2 for x in values) / (len(values) - 1))
+from statistics import fmean, stdev
 
 
 def within_noise(a: Sequence[float], b: Sequence[float]) -> bool:
@@ -29,7 +14,7 @@ def within_noise(a: Sequence[float], b: Sequence[float]) -> bool:
     """
     if len(a) < 2 or len(b) < 2:
         return False
-    return abs(mean(a) - mean(b)) <= std(a) + std(b)
+    return abs(fmean(a) - fmean(b)) <= stdev(a) + stdev(b)
 
 
 def shares(points: Sequence[tuple[Mapping[str, str], float]]) -> dict[str, float] | None:
@@ -48,12 +33,12 @@ def shares(points: Sequence[tuple[Mapping[str, str], float]]) -> dict[str, float
     if math.prod(map(len, levels.values())) != len(cells) or sorted(cells) != sorted(product(*levels.values())):
         return None
     results = [value for _, value in points]
-    centre = mean(results)
+    centre = fmean(results)
     total = math.fsum((x - centre) ** 2 for x in results)
     if total == 0:
         return None
     explained = {}
     for key in keys:
         groups = [[value for settings, value in points if settings[key] == level] for level in levels[key]]
-        explained[key] = math.fsum(len(group) * (mean(group) - centre) ** 2 for group in groups) / total
+        explained[key] = math.fsum(len(group) * (fmean(group) - centre) ** 2 for group in groups) / total
     return explained

@@ -1,0 +1,107 @@
+"""Training steps timed: throughput, the parts of a step, memory and compile time."""
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from trainer.build.build import build
+from trainer.compiled_step import CompiledStep
+from trainer.config import composition
+from trainer.config.source import Source
+from trainer.data.loaders import InMemory
+from trainer.device import synchronize
+from trainer.diagnosis.measurement import Measured
+from trainer.errors import TrainerError
+from trainer.events import Stepped
+from trainer.loop import train
+
+WARM_UP = 3  # steps before the clock starts; what they take beyond their due is compile time
+
+
+def measure(data: Mapping[str, Any], seconds: float) -> Measured:
+    """Build and take steps for `seconds`, and as long again with the parts timed where nothing is compiled."""
+    before = _peak(None)
+    run, setup = build(composition.checked(dict(data), Source([], []), {}))
+    config = setup.config
+    num_steps, steps = run.progress.num_steps, _Steps(run)
+    first = steps.take(number=WARM_UP)[1]
+    number, spent, samples = steps.take(limit=seconds)
+    step = spent / number
+    compile_seconds = max(0.0, first - WARM_UP * step) if config.compile != "none" else 0.0
+    measured = Measured(
+        samples_per_second=samples / spent,
+        step=step,
+        compile_seconds=compile_seconds,
+        peak=_peak(run.device) - (before if run.device.type == "cpu" else 0),
+        num_steps=num_steps,
+        threads=torch.get_num_threads(),
+        in_memory=isinstance(run.train_batches.loader, InMemory),
+        note=run.step.describe() if isinstance(run.step, CompiledStep) and run.step.obstacle else "",
+    )
+    if config.compile == "none":
+        clock = _Clock(run)
+        number, spent, _ = steps.take(limit=seconds, clock=clock)
+        measured.parts = {name: value / number for name, value in clock.parts.items()}
+    return measured
+
+
+class _Steps:
+    """The training loop without evaluation, epoch after epoch, from the end of the first one: a last batch that is
+    shorter is compiled first, and not among the steps that are timed."""
+
+    def __init__(self, run: Any) -> None:
+        self.run, progress = run, run.progress
+        progress.step = progress.steps_per_epoch - 1
+        progress.num_steps = progress.eval_every = sys.maxsize
+        self.events = train(run)
+        next(self.events)
+
+    def take(self, number: int = sys.maxsize, limit: float = 1e9, clock: Any = None) -> tuple[int, float, int]:
+        """(steps, seconds, samples) of `number` steps, or of as many as fit into `limit` seconds."""
+        taken = samples = 0
+        begun = time.perf_counter()
+        while taken < number and time.perf_counter() - begun < limit:
+            if clock is not None:
+                clock.begin()
+            event = next(self.events)
+            if not isinstance(event, Stepped):
+                raise TrainerError(f"the loss is NaN or infinite at step {event.step}", "trainer lr-find")
+            taken, samples = taken + 1, samples + event.window.num_samples
+        synchronize(self.run.device)
+        return taken, time.perf_counter() - begun, samples
+
+
+class _Clock:
+    """Where a step's time goes, by PyTorch's own hooks: each adds the time since the one before to a part."""
+
+    def __init__(self, run: Any) -> None:
+        self.run, self.parts, self.mark = run, dict.fromkeys(("data", "forward", "backward", "optimizer"), 0.0), 0.0
+        run.model.register_forward_pre_hook(lambda *_: self._add("data"))
+        run.loss_fn.register_forward_hook(lambda *_: self._add("forward"))
+        run.optimizer.register_step_pre_hook(lambda *_: self._add("backward"))
+        run.optimizer.register_step_post_hook(lambda *_: self._add("optimizer"))
+
+    def begin(self) -> None:
+        """A step begins; what came since the last one's end is no part of it."""
+        self.mark = time.perf_counter()
+
+    def _add(self, part: str) -> None:
+        synchronize(self.run.device)
+        now = time.perf_counter()
+        self.parts[part] += now - self.mark
+        self.mark = now
+
+
+def _peak(device: Any) -> int:
+    """Bytes: the most that torch has had on a CUDA device, else the most that this process has had."""
+    if device is not None and device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
