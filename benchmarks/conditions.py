@@ -23,7 +23,7 @@ BARE = "import torch; o = torch.optim.Adam([torch.zeros(3, requires_grad=True)],
 PEAK = "import resource; print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
 TRAIN = """
 import json, sys, time
-from trainer import runner
+from trainer.run import runner
 from trainer.cli import main
 
 spent = {}

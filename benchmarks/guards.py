@@ -23,7 +23,7 @@ from unittest import mock
 
 import torch
 
-from trainer import build
+from trainer.build import build
 from trainer.cli import main as trainer
 from trainer.data.tensors import TensorData
 from trainer.listeners.guards import Guards

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 
-from trainer import compose, conf_files
-from trainer.build import build
-from trainer.distributed import joined
+from trainer.build.build import build
+from trainer.config import compose, files
+from trainer.config.check import check
 from trainer.loop import train
-from trainer.schema.check import check
+from trainer.processes.ranks import joined
 
 ROUNDS, STEPS, WARM = 5, 150, 20
 COMMON = ["device=cpu", "loader.batch_size=512", "dataset.val_fraction=0", "epochs=1000", "eval_every=1000epochs"]
@@ -72,7 +72,7 @@ def on_ranks(data: dict[str, Any], num_ranks: int) -> dict[str, float]:
 
 def main() -> None:
     """Print a line for each way, and the ratio."""
-    data = compose.compose(compose.Source([*COMMON, *sys.argv[1:]], conf_files.roots())).data
+    data = compose.compose(compose.Source([*COMMON, *sys.argv[1:]], files.roots())).data
     ways = {
         "1 process, 2 threads": lambda: steps(data, 2),
         "2 ranks, 1 thread each": lambda: on_ranks(data, 2),

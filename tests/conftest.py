@@ -9,9 +9,9 @@ import pytest
 from hypothesis import settings
 from watch import Watch
 
-from trainer import conf_files
-from trainer.compose import Source, compose
-from trainer.schema.config import Config
+from trainer.config import files
+from trainer.config.compose import Source, compose
+from trainer.config.schema import Config
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -57,4 +57,4 @@ def cli(tmp_path: Path) -> Cli:
 
 def config(*overrides: str) -> Config:
     """A checked config, composed as the command line composes it."""
-    return compose(Source(list(overrides), conf_files.roots())).checked()
+    return compose(Source(list(overrides), files.roots())).checked()

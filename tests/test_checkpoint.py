@@ -7,8 +7,9 @@ import pytest
 import torch
 from conftest import config
 
-from trainer import checkpoint, plain
-from trainer.build import build
+from trainer import checkpoint
+from trainer.build.build import build
+from trainer.disk import json_text
 from trainer.errors import ConfigError, Diverged
 from trainer.events import Stepped
 from trainer.loop import train
@@ -92,7 +93,7 @@ def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_plain_values_come_back_as_they_were() -> None:
     value = {"a": (0.9, 0.999), "inf": [math.inf, -math.inf], 3: {"none": None, "yes": True}, "text": "x"}
-    assert plain.decode(plain.encode(value)) == value
-    assert math.isnan(plain.decode(plain.encode(math.nan)))
+    assert json_text.decode(json_text.encode(value)) == value
+    assert math.isnan(json_text.decode(json_text.encode(math.nan)))
     with pytest.raises(TypeError, match=r"groups.fn is a function"):
-        plain.encode({"fn": plain.encode}, "groups")
+        json_text.encode({"fn": json_text.encode}, "groups")

@@ -11,8 +11,8 @@ import pytest
 from conftest import Cli, config
 
 from trainer import cli as command_line
-from trainer.schema.check import known_keys
-from trainer.words import closest
+from trainer.config.check import known_keys
+from trainer.terminal.spelling import closest
 
 WRONG = [  # what is typed, exit code, words that the answer holds
     (["train", "optimizer.lrr=1"], 2, ["no key 'optimizer.lrr'", "command line", "optimizer.lr=1"]),

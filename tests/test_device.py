@@ -9,8 +9,8 @@ from torch import nn
 from trainer import device
 from trainer.data.loaders import InMemory
 from trainer.data.scaling import Cast
-from trainer.distributed import Ranks
 from trainer.errors import ConfigError
+from trainer.processes.ranks import Ranks
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch
 from conftest import config
 from torch import nn
 
-from trainer.build import build
+from trainer.build.build import build
 from trainer.data.windows import Window
 from trainer.events import Ended, Evaluated, Started, Stepped
 from trainer.loop import evaluate, train

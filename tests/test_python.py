@@ -16,7 +16,7 @@ import torch
 from conftest import Cli
 
 import trainer
-from trainer import rundir
+from trainer.disk import layout
 from trainer.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -124,7 +124,7 @@ def test_ctrl_c_saves_and_is_a_keyboard_interrupt() -> None:
     (run,) = Path("outputs").glob("*/*-digits-*")
     assert re.search(r"KeyboardInterrupt: stopped by SIGINT at step [\d,]+; saved checkpoints/step-\d+", seen)
     assert f"Go on with: trainer resume {run}\nTrue\nwaits\nKeyboardInterrupt again\n" in seen
-    assert rundir.read_summary(run)["status"] == "stopped"
+    assert layout.read_summary(run)["status"] == "stopped"
     assert len(list((run / "checkpoints").iterdir())) >= 1
 
 

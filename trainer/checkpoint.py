@@ -16,10 +16,10 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from trainer import plain, reading, rundir, storage
+from trainer.disk import json_text, layout, reading, storage
 from trainer.errors import ConfigError, Diverged, StorageError
-from trainer.screen import complain
 from trainer.state import Progress, TrainState
+from trainer.terminal.screen import complain
 
 FORMAT = 1
 LARGEST = 16  # times the bytes of the model: more than weights, best weights and any optimizer's state take
@@ -36,7 +36,7 @@ def save(run: TrainState, folder: Path, keep: int, sync_metrics: Callable[[], di
     sync_metrics: brings the metrics files to the disk and returns their sizes. The same step twice is written once.
     Raises Diverged for weights that are not finite, StorageError for a disk that is full or read-only.
     """
-    path = folder / rundir.CHECKPOINTS / f"step-{run.progress.step:08d}"
+    path = folder / layout.CHECKPOINTS / f"step-{run.progress.step:08d}"
     if path.exists():
         return path
     check_finite(run)
@@ -51,7 +51,7 @@ def save(run: TrainState, folder: Path, keep: int, sync_metrics: Callable[[], di
 
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of a run, oldest first."""
-    return sorted(p for p in (folder / rundir.CHECKPOINTS).glob("step-*") if re.fullmatch(r"step-\d+", p.name))
+    return sorted(p for p in (folder / layout.CHECKPOINTS).glob("step-*") if re.fullmatch(r"step-\d+", p.name))
 
 
 def contents(run: TrainState, offsets: Mapping[str, int]) -> dict[str, bytes]:
@@ -63,15 +63,15 @@ def contents(run: TrainState, offsets: Mapping[str, int]) -> dict[str, bytes]:
             if isinstance(value, Tensor):
                 tensors[f"{index}.{name}"] = value
             else:
-                scalars[f"{index}.{name}"] = plain.encode(value, f"optimizer state {name}")
+                scalars[f"{index}.{name}"] = json_text.encode(value, f"optimizer state {name}")
     progress = {f.name: getattr(run.progress, f.name) for f in fields(Progress)}
     progress["loss_sum"] = float(progress["loss_sum"])
     state = {
         "format": FORMAT,
-        "progress": plain.encode(progress),
-        "optimizer": {"param_groups": plain.encode(optimizer["param_groups"], "param_groups"), "scalars": scalars},
-        "scheduler": plain.encode(run.scheduler.state_dict(), "scheduler"),
-        "scaler": plain.encode(run.scaler.state_dict(), "scaler"),
+        "progress": json_text.encode(progress),
+        "optimizer": {"param_groups": json_text.encode(optimizer["param_groups"], "param_groups"), "scalars": scalars},
+        "scheduler": json_text.encode(run.scheduler.state_dict(), "scheduler"),
+        "scaler": json_text.encode(run.scaler.state_dict(), "scaler"),
         "offsets": dict(offsets),
         "environment": environment(run),
     }
@@ -156,13 +156,13 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         weights = safetensors.torch.load(files[WEIGHTS])
         best = safetensors.torch.load(files[BEST]) if BEST in files else None
         tensors = safetensors.torch.load(files[OPTIMIZER])
-        progress = check_progress(plain.decode(state["progress"]))
+        progress = check_progress(json_text.decode(state["progress"]))
         optimizer = optimizer_state(run, tensors, state["optimizer"])
-        schedule = plain.decode(state["scheduler"])
-        scaler = plain.decode(state["scaler"])
+        schedule = json_text.decode(state["scheduler"])
+        scaler = json_text.decode(state["scaler"])
         if not (schedule.keys() <= run.scheduler.state_dict().keys() and scaler.keys() <= SCALER_KEYS):
             raise ValueError("its scheduler or scaler has other state than this run's")
-        offsets = {name: int(state["offsets"].get(name, 0)) for name in (rundir.METRICS, rundir.RESULTS)}
+        offsets = {name: int(state["offsets"].get(name, 0)) for name in (layout.METRICS, layout.RESULTS)}
         here = environment(run)
         elsewhere = [f"{k} {v} (now {here.get(k)})" for k, v in state["environment"].items() if here.get(k) != v]
         if min(offsets.values()) < 0:
@@ -214,13 +214,13 @@ def optimizer_state(run: TrainState, tensors: Mapping[str, Tensor], stored: Mapp
     Fused kernels trust the shapes that they are given, so those are checked here.
     """
     own = run.optimizer.state_dict()["param_groups"]
-    groups = plain.decode(stored["param_groups"])
+    groups = json_text.decode(stored["param_groups"])
     if [(g.keys(), g["params"]) for g in groups] != [(g.keys(), g["params"]) for g in own]:
         raise ValueError("its optimizer has other groups of parameters")
     parameters = [p for group in run.optimizer.param_groups for p in group["params"]]
     fused = any(group.get("fused") for group in [*groups, *own])
     entries: dict[int, dict[str, Any]] = {}
-    scalars = {key: plain.decode(value) for key, value in stored["scalars"].items()}
+    scalars = {key: json_text.decode(value) for key, value in stored["scalars"].items()}
     for key, value in [*tensors.items(), *scalars.items()]:
         number, _, name = key.partition(".")
         shape = () if name == "step" else parameters[int(number)].shape

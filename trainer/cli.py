@@ -6,9 +6,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from trainer import ranks, signals
 from trainer.errors import ConfigError, Interrupted, TrainerError
-from trainer.words import did_you_mean
+from trainer.processes import environment, signals
+from trainer.terminal.spelling import did_you_mean
 
 STARTED = time.perf_counter()
 
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def entry() -> None:
     """The console script."""
     signals.install()
-    if ranks.number() > 0:
+    if environment.number() > 0:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the first rank's lines are everybody's
     code = main()
     try:
@@ -98,7 +98,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _complain(error: TrainerError) -> None:
-    if ranks.number() > 0 and isinstance(error, ConfigError):
+    if environment.number() > 0 and isinstance(error, ConfigError):
         return  # the first rank says the same
     sys.stdout.flush()
     print(error.message if isinstance(error, Interrupted) else f"error: {error.message}", file=sys.stderr)

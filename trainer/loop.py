@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from trainer import losses
 from trainer.data.windows import Window
 from trainer.events import Ended, Evaluated, Event, Started, Stepped
-from trainer.metrics import Totals
 from trainer.state import Measurable, TrainState
 from trainer.stopping import judge
+from trainer.tasks import losses
+from trainer.tasks.metrics import Totals
 
 
 def train(run: TrainState) -> Iterator[Event]:

@@ -15,13 +15,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainer import compose, conf_files, launch, rundir, signals, trained
-from trainer.compose import Source
+from trainer.config import compose, files
+from trainer.config.check import check
+from trainer.config.compose import Source
+from trainer.config.run_config import read_config
+from trainer.disk import layout
+from trainer.disk.reading import Damaged, read_file
 from trainer.errors import ConfigError, Interrupted, TrainerError
-from trainer.reading import Damaged, read_file
-from trainer.schema.check import check
-from trainer.screen import Screen
-from trainer.stored import read_config
+from trainer.inference import model as trained
+from trainer.processes import signals
+from trainer.run import launch
+from trainer.terminal.screen import Screen
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Result:
 
     def _repr_png_(self) -> bytes | None:
         try:
-            return read_file(self.run_dir / rundir.PICTURE)
+            return read_file(self.run_dir / layout.PICTURE)
         except (FileNotFoundError, Damaged):  # report=false, or the folder is gone
             return None
 
@@ -52,7 +56,7 @@ def train(overrides: Sequence[str] = (), *, config_dir: str | None = None) -> Re
     begun = time.perf_counter()
     if isinstance(overrides, str):
         raise ConfigError("train takes a list of settings", f'train(["{overrides}"])')
-    source = Source(list(overrides), conf_files.roots([config_dir] if config_dir else []))
+    source = Source(list(overrides), files.roots([config_dir] if config_dir else []))
     try:
         return _train(source, begun)
     except Interrupted as error:
@@ -69,17 +73,17 @@ def _train(source: Source, begun: float) -> Result:
     if composed is None or composed.multirun:
         raise ConfigError("a sweep runs in processes of its own, from the command line", "trainer train -m …")
     config = composed.checked()
-    rundir.check_writable(config.output_dir)
+    layout.check_writable(config.output_dir)
     compose.allow_user_modules(source.folders)
     with Screen() as screen, _session_kept(), _interrupts_as_wishes():
         try:
             done = launch.start(
-                config, source.overrides, lambda label: rundir.create(config.output_dir, label), screen, begun
+                config, source.overrides, lambda label: layout.create(config.output_dir, label), screen, begun
             )
         except ConfigError as error:
             raise compose.located(error, source, composed.choices) from error
         model = trained.load(done.run_dir, check(read_config(done.run_dir))).model
-    return Result(done.run_dir, done.best or done.last, rundir.read_summary(done.run_dir), model)
+    return Result(done.run_dir, done.best or done.last, layout.read_summary(done.run_dir), model)
 
 
 @contextmanager

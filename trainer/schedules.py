@@ -8,8 +8,8 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from trainer import targets
-from trainer.durations import in_steps, is_duration
+from trainer.config import target
+from trainer.config.durations import in_steps, is_duration
 from trainer.errors import ConfigError
 
 LENGTHS = ("num_steps", "total_steps", "T_max", "num_training_steps")  # parameters that mean the length of the run
@@ -105,7 +105,7 @@ def make_scheduler(
     facts: dict[str, Any] = {**dict.fromkeys(LENGTHS, num_steps), "cycle_momentum": has_momentum}
     if "max_lr" in node or "mode" in node:  # left null; a class that has its own sense of them does not list them
         facts |= {"max_lr": optimizer.defaults["lr"], "mode": mode}
-    scheduler = targets.construct(node, "scheduler", optimizer, **facts)
+    scheduler = target.construct(node, "scheduler", optimizer, **facts)
     if isinstance(scheduler, ReduceLROnPlateau):
         return OnPlateau(scheduler)
     if not hasattr(scheduler, "step"):

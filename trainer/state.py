@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trainer import seeds
+from trainer.build.sizes import Facts
+from trainer.data import seeds
 from trainer.data.scaling import Scale
 from trainer.data.windows import EvalBatches, TrainBatches, Window
 from trainer.device import seed_generator
-from trainer.distributed import Ranks
-from trainer.sizes import Facts
+from trainer.processes.ranks import Ranks
 from trainer.stopping import Stopping
 
 

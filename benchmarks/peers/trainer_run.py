@@ -12,8 +12,8 @@ from pathlib import Path
 
 import job
 
-from trainer import rundir
 from trainer.cli import main
+from trainer.disk import layout
 
 words = [word for word in sys.argv[1:] if "=" in word and not word.startswith("--")]
 sys.argv = [word for word in sys.argv if word not in words]
@@ -23,7 +23,7 @@ with tempfile.TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
     common = [f"epochs={args.epochs}", f"loader.batch_size={args.batch}", "optimizer=adam", f"optimizer.lr={job.LR}"]
     if main(["train", *data, *common, "report=false", f"output_dir={folder}", *words]) != 0:
         sys.exit(1)
-    text = next(Path(folder).rglob(rundir.METRICS)).read_text()
+    text = next(Path(folder).rglob(layout.METRICS)).read_text()
 evaluations = [line for line in map(json.loads, text.splitlines()) if line.get("eval")]
 marks = [0.0, *(line["seconds"] for line in evaluations)]
 report = job.Report()

@@ -8,7 +8,8 @@ from browser import PROGRAM, Browser
 from test_hostile_report import evil_run
 from test_report import QUICK
 
-from trainer import cli, rundir
+from trainer import cli
+from trainer.disk import layout
 from trainer.report import make
 
 pytestmark = [
@@ -43,9 +44,9 @@ def test_a_run(chromium: Browser, tmp_path: Path) -> None:
     assert cli.main(["train", *QUICK]) == 0
     folder = (tmp_path / "outputs/latest").resolve()
     for width in (1200, 400):
-        opened(chromium, folder / rundir.REPORT, width=width)
+        opened(chromium, folder / layout.REPORT, width=width)
     chromium.point("figure[data-kind=x] .area", 0.999, 0.5)
-    last = (folder / rundir.RESULTS).read_text().splitlines()[-1].split(",")
+    last = (folder / layout.RESULTS).read_text().splitlines()[-1].split(",")
     step, loss = last[1], float(last[3])
     shown = tip(chromium).split("\n")
     assert shown[0] == f"step {step}"
@@ -57,7 +58,7 @@ def test_a_run(chromium: Browser, tmp_path: Path) -> None:
 
 def test_numbers(chromium: Browser, tmp_path: Path) -> None:
     assert cli.main(["train", "dataset=diabetes", "threads=1", "epochs=2"]) == 0
-    opened(chromium, (tmp_path / "outputs/latest").resolve() / rundir.REPORT)
+    opened(chromium, (tmp_path / "outputs/latest").resolve() / layout.REPORT)
     chromium.point("figure[data-kind=point] .area", 0.5, 0.5)
     assert "truth" in tip(chromium)
 
@@ -66,7 +67,7 @@ def test_a_sweep(chromium: Browser, tmp_path: Path) -> None:
     assert cli.main(["train", "-m", *QUICK, "optimizer.lr=1e-3,1e-2,1e-1", "model.dropout=0,0.5"]) == 0
     sweep = (tmp_path / "outputs/latest").resolve()
     for width in (400, 1200):
-        opened(chromium, sweep / rundir.REPORT, width=width)
+        opened(chromium, sweep / layout.REPORT, width=width)
     chromium.point(".parallel .area", 0.49, 0.25)
     assert "lr=" in tip(chromium)
     lit = "[...document.querySelectorAll('.lit')].map((part) => part.tagName.toLowerCase())"

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trainer import rundir
-from trainer.report import history, inspection, make, picture, run_page, sweep_page
-from trainer.sweep import state
-from trainer.sweep.state import Job
+from trainer.disk import history, layout, sweep_plan
+from trainer.disk import outcome as inspection
+from trainer.disk.sweep_plan import Job
+from trainer.report import make, picture, run_page, sweep_page
 
 EVIL = "</script><script>pwned=1</script><img src=x onerror=pwned=1>'\"><svg onload=pwned=1>{{7*7}}"
 HUGE = "9" * 400
@@ -80,13 +80,13 @@ def evil_run(folder: Path) -> Path:
         "argv": ["train", EVIL, "$(touch pwned)", 7], "git": EVIL, "seed": [[EVIL]], "device": {EVIL: EVIL},
         "versions": {EVIL: EVIL, "torch": None},
     }  # fmt: skip
-    (folder / rundir.SUMMARY).write_text(json.dumps(summary))
+    (folder / layout.SUMMARY).write_text(json.dumps(summary))
     rows = [{"step": i, "epoch": i, "train/loss": v, "val/loss": v, "val/" + EVIL: v, "lr": v, "eval": True}
             for i, v in enumerate([1e299, -1e299, 1e-308, 0.0, 5e-324, 1.0])]  # fmt: skip
     odd = ['{"step": 1, "train/loss": NaN, "lr": Infinity}', f'{{"step": {HUGE}, "train/loss": {HUGE}}}', "[" * 9000,
            '{"step": 2, "train/loss": 1e999, "lr": -1e999, "grad_norm": 1e308}', "\x00", '{"step": -1}', "null",
            '{"step": 9223372036854775807, "epoch": 1, "train/loss": 3, "eval": true}']  # fmt: skip
-    (folder / rundir.METRICS).write_text(lines(*rows, *odd, *rows))
+    (folder / layout.METRICS).write_text(lines(*rows, *odd, *rows))
     mistake = {"row": 1, "truth": 0, "guess": 1, "score": 0.9, "values": [1e299, "x"]}
     picture = {"height": 2, "width": 2, "channels": 1, "pixels": "AAECAw=="}
     outcome = {
@@ -100,11 +100,11 @@ def evil_run(folder: Path) -> Path:
     }  # fmt: skip
     layers = [{"name": EVIL, "kind": EVIL * 20, "output": [1, EVIL, 2**80], "parameters": -1}, 3]
     data = {"format": 1, "outcome": outcome, "layers": layers, "changed": [[EVIL, EVIL, EVIL], [1], EVIL]}
-    (folder / rundir.OUTCOME).write_text(json.dumps(data))
-    (folder / rundir.CONFIG).write_text(
+    (folder / layout.OUTCOME).write_text(json.dumps(data))
+    (folder / layout.CONFIG).write_text(
         f"model: !!python/object/apply:os.system ['touch pwned']\n{EVIL}\n" + "é" * 40_000
     )
-    (folder / rundir.OVERRIDES).write_text("!!python/object/apply:os.system ['touch pwned']")
+    (folder / layout.OVERRIDES).write_text("!!python/object/apply:os.system ['touch pwned']")
     return folder
 
 
@@ -129,13 +129,13 @@ def test_links_and_pipes_in_a_run_are_not_followed(tmp_path: Path) -> None:
     folder, secret = tmp_path / "run", tmp_path / "secret.json"
     folder.mkdir()
     secret.write_text('{"status": "swordfish", "format": 1, "layers": [{"name": "swordfish"}]}')
-    for name in (rundir.SUMMARY, rundir.OUTCOME, rundir.CONFIG, rundir.OVERRIDES, rundir.REPORT, rundir.PICTURE):
+    for name in (layout.SUMMARY, layout.OUTCOME, layout.CONFIG, layout.OVERRIDES, layout.REPORT, layout.PICTURE):
         (folder / name).symlink_to(secret)
     before = secret.read_text()
     make.of_run(folder)
     assert secret.read_text() == before
-    assert "swordfish" not in (folder / rundir.REPORT).read_text()
-    assert not (folder / rundir.REPORT).is_symlink()
+    assert "swordfish" not in (folder / layout.REPORT).read_text()
+    assert not (folder / layout.REPORT).is_symlink()
 
 
 def test_a_hostile_sweep_is_shown_as_text(tmp_path: Path) -> None:
@@ -150,14 +150,14 @@ def test_a_hostile_sweep_is_shown_as_text(tmp_path: Path) -> None:
             "best": {"val/acc": value, "step": 1},
             "seconds": {"train": 1e299},
         }
-        (jobs[number].folder(sweep) / rundir.SUMMARY).write_text(json.dumps(summary))
-    state.write_plan(sweep, [EVIL], jobs, {})
+        (jobs[number].folder(sweep) / layout.SUMMARY).write_text(json.dumps(summary))
+    sweep_plan.write_plan(sweep, [EVIL], jobs, {})
     page = check(sweep_page.page(sweep))
     assert page.words.count("onerror=pwned=1") > 4
-    content = json.loads((sweep / rundir.SWEEP).read_text())
+    content = json.loads((sweep / layout.SWEEP).read_text())
     for change in ({"number": "../../x"}, {"number": -1}, {"overrides": EVIL}, {"overrides": [3]}, {"identity": EVIL}):
         broken = content | {"jobs": [content["jobs"][0] | change]}
-        (sweep / rundir.SWEEP).write_text(json.dumps(broken))
+        (sweep / layout.SWEEP).write_text(json.dumps(broken))
         with pytest.raises(Exception, match=r"cannot be read|not the one that was planned"):
             sweep_page.page(sweep)
 
@@ -177,9 +177,9 @@ OBJECTS = st.dictionaries(NAMES, ANYTHING, max_size=10)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(OBJECTS, OBJECTS, st.lists(OBJECTS, max_size=4))
 def test_any_json_makes_a_page(tmp_path: Path, summary: dict, outcome: dict, rows: list[dict]) -> None:
-    (tmp_path / rundir.SUMMARY).write_text(json.dumps(summary))
-    (tmp_path / rundir.OUTCOME).write_text(json.dumps({**outcome, "format": 1}))
-    (tmp_path / rundir.METRICS).write_text(lines(*({"step": i, "epoch": 1, **row} for i, row in enumerate(rows))))
+    (tmp_path / layout.SUMMARY).write_text(json.dumps(summary))
+    (tmp_path / layout.OUTCOME).write_text(json.dumps({**outcome, "format": 1}))
+    (tmp_path / layout.METRICS).write_text(lines(*({"step": i, "epoch": 1, **row} for i, row in enumerate(rows))))
     check(run_page.page(tmp_path))
     found = inspection.read(tmp_path)
     assert picture.draw("x", history.read(tmp_path).curves, found and found.outcome).startswith(b"\x89PNG")

@@ -7,13 +7,14 @@ import torch
 from conftest import config
 from torch import nn
 
-from trainer import conf_files, sizes
-from trainer.build import build
+from trainer.build import sizes
+from trainer.build.build import build
+from trainer.config import files
 from trainer.data.embedded import Digits, Iris
 from trainer.data.splits import split_rows
-from trainer.report import inspection
+from trainer.disk import outcome as inspection
+from trainer.disk.outcome import Inspection, Layer, Outcome
 from trainer.report.changes import changes
-from trainer.report.inspection import Inspection, Layer, Outcome
 from trainer.report.layers import layers
 from trainer.report.outcome import measure
 
@@ -112,5 +113,5 @@ def test_what_differs_from_the_defaults(words: list[str], expected: list[str]) -
     import dataclasses
 
     _, setup = build(config(*words, "threads=1"))
-    found = changes(dataclasses.asdict(setup.config), conf_files.roots())
+    found = changes(dataclasses.asdict(setup.config), files.roots())
     assert sorted(" ".join(row) for row in found) == sorted(expected)

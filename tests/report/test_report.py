@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from trainer import cli, rundir, storage
+from trainer import cli
+from trainer.disk import layout, storage, sweep_plan
+from trainer.disk.sweep_plan import Job
 from trainer.report import make, sweep_page
-from trainer.sweep import state
-from trainer.sweep.state import Job
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["dataset=iris", "model.hidden=[8]", "threads=1", "epochs=3", "log_every=1"]
@@ -21,8 +21,8 @@ def test_a_run_and_a_report_from_its_folder_alone(tmp_path: Path, capsys: pytest
     assert cli.main(["train", *QUICK]) == 0
     assert "files    report.html results.png" in capsys.readouterr().out
     folder = (tmp_path / "outputs/latest").resolve()
-    page = (folder / rundir.REPORT).read_text(encoding="utf-8")
-    summary = rundir.read_summary(folder)
+    page = (folder / layout.REPORT).read_text(encoding="utf-8")
+    summary = layout.read_summary(folder)
     for words in (
         f"{summary['best']['val/acc']:.4f}",
         "versicolor",
@@ -34,34 +34,34 @@ def test_a_run_and_a_report_from_its_folder_alone(tmp_path: Path, capsys: pytest
     assert "model.hidden" in page
     elsewhere = tmp_path / "elsewhere" / "some run"
     shutil.copytree(folder, elsewhere)
-    for name in (rundir.REPORT, rundir.PICTURE):
+    for name in (layout.REPORT, layout.PICTURE):
         (elsewhere / name).unlink()
     assert cli.main(["report", str(elsewhere)]) == 0
-    assert (elsewhere / rundir.PICTURE).read_bytes().startswith(b"\x89PNG")
-    again = (elsewhere / rundir.REPORT).read_text(encoding="utf-8").replace("some run", folder.name)
+    assert (elsewhere / layout.PICTURE).read_bytes().startswith(b"\x89PNG")
+    again = (elsewhere / layout.REPORT).read_text(encoding="utf-8").replace("some run", folder.name)
     differing = [line for line in again.splitlines() if line not in page.splitlines()]
     assert len(differing) <= 9
     assert all("report" in line or " s<" in line or "%" in line for line in differing)  # its own time is known later
-    (elsewhere / rundir.OUTCOME).unlink()
+    (elsewhere / layout.OUTCOME).unlink()
     assert cli.main(["report", str(elsewhere)]) == 0
-    assert "the run left no outcome.json" in (elsewhere / rundir.REPORT).read_text(encoding="utf-8")
+    assert "the run left no outcome.json" in (elsewhere / layout.REPORT).read_text(encoding="utf-8")
     assert cli.main(["report", "nowhere"]) == 2
 
 
 def test_a_run_that_diverges_has_a_page_too(tmp_path: Path) -> None:
     assert cli.main(["train", *QUICK, "optimizer=sgd", "optimizer.lr=1e30"]) == 3
     folder = (tmp_path / "outputs/latest").resolve()
-    page = (folder / rundir.REPORT).read_text(encoding="utf-8")
+    page = (folder / layout.REPORT).read_text(encoding="utf-8")
     assert "diverged" in page
     assert "<td>optimizer.lr</td><td>1e+30</td>" in page
     assert cli.main(["report"]) == 0
-    assert "the loss is NaN or infinite at step" in (folder / rundir.REPORT).read_text(encoding="utf-8")
+    assert "the loss is NaN or infinite at step" in (folder / layout.REPORT).read_text(encoding="utf-8")
 
 
 def test_report_imports_no_torch(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / rundir.CONFIG).write_text("epochs: 1\n")
+    (folder / layout.CONFIG).write_text("epochs: 1\n")
     program = "import sys; from trainer.cli import main; print(main(sys.argv[1:])); print(*sys.modules)"
     words = [sys.executable, "-c", program, "report", str(folder)]
     done = subprocess.run(words, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
@@ -88,12 +88,12 @@ def big_sweep(sweep: Path, num_jobs: int, num_lines: int) -> None:
              "val/acc": 0.5, "lr": 0.1, "eval": True}
             for step in range(1, num_lines)
         ]  # fmt: skip
-        (folder / rundir.METRICS).write_text("\n".join(map(json.dumps, rows)))
+        (folder / layout.METRICS).write_text("\n".join(map(json.dumps, rows)))
         summary = {"status": "ok", "monitor": "val/acc", "best": {"step": 1, "val/acc": 1 / (1 + number)}, "steps": 9}
-        (folder / rundir.SUMMARY).write_text(json.dumps(summary | {"seconds": {"train": 1.5}}))
-        (folder / rundir.CONFIG).write_text("epochs: 1\n")
+        (folder / layout.SUMMARY).write_text(json.dumps(summary | {"seconds": {"train": 1.5}}))
+        (folder / layout.CONFIG).write_text("epochs: 1\n")
         jobs.append(job)
-    state.write_plan(sweep, ["-m"], jobs, {})
+    sweep_plan.write_plan(sweep, ["-m"], jobs, {})
 
 
 @pytest.mark.parametrize(("num_jobs", "num_lines"), [(64, 300), (500, 4)])
@@ -113,20 +113,20 @@ def test_a_sweeps_jobs_get_theirs_from_the_verb(tmp_path: Path, capsys: pytest.C
     assert "001/report.html" not in page.read_text(encoding="utf-8")
     assert cli.main(["report"]) == 0
     assert "jobs     4" in capsys.readouterr().out
-    assert all((sweep / f"00{number}" / rundir.REPORT).exists() for number in range(4))
+    assert all((sweep / f"00{number}" / layout.REPORT).exists() for number in range(4))
     assert "sweep of 4 jobs" in page.read_text(encoding="utf-8")
     assert 'href="001/report.html"' in page.read_text(encoding="utf-8")
     elsewhere = (sweep / "003").rename(tmp_path / "elsewhere")
-    (elsewhere / rundir.REPORT).unlink()
+    (elsewhere / layout.REPORT).unlink()
     (sweep / "003").symlink_to(elsewhere)
     assert cli.main(["report", sweep.name]) == 0
-    assert not (elsewhere / rundir.REPORT).exists()
+    assert not (elsewhere / layout.REPORT).exists()
     assert "sweep of 3 jobs" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
 def test_a_long_run_stays_small(tmp_path: Path) -> None:
     rows = ({"step": s, "epoch": s, "train/loss": s % 13, "lr": 1 / s, "grad_norm": s % 7} for s in range(1, 60_000))
-    (tmp_path / rundir.METRICS).write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / layout.METRICS).write_text("\n".join(map(json.dumps, rows)))
     make.of_run(tmp_path)
-    assert (tmp_path / rundir.REPORT).stat().st_size < 200_000
+    assert (tmp_path / layout.REPORT).stat().st_size < 200_000

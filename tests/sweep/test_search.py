@@ -8,10 +8,10 @@ from conftest import Cli
 
 pytest.importorskip("optuna")
 
+from trainer.compare.rows import Row
+from trainer.disk.sweep_plan import Job
 from trainer.sweep import search
-from trainer.sweep.rows import Row
 from trainer.sweep.search import Axis, Search
-from trainer.sweep.state import Job
 
 pytestmark = pytest.mark.optional
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import Cli
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 ODD = """
 import os, signal, sys
 from torch import nn

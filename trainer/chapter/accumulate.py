@@ -5,8 +5,8 @@ from typing import Any
 
 from safetensors.torch import load_file
 
-from trainer import rundir
 from trainer.chapter.experiment import Experiment
+from trainer.disk import layout
 
 
 def show(experiment: Experiment) -> Iterator[Any]:
@@ -20,6 +20,6 @@ def show(experiment: Experiment) -> Iterator[Any]:
         [config.accumulate, config.loader.batch_size],
     )
     yield "steps: small, whole", [run.measured["steps"] for run in runs]
-    small, large = (load_file(run.run_dir / rundir.MODEL) for run in runs)
+    small, large = (load_file(run.run_dir / layout.MODEL) for run in runs)
     apart = [(small[name] - large[name]).abs().max().item() for name in small]
     yield "weights: small - whole", max(apart)

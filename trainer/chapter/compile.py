@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
+from trainer.build.probe import check_compiler
 from trainer.chapter.example import Skipped
 from trainer.chapter.experiment import Experiment, losses
 from trainer.errors import ConfigError
-from trainer.probe import check_compiler
 
 
 def show(experiment: Experiment) -> Iterator[Any]:

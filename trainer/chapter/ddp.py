@@ -5,9 +5,9 @@ from typing import Any
 
 from safetensors.torch import load_file
 
-from trainer import rundir
 from trainer.chapter.experiment import Experiment, losses
-from trainer.distributed import Ranks, num_ranks
+from trainer.disk import layout
+from trainer.processes.ranks import Ranks, num_ranks
 
 
 def show(experiment: Experiment) -> Iterator[Any]:
@@ -20,6 +20,6 @@ def show(experiment: Experiment) -> Iterator[Any]:
     together, alone = (losses(run)[-1] for run in runs)
     yield f"last loss: together {together:.12f}, alone {alone:.12f}"
     yield "last loss: relative diff.", abs(together - alone) / alone
-    many, one = (load_file(run.run_dir / rundir.MODEL) for run in runs)
+    many, one = (load_file(run.run_dir / layout.MODEL) for run in runs)
     apart = [(many[name] - one[name]).abs().max().item() for name in many]
     yield "weights: together - alone", max(apart)

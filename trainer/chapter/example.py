@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer import compose, expectations, targets
-from trainer.compose import Source
+from trainer.config import compose, expectations, target
+from trainer.config.compose import Source
 from trainer.errors import TrainerError
 
 CHAPTER = Path("chapter")
@@ -143,7 +143,7 @@ def _plain(
     node = compose.compose(
         Source(overrides, folders, f"{CHAPTER}/{name}")
     ).data
-    return node.pop("expect", {}), targets.construct(node, CHAPTER.name)
+    return node.pop("expect", {}), target.construct(node, CHAPTER.name)
 
 
 def _trained(

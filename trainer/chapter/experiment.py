@@ -5,14 +5,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer import compose, launch, storage
-from trainer.build import build
-from trainer.compose import Source
-from trainer.report import history
-from trainer.runner import Result
-from trainer.schema.config import Config
-from trainer.screen import Screen
+from trainer.build.build import build
+from trainer.config import compose
+from trainer.config.compose import Source
+from trainer.config.schema import Config
+from trainer.disk import history, storage
+from trainer.run import launch
+from trainer.run.runner import Result
 from trainer.state import TrainState
+from trainer.terminal.screen import Screen
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from typing import Any
 
 from trainer.chapter.experiment import Experiment
 from trainer.data.synthetic import Line
-from trainer.listeners.chart import chart
-from trainer.report import history, measured
+from trainer.disk import history
+from trainer.report import measured
+from trainer.terminal.chart import chart
 
 
 def show(experiment: Experiment) -> Iterator[Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.data.source import find
+from trainer.data.tabular.source import find
 from trainer.data.tensors import Scaling, TensorData
 from trainer.errors import ConfigError
 

@@ -17,10 +17,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from trainer import losses, parent, seeds
-from trainer.data.inputs import OneHot
+from trainer.data import seeds
 from trainer.data.scaling import Scale
+from trainer.data.tabular.one_hot import OneHot
 from trainer.errors import ConfigError
+from trainer.processes import parent_death
+from trainer.tasks import losses
 
 GRACE = 8  # seconds that a worker outlives a SIGTERM
 PREPARED_AT_ONCE = 64 * 2**20  # bytes up to which rows are kept as the model wants them, not as they were stored
@@ -145,7 +147,7 @@ def begin_worker(run: int, worker: int) -> None:
 
     A wish to stop is the run's to hear, which needs the worker until it has saved.
     """
-    parent.die_with_it()
+    parent_death.die_with_it()
     if os.getppid() != run:  # killed before we asked; torch's own watch begins later still
         os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from trainer.data import matrix
 from trainer.data.loaders import place
-from trainer.data.source import Batch, Dialect, Source, label
-from trainer.data.table_targets import targets_of
-from trainer.preprocessing import Preprocessing, Table
+from trainer.data.preprocessing import Preprocessing, Table
+from trainer.data.tabular import matrix
+from trainer.data.tabular.source import Batch, Dialect, Source, label
+from trainer.data.tabular.targets import targets_of
 
 
 def open_table(path: str | list[str], how: Table, *, with_targets: bool) -> Source:

@@ -8,16 +8,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset, default_collate
 
-from trainer import losses, memory, targets
+from trainer import memory
+from trainer.build.sizes import Facts
+from trainer.config import target
+from trainer.config.schema import Loader as LoaderConfig
 from trainer.data import scaling
-from trainer.data.inputs import Columns
 from trainer.data.loaders import InMemory, Loader, Seeded, Workers, place
+from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import Scale
+from trainer.data.tabular.one_hot import Columns
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
-from trainer.preprocessing import Preprocessing
-from trainer.schema.config import Loader as LoaderConfig
-from trainer.sizes import Facts
+from trainer.tasks import losses
 
 OWN_KEYS = ("val_fraction", "split_seed")
 TABLE = "trainer.data.table.Table"
@@ -60,9 +62,9 @@ def make_splits(
     fitted: what a run has fitted before; without, the training split decides.
     """
     keywords = {k: v for k, v in node.items() if k not in OWN_KEYS}
-    dataset = targets.construct(keywords, "dataset", may_download=download)
+    dataset = target.construct(keywords, "dataset", may_download=download)
     if node["_target_"] == TABLE:
-        from trainer.data.table_splits import table_splits  # pyarrow is for those who have a table
+        from trainer.data.tabular.splits import table_splits  # pyarrow is for those who have a table
 
         return table_splits(dataset, node, loader, device, dtype, seed, fitted)
     if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):

@@ -10,16 +10,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from trainer.data import fitting, matrix, roles, table_notes, table_targets
-from trainer.data.column import Kind
-from trainer.data.inputs import Columns
-from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL
-from trainer.data.source import MISSING, Dialect, Source
-from trainer.data.survey import Survey, survey
+from trainer.build.sizes import Facts
+from trainer.data.preprocessing import Preprocessing
+from trainer.data.preprocessing import Table as Reading
+from trainer.data.tabular import fitting, matrix, roles, targets
+from trainer.data.tabular import notes as table_notes
+from trainer.data.tabular.column import Kind
+from trainer.data.tabular.one_hot import Columns
+from trainer.data.tabular.roles import LEFT_OUT, TEST, TRAIN, VAL
+from trainer.data.tabular.source import MISSING, Dialect, Source
+from trainer.data.tabular.survey import Survey, survey
 from trainer.errors import ConfigError
-from trainer.preprocessing import Preprocessing
-from trainer.preprocessing import Table as Reading
-from trainer.sizes import Facts
 
 
 @dataclass
@@ -153,7 +154,7 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
     def _fit(
         self, found: Survey, parts: dict[int, Part], dtype: torch.dtype
     ) -> tuple[Preprocessing, tuple[int, ...] | None, list[str]]:
-        classes = table_targets.classes_of(found, self.targets, self.task)
+        classes = targets.classes_of(found, self.targets, self.task)
         left_out = dict.fromkeys(self.drop, "asked for") | dict.fromkeys(found.empty, "no value")
         if self.split == "column" and self.split_by is not None:
             left_out[self.split_by] = "names the split"
@@ -166,9 +167,7 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         left_out |= {name: why for name, why in useless.items() if name not in left_out}
         if not chosen:
             raise ConfigError(f"{self.source.files[0]} has no column to learn from: " + table_notes.reasons(left_out))
-        y, counts = table_targets.fit_targets(
-            seen.targets, self.targets, classes, self.source, self.dialect.missing, dtype
-        )
+        y, counts = targets.fit_targets(seen.targets, self.targets, classes, self.source, self.dialect.missing, dtype)
         mean, std = fitting.moments_of(chosen, seen.features)
         x = Columns(chosen, mean, std, dtype)
         facts = Facts((sum(column.width for column in chosen),), classes, len(classes or self.targets))
@@ -191,7 +190,7 @@ def rows_of(part: Part, made: Preprocessing) -> tuple[Tensor, Tensor]:
         if chosen.any():
             raw = matrix.encode(batch, how.columns, how.missing, {})
             xs.append(inputs.standardize(torch.from_numpy(raw[chosen])))
-            ys.append(table_targets.targets_of(batch, made)[torch.from_numpy(chosen)])
+            ys.append(targets.targets_of(batch, made)[torch.from_numpy(chosen)])
     return torch.cat(xs), torch.cat(ys)
 
 

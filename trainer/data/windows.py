@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainer import seeds
+from trainer.data import seeds
 from trainer.data.loaders import Loader
-from trainer.distributed import Ranks
-from trainer.losses import Denominator
-from trainer.signals import abandonable
+from trainer.processes.ranks import Ranks
+from trainer.processes.signals import abandonable
+from trainer.tasks.losses import Denominator
 
 Batch = tuple[Tensor, Tensor, Tensor, Callable[[], AbstractContextManager[Any]]]
 

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from trainer import checkpoint, signals
+from trainer import checkpoint
 from trainer.events import Ended, Event, Started
+from trainer.processes import signals
 from trainer.state import TrainState
 
 

@@ -5,9 +5,9 @@ import time
 from rich.text import Text
 
 from trainer.events import Ended, Evaluated, Event, Stepped
-from trainer.listeners.chart import chart
-from trainer.screen import WIDTH, Screen
 from trainer.state import TrainState
+from trainer.terminal.chart import chart
+from trainer.terminal.screen import WIDTH, Screen
 
 REFRESH = 0.12  # seconds between two drawings of the live region, at least
 SHARE = 0.005  # of the time that drawing may take

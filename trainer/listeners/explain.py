@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from trainer.events import Event, Stepped
-from trainer.screen import WIDTH, Screen
 from trainer.state import TrainState
+from trainer.terminal.screen import WIDTH, Screen
 
 
 class Explain:

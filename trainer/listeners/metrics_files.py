@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer import rundir, storage
+from trainer.disk import layout, storage
 from trainer.events import Evaluated, Event, Stepped
 from trainer.state import TrainState
 
@@ -19,8 +19,8 @@ class MetricsFiles:
     def __init__(self, run: TrainState, folder: Path) -> None:
         self.run = run
         self.started = time.monotonic()
-        self.jsonl = storage.Lines(folder / rundir.METRICS)
-        self.csv = storage.Lines(folder / rundir.RESULTS)
+        self.jsonl = storage.Lines(folder / layout.METRICS)
+        self.csv = storage.Lines(folder / layout.RESULTS)
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Stepped):
@@ -33,7 +33,7 @@ class MetricsFiles:
 
     def sync(self) -> dict[str, int]:
         """Bytes in each file now; they are on the disk."""
-        return {rundir.METRICS: self.jsonl.sync(), rundir.RESULTS: self.csv.sync()}
+        return {layout.METRICS: self.jsonl.sync(), layout.RESULTS: self.csv.sync()}
 
     def close(self) -> None:
         """Close both files."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer import reading, storage
+from trainer.disk import reading, storage
 from trainer.events import Ended, Event
 from trainer.listeners.scalars import scalars
 from trainer.state import TrainState

@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
+from trainer.config.schema import Config
 from trainer.errors import ConfigError
 from trainer.listeners import Listener
-from trainer.schema.config import Config
 from trainer.state import TrainState
 
 

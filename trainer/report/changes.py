@@ -7,7 +7,9 @@ from typing import Any
 
 import yaml
 
-from trainer import conf_files, losses, sizes
+from trainer.build import sizes
+from trainer.config import files
+from trainer.tasks import losses
 
 FILLED = (*sizes.INPUT_NAMES, *sizes.OUTPUT_NAMES, "in_channels")  # by build, from the data
 GROUPS = ("dataset", "model", "loss", "optimizer", "scheduler")
@@ -19,7 +21,7 @@ SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, ten time
 def changes(config: Mapping[str, Any], folders: list[Path]) -> list[tuple[str, str, str]]:
     """(key, value, default) as text of every key that is not as in conf/; of a group, first the option that was picked
     and then what differs from that option. What build fills in from the data is no change."""
-    options = conf_files.options(folders)
+    options = files.options(folders)
     base = _parsed(_text_of(folders, "config.yaml"))
     usual_options: dict[str, str] = {}
     for entry in base.pop("defaults", None) or []:

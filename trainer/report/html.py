@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer import __version__
-from trainer.report.inspection import Picture
+from trainer.disk.outcome import Picture
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.report.inspection import Layer
+from trainer.disk.outcome import Layer
 
 
 @torch.no_grad()

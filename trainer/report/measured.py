@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from trainer import expectations, sizes
-from trainer.report.history import History
+from trainer.build import sizes
+from trainer.config import expectations
+from trainer.disk.history import History
 from trainer.state import TrainState
 
 Truth = Mapping[str, float]

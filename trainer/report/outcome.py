@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainer.data.column import Column
+from trainer.data.preprocessing import Preprocessing
+from trainer.data.tabular.column import Column
 from trainer.data.windows import EvalBatches
+from trainer.disk.outcome import MOST_SIDE, Mistake, Outcome, Picture
 from trainer.loop import predict
-from trainer.preprocessing import Preprocessing
-from trainer.report.inspection import MOST_SIDE, Mistake, Outcome, Picture
-from trainer.signals import abandonable
+from trainer.processes.signals import abandonable
 from trainer.state import TrainState
 
 MOST_PAIRS = 2000  # pairs kept for the parity plot

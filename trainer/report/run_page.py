@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer import reading, rundir
-from trainer.report import history, html, inspection, plots
-from trainer.report.history import History
-from trainer.report.inspection import Inspection, Outcome
+from trainer.disk import history, layout, reading
+from trainer.disk import outcome as inspection
+from trainer.disk.history import History
+from trainer.disk.outcome import Inspection, Outcome
+from trainer.report import html, plots
 from trainer.report.plots import Plot
 from trainer.report.scales import fit
 
@@ -20,7 +21,7 @@ MOST_POINTS = 1200  # of a scatter plot
 
 def page(folder: Path, past: History | None = None) -> str:
     """The page as text. past: the folder's history, where it has been read already."""
-    summary = rundir.read_summary(folder)
+    summary = layout.read_summary(folder)
     past = past or history.read(folder)
     found = inspection.read(folder) or Inspection()
     return html.render(
@@ -169,7 +170,7 @@ def command(folder: Path, summary: Mapping[str, Any]) -> str:
 def config_text(folder: Path) -> str:
     """config.yaml as it stands there."""
     try:
-        text = reading.read_file(folder / rundir.CONFIG).decode("utf-8", "replace")
+        text = reading.read_file(folder / layout.CONFIG).decode("utf-8", "replace")
     except (FileNotFoundError, reading.Damaged):
         return ""
     return html.cut(text, 20_000)
@@ -180,7 +181,7 @@ def _overrides(folder: Path) -> Sequence[str]:
     import yaml
 
     try:
-        data = yaml.safe_load(reading.read_file(folder / rundir.OVERRIDES))
+        data = yaml.safe_load(reading.read_file(folder / layout.OVERRIDES))
     except (FileNotFoundError, reading.Damaged, yaml.YAMLError, ValueError, RecursionError):
         return []
     return reading.items(data, str)

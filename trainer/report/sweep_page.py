@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from trainer import rundir
-from trainer.report import history, html, plots
+from trainer.compare import ranking, rows, table
+from trainer.compare.ranking import Group, Ranking
+from trainer.compare.rows import Row
+from trainer.disk import history, layout, sweep_plan
+from trainer.report import html, plots
 from trainer.report.plots import Line, Plot, Tick
 from trainer.report.scales import Points, Scale, fit
-from trainer.sweep import ranking, rows, state, table
-from trainer.sweep.ranking import Group, Ranking
-from trainer.sweep.rows import Row
 
 MOST_ROWS = 150  # of the ranking
 MOST_LINES = 200  # jobs in a drawing, the best ones
@@ -55,7 +55,7 @@ class Axis:
 
 def page(sweep: Path) -> str:
     """The page as text."""
-    _, planned = state.read_plan(sweep)
+    _, planned = sweep_plan.read_plan(sweep)
     plan = [job for job in planned if not job.folder(sweep).is_symlink()]  # what lies elsewhere is none of its jobs
     folders = [job.folder(sweep) for job in plan]
     settings = rows.varied([job.overrides for job in plan])
@@ -135,7 +135,7 @@ def group_cells(group: Group, index: int, ranked: Ranking, jobs: Jobs) -> dict[s
         "time": html.seconds_text(sum(times) / len(times)) if times else "",
         "runs": " ".join(map(str, numbers)),
         "links": [
-            (folder.name, (folder / rundir.REPORT).is_file()) for folder in map(jobs.folders.__getitem__, numbers[:6])
+            (folder.name, (folder / layout.REPORT).is_file()) for folder in map(jobs.folders.__getitem__, numbers[:6])
         ],
     }
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from trainer import compose, parent, rundir, signals
-from trainer.compose import Source
+from trainer.config import compose
+from trainer.config.compose import Source
+from trainer.config.run_config import read_config
+from trainer.disk import layout, sweep_plan
+from trainer.disk.sweep_plan import Job
 from trainer.errors import Interrupted, TrainerError
-from trainer.screen import Screen
-from trainer.stored import read_config
-from trainer.sweep import state
-from trainer.sweep.state import Job
+from trainer.processes import parent_death, signals
+from trainer.terminal.screen import Screen
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ def main(here: Path, sweep: Path, job: Job, place: Place, lifeline: Connection) 
     signals.install()
     if hasattr(os, "setsid"):
         os.setsid()
-    parent.die_with_it(lifeline)
+    parent_death.die_with_it(lifeline)
     os.chdir(here)
-    folder = state.claim(sweep, job)
-    log = os.open(folder / rundir.LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    folder = sweep_plan.claim(sweep, job)
+    log = os.open(folder / layout.LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
     if place.gpu is not None:
@@ -55,30 +56,30 @@ def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> in
     However it ends, short of a kill, its summary.json says so.
     """
     begun = time.perf_counter()
-    found = state.status(sweep, job)
-    folder = state.claim(sweep, job)
+    found = sweep_plan.status(sweep, job)
+    folder = sweep_plan.claim(sweep, job)
     if found in ("failed", "diverged"):
-        state.clear(folder)
+        sweep_plan.clear(folder)
     compose.allow_user_modules()
-    from trainer import launch
+    from trainer.run import launch
 
     try:
         with screen:
-            screen.open_log(folder / rundir.LOG)  # what comes up before the run is built has no other place
-            if found == "interrupted" and (folder / rundir.CONFIG).exists():
+            screen.open_log(folder / layout.LOG)  # what comes up before the run is built has no other place
+            if found == "interrupted" and (folder / layout.CONFIG).exists():
                 config = compose.checked(read_config(folder), Source([], []), {})
                 launch.go_on(folder, config, screen, begun, brief=True)
             else:
                 config = compose.checked(job.data, Source(job.overrides, []), {})
                 launch.start(config, job.overrides, lambda _: folder, screen, begun, brief=True, cores=cores)
     except SystemExit as error:
-        state.record_failure(folder, f"the code called sys.exit({error.code!r})")
+        sweep_plan.record_failure(folder, f"the code called sys.exit({error.code!r})")
         traceback.print_exc()
         return 1
     except Exception as error:
         known = launch.failed(error, folder)
-        if state.status(sweep, job) in ("waiting", "interrupted") and known.exit_code < 128:
-            state.record_failure(folder, known.message)
+        if sweep_plan.status(sweep, job) in ("waiting", "interrupted") and known.exit_code < 128:
+            sweep_plan.record_failure(folder, known.message)
             traceback.print_exc()
         return known.exit_code
     return 0
@@ -87,7 +88,7 @@ def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> in
 def rehearse(here: Path, job: Job, answer: Connection) -> None:
     """Build a job and throw it away: sends its kind of device, the number of GPUs and the monitored metric, or the
     ConfigError that it met."""
-    parent.die_with_it()
+    parent_death.die_with_it()
     os.chdir(here)
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         os.dup2(nowhere.fileno(), 1)
@@ -95,7 +96,7 @@ def rehearse(here: Path, job: Job, answer: Connection) -> None:
     compose.allow_user_modules()
     import torch
 
-    from trainer.build import build
+    from trainer.build.build import build
 
     try:
         run, _ = build(compose.checked(job.data, Source(job.overrides, []), {}))

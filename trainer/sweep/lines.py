@@ -5,12 +5,12 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from trainer import rundir
-from trainer.screen import WIDTH
+from trainer.compare.rows import Row, varied
+from trainer.compare.table import clock, short_names, short_value
+from trainer.disk import layout
+from trainer.disk.sweep_plan import Job
 from trainer.sweep.job import Place
-from trainer.sweep.rows import Row, varied
-from trainer.sweep.state import Job
-from trainer.sweep.table import clock, short_names, short_value
+from trainer.terminal.screen import WIDTH
 
 
 def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Path) -> list[str]:
@@ -21,7 +21,7 @@ def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Pat
         cores = f"{places[0].cores} core{'s' * (places[0].cores != 1)} each"
         gpus = ", a GPU each" if places[0].gpu is not None else ""
         lines.append(f"device   {len(places)} side by side, {cores}{gpus}")
-    return [*lines, f"run      {rundir.relative(folder)}"]
+    return [*lines, f"run      {layout.relative(folder)}"]
 
 
 def settings_text(settings: Mapping[str, str]) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer import compose, conf_files, rundir, trust
-from trainer.compose import Source
+from trainer.config import compose, files, trust
+from trainer.config.compose import Source
+from trainer.disk import layout, sweep_plan
+from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError, Interrupted
-from trainer.screen import Screen, complain
-from trainer.sweep import state
 from trainer.sweep.search import STORAGE
-from trainer.sweep.state import Job
 from trainer.sweep.sweep import Sweep
+from trainer.terminal.screen import Screen, complain
 
 CHANGEABLE = ("sweep.jobs", "sweep.on_fail")
 TRIALS = "hydra.sweeper.n_trials"
@@ -25,12 +25,12 @@ def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> 
     Raises ConfigError where the folder's jobs are not those that were planned, for a key that would make it another
     sweep, and for a plan of somebody else's that would import what is not known, unless it is trusted.
     """
-    typed, jobs = state.read_plan(folder)
-    if not state.is_own(folder):
+    typed, jobs = sweep_plan.read_plan(folder)
+    if not sweep_plan.is_own(folder):
         _judge(folder, typed, jobs, trusted)
     for job in jobs:
-        state.check_identity(folder, job)
-    found = {job.number: state.status(folder, job) for job in jobs}
+        sweep_plan.check_identity(folder, job)
+    found = {job.number: sweep_plan.status(folder, job) for job in jobs}
     if (folder / STORAGE).exists():
         return _search(folder, [*typed, *overrides], jobs)
     changed = _changed(overrides)
@@ -46,7 +46,7 @@ def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> 
         sweep.open(folder, jobs, len(jobs) - len(left))
         counts = Counter(found.values())
         screen.say(
-            f"resume   {rundir.relative(folder)}: " + ", ".join(f"{counts[name]} {name}" for name in counts) + "\n"
+            f"resume   {layout.relative(folder)}: " + ", ".join(f"{counts[name]} {name}" for name in counts) + "\n"
         )
         try:
             sweep.run(left)
@@ -62,7 +62,7 @@ def _judge(folder: Path, typed: Sequence[str], jobs: Sequence[Job], trusted: boo
     if (folder / STORAGE).exists():
         named.append(f"whatever is composed of: {' '.join(typed)}")
     if named and not trusted:
-        text = f"{folder / rundir.SWEEP} would import {named[0]}, and does not bear your signature"
+        text = f"{folder / layout.SWEEP} would import {named[0]}, and does not bear your signature"
         raise ConfigError(text, f"if you trust whoever made it: trainer resume {folder} --trust")
     for name in named:
         complain(f"trust    importing {name}")
@@ -70,9 +70,9 @@ def _judge(folder: Path, typed: Sequence[str], jobs: Sequence[Job], trusted: boo
 
 def _search(folder: Path, typed: list[str], jobs: list[Job]) -> int:
     """Go on with a search: what is open, then as many proposals as are left; more with hydra.sweeper.n_trials=40."""
-    from trainer.sweep.plugins import Task
+    from trainer.config.hydra_plugins import Task
 
-    known = state.read_plan(folder)[0]
+    known = sweep_plan.read_plan(folder)[0]
     for override in typed[len(known) :]:
         if override.partition("=")[0] != TRIALS:
             raise ConfigError(f"{override.partition('=')[0]} cannot change on a resume", f"{TRIALS}=40")
@@ -80,9 +80,9 @@ def _search(folder: Path, typed: list[str], jobs: list[Job]) -> int:
     with Screen() as screen:
         sweep = Sweep(known, screen)
         sweep.prepare(jobs)
-        sweep.open(folder, jobs, sum(state.status(folder, job) not in ("waiting", "interrupted") for job in jobs))
-        screen.say(f"resume   {rundir.relative(folder)}: {len(jobs)} jobs so far\n")
-        source = Source(typed, conf_files.roots())
+        sweep.open(folder, jobs, sum(sweep_plan.status(folder, job) not in ("waiting", "interrupted") for job in jobs))
+        screen.say(f"resume   {layout.relative(folder)}: {len(jobs)} jobs so far\n")
+        source = Source(typed, files.roots())
         try:
             compose.sweep(source, Task(sweep, source))
         except Interrupted:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.compare.rows import Row, mode
+from trainer.disk import history
+from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError
-from trainer.report import history
-from trainer.sweep.rows import Row, mode
-from trainer.sweep.state import Job
 
 STORAGE = "optuna.log"
 LOOK = 1.0  # seconds between two looks at the metrics of a running job

@@ -10,15 +10,18 @@ from pathlib import Path
 
 from rich.text import Text
 
-from trainer import compose, rundir, signals, storage
-from trainer.compose import Source
+from trainer.compare import ranking, rows, table
+from trainer.compare.ranking import Ranking
+from trainer.compare.rows import Row
+from trainer.config import compose
+from trainer.config.compose import Source
+from trainer.disk import layout, storage, sweep_plan
+from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError, Interrupted, TrainerError
-from trainer.screen import Screen
-from trainer.sweep import lines, ranking, rows, running, state, table
+from trainer.processes import signals
+from trainer.sweep import lines, pool
 from trainer.sweep.job import Place, train
-from trainer.sweep.ranking import Ranking
-from trainer.sweep.rows import Row
-from trainer.sweep.state import Job
+from trainer.terminal.screen import Screen
 
 METRICS = ("train/loss", "val/loss", "val/acc", "val/mse", "val/mae", "val/r2")  # all that a run can report
 LOG = "sweep.log"
@@ -45,16 +48,16 @@ class Sweep:
         if self.folder is None:
             self.begin(jobs, locally=locally)
         self.jobs += jobs
-        state.write_plan(self.need_folder(), self.typed, self.jobs, {})
+        sweep_plan.write_plan(self.need_folder(), self.typed, self.jobs, {})
         return self.need_folder()
 
     def begin(self, jobs: Sequence[Job], *, locally: bool = True) -> None:
         """Make the folder, once these jobs are found good. locally: they run on this machine, so one is built and
         thrown away to see that it can be."""
-        rundir.check_writable(jobs[0].data["output_dir"])
+        layout.check_writable(jobs[0].data["output_dir"])
         if locally:
             self.prepare(jobs)
-        self.folder = rundir.create_sweep(jobs[0].data["output_dir"])
+        self.folder = layout.create_sweep(jobs[0].data["output_dir"])
         self.screen.open_log(self.folder / LOG)
         for line in lines.header(jobs, self.total or len(jobs), self.places, self.folder):
             self.screen.say(line)
@@ -72,9 +75,9 @@ class Sweep:
 
     def prepare(self, jobs: Sequence[Job]) -> None:
         """Find the places to run at. Raises the ConfigError that the first and the last job both meet."""
-        answer = running.rehearse(jobs[0])
+        answer = pool.rehearse(jobs[0])
         if isinstance(answer, TrainerError):
-            last = running.rehearse(jobs[-1]) if len(jobs) > 1 else answer
+            last = pool.rehearse(jobs[-1]) if len(jobs) > 1 else answer
             if isinstance(last, TrainerError):
                 raise answer
             answer = last
@@ -82,7 +85,7 @@ class Sweep:
         config = compose.checked(jobs[0].data, Source(jobs[0].overrides, []), {})
         wanted, threads = config.sweep.jobs, config.threads
         num_jobs, num_ranks = max(len(jobs), self.num_expected), 1 if config.nproc == "auto" else config.nproc
-        self.places = running.places(wanted, threads, config.device, kind, num_gpus, num_jobs, num_ranks)
+        self.places = pool.places(wanted, threads, config.device, kind, num_gpus, num_jobs, num_ranks)
 
     def open(self, folder: Path, jobs: Sequence[Job], num_ended: int) -> None:
         """Go on with a sweep that is there."""
@@ -110,7 +113,7 @@ class Sweep:
                 if not stop():
                     self.prune(active)
 
-            for job, code in running.run(folder, jobs, self.places, stop, tick):
+            for job, code in pool.run(folder, jobs, self.places, stop, tick):
                 row = self.ended(job, code, settings[job.number])
                 codes.append(code)
                 stopped = stopped or (on_fail == "stop" and row.status in ("failed", "diverged"))
@@ -144,10 +147,14 @@ class Sweep:
     def ended(self, job: Job, code: int, settings: dict[str, str]) -> Row:
         """See that a job that ended is recorded, and say so."""
         folder = job.folder(self.need_folder())
-        if code != 0 and state.status(self.need_folder(), job) in ("waiting", "interrupted") and code not in (130, 143):
-            state.record_failure(folder, lines.reason(code))
+        if (
+            code != 0
+            and sweep_plan.status(self.need_folder(), job) in ("waiting", "interrupted")
+            and code not in (130, 143)
+        ):
+            sweep_plan.record_failure(folder, lines.reason(code))
         elif code == 130 and job.number in self.pruned:
-            state.record_failure(folder, "it trailed the others", "pruned")
+            sweep_plan.record_failure(folder, "it trailed the others", "pruned")
         row = rows.read_row(folder, settings)
         self.num_ended += 1
         value = row.value(row.monitor)
@@ -165,8 +172,8 @@ class Sweep:
             return 2
         found = rows.of_jobs([job.folder(self.folder) for job in self.jobs], [job.overrides for job in self.jobs])
         ranked = ranking.rank(found, rows.monitored(found))
-        state.write_plan(self.folder, self.typed, self.jobs, {"ranking": table.as_data(ranked)})
-        storage.write_file(self.folder / rundir.TABLE, table.csv_text(found).encode())
+        sweep_plan.write_plan(self.folder, self.typed, self.jobs, {"ranking": table.as_data(ranked)})
+        storage.write_file(self.folder / layout.TABLE, table.csv_text(found).encode())
         if self.jobs[0].data["report"]:
             from trainer.report import make  # jinja2, after all jobs are done
 
@@ -190,13 +197,13 @@ class Sweep:
                     say(line, style="red")
         if ranked.best is not None:
             job = next(
-                job for job in self.jobs if rundir.relative(job.folder(self.need_folder())) == Path(ranked.best.name)
+                job for job in self.jobs if layout.relative(job.folder(self.need_folder())) == Path(ranked.best.name)
             )
             say(f"best     trainer train {shlex.join(job.overrides)}")
         if any(row.status not in ("ok", "pruned") for row in found):
             say(f"again    {self.resume_command()}")
-        names = [name for name in (rundir.REPORT, rundir.TABLE) if (self.need_folder() / name).exists()]
-        say(f"files    {rundir.relative(self.need_folder())}  {' '.join(names)}")
+        names = [name for name in (layout.REPORT, layout.TABLE) if (self.need_folder() / name).exists()]
+        say(f"files    {layout.relative(self.need_folder())}  {' '.join(names)}")
 
     @property
     def total(self) -> int:
@@ -205,7 +212,7 @@ class Sweep:
 
     def resume_command(self) -> str:
         """What goes on with this sweep."""
-        return f"trainer resume {rundir.relative(self.need_folder())}"
+        return f"trainer resume {layout.relative(self.need_folder())}"
 
 
 def check_metric(jobs: Sequence[Job]) -> None:

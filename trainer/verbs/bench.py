@@ -6,10 +6,12 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from trainer import arguments, bench, compose
-from trainer.bench import Measured
-from trainer.cores import num_cores
+from trainer.config import compose
+from trainer.diagnosis import bench
+from trainer.diagnosis.bench import Measured
 from trainer.errors import ConfigError, TrainerError
+from trainer.processes.machine import num_cores
+from trainer.verbs import arguments
 
 DESCRIPTION = (
     "What pays for this config on this machine: its training steps measured eager, compiled, with autocast, other "

@@ -6,10 +6,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer import compose, conf_files
-from trainer.arguments import Parser
+from trainer.config import compose
+from trainer.config import files as conf_files
 from trainer.errors import ConfigError, Interrupted
-from trainer.words import did_you_mean
+from trainer.terminal.spelling import did_you_mean
+from trainer.verbs.arguments import Parser
 
 DESCRIPTION = "The tutorial chapter's examples, each with the value expected beside the one measured."
 
@@ -46,7 +47,7 @@ def run(words: Sequence[str]) -> int:
 
 def _run(files: dict[str, Path], overrides: list[str], folders: list[Path], *, alone: bool) -> int:
     from trainer.chapter import example, table
-    from trainer.screen import Screen
+    from trainer.terminal.screen import Screen
 
     begun, rows, shown_rows = time.perf_counter(), [], []
     with Screen() as screen, tempfile.TemporaryDirectory(prefix="trainer-chapter-") as output:

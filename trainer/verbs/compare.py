@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer import rundir
-from trainer.arguments import Parser
+from trainer.compare import ranking, rows, table
+from trainer.compare.rows import Row
+from trainer.disk import layout
 from trainer.errors import ConfigError
-from trainer.sweep import ranking, rows, table
-from trainer.sweep.rows import Row
-from trainer.words import did_you_mean
+from trainer.terminal.spelling import did_you_mean
+from trainer.verbs.arguments import Parser
 
 
 def run(words: Sequence[str]) -> int:
@@ -42,18 +42,18 @@ def run(words: Sequence[str]) -> int:
 
 def read(names: Sequence[str]) -> list[Row]:
     """The rows that were asked for. Raises ConfigError for a name that is neither run nor sweep."""
-    sweeps = [rundir.find_sweep(name) for name in names or [rundir.LATEST]]
+    sweeps = [layout.find_sweep(name) for name in names or [layout.LATEST]]
     if len(sweeps) == 1 and sweeps[0] is not None:
         return rows.of_sweep(sweeps[0])
     root = Path("outputs")
     if not names:
-        folders = [run for run in rundir.runs(root) if rundir.SWEEPS not in run.relative_to(root).parts]
+        folders = [run for run in layout.runs(root) if layout.SWEEPS not in run.relative_to(root).parts]
         if not folders:
             raise ConfigError(f"there is no run below {root}/ yet", "trainer train")
-        return rows.of_runs([rundir.relative(folder) for folder in folders])
+        return rows.of_runs([layout.relative(folder) for folder in folders])
     folders = []
     for name, sweep in zip(names, sweeps, strict=True):
-        folders += rundir.jobs(sweep) if sweep is not None else [rundir.find(name)]
+        folders += layout.jobs(sweep) if sweep is not None else [layout.find(name)]
     return rows.of_runs(folders)
 
 
@@ -66,8 +66,8 @@ def check_metric(metric: str, found: Sequence[Row]) -> None:
 
 
 def _show(ranked: ranking.Ranking, found: Sequence[Row]) -> None:
-    from trainer.screen import Screen
     from trainer.sweep import lines
+    from trainer.terminal.screen import Screen
 
     with Screen() as screen:
         screen.say(f"compare  {len(found)} runs by {ranked.metric} ({ranked.mode})", style="bold")

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from trainer.arguments import Parser
 from trainer.errors import ConfigError
+from trainer.verbs.arguments import Parser
 
 # The words come from `trainer completion --line`, so that keys, configs and runs of one's own are among them.
 BASH = """\
@@ -40,7 +40,7 @@ def run(words: Sequence[str]) -> int:
     if args.help:
         print(parser.format_help())
     elif args.line is not None:
-        from trainer.candidates import candidates
+        from trainer.verbs.candidates import candidates
 
         print("\n".join(candidates(args.line)))
     elif args.shell in SCRIPTS:

@@ -5,10 +5,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from trainer import arguments, compose, conf_files
-from trainer.compose import Source
-from trainer.schema.check import target_schema
-from trainer.schema.config import Config
+from trainer.config import compose, files
+from trainer.config.check import target_schema
+from trainer.config.compose import Source
+from trainer.config.schema import Config
+from trainer.verbs import arguments
 
 
 def run(words: Sequence[str]) -> int:
@@ -19,7 +20,7 @@ def run(words: Sequence[str]) -> int:
     if args.help:
         print(parser.format_help())
         return 0
-    composed = compose.compose(Source(args.overrides, conf_files.roots(args.config_dir), args.config_name))
+    composed = compose.compose(Source(args.overrides, files.roots(args.config_dir), args.config_name))
     config = dataclasses.asdict(composed.checked())
     if args.json:
         print(json.dumps(config, indent=2))

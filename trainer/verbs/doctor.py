@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from trainer import arguments, compose
-from trainer.compose import Composed
+from trainer.config import compose
+from trainer.config.compose import Composed
 from trainer.errors import ConfigError
-from trainer.imports import uncollected
+from trainer.processes.torch_import import uncollected
+from trainer.verbs import arguments
 
 DESCRIPTION = "Check a config for the known traps, with some steps on one batch. Nothing is written."
 
@@ -23,10 +24,10 @@ def run(words: Sequence[str]) -> int:
 
 def _look(composed: Composed, *, one_batch: bool) -> int:
     with uncollected():
-        from trainer import launch
-        from trainer.checkup import examine
-        from trainer.overfit import overfit
-    from trainer.screen import Screen
+        from trainer.diagnosis.doctor import examine
+        from trainer.diagnosis.overfit import overfit
+        from trainer.run import launch
+    from trainer.terminal.screen import Screen
 
     with Screen() as screen:
         try:

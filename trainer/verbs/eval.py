@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer import compose, rundir
-from trainer.arguments import Parser
-from trainer.compose import Source
+from trainer.config import compose
+from trainer.config.compose import Source
+from trainer.config.run_config import read_config
+from trainer.config.schema import Config
+from trainer.disk import layout
 from trainer.errors import ConfigError
-from trainer.imports import uncollected
-from trainer.schema.config import Config
-from trainer.screen import complain
-from trainer.stored import read_config
+from trainer.processes.torch_import import uncollected
+from trainer.terminal.screen import complain
+from trainer.verbs.arguments import Parser
 
 
 def run(words: Sequence[str]) -> int:
@@ -25,7 +26,7 @@ def run(words: Sequence[str]) -> int:
         return 0
     names = [word for word in args.words if "=" not in word or Path(word).exists()]
     overrides = [word for word in args.words if word not in names]
-    folder = rundir.find(names[0] if names else rundir.LATEST)
+    folder = layout.find(names[0] if names else layout.LATEST)
     data = read_config(folder, trusted=args.trust)
     for override in overrides:
         _change(data, override)
@@ -50,10 +51,10 @@ def _change(data: dict[str, Any], override: str) -> None:
 def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int:
     """path: of a table other than the one trained on, whose rows are all measured."""
     with uncollected():
-        from trainer import trained
+        from trainer.inference import model
         from trainer.loop import evaluate
 
-    run = trained.load(folder, config)
+    run = model.load(folder, config)
     if path is None:
         name, split, batches = _held_back(run, config, download=download)
     else:
@@ -64,7 +65,7 @@ def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int
         batches = Labelled(source, run.preprocessing, config.loader.eval_batch_size, run.device, run.zero.dtype)
     metrics = evaluate(run, batches, split)
     if path is not None:
-        from trainer.prediction import tell_unknown
+        from trainer.inference.predict import tell_unknown
 
         tell_unknown(batches.unknown)
         if batches.left_out:
@@ -78,7 +79,7 @@ def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int
 
 def _held_back(run: Any, config: Config, *, download: bool) -> tuple[str, str, Any]:
     """(name of the data, split, its batches): the test split where there is one, else val."""
-    from trainer import seeds
+    from trainer.data import seeds
     from trainer.data.splits import make_splits
     from trainer.data.windows import EvalBatches
     from trainer.device import seed_all

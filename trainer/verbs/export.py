@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer import compose, reading, rundir, storage
-from trainer.arguments import Parser
-from trainer.compose import Source
+from trainer.config import compose
+from trainer.config.compose import Source
+from trainer.config.run_config import read_config
+from trainer.disk import layout, reading, storage
 from trainer.errors import ConfigError, TrainerError
-from trainer.imports import uncollected
-from trainer.stored import read_config
+from trainer.processes.torch_import import uncollected
+from trainer.verbs.arguments import Parser
 
 DESCRIPTION = (
     "A run's best weights as a file that others can load without trainer, in RUN/export/, with the preprocessing "
@@ -36,7 +37,7 @@ def run(words: Sequence[str]) -> int:
         raise ConfigError(f"export takes one run, not {' and '.join(names)}", f"trainer export {names[0]}")
     if name not in ("torch_export", "onnx", "safetensors"):
         raise ConfigError(f"no format '{name}'", "format=torch_export|onnx|safetensors")
-    folder = rundir.find(names[0] if names else rundir.LATEST)
+    folder = layout.find(names[0] if names else layout.LATEST)
     data = read_config(folder, trusted=args.trust)
     data |= {"device": "cpu", "autocast": "none"}  # the file is for anywhere
     config = compose.checked(data, Source([], []), {})
@@ -49,11 +50,11 @@ def _export(folder: Path, config: Any, name: str) -> int:
     with uncollected():
         import torch
 
-        from trainer import trained
-    from trainer.export import card, programs
-    from trainer.export.formats import FORMATS
-    from trainer.export.layers import is_chain
-    from trainer.export.whole import Whole, likely_rows, output_name
+        from trainer.inference import model as trained
+    from trainer.inference import card, programs
+    from trainer.inference.chain import is_chain
+    from trainer.inference.formats import FORMATS
+    from trainer.inference.whole import Whole, likely_rows, output_name
 
     chosen = FORMATS[name]
     chosen.check_installed(name)
@@ -70,7 +71,7 @@ def _export(folder: Path, config: Any, name: str) -> int:
     if not off <= TOLERANCE:
         raise TrainerError(f"{chosen.file} differs from the model by {off:.2g} on {ROWS:,} rows; it was not written")
 
-    target = folder / rundir.EXPORT
+    target = folder / layout.EXPORT
     if not target.is_dir():
         storage.make_folder(target)
     storage.write_file(target / chosen.file, data)
@@ -79,7 +80,7 @@ def _export(folder: Path, config: Any, name: str) -> int:
     files = {key: entry.file for key, entry in FORMATS.items() if (target / entry.file).exists()}
     dtype = str(whole.dtype).removeprefix("torch.")
     page = card.card(folder, files, made, dtype, _typed(folder))
-    storage.write_file(target / rundir.CARD, page.encode())
+    storage.write_file(target / layout.CARD, page.encode())
 
     outputs = made.facts.classes or [f"{made.facts.num_outputs} numbers"]
     print(f"export   {target / chosen.file} ({len(data) / 1000:,.1f} kB)")
@@ -87,7 +88,7 @@ def _export(folder: Path, config: Any, name: str) -> int:
     named = f"output   {output_name(made)}: float (rows, {made.facts.num_outputs}): {', '.join(outputs)}"
     print("".join(c if c.isprintable() else "?" for c in named)[:78])
     print(f"checked  {ROWS:,} rows through the file: as the model says, within {off:.1g}")
-    print(f"files    {rundir.CARD} {card.PROGRAM.format(name=name)}")
+    print(f"files    {layout.CARD} {card.PROGRAM.format(name=name)}")
     print(f"next     python {target / card.PROGRAM.format(name=name)}")
     return 0
 
@@ -104,7 +105,7 @@ def _typed(folder: Path) -> list[str]:
     import yaml
 
     try:
-        typed = yaml.safe_load(reading.read_file(folder / rundir.OVERRIDES))
+        typed = yaml.safe_load(reading.read_file(folder / layout.OVERRIDES))
     except (FileNotFoundError, reading.Damaged, yaml.YAMLError):
         return []
     return [word for word in typed if isinstance(word, str)] if isinstance(typed, list) else []

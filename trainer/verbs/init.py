@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer.arguments import Parser
 from trainer.errors import ConfigError, StorageError
+from trainer.verbs.arguments import Parser
 
-FILES = Path(__file__).resolve().parent.parent / "project"
+FILES = Path(__file__).resolve().parent.parent / "template"
 RENAMED = {"gitignore": ".gitignore"}  # as it is named here, git would heed it
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from trainer import arguments, compose
-from trainer.compose import Composed
+from trainer.config import compose
+from trainer.config.compose import Composed
 from trainer.errors import TrainerError
-from trainer.imports import uncollected
+from trainer.processes.torch_import import uncollected
+from trainer.verbs import arguments
 
 DESCRIPTION = (
     "Train some steps while the learning rate rises over eight decades, show the loss, and suggest a rate. "
@@ -25,31 +26,32 @@ def run(words: Sequence[str]) -> int:
 
 def _find(composed: Composed) -> int:
     with uncollected():
-        from trainer import header, launch, rates, rehearsal
+        from trainer.diagnosis import lr_range, short_run
+        from trainer.run import header, launch
     from trainer.errors import ConfigError
-    from trainer.listeners.chart import chart
-    from trainer.screen import WIDTH, Screen
+    from trainer.terminal.chart import chart
+    from trainer.terminal.screen import WIDTH, Screen
 
     with Screen() as screen:
         try:
-            state, setup = rehearsal.prepare(
-                composed, rates.NUM_STEPS, guards="none", scheduler=rehearsal.CONSTANT, accumulate=1
+            state, setup = short_run.prepare(
+                composed, lr_range.NUM_STEPS, guards="none", scheduler=short_run.CONSTANT, accumulate=1
             )
             header.show(screen, state, setup)
-            curve = rates.sweep(state)
+            curve = lr_range.sweep(state)
         except ConfigError as error:
             raise compose.located(error, composed.source, composed.choices) from error
         except Exception as error:
             raise launch.failed(error, None) from error
-        points = [(float(step), loss) for step, (_, loss) in enumerate(rates.shown(curve))]
-        ends = (f"{curve[0][0]:.0e}", f"learning rate {rates.shown(curve)[-1][0]:.2g}")
+        points = [(float(step), loss) for step, (_, loss) in enumerate(lr_range.shown(curve))]
+        ends = (f"{curve[0][0]:.0e}", f"learning rate {lr_range.shown(curve)[-1][0]:.2g}")
         lines = chart({"train": points}, title="loss", width=WIDTH, height=10, ascii_only=screen.ascii_only, ends=ends)
         screen.say("\n" + "\n".join(lines) + "\n")
-        found = rates.suggest(curve)
+        found = lr_range.suggest(curve)
         if found is None:
             raise TrainerError("the loss falls at no learning rate", "trainer doctor --overfit")
         rate, lowest = found
         screen.say(f"suggest  optimizer.lr={rate:.2g}: the steepest fall; the lowest loss is at {lowest:.2g}")
-        rest = rehearsal.typed(composed.source.overrides, without="optimizer.lr")
+        rest = short_run.typed(composed.source.overrides, without="optimizer.lr")
         screen.say(f"next     trainer train {rest + ' ' if rest else ''}optimizer.lr={rate:.2g}", style="bold green")
     return 0

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer import conf_files
-from trainer.arguments import Parser
+from trainer.config import files
 from trainer.errors import ConfigError
-from trainer.words import did_you_mean
+from trainer.terminal.spelling import did_you_mean
+from trainer.verbs.arguments import Parser
 
 
 def run(words: Sequence[str]) -> int:
@@ -18,8 +18,8 @@ def run(words: Sequence[str]) -> int:
     if args.help:
         print(parser.format_help())
         return 0
-    folders = conf_files.roots(args.config_dir)
-    groups = conf_files.options(folders)
+    folders = files.roots(args.config_dir)
+    groups = files.options(folders)
     if args.group and args.group not in groups:
         raise ConfigError(
             f"no group '{args.group}'.{did_you_mean(args.group, groups)}", "trainer ls " + "|".join(groups)
@@ -30,7 +30,7 @@ def run(words: Sequence[str]) -> int:
 
 def show_all(folders: list[Path], only: str | None = None) -> None:
     """Print each group with its options, one a line, in at most 78 columns."""
-    for group, options in conf_files.options(folders).items():
+    for group, options in files.options(folders).items():
         if only in (None, group):
             print(f"{group}=")
             width = max(map(len, options))

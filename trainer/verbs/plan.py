@@ -6,14 +6,15 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from trainer import arguments, compose
 from trainer.cli import STARTED
+from trainer.config import compose
 from trainer.errors import ConfigError
-from trainer.imports import uncollected
+from trainer.processes.torch_import import uncollected
+from trainer.verbs import arguments
 
 if TYPE_CHECKING:
-    from trainer.estimate import Layer, Memory
-    from trainer.screen import Screen
+    from trainer.diagnosis.plan import Layer, Memory
+    from trainer.terminal.screen import Screen
 
 DESCRIPTION = (
     "What a run would be: layers, steps, the learning rate's curve, memory and time. It is built and some steps are "
@@ -29,7 +30,7 @@ def run(words: Sequence[str]) -> int:
         print(parser.format_help())
         return 0
     composed = compose.one_run("plan", args)
-    from trainer.screen import Screen
+    from trainer.terminal.screen import Screen
 
     with Screen() as screen:
         try:
@@ -41,10 +42,11 @@ def run(words: Sequence[str]) -> int:
 
 def _plan(config: Any, screen: "Screen") -> None:
     with uncollected():
-        from trainer import estimate, header
-        from trainer.build import build
-    from trainer.listeners.chart import chart
-    from trainer.screen import WIDTH
+        from trainer.build.build import build
+        from trainer.diagnosis import plan
+        from trainer.run import header
+    from trainer.terminal.chart import chart
+    from trainer.terminal.screen import WIDTH
 
     run_state, setup = build(dataclasses.replace(config, compile="none"))
     start_up = time.perf_counter() - STARTED
@@ -54,11 +56,11 @@ def _plan(config: Any, screen: "Screen") -> None:
     progress = run_state.progress
     x, y = (repeated(part, config.loader.batch_size) for part in setup.splits.sample)
     screen.say()
-    for line in layer_lines(estimate.layers(run_state.model, x)):
+    for line in layer_lines(plan.layers(run_state.model, x)):
         screen.say(line)
-    points = estimate.schedule(run_state)
-    timed = estimate.timing(run_state)
-    held = estimate.memory(run_state, x, y, min(config.loader.eval_batch_size, setup.splits.num_val))
+    points = plan.schedule(run_state)
+    timed = plan.timing(run_state)
+    held = plan.memory(run_state, x, y, min(config.loader.eval_batch_size, setup.splits.num_val))
     evaluation = timed.num_evaluations * timed.evaluation
     screen.say()
     if points:
@@ -66,7 +68,7 @@ def _plan(config: Any, screen: "Screen") -> None:
         lines = chart({"lr": points}, title=title, width=WIDTH, ascii_only=plain, may_be_log=False)
         screen.say("\n".join(lines) + "\n")
     else:
-        screen.say(f"lr       {run_state.optimizer.defaults['lr']:g}, and {estimate.how_it_changes(run_state)}")
+        screen.say(f"lr       {run_state.optimizer.defaults['lr']:g}, and {plan.how_it_changes(run_state)}")
     screen.say(wrapped(f"memory   {memory_line(held)}"))
     parts = f"start-up {seconds(start_up)}, train {seconds(timed.train)}, eval {seconds(evaluation)}"
     steps = f"{progress.num_steps:,} steps of {seconds(timed.step)}"

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from trainer import compose, rundir
-from trainer.arguments import Parser
-from trainer.compose import Source
+from trainer.config import compose
+from trainer.config.compose import Source
+from trainer.config.run_config import read_config
+from trainer.disk import layout
 from trainer.errors import ConfigError
-from trainer.imports import uncollected
-from trainer.stored import read_config
+from trainer.processes.torch_import import uncollected
+from trainer.verbs.arguments import Parser
 
 DESCRIPTION = (
     "What a run's best weights say of new rows: the input's columns, then the prediction and, for classes, the "
@@ -32,7 +33,7 @@ def run(words: Sequence[str]) -> int:
         return 0
     if len(args.words) != 2:
         raise ConfigError("predict takes a run and a file of rows", "trainer predict latest new.csv -o out.csv")
-    folder = rundir.find(args.words[0])
+    folder = layout.find(args.words[0])
     data = read_config(folder, trusted=args.trust)
     if args.device is not None:
         data["device"] = args.device
@@ -40,8 +41,9 @@ def run(words: Sequence[str]) -> int:
     if data.own:
         compose.allow_user_modules()
     with uncollected():
-        from trainer import prediction, trained
+        from trainer.inference import model as trained
+        from trainer.inference import predict
 
-    prediction.check_out(args.out)
+    predict.check_out(args.out)
     model = trained.load(folder, config)
-    return prediction.write(model, args.words[1], args.out, config.dataset, config.loader.eval_batch_size)
+    return predict.write(model, args.words[1], args.out, config.dataset, config.loader.eval_batch_size)

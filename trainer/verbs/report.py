@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer import rundir
-from trainer.arguments import Parser
+from trainer.disk import layout
 from trainer.errors import ConfigError
+from trainer.verbs.arguments import Parser
 
 DESCRIPTION = "results.png and report.html made anew from a run's folder alone; for a sweep, also those of its jobs."
 
@@ -13,7 +13,7 @@ DESCRIPTION = "results.png and report.html made anew from a run's folder alone; 
 def run(words: Sequence[str]) -> int:
     """Make the reports of a run, or of a sweep and its jobs. Returns the exit code."""
     parser = Parser("report", DESCRIPTION)
-    parser.add_argument("name", nargs="?", default=rundir.LATEST, metavar="RUN|SWEEP", help="latest, a folder, a name")
+    parser.add_argument("name", nargs="?", default=layout.LATEST, metavar="RUN|SWEEP", help="latest, a folder, a name")
     parser.add_argument("--open", action="store_true", help="show report.html in the browser")
     args = parser.read(words)
     if args.help:
@@ -21,15 +21,15 @@ def run(words: Sequence[str]) -> int:
         return 0
     from trainer.report import make
 
-    sweep = rundir.find_sweep(args.name)
+    sweep = layout.find_sweep(args.name)
     if sweep is not None:
-        jobs = [folder for folder in rundir.jobs(sweep) if not folder.is_symlink()]  # nothing is written elsewhere
+        jobs = [folder for folder in layout.jobs(sweep) if not folder.is_symlink()]  # nothing is written elsewhere
         for folder in jobs:
             make.of_run(folder)
         made = make.of_sweep(sweep)
-        print(f"jobs     {len(jobs)}, each with {rundir.PICTURE} and {rundir.REPORT}")
+        print(f"jobs     {len(jobs)}, each with {layout.PICTURE} and {layout.REPORT}")
     else:
-        made = make.of_run(rundir.find(args.name))[-1]
+        made = make.of_run(layout.find(args.name))[-1]
     print(f"report   {made}")
     if args.open:
         show(made)

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer import compose, ranks, rundir
-from trainer.arguments import Parser
 from trainer.cli import STARTED
-from trainer.compose import Source
+from trainer.config import compose
+from trainer.config.compose import Source
+from trainer.config.run_config import read_config
+from trainer.disk import layout
 from trainer.errors import ConfigError
-from trainer.imports import uncollected
-from trainer.stored import read_config
+from trainer.processes import environment
+from trainer.processes.torch_import import uncollected
+from trainer.verbs.arguments import Parser
 
 CHANGEABLE = ("epochs", "max_steps", "device", "nproc", "threads", "loader.num_workers")
 
@@ -31,18 +33,18 @@ def run(words: Sequence[str]) -> int:
     overrides = [word for word in args.words if word not in names]
     if len(names) > 1:
         raise ConfigError(f"resume takes one run, not {' and '.join(names)}", f"trainer resume {names[0]}")
-    sweep = rundir.find_sweep(names[0] if names else rundir.LATEST)
-    if sweep is not None and ranks.launched():
+    sweep = layout.find_sweep(names[0] if names else layout.LATEST)
+    if sweep is not None and environment.launched():
         raise ConfigError("torchrun resumes one run; a sweep starts the processes of its jobs itself", "trainer resume")
     if sweep is not None:
         from trainer.sweep import resume
 
         return resume.resume(sweep, overrides, trusted=args.trust)
-    folder = rundir.find(names[0] if names else rundir.LATEST)
+    folder = layout.find(names[0] if names else layout.LATEST)
     data = read_config(folder, trusted=args.trust)
     for override in overrides:
         _change(data, override)
-    summary = rundir.read_summary(folder)
+    summary = layout.read_summary(folder)
     if summary.get("status") == "ok" and not overrides:
         print(f"{folder} is finished: {summary.get('steps')} steps. Nothing to do.")
         print(f"to extend it: trainer resume {folder} epochs={2 * data.get('epochs', 1)}")
@@ -51,8 +53,8 @@ def run(words: Sequence[str]) -> int:
     if data.own:
         compose.allow_user_modules()
     with uncollected():
-        from trainer import launch
-    from trainer.screen import Screen
+        from trainer.run import launch
+    from trainer.terminal.screen import Screen
 
     with Screen() as screen:
         try:

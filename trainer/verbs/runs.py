@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer import rundir
-from trainer.arguments import Parser
+from trainer.disk import layout
+from trainer.verbs.arguments import Parser
 
 
 def run(words: Sequence[str]) -> int:
@@ -18,13 +18,13 @@ def run(words: Sequence[str]) -> int:
         print(parser.format_help())
         return 0
     root = Path(args.folder)
-    found = [run for run in rundir.runs(root) if args.sweeps or rundir.SWEEPS not in run.relative_to(root).parts]
+    found = [run for run in layout.runs(root) if args.sweeps or layout.SWEEPS not in run.relative_to(root).parts]
     if not found:
         print(f"no run below {root}/ yet: trainer train")
         return 0
     print(f"{'run':<46} {'status':<9} {'steps':>7}  metric")
     for folder in found:
-        line = _line(folder.relative_to(root).as_posix(), rundir.read_summary(folder))
+        line = _line(folder.relative_to(root).as_posix(), layout.read_summary(folder))
         print("".join(c if c.isprintable() else "?" for c in line))  # a stranger's folder may hold escape codes
     return 0
 

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer import arguments, compose, conf_files, ranks, rundir
 from trainer.cli import STARTED
-from trainer.compose import Composed, Source
+from trainer.config import compose, files
+from trainer.config.compose import Composed, Source
+from trainer.disk import layout
 from trainer.errors import ConfigError
-from trainer.imports import uncollected
+from trainer.processes import environment
+from trainer.processes.torch_import import uncollected
+from trainer.verbs import arguments
 
 DESCRIPTION = (
     "Train a model from the config, with any key changed by key=value; with -m, once for each of several values."
@@ -17,7 +20,7 @@ DESCRIPTION = (
 def run(words: Sequence[str]) -> int:
     """Train, or sweep, or show what would be trained. Returns the exit code."""
     args = _parser().read(words)
-    source = Source(args.overrides, conf_files.roots(args.config_dir), args.config_name)
+    source = Source(args.overrides, files.roots(args.config_dir), args.config_name)
     if args.help:
         from trainer.verbs.ls import show_all
 
@@ -29,7 +32,7 @@ def run(words: Sequence[str]) -> int:
         return 0
     composed = compose.compose(source) if not args.multirun else None
     if composed is None or composed.multirun:
-        if ranks.launched():
+        if environment.launched():
             raise ConfigError("-m under torchrun: a sweep starts the processes of its jobs itself", "nproc=2 with -m")
         return _sweep(source)
     return _train(composed)
@@ -49,19 +52,21 @@ def _parser() -> arguments.Parser:
 
 def _train(composed: Composed) -> int:
     config = composed.checked()
-    if ranks.launched() and config.nproc not in (1, "auto", ranks.count()):
-        raise ConfigError(f"nproc={config.nproc} under torchrun, which has started {ranks.count()}", "leave nproc out")
-    rundir.check_writable(config.output_dir)
+    if environment.launched() and config.nproc not in (1, "auto", environment.count()):
+        raise ConfigError(
+            f"nproc={config.nproc} under torchrun, which has started {environment.count()}", "leave nproc out"
+        )
+    layout.check_writable(config.output_dir)
     compose.allow_user_modules(composed.source.folders)
     with uncollected():
-        from trainer import launch
-    from trainer.screen import Screen
+        from trainer.run import launch
+    from trainer.terminal.screen import Screen
 
     folder: Path | None = None
 
     def make_folder(label: str) -> Path:
         nonlocal folder
-        folder = rundir.create(config.output_dir, label)
+        folder = layout.create(config.output_dir, label)
         return folder
 
     with Screen() as screen:
@@ -76,13 +81,13 @@ def _train(composed: Composed) -> int:
 
 def _sweep(source: Source) -> int:
     """Every job of a grid, by the launcher that was picked; ends in a ranking, also after Ctrl-C."""
-    from trainer.screen import Screen
-    from trainer.sweep import running
+    from trainer.sweep import pool
+    from trainer.terminal.screen import Screen
 
     if not any(word.startswith("hydra/launcher=") for word in source.overrides):
-        running.start_method()  # the fork server imports torch while the grid is composed
+        pool.start_method()  # the fork server imports torch while the grid is composed
 
-    from trainer.sweep.plugins import Task
+    from trainer.config.hydra_plugins import Task
     from trainer.sweep.sweep import Sweep
 
     compose.allow_user_modules(source.folders)

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer import arguments, compose, rundir
-from trainer.compose import Source
+from trainer.config import compose
+from trainer.config.compose import Source
+from trainer.config.run_config import read_config
+from trainer.disk import layout
 from trainer.errors import ConfigError, TrainerError
-from trainer.stored import read_config
+from trainer.verbs import arguments
 
 DESCRIPTION = (
     "Prove that this config, or that of a run, resumes exactly here: train it once undisturbed and once killed "
@@ -36,7 +38,7 @@ def run(words: Sequence[str]) -> int:
     if len(names) > 1 or (names and overrides):
         raise ConfigError("verify takes one run, or settings", "trainer verify latest, or trainer verify epochs=2")
     if names:
-        stored = read_config(rundir.find(names[0]), trusted=args.trust)
+        stored = read_config(layout.find(names[0]), trusted=args.trust)
         data, own = dict(stored), stored.own
         compose.checked(data, Source([], []), {})
     else:
@@ -52,7 +54,7 @@ def _compare(data: dict[str, Any], own: bool, scratch: Path) -> int:
     whole, killed = scratch / "undisturbed", scratch / "killed"
     print("verify   1 of 3: undisturbed")
     _attempt(whole, data, own)
-    num_steps = rundir.read_summary(whole)["steps"]
+    num_steps = layout.read_summary(whole)["steps"]
     if num_steps < 2:
         raise ConfigError("a run of one step cannot be killed between two", "max_steps=2 or more")
     kill_at = random.SystemRandom().randint(2, num_steps)
@@ -61,7 +63,7 @@ def _compare(data: dict[str, Any], own: bool, scratch: Path) -> int:
     _attempt(killed, data, own, save_at, kill_at)
 
     from trainer.checkpoint import checkpoints
-    from trainer.evidence import evidence
+    from trainer.diagnosis.fingerprint import evidence
 
     print(f"         3 of 3: resumed from {checkpoints(killed)[-1].name}")
     _attempt(killed, data, own)
@@ -72,7 +74,7 @@ def _compare(data: dict[str, Any], own: bool, scratch: Path) -> int:
         print(f"ok       killed and resumed, {num_steps:,} steps end with the same bits")
         return 0
     print("failed   something that decides the result is outside what a checkpoint holds")
-    for entry in warnings_in((whole / rundir.LOG).read_text(encoding="utf-8")):
+    for entry in warnings_in((whole / layout.LOG).read_text(encoding="utf-8")):
         print(entry, end="")
     return 1
 
@@ -94,11 +96,12 @@ def _attempt(folder: Path, data: dict[str, Any], own: bool, save_at: int = 0, ki
 
 def _train(folder: Path, data: dict[str, Any], own: bool, save_at: int, kill_at: int) -> None:
     """In the child: start the run, or go on with it. Lines go to the log alone."""
-    from trainer import signals
+    from trainer.processes import signals
 
     signals.install()
-    from trainer import launch, storage
-    from trainer.screen import Screen
+    from trainer.disk import storage
+    from trainer.run import launch
+    from trainer.terminal.screen import Screen
 
     if own:
         compose.allow_user_modules()
@@ -111,7 +114,7 @@ def _train(folder: Path, data: dict[str, Any], own: bool, save_at: int, kill_at:
 
     try:
         with Screen() as screen:
-            if (folder / rundir.CONFIG).exists():
+            if (folder / layout.CONFIG).exists():
                 launch.go_on(folder, config, screen, time.perf_counter(), download=own)
             else:
                 watchers = [_Killer(folder, save_at, kill_at)] if kill_at else []

@@ -1,0 +1,50 @@
+"""The numbers of a ranking against numbers worked out by hand, and against numpy."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.compare.statistics import mean, shares, std, within_noise
+
+FLOATS = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20)
+
+
+def test_mean_and_std_by_hand() -> None:
+    assert mean([2.0, 4.0, 9.0]) == 5.0
+    assert std([2.0, 4.0, 9.0]) == math.sqrt((9 + 1 + 16) / 2)
+    assert math.isnan(std([2.0]))
+
+
+@given(FLOATS)
+def test_std_is_numpys_with_ddof_1(values: list[float]) -> None:
+    assert std(values) == pytest.approx(float(np.std(values, ddof=1)), rel=1e-9, abs=1e-6)
+
+
+def test_intervals_that_overlap() -> None:
+    assert within_noise([1.0, 3.0], [3.0, 5.0])  # 2 ± 1.41 and 4 ± 1.41
+    assert not within_noise([1.0, 3.0], [5.0, 7.0])  # 2 ± 1.41 and 6 ± 1.41
+    assert not within_noise([1.0], [1.0])
+
+
+def test_shares_of_a_two_by_two_grid_by_hand() -> None:
+    grid = [
+        ({"a": "1", "b": "1"}, 1.0),
+        ({"a": "1", "b": "2"}, 2.0),
+        ({"a": "2", "b": "1"}, 5.0),
+        ({"a": "2", "b": "2"}, 8.0),
+    ]
+    # mean 4; total 9 + 4 + 1 + 16 = 30; a: 2·(1.5-4)² + 2·(6.5-4)² = 25; b: 2·(3-4)² + 2·(5-4)² = 4
+    assert shares(grid) == pytest.approx({"a": 25 / 30, "b": 4 / 30})
+    assert shares(grid[:3]) is None
+    assert shares([*grid, grid[0]]) is None
+    assert shares([(settings, 1.0) for settings, _ in grid]) is None
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=12, max_size=12))
+def test_shares_of_a_grid_never_exceed_the_whole(values: list[float]) -> None:
+    cells = [{"a": str(a), "b": str(b), "c": str(c)} for a in range(3) for b in range(2) for c in range(2)]
+    found = shares(list(zip(cells, values, strict=True)))
+    assert found is None or (min(found.values()) >= 0 and sum(found.values()) <= 1 + 1e-9)

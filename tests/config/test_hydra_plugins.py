@@ -1,0 +1,99 @@
+"""Hydra's grammar: the jobs that we plan are those that Hydra would have composed, and what is wrong starts nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from trainer.cli import main
+from trainer.config import compose, files
+from trainer.config.compose import Source
+from trainer.config.hydra_plugins import Task
+from trainer.disk.sweep_plan import Job
+
+
+class Planned:
+    """A sweep that only takes jobs on."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+
+    def plan(self, jobs: list[Job], *, locally: bool) -> Path:
+        self.jobs += jobs
+        return Path("nowhere")
+
+    def run(self, jobs: list[Job]) -> list[int]:
+        return [0] * len(jobs)
+
+
+def jobs(*overrides: str) -> list[Job]:
+    sweep, source = Planned(), Source(list(overrides), files.roots())
+    compose.sweep(source, Task(sweep, source))  # type: ignore[arg-type]
+    return sweep.jobs
+
+
+@pytest.mark.parametrize(
+    ("overrides", "typed"),
+    [
+        (["seed=1,2", "epochs=3,4"], ["seed=1 epochs=3", "seed=1 epochs=4", "seed=2 epochs=3", "seed=2 epochs=4"]),
+        (["seed=range(1,4)"], ["seed=1", "seed=2", "seed=3"]),
+        (["model.hidden=[8],[16,16]"], ["model.hidden=[8]", "model.hidden=[16,16]"]),
+        (["model=choice(mlp,linear)", "seed=5"], ["model=mlp seed=5", "model=linear seed=5"]),
+        (["optimizer=glob(ada*,exclude=adam*)"], ["optimizer=adagrad"]),
+        (["seed=sort(3,1)", "++epochs=4,5"], None),
+        (["model=own", "model._target_=a.B", "+model.width=1,2", "loss=cross_entropy", "~loss.label_smoothing"], None),
+        (["experiment=sweep/lr_by_seed", "seed=7", "loss=auto,mse"], None),
+    ],
+)
+def test_each_job_is_what_hydra_composes(overrides: list[str], typed: list[str] | None) -> None:
+    found = jobs(*overrides)
+    if typed is not None:
+        assert [" ".join(job.overrides) for job in found] == typed
+    assert [job.number for job in found] == list(range(len(found)))
+    for job in found:
+        assert job.data == compose.compose(Source(job.overrides, files.roots())).data
+
+
+def test_a_sweep_in_yaml() -> None:
+    found = jobs("experiment=sweep/lr_by_seed")
+    assert len(found) == 16
+    assert {(job.data["optimizer"]["lr"], job.data["seed"]) for job in found} == {
+        (lr, seed) for lr in (1e-4, 3e-4, 1e-3, 3e-3) for seed in range(4)
+    }
+    assert len({job.identity for job in found}) == 16
+
+
+def test_two_hundred_jobs_are_composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+
+    calls = []
+    true = ConfigLoaderImpl.load_sweep_config
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", lambda self, *args: calls.append(1) or true(self, *args))
+    assert len(jobs("seed=range(100)", "model=mlp,linear")) == 200
+    assert len(calls) == 2  # once for each model
+
+
+def test_the_identity_forgets_how_and_where() -> None:
+    one, other = jobs("seed=1", "sweep.jobs=1,2")
+    assert one.identity == other.identity
+    assert one.identity != jobs("seed=2")[0].identity
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "typed_instead"),
+    [
+        (["optimizer.lr=1e-3,abc"], "optimizer.lr=abc: optimizer.lr must be a number", ""),
+        (["seed=range(5,5)"], "an empty list of values", "seed=VALUE,VALUE"),
+        (["seed=range(101)", "epochs=range(1,101)"], "10,100 jobs", "sweep.confirm=true"),
+        (["monitor=val/f1", "seed=0,1"], "no run reports", "val/acc"),
+        (["model=mlp,cmm"], "no model 'cmm'", "mlp"),
+        (["sweep.jobs=0", "seed=0,1"], "sweep.jobs must be at least 1", ""),
+    ],
+)
+def test_what_is_wrong_starts_nothing(
+    words: list[str], said: str, typed_instead: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "-m", *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert typed_instead in error
+    assert not (tmp_path / "outputs").exists()

@@ -1,0 +1,124 @@
+"""trainer doctor: the table of all guards, rows that are shared, and a batch learned by heart or the reason why not."""
+
+import re
+from pathlib import Path
+
+import pytest
+from broken import BLOBS, data, model
+
+from trainer.cli import main
+from trainer.guards.finding import CHECKS
+
+QUICK = ["threads=1", "device=cpu", "optimizer=adam"]
+
+
+def doctor(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    """(exit code, what was printed); no line is too wide, and no file was written."""
+    code = main(["doctor", *QUICK, *words])
+    said = capsys.readouterr()
+    assert max(map(len, said.out.splitlines())) <= 78
+    assert said.err == ""
+    assert not Path("outputs").exists()
+    return code, said.out
+
+
+def rows(out: str) -> dict[str, str]:
+    """The table as {check: the rest of its rows, on one line}."""
+    lines = out[out.index("──\n") + 3 :].split("\n\n")[0].splitlines()
+    table: dict[str, str] = {}
+    last = ""
+    for line in lines:
+        name = line[:14].strip()
+        last = name or last
+        table[last] = f"{table.get(last, '')} {line[15:]}".strip()
+    return {name: " ".join(text.split()) for name, text in table.items()}
+
+
+def test_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = doctor(capsys, *BLOBS)
+    assert (code, rows(out)) == (0, dict.fromkeys(CHECKS, "ok"))
+    assert "15 checks: no guard trips" in out
+
+
+TRIPS = [
+    ([*BLOBS, *model("Softmax")], "activation", "logits: leave"),
+    ([*BLOBS, *model("LeftInEval")], "eval", "self.eval() out"),
+    ([*BLOBS, *model("Unused")], "gradient", "forgotten.weight"),
+    ([*BLOBS, *model("Plain"), "optimizer.lr=1e-30"], "nothing moved", "trainer lr-find"),
+    ([*BLOBS, "+dataset.twice=true"], "shared rows", "validation rows"),
+    ([*BLOBS, *model("Logarithm")], "not finite", "log (Log) is the first"),
+    ([*BLOBS, *model("Softmax"), "guards=strict"], "activation", "logits"),
+]
+
+
+@pytest.mark.parametrize(("words", "check", "text"), TRIPS)
+def test_a_guard_that_trips_is_a_row_and_exit_code_1(
+    words: list[str], check: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out = doctor(capsys, *words)
+    assert code == 1
+    wrong = {name: found for name, found in rows(out).items() if found != "ok"}
+    assert list(wrong) == [check]
+    words_of = set(re.findall(r"[\w.()]+", wrong[check]))
+    assert set(re.findall(r"[\w.()]+", text)) <= words_of, wrong
+    assert "1 tripped" in out
+
+
+def test_what_cannot_be_trained_at_all_is_two_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = doctor(capsys, *BLOBS, *model("Detached"))
+    assert code == 1
+    assert {name for name, found in rows(out).items() if found != "ok"} == {"detached", "training step"}
+
+
+def test_twins_of_the_data_itself_and_what_cannot_be_checked_trip_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = doctor(capsys, "dataset=iris", "dataset.split_seed=5", "model=linear")
+    assert code == 0
+    assert "note:" in rows(out)["shared rows"]
+    code, out = doctor(capsys, "dataset=line", "dataset.val_fraction=0")
+    assert code == 0
+    assert rows(out)["first loss"].startswith("– nothing to compare MSELoss with")
+    assert rows(out)["shared rows"] == "– no validation rows"
+
+
+def test_a_frozen_layer_is_a_note(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = doctor(capsys, *BLOBS, *model("Frozen"))
+    assert code == 0
+    assert rows(out)["frozen"].startswith("note: Frozen: 2 of 4 parameters")
+
+
+def test_a_wrong_config_is_an_error_as_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "model.hiden=[3]"]) == 2
+    assert "model.hidden" in capsys.readouterr().err
+
+
+def test_a_batch_is_learned_by_heart(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (
+        BLOBS,
+        ["dataset=diabetes", "optimizer.lr=0.01"],
+        [*BLOBS, "loss=cross_entropy", "loss.label_smoothing=0.1"],
+    ):
+        code, out = doctor(capsys, "--overfit", *words, "scheduler=onecycle")
+        assert code == 0, out
+        steps = re.search(r"learned  the batch of 64: loss (\S+) -> (\S+) in (\d+) steps", out)
+        assert steps is not None, out
+        assert float(steps[2]) < float(steps[1])
+        assert 1 < int(steps[3]) < 500
+        assert "loss  ⠒ train" in out
+
+
+REASONS = [
+    ([*BLOBS, *model("Softmax")], "a softmax comes before the loss"),
+    ([*data("Contradictory"), "dataset.val_fraction=0", "loader.batch_size=128"], "128 of 128 samples have an input"),
+    ([*BLOBS, "optimizer.lr=1e-5", "optimizer=sgd"], "its loss was still falling"),
+    ([*data("Noise"), "model=linear", "optimizer.lr=0.1"], "15 weights for 64 samples of 4 numbers"),
+    ([*BLOBS, "model.hidden=[32]", "model.dropout=0.9", "optimizer.lr=0.1"], "dropout of 0.9 is in the way"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "reason"), REASONS)
+def test_why_a_batch_is_not_learned(words: list[str], reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = doctor(capsys, "--overfit", *words)
+    assert code == 1
+    assert "not learned: loss" in out
+    assert reason in " ".join(out.split())
+    assert "try: " in out

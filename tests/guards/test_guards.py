@@ -1,0 +1,185 @@
+"""Each guard trips on its own broken thing, with its message, and nothing else does."""
+
+import json
+import re
+from contextlib import nullcontext, suppress
+from pathlib import Path
+
+import pytest
+import torch
+from broken import BLOBS, SHORT, data, model
+from conftest import config
+
+from trainer import checkpoint
+from trainer.build.build import build
+from trainer.cli import main
+from trainer.errors import ConfigError, TrainerError
+from trainer.guards.finding import Finding
+from trainer.listeners.guards import Guards
+from trainer.loop import train
+from trainer.run import runner
+from trainer.terminal.screen import Screen
+
+LINE = ["dataset=line", "dataset.val_fraction=0", "epochs=25"]
+
+
+def loss(name: str) -> list[str]:
+    return [f"loss._target_=torch.nn.{name}"]
+
+
+def found_in(*words: str) -> list[Finding]:
+    """What guards say of a whole run, in their order."""
+    run, setup = build(config(*SHORT, *words))
+    found = list(setup.findings)
+    guards = Guards(run, found.append)
+    with nullcontext() if not any("broken.Detached" in word for word in words) else suppress(RuntimeError):
+        for event in train(run):
+            guards(event)
+    return found
+
+
+CASES = [  # what is wrong, what is typed, the guard, what it says, what it says to type
+    ("tensor", [*BLOBS, *model("RawTensor")], "unregistered", "scale is a plain tensor", r"self\.scale = nn\.Param"),
+    ("list", [*BLOBS, *model("RawList")], "unregistered", "middle holds modules in a plain list", "nn.ModuleList"),
+    ("frozen", [*BLOBS, *model("Frozen")], "frozen", r"2 of 4 .* first\.weight, first\.bias", "requires_grad_"),
+    ("remade", [*BLOBS, *model("RemadeParameter")], "optimizer", "bias of the model is not", "__init__"),
+    ("half", [*BLOBS, *model("Plain"), "optimizer._target_=broken.HalfSGD", "~optimizer.betas", "~optimizer.eps",
+              "~optimizer.weight_decay"], "optimizer", r"first\.weight, first\.bias of the model are", "super"),
+    ("device", [*BLOBS, *model("Elsewhere")], "device", r"model\.table on meta; the rest is on cpu", "leave"),
+    ("detached", [*BLOBS, *model("Detached")], "detached", "cut off", r"\.detach\(\)"),
+    ("broadcast", [*LINE, *model("Flat")], "broadcast", r"\(2,\) against target \(2, 1\) broadcast to \(2, 2\)",
+     r"\(2, 1\)"),
+    ("softmax", [*BLOBS, *model("Softmax")], "activation", "probabilities.*stays above 0.55", "logits"),
+    ("by hand", [*BLOBS, *model("SoftmaxByHand")], "activation", "probabilities", "logits"),
+    ("sigmoid", [*data("Binary"), *model("Sigmoid"), *loss("BCEWithLogitsLoss")], "activation",
+     "stays above 0.31", "leave sigmoid out"),
+    ("nll", [*BLOBS, *model("Plain"), *loss("NLLLoss")], "activation", "not log-prob", "loss=cross_entropy"),
+    ("labels", [*data("FloatLabels"), *model("Plain")], "target", "0 to 2, stored as float32", r"int\(label\)"),
+    ("bce", [*data("Binary"), "+dataset.low=-1", *model("Plain"), *loss("BCEWithLogitsLoss")], "target",
+     "-1 to 1", "0 and 1"),
+    ("pixels", [*data("Pixels"), *model("Scaled")], "scale", r"^first: its inputs are 0 to 255, .* about 1", "by 255"),
+    ("eval", [*BLOBS, *model("LeftInEval")], "eval", "LeftInEval: it is in eval mode", r"self\.eval\(\)"),
+    ("part", [*BLOBS, *model("PartInEval")], "eval", "dropout is in eval mode", r"\.eval\(\) on parts"),
+    ("logits", [*BLOBS, *model("LargeLogits")], "first loss", r"ln\(3\) = 1\.099", "last layer"),
+    ("unused", [*BLOBS, *model("Unused")], "gradient", r"forgotten\.weight, forgotten\.bias had no .* 20 steps",
+     "forward"),
+    ("cut", [*BLOBS, *model("DetachedInside")], "gradient", r"first\.weight, first\.bias", r"\.data"),
+    ("deep", [*BLOBS, f"model.hidden={[8] * 16}", "model.activation=sigmoid"], "vanishing",
+     r"vanish in layers\.0\.weight", "relu"),
+    ("still", [*BLOBS, *model("Plain"), "optimizer.lr=1e-30"], "nothing moved", "20 steps; .* learning rate is 1e-30",
+     "lr-find"),
+    ("flat", [*data("Noise"), "model=linear", "model.init=zero"], "flat",
+     r"it was 1\.\d+ and is 1\.\d+ after 2\d\d steps", "overfit"),
+    ("exploding", [*LINE, "epochs=40", "model=linear", "optimizer=sgd", "optimizer.lr=1.5", "dtype=float64",
+                   "log_every=1"], "exploding", "rate 1.5 is too high", r"optimizer\.lr=0\.15"),
+    ("by heart", [*data("Noise"), "+dataset.num_rows=150", "+dataset.num_features=40", "model.hidden=[256]",
+                  "epochs=60"], "overfitting", r"val/loss has risen from .* at epoch \d", r"early_stop\.patience=5"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "check", "text", "remedy"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_a_trap_trips_its_guard_and_no_other(words: list[str], check: str, text: str, remedy: str) -> None:
+    found = found_in(*words)
+    assert [finding.check for finding in found] == [check], [finding.message for finding in found]
+    assert re.search(text, found[0].message), found[0].message
+    assert re.search(remedy, found[0].remedy), found[0].remedy
+    assert found[0].note == (check == "frozen")
+
+
+def test_what_cannot_be_carried_out_at_all_is_an_error_that_names_the_trap() -> None:
+    with pytest.raises(ConfigError, match=r"model\.table on meta; the rest is on cpu"):
+        build(config(*BLOBS, *model("Elsewhere"), "+model.used=true"))
+    with pytest.raises(ConfigError, match=r"label 3 in .* outside the 3 classes, 0 to 2"):
+        found_in(*data("OutOfRange"), *model("Plain"))
+
+
+EARLY = [*BLOBS, *model("Softmax")]
+LATE = [*BLOBS, *model("LeftInEval")]
+
+
+def test_warn_says_it_once_on_the_screen_and_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (EARLY, LATE):
+        assert main(["train", *SHORT, *words]) == 0
+        out = capsys.readouterr().out
+        (log,) = Path("outputs").glob("2*/*/train.log")
+        assert out.count("warning  ") == log.read_text().count("warning  ") == 1
+        assert "\n         try: " in out
+        told = re.findall(r"^warning  .+\n(?:         .+\n)+", out, flags=re.M)
+        assert [max(map(len, text.splitlines())) <= 78 for text in told] == [True]
+        log.rename(log.with_suffix(".seen"))
+
+
+def test_strict_refuses_before_training_what_is_known_then(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *SHORT, *EARLY, "guards=strict"]) == 2
+    assert "a softmax comes before the loss" in capsys.readouterr().err
+    assert not Path("outputs").exists() or not list(Path("outputs").glob("2*/*"))
+
+
+def test_strict_ends_the_run_after_saving_where_a_step_had_to_show_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *SHORT, *LATE, "guards=strict"]) == 1
+    assert "in eval mode while it trains" in capsys.readouterr().err
+    (folder,) = Path("outputs").glob("2*/*")
+    assert [path.name for path in checkpoint.checkpoints(folder)] == ["step-00000001"]
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["status"], summary["stop_reason"], summary["steps"]) == ("failed", "guard", 1)
+
+
+def test_a_note_stops_nothing_in_strict(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *SHORT, *BLOBS, *model("Frozen"), "guards=strict"]) == 0
+    assert "note     Frozen: 2 of 4 parameters" in capsys.readouterr().out
+
+
+def test_none_is_silent_and_looks_at_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_asked(*args: object) -> list[Finding]:
+        raise AssertionError("a guard was asked")
+
+    monkeypatch.setattr("trainer.build.build.before_training", not_asked)
+    monkeypatch.setattr("trainer.build.build.structure.unregistered", not_asked)
+    monkeypatch.setattr(Guards, "__call__", not_asked)
+    for words in (EARLY, LATE):
+        assert main(["train", *SHORT, *words, "guards=none"]) == 0
+        assert "warning" not in capsys.readouterr().out
+
+
+def test_guards_change_no_bit_of_a_run() -> None:
+    words = [*SHORT, "dataset=digits", "model=cnn", "model.dropout=0.3", "max_steps=30"]
+    weights = []
+    for guards in ("warn", "none"):
+        run, setup = build(config(*words, f"guards={guards}"))
+        watch = [Guards(run, setup.findings.append)] if guards == "warn" else []
+        for event in train(run):
+            for listener in watch:
+                listener(event)
+        weights.append(run.model.state_dict())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+OOM = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8 GiB"
+
+
+def test_out_of_memory_says_what_to_set_with_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, setup = build(config(*SHORT, *BLOBS, "accumulate=2", "model.hidden=[1000]"))
+
+    def full(*args: object) -> None:
+        raise torch.OutOfMemoryError(OOM)
+
+    run.step = full  # type: ignore[assignment]
+    with Screen() as screen, pytest.raises(TrainerError) as caught:
+        runner.carry_out(run, setup, tmp_path, screen, 0.0)
+    held = (4 * 1000 + 1000 + 1000 * 3 + 3) * 4 / 2**20
+    assert "out of memory at step 1, batch 64, 2.00 GiB more needed" in caught.value.message
+    assert f"hold {held:.1f} MiB" in caught.value.message
+    assert "loader.batch_size=32 accumulate=4" in (caught.value.hint or "")
+    assert "autocast=bf16" in (caught.value.hint or "")
+    assert json.loads((tmp_path / "summary.json").read_text())["status"] == "failed"
+
+
+def test_the_processors_memory_can_run_out_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *SHORT, *BLOBS, *model("Huge")]) == 1
+    said = capsys.readouterr().err
+    assert f"out of memory at step 1, batch 64, {2**52} bytes more needed" in said
+    assert "try: loader.batch_size=32 accumulate=2" in said

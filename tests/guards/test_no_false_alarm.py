@@ -1,0 +1,116 @@
+"""Guards are silent on all that ships, on torchvision's networks, and on what only looks like a mistake."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+from broken import BLOBS, data, model
+from conftest import config
+from mnist_files import write_mnist
+
+from trainer.build.build import build
+from trainer.config import files
+from trainer.guards.shared_rows import shared_rows
+from trainer.listeners.guards import Guards
+from trainer.loop import train
+
+OPTIONS = files.options([files.shipped()])
+OTHERS = ("own", "mnist", "fashion_mnist", "cifar10", "table", "npz", "safetensors", "images")  # they need files
+BUNDLED = [name for name in OPTIONS["dataset"] if name not in OTHERS]
+CLASSES = ["mlp", "linear"]
+EXPERIMENTS = [name for name in OPTIONS["experiment"] if name != "mnist"]
+
+
+def alarms(*words: str) -> list[str]:
+    """What guards say of a run as it is typed, notes aside, its shared rows too."""
+    run, setup = build(config("threads=1", "device=cpu", "compile=none", *words))
+    found = list(setup.findings)
+    guards = Guards(run, found.append)
+    for event in train(run):
+        guards(event)
+    assert run.progress.step == run.progress.num_steps
+    found += shared_rows(setup.splits)
+    return [finding.message for finding in found if not finding.note]
+
+
+@pytest.mark.parametrize(("dataset", "net"), list(itertools.product(BUNDLED, CLASSES)))
+def test_every_data_set_with_every_model(dataset: str, net: str) -> None:
+    assert alarms(f"dataset={dataset}", f"model={net}") == []
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment(experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(files.shipped() / "experiment/chapter")
+    assert alarms(f"experiment={experiment}", "hydra.mode=RUN", "dataset.val_fraction=0.2") == []
+
+
+def test_the_experiment_that_needs_mnist(tmp_path: Path) -> None:
+    write_mnist(tmp_path / "data", 3000, 50)
+    assert alarms("experiment=mnist", "epochs=1") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("optimizer", "scheduler"), list(itertools.product(OPTIONS["optimizer"], OPTIONS["scheduler"]))
+)
+def test_every_optimizer_with_every_schedule(optimizer: str, scheduler: str) -> None:
+    words = [f"optimizer={optimizer}", f"scheduler={scheduler}", "epochs=15"]
+    assert alarms("dataset=digits", *words) == []
+    assert alarms("dataset=diabetes", *words) == []
+
+
+@pytest.mark.parametrize("words", [
+    ["model=cnn", "max_steps=40"],
+    ["autocast=bf16", "epochs=10"],
+    ["autocast=fp16", "epochs=3"],
+    ["accumulate=4", "clip_grad_norm=1", "epochs=12"],
+    ["model.norm=batch", "model.dropout=0.5", "epochs=12"],
+    ["loss=cross_entropy", "loss.label_smoothing=0.2", "epochs=10"],
+    ["loader.batch_size=1", "epochs=1"],
+    ["optimizer=sgd", "optimizer.lr=1e-3", "epochs=20"],
+    ["dataset=diabetes", "loss=l1"],
+    ["max_steps=1", "dataset=line"],
+    [*BLOBS, "model=own", "model._target_=broken.ZeroInit", "epochs=60"],
+    [*BLOBS, "model=own", "model._target_=broken.Keeps", "epochs=60"],
+    [*data("Pixels"), *model("ScalesItself"), "epochs=60"],
+    [*data("Binary"), *model("Plain"), "loss._target_=torch.nn.BCEWithLogitsLoss", "epochs=60"],
+    [*BLOBS, *model("Plain"), "loader.num_workers=0", "loader.in_memory=true", "epochs=60"],
+], ids=" ".join)  # fmt: skip
+def test_other_ways_to_train(words: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("warnings.warn", lambda *args, **keywords: None)  # weight_norm's own, that it is deprecated
+        assert alarms(*words) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18", "vit_b_16", "mobilenet_v3_small"])
+def test_torchvisions_networks(name: str) -> None:
+    """22 steps on one batch: the guards of the first steps are past, and the loss has to be on its way."""
+    words = [*data("Pictures"), "model=own", f"model._target_=torchvision.models.{name}", "+model.num_classes=2"]
+    words += ["+model.image_size=64"] if name == "vit_b_16" else []
+    words += ["+dataset.num_rows=8", "dataset.val_fraction=0", "optimizer.lr=1e-4", "threads=1", "device=cpu"]
+    run, setup = build(config(*words, "epochs=22", "eval_every=22epochs", "log_every=1"))
+    found = list(setup.findings)
+    guards = Guards(run, found.append)
+    losses = []
+    for event in train(run):
+        guards(event)
+        losses += [event.loss.item()] if hasattr(event, "loss") else []
+    assert found == []
+    assert losses[-1] < losses[0]
+
+
+def test_what_is_frozen_on_purpose_may_stay_in_eval() -> None:
+    from broken import Plain
+    from torch import nn
+
+    from trainer.guards.structure import left_in_eval
+
+    net = nn.Sequential(Plain(4, 4), nn.BatchNorm1d(4), nn.Dropout(0.0))
+    net[1].requires_grad_(False)
+    net.train()
+    net[1].eval()
+    net[2].eval()
+    assert left_in_eval(net) == []
+    net[1].requires_grad_(True)
+    assert [finding.check for finding in left_in_eval(net)] == ["eval"]

@@ -1,0 +1,138 @@
+"""SIGINT and SIGTERM at any time, on the real command line: saved, said, the right exit code, and resumed exactly."""
+
+import json
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from live_run import start, wait_for, wait_for_lines
+from trials import attempt, config
+
+from trainer.diagnosis.fingerprint import evidence
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = ["threads=1", "device=cpu", "report=false", "max_steps=400", "epochs=100", "log_every=1", "eval_every=5steps"]
+OWN = ["dataset=own", "dataset._target_=own.Slow", "model=linear", "loader.batch_size=50"]
+
+
+@pytest.mark.slow
+def test_a_signal_stops_a_run_which_resumes(tmp_path: Path) -> None:
+    process = start(tmp_path, "train", "dataset=digits", "loader.batch_size=8", *RUN)
+    wait_for_lines(tmp_path)
+    process.send_signal(signal.SIGUSR1)
+    wait_for(tmp_path, "outputs/2*/*/checkpoints/step-*")
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143, said
+    assert "stopped by SIGTERM at step" in said
+    assert "try: trainer resume outputs/" in said
+    summary = json.loads((tmp_path / "outputs/latest/summary.json").read_text())
+    assert summary["status"] == "stopped"
+    resumed = start(tmp_path, "resume", "latest")
+    assert resumed.communicate(timeout=120)[1] == ""
+    assert resumed.returncode == 0
+
+
+def test_before_there_is_a_run_the_program_just_ends(tmp_path: Path) -> None:
+    process = start(tmp_path, "train", *RUN)
+    time.sleep(0.4)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert not list(tmp_path.glob("outputs/2*/*/checkpoints"))
+
+
+@pytest.mark.parametrize("where", [pytest.param("data", marks=pytest.mark.slow), "evaluation"])
+def test_slow_data_and_slow_evaluations_are_abandoned(tmp_path: Path, where: str) -> None:
+    words = [*OWN, f"+dataset.slow={where}", *RUN, "eval_every=4steps"]
+    process = start(tmp_path, "train", *words)
+    wait_for(tmp_path, "slow")  # a sample that takes minutes is being read
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 143, said
+    assert "saved checkpoints/step-" in said
+
+
+def test_a_signal_after_the_last_step_leaves_a_finished_run(tmp_path: Path) -> None:
+    process = start(tmp_path, "train", *OWN, "+dataset.slow=outcome", *RUN, "max_steps=4", "eval_every=4steps")
+    wait_for(tmp_path, "slow")  # the predictions for the picture take minutes
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert "stopped by SIGINT at step 4; it was done" in said
+    assert json.loads((tmp_path / "outputs/latest/summary.json").read_text())["status"] == "ok"
+
+
+def test_a_second_signal_ends_the_program_at_once(tmp_path: Path) -> None:
+    process = start(tmp_path, "train", *OWN, "model=own", "model._target_=own.SlowModel", *RUN)
+    wait_for(tmp_path, "slow")  # a step that takes minutes
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "at once" in said
+
+
+@pytest.mark.slow
+def test_45_signals_at_random_times(tmp_path: Path) -> None:
+    """In processes that have torch imported: building, training, evaluating, saving, and what follows the end."""
+    data = config("model.dropout=0.2", *RUN, "max_steps=200")
+    assert attempt(tmp_path / "whole", data) == 0, (tmp_path / "whole.out").read_text()
+    length = sum(json.loads((tmp_path / "whole/summary.json").read_text())["seconds"].values())
+    expected = evidence(tmp_path / "whole")
+    chance, good, late = random.Random(2), 0, 0
+    for trial in range(45):
+        number = chance.choice([signal.SIGINT, signal.SIGTERM])
+        folder = tmp_path / str(trial)
+        code = attempt(folder, data, kill_after=chance.uniform(0, length), kill_by=number)
+        said = (tmp_path / f"{trial}.out").read_text()
+        assert code in (0, 128 + number), said
+        assert "Traceback" not in said
+        late += code == 0
+        assert attempt(folder, data) == 0, said
+        good += evidence(folder) == expected
+    print(f"signals to warm processes: {good} of 45, {late} after the end")
+    assert good == 45
+    assert late < 25
+
+
+@pytest.mark.slow
+def test_15_signals_to_the_command_line(tmp_path: Path) -> None:
+    """From the first moment of the program on, its imports included."""
+    words = ["train", "dataset=digits", "model.dropout=0.2", *RUN, "max_steps=1500", "checkpoint.every_seconds=0.5"]
+    begun = time.monotonic()
+    assert start(tmp_path / "whole", *words).communicate(timeout=300)[1] == ""
+    length = time.monotonic() - begun
+    expected = evidence((tmp_path / "whole/outputs/latest").resolve())
+    chance, good, longest, early, late = random.Random(2), 0, 0.0, 0, 0
+    for trial in range(15):
+        number = chance.choice([signal.SIGINT, signal.SIGTERM])
+        folder = tmp_path / str(trial)
+        process = start(folder, *words)
+        time.sleep(chance.uniform(0.3, length))
+        process.send_signal(number)
+        sent = time.monotonic()
+        _, said = process.communicate(timeout=120)
+        longest = max(longest, time.monotonic() - sent)
+        if process.returncode == 0:  # it had ended before
+            late += 1
+        else:
+            shown = 128 - process.returncode if process.returncode < 0 else process.returncode  # as a shell has it
+            assert shown == 128 + number, said  # below 0 while Python itself still starts
+            assert "Traceback" not in said or process.returncode < 0
+        if not list(folder.glob("outputs/2*/*/config.yaml")):
+            early += 1
+            good += 1
+            continue
+        resumed = start(folder, "resume", "latest")
+        _, said = resumed.communicate(timeout=300)
+        assert resumed.returncode == 0, said
+        good += evidence((folder / "outputs/latest").resolve()) == expected
+    print(f"signals: {good} of 15; longest {longest:.1f} s; {early} before a run folder, {late} after the end")
+    assert good == 15

@@ -1,0 +1,76 @@
+"""NaN and infinity are traced to step, batch and the first module that made one, without a cost while all is well."""
+
+import re
+from pathlib import Path
+
+import pytest
+from broken import BLOBS, SHORT, data, model
+from conftest import config
+
+from trainer.build.build import build
+from trainer.cli import main
+from trainer.run import replay as divergence
+from trainer.run import runner
+
+CASES = [  # what is typed, what is said
+    ([*BLOBS, *model("Logarithm")], r"step 3 \(batch 3 of epoch 1\): log \(Log\) is the first .* makes infinity"),
+    ([*BLOBS, "+dataset.nan_in=70", "dataset.val_fraction=0"], r"step \d \(batch \d of epoch 1\): the input of sample"),
+    ([*BLOBS, *model("RootAtZero")], r"step 1 \(batch 1 of epoch 1\): forward and loss are finite, a gradient is not"),
+    (["dataset=digits", "optimizer=sgd", "optimizer.lr=1e25"], r"step 2 .*: layers\.2 \(Linear\) is .* weights of"),
+    (["dataset=digits", "optimizer=sgd", "optimizer.lr=1e39"], r"step 1: the optimizer made layers\.\d\.\w+ infinite"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "text"), CASES)
+def test_the_first_thing_that_is_not_finite_is_named(
+    words: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *SHORT, *words]) == 3
+    said = " ".join(capsys.readouterr().out.split())
+    assert re.search(text, said), said
+
+
+def test_the_sample_that_is_named_is_the_one(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*BLOBS, "+dataset.nan_in=70", "dataset.val_fraction=0"]
+    assert main(["train", *SHORT, *words]) == 3
+    out = " ".join(capsys.readouterr().out.split())
+    said = re.search(r"batch (\d) of epoch 1\): the input of sample (\d+) in the batch holds NaN", out)
+    assert said is not None
+    run, _ = build(config(*SHORT, *words))
+    order = run.train_batches.order(0)
+    assert order[64 * (int(said[1]) - 1) + int(said[2]) - 1] == 70
+
+
+def test_it_begins_at_the_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = []
+    replay = divergence.replay
+    monkeypatch.setattr(divergence, "replay", lambda run: begun.append(run.progress.step) or replay(run))
+    words = [*BLOBS, "+dataset.nan_in=70", "dataset.val_fraction=0", "loader.shuffle=false", "loader.batch_size=8"]
+    assert main(["train", *SHORT, *words, "checkpoint.every_seconds=0"]) == 3
+    assert begun == [8]
+    assert "step 9 (batch 9 of epoch 1): the input of sample 7" in capsys.readouterr().out
+
+
+def test_what_is_not_a_function_of_the_seed_is_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = runner.train
+
+    def poisoned(run: object) -> object:
+        for event in step(run):
+            run.progress.stop_reason = "diverged" if getattr(event, "step", 0) == 3 else run.progress.stop_reason
+            yield event
+
+    monkeypatch.setattr(runner, "train", poisoned)
+    assert main(["train", *SHORT, *BLOBS]) == 3
+    assert "met nothing that is not finite" in " ".join(capsys.readouterr().out.split())
+
+
+def test_without_guards_nobody_goes_the_way_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(divergence, "replay", lambda run: pytest.fail("replayed"))
+    assert main(["train", *SHORT, *data("Blobs"), "+dataset.nan_in=9", "guards=none"]) == 3
+    assert "warning" not in capsys.readouterr().out

@@ -1,0 +1,37 @@
+"""The real command line in a process that a test watches and signals."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen:
+    folder.mkdir(exist_ok=True)
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests/support")])
+    environment = {**os.environ, "PYTHONPATH": path, "XDG_CONFIG_HOME": str(folder / ".config")}
+    command = [sys.executable, "-m", "trainer", *words]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **pipes)
+
+
+def wait_for(folder: Path, pattern: str, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not list(folder.glob(pattern)):
+        assert time.monotonic() < end, f"{pattern} never came"
+        time.sleep(0.02)
+
+
+def metrics(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("outputs/2*/*/metrics.jsonl"))
+
+
+def wait_for_lines(folder: Path, more: int = 1) -> None:
+    wait_for(folder, "outputs/2*/*/metrics.jsonl")
+    before, end = metrics(folder), time.monotonic() + 60
+    while metrics(folder) < before + more:
+        assert time.monotonic() < end, "no line was written"
+        time.sleep(0.01)

@@ -1,0 +1,108 @@
+"""Runs in processes of their own that may be killed, forked from one server that has imported torch already."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from trainer.config import compose, files
+
+HERE = Path(__file__).parent
+os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["warm"])
+
+QUICK = ["threads=1", "device=cpu", "report=false", "epochs=3", "log_every=1", "checkpoint.every_seconds=0.02"]
+
+
+def config(*overrides: str) -> dict[str, Any]:
+    """A small run's composed config as plain data."""
+    typed = [*QUICK, *overrides]
+    return compose.compose(compose.Source(typed, files.roots())).data
+
+
+def begin(folder: Path, data: dict[str, Any], **how: Any) -> Any:
+    """Start a run in `folder`, or go on with it: the process that does."""
+    process = FORKS.Process(target=_carry_out, args=(folder, data), kwargs=how)
+    process.start()
+    return process
+
+
+def attempt(folder: Path, data: dict[str, Any], **how: Any) -> int:
+    """Start a run in `folder`, or go on with it, in a process of its own. Returns its exit code; -9 for a kill."""
+    process = begin(folder, data, **how)
+    process.join(120)
+    if process.is_alive():
+        process.kill()
+        raise AssertionError(f"{folder} hangs")
+    return process.exitcode or 0
+
+
+def call(function: Callable[..., Any], *args: Any) -> Any:
+    """What a function returns in a process of its own."""
+    here, there = FORKS.Pipe()
+    process = FORKS.Process(target=_answer, args=(there, function, *args))
+    process.start()
+    there.close()
+    answer = here.recv()
+    process.join()
+    return answer
+
+
+def _answer(pipe: Any, function: Callable[..., Any], *args: Any) -> None:
+    pipe.send(function(*args))
+
+
+def _carry_out(
+    folder: Path,
+    data: dict[str, Any],
+    kill_after: float | None = None,
+    kill_by: int = signal.SIGKILL,
+    before: Callable[..., None] | None = None,
+    argument: Any = None,
+    watchers: Sequence[Any] = (),
+) -> None:
+    """kill_after: seconds from now to the signal `kill_by`. before(argument): is called first, to break something.
+    watchers: of a new run, see `launch.start`."""
+    from trainer.config.check import check
+    from trainer.disk import layout, storage
+    from trainer.errors import TrainerError
+    from trainer.processes import signals
+    from trainer.run import launch
+    from trainer.terminal.screen import Screen
+
+    quiet = os.open(folder.parent / f"{folder.name}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+    os.environ["XDG_CONFIG_HOME"] = str(folder.parent / ".config")
+    signals.install()
+    if before is not None:
+        before(argument)
+    if kill_after is not None:
+        threading.Timer(kill_after, os.kill, (os.getpid(), kill_by)).start()
+    code = 0
+    try:
+        with Screen() as screen:
+            if (folder / layout.CONFIG).exists():
+                launch.go_on(folder, check(data), screen, time.perf_counter())
+            else:
+
+                def make(label: str) -> Path:
+                    shutil.rmtree(folder, ignore_errors=True)  # no config yet: a real start would take a new folder
+                    storage.make_folder(folder)
+                    return folder
+
+                launch.start(check(data), [], make, screen, time.perf_counter(), watchers=watchers)
+    except TrainerError as error:
+        print("error:", error.message, file=sys.stderr)
+        code = error.exit_code
+    sys.stderr.flush()
+    sys.stdout.flush()
+    os._exit(code)

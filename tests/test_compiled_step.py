@@ -1,0 +1,150 @@
+"""The compiled step against the eager one. Most tests trace the whole graph and run it without generated code."""
+
+import functools
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Cli, config
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch._dynamo.utils import counters
+
+from trainer import compiled_step
+from trainer.build.build import build
+from trainer.compiled_step import CompiledStep, numbers
+from trainer.events import Stepped
+from trainer.loop import train
+from trainer.state import TrainState
+
+SMALL = ["dataset=iris", "loader.batch_size=16", "model.hidden=[8]", "epochs=3", "dtype=float64"]
+# The same formulas in float64: what is left is the order of sums, and Adam divides a gradient by its own size where it
+# is nothing but rounding, as that of a bias before batch norm.
+TOLERANCE = {"rtol": 1e-9, "atol": 1e-9}
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """torch.compile without a C++ compiler: the graph's operations one after another."""
+    torch._dynamo.reset()
+    counters.clear()
+    logging.disable()  # pytest would keep dynamo's every word
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def trained(*overrides: str) -> tuple[TrainState, list[Stepped]]:
+    run, _ = build(config(*SMALL, *overrides))
+    return run, [event for event in train(run) if isinstance(event, Stepped)]
+
+
+CASES = [
+    ["optimizer=sgd", "optimizer.momentum=0.9", "optimizer.nesterov=true", "clip_grad_norm=0.1", "scheduler=cosine"],
+    ["optimizer=adam", "+optimizer.amsgrad=true", "optimizer.weight_decay=0.1", "model.norm=batch"],
+    ["optimizer=adamw", "optimizer.weight_decay=0.3", "clip_grad_norm=0.5", "scheduler=warmup"],
+    ["optimizer=sgd", "accumulate=2", "loss=cross_entropy", "loss.weight=[1,5,2]"],
+    ["optimizer=adam", "dataset=diabetes", "accumulate=3", "scheduler=onecycle", "scheduler.cycle_momentum=false"],
+]
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize(
+    "words", [CASES[0], *(pytest.param(words, marks=pytest.mark.slow) for words in CASES[1:])], ids=" ".join
+)
+def test_it_takes_the_steps_of_train_step(words: list[str]) -> None:
+    eager, plain = trained(*words)
+    compiled, steps = trained(*words, "compile=step")
+    assert isinstance(compiled.step, CompiledStep)
+    assert compiled.step.obstacle is None
+    assert counters["stats"]["unique_graphs"] == 1  # in spite of schedules and of a shorter batch in each epoch
+    assert compiled.compile_seconds > 0
+    for a, b in zip(steps, plain, strict=True):
+        torch.testing.assert_close(a.loss, b.loss, **TOLERANCE)
+        assert (a.step, a.lr) == (b.step, b.lr)
+        if a.norm is not None and b.norm is not None:
+            torch.testing.assert_close(a.norm, b.norm, **TOLERANCE)
+    assert steps[9].norm is not None
+    for name, tensor in eager.model.state_dict().items():
+        torch.testing.assert_close(compiled.model.state_dict()[name], tensor, **TOLERANCE)
+    ours, theirs = (run.optimizer.state_dict() for run in (compiled, eager))
+    assert ours["param_groups"] == theirs["param_groups"]
+    assert ours["state"].keys() == theirs["state"].keys()
+    for index, entry in theirs["state"].items():
+        torch.testing.assert_close(ours["state"][index], entry, **TOLERANCE)
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_wrong_update_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Adam's step counted from 0 in the graph, a slip that the first steps hide least
+    monkeypatch.setattr(compiled_step, "numbers", lambda group, step: numbers(group, max(1, step - 1)))
+    eager, _ = trained("optimizer=adam")
+    wrong, _ = trained("optimizer=adam", "compile=step")
+    name = "layers.0.weight"
+    assert float((eager.model.state_dict()[name] - wrong.model.state_dict()[name]).abs().max()) > 1e-4
+
+
+class Branching(nn.Module):
+    """Looks at a number, which no graph can."""
+
+    def __init__(self, in_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_features, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.linear(x)
+        return y * 2 if self.training and y.max().item() > 0 else y
+
+
+CHANGING = "own.Forgetful"
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize(("name", "why"), [("test_compiled_step.Branching", "cannot be captured"), (CHANGING, "another")])
+def test_a_model_that_is_no_graph_trains_eager_and_is_told_why(name: str, why: str) -> None:
+    words = ["model=own", f"model._target_={name}"]
+    small = [word for word in SMALL if "hidden" not in word]
+    runs = [build(config(*small, *words, compiled))[0] for compiled in ("compile=none", "compile=step")]
+    losses = [[event.loss for event in train(run) if isinstance(event, Stepped)] for run in runs]
+    assert isinstance(runs[1].step, CompiledStep)
+    assert why in (runs[1].step.obstacle or "")
+    torch.testing.assert_close(torch.stack(losses[1]), torch.stack(losses[0]), **TOLERANCE)
+
+
+OBSTACLES = [
+    (["optimizer=rmsprop"], "RMSprop"),
+    (["loader.in_memory=false"], "not from memory"),
+    (["autocast=fp16"], "fp16"),
+    (["scheduler=onecycle"], "cycle_momentum"),
+]
+
+
+@pytest.mark.parametrize(("words", "why"), OBSTACLES, ids=[why for _, why in OBSTACLES])
+def test_what_cannot_be_captured_is_in_the_header(words: list[str], why: str) -> None:
+    run, _ = build(config(*words, "compile=step"))
+    assert isinstance(run.step, CompiledStep)
+    assert why in run.step.describe()
+    assert "eager" in run.step.describe()
+
+
+@pytest.mark.slow
+def test_generated_code_trains_alike_resumes_exactly_and_says_its_time(cli: Cli, tmp_path: Path) -> None:
+    words = ["compile=step", "epochs=2", "clip_grad_norm=5", "report=false"]
+    done = cli("train", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "compile  the whole step" in done.stdout
+    assert cli("train", *words[1:]).returncode == 0
+    ours, theirs = sorted((tmp_path / "outputs").glob("20*/*"), key=lambda path: path.stat().st_mtime)
+    compiled, eager = (json.loads((folder / "summary.json").read_text()) for folder in (ours, theirs))
+    assert compiled["seconds"]["compile"] > 0
+    assert "compile" not in eager["seconds"]
+    for name in ("train/loss", "val/loss"):  # in float32, whose roundings grow over 46 steps
+        assert compiled["last"][name] == pytest.approx(eager["last"][name], rel=1e-4)
+    one, other = (load_file(folder / "model.safetensors") for folder in (ours, theirs))
+    for name, tensor in other.items():
+        torch.testing.assert_close(one[name], tensor, rtol=1e-3, atol=1e-3)  # a step of Adam is 2e-3
+    verified = cli("verify", *words, "model.dropout=0.3", "model.norm=batch")
+    assert verified.returncode == 0, verified.stderr  # which names what inductor's workers lost in the kill

@@ -1,0 +1,1 @@
+"""A checked config becomes a TrainState."""

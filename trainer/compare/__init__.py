@@ -1,0 +1,1 @@
+"""Run folders become rows, a ranking and a table."""

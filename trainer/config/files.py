@@ -1,0 +1,91 @@
+"""The YAML files that a config is composed of: where they lie, what can be picked, and where a key was set.
+
+Reads files only; imports neither hydra nor torch.
+"""
+
+from pathlib import Path
+
+NOT_PICKED = ("hydra", "chapter")  # folders of conf/ that are no groups of the config
+
+
+def shipped() -> Path:
+    """trainer's own conf/: beside the code in a wheel, above it in a checkout."""
+    here = Path(__file__).resolve().parent.parent
+    return next(folder for folder in (here / "conf", here.parent / "conf") if (folder / "config.yaml").is_file())
+
+
+def roots(config_dirs: list[str] | None = None) -> list[Path]:
+    """Folders with configs, the first match wins: --config-dir or ./conf, then what trainer ships."""
+    own = [Path(folder) for folder in config_dirs or []] or [Path("conf")]
+    folders = [folder.resolve() for folder in own if folder.is_dir()]
+    return [folder for folder in folders if folder != shipped()] + [shipped()]
+
+
+def options(folders: list[Path]) -> dict[str, dict[str, str]]:
+    """{group: {option: description}}; the description is the first line of comment in the option's file."""
+    found: dict[str, dict[str, str]] = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("*.yaml")):
+            group, option = path.parent.relative_to(folder).as_posix(), path.stem
+            if group != "." and not group.startswith(NOT_PICKED):
+                top, _, rest = group.partition("/")
+                found.setdefault(top, {}).setdefault(f"{rest}/{option}" if rest else option, description(path))
+    return {group: dict(sorted(found[group].items())) for group in sorted(found)}
+
+
+def module_folders(folders: list[Path]) -> list[Path]:
+    """Where Python files lie beside configs."""
+    return list(dict.fromkeys(path.parent for folder in folders for path in sorted(folder.rglob("*.py"))))
+
+
+def description(path: Path) -> str:
+    """The first line of comment that is not a directive to Hydra."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("#") and "@package" not in line:
+            return line[1:].strip()
+        if line.strip() and not line.startswith("#"):
+            break
+    return ""
+
+
+def set_where(key: str, overrides: list[str], choices: dict[str, str], folders: list[Path]) -> str:
+    """Where a dotted key got its value: on the command line, or in a file with its line. Empty where unknown."""
+    group, _, rest = key.partition(".")
+    for override in reversed(overrides):
+        typed, equals, _ = override.lstrip("+~").partition("=")
+        picks_an_option = typed in choices and equals
+        if not picks_an_option and (typed == key or key.startswith(typed + ".")):
+            return "on the command line"
+    experiment = choices.get("experiment")
+    places = [(f"experiment/{experiment}.yaml", key)] if experiment else []
+    if rest and group in choices:
+        places.append((f"{group}/{choices[group]}.yaml", rest))
+    for name, dotted in [*places, ("config.yaml", key)]:
+        path = next((folder / name for folder in folders if (folder / name).is_file()), None)
+        line = line_of(path, dotted.split(".")) if path else None
+        if path and line:
+            return f"{_short(path)} line {line}"
+    return ""
+
+
+def line_of(path: Path, parts: list[str]) -> int | None:
+    """The line, from 1, on which a nested key stands in a YAML file."""
+    import yaml
+
+    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    line = None
+    for part in parts:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        match = next(((name, value) for name, value in pairs if name.value == part), None)
+        if match is None:
+            return None
+        line, node = match[0].start_mark.line + 1, match[1]
+    return line
+
+
+def _short(path: Path) -> str:
+    """A path as the user would type it: relative to here, or to trainer's own conf/."""
+    here = Path.cwd()
+    if path.is_relative_to(here):
+        return str(path.relative_to(here))
+    return f"trainer's conf/{path.relative_to(shipped())}" if path.is_relative_to(shipped()) else str(path)

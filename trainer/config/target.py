@@ -1,0 +1,75 @@
+"""What a `_target_` names: the class, its signature, and an instance of it. Errors say which keys it takes."""
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from trainer.errors import ConfigError
+from trainer.terminal.spelling import closest, did_you_mean
+
+
+def locate(dotted: str, group: str) -> Any:
+    """The object with a dotted name, imported. Raises ConfigError that says which part is not there."""
+    parts = dotted.split(".")
+    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        raise ConfigError(f"{group}._target_={dotted} is not a dotted name", f"{group}._target_=my_file.MyClass")
+    for length in range(len(parts) - 1, 0, -1):
+        module_name = ".".join(parts[:length])
+        try:
+            found: Any = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
+                continue
+            raise ConfigError(
+                f"{group}._target_={dotted}: {module_name} needs {error.name}, which is missing"
+            ) from error
+        except Exception as error:
+            raise ConfigError(f"{group}._target_={dotted}: importing {module_name} raised {error!r}") from error
+        for part in parts[length:]:
+            if not hasattr(found, part):
+                near = did_you_mean(part, [name for name in dir(found) if not name.startswith("_")])
+                raise ConfigError(f"{group}._target_={dotted}: {module_name} has no {part}.{near}")
+            found = getattr(found, part)
+        return found
+    raise ConfigError(f"{group}._target_={dotted}: there is no module {parts[0]}, neither installed nor in this folder")
+
+
+def parameters(target: Any) -> dict[str, inspect.Parameter]:
+    """The parameters of a class or function, by name; without self, and without *args."""
+    signature = inspect.signature(target)
+    return {name: p for name, p in signature.parameters.items() if p.kind is not p.VAR_POSITIONAL}
+
+
+def complete(node: Mapping[str, Any], group: str, **facts: Any) -> dict[str, Any]:
+    """The node with those facts put in that its target takes and that are null or absent there.
+
+    A key that the target does not take is an error that names the closest right one. Raises ConfigError.
+    """
+    target = locate(node["_target_"], group)
+    if not callable(target):
+        raise ConfigError(f"{group}._target_={node['_target_']} is not a class or function")
+    accepted = parameters(target)
+    anything = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
+    for name in node:
+        if name not in accepted and not anything and name != "_target_":
+            near = closest(name, accepted)
+            hint = f"{group}.{near}=VALUE" if near else f"it takes: {', '.join(accepted)}"
+            raise ConfigError(f"no key '{group}.{name}': {node['_target_']} does not take it", hint, f"{group}.{name}")
+    missing = {k: fact for k, fact in facts.items() if (k in accepted or k in node) and node.get(k) is None}
+    return {**node, **missing}
+
+
+def construct(node: Mapping[str, Any], group: str, *first: Any, **facts: Any) -> Any:
+    """Call a node's `_target_` with `first` and the keys beside it, completed by `facts`. Raises ConfigError."""
+    keywords = complete(node, group, **facts)
+    target = locate(keywords.pop("_target_"), group)
+    try:
+        inspect.signature(target).bind(*first, **keywords)
+    except TypeError as error:
+        name = str(error).rpartition("'")[0].rpartition("'")[2]
+        raise ConfigError(f"{node['_target_']}: {error}", f"+{group}.{name}=…" if name else None) from error
+    try:
+        return target(*first, **keywords)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{group}: {node['_target_']} refused its settings: {error}") from error

@@ -1,0 +1,97 @@
+"""A table's raw rows become a model's inputs: numbers standardised, what is missing imputed, categories one-hot."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from trainer.data.tabular.column import Column
+
+
+class Columns(nn.Module):
+    """(B, columns) of encoded rows, as matrix.encode makes them, to (B, inputs) in `dtype`.
+
+    mean, std: of the numbers and dates among the columns, float64, over training rows; they stand in the state_dict.
+    """
+
+    mean: Tensor
+    std: Tensor
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, columns: Sequence[Column], mean: Tensor, std: Tensor, dtype: torch.dtype) -> None:
+        super().__init__()
+        numbers = [index for index, column in enumerate(columns) if column.kind != "category"]
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+        shift, scale = torch.zeros(len(columns), dtype=mean.dtype), torch.ones(len(columns), dtype=std.dtype)
+        shift[numbers], scale[numbers] = mean, std  # over all columns: one pass; categories stay what they are
+        self.register_buffer("shift", shift, persistent=False)
+        self.register_buffer("scale", scale, persistent=False)
+        self.expand = OneHot(columns, dtype)
+
+    def standardize(self, x: Tensor) -> Tensor:
+        """The same columns with numbers standardised, in `dtype`; NaN and categories stay. In float64 up to there."""
+        return ((x.to(self.shift.dtype) - self.shift) / self.scale).to(self.expand.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        output: Tensor = self.expand(self.standardize(x))
+        return output
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """Inputs back to rows (B, columns), float64: NaN for what was missing, -1 for a category without an input."""
+        return self.expand.inverse(x).to(self.shift.dtype) * self.scale + self.shift
+
+
+class OneHot(nn.Module):
+    """Standardised columns to inputs: numbers with 0, their mean, for what is missing; an indicator for each column
+    where training had missing values; one-hot categories. An index below 0 is none of a column's categories."""
+
+    numbers: Tensor
+    indicated: Tensor
+    categories: Tensor
+    offsets: Tensor
+    nothing: Tensor
+
+    def __init__(self, columns: Sequence[Column], dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        numbers = [(i, c) for i, c in enumerate(columns) if c.kind != "category"]
+        categories = [(i, c) for i, c in enumerate(columns) if c.kind == "category"]
+        self.widths = widths = [c.width for _, c in categories]
+        indices = {
+            "numbers": [i for i, _ in numbers],
+            "indicated": [place for place, (_, c) in enumerate(numbers) if c.missing],
+            "categories": [i for i, _ in categories],
+            "offsets": [sum(widths[:place]) for place in range(len(widths))],
+            "nothing": [c.width - 1 if c.missing else -1 for _, c in categories],
+        }
+        for name, values in indices.items():
+            self.register_buffer(name, torch.tensor(values, dtype=torch.int64), persistent=False)
+        self.num_levels = sum(widths)
+        self.growth = sum(c.width for c in columns) / len(columns)  # inputs a column
+
+    def forward(self, x: Tensor) -> Tensor:
+        values = x[:, self.numbers]
+        missing = values.isnan()
+        parts = [torch.where(missing, 0, values), missing[:, self.indicated].to(self.dtype)]
+        if self.num_levels:
+            codes = x[:, self.categories]
+            codes = torch.where(codes.isnan(), self.nothing, codes).long()
+            cells = torch.where(codes < 0, self.num_levels, codes + self.offsets)  # the last cell is thrown away
+            one_hot = torch.zeros(x.shape[0], self.num_levels + 1, dtype=self.dtype, device=x.device)
+            parts.append(one_hot.scatter_(1, cells, 1)[:, :-1])
+        return torch.cat(parts, 1)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """Inputs back to standardised columns: NaN for what was missing, -1 for a category that has no input."""
+        values, marks, levels = x.split([len(self.numbers), len(self.indicated), self.num_levels], 1)
+        columns = x.new_full((x.shape[0], len(self.numbers) + len(self.categories)), torch.nan)
+        columns[:, self.numbers] = values
+        marked = self.numbers[self.indicated]
+        columns[:, marked] = torch.where(marks > 0.5, torch.nan, columns[:, marked])
+        blocks = levels.split(self.widths, 1)
+        for index, block, nothing in zip(self.categories.tolist(), blocks, self.nothing.tolist(), strict=True):
+            code = torch.where(block.amax(1) > 0, block.argmax(1), -1)
+            columns[:, index] = torch.where((code == nothing) & (code >= 0), torch.nan, code.to(x.dtype))
+        return columns

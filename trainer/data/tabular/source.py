@@ -1,0 +1,231 @@
+"""Rows of table files, batch by batch and always in the same order: CSV, TSV, either gzipped, or Parquet; or several.
+
+CSV comes as text, and what it means is decided in matrix.py; Parquet comes with its own types.
+"""
+
+import csv
+import glob
+import gzip
+import io
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from trainer.data.tabular import csv_text
+from trainer.data.tabular.csv_text import Block, Head
+from trainer.errors import ConfigError
+
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "?")
+BATCH = 65_536  # rows of Parquet at once
+KEPT = 128 * 2**20  # bytes of CSV up to which what was parsed is kept for the next pass
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows. columns: name -> values, all of one length. where(row): 'FILE line 12', for a message."""
+
+    columns: dict[str, Any]
+    num_rows: int
+    where: Callable[[int], str]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How text is read. missing: what counts as a missing value, beside what trims to it."""
+
+    delimiter: str = "auto"
+    encoding: str = "utf-8"
+    missing: tuple[str, ...] = MISSING
+
+    def __post_init__(self) -> None:
+        mark = self.delimiter
+        if mark != "auto" and (len(mark) != 1 or not mark.isascii() or mark in '"\r\n'):
+            raise ConfigError(f"dataset.delimiter={mark!r} is not one character", "dataset.delimiter=auto")
+        try:
+            "".encode(self.encoding)
+        except (LookupError, ValueError) as error:
+            raise ConfigError(f"dataset.encoding={self.encoding}: {error}", "dataset.encoding=cp1252") from error
+
+
+class Source:
+    """Table files with the same columns. names: of the columns; text: whether values come as text."""
+
+    def __init__(self, path: str | Sequence[str], dialect: Dialect) -> None:
+        self.dialect = dialect
+        self.files = [Path("-")] if path == "-" else find(path)
+        self.text = not is_parquet(self.files[0])
+        self.kept: list[Batch] | None = None
+        self.schema: Any = None
+        if any(is_parquet(file) == self.text for file in self.files):
+            raise ConfigError(f"{path} matches Parquet and text: one kind at a time")
+        if self.text:
+            with self._open(self.files[0]) as stream:
+                self.first = self._read(self.files[0], stream)
+            self.names, self.delimiter = self.first[0].names, self.first[0].delimiter
+        else:
+            self.schema = _parquet(self.files[0]).schema_arrow
+            self.names, self.delimiter = list(self.schema.names), ""
+
+    def batches(self, only: Sequence[str] | None = None) -> Iterator[Batch]:
+        """All rows; of Parquet, the columns `only`. Standard input can be read once. Raises ConfigError."""
+        if self.kept is not None:
+            yield from self.kept
+            return
+        size = sum(file.stat().st_size for file in self.files) if self.files != [Path("-")] else KEPT + 1
+        keep: list[Batch] | None = [] if self.text and size <= KEPT else None
+        for file in self.files:
+            for batch in self._text_batches(file) if self.text else self._parquet_batches(file, only):
+                if keep is not None:
+                    keep.append(batch)
+                yield batch
+        self.kept = keep
+
+    def _open(self, file: Path) -> AbstractContextManager[BinaryIO]:
+        if str(file) == "-":
+            return nullcontext(sys.stdin.buffer)
+        return gzip.open(file) if file.suffix == ".gz" else file.open("rb")  # type: ignore[return-value]
+
+    def _read(self, file: Path, stream: BinaryIO) -> tuple[Head, Iterator[Block]]:
+        delimiter = self.dialect.delimiter
+        if delimiter == "auto" and file.name.removesuffix(".gz").endswith((".tsv", ".tab")):
+            delimiter = "\t"
+        return csv_text.read(stream, label(file), delimiter, self.dialect.encoding)
+
+    def _text_batches(self, file: Path) -> Iterator[Batch]:
+        with self._open(file) as stream:
+            head, blocks = self.first if str(file) == "-" else self._read(file, stream)
+            self._check_names(head.names, file)
+            for block in blocks:
+                batch = parse(block, head, label(file))
+                if batch.num_rows:
+                    yield batch
+
+    def _parquet_batches(self, file: Path, only: Sequence[str] | None) -> Iterator[Batch]:
+        parquet = _parquet(file)
+        self._check_names(parquet.schema_arrow.names, file)
+        first = 0
+        for number in range(parquet.num_row_groups):
+            yield from group_batches(parquet, number, only, label(file), first)
+            first += parquet.metadata.row_group(number).num_rows
+
+    def _check_names(self, names: Sequence[str], file: Path) -> None:
+        if set(names) != set(self.names):
+            other = sorted(set(names) ^ set(self.names))
+            raise ConfigError(f"{label(file)} and {label(self.files[0])} have other columns: {', '.join(other[:5])}")
+
+
+def group_batches(
+    parquet: Any, number: int, only: Sequence[str] | None, name: str, first: int, size: int = BATCH
+) -> Iterator[Batch]:
+    """The rows of one row group, which begins at row `first` of its file, some at a time."""
+    try:
+        for batch in parquet.iter_batches(size, [number], None if only is None else list(only), use_threads=False):
+            columns = {field: batch.column(index) for index, field in enumerate(batch.schema.names)}
+            yield Batch(columns, batch.num_rows, _counted(name, first))
+            first += batch.num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise ConfigError(f"{name} row group {number}: {_first_line(error)}") from error
+
+
+def _counted(name: str, first: int) -> Callable[[int], str]:
+    return lambda row: f"{name} row {first + row + 1}"
+
+
+def parse(block: Block, head: Head, name: str) -> Batch:
+    """A block of CSV as columns of text, nothing converted. Raises ConfigError for a row that is too short or long."""
+    ragged = []
+
+    def note(row: Any) -> str:
+        ragged.append(row)
+        return "error"
+
+    try:
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(block.data),
+            pyarrow.csv.ReadOptions(
+                column_names=head.names, use_threads=False, block_size=max(len(block.data) + 1, 1024)
+            ),
+            pyarrow.csv.ParseOptions(delimiter=head.delimiter, newlines_in_values=True, invalid_row_handler=note),
+            pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(head.names, pa.string()), strings_can_be_null=False),
+        )
+    except pa.ArrowInvalid as error:
+        line, count = _ragged(block, head)
+        if line:
+            text = f"{name} line {line}: {count} values, the header has {len(head.names)} columns"
+            raise ConfigError(text, "put a value that holds the separator into quotes") from error
+        raise ConfigError(f"{name} from line {block.first_line}: {_first_line(error)}") from error
+    columns = {column: _whole(table.column(column)) for column in head.names}
+    return Batch(columns, table.num_rows, lambda row: f"{name} line {line_of(block, head.delimiter, row)}")
+
+
+def _whole(values: Any) -> Any:
+    return values.chunk(0) if values.num_chunks == 1 else pa.concat_arrays(values.chunks or [pa.array([], pa.string())])
+
+
+def _records(block: Block, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """(line on which it begins, values) of each record that is not an empty line."""
+    reader = csv.reader(io.StringIO(block.data.decode(), newline=""), delimiter=delimiter, strict=True)
+    line = block.first_line
+    for row in reader:
+        if row:
+            yield line, row
+        line = block.first_line + reader.line_num
+
+
+def line_of(block: Block, delimiter: str, row: int) -> int:
+    """The line on which a row of a block begins."""
+    return next(line for index, (line, _) in enumerate(_records(block, delimiter)) if index == row)
+
+
+def _ragged(block: Block, head: Head) -> tuple[int, int]:
+    found = ((line, len(row)) for line, row in _records(block, head.delimiter) if len(row) != len(head.names))
+    return next(found, (0, 0))
+
+
+def find(path: str | Sequence[str]) -> list[Path]:
+    """The files that a path, a pattern or a list of either names, sorted within a pattern. Raises ConfigError."""
+    files: list[Path] = []
+    for entry in [path] if isinstance(path, str) else path:
+        plain = Path(entry).expanduser()
+        found = [plain] if plain.exists() else [Path(name) for name in sorted(glob.glob(str(plain)))]
+        if not found:
+            raise ConfigError(f"there is no file {entry}", key="dataset.path")
+        for file in found:
+            if not file.is_file():
+                what = "a folder" if file.is_dir() else "no plain file"
+                raise ConfigError(f"{file} is {what}", f"dataset.path='{file}/*.csv'" if file.is_dir() else None)
+        files += found
+    return files
+
+
+def is_parquet(file: Path) -> bool:
+    """By its name, else by its first bytes."""
+    if file.suffix in (".parquet", ".pq"):
+        return True
+    if str(file) == "-" or file.suffix in (".csv", ".tsv", ".gz", ".txt"):
+        return False
+    with file.open("rb") as stream:
+        return stream.read(4) == b"PAR1"
+
+
+def label(file: Path) -> str:
+    """How messages name a file."""
+    return "standard input" if str(file) == "-" else str(file)
+
+
+def _parquet(file: Path) -> Any:
+    try:
+        return pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=2**20)
+    except (pa.ArrowException, OSError) as error:
+        raise ConfigError(f"{file} is no Parquet file: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

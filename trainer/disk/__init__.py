@@ -1,0 +1,1 @@
+"""The layout of a run folder, durable writes, safe reads, locks and history."""

@@ -1,0 +1,63 @@
+"""metrics.jsonl read back: the curves and the evaluations of a run."""
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trainer.disk import layout, reading
+from trainer.errors import StorageError
+
+MOST = 2**32  # bytes of metrics that are read
+
+Curve = list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class History:
+    """curves: train and val losses as (step, value). rates: lr and grad_norm, alike. evaluations: their metrics by
+    name, with step and epoch."""
+
+    curves: dict[str, Curve] = field(default_factory=lambda: {"train": [], "val": []})
+    evaluations: list[dict[str, float]] = field(default_factory=list)
+    rates: dict[str, Curve] = field(default_factory=lambda: {"lr": [], "grad_norm": []})
+
+    def at(self, step: int) -> dict[str, float]:
+        """The metrics of the evaluation at a step; {} where there is none."""
+        rows = [row for row in self.evaluations if row["step"] == step]
+        return {name: value for name, value in rows[-1].items() if "/" in name} if rows else {}
+
+
+def read(folder: Path) -> History:
+    """The history of a run folder; lines that are none of ours, or cut short by a kill, are left out."""
+    history = History()
+    try:
+        lines = reading.read_file(folder / layout.METRICS, MOST).splitlines()
+    except FileNotFoundError:
+        return history
+    except reading.Damaged as error:
+        raise StorageError(str(error)) from error
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(row, dict) or reading.count(row.get("step")) is None:
+            continue
+        values = {
+            name: math.nan if value is None else value
+            for name, value in row.items()
+            if value is None or reading.number(value) is not None
+        }
+        for name, curve in history.rates.items():
+            if name in values:
+                curve.append((values["step"], values[name]))
+        if row.get("eval") and {"epoch", "train/loss"} <= values.keys():
+            history.evaluations.append(values)
+            if "val/loss" in values:
+                history.curves["val"].append((values["step"], values["val/loss"]))
+        elif "train/loss" in values:
+            history.curves["train"].append((values["step"], values["train/loss"]))
+    if len(history.curves["train"]) < len(history.evaluations):  # steps so few that hardly one was logged
+        history.curves["train"][:] = [(row["step"], row["train/loss"]) for row in history.evaluations]
+    return history

@@ -1,0 +1,204 @@
+"""outcome.json: what a run's report needs beyond metrics and summary. Written at its end, read back as data."""
+
+import base64
+import binascii
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trainer.disk import layout, reading, storage
+
+FORMAT = 1
+MOST = 2**25  # bytes of outcome.json that are read
+MOST_CLASSES = 100_000
+MOST_SIDE = 48  # pixels of a picture's side
+MOST_TEXT = 40  # characters of a value or its name
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pixels of one input, 0 to 255, row by row: height × width × channels (1 or 3) bytes."""
+
+    height: int
+    width: int
+    channels: int
+    pixels: bytes
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A row that the model got most wrong. score: probability of the guess for classes, |guess - truth| for numbers.
+
+    truth and guess: index of a class, or numbers in the data's units. values: the row's first inputs, as text.
+    """
+
+    row: int
+    truth: float
+    guess: float
+    score: float
+    picture: Picture | None = None
+    values: Sequence[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer: its name in the model, what it is, the shape of one sample's output, its own parameters."""
+
+    name: str
+    kind: str
+    output: list[int] | None
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Predictions over a split. confusions[truth, guess] counts for classes; pairs (truth, guess) for numbers, in the
+    data's units. inputs: what the values of a mistake are called, where they have names."""
+
+    split: str
+    classes: list[str] | None
+    confusions: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    pairs: Sequence[tuple[float, float]] = ()
+    mistakes: Sequence[Mistake] = ()
+    inputs: Sequence[str] = ()
+
+    def scores(self) -> list[tuple[int, float, float, float]]:
+        """(rows, precision, recall, F1) of each class; 0 where there is nothing to divide by."""
+        rows, guessed = Counter[int](), Counter[int]()
+        for (truth, guess), count in self.confusions.items():
+            rows[truth] += count
+            guessed[guess] += count
+        found = []
+        for index in range(len(self.classes or [])):
+            hit = self.confusions.get((index, index), 0)
+            both = rows[index] + guessed[index]
+            found.append(
+                (rows[index], hit / (guessed[index] or 1), hit / (rows[index] or 1), 2 * hit / both if both else 0.0)
+            )
+        return found
+
+    def mix_ups(self) -> list[tuple[int, int, int]]:
+        """(truth, guess, count) of what is taken for something else, most frequent first."""
+        wrong = [(truth, guess, count) for (truth, guess), count in self.confusions.items() if truth != guess]
+        return sorted(wrong, key=lambda cell: (-cell[2], cell[0], cell[1]))
+
+    def weakest(self) -> tuple[str, float, str, int] | None:
+        """(class, its F1, the class it is most taken for, how often) for the class with the lowest F1, if any errs."""
+        wrong = self.mix_ups()
+        touched = {index for truth, guess, _ in wrong for index in (truth, guess)}
+        scores = [(score[3], index) for index, score in enumerate(self.scores()) if index in touched]
+        if self.classes is None or not scores:
+            return None
+        score, index = min(scores)
+        other, count = next(((guess, count) for truth, guess, count in wrong if truth == index), (index, 0))
+        return self.classes[index], score, self.classes[other], count
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """All of outcome.json. step: of the weights that were looked at. changed: (key, value, default) as text, where the
+    config is not the default one."""
+
+    step: int | None = None
+    outcome: Outcome | None = None
+    layers: Sequence[Layer] = ()
+    changed: Sequence[tuple[str, str, str]] = ()
+
+
+def write(folder: Path, found: Inspection) -> None:
+    """Write RUN/outcome.json."""
+    data: dict[str, Any] = {"format": FORMAT, "step": found.step, "outcome": None}
+    if (outcome := found.outcome) is not None:
+        data["outcome"] = {
+            "split": outcome.split,
+            "classes": outcome.classes,
+            "confusions": [[*cell, count] for cell, count in sorted(outcome.confusions.items())],
+            "pairs": [[_finite(truth), _finite(guess)] for truth, guess in outcome.pairs],
+            "mistakes": [_mistake_data(mistake) for mistake in outcome.mistakes],
+            "inputs": list(outcome.inputs),
+        }
+    data["layers"] = [dataclasses.asdict(layer) for layer in found.layers]
+    data["changed"] = [list(row) for row in found.changed]
+    storage.write_json(folder / layout.OUTCOME, data, indent=None)
+
+
+def read(folder: Path) -> Inspection | None:
+    """outcome.json of anybody's run; what is not as it should be is left out. None where there is none to be read."""
+    try:
+        data = reading.read_json(folder / layout.OUTCOME, MOST)
+    except (FileNotFoundError, reading.Damaged):
+        return None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        return None
+    outcome = data.get("outcome")
+    layers = [
+        Layer(
+            reading.text(item.get("name")),
+            reading.text(item.get("kind")),
+            [size for size in map(reading.count, reading.items(item.get("output"))) if size is not None]
+            if item.get("output") is not None
+            else None,
+            reading.count(item.get("parameters")) or 0,
+        )
+        for item in reading.items(data.get("layers"), dict)
+    ]
+    rows = [row for row in reading.items(data.get("changed"), list) if len(row) == 3]
+    changed = [(reading.text(key), reading.text(value), reading.text(default)) for key, value, default in rows]
+    return Inspection(
+        reading.count(data.get("step")), _outcome(outcome) if isinstance(outcome, dict) else None, layers, changed
+    )
+
+
+def _outcome(data: Mapping[str, Any]) -> Outcome:
+    names = data.get("classes")
+    classes = [reading.text(name) for name in names[:MOST_CLASSES]] if isinstance(names, list) else None
+    confusions = {}
+    for row in reading.items(data.get("confusions"), list):
+        cell = [reading.count(value) for value in row]
+        if classes and len(cell) == 3 and None not in cell and cell[0] < len(classes) and cell[1] < len(classes):  # type: ignore[operator]
+            confusions[cell[0], cell[1]] = cell[2]
+    pairs = []
+    for row in reading.items(data.get("pairs"), list):
+        numbers = [reading.number(value) for value in row]
+        if len(numbers) == 2 and None not in numbers:
+            pairs.append((numbers[0], numbers[1]))
+    mistakes = [found for item in reading.items(data.get("mistakes"), dict) if (found := _mistake(item, classes))]
+    inputs = tuple(reading.text(name, MOST_TEXT) for name in reading.items(data.get("inputs"), str))
+    return Outcome(reading.text(data.get("split")), classes, confusions, pairs, mistakes, inputs)  # type: ignore[arg-type]
+
+
+def _mistake(data: Mapping[str, Any], classes: list[str] | None) -> Mistake | None:
+    row = reading.count(data.get("row"))
+    truth, guess, score = (reading.number(data.get(name)) for name in ("truth", "guess", "score"))
+    if row is None or truth is None or guess is None or score is None:
+        return None
+    if classes is not None and not (truth in range(len(classes)) and guess in range(len(classes))):
+        return None
+    values = [reading.text(value, MOST_TEXT) for value in reading.items(data.get("values"), str)]
+    return Mistake(row, truth, guess, score, _picture(data.get("picture")), values)
+
+
+def _mistake_data(mistake: Mistake) -> dict[str, Any]:
+    data = dataclasses.asdict(mistake)
+    if mistake.picture is not None:
+        data["picture"]["pixels"] = base64.b64encode(mistake.picture.pixels).decode()
+    return {name: _finite(value) if isinstance(value, float) else value for name, value in data.items()}
+
+
+def _picture(data: Any) -> Picture | None:
+    if not isinstance(data, dict):
+        return None
+    height, width, channels = (reading.count(data.get(name)) or 0 for name in ("height", "width", "channels"))
+    try:
+        pixels = base64.b64decode(data.get("pixels", ""), validate=True)
+    except (binascii.Error, ValueError, TypeError):
+        return None
+    fits = 0 < height <= MOST_SIDE and 0 < width <= MOST_SIDE and channels in (1, 3)
+    return Picture(height, width, channels, pixels) if fits and len(pixels) == height * width * channels else None
+
+
+def _finite(value: float) -> float | None:
+    return value if value - value == 0 else None

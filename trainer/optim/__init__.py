@@ -1,0 +1,1 @@
+"""Optimizers, their schedulers and the short fused step."""

@@ -1,0 +1,1 @@
+"""Signals, ranks, forking, and what the machine has."""

@@ -1,0 +1,1 @@
+"""What surrounds the loop: launch, header, footer, summary."""

@@ -1,0 +1,38 @@
+"""How fast a run trained, and what share of that time it waited for data."""
+
+from dataclasses import dataclass
+
+from trainer.config.schema import Loader
+
+MUCH = 0.20  # share of waiting from which a hint is due
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """seconds: in training steps, compiling and evaluation aside; waited: those of them spent waiting for batches."""
+
+    samples: int
+    seconds: float
+    waited: float
+
+    @property
+    def rate(self) -> float:
+        """Samples a second."""
+        return self.samples / max(self.seconds, 1e-9)
+
+    @property
+    def waiting(self) -> float:
+        """Share of the time, 0 to 1, that the loop waited for data."""
+        return min(1.0, self.waited / max(self.seconds, 1e-9))
+
+    def line(self) -> str:
+        """'17,100 samples/s, 2% of the training time waiting for data'."""
+        return f"{self.rate:,.0f} samples/s, {self.waiting:.0%} of the training time waiting for data"
+
+    def hint(self, loader: Loader, cores: int) -> str | None:
+        """What to type against much waiting, or None."""
+        if self.waiting <= MUCH:
+            return None
+        better = f"loader.num_workers={cores}" if loader.num_workers < cores else "loader.in_memory=true"
+        extra = " loader.num_workers=0" if better.endswith("true") and loader.num_workers else ""
+        return f"the loop waited for data {self.waiting:.0%} of its time: try {better}{extra}"

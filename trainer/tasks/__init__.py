@@ -1,0 +1,1 @@
+"""What a target means: its loss and its metrics."""

@@ -1,0 +1,101 @@
+"""Losses, and the denominator of each: what its mean is a mean over. Nobody else knows that."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainer.build.sizes import Facts
+from trainer.config import target
+from trainer.device import widest_dtype
+from trainer.errors import ConfigError
+
+AUTO = {"classes": "torch.nn.CrossEntropyLoss", "numbers": "torch.nn.MSELoss"}
+
+ELEMENTWISE = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCEWithLogitsLoss, nn.BCELoss)
+
+Denominator = Callable[[Tensor], Tensor]
+
+
+def resolve(node: Mapping[str, Any], facts: Facts, class_counts: Sequence[int] | None = None) -> dict[str, Any]:
+    """A loss node with `auto` replaced by what fits the task, and weight=balanced by numbers. Raises ConfigError.
+
+    class_counts: training rows of each class, where they are known.
+    """
+    node = dict(node)
+    weight = node.get("weight")
+    if weight is not None and facts.task == "numbers":
+        raise ConfigError("loss.weight is one number a class, and the targets are numbers", "loss.weight=null")
+    if weight == "balanced":
+        node["weight"] = balanced(class_counts)
+    if node["_target_"] == "auto":
+        node["_target_"] = AUTO[facts.task]
+        if facts.task == "numbers":
+            node.pop("weight", None)
+    return node
+
+
+def balanced(class_counts: Sequence[int] | None) -> list[float]:
+    """Weights that make every class count alike: rows / (classes × rows of the class), as scikit-learn has it."""
+    if class_counts is None:
+        text = "loss.weight=balanced needs the labels of all training rows, and this dataset shows them one by one"
+        raise ConfigError(text, "loss.weight=[1,2,…], a number for each class")
+    total = sum(class_counts)
+    return [total / (len(class_counts) * count) if count else 0.0 for count in class_counts]
+
+
+def make_loss(node: Mapping[str, Any], facts: Facts) -> nn.Module:
+    """The loss that a config names. Raises ConfigError where it does not fit the data's task."""
+    node = dict(node)
+    if isinstance(node.get("weight"), list):
+        if facts.classes is not None and len(node["weight"]) != len(facts.classes):
+            text = f"loss.weight has {len(node['weight'])} numbers, the data has {len(facts.classes)} classes"
+            raise ConfigError(text)
+        node["weight"] = torch.tensor(node["weight"])
+    loss_fn: nn.Module = target.construct(node, "loss")
+    if isinstance(loss_fn, (nn.CrossEntropyLoss, nn.NLLLoss)) and facts.task == "numbers":
+        raise ConfigError(f"loss={type(loss_fn).__name__} needs classes, and the targets are numbers", "loss=mse")
+    if isinstance(loss_fn, ELEMENTWISE) and facts.task == "classes" and not isinstance(loss_fn, nn.BCEWithLogitsLoss):
+        raise ConfigError(f"loss={type(loss_fn).__name__} needs numbers, and the targets are classes", "loss=auto")
+    return loss_fn
+
+
+def denominator(loss_fn: nn.Module) -> tuple[Denominator, str]:
+    """(targets -> what the mean divides by, its name): samples, elements, weights of classes, targets not ignored.
+
+    The loss of a window is the mean over the whole window, as if it were one batch: so its batches are weighted by
+    this. Formulas: the `reduction='mean'` paragraphs of torch.nn's documentation. An unknown loss counts samples.
+    """
+    reduction = getattr(loss_fn, "reduction", None)
+    if reduction == "sum":
+        return lambda y: y.new_ones((), dtype=widest_dtype(y.device)), "sum"
+    if isinstance(loss_fn, (nn.CrossEntropyLoss, nn.NLLLoss)):
+        return _counted_classes(loss_fn), "targets"
+    if isinstance(loss_fn, ELEMENTWISE):
+        return lambda y: y.new_tensor(float(y.numel()), dtype=widest_dtype(y.device)), "elements"
+    return lambda y: y.new_tensor(float(len(y)), dtype=widest_dtype(y.device)), "samples"
+
+
+def _counted_classes(loss_fn: nn.CrossEntropyLoss | nn.NLLLoss) -> Denominator:
+    def count(y: Tensor) -> Tensor:
+        if y.is_floating_point():  # probabilities: a mean over samples, and pixels where there are some
+            return y.new_tensor(y.numel() / y.shape[1], dtype=widest_dtype(y.device))
+        counted = y != loss_fn.ignore_index
+        if loss_fn.weight is None:
+            return counted.sum().to(widest_dtype(y.device))
+        return loss_fn.weight.to(widest_dtype(y.device))[y[counted]].sum()
+
+    return count
+
+
+def check_labels(y: Tensor, num_classes: int, place: str, ignore_index: int = -100) -> None:
+    """Raise ConfigError for a label outside [0, num_classes). Call it on the CPU: on a GPU such a label kills CUDA."""
+    if y.numel() == 0 or y.is_floating_point():
+        return
+    wrong = (y != ignore_index) & ((y < 0) | (y >= num_classes))
+    if bool(wrong.any()):
+        row = int(wrong.reshape(len(y), -1).any(1).nonzero()[0])
+        label = int(y[wrong][0])
+        text = f"label {label} in row {row} of {place} is outside the {num_classes} classes, 0 to {num_classes - 1}"
+        raise ConfigError(text, "labels count from 0; a dataset's `classes` names them all")
