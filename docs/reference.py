@@ -9,8 +9,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 
-from trainer.schema.check import target_schema
-from trainer.schema.config import Config
+from trainer.config.check import target_schema
+from trainer.config.schema import Config
 
 HERE = Path(__file__).resolve().parent
 CONF = HERE.parent / "conf"

@@ -10,6 +10,8 @@ from trainer.config.compose import Source
 from trainer.config.hydra_plugins import Task
 from trainer.disk.sweep_plan import Job
 
+pytestmark = pytest.mark.no_torch
+
 
 class Planned:
     """A sweep that only takes jobs on."""

@@ -1,7 +1,6 @@
 """Completion, typed into real shells on a terminal, with the real command behind it."""
 
 import os
-import pty
 import re
 import select
 import shutil
@@ -18,6 +17,9 @@ from trainer.cli import VERBS
 from trainer.config.check import known_keys
 from trainer.verbs import completion
 from trainer.verbs.candidates import candidates
+
+pytestmark = pytest.mark.no_torch
+pty = pytest.importorskip("pty", reason="no terminals of this kind on Windows")
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = ["dataset", "experiment", "loss", "model", "optimizer", "scheduler"]
