@@ -1,6 +1,7 @@
 """The README and the guide: every command runs, page by page, in its own folder, with the files that the page shows.
 
-In a console block a command may end in "# exit code N", and the lines below it are lines that it prints.
+In a console block a command may end in "# exit code N", and the lines below it are lines that it prints, or their
+beginnings before a "…".
 """
 
 import importlib.util
@@ -71,7 +72,7 @@ def test_every_command_runs(
         out, err = capfd.readouterr()
         assert got == exit_code, (words, out, err)
         for line in prints:
-            assert in_one_line(line) in in_one_line(out + err), words
+            assert in_one_line(line.removesuffix("…")) in in_one_line(out + err), words
     for name in set(sys.modules) - before:
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
