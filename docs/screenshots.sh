@@ -17,7 +17,7 @@ until [ -e done ]; do sleep 0.2; done
 sleep 1 && import -window root raw.png && kill %1
 EOF
 xvfb-run -a -s "-screen 0 700x1020x24" bash shoot.sh
-convert raw.png -crop 632x917+1+1 +repage terminal.png
+convert raw.png -crop 632x920+1+1 +repage terminal.png
 
 PYTHONPATH="$docs/../tests/support" python3 - <<'EOF'
 from pathlib import Path
