@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from trainer.build.build import build
-from trainer.config import compose, files
+from trainer.config import compose, files, source
 from trainer.config.check import check
 from trainer.loop import train
 from trainer.processes.ranks import joined
@@ -72,7 +72,7 @@ def on_ranks(data: dict[str, Any], num_ranks: int) -> dict[str, float]:
 
 def main() -> None:
     """Print a line for each way, and the ratio."""
-    data = compose.compose(compose.Source([*COMMON, *sys.argv[1:]], files.roots())).data
+    data = compose.compose(source.Source([*COMMON, *sys.argv[1:]], files.roots())).data
     ways = {
         "1 process, 2 threads": lambda: steps(data, 2),
         "2 ranks, 1 thread each": lambda: on_ranks(data, 2),

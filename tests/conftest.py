@@ -11,8 +11,9 @@ from hypothesis import settings
 from watch import Watch
 
 from trainer.config import files
-from trainer.config.compose import Source, compose
+from trainer.config.compose import compose
 from trainer.config.schema import Config
+from trainer.config.source import Source
 
 WITHOUT_TORCH = importlib.util.find_spec("torch") is None
 needs_torch = pytest.mark.skipif(WITHOUT_TORCH, reason="needs torch")

@@ -11,6 +11,7 @@ import pytest
 from conftest import Cli, config, needs_torch
 
 from trainer import cli as command_line
+from trainer import verbs
 from trainer.config.check import known_keys
 from trainer.terminal.spelling import closest
 
@@ -138,8 +139,8 @@ def test_one_slip_in_any_key_finds_that_key() -> None:
 def test_help_lists_verbs_and_every_verb_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line.main([]) == 0
     welcome = capsys.readouterr().out
-    assert all(f"\n  {verb}" in welcome for verb in command_line.VERBS)
-    for verb in command_line.VERBS:
+    assert all(f"\n  {verb}" in welcome for verb in verbs.VERBS)
+    for verb in verbs.VERBS:
         assert command_line.main([verb, "--help"]) == 0
         text = capsys.readouterr().out
         assert f"trainer {verb}" in text

@@ -103,7 +103,9 @@ CHANGING = "own.Forgetful"
 
 
 @pytest.mark.usefixtures("traced")
-@pytest.mark.parametrize(("name", "why"), [("test_compiled_step.Branching", "cannot be captured"), (CHANGING, "another")])
+@pytest.mark.parametrize(
+    ("name", "why"), [("test_compiled_step.Branching", "cannot be captured"), (CHANGING, "another")]
+)
 def test_a_model_that_is_no_graph_trains_eager_and_is_told_why(name: str, why: str) -> None:
     words = ["model=own", f"model._target_={name}"]
     small = [word for word in SMALL if "hidden" not in word]

@@ -17,9 +17,10 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from trainer.disk import json_text, layout, reading, storage
-from trainer.errors import ConfigError, Diverged, StorageError
+from trainer.disk.tensors import tensor_bytes
+from trainer.errors import ConfigError, Diverged, StorageError, complain
 from trainer.state import Progress, TrainState
-from trainer.terminal.screen import complain
+from trainer.stopping import StopReason
 
 FORMAT = 1
 LARGEST = 16  # times the bytes of the model: more than weights, best weights and any optimizer's state take
@@ -85,12 +86,6 @@ def contents(run: TrainState, offsets: Mapping[str, int]) -> dict[str, bytes]:
     return files
 
 
-def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
-    """safetensors of contiguous copies, tied tensors under each of their names."""
-    copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    return safetensors.torch.save(copies)
-
-
 def environment(run: TrainState) -> dict[str, Any]:
     """What equality bit for bit holds for: versions, processor, threads, device, number of processes."""
     device = str(run.device)
@@ -114,7 +109,7 @@ def check_finite(run: TrainState) -> None:
     for kind, tensors in parts:
         for name, tensor in tensors.items():
             if isinstance(tensor, Tensor) and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                run.progress.stop_reason = "diverged"
+                run.progress.stop_reason = StopReason.DIVERGED
                 raise Diverged(f"{kind}{name} is not finite after step {run.progress.step}; nothing was saved of it")
 
 
@@ -185,8 +180,8 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
     for name, value in progress.items():
         if name not in LIMITS:
             setattr(run.progress, name, value)
-    if progress["stop_reason"] == "early stop" and not other_length:
-        run.progress.stop_reason = "early stop"  # killed after its last save: it is over all the same
+    if progress["stop_reason"] == StopReason.EARLY_STOP and not other_length:
+        run.progress.stop_reason = StopReason.EARLY_STOP  # killed after its last save: it is over all the same
     run.scaler.load_state_dict(scaler)
     note = ""
     if other_length and "last_epoch" in schedule and not hasattr(run.scheduler, "look"):

@@ -1,37 +1,18 @@
-"""argv in, exit code out: finds the verb, imports it, and turns errors into one message. No torch, no hydra."""
+"""argv in, exit code out: finds the verb, imports it, and turns every error into one message. No torch, no hydra."""
 
 import importlib
 import os
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 
-from trainer.errors import ConfigError, Interrupted, TrainerError
+from trainer.errors import ConfigError, Interrupted, TrainerError, failed
 from trainer.processes import environment, signals
 from trainer.terminal.spelling import did_you_mean
+from trainer.verbs import VERBS
 
 STARTED = time.perf_counter()
-
-VERBS = {
-    "train": "train a model; with -m, a sweep over several values",
-    "resume": "go on with a run from its last checkpoint, or with a sweep",
-    "eval": "measure a run's best weights on the test or validation split",
-    "predict": "what a run's best weights say of new rows: the input's columns and a prediction",
-    "report": "results.png and report.html of a run or a sweep, made anew",
-    "compare": "rank runs, or the jobs of a sweep, by a metric",
-    "bench": "what pays here for a config: compile, autocast, threads, loaders",
-    "verify": "prove on your own config that a killed run resumes to the same bits",
-    "doctor": "check this config for the known traps, with one batch; --overfit learns it",
-    "lr-find": "try learning rates from 1e-7 to 10 and suggest one",
-    "runs": "list the runs below outputs/",
-    "chapter": "the tutorial chapter's examples, expected beside got",
-    "ls": "what can be picked: datasets, models, optimizers, …",
-    "plan": "layers, steps, memory and time of a run; nothing trained",
-    "config": "the resolved config, with what each key means; nothing is run",
-    "export": "a run's model as ONNX, torch.export or safetensors, checked",
-    "init": "a small project of your own: model, config, experiment, test",
-    "completion": "code that makes bash or zsh complete all of these words",
-}
 
 WELCOME = """\
 trainer {version}: train PyTorch models from configs
@@ -49,21 +30,23 @@ more
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Carry out one command line. Returns the exit code; see DESIGN's table: 0, 1, 2, 3, 4, 130, 143."""
+    """Carry out one command line. Returns its exit code: 0 done; 1 the run failed; 2 the command, the config or the
+    data is wrong; 3 the loss or a weight became NaN or infinite; 4 the disk; 128 and the signal's number.
+
+    Every error ends here as one message on stderr; with --debug a traceback stands above it.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in words
     try:
         return _dispatch(words)
-    except TrainerError as error:
-        if debug:
-            import traceback
-
-            traceback.print_exc()
-        _complain(error)
-        return error.exit_code
     except BrokenPipeError:  # the reader went away, as in `trainer ls | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if "--debug" in words:
+            traceback.print_exc()
+        known = failed(error)
+        _complain(known)
+        return known.exit_code
 
 
 def entry() -> None:
@@ -93,7 +76,14 @@ def _dispatch(words: list[str]) -> int:
         if "=" in verb:
             raise ConfigError(f"'{verb}' is a setting; the verb comes first", f"trainer train {' '.join(words)}")
         raise ConfigError(f"no verb '{verb}'.{did_you_mean(verb, VERBS)}", f"trainer {'|'.join(VERBS)}")
-    code: int = importlib.import_module(f"trainer.verbs.{verb.replace('-', '_')}").run(rest)
+    module = importlib.import_module(f"trainer.verbs.{verb.replace('-', '_')}")
+    parser = module.parser()
+    args = parser.read(rest)
+    if args.help:
+        print(parser.help_text(args))
+        return 0
+    args.started = STARTED
+    code: int = module.run(args)
     return code
 
 

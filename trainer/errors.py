@@ -1,5 +1,12 @@
 """What a user can mend. Each error is one short message and, where there is one, the thing to type instead."""
 
+import errno
+import sys
+
+from trainer.text import first_line
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # OSErrors that mean the disk, wherever they come up
+
 
 class TrainerError(Exception):
     """The run failed: exit code 1, and the parent of all below."""
@@ -42,3 +49,28 @@ class Interrupted(TrainerError):
     ) -> None:
         super().__init__(message, hint)
         self.exit_code = 128 + signal_number
+
+
+def described(error: BaseException) -> str:
+    """An exception in one line: its class and the first line of its message."""
+    name, text = type(error).__name__, first_line(error)
+    return text if text == name else f"{name}: {text}"
+
+
+def failed(error: Exception, log: str | None = None) -> TrainerError:
+    """The error itself where it is ours, else one line for an error that nobody foresaw.
+
+    log: the path of the log that holds the traceback, if there is one.
+    """
+    if isinstance(error, TrainerError):
+        return error
+    if isinstance(error, OSError) and error.errno in DISK:  # a full disk under stdout, for one
+        return StorageError(f"{error.filename or 'the output'} cannot be written: {error.strerror}")
+    where = f"the traceback is in {log}" if log else "--debug shows the traceback"
+    return TrainerError(described(error), where)
+
+
+def complain(text: str) -> None:
+    """A warning, on stderr."""
+    sys.stdout.flush()
+    print(text, file=sys.stderr)

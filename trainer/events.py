@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from trainer.data.windows import Window
+from trainer.stopping import StopReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Ended:
     """Training is over: done, or stopped for a reason."""
 
     step: int
-    stop_reason: str | None
+    stop_reason: StopReason | None
 
 
 Event = Started | Stepped | Evaluated | Ended

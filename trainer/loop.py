@@ -8,7 +8,6 @@ from torch import Tensor
 from trainer.data.windows import Window
 from trainer.events import Ended, Evaluated, Event, Started, Stepped
 from trainer.state import Measurable, TrainState
-from trainer.stopping import judge
 from trainer.tasks import losses
 from trainer.tasks.metrics import Totals
 
@@ -32,7 +31,7 @@ def train(run: TrainState) -> Iterator[Event]:
         if progress.evaluation_due:
             metrics = evaluate(run, run.val_batches.dealt(run.ranks), "val") if run.val_batches is not None else {}
             metrics = {"train/loss": progress.take_train_loss()} | metrics
-            yield Evaluated(progress.step, metrics, judge(run, metrics))
+            yield Evaluated(progress.step, metrics, run.judge(metrics))
             run.agree_to_stop()
     yield Ended(progress.step, progress.stop_reason)
 
@@ -77,4 +76,4 @@ def predict(run: Measurable, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterat
     for x, y in batches:
         with run.autocast():
             prediction = run.model(x)
-        yield prediction.to(run.zero.dtype), y
+        yield prediction.to(run.dtype), y

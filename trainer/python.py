@@ -15,16 +15,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainer.config import compose, files
+from trainer.config import compose, files, user_modules
 from trainer.config.check import check
-from trainer.config.compose import Source
 from trainer.config.run_config import read_config
+from trainer.config.source import Source
 from trainer.disk import layout
 from trainer.disk.reading import Damaged, read_file
 from trainer.errors import ConfigError, Interrupted, TrainerError
 from trainer.inference import model as trained
 from trainer.processes import signals
 from trainer.run import launch
+from trainer.run.session import Session
 from trainer.terminal.screen import Screen
 
 
@@ -74,14 +75,13 @@ def _train(source: Source, begun: float) -> Result:
         raise ConfigError("a sweep runs in processes of its own, from the command line", "trainer train -m …")
     config = composed.checked()
     layout.check_writable(config.output_dir)
-    compose.allow_user_modules(source.folders)
+    user_modules.allow_user_modules(source.folders)
     with Screen() as screen, _session_kept(), _interrupts_as_wishes():
-        try:
+        with composed.locating():
+            session = Session(screen, begun)
             done = launch.start(
-                config, source.overrides, lambda label: layout.create(config.output_dir, label), screen, begun
+                config, source.overrides, lambda label: layout.create(config.output_dir, label), session
             )
-        except ConfigError as error:
-            raise compose.located(error, source, composed.choices) from error
         model = trained.load(done.run_dir, check(read_config(done.run_dir))).model
     return Result(done.run_dir, done.best or done.last, layout.read_summary(done.run_dir), model)
 

@@ -1,7 +1,7 @@
 """What a run is while it runs: the live objects (TrainState) and where it stands (Progress)."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trainer.build.sizes import Facts
 from trainer.data import seeds
+from trainer.data.facts import Facts
 from trainer.data.scaling import Scale
 from trainer.data.windows import EvalBatches, TrainBatches, Window
 from trainer.device import seed_generator
 from trainer.processes.ranks import Ranks
-from trainer.stopping import Stopping
+from trainer.stopping import Stopping, StopReason
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Progress:
     best: float | None = None
     best_step: int = 0
     bad_evaluations: int = 0
-    stop_reason: str | None = None
+    stop_reason: StopReason | None = None
 
     @property
     def epoch(self) -> float:
@@ -65,7 +65,7 @@ class Progress:
             value = loss.item()
             self.loss_sum += value * num_samples
             if not math.isfinite(value):
-                self.stop_reason = "diverged"
+                self.stop_reason = StopReason.DIVERGED
         else:
             self.loss_sum = self.loss_sum + loss * num_samples
 
@@ -74,7 +74,7 @@ class Progress:
         loss = float(self.loss_sum) / max(1, self.loss_samples)
         self.loss_sum, self.loss_samples, self.evaluated_at = 0.0, 0, self.step
         if not math.isfinite(loss):
-            self.stop_reason = "diverged"
+            self.stop_reason = StopReason.DIVERGED
         return loss
 
 
@@ -92,7 +92,7 @@ class Measurable(Protocol):
     @property
     def scale_y(self) -> Scale | None: ...
     @property
-    def zero(self) -> Tensor: ...
+    def dtype(self) -> torch.dtype: ...
     @property
     def ranks(self) -> Ranks: ...
 
@@ -120,7 +120,8 @@ class TrainState:
     seed: int
     max_norm: float | None
     log_every: int
-    zero: Tensor
+    dtype: torch.dtype  # of the parameters and of floating-point inputs
+    zero: Tensor  # 0-dim, on the device: what the loss of a step is added up from
     compile_seconds: float = 0.0  # of `step`, so far
     ranks: Ranks = field(default_factory=Ranks)
     best_weights: dict[str, Tensor] | None = field(default=None)
@@ -150,6 +151,20 @@ class TrainState:
         if (self.progress.step + 1) % self.log_every == 0:
             return nn.utils.get_total_norm(p.grad for p in self.model.parameters() if p.grad is not None)
         return None
+
+    def judge(self, metrics: Mapping[str, float]) -> bool:
+        """Note the best, move a plateau scheduler, stop early. Returns whether the monitored metric improved."""
+        progress, value = self.progress, metrics[self.stopping.monitor]
+        if hasattr(self.scheduler, "look"):
+            self.scheduler.look(value)
+        if self.stopping.improves(value, progress.best):
+            progress.best, progress.best_step, progress.bad_evaluations = value, progress.step, 0
+            self.keep_best()
+            return True
+        progress.bad_evaluations += 1
+        if self.stopping.patience is not None and progress.bad_evaluations >= self.stopping.patience:
+            progress.stop_reason = progress.stop_reason or StopReason.EARLY_STOP
+        return False
 
     def keep_best(self) -> None:
         """Remember the weights as they are now."""

@@ -1,14 +1,36 @@
 """Best, plateau and early stop: what an evaluation decides. Resumed with Progress."""
 
 import math
-from collections.abc import Mapping
+import signal as signals
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from trainer.state import TrainState
+from enum import StrEnum
 
 LARGER_IS_BETTER = ("acc", "r2", "f1", "precision", "recall", "auc")
+
+
+class StopReason(StrEnum):
+    """Why a run ended before its last step. Checkpoints and summary.json hold the values."""
+
+    DIVERGED = "diverged"
+    EARLY_STOP = "early stop"
+    GUARD = "guard"
+    SIGINT = "SIGINT"
+    SIGTERM = "SIGTERM"
+
+    @property
+    def status(self) -> str:
+        """The run's status in summary.json: ok, failed, diverged or stopped."""
+        return {"early stop": "ok", "guard": "failed", "diverged": "diverged"}.get(self, "stopped")
+
+    @property
+    def signal(self) -> int | None:
+        """The number of the signal that asked for it, if one did."""
+        return getattr(signals, self, None) if self.status == "stopped" else None
+
+
+def status_of(reason: StopReason | None) -> str:
+    """The status of a run that ended for this reason; None: all steps were taken."""
+    return reason.status if reason is not None else "ok"
 
 
 @dataclass(frozen=True)
@@ -30,19 +52,3 @@ class Stopping:
             return False
         gain = 0.0 if best is None else (value - best if self.mode == "max" else best - value)
         return best is None or gain > self.min_delta
-
-
-def judge(run: "TrainState", metrics: Mapping[str, float]) -> bool:
-    """Note the best, move a plateau scheduler, stop early. Returns whether the monitored metric improved."""
-    progress, stopping = run.progress, run.stopping
-    value = metrics[stopping.monitor]
-    if hasattr(run.scheduler, "look"):
-        run.scheduler.look(value)
-    if stopping.improves(value, progress.best):
-        progress.best, progress.best_step, progress.bad_evaluations = value, progress.step, 0
-        run.keep_best()
-        return True
-    progress.bad_evaluations += 1
-    if stopping.patience is not None and progress.bad_evaluations >= stopping.patience:
-        progress.stop_reason = progress.stop_reason or "early stop"
-    return False

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from trainer.chapter import example, table
 from trainer.cli import main
-from trainer.config import compose, files
+from trainer.config import files, user_modules
 
 ALL = example.files(files.roots())
 QUICK = [name for name in ALL if name not in ("compile", "ddp", "loader")]
@@ -33,7 +33,7 @@ def test_all_but_the_slow_ones_pass_and_the_table_is_whole(capsys: pytest.Captur
 @pytest.mark.slow
 def test_workers_change_nothing_but_the_time(tmp_path: Path) -> None:
     folders = files.roots()
-    compose.allow_user_modules(folders)
+    user_modules.allow_user_modules(folders)
     shown = example.show("loader", ALL["loader"], [], folders, tmp_path)
     assert re.fullmatch(r"0 workers: [\d.]+ s; 2 workers: [\d.]+ s", shown.lines[-1])
     assert {row.name: row.ok for row in shown.rows if row.name != "workers: times as fast"} == {

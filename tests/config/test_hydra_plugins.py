@@ -6,9 +6,9 @@ import pytest
 
 from trainer.cli import main
 from trainer.config import compose, files
-from trainer.config.compose import Source
-from trainer.config.hydra_plugins import Task
+from trainer.config.source import Source
 from trainer.disk.sweep_plan import Job
+from trainer.sweep.task import Task
 
 pytestmark = pytest.mark.no_torch
 

@@ -9,9 +9,8 @@ from conftest import config
 
 from trainer.config import run_config, trust
 from trainer.config.run_config import read_config
-from trainer.disk import layout
+from trainer.disk import layout, signature
 from trainer.errors import ConfigError, StorageError, TrainerError
-from trainer.run import launch
 
 SECRET = "swordfish-7f3c"
 
@@ -161,7 +160,8 @@ def test_shipped_configs_need_no_trust(plain_config) -> None:
     for group, options in files.options([files.shipped()]).items():
         for option in set(options) - {"own"} if group in trust.NAMES else []:
             words = ["seed=0", f"{group}={option}"] if group != "dataset" else [f"dataset={option}", "seed=0"]
-            from trainer.config.compose import Source, compose
+            from trainer.config.compose import compose
+            from trainer.config.source import Source
 
             data = compose(Source(words, files.roots())).data
             assert trust.strangers(data) == [], (group, option)
@@ -174,13 +174,13 @@ def test_shipped_configs_need_no_trust(plain_config) -> None:
 
 def own_folder(tmp_path: Path, plain_config: dict) -> Path:
     folder = folder_with(tmp_path, {**plain_config, "model": {"_target_": "my_models.Net"}})
-    trust.sign(folder, (folder / layout.CONFIG).read_bytes())
+    signature.sign(folder, (folder / layout.CONFIG).read_bytes())
     return folder
 
 
 def test_a_class_of_ones_own_needs_ones_own_signature(tmp_path, plain_config) -> None:
     folder = own_folder(tmp_path, plain_config)
-    key = trust.key_file()
+    key = signature.key_file()
     assert key.stat().st_mode & 0o777 == 0o600
     assert read_config(folder).own
 
@@ -209,7 +209,7 @@ def test_trust_names_what_it_imports(tmp_path, plain_config, capsys) -> None:
 
 def test_a_kill_between_signature_and_config_keeps_the_old_one_valid(tmp_path, plain_config) -> None:
     folder = own_folder(tmp_path, plain_config)
-    trust.sign(folder, b"a config that was never written")
+    signature.sign(folder, b"a config that was never written")
     assert read_config(folder).own
 
 
@@ -237,5 +237,5 @@ def test_a_run_of_ones_own_class_resumes_until_a_byte_changes(tmp_path, cli) -> 
 
 def test_what_trainer_writes_is_plain(plain_config) -> None:
     shared = [1, 2]
-    again = run_config.parse(launch.dump({"a": shared, "b": shared, "c": 1e-8}), Path("x"))
+    again = run_config.parse(run_config.dump({"a": shared, "b": shared, "c": 1e-8}), Path("x"))
     assert again == {"a": [1, 2], "b": [1, 2], "c": 1e-8}

@@ -13,13 +13,13 @@ from conftest import config
 from mnist_files import write_mnist
 from torch.utils.data import TensorDataset
 
-from trainer import memory
 from trainer.build.build import build
 from trainer.data import embedded, synthetic
-from trainer.data.splits import split_rows
+from trainer.data.loading import split_rows
 from trainer.errors import ConfigError
 from trainer.loop import train
 from trainer.models.mlp import MLP
+from trainer.processes import machine
 
 
 def test_bundled_data_is_what_its_sources_say() -> None:
@@ -222,10 +222,10 @@ def test_workers_and_in_memory_contradict_each_other() -> None:
 
 def test_data_beyond_a_quarter_of_the_memory_goes_through_a_dataloader(monkeypatch: pytest.MonkeyPatch) -> None:
     num_bytes = 1797 * (64 + 8)  # bytes of pixels and of labels
-    monkeypatch.setattr(memory, "total", lambda device: 4 * num_bytes)
+    monkeypatch.setattr(machine, "total", lambda device: 4 * num_bytes)
     kept, setup = build(config())
     assert setup.splits.loader_name == "in memory"
-    monkeypatch.setattr(memory, "total", lambda device: 4 * num_bytes - 4)
+    monkeypatch.setattr(machine, "total", lambda device: 4 * num_bytes - 4)
     loaded, setup = build(config())
     assert setup.splits.loader_name == "DataLoader, 0 workers (0.0 GB are over a quarter of the memory)"
     for ours, theirs in zip(next(kept.windows()), next(loaded.windows()), strict=True):
@@ -234,8 +234,8 @@ def test_data_beyond_a_quarter_of_the_memory_goes_through_a_dataloader(monkeypat
 
 def test_the_memory_of_a_container_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
-    assert 2**28 < memory.total(cpu) < 2**50
-    monkeypatch.setattr(memory, "_container", lambda: 1000)
-    assert memory.total(cpu) == 1000
-    assert memory.too_large([torch.zeros(62)], cpu) is None
-    assert memory.too_large([torch.zeros(63)], cpu) is not None
+    assert 2**28 < machine.total(cpu) < 2**50
+    monkeypatch.setattr(machine, "_container", lambda: 1000)
+    assert machine.total(cpu) == 1000
+    assert machine.too_large([torch.zeros(62)], cpu) is None
+    assert machine.too_large([torch.zeros(63)], cpu) is not None

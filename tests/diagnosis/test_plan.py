@@ -12,7 +12,7 @@ from trainer.build.build import build
 from trainer.cli import main
 from trainer.diagnosis import plan
 from trainer.loop import train
-from trainer.verbs.plan import repeated, seconds
+from trainer.verbs.plan import repeated
 
 QUICK = ["threads=1", "device=cpu", "report=false"]
 
@@ -93,7 +93,3 @@ def test_what_plan_cannot_do(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "experiment=sweep/lr_by_seed"]) == 2
     assert main(["plan", "model=mpl"]) == 2
     assert "Did you mean mlp" in capsys.readouterr().err
-
-
-def test_seconds_are_said_as_people_say_them() -> None:
-    assert [seconds(s) for s in (5e-5, 0.0032, 4.12, 750, 12600)] == ["50 µs", "3.2 ms", "4.12 s", "12.5 min", "3.5 h"]

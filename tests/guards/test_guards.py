@@ -18,6 +18,7 @@ from trainer.guards.finding import Finding
 from trainer.listeners.guards import Guards
 from trainer.loop import train
 from trainer.run import runner
+from trainer.run.session import Session
 from trainer.terminal.screen import Screen
 
 LINE = ["dataset=line", "dataset.val_fraction=0", "epochs=25"]
@@ -169,7 +170,7 @@ def test_out_of_memory_says_what_to_set_with_numbers(tmp_path: Path, monkeypatch
 
     run.step = full  # type: ignore[assignment]
     with Screen() as screen, pytest.raises(TrainerError) as caught:
-        runner.carry_out(run, setup, tmp_path, screen, 0.0)
+        runner.carry_out(run, setup, tmp_path, Session(screen, 0.0))
     held = (4 * 1000 + 1000 + 1000 * 3 + 3) * 4 / 2**20
     assert "out of memory at step 1, batch 64, 2.00 GiB more needed" in caught.value.message
     assert f"hold {held:.1f} MiB" in caught.value.message

@@ -14,10 +14,10 @@ import safetensors.torch
 import torch
 from conftest import config
 
-from trainer import checkpoint
 from trainer.build.build import build
 from trainer.data import preprocessing
 from trainer.disk import layout, storage
+from trainer.disk.tensors import tensor_bytes
 from trainer.errors import TrainerError
 from trainer.inference import model as trained
 from trainer.inference import predict
@@ -149,7 +149,7 @@ def run_files(tmp_path: Path) -> Files:
     run, setup = build(config(*WORDS))
     (tmp_path / "good").mkdir()
     preprocessing.write(tmp_path / "good", setup.splits.preprocessing)
-    storage.write_file(tmp_path / "good" / layout.MODEL, checkpoint.tensor_bytes(run.model.state_dict()))
+    storage.write_file(tmp_path / "good" / layout.MODEL, tensor_bytes(run.model.state_dict()))
     return {path.name: path.read_bytes() for path in (tmp_path / "good").iterdir()}
 
 

@@ -14,6 +14,7 @@ from trainer.build.build import build
 from trainer.errors import Diverged
 from trainer.run import runner
 from trainer.run.runner import carry_out
+from trainer.run.session import Session
 from trainer.state import TrainState
 from trainer.terminal.screen import Screen
 
@@ -54,7 +55,7 @@ def stops(folder: Path, where: str, at: int, value: float) -> bool:
     poison(run, where, at, value, random.Random(at))
     folder.mkdir()
     with Screen() as screen, pytest.raises(Diverged) as caught:
-        carry_out(run, setup, folder, screen, 0.0)
+        carry_out(run, setup, folder, Session(screen, 0.0))
     assert "learning rate" in caught.value.message
     files = [safetensors.torch.load_file(path) for path in folder.rglob("*.safetensors")]
     finite = all(bool(t.isfinite().all()) for tensors in files for t in tensors.values())
@@ -76,7 +77,7 @@ def test_without_the_watch_a_dead_unit_goes_unseen(tmp_path: Path, monkeypatch: 
     with torch.no_grad():
         list(run.model.parameters())[1][0] = -math.inf
     with Screen() as screen, pytest.raises(Diverged, match="is not finite after step 6"):
-        carry_out(run, setup, tmp_path, screen, 0.0)
+        carry_out(run, setup, tmp_path, Session(screen, 0.0))
 
 
 class Blind:

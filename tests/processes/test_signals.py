@@ -4,9 +4,11 @@ import json
 import random
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from deaths import drawn
 from live_run import start, wait_for, wait_for_lines
 from trials import attempt, config
 
@@ -81,25 +83,33 @@ def test_a_second_signal_ends_the_program_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_45_signals_at_random_times(tmp_path: Path) -> None:
-    """In processes that have torch imported: building, training, evaluating, saving, and what follows the end."""
+    """In processes that have torch imported: building, training, evaluating, saving, and what follows the end.
+
+    Two of three come at a drawn moment, before the end on every machine. The third comes by the clock, anywhere in the
+    code; how many of those come too late says only how fast the machine is.
+    """
     data = config("model.dropout=0.2", *RUN, "max_steps=200")
     assert attempt(tmp_path / "whole", data) == 0, (tmp_path / "whole.out").read_text()
     length = sum(json.loads((tmp_path / "whole/summary.json").read_text())["seconds"].values())
     expected = evidence(tmp_path / "whole")
-    chance, good, late = random.Random(2), 0, 0
+    chance, good, stopped, late = random.Random(2), 0, 0, 0
     for trial in range(45):
         number = chance.choice([signal.SIGINT, signal.SIGTERM])
         folder = tmp_path / str(trial)
-        code = attempt(folder, data, kill_after=chance.uniform(0, length), kill_by=number)
+        if trial % 3:
+            (death,) = drawn(chance, 1, 200)
+            code = attempt(folder, data, death=replace(death, by=number, torn=False))
+            stopped += code == 128 + number
+        else:
+            code = attempt(folder, data, kill_after=chance.uniform(0, length), kill_by=number)
+            late += code == 0
         said = (tmp_path / f"{trial}.out").read_text()
         assert code in (0, 128 + number), said
         assert "Traceback" not in said
-        late += code == 0
         assert attempt(folder, data) == 0, said
         good += evidence(folder) == expected
-    print(f"signals to warm processes: {good} of 45, {late} after the end")
-    assert good == 45
-    assert late < 25
+    print(f"signals to warm processes: {good} of 45; {late} of 15 by the clock came after the end")
+    assert (good, stopped) == (45, 30)
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ from trainer.errors import ConfigError
 from trainer.events import Stepped
 from trainer.loop import train
 from trainer.processes.ranks import Ranks, joined, num_ranks, synchronised
+from trainer.stopping import StopReason
 from trainer.sweep import pool
 from trainer.sweep.job import Place
 from trainer.verbs.verify import _Killer
@@ -128,7 +129,7 @@ def test_a_killed_run_of_several_ranks_resumes_to_the_same_bits(tmp_path: Path, 
     whole = evidence(tmp_path / "whole")
     for point in points:
         folder = tmp_path / str(point)
-        killed = attempt(folder, data, watchers=[_Killer(folder, point - 3, point)])
+        killed = attempt(folder, data, listeners=[_Killer(folder, point - 3, point)])
         assert killed == 1, (tmp_path / f"{point}.out").read_text()
         assert "error: rank 0 " in (tmp_path / f"{point}.out").read_text()
         assert max(path.name for path in (folder / "checkpoints").iterdir()) >= f"step-{point - 3:08d}"
@@ -168,7 +169,7 @@ def interrupted(data: dict, prepared: bool) -> tuple[str, str]:
                 if isinstance(event, Stepped) and event.step == 10:
                     saved = saved or checkpoint.contents(run, {})
                 if isinstance(event, Stepped) and event.step == 20:
-                    run.progress.stop_reason = "enough"
+                    run.progress.stop_reason = StopReason.GUARD
         return tuple(  # type: ignore[return-value]
             hashlib.sha256(b"".join(w.numpy().tobytes() for w in run.model.state_dict().values())).hexdigest()
             for run in runs
@@ -181,7 +182,7 @@ def test_a_run_goes_on_with_fewer_and_with_more_ranks(tmp_path: Path) -> None:
     folder, weights = tmp_path / "run", []
     for size in (1, 3):
         assert attempt(tmp_path / f"whole-{size}", config(*base, f"nproc={size}")) == 0
-    assert attempt(folder, config(*base, "nproc=3"), watchers=[_Killer(folder, 20, 25)]) == 1
+    assert attempt(folder, config(*base, "nproc=3"), listeners=[_Killer(folder, 20, 25)]) == 1
     assert attempt(folder, config(*base, "nproc=2"), kill_after=2) in (0, -9)
     assert attempt(folder, config(*base, "nproc=1")) == 0, (tmp_path / "run.out").read_text()
     for name in ("whole-1", "whole-3", "run"):

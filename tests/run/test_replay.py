@@ -11,6 +11,7 @@ from trainer.build.build import build
 from trainer.cli import main
 from trainer.run import replay as divergence
 from trainer.run import runner
+from trainer.stopping import StopReason
 
 CASES = [  # what is typed, what is said
     ([*BLOBS, *model("Logarithm")], r"step 3 \(batch 3 of epoch 1\): log \(Log\) is the first .* makes infinity"),
@@ -60,7 +61,9 @@ def test_what_is_not_a_function_of_the_seed_is_said_so(
 
     def poisoned(run: object) -> object:
         for event in step(run):
-            run.progress.stop_reason = "diverged" if getattr(event, "step", 0) == 3 else run.progress.stop_reason
+            run.progress.stop_reason = (
+                StopReason.DIVERGED if getattr(event, "step", 0) == 3 else run.progress.stop_reason
+            )
             yield event
 
     monkeypatch.setattr(runner, "train", poisoned)

@@ -1,16 +1,16 @@
 """A run that is killed at random and resumed ends with the same bits as one that nobody disturbed."""
 
-import contextlib
 import json
 import os
 import random
 import subprocess
 import sys
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from trials import QUICK, attempt, config
+from deaths import FROM_THE_START, MOST_MOMENTS, Death, drawn
+from trials import HERE, QUICK, attempt, config
 
 from trainer.diagnosis.fingerprint import evidence
 
@@ -35,30 +35,30 @@ VARIANTS = {
 }  # fmt: skip
 
 
-def disturbed(folder: Path, data: dict, seed: int, most_kills: int = 6, longest: float = 0.6, **how) -> int:
-    """Start and resume a run, killed within `longest` seconds each time, until it is done. Returns how often."""
-    chance, kills = random.Random(seed), 0
-    while True:
-        kill_after = chance.uniform(0.02, longest) if kills < most_kills else None
-        code = attempt(folder, data, kill_after=kill_after, **how)
-        if code == 0:
-            return kills
-        assert code == -9, (folder.parent / f"{folder.name}.out").read_text()
-        kills += 1
+def disturbed(folder: Path, data: dict, deaths: Sequence[Death], **how) -> None:
+    """Start and resume a run that dies each of these deaths, then let it end."""
+    for death in deaths:
+        code = attempt(folder, data, death=death, **how)
+        assert code == -9, (death, code, (folder.parent / f"{folder.name}.out").read_text())
+    assert attempt(folder, data, **how) == 0, (folder.parent / f"{folder.name}.out").read_text()
 
 
-def compared(tmp_path: Path, overrides: list[str], seeds: range, **how) -> tuple[int, list[dict]]:
-    """How many kills there were, and what differed in each trial."""
+def compared(tmp_path: Path, overrides: list[str], seeds: range, **how) -> tuple[int, list[set[str]]]:
+    """How many kills there were, and what differed in each trial. The seeds alone decide how many and where.
+
+    how: for all attempts, also those of the run that nobody disturbs.
+    """
     tmp_path.mkdir(exist_ok=True)
     data = config(*overrides)
-    assert attempt(tmp_path / "whole", data) == 0, (tmp_path / "whole.out").read_text()
+    assert attempt(tmp_path / "whole", data, **how) == 0, (tmp_path / "whole.out").read_text()
     whole = evidence(tmp_path / "whole")
-    seconds = json.loads((tmp_path / "whole/summary.json").read_text())["seconds"]
-    longest = max(0.1, sum(seconds.values()))  # of this run on this machine: most kills fall into it
+    num_steps = json.loads((tmp_path / "whole/summary.json").read_text())["steps"]
     kills, differing = 0, []
     for seed in seeds:
-        folder = tmp_path / f"disturbed-{seed}"
-        kills += disturbed(folder, data, seed, longest=longest, **how)
+        folder, chance = tmp_path / f"disturbed-{seed}", random.Random(seed)
+        deaths = drawn(chance, chance.randint(1, 4), num_steps)
+        disturbed(folder, data, deaths, **how)
+        kills += len(deaths)
         found = evidence(folder)
         differing.append({part for part in whole if whole[part] != found[part]})
     return kills, differing
@@ -76,7 +76,15 @@ def test_200_killed_runs_end_with_the_same_bits(tmp_path, name):
     kills, differing = compared(tmp_path, VARIANTS[name], range(100, 120))
     print(f"{name}: {sum(not d for d in differing)} of {len(differing)} the same, {kills} kills")
     assert differing == [set()] * 20
-    assert kills >= 20
+    assert kills == 51
+
+
+def test_a_run_at_its_end_can_still_be_killed(tmp_path):
+    """Where nothing is left to train, a resume has moments enough for every death that `drawn` may give."""
+    data = config("dataset=iris", *MLP)
+    assert attempt(tmp_path / "run", data) == 0
+    for death in (Death(FROM_THE_START, MOST_MOMENTS), Death(1, MOST_MOMENTS)):
+        assert attempt(tmp_path / "run", data, death=death) == -9
 
 
 def forget_dropout(_):
@@ -86,12 +94,10 @@ def forget_dropout(_):
 
 
 def test_the_comparison_notices_a_resume_that_is_not_exact(tmp_path):
-    overrides = [*VARIANTS["dropout, batch norm, mid-epoch evaluation"], "checkpoint.every_seconds=0"]
-    for seed in range(20):  # until a kill falls into the training
-        _, differing = compared(tmp_path / str(seed), overrides, range(seed, seed + 1), before=forget_dropout)
-        if "weights" in differing[0]:
-            return
-    raise AssertionError("dropout that forgets its place was never noticed")
+    _, differing = compared(
+        tmp_path, VARIANTS["dropout, batch norm, mid-epoch evaluation"], range(1), before=forget_dropout
+    )
+    assert "weights" in differing[0]
 
 
 @pytest.mark.parametrize("trials", [3, pytest.param(12, marks=pytest.mark.slow)])
@@ -103,37 +109,45 @@ def test_what_only_watches_or_carries_changes_nothing(tmp_path: Path, trials: in
         workers, kills = (0, 2, 1)[number % 3], (0, 1, 5)[number // 2 % 3]
         way = [f"loader.num_workers={workers}", f"log_every={1 + number}", f"eval_every={2 + number}steps"]
         data = config(*base, *way, f"checkpoint.every_seconds={0.01 * number}")
-        disturbed(tmp_path / str(number), data, seed=number, most_kills=kills)
+        disturbed(tmp_path / str(number), data, drawn(random.Random(number), kills, num_steps=9))
         parts = evidence(tmp_path / str(number))
         found.append((parts["weights"], parts["optimizer"]))
     print(f"the same result: {found.count(found[0])} of {trials}")
     assert found == found[:1] * trials
 
 
+DOOMED = """
+import sys
+from deaths import Death, arm
+arm(Death(*map(int, sys.argv.pop(1).split(","))), every_seconds=0.3)
+from trainer.cli import entry
+entry()
+"""
+
+
 @pytest.mark.slow
 def test_10_killed_command_lines_end_with_the_same_bits(tmp_path: Path, cli) -> None:
+    """The program as a whole, with its own start; only the moment of its death is arranged."""
     words = ["train", *QUICK, "model.dropout=0.2", "max_steps=600", "epochs=100", "checkpoint.every_seconds=0.3"]
     assert cli(*words).returncode == 0
     whole = evidence((tmp_path / "outputs/latest").resolve())
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])])}
     chance, good, kills = random.Random(4), 0, 0
     for trial in range(10):
         home = tmp_path / str(trial)
         home.mkdir()
         command = words
-        while True:
-            typed = [sys.executable, "-m", "trainer", *command]
-            process = subprocess.Popen(typed, cwd=home, stdout=subprocess.DEVNULL, env=environment)
-            size = sum(path.stat().st_size for path in home.glob("outputs/2*/*/train.log"))
-            while process.poll() is None and size == sum(p.stat().st_size for p in home.glob("outputs/2*/*/train.log")):
-                time.sleep(0.05)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(chance.uniform(0.1, 2.0))
-            process.kill()
-            kills += process.wait() == -9
-            if process.returncode == 0:
-                break
+        for death in sorted(
+            (chance.randrange(600), chance.randrange(MOST_MOMENTS), chance.randrange(2)) for _ in range(2)
+        ):
+            step, moments, torn = death
+            arranged = f"{step},{moments},{torn},{chance.choice([5, 50, 200])}"
+            typed = [sys.executable, "-c", DOOMED, arranged, *command]
+            done = subprocess.run(typed, cwd=home, capture_output=True, text=True, env=environment, timeout=180)
+            assert done.returncode == -9, (arranged, done.stderr)
+            kills += 1
             command = ["resume", "latest"]
+        assert cli(*command, cwd=home).returncode == 0
         good += evidence((home / "outputs/latest").resolve()) == whole
     print(f"command line: {good} of 10 the same, {kills} kills")
-    assert good == 10
+    assert (good, kills) == (10, 20)

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.config import compose, files
+from deaths import Death, arm
+
+from trainer.config import compose, files, source
 
 HERE = Path(__file__).parent
 os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
@@ -24,7 +26,7 @@ QUICK = ["threads=1", "device=cpu", "report=false", "epochs=3", "log_every=1", "
 def config(*overrides: str) -> dict[str, Any]:
     """A small run's composed config as plain data."""
     typed = [*QUICK, *overrides]
-    return compose.compose(compose.Source(typed, files.roots())).data
+    return compose.compose(source.Source(typed, files.roots())).data
 
 
 def begin(folder: Path, data: dict[str, Any], **how: Any) -> Any:
@@ -66,15 +68,17 @@ def _carry_out(
     kill_by: int = signal.SIGKILL,
     before: Callable[..., None] | None = None,
     argument: Any = None,
-    watchers: Sequence[Any] = (),
+    listeners: Sequence[Any] = (),
+    death: Death | None = None,
 ) -> None:
     """kill_after: seconds from now to the signal `kill_by`. before(argument): is called first, to break something.
-    watchers: of a new run, see `launch.start`."""
+    listeners: of a new run, beside its own. death: the moment at which this process is killed."""
     from trainer.config.check import check
     from trainer.disk import layout, storage
     from trainer.errors import TrainerError
     from trainer.processes import signals
     from trainer.run import launch
+    from trainer.run.session import Session
     from trainer.terminal.screen import Screen
 
     quiet = os.open(folder.parent / f"{folder.name}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -85,13 +89,15 @@ def _carry_out(
     signals.install()
     if before is not None:
         before(argument)
+    if death is not None:
+        arm(death, data["checkpoint"]["every_seconds"])
     if kill_after is not None:
         threading.Timer(kill_after, os.kill, (os.getpid(), kill_by)).start()
     code = 0
     try:
         with Screen() as screen:
             if (folder / layout.CONFIG).exists():
-                launch.go_on(folder, check(data), screen, time.perf_counter())
+                launch.resume(folder, check(data), Session(screen, time.perf_counter()))
             else:
 
                 def make(label: str) -> Path:
@@ -99,7 +105,7 @@ def _carry_out(
                     storage.make_folder(folder)
                     return folder
 
-                launch.start(check(data), [], make, screen, time.perf_counter(), watchers=watchers)
+                launch.start(check(data), [], make, Session(screen, time.perf_counter(), listeners=listeners))
     except TrainerError as error:
         print("error:", error.message, file=sys.stderr)
         code = error.exit_code

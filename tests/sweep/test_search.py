@@ -9,9 +9,10 @@ from conftest import Cli
 pytest.importorskip("optuna")
 
 from trainer.compare.rows import Row
+from trainer.config.search_space import Axis
 from trainer.disk.sweep_plan import Job
 from trainer.sweep import search
-from trainer.sweep.search import Axis, Search
+from trainer.sweep.search import Search
 
 pytestmark = pytest.mark.optional
 

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 from conftest import config
 
-from trainer.cli import VERBS
 from trainer.config.check import known_keys
-from trainer.verbs import completion
+from trainer.verbs import VERBS, completion
 from trainer.verbs.candidates import candidates
 
 pytestmark = pytest.mark.no_torch

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer import schedules
 from trainer.build.probe import check_batches, check_compiler, probe, refuse
 from trainer.compiled_step import CompiledStep
 from trainer.config import target
 from trainer.config.durations import in_steps
 from trainer.config.schema import Config
 from trainer.data import seeds
-from trainer.data.splits import Splits, make_splits
+from trainer.data.loading import make_splits
+from trainer.data.splits import Splits
 from trainer.data.windows import EvalBatches, TrainBatches
 from trainer.device import (
     choose_device,
@@ -36,6 +36,7 @@ from trainer.guards.finding import Finding
 from trainer.listeners.trackers import check_installed
 from trainer.loop import train_step
 from trainer.optim import optimizers
+from trainer.optim.scheduler import make_scheduler
 from trainer.processes.machine import num_cores
 from trainer.processes.ranks import Ranks, averaging, synchronised
 from trainer.state import Progress, TrainState
@@ -121,7 +122,7 @@ def build(
         findings += before_training(model, loss_fn, optimizer, splits.sample)
         refuse(findings, config.guards)
     scaler = make_scaler(device, config.autocast)
-    scheduler = schedules.make_scheduler(
+    scheduler = make_scheduler(
         config.scheduler,
         optimizer,
         scaler,
@@ -181,6 +182,7 @@ def build(
         seed=config.seed,
         max_norm=config.clip_grad_norm,
         log_every=config.log_every,
+        dtype=dtype,
         zero=torch.zeros((), device=device, dtype=dtype),
         ranks=ranks,
     )

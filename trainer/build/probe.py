@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from trainer.build import sizes
+from trainer.data import labels
 from trainer.data.splits import Splits
 from trainer.data.windows import TrainBatches
 from trainer.errors import ConfigError
 from trainer.guards import structure
 from trainer.guards.finding import Finding
-from trainer.tasks import losses
+from trainer.text import first_line
 
 
 def probe(model: nn.Module, loss_fn: nn.Module, splits: Splits) -> float:
@@ -28,20 +29,20 @@ def probe(model: nn.Module, loss_fn: nn.Module, splits: Splits) -> float:
     except Exception as error:
         for finding in structure.elsewhere(model, loss_fn, x, y):
             raise ConfigError(finding.message, finding.remedy) from error
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise ConfigError(f"model {name} does not take inputs of shape {tuple(x.shape)}: {reason}") from error
     if not isinstance(prediction, Tensor):
         raise ConfigError(f"model {name} returns a {type(prediction).__name__}, not a tensor")
     check_prediction(prediction, y, splits, name)
     if splits.facts.classes is not None:
         ignored = getattr(loss_fn, "ignore_index", -100)
-        losses.check_labels(y, len(splits.facts.classes), "the first rows", ignored)
+        labels.check_labels(y, len(splits.facts.classes), "the first rows", ignored)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the guard's message says more than torch's warning
         try:
             loss = loss_fn(prediction, y)
         except Exception as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             text = f"loss {type(loss_fn).__name__} on output {tuple(prediction.shape)} and target {tuple(y.shape)}"
             raise ConfigError(f"{text}: {reason}") from error
     if loss.numel() != 1:
@@ -106,7 +107,7 @@ def check_parts(batches: TrainBatches, smallest: int, model: nn.Module, x: Tenso
                 raise ValueError("its gradients are not finite")
         except (ValueError, RuntimeError) as error:
             text = f"{batches.ranks.size} processes leave one of them with {rows} rows of a batch of {smallest}"
-            reason = f"which {type(model).__name__} cannot train on: {str(error).splitlines()[0]}"
+            reason = f"which {type(model).__name__} cannot train on: {first_line(error)}"
             less = "loader.drop_last=true" if smallest < batches.batch_size else "loader.batch_size=64"
             raise ConfigError(f"{text}, {reason}", f"{less}, or nproc=1") from error
 

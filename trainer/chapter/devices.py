@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from trainer.text import first_line
+
 CHAPTER = (
     "Expected all tensors to be on the same device,",
     "but found at least two devices, cuda:0 and cpu!",
@@ -20,7 +22,7 @@ def show(batch: int, features: int) -> Iterator[Any]:
     try:
         model(x)
     except RuntimeError as error:
-        message = str(error).splitlines()[0]
+        message = first_line(error)
     yield f"torch:    {message}"
     yield f"chapter:  {CHAPTER[0]}"
     yield f"          {CHAPTER[1]}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import compose, expectations, target
-from trainer.config.compose import Source
+from trainer.config.source import Source
 from trainer.errors import TrainerError
 
 CHAPTER = Path("chapter")

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from trainer.build.build import build
 from trainer.config import compose
-from trainer.config.compose import Source
 from trainer.config.schema import Config
+from trainer.config.source import Source
 from trainer.disk import history, storage
 from trainer.run import launch
-from trainer.run.runner import Result
+from trainer.run.result import Result
+from trainer.run.session import Session
 from trainer.state import TrainState
 from trainer.terminal.screen import Screen
 
@@ -50,15 +51,9 @@ class Experiment:
             return folder
 
         with Screen(io.StringIO()) as screen:
-            begun = time.perf_counter()
-            return launch.start(
-                self.config(*changes),
-                list(changes),
-                make_folder,
-                screen,
-                begun,
-                brief=True,
-            )
+            session = Session(screen, time.perf_counter(), is_brief=True)
+            config = self.config(*changes)
+            return launch.start(config, list(changes), make_folder, session)
 
 
 def losses(result: Result) -> list[float]:

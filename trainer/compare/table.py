@@ -9,7 +9,7 @@ from typing import Any
 
 from trainer.compare.ranking import Group, Ranking
 from trainer.compare.rows import Row
-from trainer.terminal.screen import WIDTH
+from trainer.text import WIDTH, clock, cut
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 WIDEST = 22  # columns of one setting
@@ -82,17 +82,14 @@ def value_text(group: Group) -> str:
 
 def text_lines(ranking: Ranking, ascii_only: bool = False) -> list[str]:
     """The table in at most 78 columns: the curve goes first where it gets too wide, then settings are cut."""
-    table = [
-        [cell if len(cell) <= WIDEST else cell[: WIDEST - 1] + "…" for cell in row]
-        for row in cells(ranking, ascii_only)
-    ]
+    table = [[cut(cell, WIDEST) for cell in row] for row in cells(ranking, ascii_only)]
     for column in ("loss", "time", "vs best"):
         if _width(table) > WIDTH:
             at = table[0].index(column)
             table = [row[:at] + row[at + 1 :] for row in table]
     widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
-    return [line if len(line) <= WIDTH else line[: WIDTH - 1] + "…" for line in lines]
+    return [cut(line) for line in lines]
 
 
 def _width(table: list[list[str]]) -> int:
@@ -171,10 +168,3 @@ def _row(row: Row) -> dict[str, Any]:
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def clock(seconds: float) -> str:
-    """0.4 s, 12 s, 3:05."""
-    if seconds < 59.5:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    return f"{round(seconds) // 60}:{round(seconds) % 60:02d}"

@@ -1,5 +1,6 @@
 """A run folder's config, read as plain data and judged before anybody builds from it: see trust.py."""
 
+import dataclasses
 import datetime
 import shlex
 import sys
@@ -9,9 +10,9 @@ from typing import Any
 import yaml
 
 from trainer.config import trust
-from trainer.disk import layout, reading
-from trainer.errors import ConfigError, StorageError
-from trainer.terminal.screen import complain
+from trainer.config.schema import Config
+from trainer.disk import layout, reading, signature, storage
+from trainer.errors import ConfigError, StorageError, complain
 
 
 class Stored(dict[str, Any]):
@@ -32,7 +33,7 @@ def read_config(folder: Path, *, trusted: bool = False) -> Stored:
     except (FileNotFoundError, reading.Damaged) as error:
         raise StorageError(f"cannot read {path}: {error}") from error
     data = Stored(parse(text, path))
-    data.own = trust.is_signed(folder, text)
+    data.own = signature.is_signed(folder, text)
     if not data.own and (named := trust.strangers(data)):
         if not trusted:
             typed = shlex.join(["trainer", *sys.argv[1:], "--trust"])
@@ -41,6 +42,15 @@ def read_config(folder: Path, *, trusted: bool = False) -> Stored:
         complain(f"trust    importing {', '.join(named)}")
         data.own = True
     return data
+
+
+def read_overrides(folder: Path) -> list[str]:
+    """The words in overrides.yaml; [] where it cannot be read."""
+    try:
+        typed = yaml.safe_load(reading.read_file(folder / layout.OVERRIDES))
+    except (FileNotFoundError, reading.Damaged, yaml.YAMLError, ValueError, RecursionError):
+        return []
+    return reading.items(typed, str)
 
 
 def parse(text: bytes, path: Path) -> dict[str, Any]:
@@ -97,3 +107,23 @@ class _Plain(yaml.SafeLoader):
 
     def _refuse(self, reason: str, event: Any) -> None:
         raise yaml.composer.ComposerError(None, None, reason, event.start_mark)
+
+
+def write(folder: Path, config: Config) -> None:
+    """Write config.yaml, and this user's signature of it."""
+    data = dump(dataclasses.asdict(config))
+    signature.sign(folder, data)
+    storage.write_file(folder / layout.CONFIG, data)
+
+
+def dump(value: Any) -> bytes:
+    """YAML, keys in their order."""
+    text: str = yaml.dump(value, Dumper=_NoAliases, sort_keys=False, allow_unicode=True)
+    return text.encode()
+
+
+class _NoAliases(yaml.SafeDumper):
+    """SafeDumper that writes a value again where others would write an alias."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True

@@ -11,6 +11,7 @@ from torch import Tensor
 from trainer.data.tabular.source import find
 from trainer.data.tensors import Scaling, TensorData
 from trainer.errors import ConfigError
+from trainer.text import first_line
 
 
 class _Arrays(TensorData):
@@ -74,7 +75,7 @@ def read_npz(file: Path) -> dict[str, Tensor]:
                 raise ConfigError(f"{file} holds one array without a name", "numpy.savez(path, x=…, y=…)")
             return {name: _tensor(archive[name], f"{file}: {name}") for name in archive.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"{file} is no .npz of numbers: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{file} is no .npz of numbers: {first_line(error)}") from error
 
 
 def read_safetensors(file: Path) -> dict[str, Tensor]:
@@ -84,7 +85,7 @@ def read_safetensors(file: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(file)
     except (safetensors.SafetensorError, OSError) as error:
-        raise ConfigError(f"{file} is no .safetensors file: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{file} is no .safetensors file: {first_line(error)}") from error
 
 
 def _tensor(array: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]", name: str) -> Tensor:

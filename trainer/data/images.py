@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from trainer.errors import ConfigError
+from trainer.text import first_line
 
 MEAN, STD = (
     (0.485, 0.456, 0.406),
@@ -33,7 +34,7 @@ class Images(Dataset[tuple[Tensor, int]]):
         try:
             folder = ImageFolder(str(root))
         except FileNotFoundError as error:
-            text = f"{path}: {str(error).splitlines()[0]}"
+            text = f"{path}: {first_line(error)}"
             raise ConfigError(text, "one folder for each class, with pictures in it") from error
         self.classes, self.targets = folder.classes, list(folder.targets)
         self.paths = [name for name, _ in folder.samples]
@@ -76,4 +77,4 @@ class _Opener:
         except UnidentifiedImageError as error:
             raise ConfigError(f"{path} is no picture") from error
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise ConfigError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+            raise ConfigError(f"{path} cannot be read: {first_line(error)}") from error

@@ -17,12 +17,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from trainer.data import seeds
+from trainer.data import labels, seeds
 from trainer.data.scaling import Scale
 from trainer.data.tabular.one_hot import OneHot
 from trainer.errors import ConfigError
 from trainer.processes import parent_death
-from trainer.tasks import losses
 
 GRACE = 8  # seconds that a worker outlives a SIGTERM
 PREPARED_AT_ONCE = 64 * 2**20  # bytes up to which rows are kept as the model wants them, not as they were stored
@@ -137,7 +136,7 @@ class Workers:
     def load(self, part: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         x, y = part
         if self.num_classes is not None:
-            losses.check_labels(y, self.num_classes, "a batch")
+            labels.check_labels(y, self.num_classes, "a batch")
         x, y = (place(part, self.device, self.scale_x.dtype) for part in (x, y))
         return self.scale_x(x), y if self.scale_y is None else self.scale_y(y)
 

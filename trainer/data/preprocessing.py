@@ -14,12 +14,12 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from trainer.build.sizes import Facts
-from trainer.checkpoint import tensor_bytes
+from trainer.data.facts import Facts
 from trainer.data.scaling import Cast, Scale, Standardize
 from trainer.data.tabular.column import KINDS, Column
 from trainer.data.tabular.one_hot import Columns
 from trainer.disk import layout, reading, storage
+from trainer.disk.tensors import tensor_bytes
 from trainer.errors import ConfigError, StorageError
 
 FORMAT = 1

@@ -1,28 +1,18 @@
-"""A dataset node becomes splits: rows for training and validation, an official test set, and the facts they show."""
+"""The splits of a data set: a loader for each, and what is known from the data alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Subset, default_collate
 
-from trainer import memory
-from trainer.build.sizes import Facts
-from trainer.config import target
 from trainer.config.schema import Loader as LoaderConfig
-from trainer.data import scaling
-from trainer.data.loaders import InMemory, Loader, Seeded, Workers, place
+from trainer.data.facts import Facts
+from trainer.data.loaders import Loader
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import Scale
-from trainer.data.tabular.one_hot import Columns
-from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
-from trainer.tasks import losses
-
-OWN_KEYS = ("val_fraction", "split_seed")
-TABLE = "trainer.data.table.Table"
+from trainer.processes import machine
 
 
 @dataclass
@@ -47,122 +37,6 @@ class Splits:
     class_counts: tuple[int, ...] | None = None  # training rows of each class, where they are known
 
 
-def make_splits(
-    node: Mapping[str, Any],
-    loader: LoaderConfig,
-    device: torch.device,
-    dtype: torch.dtype,
-    seed: int,
-    *,
-    download: bool,
-    fitted: Preprocessing | None = None,
-) -> Splits:
-    """Build the dataset, split it by (val_fraction, split_seed) and put a loader over each part. Raises ConfigError.
-
-    fitted: what a run has fitted before; without, the training split decides.
-    """
-    keywords = {k: v for k, v in node.items() if k not in OWN_KEYS}
-    dataset = target.construct(keywords, "dataset", may_download=download)
-    if node["_target_"] == TABLE:
-        from trainer.data.tabular.splits import table_splits  # pyarrow is for those who have a table
-
-        return table_splits(dataset, node, loader, device, dtype, seed, fitted)
-    if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
-        text = f"{node['_target_']} is no map-style Dataset: it needs __len__ and __getitem__"
-        raise ConfigError(text, "see torch.utils.data.Dataset")
-    if len(dataset) == 0:
-        raise ConfigError(f"{node['_target_']} has no rows")
-    train_rows, val_rows = split_rows(len(dataset), node.get("val_fraction", 0.0), node.get("split_seed", 0))
-    parts = [dataset, dataset.test] if isinstance(dataset, TensorData) else []
-    tensors = [tensor for part in parts if part is not None for tensor in (part.x, part.y)]
-    in_memory, why_not = keep_in_memory(tensors, loader, device)
-    if in_memory and not isinstance(dataset, TensorData):
-        dataset = _gathered(dataset, seed)
-    facts = facts_of(dataset)
-    scale_x, scale_y = _scales(dataset, train_rows, dtype) if fitted is None else (fitted.x, fitted.y)
-    if isinstance(scale_x, Columns):
-        raise ConfigError(f"this run was trained on a table, not on {node['_target_']}")
-    scale_x.to(device)
-    if scale_y is not None:
-        scale_y.to(device)
-
-    def over(data: Any, rows: Tensor | None = None) -> Loader:
-        if in_memory:
-            x, y = (data.x, data.y) if rows is None else data.rows(rows)
-            if facts.classes is not None:
-                losses.check_labels(y, len(facts.classes), node["_target_"])
-            return InMemory(x, y, scale_x, scale_y, device)
-        return Workers(
-            data if rows is None else Subset(data, rows.tolist()),
-            scale_x,
-            scale_y,
-            device,
-            num_workers=loader.num_workers,
-            pin_memory=loader.pin_memory,
-            seed=seed,
-            num_classes=len(facts.classes) if facts.classes is not None else None,
-        )
-
-    test = getattr(dataset, "test", None)
-    train = over(dataset, train_rows)
-    first = default_collate([dataset[int(row)] for row in train_rows[:2]])
-    x, y = (place(part, device, dtype) for part in first)
-    return Splits(
-        name=node["_target_"].rpartition(".")[2],
-        source=getattr(dataset, "source", ""),
-        facts=facts,
-        train=train,
-        val=over(dataset, val_rows) if len(val_rows) else None,
-        test=over(test) if test is not None else None,
-        num_train=len(train_rows),
-        num_val=len(val_rows),
-        num_test=len(test) if test is not None else 0,
-        loader_name=train.name + (f" ({why_not})" if why_not else ""),
-        scale_y=scale_y,
-        truth=getattr(dataset, "truth", {}),
-        sample=(scale_x(x), y if scale_y is None else scale_y(y)),
-        preprocessing=fitted or Preprocessing(facts, facts.input_shape, scale_x, scale_y),
-        class_counts=_class_counts(dataset, train_rows, facts),
-    )
-
-
-def _class_counts(dataset: Any, train_rows: Tensor, facts: Facts) -> tuple[int, ...] | None:
-    if facts.classes is None or not isinstance(dataset, TensorData) or dataset.y.ndim != 1:
-        return None
-    labels = dataset.y[train_rows]
-    return tuple(torch.bincount(labels[labels >= 0], minlength=len(facts.classes)).tolist())
-
-
-def split_rows(num_rows: int, val_fraction: float, split_seed: int) -> tuple[Tensor, Tensor]:
-    """Row indices for training and for validation, int64: a permutation by split_seed, cut in two."""
-    num_val = int(num_rows * val_fraction)
-    order = torch.randperm(num_rows, generator=torch.Generator().manual_seed(split_seed))
-    return order[num_val:].sort().values, order[:num_val].sort().values
-
-
-def facts_of(dataset: Any) -> Facts:
-    """Shapes, task and classes of a dataset, from its first row and its `classes` or labels. Raises ConfigError."""
-    sample = dataset[0]
-    if not isinstance(sample, (tuple, list)) or len(sample) != 2:
-        raise ConfigError(f"{type(dataset).__name__}[0] is not a pair (input, target)")
-    x, y = default_collate([sample])
-    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
-        raise ConfigError(f"{type(dataset).__name__}[0] is not a pair of numbers, arrays or tensors")
-    shape = tuple(x.shape[1:])
-    if y.is_floating_point():
-        return Facts(shape, None, y[0].numel())
-    classes = getattr(dataset, "classes", None) or _classes_in(dataset)
-    return Facts(shape, [str(name) for name in classes], len(classes))
-
-
-def _classes_in(dataset: Any) -> list[str]:
-    """Names 0, 1, … up to the largest label: from `targets` where the dataset has them, else by reading every row."""
-    labels = getattr(dataset, "targets", None)
-    if labels is None:
-        labels = [int(dataset[index][1]) for index in range(len(dataset))]
-    return [str(label) for label in range(int(torch.as_tensor(labels).max()) + 1)]
-
-
 def keep_in_memory(tensors: Sequence[Tensor], loader: LoaderConfig, device: torch.device) -> tuple[bool, str | None]:
     """Whether rows become tensors on the device, as loader.in_memory says, and why not, where their size keeps auto
     from it. tensors: what the rows are; empty for a Dataset that is read row by row. Raises ConfigError."""
@@ -174,23 +48,5 @@ def keep_in_memory(tensors: Sequence[Tensor], loader: LoaderConfig, device: torc
         return False, None
     if loader.in_memory != "auto":
         return loader.in_memory, None
-    why_not = memory.too_large(tensors, device) if tensors else None
+    why_not = machine.too_large(tensors, device) if tensors else None
     return bool(tensors) and why_not is None, why_not
-
-
-def _gathered(dataset: Dataset[Any], seed: int) -> TensorData:
-    """Every row of a Dataset, read once; what is random in it is drawn once."""
-    x, y = default_collate([Seeded(dataset, seed)[0, index] for index in range(len(dataset))])  # type: ignore[arg-type]
-    classes = facts_of(dataset).classes
-    return TensorData(x, y, classes=classes, source=getattr(dataset, "source", ""))
-
-
-def _scales(dataset: Any, train_rows: Tensor, dtype: torch.dtype) -> tuple[Scale, Scale | None]:
-    """What is done to inputs, and to targets that are numbers; fitted on the training rows alone."""
-    if not isinstance(dataset, TensorData):
-        numbers = default_collate([dataset[0]])[1].is_floating_point()
-        return scaling.Cast(dtype), scaling.Cast(dtype) if numbers else None
-    scale_x = scaling.fit(dataset.x[train_rows], dataset.scaling, dtype)
-    if dataset.classes is not None:
-        return scale_x, None
-    return scale_x, scaling.fit(dataset.y[train_rows], "standardize" if dataset.scale_targets else "none", dtype)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from trainer.build.sizes import Facts
+from trainer.data.facts import Facts
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.preprocessing import Table as Reading
 from trainer.data.tabular import fitting, matrix, roles, targets

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from trainer.data import seeds
+from trainer.data.labels import Denominator
 from trainer.data.loaders import Loader
 from trainer.processes.ranks import Ranks
 from trainer.processes.signals import abandonable
-from trainer.tasks.losses import Denominator
 
 Batch = tuple[Tensor, Tensor, Tensor, Callable[[], AbstractContextManager[Any]]]
 

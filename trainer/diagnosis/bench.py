@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
-from trainer.config import compose
-from trainer.config.compose import Source
-from trainer.errors import TrainerError
+from trainer.config import composition, user_modules
+from trainer.config.source import Source
+from trainer.errors import TrainerError, described
 
 WARM_UP = 3  # steps before the clock starts; what they take beyond their due is compile time
 
@@ -38,7 +38,7 @@ def main(data: Mapping[str, Any], seconds: float, answer: Connection) -> None:
     from trainer.terminal import warnings
 
     parent_death.die_with_it()
-    compose.allow_user_modules()
+    user_modules.allow_user_modules()
     try:
         with warnings.told(lambda texts, where: None):  # a run's to say; here they would come anew for each line
             answer.send(measure(data, seconds))
@@ -46,7 +46,7 @@ def main(data: Mapping[str, Any], seconds: float, answer: Connection) -> None:
     except TrainerError as error:
         answer.send(error.message)
     except Exception as error:  # one variant that fails is a line in the table
-        answer.send(f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}")
+        answer.send(described(error))
 
 
 def measure(data: Mapping[str, Any], seconds: float) -> Measured:
@@ -58,7 +58,7 @@ def measure(data: Mapping[str, Any], seconds: float) -> Measured:
     from trainer.data.loaders import InMemory
 
     before = _peak(None)
-    run, setup = build(compose.checked(dict(data), Source([], []), {}))
+    run, setup = build(composition.checked(dict(data), Source([], []), {}))
     config = setup.config
     steps = _Steps(run)
     first = steps.take(number=WARM_UP)[1]

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
-from trainer.config.compose import Composed
+from trainer.config.composition import Composed
 from trainer.data.splits import Splits
 from trainer.diagnosis import short_run
 from trainer.guards import start
@@ -13,7 +13,9 @@ from trainer.listeners.guards import WATCHED, Guards
 from trainer.loop import train
 from trainer.run import header, out_of_memory, replay
 from trainer.state import TrainState
+from trainer.stopping import StopReason
 from trainer.terminal.screen import Screen
+from trainer.text import first_line
 
 COLUMNS = (14, 38, 24)  # of the table, with a space between
 
@@ -48,9 +50,9 @@ def train_on_one_batch(composed: Composed, run: TrainState, num_steps: int) -> l
     except Exception as error:
         if out_of_memory.is_out_of_memory(error):
             raise
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        text = first_line(error)
         found.append(Finding("training step", "the loop", f"it raised {text}", "nothing is trained", "see above"))
-    if run.progress.stop_reason == "diverged":
+    if run.progress.stop_reason == StopReason.DIVERGED:
         again, _ = short_run.prepare(composed, num_steps)
         again.train_batches, again.progress.steps_per_epoch = run.train_batches, 1
         if (source := replay.replay(again)) is not None:

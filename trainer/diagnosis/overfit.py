@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from trainer.config.compose import Composed
+from trainer.config.composition import Composed
 from trainer.diagnosis import short_run
 from trainer.events import Stepped
 from trainer.guards import start
@@ -17,7 +17,8 @@ from trainer.loop import train
 from trainer.run import header
 from trainer.state import TrainState
 from trainer.terminal.chart import chart
-from trainer.terminal.screen import WIDTH, Screen
+from trainer.terminal.screen import Screen
+from trainer.text import WIDTH
 
 MOST_STEPS = 500
 MOST_SECONDS = 120.0

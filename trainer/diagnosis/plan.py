@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from trainer.events import Evaluated, Stepped
 from trainer.loop import evaluate, train
-from trainer.schedules import Constant, OnPlateau
+from trainer.optim.scheduler import OnPlateau
+from trainer.schedules import Constant
 from trainer.state import TrainState
 
 MOST_STEPS = 1_000_000  # of a schedule that is followed

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from trainer.build.build import Setup, build
 from trainer.config.check import check
-from trainer.config.compose import Composed
+from trainer.config.composition import Composed
 from trainer.data.windows import TrainBatches, Window
 from trainer.state import TrainState
 from trainer.stopping import Stopping

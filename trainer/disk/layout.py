@@ -123,6 +123,11 @@ def relative(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
+def log_name(folder: Path) -> str:
+    """The path of a run's log, as one would type it here."""
+    return (relative(folder) / LOG).as_posix()
+
+
 def runs(root: Path) -> Iterator[Path]:
     """Run folders below root, oldest first, sweeps' jobs among them."""
     for config in sorted(root.glob(f"*/*/{CONFIG}")) + sorted(root.glob(f"{SWEEPS}/*/*/*/{CONFIG}")):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.disk.storage import MANIFEST
+from trainer.text import cut
 
 SMALL = 2**20  # bytes: the most that a config, a manifest or a summary takes
 DEPTH = 40  # nested containers: the most that plain data needs
@@ -95,7 +96,7 @@ def text(value: Any, most: int = 200) -> str:
     """A string of at most `most` characters; '' for anything else."""
     if not isinstance(value, str):
         return ""
-    return value if len(value) <= most else value[: most - 1] + "…"
+    return cut(value, most)
 
 
 def items(value: Any, kind: type = object) -> list[Any]:

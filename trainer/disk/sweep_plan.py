@@ -8,8 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from trainer.config import trust
-from trainer.disk import layout, reading, storage
+from trainer.disk import layout, reading, signature, storage
 from trainer.errors import ConfigError, StorageError
 
 FORMAT = 1
@@ -52,7 +51,7 @@ def write_plan(folder: Path, typed: Sequence[str], jobs: Sequence[Job], results:
     ]
     content = {"format": FORMAT, "typed": list(typed), "base": base, "jobs": plan, **results}
     data = (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
-    trust.sign(folder, data)
+    signature.sign(folder, data)
     storage.write_file(folder / layout.SWEEP, data)
 
 
@@ -82,7 +81,7 @@ def read_plan(folder: Path) -> tuple[list[str], list[Job]]:
 
 def is_own(folder: Path) -> bool:
     """Whether this user signed sweep.json as it is."""
-    return trust.is_signed(folder, reading.read_file(folder / layout.SWEEP, MOST))
+    return signature.is_signed(folder, reading.read_file(folder / layout.SWEEP, MOST))
 
 
 def claim(sweep: Path, job: Job) -> Path:

@@ -12,9 +12,9 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from trainer.checkpoint import tensor_bytes
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import Standardize
+from trainer.disk.tensors import tensor_bytes
 from trainer.errors import ConfigError, TrainerError
 from trainer.inference.whole import Whole, likely_rows, output_name
 

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from trainer import checkpoint
 from trainer.build.build import make_model
-from trainer.build.sizes import Facts
 from trainer.config import target
 from trainer.config.schema import Config
 from trainer.data import preprocessing
+from trainer.data.facts import Facts
 from trainer.data.loaders import place
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import Scale
@@ -36,7 +36,7 @@ class Trained:
     preprocessing: Preprocessing
     autocast: Callable[[], AbstractContextManager[Any]]
     device: torch.device
-    zero: Tensor  # 0-dim, on the device, in the dtype of the model
+    dtype: torch.dtype  # of the model
     ranks: Ranks = field(default_factory=Ranks)
 
     @property
@@ -53,10 +53,10 @@ class Trained:
     def predict(self, raw: Tensor) -> Tensor:
         """Raw rows (B, *raw_shape) on any device to (B, classes) probabilities or (B, outputs) numbers in the data's
         units, on the CPU."""
-        x = place(self.preprocessing.x(raw), self.device, self.zero.dtype)
+        x = place(self.preprocessing.x(raw), self.device, self.dtype)
         with self.autocast():
             output: Tensor = self.model(x)
-        output = output.to(self.zero.dtype)
+        output = output.to(self.dtype)
         if self.facts.classes is not None:
             return output.softmax(1).cpu()
         return (output if self.scale_y is None else self.scale_y.inverse(output)).cpu()
@@ -83,4 +83,4 @@ def load(folder: Path, config: Config) -> Trained:
     loss_fn = losses.make_loss(losses.resolve(config.loss, facts), facts).to(device, dtype)
     set_threads(config.threads, device, 0, 1)
     autocast = make_autocast(device, config.autocast)
-    return Trained(model.eval(), loss_fn, made, autocast, device, torch.zeros((), device=device, dtype=dtype))
+    return Trained(model.eval(), loss_fn, made, autocast, device, dtype)

@@ -10,14 +10,13 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from trainer.build.sizes import Facts
-from trainer.data.tabular.notes import cut
-from trainer.errors import ConfigError, Interrupted
+from trainer.data.facts import Facts
+from trainer.data.tabular.notes import listed
+from trainer.errors import ConfigError, Interrupted, complain
 from trainer.inference.model import Trained
 from trainer.inference.rows import open_rows
 from trainer.inference.sink import check_name, open_sink
 from trainer.processes import signals
-from trainer.terminal.screen import complain
 
 PREDICTION, PROBABILITY = "prediction", "probability_"
 
@@ -58,7 +57,7 @@ def write(model: Trained, path: str, out: str | None, node: Mapping[str, Any], s
 def tell_unknown(unknown: Mapping[str, set[str]]) -> None:
     """Say on stderr which categories are new."""
     for name, seen in sorted(unknown.items()):
-        complain(f"warning: {name} holds what training had not, and which counts as other: {cut(sorted(seen), 60)}")
+        complain(f"warning: {name} holds what training had not, and which counts as other: {listed(sorted(seen), 60)}")
 
 
 def names(facts: Facts, targets: list[str]) -> list[str]:

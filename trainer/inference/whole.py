@@ -20,7 +20,7 @@ class Whole(nn.Module):
         made = trained.preprocessing
         self.inputs, self.model, self.outputs = made.x, trained.model, made.y
         self.classes = made.facts.classes is not None
-        self.dtype = trained.zero.dtype
+        self.dtype = trained.dtype
 
     def forward(self, x: Tensor) -> Tensor:
         output: Tensor = self.model(self.inputs(x))

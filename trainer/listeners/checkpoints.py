@@ -8,6 +8,7 @@ from trainer import checkpoint
 from trainer.events import Ended, Event, Started
 from trainer.processes import signals
 from trainer.state import TrainState
+from trainer.stopping import StopReason
 
 
 class Checkpoints:
@@ -27,7 +28,7 @@ class Checkpoints:
     def __call__(self, event: Event) -> None:
         if isinstance(event, Started):
             self.saved_at = time.monotonic()
-        elif self.run.progress.stop_reason == "diverged":
+        elif self.run.progress.stop_reason == StopReason.DIVERGED:
             return
         elif isinstance(event, Ended) or self.due():
             self.save()

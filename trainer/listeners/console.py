@@ -7,7 +7,8 @@ from rich.text import Text
 from trainer.events import Ended, Evaluated, Event, Stepped
 from trainer.state import TrainState
 from trainer.terminal.chart import chart
-from trainer.terminal.screen import WIDTH, Screen
+from trainer.terminal.screen import Screen
+from trainer.text import WIDTH, clock
 
 REFRESH = 0.12  # seconds between two drawings of the live region, at least
 SHARE = 0.005  # of the time that drawing may take
@@ -63,7 +64,7 @@ class Console:
         text.append("\n" + full * done, style="cyan")
         text.append(rest * (30 - done), style="dim")
         loss = f"  loss {self.curves['train'][-1][1]:.4g}" if self.curves["train"] else ""
-        text.append(f" {progress.step:,}/{progress.num_steps:,}{loss}  {rate:,.0f} samples/s  {_clock(left)} left\n")
+        text.append(f" {progress.step:,}/{progress.num_steps:,}{loss}  {rate:,.0f} samples/s  {clock(left)} left\n")
         lines = chart(self.curves, title="loss", width=WIDTH, height=8, ascii_only=self.screen.ascii_only)
         text.append("\n".join(lines))
         self.screen.show(text)
@@ -75,8 +76,3 @@ def _cell(value: float) -> str:
     """Four decimals where that leaves room for a space in front."""
     text = f"{value:.4f}"
     return text if len(text) <= 10 else f"{value:.4g}"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from trainer.events import Event, Stepped
 from trainer.state import TrainState
-from trainer.terminal.screen import WIDTH, Screen
+from trainer.terminal.screen import Screen
+from trainer.text import WIDTH
 
 
 class Explain:

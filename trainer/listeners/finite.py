@@ -7,6 +7,7 @@ from torch import Tensor
 
 from trainer.events import Event, Stepped
 from trainer.state import TrainState
+from trainer.stopping import StopReason
 
 
 class Finite:
@@ -20,7 +21,7 @@ class Finite:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Stepped) and self.on_cpu and not all_finite(self.weights):
-            self.run.progress.stop_reason = "diverged"
+            self.run.progress.stop_reason = StopReason.DIVERGED
 
     def close(self) -> None:
         """Nothing is open."""

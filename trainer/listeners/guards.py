@@ -9,6 +9,7 @@ from trainer.events import Ended, Evaluated, Event, Started, Stepped
 from trainer.guards import inputs, running, start, structure
 from trainer.guards.finding import Finding
 from trainer.state import TrainState
+from trainer.stopping import StopReason
 
 WATCHED = 20  # first steps: a GradScaler that begins at 65,536 may skip 16 of them
 FIRST = 5  # logged steps that count as the beginning
@@ -63,7 +64,7 @@ class Guards:
             self.tell(finding)
             if self.strict and not finding.note and self.run.progress.stop_reason is None:
                 self.stopped_by = finding
-                self.run.progress.stop_reason = "guard"
+                self.run.progress.stop_reason = StopReason.GUARD
 
     def _begin(self, event: Stepped) -> None:
         run = self.run

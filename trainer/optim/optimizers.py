@@ -8,10 +8,9 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from trainer import uncompiled
 from trainer.config import target
 from trainer.errors import ConfigError
-from trainer.optim import fused
+from trainer.optim import shortcuts
 
 NORMS = (
     nn.LayerNorm,
@@ -47,12 +46,12 @@ def make_optimizer(node: Mapping[str, Any], model: nn.Module, device: torch.devi
         parameter_groups(model, weight_decay) if weight_decay else [p for p in model.parameters() if p.requires_grad]
     )
     facts = {"fused": True} if fused_kernel(accepted, device) else {}
-    with uncompiled.without_compiler():
+    with shortcuts.without_compiler():
         optimizer = target.construct(node, "optimizer", params, **facts)
     if not isinstance(optimizer, Optimizer):
         raise ConfigError(f"optimizer._target_={node['_target_']} is no torch.optim.Optimizer")
-    uncompiled.strip(optimizer)
-    fused.shorten(optimizer)
+    shortcuts.strip(optimizer)
+    shortcuts.shorten(optimizer)
     return optimizer
 
 

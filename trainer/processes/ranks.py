@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from trainer.config.schema import Config
 from trainer.errors import ConfigError, TrainerError
 from trainer.processes import environment
+from trainer.stopping import StopReason
 
 PATIENCE = 20  # seconds that a rank waits after another's death, so that the launcher meets and names that one first
 
@@ -90,7 +91,7 @@ class Ranks:
         names = dict.fromkeys(name for part in found for name in part)
         return {name: torch.stack([part[name] for part in found if name in part]).sum(0) for name in names}
 
-    def agree(self, reason: str | None) -> str | None:
+    def agree(self, reason: StopReason | None) -> StopReason | None:
         """Whether any rank has a reason to stop, and which: the first rank's that has one."""
         if self.size == 1:
             return reason
@@ -98,7 +99,7 @@ class Ranks:
         dist.all_reduce(wishes)
         if not int(wishes):
             return None
-        reasons: list[str | None] = [None] * self.size
+        reasons: list[StopReason | None] = [None] * self.size
         dist.all_gather_object(reasons, reason)
         return next(found for found in reasons if found is not None)
 

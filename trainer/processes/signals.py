@@ -124,3 +124,15 @@ def _leave(number: int) -> None:
         sys.stdout.flush()
     os.write(2, f"\nerror: stopped by {name} {when}\n".encode())
     os._exit(128 + number)
+
+
+def reason(code: int) -> str:
+    """What an exit code says of a process that could not say it itself."""
+    if code >= 0:
+        return f"its process ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    memory = "; perhaps memory ran out" if name == "SIGKILL" else ""
+    return f"its process was killed by {name}{memory}"

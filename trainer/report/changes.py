@@ -7,11 +7,11 @@ from typing import Any
 
 import yaml
 
-from trainer.build import sizes
 from trainer.config import files
+from trainer.data import facts
 from trainer.tasks import losses
 
-FILLED = (*sizes.INPUT_NAMES, *sizes.OUTPUT_NAMES, "in_channels")  # by build, from the data
+FILLED = (*facts.INPUT_NAMES, *facts.OUTPUT_NAMES, "in_channels")  # by build, from the data
 GROUPS = ("dataset", "model", "loss", "optimizer", "scheduler")
 APART = ("output_dir", "report", "sweep", "threads", "expect")  # where and how, not what; threads are resolved
 

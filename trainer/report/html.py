@@ -10,6 +10,7 @@ from typing import Any
 
 from trainer import __version__
 from trainer.disk.outcome import Picture
+from trainer.text import clock, cut
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -45,7 +46,7 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"value": value_text, "metric": metric_text, "cut": cut, "png": png, "seconds": seconds_text}
+    environment.filters |= {"value": value_text, "metric": metric_text, "cut": cut, "png": png, "seconds": clock}
     return environment
 
 
@@ -68,21 +69,6 @@ def metric_text(value: float) -> str:
     if 1e3 <= size < 1e7:
         return f"{value:,.1f}"
     return f"{value:.4f}" if size == 0 or 1e-3 <= size < 1e3 else f"{value:.4g}"
-
-
-def seconds_text(value: float) -> str:
-    """0.42 s, 12.3 s, 3 min 05 s, 2 h 04 min."""
-    if value < 60:
-        return f"{value:.2f} s" if value < 1 else f"{value:.1f} s"
-    if value >= 1e9:
-        return f"{value:.3g} s"
-    minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60:02d} min"
-
-
-def cut(text: str, most: int) -> str:
-    """At most so many characters."""
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def png(picture: Picture) -> str:

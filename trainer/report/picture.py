@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from trainer.disk.outcome import Outcome
 from trainer.report.scales import Points, thinned
+from trainer.text import cut
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"  # Okabe and Ito's colours, told apart by everybody
 COLUMNS = 1000  # a curve of more points than a line has pixels is thinned
@@ -68,7 +69,7 @@ def _matrix(ax: Axes, outcome: Outcome) -> None:
     ax.imshow(counts, cmap="Blues")
     ax.set(xlabel="prediction", ylabel="truth")
     if len(classes) <= MOST_NAMED:
-        names = [name if len(name) <= 16 else f"{name[:15]}…" for name in classes]
+        names = [cut(name, 16) for name in classes]
         ax.set_xticks(range(len(classes)), names, rotation=45 if max(map(len, names)) > 3 else 0)
         ax.set_yticks(range(len(classes)), names)
         for (truth, guess), count in outcome.confusions.items():

@@ -2,10 +2,11 @@
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trainer.config.run_config import read_overrides
 from trainer.disk import history, layout, reading
 from trainer.disk import outcome as inspection
 from trainer.disk.history import History
@@ -13,6 +14,7 @@ from trainer.disk.outcome import Inspection, Outcome
 from trainer.report import html, plots
 from trainer.report.plots import Plot
 from trainer.report.scales import fit
+from trainer.text import clock, cut
 
 MOST_CELLS = 30  # classes up to which the matrix is a table
 MOST_ROWS = 100  # of any table
@@ -64,7 +66,7 @@ def head(summary: Mapping[str, Any]) -> dict[str, Any]:
         if (value := reading.number(summary.get(name))) is not None:
             tiles.append((name, html.value_text(value)))
     if total := sum(seconds for _, seconds in parts(summary)):
-        tiles.append(("time", html.seconds_text(total)))
+        tiles.append(("time", clock(total)))
     at = f"at step {html.value_text(step)}" if step is not None else ""
     if best and epochs and steps and step is not None:
         at = f"at epoch {html.value_text(round(step * epochs / steps, 2))}, step {html.value_text(step)}"
@@ -90,7 +92,7 @@ def loss_plots(past: History, summary: Mapping[str, Any]) -> list[Plot]:
     others = [name for name in names if name not in ("train/loss", "val/loss")][:8]
     for name in others:
         points = [(row["step"], row[name]) for row in past.evaluations if name in row]
-        found.append(plots.curves(html.cut(name, 40), [(name, "val", points)], marks=marks))
+        found.append(plots.curves(cut(name, 40), [(name, "val", points)], marks=marks))
     return [plot for plot in found if plot is not None]
 
 
@@ -156,15 +158,15 @@ def environment(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     versions = summary.get("versions")
     rows = [(name, summary.get(name)) for name in ("device", "threads", "seed", "git")]
     rows += list(versions.items())[:30] if isinstance(versions, dict) else []
-    return [(html.cut(str(name), 60), _plain(value)) for name, value in rows if value is not None]
+    return [(cut(str(name), 60), _plain(value)) for name, value in rows if value is not None]
 
 
 def command(folder: Path, summary: Mapping[str, Any]) -> str:
     """What makes this run again, as one would type it."""
     typed = reading.items(summary.get("argv"), str)
     if typed[:1] != ["train"] or {"-m", "--multirun"} & set(typed):
-        typed = ["train", *_overrides(folder)]
-    return html.cut(shlex.join(["trainer", *typed]), 4000)
+        typed = ["train", *read_overrides(folder)]
+    return cut(shlex.join(["trainer", *typed]), 4000)
 
 
 def config_text(folder: Path) -> str:
@@ -173,19 +175,8 @@ def config_text(folder: Path) -> str:
         text = reading.read_file(folder / layout.CONFIG).decode("utf-8", "replace")
     except (FileNotFoundError, reading.Damaged):
         return ""
-    return html.cut(text, 20_000)
-
-
-def _overrides(folder: Path) -> Sequence[str]:
-    """overrides.yaml: a list of one string a line, which is all that it ever holds."""
-    import yaml
-
-    try:
-        data = yaml.safe_load(reading.read_file(folder / layout.OVERRIDES))
-    except (FileNotFoundError, reading.Damaged, yaml.YAMLError, ValueError, RecursionError):
-        return []
-    return reading.items(data, str)
+    return cut(text, 20_000)
 
 
 def _plain(value: Any) -> str:
-    return html.cut(value if isinstance(value, str) else json.dumps(value, default=str), 200)
+    return cut(value if isinstance(value, str) else json.dumps(value, default=str), 200)

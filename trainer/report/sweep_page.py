@@ -16,6 +16,7 @@ from trainer.disk import history, layout, sweep_plan
 from trainer.report import html, plots
 from trainer.report.plots import Line, Plot, Tick
 from trainer.report.scales import Points, Scale, fit
+from trainer.text import clock, cut
 
 MOST_ROWS = 150  # of the ranking
 MOST_LINES = 200  # jobs in a drawing, the best ones
@@ -74,7 +75,7 @@ def page(sweep: Path) -> str:
         best=ranked.groups[0] if ranked.best else None,
         command=command(plan[jobs.numbers[ranked.best.name]].overrides) if ranked.best else "",
         tiles=tiles(found),
-        keys=[(key, html.cut(names[key], 40)) for key in keys],
+        keys=[(key, cut(names[key], 40)) for key in keys],
         groups=[group_cells(group, index, ranked, jobs) for index, group in enumerate(ranked.groups[:MOST_ROWS])],
         num_groups=len(ranked.groups),
         seeds=any(len(group.rows) > 1 for group in ranked.groups),
@@ -98,13 +99,13 @@ def by_value(found: Sequence[Row], ranked: Ranking) -> list[Row]:
 
 def command(overrides: Sequence[str]) -> str:
     """What trains a job again, as one would type it."""
-    return html.cut(shlex.join(["trainer", "train", *overrides]), 4000)
+    return cut(shlex.join(["trainer", "train", *overrides]), 4000)
 
 
 def settings_text(settings: Mapping[str, str]) -> str:
     """lr=0.1, hidden=[64]"""
     names = table.short_names(list(settings))
-    return html.cut(", ".join(f"{names[key]}={table.short_value(value)}" for key, value in settings.items()), 160)
+    return cut(", ".join(f"{names[key]}={table.short_value(value)}" for key, value in settings.items()), 160)
 
 
 def tiles(found: Sequence[Row]) -> list[tuple[str, str]]:
@@ -113,9 +114,9 @@ def tiles(found: Sequence[Row]) -> list[tuple[str, str]]:
     total = sum(row.seconds for row in found)
     return [
         ("jobs", f"{len(found):,}"),
-        *((html.cut(status, 20) or "unknown", f"{count:,}") for status, count in counts.most_common(6)),
+        *((cut(status, 20) or "unknown", f"{count:,}") for status, count in counts.most_common(6)),
         ("steps in all", f"{sum(row.steps for row in found):,}"),
-        ("time of all jobs", html.seconds_text(total)),
+        ("time of all jobs", clock(total)),
     ]
 
 
@@ -127,12 +128,12 @@ def group_cells(group: Group, index: int, ranked: Ranking, jobs: Jobs) -> dict[s
     gap = "best" if index == 0 else f"{group.mean - ranked.groups[0].mean:+.4g}"
     return {
         "rank": index + 1 if placed else "-",
-        "settings": {key: html.cut(table.short_value(value), 60) for key, value in group.settings.items()},
+        "settings": {key: cut(table.short_value(value), 60) for key, value in group.settings.items()},
         "value": table.value_text(group),
         "n": f"{len(group.values)}/{len(group.rows)}",
         "gap": gap + (" ~" if ranked.within_noise(group) else "") if placed else "",
         "spark": plots.spark(next((row.curve for row in group.rows if row.ok), [])),
-        "time": html.seconds_text(sum(times) / len(times)) if times else "",
+        "time": clock(sum(times) / len(times)) if times else "",
         "runs": " ".join(map(str, numbers)),
         "links": [
             (folder.name, (folder / layout.REPORT).is_file()) for folder in map(jobs.folders.__getitem__, numbers[:6])
@@ -163,7 +164,7 @@ def curves(shown: Sequence[Row], jobs: Jobs) -> Plot | None:
 def told(row: Row) -> str:
     """What is said of a job that is pointed at."""
     value = row.metrics.get(row.monitor, math.nan)
-    metric = f"{html.cut(row.monitor, 30)} {html.metric_text(value)}"
+    metric = f"{cut(row.monitor, 30)} {html.metric_text(value)}"
     return f"{Path(row.name).name}  {settings_text(row.settings)}  ·  {metric}"
 
 
@@ -184,14 +185,12 @@ def parallel(
     for number, key in enumerate(keys):
         levels = list(dict.fromkeys(row.settings[key] for row in jobs.rows if key in row.settings))
         places, ticks = key_places([row.settings[key] for row in drawn], levels)
-        axes.append(
-            Axis(html.cut(names[key], 24), round(100 * number / len(keys), 2), plots.percent(ticks, flipped=True))
-        )
+        axes.append(Axis(cut(names[key], 24), round(100 * number / len(keys), 2), plots.percent(ticks, flipped=True)))
         columns.append(places)
     scale = fit(row.metrics[metric] for row in drawn)
     if scale is None:
         return None
-    axes.append(Axis(html.cut(metric, 24), 100.0, plots.percent(scale.ticks(5), flipped=True)))
+    axes.append(Axis(cut(metric, 24), 100.0, plots.percent(scale.ticks(5), flipped=True)))
     columns.append([scale.place(row.metrics[metric]) for row in drawn])
     unit = Scale(0.0, 1.0)
     lines = []
@@ -212,7 +211,7 @@ def key_places(values: Sequence[str], levels: list[str]) -> tuple[list[float], l
         levels = sorted(levels, key=lambda value: numbers[value])
     places = {value: (index + 0.5) / len(levels) for index, value in enumerate(levels)}
     every = max(1, math.ceil(len(levels) / 16))
-    ticks = [(places[value], html.cut(table.short_value(value), 18)) for value in levels[::every]]
+    ticks = [(places[value], cut(table.short_value(value), 18)) for value in levels[::every]]
     return [places[value] for value in values], ticks
 
 
@@ -230,7 +229,5 @@ def shares(ranked: Ranking) -> list[tuple[str, float]]:
     if not ranked.shares:
         return []
     names = table.short_names(list(ranked.shares))
-    parts = sorted(
-        ((html.cut(names[key], 40), 100 * share) for key, share in ranked.shares.items()), key=lambda p: -p[1]
-    )
+    parts = sorted(((cut(names[key], 40), 100 * share) for key, share in ranked.shares.items()), key=lambda p: -p[1])
     return [*parts, ("together", max(0.0, 100 - sum(share for _, share in parts)))]

@@ -1,27 +1,25 @@
 """The lines that say what a run came to, after it."""
 
-from typing import TYPE_CHECKING
-
 from trainer.build.build import Setup
 from trainer.disk import layout
 from trainer.disk.history import History
 from trainer.disk.outcome import Outcome
 from trainer.processes.machine import num_cores
 from trainer.report import hints, measured
+from trainer.run.result import Result
+from trainer.run.session import Session
 from trainer.state import TrainState
+from trainer.stopping import StopReason
 from trainer.terminal.chart import chart
-from trainer.terminal.screen import WIDTH, Screen
-
-if TYPE_CHECKING:
-    from trainer.run.runner import Result
+from trainer.text import WIDTH
 
 
 def show(
-    screen: Screen, run: TrainState, setup: Setup, result: "Result", outcome: Outcome | None, past: History, brief: bool
+    session: Session, run: TrainState, setup: Setup, result: Result, outcome: Outcome | None, past: History
 ) -> None:
-    """Say how the run went. brief: a sweep's job, without chart, files and next commands."""
-    progress, seconds = run.progress, result.seconds
-    if not brief:
+    """Say how the run went; of a sweep's job without chart, files and next commands."""
+    screen, progress, seconds = session.screen, run.progress, result.seconds
+    if not session.is_brief:
         lines = chart(past.curves, title="loss", width=WIDTH, height=10, ascii_only=screen.ascii_only)
         if lines:
             screen.say("\n" + "\n".join(lines))
@@ -39,7 +37,7 @@ def show(
         name, score, other, count = weakest
         taken = f"; taken for {other}: {count}×" if count else ""
         screen.say(f"weakest  {name} (F1 {score:.2f}{taken})")
-    if progress.stop_reason == "early stop":
+    if progress.stop_reason == StopReason.EARLY_STOP:
         screen.say(f"stopped  early: {progress.bad_evaluations} evaluations without improvement")
     for line in measured.lines(result.measured, setup.splits.truth, setup.config.expect):
         screen.say(line)
@@ -47,7 +45,7 @@ def show(
     screen.say(f"time     {sum(seconds.values()):.1f} s: {parts}")
     if result.throughput is not None:
         screen.say(f"speed    {result.throughput.line()}")
-    if brief:
+    if session.is_brief:
         return
     names = [layout.REPORT, layout.PICTURE, layout.MODEL, layout.METRICS]
     screen.say("files    " + " ".join(name for name in names if (result.run_dir / name).exists()))

@@ -6,17 +6,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from trainer import errors
 from trainer.disk import layout, reading, storage
 from trainer.errors import ConfigError, Diverged, Interrupted, StorageError, TrainerError
-from trainer.run import launch
-from trainer.sweep.lines import reason
+from trainer.processes.signals import reason
 
 KINDS = {kind.exit_code: kind for kind in (ConfigError, Diverged, StorageError)}
 
 
 def leave(error: Exception, rank: int, scratch: Path) -> int:
     """Called in a rank, within `except`. Returns the exit code to end with."""
-    known = launch.failed(error, None)
+    known = errors.failed(error)
     said = {"code": known.exit_code, "message": known.message, "hint": known.hint}
     if known is not error:
         said |= {"hint": None, "traceback": traceback.format_exc()}
@@ -34,7 +34,7 @@ def read(rank: int, process: int, code: int, scratch: Path, folder: Path | None)
     if found is not None:
         rank = next(number for number, words in said.items() if words is found)
         text = f"rank {rank}: {found['message']}"
-        hint = launch.failed(Exception(), folder).hint
+        hint = f"the traceback is in {layout.log_name(folder)}" if folder is not None else None
     else:
         text = f"rank {rank} (process {process}): {reason(code)}; {_last_line(rank, scratch, folder)}"
     if folder is not None:

@@ -3,6 +3,7 @@
 The parent composes the config, makes the run folder and hears the signals; rank 0 writes, to the parent's screen.
 """
 
+import dataclasses
 import logging
 import multiprocessing
 import os
@@ -17,15 +18,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from trainer.config import compose
-from trainer.config.check import check
+from trainer.config import user_modules
+from trainer.config.schema import Config
 from trainer.errors import Interrupted, TrainerError
-from trainer.listeners import Listener
-from trainer.processes import environment, parent_death, signals
+from trainer.processes import environment, forking, parent_death, signals
 from trainer.processes.ranks import PeerLost
-from trainer.run import last_words, launch
-from trainer.run.runner import Result
-from trainer.sweep import pool
+from trainer.run import last_words
+from trainer.run.result import Result
+from trainer.run.session import Session
 from trainer.terminal.screen import Screen
 
 TICK = 0.05  # seconds between two looks at the wish to stop
@@ -33,35 +33,53 @@ TICK = 0.05  # seconds between two looks at the wish to stop
 
 @dataclass(frozen=True)
 class Work:
-    """What the ranks carry out, as plain data. overrides: of a new run; folder: of one that is gone on with.
+    """The run that the ranks carry out, as plain data.
 
-    shown: whether rank 0's lines go to the parent's screen. The rest: see `launch.start` and `launch.go_on`.
+    Args:
+        config: the checked config.
+        session: the fields of a Session but its screen.
+        is_shown: whether rank 0's lines go to the parent's screen.
+        overrides: the words typed, of a new run.
+        folder: the folder of the run being resumed; None for a new run.
+        download: whether data that is missing may be fetched.
     """
 
     config: dict[str, Any]
-    begun: float
-    shown: bool
-    brief: bool
-    watchers: Sequence[Listener] = ()
-    cores: int | None = None
+    session: dict[str, Any]
+    is_shown: bool
     overrides: Sequence[str] = ()
     folder: Path | None = None
     download: bool = True
 
+    @classmethod
+    def of(cls, config: Config, session: Session, **rest: Any) -> "Work":
+        """The work of a config and a session. rest: overrides, or folder and download."""
+        return cls(dataclasses.asdict(config), session.without_screen(), session.screen.shown, **rest)
+
 
 @dataclass(frozen=True)
-class Line:
-    """What ties a rank to its parent. alive: ends with the parent. desk: where rank 0 asks for its folder. scratch:
-    for what a rank has to say. out, err: the parent's."""
+class Links:
+    """What ties a rank to its parent.
+
+    Args:
+        alive: ends with the parent.
+        folder: rank 0 asks for its folder here.
+        scratch: a folder for each rank's last words.
+        out, err: the parent's stdout and stderr.
+    """
 
     alive: Connection
-    desk: Connection
+    folder: Connection
     scratch: Path
     out: Connection
     err: Connection
 
 
-def run(num_ranks: int, work: Work, make_folder: Callable[[str], Path] | None = None) -> Result:
+# Carries out the work in a rank; the third argument asks the parent for the folder of a run with that label.
+CarryOut = Callable[[Work, Screen, Callable[[str], Path]], Result]
+
+
+def run(num_ranks: int, work: Work, carry_out: CarryOut, make_folder: Callable[[str], Path] | None = None) -> Result:
     """Carry out a run on so many processes of this machine. Returns rank 0's result, raises what ended a rank.
 
     make_folder(label): called here, once the ranks have built the run. Raises TrainerError for a rank that died.
@@ -72,11 +90,11 @@ def run(num_ranks: int, work: Work, make_folder: Callable[[str], Path] | None = 
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     alive, held = context.Pipe(duplex=False)
-    desk, counter = context.Pipe()
+    asking, answering = context.Pipe()
     with tempfile.TemporaryDirectory(prefix="trainer-ranks-") as name, _quiet(), _hangup_kept():
         scratch = Path(name)
-        host = Host(counter, make_folder, work.folder)
-        line = Line(alive, desk, scratch, _writable(1), _writable(2))
+        host = FolderHost(answering, make_folder, work.folder)
+        links = Links(alive, asking, scratch, _writable(1), _writable(2))
         how = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -93,7 +111,7 @@ def run(num_ranks: int, work: Work, make_folder: Callable[[str], Path] | None = 
         )
         host.start()
         try:
-            results = elastic_launch(how, main)(work, line)
+            results = elastic_launch(how, main)(work, links, carry_out)
             result: Result = results[0]
             return result
         except SignalException as error:
@@ -103,7 +121,7 @@ def run(num_ranks: int, work: Work, make_folder: Callable[[str], Path] | None = 
             raise last_words.read(rank, failure.pid, failure.exitcode, scratch, host.folder) from None
         finally:
             host.close()
-            for end in (alive, held, desk, counter, line.out, line.err):
+            for end in (alive, held, asking, answering, links.out, links.err):
                 end.close()
 
 
@@ -115,30 +133,30 @@ def _start_method() -> Any:
     is_forked = type(multiprocessing.current_process()).__name__ == "ForkServerProcess"
     if is_forked and not torch.cuda.is_initialized():
         return multiprocessing.get_context("fork")
-    return pool.start_method()
+    return forking.start_method()
 
 
-class Host(threading.Thread):
+class FolderHost(threading.Thread):
     """Beside the launcher, in the parent: gives rank 0 its folder, and passes signals on to it from then on."""
 
-    def __init__(self, counter: Connection, make_folder: Callable[[str], Path] | None, folder: Path | None) -> None:
+    def __init__(self, asked: Connection, make_folder: Callable[[str], Path] | None, folder: Path | None) -> None:
         super().__init__(daemon=True)
-        self.counter, self.make_folder, self.folder = counter, make_folder, folder
+        self.asked, self.make_folder, self.folder = asked, make_folder, folder
         self.over = threading.Event()
 
     def run(self) -> None:
         """Until `close`."""
-        while not self.counter.poll(TICK):
+        while not self.asked.poll(TICK):
             if self.over.is_set():
                 return
-        label, process = self.counter.recv()
+        label, process = self.asked.recv()
         with signals.listening():
             try:
                 if self.make_folder is not None:
                     self.folder = self.make_folder(label)
-                self.counter.send(self.folder)
+                self.asked.send(self.folder)
             except TrainerError as error:
-                self.counter.send(error)
+                self.asked.send(error)
             told = False
             while not self.over.wait(TICK):
                 number = signals.wish()
@@ -159,17 +177,17 @@ def _pass_on(process: int, number: int) -> bool:
     return True
 
 
-def main(work: Work, line: Line) -> Result:
+def main(work: Work, links: Links, carry_out: CarryOut) -> Result:
     """A rank, from its first to its last line. Ends with the exit code of the error that it met."""
     rank = environment.number()
     signals.install_in_rank()
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl-C reaches the parent alone
     parent_death.die_with_it()
-    threading.Thread(target=parent_death.watch, args=(line.alive,), daemon=True).start()
-    out, err = line.out.fileno(), line.err.fileno()
+    threading.Thread(target=parent_death.watch, args=(links.alive,), daemon=True).start()
+    out, err = links.out.fileno(), links.err.fileno()
     if rank > 0:
-        out = err = os.open(line.scratch / f"{rank}.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        out = err = os.open(links.scratch / f"{rank}.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(out, 1)
     os.dup2(err, 2)
     if hasattr(signal, "pthread_sigmask"):
@@ -178,50 +196,21 @@ def main(work: Work, line: Line) -> Result:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all ranks are here, whatever the host's name resolves to
 
     def ask_for_folder(label: str) -> Path:
-        line.desk.send((label, os.getpid()))
-        answer = line.desk.recv()
+        links.folder.send((label, os.getpid()))
+        answer = links.folder.recv()
         if isinstance(answer, TrainerError):
             raise answer
         folder: Path = answer
         return folder
 
-    compose.allow_user_modules()
+    user_modules.allow_user_modules()
     try:
-        with open(os.devnull, "w", encoding="utf-8") as nowhere, Screen(None if work.shown else nowhere) as screen:
-            return _carry_out(work, screen, ask_for_folder)
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, Screen(None if work.is_shown else nowhere) as screen:
+            return carry_out(work, screen, ask_for_folder)
     except PeerLost:
         sys.exit(1)
     except Exception as error:
-        sys.exit(last_words.leave(error, rank, line.scratch))
-
-
-def _carry_out(work: Work, screen: Screen, ask_for_folder: Callable[[str], Path]) -> Result:
-    config, begun, brief, cores = check(work.config), work.begun, work.brief, work.cores
-    if work.folder is None:
-        return launch.start(
-            config,
-            list(work.overrides),
-            ask_for_folder,
-            screen,
-            begun,
-            brief=brief,
-            watchers=work.watchers,
-            cores=cores,
-        )
-
-    def ready() -> None:
-        ask_for_folder("")
-
-    return launch.go_on(
-        work.folder,
-        config,
-        screen,
-        begun,
-        download=work.download,
-        brief=brief,
-        cores=cores,
-        ready=ready,
-    )
+        sys.exit(last_words.leave(error, rank, links.scratch))
 
 
 def _writable(descriptor: int) -> Connection:

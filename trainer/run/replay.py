@@ -84,7 +84,7 @@ def replay(run: TrainState) -> Finding | None:
 def _after_the_step(run: TrainState, name: str, step: int) -> Finding:
     lr = run.optimizer.param_groups[0]["lr"]
     what = f"the optimizer made {name} infinite; its gradient was finite"
-    why = f"learning rate {lr:g} times the gradient is too large for {str(run.zero.dtype).removeprefix('torch.')}"
+    why = f"learning rate {lr:g} times the gradient is too large for {str(run.dtype).removeprefix('torch.')}"
     return Finding("not finite", f"step {step:,}", what, why, f"optimizer.lr={lr / 10:g}, or clip_grad_norm=1")
 
 

@@ -6,18 +6,15 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from trainer import checkpoint
 from trainer.build.build import Setup
-from trainer.config import files as conf_files
-from trainer.disk import history, layout, storage
+from trainer.config import files
+from trainer.disk import history, layout, storage, tensors
 from trainer.disk import outcome as inspection
 from trainer.disk.outcome import Inspection, Outcome
-from trainer.errors import Diverged, Interrupted, TrainerError
+from trainer.errors import Diverged, Interrupted, TrainerError, failed
 from trainer.events import Ended, Evaluated, Event, Stepped
 from trainer.guards.finding import Finding
 from trainer.listeners import Listener
@@ -35,44 +32,21 @@ from trainer.report.changes import changes
 from trainer.report.layers import layers
 from trainer.report.outcome import measure
 from trainer.run import footer, header, out_of_memory, replay, summary
+from trainer.run.result import Result
+from trainer.run.session import Session
 from trainer.run.throughput import Throughput
 from trainer.state import TrainState
-from trainer.terminal.screen import Screen
+from trainer.stopping import StopReason, status_of
 
 
-@dataclass
-class Result:
-    """What a run came to. best and last are metrics by name; measured is whatever `expect` may name."""
-
-    run_dir: Path
-    status: str
-    best: dict[str, float] = field(default_factory=dict)
-    last: dict[str, float] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    measured: dict[str, Any] = field(default_factory=dict)
-    throughput: Throughput | None = None
-    checkpoint: Path | None = None  # the newest
-
-
-def carry_out(
-    run: TrainState,
-    setup: Setup,
-    folder: Path,
-    screen: Screen,
-    begun: float,
-    *,
-    brief: bool = False,
-    watchers: Sequence[Listener] = (),
-) -> Result:
-    """Train to the end or to a stop. Raises Diverged, Interrupted or StorageError after saving what can be saved.
-
-    begun: perf_counter when the program started. brief: a sweep's job, without picture, chart and next commands.
-    watchers: more listeners, after the run's own.
-    """
+def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> Result:
+    """Train to the end or to a stop. Raises TrainerError after saving what can be saved: Diverged, Interrupted,
+    StorageError, or what became of an error that nobody foresaw, whose traceback is in the log then."""
+    screen = session.screen
     screen.open_log(folder / layout.LOG)
     # Now, since conf/ may be edited while the run goes on.
-    changed = changes(dataclasses.asdict(setup.config), conf_files.roots()) if setup.config.report else []
-    start_up = time.perf_counter() - begun - setup.data_seconds
+    changed = changes(dataclasses.asdict(setup.config), files.roots()) if setup.config.report else []
+    start_up = time.perf_counter() - session.started - setup.data_seconds
     seconds = {"start-up": start_up, "data": setup.data_seconds} | dict.fromkeys(
         ("train", "eval", "save", "report"), 0.0
     )
@@ -82,8 +56,8 @@ def carry_out(
         for finding in setup.findings:
             header.show_finding(screen, finding)
         _summarise(run, setup, result)
-        tripped = _train(run, setup, result, screen, watchers)
-        _conclude(run, setup, result, screen, tripped, changed, brief)
+        tripped = _train(run, setup, result, session)
+        _conclude(run, setup, result, session, tripped, changed)
         return result
     except Interrupted:  # all is saved and told
         raise
@@ -91,34 +65,37 @@ def carry_out(
         screen.clear()
         with suppress(TrainerError):  # a full disk: the first error says so
             screen.note(traceback.format_exc())
+        known = failed(error, layout.log_name(folder))
         if out_of_memory.is_out_of_memory(error):
-            error = out_of_memory.explain(error, run, setup.config)
-        _fail(run, setup, result, error)
-        raise error
+            known = out_of_memory.explain(error, run, setup.config)
+        result.status = "diverged" if isinstance(known, Diverged) else "failed"
+        with suppress(TrainerError, OSError):  # a full disk: the first error says so
+            _summarise(run, setup, result, known.message)
+        if known is error:
+            raise
+        raise known from error
     finally:
         screen.close()
 
 
-def _train(
-    run: TrainState, setup: Setup, result: Result, screen: Screen, watchers: Sequence[Listener]
-) -> Finding | None:
+def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> Finding | None:
     """The loop with its listeners around it. Returns what guards=strict ended it for."""
-    config, folder = setup.config, result.run_dir
-    files = MetricsFiles(run, folder)
+    config, folder, screen = setup.config, result.run_dir, session.screen
+    metrics = MetricsFiles(run, folder)
     tools = trackers(config, run, folder)
 
     def sync() -> dict[str, int]:
         for tool in tools:
             tool.flush()
-        return files.sync()
+        return metrics.sync()
 
     saver = Checkpoints(run, folder, config.checkpoint.every_seconds, config.checkpoint.keep, sync)
     console = Console(run, screen, history.read(folder).curves)
     guards = Guards(run, partial(header.show_finding, screen), strict=config.guards == "strict")
-    listeners: list[Listener] = [files, Finite(run), *tools, saver, console]
+    listeners: list[Listener] = [metrics, Finite(run), *tools, saver, console]
     listeners += [Explain(run, screen, config.explain)] if config.explain else []
     listeners += [guards] if config.guards != "none" else []
-    listeners += watchers
+    listeners += session.listeners
     first_sample, waited_before = run.progress.samples, run.train_batches.waited
     try:
         mark = time.perf_counter()
@@ -148,14 +125,13 @@ def _conclude(
     run: TrainState,
     setup: Setup,
     result: Result,
-    screen: Screen,
+    session: Session,
     tripped: Finding | None,
     changed: Sequence[tuple[str, str, str]],
-    brief: bool,
 ) -> None:
     """What stays: weights, what they do, report, summary, and the last lines; or the error that the run ends in."""
     config, folder, begun = setup.config, result.run_dir, time.perf_counter()
-    result.status = summary.STATUS[run.progress.stop_reason]
+    result.status = status_of(run.progress.stop_reason)
     stopped = result.status == "stopped"  # whoever asked for it does not want to wait for pictures
     past = history.read(folder)
     result.best = past.at(run.progress.best_step)
@@ -169,19 +145,19 @@ def _conclude(
     _summarise(run, setup, result)
     if tripped is not None:
         raise TrainerError(f"{tripped.message} (stopped by guards=strict)", tripped.remedy)
-    if config.report and not stopped and not brief:
+    if config.report and not stopped and not session.is_brief:
         from trainer.report import make  # matplotlib takes a third of a second to import
 
         make.of_run(folder, past)
         result.seconds["report"] = time.perf_counter() - begun
         _summarise(run, setup, result)
-    if run.progress.stop_reason == "diverged":
+    if run.progress.stop_reason == StopReason.DIVERGED:
         if config.guards != "none" and (source := replay.explain(config, folder)) is not None:
-            header.show_finding(screen, source)
+            header.show_finding(session.screen, source)
         raise _diverged(run, result.checkpoint)
-    footer.show(screen, run, setup, result, outcome, past, brief)
-    asked = getattr(signal, run.progress.stop_reason or "", None)  # also where another rank was asked
-    if (number := signals.wish() or asked) is not None:
+    footer.show(session, run, setup, result, outcome, past)
+    reason = run.progress.stop_reason  # also where another rank was asked
+    if (number := signals.wish() or (reason.signal if reason else None)) is not None:
         name, last = signal.Signals(number).name, result.checkpoint
         done = "it was done" if not stopped else f"saved {last.parent.name}/{last.name}" if last else "nothing saved"
         raise Interrupted(number, f"stopped by {name} at step {run.progress.step:,}; {done}", _resume(folder))
@@ -193,9 +169,9 @@ def until_wish(run: TrainState) -> Iterator[Event]:
         for event in train(run):
             yield event
             if not run.progress.done and (number := signals.wish()) is not None:
-                run.progress.stop_reason = signal.Signals(number).name
+                run.progress.stop_reason = StopReason(signal.Signals(number).name)
     except signals.Stop:  # while data was fetched or an evaluation went on
-        run.progress.stop_reason = signal.Signals(signals.wish() or signal.SIGINT).name
+        run.progress.stop_reason = StopReason(signal.Signals(signals.wish() or signal.SIGINT).name)
         yield Ended(run.progress.step, run.progress.stop_reason)
 
 
@@ -203,9 +179,9 @@ def _keep_weights(run: TrainState, setup: Setup, folder: Path, *, with_outcome: 
     """Write model.safetensors, the best weights or else the last, and measure them on the validation split."""
     if run.best_weights is not None:
         run.model.load_state_dict(run.best_weights)
-    elif run.progress.stop_reason == "diverged":
+    elif run.progress.stop_reason == StopReason.DIVERGED:
         return None
-    storage.write_file(folder / layout.MODEL, checkpoint.tensor_bytes(run.model.state_dict()))
+    storage.write_file(folder / layout.MODEL, tensors.tensor_bytes(run.model.state_dict()))
     if not with_outcome or run.val_batches is None:
         return None
     try:
@@ -226,14 +202,6 @@ def _summarise(run: TrainState, setup: Setup, result: Result, error: str | None 
         throughput=result.throughput,
         error=error,
     )
-
-
-def _fail(run: TrainState, setup: Setup, result: Result, error: Exception) -> None:
-    """Say in summary.json that the run is over; the error itself goes on."""
-    result.status = "diverged" if isinstance(error, Diverged) else "failed"
-    text = error.message if isinstance(error, TrainerError) else f"{type(error).__name__}: {error}"
-    with suppress(TrainerError, OSError):  # a full disk: the first error says so
-        _summarise(run, setup, result, text)
 
 
 def _diverged(run: TrainState, last: Path | None) -> Diverged:

@@ -16,12 +16,6 @@ from trainer.disk import layout, storage
 from trainer.run.throughput import Throughput
 from trainer.state import TrainState
 
-STATUS = {None: "ok", "early stop": "ok", "guard": "failed"} | {
-    "diverged": "diverged",
-    "SIGINT": "stopped",
-    "SIGTERM": "stopped",
-}
-
 
 def command() -> str:
     """The command line of this process, as one would type it."""

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from trainer.config import compose
-from trainer.config.compose import Source
+from trainer.config import composition, user_modules
 from trainer.config.run_config import read_config
+from trainer.config.source import Source
 from trainer.disk import layout, sweep_plan
 from trainer.disk.sweep_plan import Job
-from trainer.errors import Interrupted, TrainerError
+from trainer.errors import Interrupted, TrainerError, failed
 from trainer.processes import parent_death, signals
 from trainer.terminal.screen import Screen
 
@@ -55,29 +55,30 @@ def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> in
 
     However it ends, short of a kill, its summary.json says so.
     """
-    begun = time.perf_counter()
     found = sweep_plan.status(sweep, job)
     folder = sweep_plan.claim(sweep, job)
     if found in ("failed", "diverged"):
         sweep_plan.clear(folder)
-    compose.allow_user_modules()
+    user_modules.allow_user_modules()
     from trainer.run import launch
+    from trainer.run.session import Session
 
+    session = Session(screen, time.perf_counter(), is_brief=True, num_cores=cores)
     try:
         with screen:
             screen.open_log(folder / layout.LOG)  # what comes up before the run is built has no other place
             if found == "interrupted" and (folder / layout.CONFIG).exists():
-                config = compose.checked(read_config(folder), Source([], []), {})
-                launch.go_on(folder, config, screen, begun, brief=True)
+                config = composition.checked(read_config(folder), Source([], []), {})
+                launch.resume(folder, config, session)
             else:
-                config = compose.checked(job.data, Source(job.overrides, []), {})
-                launch.start(config, job.overrides, lambda _: folder, screen, begun, brief=True, cores=cores)
+                config = composition.checked(job.data, Source(job.overrides, []), {})
+                launch.start(config, job.overrides, lambda _: folder, session)
     except SystemExit as error:
         sweep_plan.record_failure(folder, f"the code called sys.exit({error.code!r})")
         traceback.print_exc()
         return 1
     except Exception as error:
-        known = launch.failed(error, folder)
+        known = failed(error, layout.log_name(folder))
         if sweep_plan.status(sweep, job) in ("waiting", "interrupted") and known.exit_code < 128:
             sweep_plan.record_failure(folder, known.message)
             traceback.print_exc()
@@ -93,13 +94,13 @@ def rehearse(here: Path, job: Job, answer: Connection) -> None:
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
-    compose.allow_user_modules()
+    user_modules.allow_user_modules()
     import torch
 
     from trainer.build.build import build
 
     try:
-        run, _ = build(compose.checked(job.data, Source(job.overrides, []), {}))
+        run, _ = build(composition.checked(job.data, Source(job.overrides, []), {}))
     except TrainerError as error:
         answer.send(error)
     else:

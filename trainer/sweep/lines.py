@@ -1,22 +1,21 @@
 """What a sweep says of its jobs, in lines of at most 78 columns."""
 
-import signal
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainer.compare.rows import Row, varied
-from trainer.compare.table import clock, short_names, short_value
+from trainer.compare.table import short_names, short_value
 from trainer.disk import layout
 from trainer.disk.sweep_plan import Job
 from trainer.sweep.job import Place
-from trainer.terminal.screen import WIDTH
+from trainer.text import WIDTH, clock, cut
 
 
 def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Path) -> list[str]:
     """What is about to run, and where."""
     differing = list(dict.fromkeys(key for job in varied([job.overrides for job in jobs]) for key in job))
-    lines = [_cut(f"sweep    {total} job{'s' * (total != 1)}" + (": " + " × ".join(differing) if differing else ""))]
+    lines = [cut(f"sweep    {total} job{'s' * (total != 1)}" + (": " + " × ".join(differing) if differing else ""))]
     if places:
         cores = f"{places[0].cores} core{'s' * (places[0].cores != 1)} each"
         gpus = ", a GPU each" if places[0].gpu is not None else ""
@@ -34,36 +33,20 @@ def job_lines(number: int, total: int, row: Row, is_best: bool) -> list[str]:
     """A job that has ended: what varied, its metric, its time; or its failure with reason and log."""
     head = f"[{number:>{len(str(total))}}/{total}] {settings_text(row.settings)}"
     if row.status in ("failed", "diverged"):
-        return [_cut(f"{head}  {row.status}"), *_reason_lines(row)]
+        return [cut(f"{head}  {row.status}"), *_reason_lines(row)]
     if not row.ok:
-        return [_cut(f"{head}  {row.status} at step {row.steps:,}")]
+        return [cut(f"{head}  {row.status} at step {row.steps:,}")]
     value = row.value(row.monitor)
     metric = f"{row.monitor} {value:.4f}" if value is not None else "no value"
     tail = f"  {metric}  {clock(row.seconds)}{'  best so far' if is_best else ''}"
-    return [_cut(head, WIDTH - len(tail)) + tail]
+    return [cut(head, WIDTH - len(tail)) + tail]
 
 
 def failure_lines(row: Row) -> list[str]:
     """A failure below the ranking."""
-    return [_cut(f"{row.status:<8} {settings_text(row.settings)}"), *_reason_lines(row)]
+    return [cut(f"{row.status:<8} {settings_text(row.settings)}"), *_reason_lines(row)]
 
 
 def _reason_lines(row: Row) -> list[str]:
     wrapped = textwrap.wrap(row.error or "no reason was left", WIDTH - 9, max_lines=3, placeholder=" …")
     return [f"         {line}" for line in wrapped] + [f"         log {row.name}/train.log"]
-
-
-def reason(code: int) -> str:
-    """What an exit code says of a process that could not say it itself."""
-    if code >= 0:
-        return f"its process ended with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    memory = "; perhaps memory ran out" if name == "SIGKILL" else ""
-    return f"its process was killed by {name}{memory}"
-
-
-def _cut(text: str, width: int = WIDTH) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"

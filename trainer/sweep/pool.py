@@ -1,57 +1,20 @@
 """Jobs in processes of their own, so many side by side; this process imports no torch and only waits."""
 
-import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Literal
 
 from trainer.disk.sweep_plan import Job
 from trainer.errors import TrainerError
+from trainer.processes.forking import no_interrupt, start_method
 from trainer.processes.machine import num_cores
 from trainer.sweep import job as one
 from trainer.sweep.job import Place
 
 TICK = 0.2  # seconds between two looks at the wish to stop
-
-
-def start_method() -> Any:
-    """Processes forked from a server that has torch imported; spawned ones where forking is not safe or not there."""
-    if sys.platform != "linux":  # Apple's libraries do not survive a fork, Windows has none
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    from multiprocessing import forkserver
-
-    context.set_forkserver_preload(["trainer.sweep.preload"])
-    before = os.environ.get("PYTHONPATH")
-    root = str(Path(__file__).resolve().parents[2])  # the server's own sys.path may find another trainer, or none
-    os.environ["PYTHONPATH"] = root if before is None else os.pathsep.join([root, before])
-    try:
-        with no_interrupt():
-            forkserver.ensure_running()
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
-    return context
-
-
-@contextmanager
-def no_interrupt() -> Iterator[None]:
-    """Within: processes that are started have SIGINT blocked, until they can handle it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def rehearse(job: Job) -> tuple[str, int, str] | TrainerError | None:

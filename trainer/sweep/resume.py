@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.config import compose, files, trust
-from trainer.config.compose import Source
+from trainer.config import compose, files, trust, user_modules
+from trainer.config.changeable import Changeable
+from trainer.config.source import Source
 from trainer.disk import layout, sweep_plan
 from trainer.disk.sweep_plan import Job
-from trainer.errors import ConfigError, Interrupted
+from trainer.errors import ConfigError, Interrupted, complain
 from trainer.sweep.search import STORAGE
 from trainer.sweep.sweep import Sweep
-from trainer.terminal.screen import Screen, complain
+from trainer.terminal.screen import Screen
 
-CHANGEABLE = ("sweep.jobs", "sweep.on_fail")
+CHANGEABLE = Changeable(("sweep.jobs", "sweep.on_fail"), "cannot change on a resume: it would be another sweep")
 TRIALS = "hydra.sweeper.n_trials"
 
 
@@ -33,13 +34,13 @@ def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> 
     found = {job.number: sweep_plan.status(folder, job) for job in jobs}
     if (folder / STORAGE).exists():
         return _search(folder, [*typed, *overrides], jobs)
-    changed = _changed(overrides)
+    changed = {key.partition(".")[2]: value for key, value in CHANGEABLE.read(overrides).items()}
     left = [_with(job, changed) for job in jobs if found[job.number] != "ok"]
     if not left:
         print(f"{folder} is finished: {len(jobs)} jobs. Nothing to do.")
         print(f"to see them: trainer compare {folder}")
         return 0
-    compose.allow_user_modules()
+    user_modules.allow_user_modules()
     with Screen() as screen:
         sweep = Sweep(typed, screen)
         sweep.prepare(left)
@@ -70,13 +71,13 @@ def _judge(folder: Path, typed: Sequence[str], jobs: Sequence[Job], trusted: boo
 
 def _search(folder: Path, typed: list[str], jobs: list[Job]) -> int:
     """Go on with a search: what is open, then as many proposals as are left; more with hydra.sweeper.n_trials=40."""
-    from trainer.config.hydra_plugins import Task
+    from trainer.sweep.task import Task
 
     known = sweep_plan.read_plan(folder)[0]
     for override in typed[len(known) :]:
         if override.partition("=")[0] != TRIALS:
             raise ConfigError(f"{override.partition('=')[0]} cannot change on a resume", f"{TRIALS}=40")
-    compose.allow_user_modules()
+    user_modules.allow_user_modules()
     with Screen() as screen:
         sweep = Sweep(known, screen)
         sweep.prepare(jobs)
@@ -89,20 +90,6 @@ def _search(folder: Path, typed: list[str], jobs: list[Job]) -> int:
             sweep.end()
             raise
         return sweep.end()
-
-
-def _changed(overrides: Sequence[str]) -> dict[str, Any]:
-    import yaml
-
-    changed = {}
-    for override in overrides:
-        key, _, text = override.partition("=")
-        if key not in CHANGEABLE:
-            raise ConfigError(
-                f"{key} cannot change on a resume: it would be another sweep", "|".join(CHANGEABLE) + "=…"
-            )
-        changed[key.partition(".")[2]] = yaml.safe_load(text)
-    return changed
 
 
 def _with(job: Job, changed: dict[str, Any]) -> Job:

@@ -5,33 +5,17 @@ Trial n is job n. The study lies in the sweep's folder, so that a search goes on
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trainer.compare.rows import Row, mode
+from trainer.config.search_space import Axis
 from trainer.disk import history
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError
 
 STORAGE = "optuna.log"
 LOOK = 1.0  # seconds between two looks at the metrics of a running job
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One key to search: one of `choices`, or a number from low to high, whole or not, on a log scale or not."""
-
-    key: str
-    choices: tuple[str, ...] = ()
-    low: float = 0.0
-    high: float = 0.0
-    whole: bool = False
-    log: bool = False
-
-    def sample(self) -> str:
-        """Some value of it."""
-        return self.choices[0] if self.choices else str(int(self.low) if self.whole else self.low)
 
 
 class Search:

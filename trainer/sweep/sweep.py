@@ -13,8 +13,8 @@ from rich.text import Text
 from trainer.compare import ranking, rows, table
 from trainer.compare.ranking import Ranking
 from trainer.compare.rows import Row
-from trainer.config import compose
-from trainer.config.compose import Source
+from trainer.config import composition
+from trainer.config.source import Source
 from trainer.disk import layout, storage, sweep_plan
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError, Interrupted, TrainerError
@@ -22,6 +22,7 @@ from trainer.processes import signals
 from trainer.sweep import lines, pool
 from trainer.sweep.job import Place, train
 from trainer.terminal.screen import Screen
+from trainer.text import clock
 
 METRICS = ("train/loss", "val/loss", "val/acc", "val/mse", "val/mae", "val/r2")  # all that a run can report
 LOG = "sweep.log"
@@ -82,7 +83,7 @@ class Sweep:
                 raise answer
             answer = last
         kind, num_gpus, self.monitor = answer or ("cpu", 0, "")
-        config = compose.checked(jobs[0].data, Source(jobs[0].overrides, []), {})
+        config = composition.checked(jobs[0].data, Source(jobs[0].overrides, []), {})
         wanted, threads = config.sweep.jobs, config.threads
         num_jobs, num_ranks = max(len(jobs), self.num_expected), 1 if config.nproc == "auto" else config.nproc
         self.places = pool.places(wanted, threads, config.device, kind, num_gpus, num_jobs, num_ranks)
@@ -108,7 +109,7 @@ class Sweep:
                 return stopped or signals.wish() is not None
 
             def tick(active: Sequence[tuple[Job, int]]) -> None:
-                seconds = table.clock(time.monotonic() - begun)
+                seconds = clock(time.monotonic() - begun)
                 self.screen.show(Text(f"{self.num_ended}/{self.total} done, {len(active)} running, {seconds}"))
                 if not stop():
                     self.prune(active)
@@ -152,7 +153,7 @@ class Sweep:
             and sweep_plan.status(self.need_folder(), job) in ("waiting", "interrupted")
             and code not in (130, 143)
         ):
-            sweep_plan.record_failure(folder, lines.reason(code))
+            sweep_plan.record_failure(folder, signals.reason(code))
         elif code == 130 and job.number in self.pruned:
             sweep_plan.record_failure(folder, "it trailed the others", "pruned")
         row = rows.read_row(folder, settings)

@@ -1,21 +1,20 @@
 """Losses, and the denominator of each: what its mean is a mean over. Nobody else knows that."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from trainer.build.sizes import Facts
 from trainer.config import target
+from trainer.data.facts import Facts
+from trainer.data.labels import Denominator
 from trainer.device import widest_dtype
 from trainer.errors import ConfigError
 
 AUTO = {"classes": "torch.nn.CrossEntropyLoss", "numbers": "torch.nn.MSELoss"}
 
 ELEMENTWISE = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCEWithLogitsLoss, nn.BCELoss)
-
-Denominator = Callable[[Tensor], Tensor]
 
 
 def resolve(node: Mapping[str, Any], facts: Facts, class_counts: Sequence[int] | None = None) -> dict[str, Any]:
@@ -87,15 +86,3 @@ def _counted_classes(loss_fn: nn.CrossEntropyLoss | nn.NLLLoss) -> Denominator:
         return loss_fn.weight.to(widest_dtype(y.device))[y[counted]].sum()
 
     return count
-
-
-def check_labels(y: Tensor, num_classes: int, place: str, ignore_index: int = -100) -> None:
-    """Raise ConfigError for a label outside [0, num_classes). Call it on the CPU: on a GPU such a label kills CUDA."""
-    if y.numel() == 0 or y.is_floating_point():
-        return
-    wrong = (y != ignore_index) & ((y < 0) | (y >= num_classes))
-    if bool(wrong.any()):
-        row = int(wrong.reshape(len(y), -1).any(1).nonzero()[0])
-        label = int(y[wrong][0])
-        text = f"label {label} in row {row} of {place} is outside the {num_classes} classes, 0 to {num_classes - 1}"
-        raise ConfigError(text, "labels count from 0; a dataset's `classes` names them all")

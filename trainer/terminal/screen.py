@@ -17,8 +17,7 @@ from rich.text import Text
 
 from trainer.disk.storage import Lines
 from trainer.terminal.warnings import told
-
-WIDTH = 78  # columns of every line
+from trainer.text import WIDTH
 
 
 class Screen:
@@ -148,9 +147,3 @@ class _ToScreen(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.screen.say(self.format(record))
-
-
-def complain(text: str) -> None:
-    """A warning, on stderr."""
-    sys.stdout.flush()
-    print(text, file=sys.stderr)

@@ -1,7 +1,7 @@
 """The words after a verb: flags anywhere, key=value anywhere, and an answer to the usual slips."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from trainer.errors import ConfigError
@@ -9,22 +9,43 @@ from trainer.terminal.spelling import did_you_mean
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse whose complaints are ConfigErrors that say what to type."""
+    """argparse whose complaints are ConfigErrors that say what to type. Help and completion are made from it.
 
-    def __init__(self, verb: str, description: str) -> None:
+    takes: the words after the verb, such as '[RUN|SWEEP] [epochs=80]'; completion offers what they name.
+    more_help: lines below the help, made when they are asked for.
+    """
+
+    def __init__(
+        self,
+        verb: str,
+        takes: str,
+        description: str,
+        more_help: Callable[[argparse.Namespace], str] | None = None,
+    ) -> None:
         super().__init__(
             f"trainer {verb}",
+            usage=f"trainer {verb} {takes}",
             description=description,
             add_help=False,
             allow_abbrev=False,
             formatter_class=lambda prog: argparse.HelpFormatter(prog, width=78),
         )
+        self.takes, self.more_help = takes, more_help
         self.add_argument("-h", "--help", action="store_true", help="this text")
         self.add_argument("--debug", action="store_true", help="show tracebacks")
 
+    @property
+    def flags(self) -> list[str]:
+        """All flags: -h, --help, …"""
+        return [name for action in self._actions for name in action.option_strings]
+
+    def help_text(self, args: argparse.Namespace) -> str:
+        """What `--help` prints."""
+        return self.format_help() + (f"\n{self.more_help(args)}" if self.more_help else "")
+
     def read(self, words: Sequence[str]) -> argparse.Namespace:
         """Parse with flags and words in any order. Raises ConfigError."""
-        known = {name for action in self._actions for name in action.option_strings}
+        known = set(self.flags)
         for position, word in enumerate(words):
             if word == "=":
                 left, right = words[max(position - 1, 0)], words[position + 1 : position + 2]
@@ -39,13 +60,42 @@ class Parser(argparse.ArgumentParser):
         return self.parse_intermixed_args(list(words))
 
     def error(self, message: str) -> NoReturn:
+        """Raise ConfigError, where argparse would end the program."""
         raise ConfigError(message, f"{self.prog} --help")
 
 
-def config_parser(verb: str, description: str) -> Parser:
+def config_parser(
+    verb: str,
+    description: str,
+    takes: str = "[key=value …]",
+    more_help: Callable[[argparse.Namespace], str] | None = None,
+) -> Parser:
     """A parser for verbs that compose a config."""
-    parser = Parser(verb, description)
+    parser = Parser(verb, takes, description, more_help)
     parser.add_argument("overrides", nargs="*", metavar="key=value")
-    parser.add_argument("-cd", "--config-dir", action="append", default=[], help="a folder of configs of your own")
+    add_config_dir(parser)
     parser.add_argument("-cn", "--config-name", default="config", help="another file than config.yaml")
     return parser
+
+
+def run_parser(
+    verb: str,
+    takes: str,
+    description: str,
+    more_help: Callable[[argparse.Namespace], str] | None = None,
+) -> Parser:
+    """A parser for verbs that open a run folder."""
+    parser = Parser(verb, takes, description, more_help)
+    parser.add_argument("words", nargs="*", metavar="RUN", help="latest, a folder, or the end of its name")
+    add_trust(parser)
+    return parser
+
+
+def add_config_dir(parser: Parser) -> None:
+    """The flag of verbs that look for options of the user's own."""
+    parser.add_argument("-cd", "--config-dir", action="append", default=[], help="a folder of your own configs")
+
+
+def add_trust(parser: Parser) -> None:
+    """The flag of verbs that may import what a stored config names."""
+    parser.add_argument("--trust", action="store_true", help="import what the stored config names, whoever wrote it")

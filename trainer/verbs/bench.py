@@ -1,8 +1,9 @@
-"""trainer bench [key=value …]"""
+"""trainer bench: what makes a config faster on this machine."""
 
 import copy
 import multiprocessing
 import shlex
+from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,14 +24,15 @@ WORTH = 1.05  # times the samples/s of the config as it is from which a change i
 Change = dict[str, Any]  # dotted key -> value
 
 
-def run(words: Sequence[str]) -> int:
-    """Measure, print a table, and end with what to type. Returns the exit code."""
+def parser() -> arguments.Parser:
+    """The words and flags of this verb."""
     parser = arguments.config_parser("bench", DESCRIPTION)
     parser.add_argument("--seconds", type=float, default=2.0, help="how long to measure each variant (2)")
-    args = parser.read(words)
-    if args.help:
-        print(parser.format_help())
-        return 0
+    return parser
+
+
+def run(args: Namespace) -> int:
+    """Measure, print a table, and end with what to type. Returns the exit code."""
     if args.seconds <= 0:
         raise ConfigError("--seconds must be above 0", "--seconds 2")
     composed = compose.one_run("bench", args)

@@ -1,7 +1,7 @@
 """What a command line may go on with, for a shell's completion. Reads files only: no torch, no hydra, no rich."""
 
-import ast
 import dataclasses
+import importlib
 import re
 import types
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,12 +11,12 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
-from trainer.cli import VERBS
 from trainer.config import files
 from trainer.config.check import known_keys
 from trainer.config.options import TARGETS
 from trainer.config.schema import Config, DeviceName, Target
 from trainer.disk import layout
+from trainer.verbs import VERBS
 
 SHELLS = ("bash", "zsh")
 
@@ -37,23 +37,22 @@ def candidates(line: str) -> list[str]:
 
 
 def _after(verb: str, before: list[str], word: str) -> Iterator[str]:
-    """Words for a verb: its file says in the first line what it takes, and declares its flags further down."""
-    source = (Path(__file__).parent / f"{verb.replace('-', '_')}.py").read_text(encoding="utf-8")
-    usage = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+    """Words for a verb: its parser names its flags, and what it takes."""
+    parser = importlib.import_module(f"trainer.verbs.{verb.replace('-', '_')}").parser()
     if word.startswith("-"):
-        shared = ["--help", "--debug"] + ["--config-dir", "--config-name"] * ("config_parser(" in source)
-        yield from (f"{flag} " for flag in sorted({*shared, *re.findall(r'"(--[a-z-]+)"', source)}))
+        yield from (f"{flag} " for flag in sorted(parser.flags) if flag.startswith("--"))
         return
+    takes = parser.takes
     folders = files.roots([b for a, b in pairwise(before) if a in ("-cd", "--config-dir")])
-    if "RUN" in usage or "SWEEP" in usage:
-        yield from _runs(sweeps="SWEEP" in usage)
-    if "GROUP" in usage:
+    if "RUN" in takes or "SWEEP" in takes:
+        yield from _runs(sweeps="SWEEP" in takes)
+    if "GROUP" in takes:
         yield from (f"{group} " for group in files.options(folders))
-    if "NAME" in usage:
+    if "NAME" in takes:
         yield from (f"{path.stem} " for folder in folders for path in sorted(folder.glob("**/chapter/*.yaml")))
-    if "SHELL" in usage:
+    if "SHELL" in takes:
         yield from (f"{shell} " for shell in SHELLS)
-    for name, choices in re.findall(r"([\w.]+)=([\w|]*)", usage):
+    for name, choices in re.findall(r"([\w.]+)=([\w|]*)", takes):
         if "|" in choices:  # format=a|b: all there is to say
             yield from (f"{name}={choice} " for choice in choices.split("|"))
         else:  # key=value: any key; dataset.key=value: any of that group; epochs=80: that one

@@ -1,32 +1,33 @@
-"""trainer chapter [NAME…] [key=value …] [--list]"""
+"""trainer chapter: the tutorial chapter's examples, expected beside got."""
 
 import tempfile
 import textwrap
 import time
-from collections.abc import Sequence
+from argparse import Namespace
 from pathlib import Path
 
-from trainer.config import compose
 from trainer.config import files as conf_files
+from trainer.config import user_modules
 from trainer.errors import ConfigError, Interrupted
 from trainer.terminal.spelling import did_you_mean
-from trainer.verbs.arguments import Parser
+from trainer.verbs.arguments import Parser, add_config_dir
 
 DESCRIPTION = "The tutorial chapter's examples, each with the value expected beside the one measured."
 
 
-def run(words: Sequence[str]) -> int:
+def parser() -> Parser:
+    """The words and flags of this verb."""
+    parser = Parser("chapter", "[NAME…] [key=value …] [--list]", DESCRIPTION)
+    parser.add_argument("words", nargs="*", metavar="NAME", help="one or more of them; with one also key=value")
+    parser.add_argument("-l", "--list", action="store_true", help="what there is, nothing run")
+    add_config_dir(parser)
+    return parser
+
+
+def run(args: Namespace) -> int:
     """Run the examples and compare. Returns 0 where every value is as expected, else 1."""
     from trainer.chapter import example
 
-    parser = Parser("chapter", DESCRIPTION)
-    parser.add_argument("words", nargs="*", metavar="NAME", help="one or more of them; with one also key=value")
-    parser.add_argument("-l", "--list", action="store_true", help="what there is, nothing run")
-    parser.add_argument("-cd", "--config-dir", action="append", default=[], help="a folder of configs of your own")
-    args = parser.read(words)
-    if args.help:
-        print(parser.format_help())
-        return 0
     folders = conf_files.roots(args.config_dir)
     files = example.files(folders)
     overrides = [word for word in args.words if "=" in word]
@@ -41,7 +42,7 @@ def run(words: Sequence[str]) -> int:
             claim = conf_files.description(files[name])
             print(textwrap.fill(claim, 78, initial_indent=f"{name:<16} ", subsequent_indent=" " * 17))
         return 0
-    compose.allow_user_modules(folders)
+    user_modules.allow_user_modules(folders)
     return _run({name: files[name] for name in names or files}, overrides, folders, alone=len(names) == 1)
 
 

@@ -1,5 +1,6 @@
-"""trainer compare [RUN…|SWEEP…]"""
+"""trainer compare: runs ranked by a metric."""
 
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from trainer.terminal.spelling import did_you_mean
 from trainer.verbs.arguments import Parser
 
 
-def run(words: Sequence[str]) -> int:
-    """Print the ranking of runs and of sweeps' jobs. Returns the exit code."""
-    parser = Parser("compare", "Rank runs, or the jobs of sweeps, by a metric; seeds become mean ± std.")
+def parser() -> Parser:
+    """The words and flags of this verb."""
+    parser = Parser(
+        "compare", "[RUN…|SWEEP…]", "Rank runs, or the jobs of sweeps, by a metric; seeds become mean ± std."
+    )
     parser.add_argument("names", nargs="*", metavar="RUN|SWEEP", help="none: latest if it is a sweep, else all runs")
     parser.add_argument("--sort", metavar="METRIC", help="rank by this one; else by what most runs monitored")
     parser.add_argument("--all", action="store_true", help="a line for each run, seeds too")
@@ -21,10 +24,11 @@ def run(words: Sequence[str]) -> int:
     kinds.add_argument("--json", action="store_true", help="all of it as JSON")
     kinds.add_argument("--csv", action="store_true", help="a line for each run as CSV")
     kinds.add_argument("--md", action="store_true", help="the table as Markdown")
-    args = parser.read(words)
-    if args.help:
-        print(parser.format_help())
-        return 0
+    return parser
+
+
+def run(args: Namespace) -> int:
+    """Print the ranking of runs and of sweeps' jobs. Returns the exit code."""
     found = read(args.names)
     metric = args.sort or rows.monitored(found)
     check_metric(metric, found)

@@ -1,11 +1,11 @@
-"""trainer completion SHELL"""
+"""trainer completion: code for a shell."""
 
-from collections.abc import Sequence
+from argparse import Namespace
 
 from trainer.errors import ConfigError
 from trainer.verbs.arguments import Parser
 
-# The words come from `trainer completion --line`, so that keys, configs and runs of one's own are among them.
+# The words come from `trainer completion --line`, so that your own keys, configs and runs are among them.
 BASH = """\
 # eval "$(trainer completion bash)", or that line in ~/.bashrc
 _trainer() {
@@ -31,15 +31,17 @@ compdef _trainer trainer
 SCRIPTS = {"bash": BASH, "zsh": ZSH}
 
 
-def run(words: Sequence[str]) -> int:
-    """Print the code that makes a shell complete trainer's words. Returns the exit code."""
-    parser = Parser("completion", 'Code for a shell: eval "$(trainer completion bash)".')
+def parser() -> Parser:
+    """The words and flags of this verb."""
+    parser = Parser("completion", "SHELL", 'Code for a shell: eval "$(trainer completion bash)".')
     parser.add_argument("shell", nargs="?", metavar="SHELL", help="bash or zsh")
     parser.add_argument("--line", help="what may follow this command line, a word a line")
-    args = parser.read(words)
-    if args.help:
-        print(parser.format_help())
-    elif args.line is not None:
+    return parser
+
+
+def run(args: Namespace) -> int:
+    """Print the code that makes a shell complete trainer's words. Returns the exit code."""
+    if args.line is not None:
         from trainer.verbs.candidates import candidates
 
         print("\n".join(candidates(args.line)))

@@ -1,25 +1,27 @@
-"""trainer config [key=value …]"""
+"""trainer config: the resolved config, with what each key means."""
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trainer.config import compose, files
 from trainer.config.check import target_schema
-from trainer.config.compose import Source
 from trainer.config.schema import Config
+from trainer.config.source import Source
 from trainer.verbs import arguments
 
 
-def run(words: Sequence[str]) -> int:
-    """Print the resolved config with what each key means. Returns the exit code."""
+def parser() -> arguments.Parser:
+    """The words and flags of this verb."""
     parser = arguments.config_parser("config", "The resolved config with what each key means; nothing is run.")
     parser.add_argument("--json", action="store_true", help="as JSON, without the help")
-    args = parser.read(words)
-    if args.help:
-        print(parser.format_help())
-        return 0
+    return parser
+
+
+def run(args: Namespace) -> int:
+    """Print the resolved config with what each key means. Returns the exit code."""
     composed = compose.compose(Source(args.overrides, files.roots(args.config_dir), args.config_name))
     config = dataclasses.asdict(composed.checked())
     if args.json:

@@ -1,51 +1,32 @@
-"""trainer eval [RUN|latest] [dataset.key=value …]"""
+"""trainer eval: measure a run's best weights."""
 
-from collections.abc import Sequence
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from trainer.config import compose
-from trainer.config.compose import Source
-from trainer.config.run_config import read_config
+from trainer.config.changeable import Changeable
 from trainer.config.schema import Config
-from trainer.disk import layout
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, complain
 from trainer.processes.torch_import import uncollected
-from trainer.terminal.screen import complain
-from trainer.verbs.arguments import Parser
+from trainer.verbs.arguments import Parser, run_parser
+from trainer.verbs.open_run import one_name, open_run, split_words
+
+CHANGEABLE = Changeable(("device", "dataset.*", "loader.*"), "cannot change in eval")
 
 
-def run(words: Sequence[str]) -> int:
+def parser() -> Parser:
+    """The words and flags of this verb."""
+    text = "Measure a run's best weights on the test split where there is one, else on validation."
+    return run_parser("eval", "[RUN|latest] [dataset.key=value …]", text)
+
+
+def run(args: Namespace) -> int:
     """Measure a run's best weights on the test split where there is one, else val. Writes nothing."""
-    parser = Parser("eval", "Measure a run's best weights on the test split where there is one, else on validation.")
-    parser.add_argument("words", nargs="*", metavar="RUN key=value", help="latest, a folder, or the end of its name")
-    parser.add_argument("--trust", action="store_true", help="import what the stored config names, whoever made it")
-    args = parser.read(words)
-    if args.help:
-        print(parser.format_help())
-        return 0
-    names = [word for word in args.words if "=" not in word or Path(word).exists()]
-    overrides = [word for word in args.words if word not in names]
-    folder = layout.find(names[0] if names else layout.LATEST)
-    data = read_config(folder, trusted=args.trust)
-    for override in overrides:
-        _change(data, override)
-    config = compose.checked(data, Source(overrides, []), {})
-    if data.own:
-        compose.allow_user_modules()
+    names, overrides = split_words(args.words)
+    stored = open_run(one_name("eval", names), CHANGEABLE.read(overrides), overrides, trusted=args.trust)
     changed = any(override.startswith("dataset.path=") for override in overrides)
-    return _evaluate(folder, config, config.dataset["path"] if changed else None, download=data.own)
-
-
-def _change(data: dict[str, Any], override: str) -> None:
-    import yaml
-
-    key, _, text = override.partition("=")
-    group, _, name = key.rpartition(".")
-    if key != "device" and group not in ("dataset", "loader"):
-        raise ConfigError(f"{key} cannot change in eval", "device=…, dataset.KEY=… or loader.KEY=…")
-    node = data.setdefault(group, {}) if group else data
-    node[name] = yaml.safe_load(text)
+    path = stored.config.dataset["path"] if changed else None
+    return _evaluate(stored.folder, stored.config, path, download=stored.data.own)
 
 
 def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int:
@@ -58,11 +39,11 @@ def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int
     if path is None:
         name, split, batches = _held_back(run, config, download=download)
     else:
-        from trainer.data.rows import Labelled, open_table
+        from trainer.inference.rows import Labelled, open_table
 
         source = open_table(path, run.preprocessing.of_table()[1], with_targets=True)
         name, split = str(path), "all"
-        batches = Labelled(source, run.preprocessing, config.loader.eval_batch_size, run.device, run.zero.dtype)
+        batches = Labelled(source, run.preprocessing, config.loader.eval_batch_size, run.device, run.dtype)
     metrics = evaluate(run, batches, split)
     if path is not None:
         from trainer.inference.predict import tell_unknown
@@ -80,7 +61,7 @@ def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int
 def _held_back(run: Any, config: Config, *, download: bool) -> tuple[str, str, Any]:
     """(name of the data, split, its batches): the test split where there is one, else val."""
     from trainer.data import seeds
-    from trainer.data.splits import make_splits
+    from trainer.data.loading import make_splits
     from trainer.data.windows import EvalBatches
     from trainer.device import seed_all
 
@@ -89,7 +70,7 @@ def _held_back(run: Any, config: Config, *, download: bool) -> tuple[str, str, A
         config.dataset,
         config.loader,
         run.device,
-        run.zero.dtype,
+        run.dtype,
         config.seed,
         download=download,
         fitted=run.preprocessing,

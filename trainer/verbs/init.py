@@ -1,6 +1,6 @@
-"""trainer init DIR"""
+"""trainer init: a small project of your own."""
 
-from collections.abc import Sequence
+from argparse import Namespace
 from pathlib import Path
 
 from trainer.errors import ConfigError, StorageError
@@ -10,14 +10,15 @@ FILES = Path(__file__).resolve().parent.parent / "template"
 RENAMED = {"gitignore": ".gitignore"}  # as it is named here, git would heed it
 
 
-def run(words: Sequence[str]) -> int:
-    """Write a small project. Returns the exit code."""
-    parser = Parser("init", "A small project of your own that trains at once: model, config, experiment, test.")
+def parser() -> Parser:
+    """The words and flags of this verb."""
+    parser = Parser("init", "DIR", "A small project of your own that trains at once: model, config, experiment, test.")
     parser.add_argument("folder", nargs="?", metavar="DIR", help="where to; files that are there are left alone")
-    args = parser.read(words)
-    if args.help:
-        print(parser.format_help())
-        return 0
+    return parser
+
+
+def run(args: Namespace) -> int:
+    """Write a small project. Returns the exit code."""
     if args.folder is None:
         raise ConfigError("init needs a folder", "trainer init my_project")
     root = Path(args.folder)

@@ -1,11 +1,11 @@
-"""trainer lr-find [key=value …]"""
+"""trainer lr-find: a learning rate, found by trying them all."""
 
-from collections.abc import Sequence
+from argparse import Namespace
 
 from trainer.config import compose
-from trainer.config.compose import Composed
 from trainer.errors import TrainerError
 from trainer.processes.torch_import import uncollected
+from trainer.text import WIDTH
 from trainer.verbs import arguments
 
 DESCRIPTION = (
@@ -14,35 +14,27 @@ DESCRIPTION = (
 )
 
 
-def run(words: Sequence[str]) -> int:
+def parser() -> arguments.Parser:
+    """The words and flags of this verb."""
+    return arguments.config_parser("lr-find", DESCRIPTION)
+
+
+def run(args: Namespace) -> int:
     """Try learning rates. Returns 0 with a suggestion; raises TrainerError where no rate lowers the loss."""
-    parser = arguments.config_parser("lr-find", DESCRIPTION)
-    args = parser.read(words)
-    if args.help:
-        print(parser.format_help())
-        return 0
-    return _find(compose.one_run("lr-find", args))
-
-
-def _find(composed: Composed) -> int:
+    composed = compose.one_run("lr-find", args)
     with uncollected():
         from trainer.diagnosis import lr_range, short_run
-        from trainer.run import header, launch
-    from trainer.errors import ConfigError
+        from trainer.run import header
     from trainer.terminal.chart import chart
-    from trainer.terminal.screen import WIDTH, Screen
+    from trainer.terminal.screen import Screen
 
     with Screen() as screen:
-        try:
+        with composed.locating():
             state, setup = short_run.prepare(
                 composed, lr_range.NUM_STEPS, guards="none", scheduler=short_run.CONSTANT, accumulate=1
             )
             header.show(screen, state, setup)
             curve = lr_range.sweep(state)
-        except ConfigError as error:
-            raise compose.located(error, composed.source, composed.choices) from error
-        except Exception as error:
-            raise launch.failed(error, None) from error
         points = [(float(step), loss) for step, (_, loss) in enumerate(lr_range.shown(curve))]
         ends = (f"{curve[0][0]:.0e}", f"learning rate {lr_range.shown(curve)[-1][0]:.2g}")
         lines = chart({"train": points}, title="loss", width=WIDTH, height=10, ascii_only=screen.ascii_only, ends=ends)

@@ -1,15 +1,15 @@
-"""trainer plan [key=value …]"""
+"""trainer plan: what a run would be."""
 
 import dataclasses
 import textwrap
 import time
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from trainer.cli import STARTED
 from trainer.config import compose
-from trainer.errors import ConfigError
 from trainer.processes.torch_import import uncollected
+from trainer.text import WIDTH, clock
 from trainer.verbs import arguments
 
 if TYPE_CHECKING:
@@ -22,34 +22,30 @@ DESCRIPTION = (
 )
 
 
-def run(words: Sequence[str]) -> int:
+def parser() -> arguments.Parser:
+    """The words and flags of this verb."""
+    return arguments.config_parser("plan", DESCRIPTION)
+
+
+def run(args: Namespace) -> int:
     """Say what would be trained. Returns the exit code."""
-    parser = arguments.config_parser("plan", DESCRIPTION)
-    args = parser.read(words)
-    if args.help:
-        print(parser.format_help())
-        return 0
     composed = compose.one_run("plan", args)
     from trainer.terminal.screen import Screen
 
-    with Screen() as screen:
-        try:
-            _plan(composed.checked(), screen)
-        except ConfigError as error:
-            raise compose.located(error, composed.source, composed.choices) from error
+    with Screen() as screen, composed.locating():
+        _plan(composed.checked(), screen, args.started)
     return 0
 
 
-def _plan(config: Any, screen: "Screen") -> None:
+def _plan(config: Any, screen: "Screen", started: float) -> None:
     with uncollected():
         from trainer.build.build import build
         from trainer.diagnosis import plan
         from trainer.run import header
     from trainer.terminal.chart import chart
-    from trainer.terminal.screen import WIDTH
 
     run_state, setup = build(dataclasses.replace(config, compile="none"))
-    start_up = time.perf_counter() - STARTED
+    start_up = time.perf_counter() - started
     header.show(screen, run_state, setup)
     for finding in setup.findings:
         header.show_finding(screen, finding)
@@ -70,10 +66,10 @@ def _plan(config: Any, screen: "Screen") -> None:
     else:
         screen.say(f"lr       {run_state.optimizer.defaults['lr']:g}, and {plan.how_it_changes(run_state)}")
     screen.say(wrapped(f"memory   {memory_line(held)}"))
-    parts = f"start-up {seconds(start_up)}, train {seconds(timed.train)}, eval {seconds(evaluation)}"
-    steps = f"{progress.num_steps:,} steps of {seconds(timed.step)}"
-    evaluations = f"{timed.num_evaluations:,} evaluations of {seconds(timed.evaluation)}"
-    screen.say(wrapped(f"time     about {seconds(start_up + timed.train + evaluation)}: {parts}"))
+    parts = f"start-up {clock(start_up)}, train {clock(timed.train)}, eval {clock(evaluation)}"
+    steps = f"{progress.num_steps:,} steps of {clock(timed.step)}"
+    evaluations = f"{timed.num_evaluations:,} evaluations of {clock(timed.evaluation)}"
+    screen.say(wrapped(f"time     about {clock(start_up + timed.train + evaluation)}: {parts}"))
     screen.say(wrapped(f"         {steps}, {evaluations}; {timed.num_timed} steps were timed and thrown away"))
     if config.compile != "none":
         screen.say(f"         without compile={config.compile}: trainer bench measures that")
@@ -96,14 +92,6 @@ def memory_line(held: "Memory") -> str:
     unit, size = ("GB", 1e9) if held.total >= 1e9 else ("MB", 1e6)
     parts = ", ".join(f"{field.name} {getattr(held, field.name) / size:.2f}" for field in dataclasses.fields(held))
     return f"about {held.total / size:.2f} {unit}: {parts}"
-
-
-def seconds(value: float) -> str:
-    """A duration as one says it: 3.2 ms, 4.1 s, 12 min, 3.5 h."""
-    for size, unit in ((3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms")):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value * 1e6:.3g} µs"
 
 
 def wrapped(line: str) -> str:

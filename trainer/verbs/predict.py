@@ -1,14 +1,11 @@
-"""trainer predict RUN INPUT [-o OUT]"""
+"""trainer predict: a run's best weights on new rows."""
 
-from collections.abc import Sequence
+from argparse import Namespace
 
-from trainer.config import compose
-from trainer.config.compose import Source
-from trainer.config.run_config import read_config
-from trainer.disk import layout
 from trainer.errors import ConfigError
 from trainer.processes.torch_import import uncollected
-from trainer.verbs.arguments import Parser
+from trainer.verbs.arguments import Parser, add_trust
+from trainer.verbs.open_run import open_run
 
 DESCRIPTION = (
     "What a run's best weights say of new rows: the input's columns, then the prediction and, for classes, the "
@@ -18,32 +15,29 @@ DESCRIPTION = (
 )
 
 
-def run(words: Sequence[str]) -> int:
-    """Predict and write. Returns the exit code."""
-    parser = Parser("predict", DESCRIPTION)
+def parser() -> Parser:
+    """The words and flags of this verb."""
+    parser = Parser("predict", "RUN INPUT [-o OUT]", DESCRIPTION)
     parser.add_argument("words", nargs="*", metavar="RUN INPUT", help="latest, a folder, or the end of a name; a file")
     parser.add_argument(
         "-o", "--out", metavar="OUT", help=".csv, .tsv, .csv.gz, .tsv.gz or .parquet; without, CSV to standard output"
     )
     parser.add_argument("--device", default=None, help="auto, cpu, cuda, cuda:1 or mps; without, that of the run")
-    parser.add_argument("--trust", action="store_true", help="import what the stored config names, whoever made it")
-    args = parser.read(words)
-    if args.help:
-        print(parser.format_help())
-        return 0
+    add_trust(parser)
+    return parser
+
+
+def run(args: Namespace) -> int:
+    """Predict and write. Returns the exit code."""
     if len(args.words) != 2:
         raise ConfigError("predict takes a run and a file of rows", "trainer predict latest new.csv -o out.csv")
-    folder = layout.find(args.words[0])
-    data = read_config(folder, trusted=args.trust)
-    if args.device is not None:
-        data["device"] = args.device
-    config = compose.checked(data, Source([], []), {})
-    if data.own:
-        compose.allow_user_modules()
+    changes = {"device": args.device} if args.device is not None else {}
+    stored = open_run(args.words[0], changes, trusted=args.trust)
     with uncollected():
-        from trainer.inference import model as trained
         from trainer.inference import predict
+        from trainer.inference.model import load
 
     predict.check_out(args.out)
-    model = trained.load(folder, config)
+    config = stored.config
+    model = load(stored.folder, config)
     return predict.write(model, args.words[1], args.out, config.dataset, config.loader.eval_batch_size)

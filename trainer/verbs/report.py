@@ -1,6 +1,6 @@
-"""trainer report [RUN|SWEEP|latest]"""
+"""trainer report: results.png and report.html, made again."""
 
-from collections.abc import Sequence
+from argparse import Namespace
 from pathlib import Path
 
 from trainer.disk import layout
@@ -10,15 +10,16 @@ from trainer.verbs.arguments import Parser
 DESCRIPTION = "results.png and report.html made anew from a run's folder alone; for a sweep, also those of its jobs."
 
 
-def run(words: Sequence[str]) -> int:
-    """Make the reports of a run, or of a sweep and its jobs. Returns the exit code."""
-    parser = Parser("report", DESCRIPTION)
+def parser() -> Parser:
+    """The words and flags of this verb."""
+    parser = Parser("report", "[RUN|SWEEP|latest]", DESCRIPTION)
     parser.add_argument("name", nargs="?", default=layout.LATEST, metavar="RUN|SWEEP", help="latest, a folder, a name")
     parser.add_argument("--open", action="store_true", help="show report.html in the browser")
-    args = parser.read(words)
-    if args.help:
-        print(parser.format_help())
-        return 0
+    return parser
+
+
+def run(args: Namespace) -> int:
+    """Make the reports of a run, or of a sweep and its jobs. Returns the exit code."""
     from trainer.report import make
 
     sweep = layout.find_sweep(args.name)

@@ -1,6 +1,6 @@
-"""trainer runs"""
+"""trainer runs: the runs below outputs/."""
 
-from collections.abc import Sequence
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +8,16 @@ from trainer.disk import layout
 from trainer.verbs.arguments import Parser
 
 
-def run(words: Sequence[str]) -> int:
-    """List the runs below a folder, newest last. Returns the exit code."""
-    parser = Parser("runs", "The runs below a folder, newest last.")
+def parser() -> Parser:
+    """The words and flags of this verb."""
+    parser = Parser("runs", "[FOLDER]", "The runs below a folder, newest last.")
     parser.add_argument("folder", nargs="?", default="outputs", help="where they lie (outputs)")
     parser.add_argument("--sweeps", action="store_true", help="jobs of sweeps too")
-    args = parser.read(words)
-    if args.help:
-        print(parser.format_help())
-        return 0
+    return parser
+
+
+def run(args: Namespace) -> int:
+    """List the runs below a folder, newest last. Returns the exit code."""
     root = Path(args.folder)
     found = [run for run in layout.runs(root) if args.sweeps or layout.SWEEPS not in run.relative_to(root).parts]
     if not found:

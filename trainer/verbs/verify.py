@@ -1,4 +1,4 @@
-"""trainer verify [RUN | key=value …]"""
+"""trainer verify: proof that a killed run resumes to the same bits."""
 
 import multiprocessing
 import random
@@ -8,16 +8,16 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from trainer.config import compose
-from trainer.config.compose import Source
-from trainer.config.run_config import read_config
+from trainer.config import compose, composition, user_modules
+from trainer.config.source import Source
 from trainer.disk import layout
 from trainer.errors import ConfigError, TrainerError
 from trainer.verbs import arguments
+from trainer.verbs.open_run import open_run
 
 DESCRIPTION = (
     "Prove that this config, or that of a run, resumes exactly here: train it once undisturbed and once killed "
@@ -25,22 +25,22 @@ DESCRIPTION = (
 )
 
 
-def run(words: Sequence[str]) -> int:
+def parser() -> arguments.Parser:
+    """The words and flags of this verb."""
+    parser = arguments.config_parser("verify", DESCRIPTION, "[RUN | key=value …]")
+    arguments.add_trust(parser)
+    return parser
+
+
+def run(args: Namespace) -> int:
     """Train twice, once with a kill, and compare. Returns 0 where all is the same, else 1."""
-    parser = arguments.config_parser("verify", DESCRIPTION)
-    parser.add_argument("--trust", action="store_true", help="import what a stored config names, whoever made it")
-    args = parser.read(words)
-    if args.help:
-        print(parser.format_help())
-        return 0
     overrides = [word for word in args.overrides if "=" in word or word.startswith("~")]
     names = [word for word in args.overrides if word not in overrides]
     if len(names) > 1 or (names and overrides):
         raise ConfigError("verify takes one run, or settings", "trainer verify latest, or trainer verify epochs=2")
     if names:
-        stored = read_config(layout.find(names[0]), trusted=args.trust)
+        stored = open_run(names[0], trusted=args.trust).data
         data, own = dict(stored), stored.own
-        compose.checked(data, Source([], []), {})
     else:
         data, own = compose.one_run("verify", args).data, True
     scratch = Path(tempfile.mkdtemp(prefix="trainer-verify-"))
@@ -101,11 +101,12 @@ def _train(folder: Path, data: dict[str, Any], own: bool, save_at: int, kill_at:
     signals.install()
     from trainer.disk import storage
     from trainer.run import launch
+    from trainer.run.session import Session
     from trainer.terminal.screen import Screen
 
     if own:
-        compose.allow_user_modules()
-    config = compose.checked(data, Source([], []), {})
+        user_modules.allow_user_modules()
+    config = composition.checked(data, Source([], []), {})
     sys.stdout = (folder.parent / "lines").open("a", encoding="utf-8")
 
     def make_folder(label: str) -> Path:
@@ -115,10 +116,10 @@ def _train(folder: Path, data: dict[str, Any], own: bool, save_at: int, kill_at:
     try:
         with Screen() as screen:
             if (folder / layout.CONFIG).exists():
-                launch.go_on(folder, config, screen, time.perf_counter(), download=own)
+                launch.resume(folder, config, Session(screen, time.perf_counter()), download=own)
             else:
-                watchers = [_Killer(folder, save_at, kill_at)] if kill_at else []
-                launch.start(config, [], make_folder, screen, time.perf_counter(), watchers=watchers)
+                listeners = [_Killer(folder, save_at, kill_at)] if kill_at else []
+                launch.start(config, [], make_folder, Session(screen, time.perf_counter(), listeners=listeners))
     except TrainerError as error:
         print(f"error: {error.message}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -16,8 +16,8 @@ from conftest import Cli, config
 from own import read_rows
 
 from trainer.build.build import build
-from trainer.build.sizes import Facts
 from trainer.data import preprocessing
+from trainer.data.facts import Facts
 from trainer.data.table import Table, rows_of
 from trainer.data.tabular import row_groups
 from trainer.data.tabular.column import Column

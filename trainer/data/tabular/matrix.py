@@ -15,6 +15,7 @@ from trainer.data.tabular.column import KINDS, MOST_LEVELS, Column, Kind
 from trainer.data.tabular.source import Batch
 from trainer.errors import ConfigError
 from trainer.terminal.spelling import did_you_mean
+from trainer.text import cut
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -93,7 +94,7 @@ def refusal(batch: Batch, name: str, kind: Kind, missing: Sequence[str]) -> Conf
     row = first_bad(values, kind, missing)
     number = list(batch.columns).index(name) + 1
     shown = values[row].as_py().strip()
-    shown = shown if len(shown) <= 30 else shown[:29] + "…"
+    shown = cut(shown, 30)
     return ConfigError(f"{batch.where(row)} column {number} ({name}): '{shown}' is {WHAT[kind]}")
 
 

@@ -1,0 +1,96 @@
+"""The keyword arguments of the shipped dataset options, by `_target_`: their types, ranges and help."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from trainer.config.key import key
+
+
+@dataclass
+class DatasetKeys:
+    """Keys of every dataset, beside those of its class."""
+
+    val_fraction: float = key("share of the rows held back for validation", at_least=0, below=1)
+    split_seed: int = key("which rows those are; apart from seed", at_least=0)
+
+
+@dataclass
+class Bundled:
+    pass
+
+
+@dataclass
+class Line:
+    num_points: int = key("points", at_least=2)
+    noise: float = key("standard deviation of the noise on y", at_least=0)
+    data_seed: int = key("which points", at_least=0)
+
+
+@dataclass
+class Spirals:
+    num_points: int = key("points in all", at_least=2)
+    num_classes: int = key("arms", at_least=2)
+    noise: float = key("standard deviation of the noise on both coordinates", at_least=0)
+    data_seed: int = key("which points", at_least=0)
+
+
+@dataclass
+class Vision:
+    root: str = key("folder of the downloaded files")
+
+
+@dataclass
+class Table:
+    path: str | list[str] = key("the file; a pattern like 'data/*.csv', or a list; ~ is your home folder")
+    target: str | list[str] = key("the column to predict; several, where all are numbers")
+    task: Literal["auto", "classes", "numbers"] = key(
+        "what the target is; auto: text and few whole numbers are classes"
+    )
+    types: dict[str, str] | None = key("columns that are typed by hand: {zip: category, day: date, size: number}")
+    drop: list[str] = key("columns to leave out")
+    split: Literal["random", "stratified", "group", "time", "column"] = key(
+        "which rows validate: at random, so within each class, whole groups, the latest, or as a column says"
+    )
+    split_by: str | None = key("the column of groups, of times, or of the words train, val and test")
+    val_path: str | list[str] | None = key("a file of its own to validate on")
+    test_path: str | list[str] | None = key("a file of its own to test on")
+    delimiter: str = key("between values; auto: comma, semicolon, tab or |, as the first line has it")
+    encoding: str = key("of text: utf-8, cp1252, utf-16")
+    missing: list[str] = key("texts that are no value")
+
+
+@dataclass
+class Arrays:
+    path: str = key("the file; ~ is your home folder")
+    x: str = key("name of the inputs in it; with _test behind it, of the test split's, where there is one")
+    y: str = key("name of the targets: whole numbers from 0 are classes, floats numbers")
+    classes: list[str] | None = key("names of the classes")
+    scaling: Literal["auto", "none", "standardize", "standardize_whole"] = key(
+        "of the inputs: by column, or as a whole"
+    )
+
+
+@dataclass
+class Images:
+    path: str = key("the folder; in it one folder for each class")
+    size: int = key("side of the square that pictures are brought to", at_least=1, unit="pixels")
+    augment: bool = key("mirror and crop at random, anew each epoch")
+    grey: bool = key("one channel instead of three")
+
+
+TARGETS: dict[str, type] = {
+    "trainer.data.embedded.Digits": Bundled,
+    "trainer.data.embedded.Iris": Bundled,
+    "trainer.data.embedded.Wine": Bundled,
+    "trainer.data.embedded.BreastCancer": Bundled,
+    "trainer.data.embedded.Diabetes": Bundled,
+    "trainer.data.synthetic.Line": Line,
+    "trainer.data.synthetic.Spirals": Spirals,
+    "trainer.data.vision.MNIST": Vision,
+    "trainer.data.vision.FashionMNIST": Vision,
+    "trainer.data.vision.CIFAR10": Vision,
+    "trainer.data.table.Table": Table,
+    "trainer.data.arrays.Npz": Arrays,
+    "trainer.data.arrays.SafeTensors": Arrays,
+    "trainer.data.images.Images": Images,
+}

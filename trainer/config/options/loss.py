@@ -1,0 +1,33 @@
+"""The keyword arguments of the shipped loss options, by `_target_`: their types, ranges and help."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from trainer.config.key import key
+
+
+@dataclass
+class AutoLoss:
+    weight: Literal["balanced"] | list[float] | None = key("weight of each class; balanced: the rarer, the more")
+
+
+@dataclass
+class CrossEntropy:
+    weight: Literal["balanced"] | list[float] | None = key(
+        "weight of each class; balanced: the rarer, the more", at_least=0
+    )
+    ignore_index: int = key("targets of this value do not count")
+    label_smoothing: float = key("share of the target spread over all classes", at_least=0, at_most=1)
+
+
+@dataclass
+class PlainLoss:
+    pass
+
+
+TARGETS: dict[str, type] = {
+    "auto": AutoLoss,
+    "torch.nn.CrossEntropyLoss": CrossEntropy,
+    "torch.nn.MSELoss": PlainLoss,
+    "torch.nn.L1Loss": PlainLoss,
+}

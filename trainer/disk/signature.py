@@ -1,0 +1,64 @@
+"""This user's signature of a config: HMAC-SHA256 with a key that never leaves the user's folder."""
+
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from trainer.disk import reading, storage
+from trainer.errors import TrainerError
+
+SIGNATURE = "config.sig"
+KEY_BYTES = 32
+
+
+def sign(folder: Path, config: bytes) -> None:
+    """Put this user's signature of a config beside it, to be called before the config is written.
+
+    The signature before stays too: a kill in between leaves the config before. Without a key, such as on a read-only
+    home, there is none.
+    """
+    key = _key(make=True)
+    if key is not None:
+        lines = [_signature(key, config), *_signatures(folder)]
+        storage.write_file(folder / SIGNATURE, b"".join(line + b"\n" for line in dict.fromkeys(lines[:2])))
+
+
+def is_signed(folder: Path, config: bytes) -> bool:
+    """Whether this user signed exactly these bytes."""
+    key = _key(make=False)
+    return key is not None and any(hmac.compare_digest(line, _signature(key, config)) for line in _signatures(folder))
+
+
+def _signature(key: bytes, config: bytes) -> bytes:
+    return hmac.new(key, b"trainer config 1\n" + config, hashlib.sha256).hexdigest().encode()
+
+
+def _signatures(folder: Path) -> list[bytes]:
+    try:
+        return reading.read_file(folder / SIGNATURE, 200).splitlines()
+    except (FileNotFoundError, reading.Damaged):
+        return []
+
+
+def key_file() -> Path:
+    """Where the key lies: trainer/key in the user's configuration folder."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "trainer" / "key"
+
+
+def _key(*, make: bool) -> bytes | None:
+    path = key_file()
+    if make and not path.exists():
+        with suppress(TrainerError, OSError):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            storage.write_file(path, secrets.token_bytes(KEY_BYTES), mode=0o600)
+    try:
+        key = reading.read_file(path, KEY_BYTES)
+        found = path.stat()
+    except (OSError, reading.Damaged):
+        return None
+    private = os.name == "nt" or (found.st_uid == os.getuid() and not stat.S_IMODE(found.st_mode) & 0o077)
+    return key if private and len(key) == KEY_BYTES else None

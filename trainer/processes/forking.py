@@ -1,0 +1,45 @@
+"""How other processes are started: forked from a server that has imported torch, or spawned."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def start_method() -> Any:
+    """Processes forked from a server that has torch imported; spawned ones where forking is not safe or not there."""
+    if sys.platform != "linux":  # Apple's libraries do not survive a fork, Windows has none
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    from multiprocessing import forkserver
+
+    context.set_forkserver_preload(["trainer.sweep.preload"])
+    before = os.environ.get("PYTHONPATH")
+    root = str(Path(__file__).resolve().parents[2])  # the server's own sys.path may find another trainer, or none
+    os.environ["PYTHONPATH"] = root if before is None else os.pathsep.join([root, before])
+    try:
+        with no_interrupt():
+            forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+    return context
+
+
+@contextmanager
+def no_interrupt() -> Iterator[None]:
+    """Within: processes that are started have SIGINT blocked, until they can handle it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

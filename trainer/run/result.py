@@ -1,0 +1,21 @@
+"""What a run leaves in memory when it is over."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from trainer.run.throughput import Throughput
+
+
+@dataclass
+class Result:
+    """What a run came to. best and last are metrics by name; measured is whatever `expect` may name."""
+
+    run_dir: Path
+    status: str
+    best: dict[str, float] = field(default_factory=dict)
+    last: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
+    throughput: Throughput | None = None
+    checkpoint: Path | None = None  # the newest

@@ -1,0 +1,75 @@
+"""The function that Hydra's launchers and sweepers call: it plans, searches and runs the jobs of one sweep."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from trainer.config.hydra_plugins import job_number
+from trainer.config.search_space import Axis
+from trainer.config.source import Source
+from trainer.disk import sweep_plan
+from trainer.disk.sweep_plan import Job
+from trainer.sweep.search import Search
+from trainer.sweep.sweep import Sweep
+from trainer.terminal.screen import Screen
+
+
+class Task:
+    """What Hydra calls the task function. Hydra's own launchers call it once a job, ours takes its sweep."""
+
+    def __init__(self, sweep: Sweep, source: Source) -> None:
+        self.sweep, self.source = sweep, source
+
+    @property
+    def num_planned(self) -> int:
+        """How many jobs the sweep has so far."""
+        return len(self.sweep.jobs)
+
+    def plan(self, jobs: Sequence[Job], *, locally: bool) -> Path:
+        """Check the jobs and add them to the sweep. Returns the sweep's folder."""
+        return self.sweep.plan(jobs, locally=locally)
+
+    def run(self, first: int, count: int) -> None:
+        """Run `count` planned jobs from number `first` on, on this machine."""
+        self.sweep.run(self.sweep.jobs[first : first + count])
+
+    def search(
+        self,
+        axes: Sequence[Axis],
+        constant: list[str],
+        options: Any,
+        compose_jobs: Callable[[Sequence[Sequence[str]], int], list[Job]],
+        launch: Callable[[Sequence[Sequence[str]], int], Any],
+    ) -> None:
+        """Launch what optuna proposes until there are n_trials jobs, first those that an earlier start left open.
+
+        options: the config of hydra.sweeper. compose_jobs(overrides of each job, first number), launch(the same).
+        """
+        sweep = self.sweep
+        sweep.num_expected = options.n_trials
+        if sweep.folder is None:
+            sample = [*constant, *(f"{axis.key}={axis.sample()}" for axis in axes)]
+            sweep.begin(compose_jobs([sample], 0))
+        study = Search(sweep.need_folder(), axes, constant, sweep.monitor, options.seed, options.prune)
+        sweep.trails = study.trails
+        open_jobs = [job for job in sweep.jobs if not study.tell(job, sweep.row(job))]
+        if open_jobs:
+            sweep.run(open_jobs)
+        while len(sweep.jobs) < options.n_trials:
+            first = len(sweep.jobs)
+            last = min(options.n_trials, first + len(sweep.places))
+            launch([study.ask(number) for number in range(first, last)], first)
+            for job in sweep.jobs[first:]:
+                study.tell(job, sweep.row(job))
+
+    def __call__(self, cfg: Any) -> int:
+        return self.sweep.run_here(job_number())
+
+    def __getstate__(self) -> Path:
+        return self.sweep.need_folder().absolute()
+
+    def __setstate__(self, folder: Path) -> None:
+        """In a process on another machine, the sweep is what its folder says."""
+        typed, jobs = sweep_plan.read_plan(folder)
+        self.sweep, self.source = Sweep(typed, Screen()), Source(typed, [])
+        self.sweep.folder, self.sweep.jobs = folder, jobs

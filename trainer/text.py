@@ -1,0 +1,24 @@
+"""Short texts that every room writes the same way: a first line, a cut line, a time."""
+
+WIDTH = 78  # columns of every line that a person reads
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message, or the name of its class where it has no message."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def cut(text: str, most: int = WIDTH) -> str:
+    """At most `most` characters; an ellipsis stands for the rest."""
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def clock(seconds: float) -> str:
+    """A time as a person says it: 320 µs, 4.1 ms, 0.42 s, 12.3 s, 3:05 (minutes), 2:04:30 (hours)."""
+    if seconds >= 59.95:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+    if seconds >= 0.0995 or seconds <= 0:
+        return f"{seconds:.1f} s" if seconds >= 0.995 or seconds <= 0 else f"{seconds:.2f} s"
+    return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} µs"
