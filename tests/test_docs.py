@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from test_imports import LINES
 
 from trainer.cli import main
 
@@ -100,6 +101,12 @@ def test_links_of_the_readme_lead_somewhere() -> None:  # zensical checks those 
     for target in re.findall(r"\]\(([^)#]+)", PAGES["README.md"]):
         assert (ROOT / target).exists(), target
     assert "(docs/README.md)" in PAGES["README.md"]
+
+
+@pytest.mark.no_torch
+def test_the_order_of_imports_is_the_one_that_is_checked() -> None:
+    steps = re.findall(r"^\d+\. (.+)$", PAGES["docs/architecture.md"], re.M)
+    assert [["__main__"], *(re.findall(r"`(\w+)`", step) for step in steps)] == LINES
 
 
 @pytest.mark.no_torch
