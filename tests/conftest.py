@@ -1,5 +1,6 @@
 """What the tests share: a folder of their own each, runs built from overrides, and the real command line."""
 
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,10 +15,20 @@ from trainer.config.compose import compose
 from trainer.config.schema import Config
 from trainer.config.source import Source
 
+WITHOUT_TORCH = importlib.util.find_spec("torch") is None
+needs_torch = pytest.mark.skipif(WITHOUT_TORCH, reason="needs torch")
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 settings.register_profile("steady", deadline=None, derandomize=True)  # the same tries each time, on a busy machine too
 settings.load_profile("steady")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Without torch only the files that hold a no_torch test are imported."""
+    if WITHOUT_TORCH and collection_path.suffix == ".py":
+        return "mark.no_torch" not in collection_path.read_text(encoding="utf-8") or None
+    return None
 
 
 @pytest.fixture(autouse=True)

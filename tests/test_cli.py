@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Cli, config
+from conftest import Cli, config, needs_torch
 
 from trainer import cli as command_line
 from trainer import verbs
 from trainer.config.check import known_keys
 from trainer.terminal.spelling import closest
+
+pytestmark = pytest.mark.no_torch
 
 WRONG = [  # what is typed, exit code, words that the answer holds
     (["train", "optimizer.lrr=1"], 2, ["no key 'optimizer.lrr'", "command line", "optimizer.lr=1"]),
@@ -146,7 +148,16 @@ def test_help_lists_verbs_and_every_verb_has_help(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["--version"], ["train", "--help"], ["train", "--cfg", "job"], ["ls"], ["config"], ["runs"]]
+    "words",
+    [
+        ["--help"],
+        pytest.param(["--version"], marks=needs_torch),
+        ["train", "--help"],
+        ["train", "--cfg", "job"],
+        ["ls"],
+        ["config"],
+        ["runs"],
+    ],
 )
 def test_what_trains_nothing_imports_no_torch(words: list[str]) -> None:
     program = "import json, sys; from trainer.cli import main; main(sys.argv[1:]); print(json.dumps(list(sys.modules)))"
@@ -175,6 +186,7 @@ def test_config_shows_every_key_with_help(capsys: pytest.CaptureFixture[str]) ->
     assert json.loads(capsys.readouterr().out)["epochs"] == 20
 
 
+@needs_torch
 def test_a_device_that_is_not_there_is_refused(cli: Cli, tmp_path: Path) -> None:
     import torch
 

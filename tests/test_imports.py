@@ -4,7 +4,11 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 import trainer
+
+pytestmark = pytest.mark.no_torch
 
 ROOT = Path(trainer.__file__).parent
 

@@ -4,7 +4,11 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import trainer
+
+pytestmark = pytest.mark.no_torch
 
 FORBIDDEN_CALLS = {
     "eval", "exec", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "extractall", "hydra.utils.instantiate",

@@ -5,6 +5,8 @@ import pytest
 from trainer.errors import StorageError, TrainerError, failed
 from trainer.text import clock, cut, first_line
 
+pytestmark = pytest.mark.no_torch
+
 
 @pytest.mark.parametrize(
     ("seconds", "said"),

@@ -5,9 +5,13 @@ import io
 import json
 import math
 
+import pytest
+
 from trainer.compare import table
 from trainer.compare.ranking import rank
 from trainer.compare.rows import Row, differences, varied
+
+pytestmark = pytest.mark.no_torch
 
 
 def row(settings: dict[str, str], value: float, status: str = "ok", metric: str = "val/acc") -> Row:

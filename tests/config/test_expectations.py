@@ -4,11 +4,13 @@ import math
 from typing import Any
 
 import pytest
-from conftest import config
+from conftest import config, needs_torch
 
 from trainer.cli import main
 from trainer.config import expectations
 from trainer.errors import ConfigError
+
+pytestmark = pytest.mark.no_torch
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,7 @@ def test_a_config_says_where_its_expectation_is_wrong() -> None:
         config("expect=3")
 
 
+@needs_torch
 def test_the_end_screen_compares(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["report=false", "epochs=1", "+expect.steps=23", "+expect={val/acc:{at_least:0.999}}", "+expect.unknown=1"]
     assert main(["train", *words]) == 0

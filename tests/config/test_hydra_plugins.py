@@ -10,6 +10,8 @@ from trainer.config.source import Source
 from trainer.disk.sweep_plan import Job
 from trainer.sweep.task import Task
 
+pytestmark = pytest.mark.no_torch
+
 
 class Planned:
     """A sweep that only takes jobs on."""

@@ -10,6 +10,8 @@ from trainer.disk import sweep_plan
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError
 
+pytestmark = pytest.mark.no_torch
+
 DATA = {"seed": 0, "optimizer": {"lr": 0.1}, "sweep": {"jobs": "auto"}}
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.no_torch
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import gc, sys

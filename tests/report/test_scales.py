@@ -3,11 +3,14 @@
 import math
 import random
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trainer.report import plots, scales
 from trainer.report.scales import Scale, fit, thinned
+
+pytestmark = pytest.mark.no_torch
 
 NUMBERS = st.floats(-1e300, 1e300)
 

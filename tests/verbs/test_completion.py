@@ -1,7 +1,6 @@
 """Completion, typed into real shells on a terminal, with the real command behind it."""
 
 import os
-import pty
 import re
 import select
 import shutil
@@ -17,6 +16,9 @@ from conftest import config
 from trainer.config.check import known_keys
 from trainer.verbs import VERBS, completion
 from trainer.verbs.candidates import candidates
+
+pytestmark = pytest.mark.no_torch
+pty = pytest.importorskip("pty", reason="no terminals of this kind on Windows")
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = ["dataset", "experiment", "loss", "model", "optimizer", "scheduler"]

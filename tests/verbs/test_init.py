@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Cli
+from conftest import Cli, needs_torch
 
 from trainer.cli import main
+
+pytestmark = pytest.mark.no_torch
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,6 +32,7 @@ def test_it_writes_a_project_once(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.slow
+@needs_torch
 def test_it_trains_at_once_and_passes_its_own_test(cli: Cli, tmp_path: Path) -> None:
     assert cli("init", "mine").returncode == 0
     done = cli("train", "experiment=first", cwd=tmp_path / "mine")
