@@ -16,6 +16,8 @@ def cut(text: str, most: int = WIDTH) -> str:
 
 def clock(seconds: float) -> str:
     """A time as a person says it: 320 µs, 4.1 ms, 0.42 s, 12.3 s, 3:05 (minutes), 2:04:30 (hours)."""
+    if seconds >= 1e9:
+        return f"{seconds:.3g} s"
     if seconds >= 59.95:
         minutes, rest = divmod(round(seconds), 60)
         return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

@@ -173,3 +173,13 @@ def test_sparse_gradients_are_refused_as_ever() -> None:
     table(torch.tensor([1])).sum().backward()
     with pytest.raises(RuntimeError, match="sparse"):
         optimizer.step()
+
+
+def test_one_switch_takes_torchs_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters = [nn.Parameter(torch.zeros(2))]
+    for value, is_short in (("1", True), ("0", False)):
+        monkeypatch.setenv("TRAINER_SHORTCUTS", value)
+        optimizer = AdamW(parameters, fused=True)
+        shortcuts.strip(optimizer)
+        shortcuts.shorten(optimizer)
+        assert ("step" in vars(optimizer), "zero_grad" in vars(optimizer)) == (is_short, is_short)

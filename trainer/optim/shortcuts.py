@@ -11,6 +11,7 @@ only what can change from one step to the next is asked.
 Where anything is unusual, or torch does it in another way than is known here, torch's own way is taken.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial, wraps
@@ -28,10 +29,16 @@ State = Mapping[Tensor, dict[str, Any]]
 Update = Callable[[], None]
 
 
+def are_wanted() -> bool:
+    """Whether the shortcuts are taken; TRAINER_SHORTCUTS=0 takes torch's own way instead."""
+    return os.environ.get("TRAINER_SHORTCUTS") != "0"
+
+
 @contextmanager
 def without_compiler() -> Iterator[None]:
-    """Within: an optimizer can be made."""
-    methods = [m for m in map(undisabled, vars(Optimizer).values()) if m is not None and not hasattr(m, KEPT_OUT)]
+    """Within: an optimizer can be made without importing torch's compiler."""
+    known = map(undisabled, vars(Optimizer).values()) if are_wanted() else ()
+    methods = [method for method in known if method is not None and not hasattr(method, KEPT_OUT)]
     for method in methods:
         setattr(method, KEPT_OUT, method)
     try:
@@ -42,7 +49,9 @@ def without_compiler() -> Iterator[None]:
 
 
 def strip(optimizer: Optimizer) -> None:
-    """Give this one optimizer methods that know of no compiler; they do the same."""
+    """Give this one optimizer methods that do the same and never ask for the compiler."""
+    if not are_wanted():
+        return
     kind = type(optimizer)
     own = {name: undisabled(getattr(kind, name)) for name in dir(kind)}
     if bare := unwrapped(getattr(kind.step, "__wrapped__", None), "_use_grad"):  # within what calls the hooks
@@ -79,6 +88,8 @@ def without_gradients(step: Callable[..., Any]) -> Callable[..., Any]:
 
 def shorten(optimizer: Optimizer) -> None:
     """Give any optimizer a short zero_grad where it has torch's, and a fused SGD, Adam or AdamW a short step."""
+    if not are_wanted():
+        return
     if type(optimizer).zero_grad is Optimizer.zero_grad:
         optimizer.zero_grad = MethodType(short_zero_grad(optimizer.zero_grad), optimizer)  # type: ignore[method-assign]
     prepare = PREPARE.get(type(optimizer))
