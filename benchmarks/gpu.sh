@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# What waits for a GPU: checked and measured in one go of under eight minutes. PYTHON names the interpreter (python3).
+#
+#     bash benchmarks/gpu.sh 2>&1 | tee gpu.txt
+set -uo pipefail
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
+export PYTHONPATH=$PWD:${PYTHONPATH:-}
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+failed=0
+
+check() { # what it shows, then the words after trainer
+  local what=$1 begun=$SECONDS
+  shift
+  if (cd "$scratch" && timeout 90 "$python" -m trainer "$@") >"$scratch/said" 2>&1; then
+    printf 'ok      %-44s %3d s\n' "$what" $((SECONDS - begun))
+  else
+    failed=1
+    printf 'FAILED  %-44s trainer %s\n' "$what" "$*"
+    tail -n 5 "$scratch/said"
+  fi
+}
+
+nvidia-smi --query-gpu=name,memory.total --format=csv,noheader
+"$python" -c "import torch; print('torch', torch.__version__, 'CUDA', torch.version.cuda)"
+
+gpu=(device=cuda report=false)
+check "train" train "${gpu[@]}" epochs=2
+check "autocast bf16" train "${gpu[@]}" model=cnn autocast=bf16 epochs=1
+check "autocast fp16 with its scaler" train "${gpu[@]}" model=cnn autocast=fp16 epochs=1
+check "killed and resumed, MLP with dropout" verify "${gpu[@]}" model.dropout=0.2 epochs=2
+check "killed and resumed, CNN" verify "${gpu[@]}" model=cnn epochs=1
+check "killed and resumed, compile=model" verify "${gpu[@]}" compile=model epochs=2
+check "plan: memory and time" plan "${gpu[@]}" model=cnn
+check "lr-find" lr-find "${gpu[@]}"
+check "doctor" doctor "${gpu[@]}"
+check "a sweep on one GPU" train -m "${gpu[@]}" seed=0,1 epochs=1
+check "compare" compare
+
+echo "the shortcuts around torch's optimizers, against torch's own way (s, whole runs in turns)"
+for round in 1 2 3; do
+  for shortcuts in 0 1; do
+    begun=$(date +%s.%N)
+    (cd "$scratch" && TRAINER_SHORTCUTS=$shortcuts timeout 60 "$python" -m trainer train "${gpu[@]}" epochs=40) \
+      >"$scratch/said" 2>&1 || failed=1
+    "$python" - "$shortcuts" "$begun" "$(date +%s.%N)" "$(grep '^speed' "$scratch/said" || true)" <<'PY'
+import sys
+shortcuts, begun, ended, speed = sys.argv[1:]
+print(f"  TRAINER_SHORTCUTS={shortcuts}  {float(ended) - float(begun):6.2f}  {speed}")
+PY
+  done
+done
+exit $failed
