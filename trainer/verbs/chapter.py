@@ -1,4 +1,4 @@
-"""trainer chapter: the tutorial chapter's examples, expected beside got."""
+"""trainer chapter: run the tutorial chapter's examples, expected values beside measured."""
 
 import tempfile
 import textwrap
@@ -12,20 +12,20 @@ from trainer.errors import ConfigError, Interrupted
 from trainer.terminal.spelling import did_you_mean
 from trainer.verbs.arguments import Parser, add_config_dir
 
-DESCRIPTION = "The tutorial chapter's examples, each with the value expected beside the one measured."
+DESCRIPTION = "Run the tutorial chapter's examples, each with the expected value beside the measured one."
 
 
 def parser() -> Parser:
     """The words and flags of this verb."""
     parser = Parser("chapter", "[NAME…] [key=value …] [--list]", DESCRIPTION)
-    parser.add_argument("words", nargs="*", metavar="NAME", help="one or more of them; with one also key=value")
-    parser.add_argument("-l", "--list", action="store_true", help="what there is, nothing run")
+    parser.add_argument("words", nargs="*", metavar="NAME", help="the examples to run; with one, also key=value")
+    parser.add_argument("-l", "--list", action="store_true", help="list the examples without running them")
     add_config_dir(parser)
     return parser
 
 
 def run(args: Namespace) -> int:
-    """Run the examples and compare. Returns 0 where every value is as expected, else 1."""
+    """Run the examples and compare. Returns 0 if every value is as expected, else 1."""
     from trainer.chapter import example
 
     folders = conf_files.roots(args.config_dir)
@@ -36,7 +36,7 @@ def run(args: Namespace) -> int:
         if name not in files:
             raise ConfigError(f"no example '{name}'.{did_you_mean(name, files)}", "trainer chapter --list")
     if overrides and len(names) != 1:
-        raise ConfigError(f"{overrides[0]}: settings go to one example", f"trainer chapter NAME {overrides[0]}")
+        raise ConfigError(f"{overrides[0]}: settings apply to one example", f"trainer chapter NAME {overrides[0]}")
     if args.list:
         for name in names or files:
             claim = conf_files.description(files[name])
@@ -63,12 +63,12 @@ def _run(files: dict[str, Path], overrides: list[str], folders: list[Path], *, a
             except Exception as error:
                 shown = example.failed(name, error)
             screen.clear()
-            for line in shown.lines if alone else []:
-                screen.say(line)
+            if alone and shown.lines:
+                screen.say("\n".join(shown.lines))
             rows += shown.rows
             shown_rows += shown.rows if alone else table.headlines(shown.rows)
         screen.say(("\n" if alone else "") + "\n".join(table.lines(shown_rows)))
         screen.say(table.verdict(rows, time.perf_counter() - begun))
         if not alone:
-            screen.say("trainer chapter NAME prints one with its code and all of its values")
+            screen.say("trainer chapter NAME prints one with its code and all its values")
     return 1 if any(row.ok is False for row in rows) else 0

@@ -16,21 +16,21 @@ CHANGEABLE = Changeable(("device", "dataset.*", "loader.*"), "cannot change in e
 
 def parser() -> Parser:
     """The words and flags of this verb."""
-    text = "Measure a run's best weights on the test split where there is one, else on validation."
+    text = "Measure a run's best weights on its test split, or on validation if there is no test split."
     return run_parser("eval", "[RUN|latest] [dataset.key=value …]", text)
 
 
 def run(args: Namespace) -> int:
-    """Measure a run's best weights on the test split where there is one, else val. Writes nothing."""
+    """Measure a run's best weights and print the metrics. Returns the exit code."""
     names, overrides = split_words(args.words)
-    stored = open_run(one_name("eval", names), CHANGEABLE.read(overrides), overrides, trusted=args.trust)
+    stored = open_run(one_name("eval", names), CHANGEABLE.read(overrides), overrides, trust_it=args.trust)
     changed = any(override.startswith("dataset.path=") for override in overrides)
     path = stored.config.dataset["path"] if changed else None
-    return _evaluate(stored.folder, stored.config, path, download=stored.data.own)
+    return _evaluate(stored.folder, stored.config, path, download=stored.data.trusted)
 
 
 def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int:
-    """path: of a table other than the one trained on, whose rows are all measured."""
+    """path: another table than the one trained on; all its rows are measured."""
     with uncollected():
         from trainer.inference import model
         from trainer.loop import evaluate
@@ -50,7 +50,7 @@ def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int
 
         tell_unknown(batches.unknown)
         if batches.left_out:
-            complain(f"warning: {batches.left_out:,} rows without a target are left out")
+            complain(f"warning: {batches.left_out:,} rows do not have a target and are left out")
     print(f"run      {folder}")
     print(f"data     {name}: {batches.num_rows:,} rows" + f" of the {split} split" * (path is None))
     for name, value in metrics.items():
@@ -59,7 +59,7 @@ def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int
 
 
 def _held_back(run: Any, config: Config, *, download: bool) -> tuple[str, str, Any]:
-    """(name of the data, split, its batches): the test split where there is one, else val."""
+    """(name of the data, split, its batches) of the test split, or of val if there is no test split."""
     from trainer.data.loading import make_splits
     from trainer.data.windows import EvalBatches
 

@@ -1,4 +1,4 @@
-"""trainer report: results.png and report.html, made again."""
+"""trainer report: make results.png and report.html again."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -7,7 +7,7 @@ from trainer.disk import layout
 from trainer.errors import ConfigError
 from trainer.verbs.arguments import Parser
 
-DESCRIPTION = "results.png and report.html made anew from a run's folder alone; for a sweep, also those of its jobs."
+DESCRIPTION = "Make results.png and report.html again from a run's folder alone; for a sweep, those of its jobs too."
 
 
 def parser() -> Parser:
@@ -24,22 +24,22 @@ def run(args: Namespace) -> int:
 
     sweep = layout.find_sweep(args.name)
     if sweep is not None:
-        jobs = [folder for folder in layout.jobs(sweep) if not folder.is_symlink()]  # nothing is written elsewhere
+        jobs = [folder for folder in layout.jobs(sweep) if not folder.is_symlink()]  # a link leads out of the sweep
         for folder in jobs:
             make.of_run(folder)
-        made = make.of_sweep(sweep)
+        page = make.of_sweep(sweep)
         print(f"jobs     {len(jobs)}, each with {layout.PICTURE} and {layout.REPORT}")
     else:
-        made = make.of_run(layout.find(args.name))[-1]
-    print(f"report   {made}")
+        page = make.of_run(layout.find(args.name))[-1]
+    print(f"report   {page}")
     if args.open:
-        show(made)
+        show(page)
     return 0
 
 
 def show(page: Path) -> None:
-    """Open a page in the browser. Raises ConfigError where there is none."""
+    """Open a page in the browser. Raises ConfigError if there is no browser."""
     import webbrowser
 
     if not webbrowser.open(page.resolve().as_uri()):
-        raise ConfigError("no browser was found to open it with", f"open {page} in any browser, also elsewhere")
+        raise ConfigError("no browser was found to open it", f"open {page} in any browser, here or elsewhere")

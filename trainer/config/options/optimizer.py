@@ -1,4 +1,4 @@
-"""The keyword arguments of the shipped optimizer options, by `_target_`: their types, ranges and help."""
+"""The keys of the shipped optimizer options, by `_target_`: their types, ranges and help."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from trainer.config.key import key
 @dataclass
 class SGD:
     lr: float = key("learning rate", above=0)
-    momentum: float = key("share of the last step carried over", at_least=0)
+    momentum: float = key("share of the last step that is carried over", at_least=0)
     dampening: float = key("share of the gradient left out of the momentum", at_least=0, at_most=1)
     nesterov: bool = key("look ahead along the momentum")
     weight_decay: float = key("pull towards zero, not on biases and norms", at_least=0)
@@ -28,7 +28,7 @@ class RMSprop:
     lr: float = key("learning rate", above=0)
     alpha: float = key("decay of the running square", at_least=0, below=1)
     eps: float = key("keeps the division finite", at_least=0)
-    momentum: float = key("share of the last step carried over", at_least=0)
+    momentum: float = key("share of the last step that is carried over", at_least=0)
     centered: bool = key("subtract the running mean from the running square")
     weight_decay: float = key("pull towards zero, not on biases and norms", at_least=0)
 
@@ -36,12 +36,12 @@ class RMSprop:
 @dataclass
 class Adagrad:
     lr: float = key("learning rate", above=0)
-    lr_decay: float = key("decay of the learning rate a step", at_least=0)
+    lr_decay: float = key("decay of the learning rate at each step", at_least=0)
     eps: float = key("keeps the division finite", at_least=0)
     weight_decay: float = key("pull towards zero, not on biases and norms", at_least=0)
 
 
-TARGETS: dict[str, type] = {
+SCHEMAS: dict[str, type] = {
     "torch.optim.SGD": SGD,
     "torch.optim.Adam": Adam,
     "torch.optim.AdamW": Adam,
