@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 
 from trainer import __version__
-from trainer.errors import ConfigError, Interrupted, TrainerError, failed
+from trainer.errors import ConfigError, Interrupted, TrainerError, complain, failed
 from trainer.processes import environment, signals
 from trainer.terminal.spelling import did_you_mean
 from trainer.verbs import VERBS
@@ -45,9 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if "--debug" in words:
             traceback.print_exc()
-        failure = failed(error)
-        _print_error(failure)
-        return failure.exit_code
+        return _report(failed(error))
 
 
 def entry() -> None:
@@ -89,10 +87,9 @@ def _dispatch(words: list[str]) -> int:
     return code
 
 
-def _print_error(error: TrainerError) -> None:
-    if environment.number() > 0 and isinstance(error, ConfigError):
-        return  # the first rank prints the same
-    sys.stdout.flush()
-    print(error.message if isinstance(error, Interrupted) else f"error: {error.message}", file=sys.stderr)
-    if error.hint:
-        print(f"  try: {error.hint}", file=sys.stderr)
+def _report(error: TrainerError) -> int:
+    if environment.number() == 0 or not isinstance(error, ConfigError):  # the other ranks would repeat a ConfigError
+        complain(error.message if isinstance(error, Interrupted) else f"error: {error.message}")
+        if error.hint:
+            complain(f"  try: {error.hint}")
+    return error.exit_code

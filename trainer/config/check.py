@@ -67,8 +67,7 @@ def _check_target(group: str, node: dict[str, Any], known: set[str]) -> None:
         if node.get(name) == MISSING:
             raise _missing(f"{group}.{name}")
     if not isinstance(node.get("_target_"), str):
-        key = f"{group}._target_"
-        raise ConfigError(f"{group} needs a _target_: the dotted name of a class", key=key)
+        raise ConfigError(f"{group} needs a _target_: the dotted name of a class", key=f"{group}._target_")
     schema = target_schema(group, node)
     fields = (keys(DatasetKeys) if group == "dataset" else {}) if schema is None else schema
     for name, value in node.items():
@@ -163,8 +162,8 @@ def _check_range(path: str, value: Any, bounds: Data) -> None:
         for name, holds in BOUNDS.items():
             bound = bounds[name]
             if bound is not None and not holds(item, bound):
-                text = f"{path}={_show(value)}: {path} must be {name.replace('_', ' ')} {bound}"
-                raise ConfigError(text, key=path)
+                wanted = f"{name.replace('_', ' ')} {bound}"
+                raise ConfigError(f"{path}={_show(value)}: {path} must be {wanted}", key=path)
 
 
 def _missing(path: str) -> ConfigError:

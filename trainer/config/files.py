@@ -37,11 +37,6 @@ def options(folders: list[Path]) -> dict[str, dict[str, str]]:
     return {group: dict(sorted(options.items())) for group, options in sorted(groups.items())}
 
 
-def module_folders(folders: list[Path]) -> list[Path]:
-    """The folders of Python files beside configs."""
-    return list(dict.fromkeys(path.parent for folder in folders for path in sorted(folder.rglob("*.py"))))
-
-
 def description(path: Path) -> str:
     """The first comment line at the top of a file that is not a directive to Hydra, or ''."""
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():

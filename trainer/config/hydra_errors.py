@@ -22,7 +22,11 @@ def as_config_error(error: Exception, source: Source) -> ConfigError:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
         return _no_option(str(error.missing_cfg_file), list(error.options or []), source)
     if isinstance(error, OverrideParseException):
-        return _unreadable(str(error.override))
+        name, equals, value = str(error.override).partition("=")
+        if not equals:
+            return ConfigError(f"'{name}' is not key=value", f"{name}=VALUE")
+        text = f"quote the special characters in it: '{name}=\"{value}\"'"
+        return ConfigError(f"cannot read {error.override}", text)
     if isinstance(cause, (errors.ConfigKeyError, errors.ConfigAttributeError)) and cause.full_key:
         root = cause.parent_node._get_root() if cause.parent_node is not None else {}
         return _no_key(str(cause.full_key), root, source)
@@ -66,10 +70,3 @@ def _may_be_added(key: str, data: Any, near: str | None) -> bool:
         return False
     known = target_schema(group, node)
     return name in known if known is not None else near is None
-
-
-def _unreadable(override: str) -> ConfigError:
-    name, equals, value = override.partition("=")
-    if not equals:
-        return ConfigError(f"'{override}' is not key=value", f"{override}=VALUE")
-    return ConfigError(f"cannot read {override}", f"quote the special characters in it: '{name}=\"{value}\"'")

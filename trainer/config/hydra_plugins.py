@@ -87,11 +87,6 @@ class OptunaSweeper(GridSweeper):
 
 
 @dataclass
-class LocalConf:
-    _target_: str = f"{NAMES}.LocalLauncher"
-
-
-@dataclass
 class OptunaConf:
     _target_: str = f"{NAMES}.OptunaSweeper"
     n_trials: int = 20
@@ -138,7 +133,7 @@ def register() -> None:
     for cls in (LocalLauncher, GridSweeper, OptunaSweeper):
         known[f"{NAMES}.{cls.__name__}"] = cls
     store = ConfigStore.instance()
-    store.store(group="hydra/launcher", name="local", node=LocalConf, provider="trainer")
+    store.store(group="hydra/launcher", name="local", node={"_target_": f"{NAMES}.LocalLauncher"}, provider="trainer")
     store.store(group="hydra/sweeper", name="basic", node=GridConf, provider="trainer")
     store.store(group="hydra/sweeper", name="optuna", node=OptunaConf, provider="trainer")
 

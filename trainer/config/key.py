@@ -19,6 +19,11 @@ def key(
     return dataclasses.field(metadata={"help": help, "instead_of_true": instead_of_true, **bounds})
 
 
+@dataclasses.dataclass
+class NoKeys:
+    """The schema of a class that takes no keys."""
+
+
 def keys(schema: Any) -> dict[str, Any]:
     """{name: dataclass field} of a schema: `type` is what the key holds, `metadata` its help and its range."""
     return {field.name: field for field in dataclasses.fields(schema)}

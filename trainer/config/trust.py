@@ -44,25 +44,17 @@ def _known(key: str, target: Any, config: Mapping[str, Any]) -> bool:
     if target == "auto":
         return True
     module_name, _, name = target.rpartition(".")
-    if module_name == "torchvision.models":
-        pretrained = [value for option, value in config[group].items() if option.startswith("weights")]
-        return name in _builders() and not any(pretrained)
     try:
-        cls = getattr(importlib.import_module(module_name), name, None)
+        module: Any = importlib.import_module(module_name)
     except ImportError:
         return False
+    if module_name == "torchvision.models":
+        pretrained = [value for option, value in config[group].items() if option.startswith("weights")]
+        return name in module.list_models(module=module) and not any(pretrained)
+    cls = getattr(module, name, None)
     home = getattr(cls, "__module__", "")
     at_home = home == module_name if module_name.startswith("trainer.") else home.startswith(module_name)
     return isinstance(cls, type) and at_home and issubclass(cls, _kind(group))
-
-
-def _builders() -> list[str]:
-    try:
-        import torchvision
-    except ImportError:
-        return []
-    builders: list[str] = torchvision.models.list_models(module=torchvision.models)
-    return builders
 
 
 def _kind(group: str) -> tuple[type, ...]:

@@ -14,6 +14,7 @@ def allow_user_modules(folders: list[Path] | None = None) -> None:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    for folder in files.module_folders(folders or files.roots()):
-        if str(folder) not in sys.path:
-            sys.path.append(str(folder))
+    for folder in folders or files.roots():
+        for path in sorted(folder.rglob("*.py")):
+            if str(path.parent) not in sys.path:
+                sys.path.append(str(path.parent))

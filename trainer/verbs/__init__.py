@@ -1,4 +1,5 @@
-"""The verbs, one file each with `parser()` and `run(args) -> exit code`, imported when typed."""
+"""One file a verb, imported when typed. Its docstring is its help, `parser()` returns its words and flags, and
+`run(args)` carries it out and returns the exit code."""
 
 VERBS = {
     "train": "train a model; with -m, a sweep over several values",

@@ -17,7 +17,7 @@ class Parser(argparse.ArgumentParser):
     more_help: makes more lines for the end of the help.
     """
 
-    def __init__(self, verb: str, takes: str, description: str, more_help: MoreHelp | None = None) -> None:
+    def __init__(self, verb: str, takes: str, description: str | None, more_help: MoreHelp | None = None) -> None:
         super().__init__(
             f"trainer {verb}",
             usage=f"trainer {verb} {takes}",
@@ -60,7 +60,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def config_parser(
-    verb: str, description: str, takes: str = "[key=value …]", more_help: MoreHelp | None = None
+    verb: str, description: str | None, takes: str = "[key=value …]", more_help: MoreHelp | None = None
 ) -> Parser:
     """A parser for verbs that compose a config."""
     parser = Parser(verb, takes, description, more_help)
@@ -70,7 +70,7 @@ def config_parser(
     return parser
 
 
-def run_parser(verb: str, takes: str, description: str, more_help: MoreHelp | None = None) -> Parser:
+def run_parser(verb: str, takes: str, description: str | None, more_help: MoreHelp | None = None) -> Parser:
     """A parser for verbs that open a run folder."""
     parser = Parser(verb, takes, description, more_help)
     parser.add_argument("words", nargs="*", metavar="RUN", help="latest, a folder, or the end of its name")

@@ -1,4 +1,5 @@
-"""trainer bench: measure what makes a config faster on this machine."""
+"""Measure what makes this config faster on this machine: its training steps as they are, compiled, and with autocast,
+other threads and other loaders, each in a separate process. Nothing is written."""
 
 import copy
 import multiprocessing
@@ -14,11 +15,6 @@ from trainer.errors import ConfigError, TrainerError
 from trainer.processes.machine import num_cores
 from trainer.verbs import arguments
 
-DESCRIPTION = (
-    "Measure what makes this config faster on this machine: its training steps as they are, compiled, and with "
-    "autocast, other threads and other loaders, each in a separate process. Nothing is written."
-)
-
 WORTH = 1.05  # a change is worth typing from this many times the samples/s of the unchanged config
 
 Change = dict[str, Any]  # dotted key -> value
@@ -26,8 +22,7 @@ Variants = Sequence[tuple[Change, Measured]]
 
 
 def parser() -> arguments.Parser:
-    """The words and flags of this verb."""
-    parser = arguments.config_parser("bench", DESCRIPTION)
+    parser = arguments.config_parser("bench", __doc__)
     parser.add_argument("--seconds", type=float, default=2.0, help="how long to measure each variant (2)")
     return parser
 

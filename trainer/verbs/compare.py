@@ -1,4 +1,4 @@
-"""trainer compare: rank runs by a metric."""
+"""Rank runs, or the jobs of sweeps, by a metric; seeds become mean ± std."""
 
 from argparse import Namespace
 from collections.abc import Sequence
@@ -14,9 +14,7 @@ from trainer.verbs.runs import outside_sweeps
 
 
 def parser() -> Parser:
-    """The words and flags of this verb."""
-    text = "Rank runs, or the jobs of sweeps, by a metric; seeds become mean ± std."
-    parser = Parser("compare", "[RUN…|SWEEP…]", text)
+    parser = Parser("compare", "[RUN…|SWEEP…]", __doc__)
     parser.add_argument("names", nargs="*", metavar="RUN|SWEEP", help="none: latest if it is a sweep, else all runs")
     parser.add_argument("--sort", metavar="METRIC", help="rank by this one; without, by what most runs monitored")
     parser.add_argument("--all", action="store_true", help="a line for each run, without folding seeds")
@@ -31,7 +29,10 @@ def run(args: Namespace) -> int:
     """Print the ranking of runs and of sweeps' jobs. Returns the exit code."""
     runs = read_runs(args.names)
     metric = args.sort or rows.monitored(runs)
-    check_metric(metric, runs)
+    known = list(dict.fromkeys(name for row in runs for name in row.metrics))
+    if metric not in known:
+        choices = "|".join(known) or "none of these runs has reported a metric yet"
+        raise ConfigError(f"no run here reports '{metric}'.{did_you_mean(metric, known)}", f"--sort {choices}")
     ranked = ranking.rank(runs, metric, fold=not args.all)
     if args.json:
         print(table.json_text(ranked))
@@ -58,14 +59,6 @@ def read_runs(names: Sequence[str]) -> list[Row]:
     for name, sweep in zip(names, sweeps, strict=True):
         folders += layout.jobs(sweep) if sweep is not None else [layout.find(name)]
     return rows.of_runs(folders)
-
-
-def check_metric(metric: str, runs: Sequence[Row]) -> None:
-    """Raise ConfigError for a metric that no run reports."""
-    known = list(dict.fromkeys(name for row in runs for name in row.metrics))
-    if metric not in known:
-        choices = "|".join(known) or "none of these runs has reported a metric yet"
-        raise ConfigError(f"no run here reports '{metric}'.{did_you_mean(metric, known)}", f"--sort {choices}")
 
 
 def _show(ranked: ranking.Ranking, runs: Sequence[Row]) -> None:

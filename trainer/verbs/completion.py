@@ -1,4 +1,4 @@
-"""trainer completion: code that makes a shell complete trainer's words."""
+"""Print completion code for a shell: eval "$(trainer completion bash)"."""
 
 from argparse import Namespace
 
@@ -32,8 +32,7 @@ SCRIPTS = {"bash": BASH, "zsh": ZSH}
 
 
 def parser() -> Parser:
-    """The words and flags of this verb."""
-    parser = Parser("completion", "SHELL", 'Print completion code for a shell: eval "$(trainer completion bash)".')
+    parser = Parser("completion", "SHELL", __doc__)
     parser.add_argument("shell", nargs="?", metavar="SHELL", help="bash or zsh")
     parser.add_argument("--line", help="print the words that may come next on this command line")
     return parser

@@ -1,4 +1,4 @@
-"""trainer config: show the resolved config and what each key means."""
+"""Show the resolved config and what each key means. Nothing is run."""
 
 import dataclasses
 import json
@@ -15,8 +15,7 @@ from trainer.verbs import arguments
 
 
 def parser() -> arguments.Parser:
-    """The words and flags of this verb."""
-    parser = arguments.config_parser("config", "Show the resolved config and what each key means. Nothing is run.")
+    parser = arguments.config_parser("config", __doc__)
     parser.add_argument("--json", action="store_true", help="print it as JSON, without the help")
     return parser
 

@@ -1,4 +1,4 @@
-"""trainer doctor: check a config for known traps."""
+"""Check a config for known traps with some steps on one batch. Nothing is written."""
 
 from argparse import Namespace
 
@@ -6,12 +6,9 @@ from trainer.config import compose
 from trainer.processes.torch_import import uncollected
 from trainer.verbs import arguments
 
-DESCRIPTION = "Check a config for known traps with some steps on one batch. Nothing is written."
-
 
 def parser() -> arguments.Parser:
-    """The words and flags of this verb."""
-    parser = arguments.config_parser("doctor", DESCRIPTION, "[key=value …] [--overfit]")
+    parser = arguments.config_parser("doctor", __doc__, "[key=value …] [--overfit]")
     parser.add_argument("--overfit", action="store_true", help="train on one batch until it is learned, or say why not")
     return parser
 

@@ -1,4 +1,5 @@
-"""trainer export: write a run's model as a file that loads without trainer."""
+"""Write a run's best weights to RUN/export/ as a file that loads without trainer, with the preprocessing inside, a
+model card and a short program that loads it. The file is written only if its outputs equal the model's."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -10,24 +11,19 @@ from trainer.errors import ConfigError, TrainerError
 from trainer.processes.torch_import import uncollected
 from trainer.text import WIDTH, printable
 from trainer.verbs.arguments import Parser, run_parser
-from trainer.verbs.open_run import one_name, open_run, split_words
+from trainer.verbs.open_run import open_run, split_words
 
 FORMATS = "torch_export|onnx|safetensors"
-DESCRIPTION = (
-    "Write a run's best weights to RUN/export/ as a file that loads without trainer, with the preprocessing inside, a "
-    "model card and a short program that loads it. The file is written only if its outputs equal the model's."
-)
-ROWS, TOLERANCE = 1000, 1e-5  # of the check; the tolerance is relative to the largest output if that is above 1
+ROWS, TOLERANCE = 1000, 1e-5  # of the check; relative to the largest output if that is above 1
 
 
 def parser() -> Parser:
-    """The words and flags of this verb."""
-    return run_parser("export", "[RUN|latest] [format=onnx|safetensors|torch_export]", DESCRIPTION)
+    return run_parser("export", "[RUN|latest] [format=onnx|safetensors|torch_export]", __doc__)
 
 
 def run(args: Namespace) -> int:
     """Export the model and check the file. Returns the exit code."""
-    names, words = split_words(args.words)
+    run_name, words = split_words("export", args.words)
     settings = dict(word.split("=", 1) for word in words)
     name = settings.pop("format", "torch_export")
     if settings:
@@ -35,7 +31,7 @@ def run(args: Namespace) -> int:
     if name not in FORMATS.split("|"):
         raise ConfigError(f"no format '{name}'", f"format={FORMATS}")
     portable = {"device": "cpu", "autocast": "none"}
-    stored = open_run(one_name("export", names), portable, trust_it=args.trust)
+    stored = open_run(run_name, portable, trust_it=args.trust)
     return _export(stored.folder, stored.config, name)
 
 

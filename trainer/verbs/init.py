@@ -1,4 +1,4 @@
-"""trainer init: start a small project."""
+"""Start a small project that trains at once: model, config, experiment, test."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -11,8 +11,7 @@ RENAMED = {"gitignore": ".gitignore"}  # under its real name it would apply to t
 
 
 def parser() -> Parser:
-    """The words and flags of this verb."""
-    parser = Parser("init", "DIR", "Start a small project that trains at once: model, config, experiment, test.")
+    parser = Parser("init", "DIR", __doc__)
     parser.add_argument("folder", nargs="?", metavar="DIR", help="where to write; files there are never overwritten")
     return parser
 

@@ -1,4 +1,4 @@
-"""trainer lr-find: suggest a learning rate from a short run over all of them."""
+"""Train some steps while the learning rate rises from 1e-7 to 10, and suggest a rate. Nothing is written."""
 
 from argparse import Namespace
 
@@ -8,15 +8,9 @@ from trainer.processes.torch_import import uncollected
 from trainer.text import WIDTH
 from trainer.verbs import arguments
 
-DESCRIPTION = (
-    "Train some steps while the learning rate rises from 1e-7 to 10, show the loss, and suggest a rate. Nothing is "
-    "written."
-)
-
 
 def parser() -> arguments.Parser:
-    """The words and flags of this verb."""
-    return arguments.config_parser("lr-find", DESCRIPTION)
+    return arguments.config_parser("lr-find", __doc__)
 
 
 def run(args: Namespace) -> int:

@@ -1,4 +1,4 @@
-"""trainer ls: list the options of each group."""
+"""List the options of each group, which train takes as GROUP=OPTION."""
 
 from argparse import Namespace
 from collections.abc import Iterator
@@ -12,8 +12,7 @@ from trainer.verbs.arguments import Parser, add_config_dir
 
 
 def parser() -> Parser:
-    """The words and flags of this verb."""
-    parser = Parser("ls", "[GROUP]", "List the options of each group, which train takes as GROUP=OPTION.")
+    parser = Parser("ls", "[GROUP]", __doc__)
     parser.add_argument("group", nargs="?", help="dataset, model, loss, optimizer, scheduler or experiment")
     add_config_dir(parser)
     return parser

@@ -23,17 +23,12 @@ class OpenRun:
     config: Config
 
 
-def split_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(names of runs, key=value words)."""
+def split_words(verb: str, words: Sequence[str]) -> tuple[str, list[str]]:
+    """(name of the run, or latest if there is none; key=value words). Raises ConfigError for several names."""
     names = [word for word in words if "=" not in word or Path(word).exists()]
-    return names, [word for word in words if word not in names]
-
-
-def one_name(verb: str, names: Sequence[str]) -> str:
-    """The one name, or latest if there is none. Raises ConfigError for several."""
     if len(names) > 1:
         raise ConfigError(f"{verb} takes one run, not {' and '.join(names)}", f"trainer {verb} {names[0]}")
-    return names[0] if names else layout.LATEST
+    return (names or [layout.LATEST])[0], [word for word in words if word not in names]
 
 
 def open_run(

@@ -1,4 +1,5 @@
-"""trainer plan: show what a run would do, without training it."""
+"""Show a run's layers, steps, learning rate curve, memory and time without training it. The run is built, some steps
+are timed and thrown away, and nothing is written."""
 
 import dataclasses
 import textwrap
@@ -17,15 +18,9 @@ if TYPE_CHECKING:
     from trainer.disk.outcome import Layer
     from trainer.terminal.screen import Screen
 
-DESCRIPTION = (
-    "Show a run's layers, steps, learning rate curve, memory and time without training it. The run is built, some "
-    "steps are timed and thrown away, and nothing is written."
-)
-
 
 def parser() -> arguments.Parser:
-    """The words and flags of this verb."""
-    return arguments.config_parser("plan", DESCRIPTION)
+    return arguments.config_parser("plan", __doc__)
 
 
 def run(args: Namespace) -> int:

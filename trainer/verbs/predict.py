@@ -1,4 +1,7 @@
-"""trainer predict: predict new rows with a run's best weights."""
+"""Predict new rows with a run's best weights: the input's columns, then the prediction and, for classes, the
+probability of each. INPUT: CSV or TSV, gzipped or not, or Parquet, with the columns that the run was trained on; - is
+standard input; for other runs an .npz or .safetensors file, or a folder of pictures. Rows are read, predicted and
+written some at a time."""
 
 from argparse import Namespace
 
@@ -7,17 +10,9 @@ from trainer.processes.torch_import import uncollected
 from trainer.verbs.arguments import Parser, add_trust
 from trainer.verbs.open_run import open_run
 
-DESCRIPTION = (
-    "Predict new rows with a run's best weights: the input's columns, then the prediction and, for classes, the "
-    "probability of each. INPUT: CSV or TSV, gzipped or not, or Parquet, with the columns that the run was trained on; "
-    "- is standard input; for other runs an .npz or .safetensors file, or a folder of pictures. Rows are read, "
-    "predicted and written some at a time."
-)
-
 
 def parser() -> Parser:
-    """The words and flags of this verb."""
-    parser = Parser("predict", "RUN INPUT [-o OUT]", DESCRIPTION)
+    parser = Parser("predict", "RUN INPUT [-o OUT]", __doc__)
     parser.add_argument("words", nargs="*", metavar="RUN INPUT", help="a run: latest, a folder or a name; a file")
     formats = ".csv, .tsv, .csv.gz, .tsv.gz or .parquet; without, CSV to standard output"
     parser.add_argument("-o", "--out", metavar="OUT", help=formats)

@@ -1,4 +1,4 @@
-"""trainer resume: continue a run from its last checkpoint, or an unfinished sweep."""
+"""Continue a run from its last checkpoint, train it for longer, or finish a sweep."""
 
 from argparse import Namespace
 
@@ -8,7 +8,7 @@ from trainer.errors import ConfigError
 from trainer.processes import environment
 from trainer.processes.torch_import import uncollected
 from trainer.verbs.arguments import Parser, run_parser
-from trainer.verbs.open_run import one_name, open_run, split_words
+from trainer.verbs.open_run import open_run, split_words
 
 CHANGEABLE = Changeable(
     ("epochs", "max_steps", "device", "nproc", "threads", "loader.num_workers"),
@@ -17,19 +17,17 @@ CHANGEABLE = Changeable(
 
 
 def parser() -> Parser:
-    """The words and flags of this verb."""
     return run_parser(
         "resume",
         "[RUN|SWEEP|latest] [epochs=80]",
-        "Continue a run from its last checkpoint, train it for longer, or finish a sweep.",
+        __doc__,
         more_help=lambda args: "keys that may change:\n  " + ", ".join(CHANGEABLE.keys),
     )
 
 
 def run(args: Namespace) -> int:
     """Continue a run or a sweep. Returns the exit code."""
-    names, overrides = split_words(args.words)
-    name = one_name("resume", names)
+    name, overrides = split_words("resume", args.words)
     sweep = layout.find_sweep(name)
     if sweep is not None:
         if environment.launched():

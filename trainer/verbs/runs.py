@@ -1,4 +1,4 @@
-"""trainer runs: list the runs in outputs/."""
+"""List the runs in a folder, newest last."""
 
 from argparse import Namespace
 from collections.abc import Iterator
@@ -11,8 +11,7 @@ from trainer.verbs.arguments import Parser
 
 
 def parser() -> Parser:
-    """The words and flags of this verb."""
-    parser = Parser("runs", "[FOLDER]", "List the runs in a folder, newest last.")
+    parser = Parser("runs", "[FOLDER]", __doc__)
     parser.add_argument("folder", nargs="?", default="outputs", help="where the runs are (outputs)")
     parser.add_argument("--sweeps", action="store_true", help="list the jobs of sweeps too")
     return parser

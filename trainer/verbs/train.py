@@ -1,4 +1,4 @@
-"""trainer train: a run, or with -m a sweep."""
+"""Train a model from the config, with any key changed by key=value; with -m, once for each of several values."""
 
 from argparse import Namespace
 
@@ -11,14 +11,11 @@ from trainer.processes import environment
 from trainer.processes.torch_import import uncollected
 from trainer.verbs import arguments, ls
 
-DESCRIPTION = (
-    "Train a model from the config, with any key changed by key=value; with -m, once for each of several values."
-)
-
 
 def parser() -> arguments.Parser:
-    """The words and flags of this verb."""
-    parser = arguments.config_parser("train", DESCRIPTION, "[key=value …] [-m]", more_help=_options)
+    parser = arguments.config_parser(
+        "train", __doc__, "[key=value …] [-m]", lambda args: "\n".join(ls.lines(files.roots(args.config_dir)))
+    )
     parser.add_argument("-m", "--multirun", action="store_true", help="a sweep: one run for each of several values")
     parser.add_argument("-c", "--cfg", choices=["job", "hydra", "all"], help="show the config; run nothing")
     parser.add_argument("-p", "--package", help="with --cfg: show only this part")
@@ -41,10 +38,6 @@ def run(args: Namespace) -> int:
             raise ConfigError("-m under torchrun: a sweep starts the processes of its jobs itself", "nproc=2 with -m")
         return _sweep(source)
     return _train(settings, args.started)
-
-
-def _options(args: Namespace) -> str:
-    return "\n".join(ls.lines(files.roots(args.config_dir)))
 
 
 def _train(settings: Settings, started: float) -> int:

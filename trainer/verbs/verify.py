@@ -1,4 +1,5 @@
-"""trainer verify: prove that a killed run resumes to the same bits."""
+"""Prove that this config, or that of a run, resumes exactly on this machine: train it once undisturbed and once killed
+(SIGKILL) at a random step and resumed, and compare the results bit for bit."""
 
 import multiprocessing
 import random
@@ -18,15 +19,9 @@ from trainer.errors import ConfigError, TrainerError
 from trainer.verbs import arguments
 from trainer.verbs.open_run import open_run
 
-DESCRIPTION = (
-    "Prove that this config, or that of a run, resumes exactly on this machine: train it once undisturbed and once "
-    "killed (SIGKILL) at a random step and resumed, and compare the results bit for bit."
-)
-
 
 def parser() -> arguments.Parser:
-    """The words and flags of this verb."""
-    parser = arguments.config_parser("verify", DESCRIPTION, "[RUN | key=value …]")
+    parser = arguments.config_parser("verify", __doc__, "[RUN | key=value …]")
     arguments.add_trust(parser)
     return parser
 
@@ -70,14 +65,10 @@ def _compare(data: dict[str, Any], trusted: bool, scratch: Path) -> int:
         print(f"ok       killed and resumed, {num_steps:,} steps end with the same bits")
         return 0
     print("failed   something that a checkpoint does not hold decides the result")
-    for entry in warnings_in((undisturbed / layout.LOG).read_text(encoding="utf-8")):
-        print(entry, end="")
+    log = (undisturbed / layout.LOG).read_text(encoding="utf-8")
+    warnings = re.findall(r"^warning  .+\n(?:         .+\n)*", log, flags=re.MULTILINE)  # they may explain it
+    print(*warnings, sep="", end="")
     return 1
-
-
-def warnings_in(log: str) -> list[str]:
-    """The warnings in the text of a train.log, which may explain a difference."""
-    return re.findall(r"^warning  .+\n(?:         .+\n)*", log, flags=re.MULTILINE)
 
 
 def _attempt(folder: Path, data: dict[str, Any], trusted: bool, save_at: int = 0, kill_at: int = 0) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from trainer.config.key import key
+from trainer.config.key import NoKeys, key
 
 
 @dataclass
@@ -12,11 +12,6 @@ class DatasetKeys:
 
     val_fraction: float = key("share of the rows held back for validation", at_least=0, below=1)
     split_seed: int = key("picks those rows, independently of seed", at_least=0)
-
-
-@dataclass
-class Bundled:
-    pass
 
 
 @dataclass
@@ -74,17 +69,12 @@ class Images:
     grey: bool = key("one channel instead of three")
 
 
+BUNDLED = ("Digits", "Iris", "Wine", "BreastCancer", "Diabetes")
 SCHEMAS: dict[str, type] = {
-    "trainer.data.embedded.Digits": Bundled,
-    "trainer.data.embedded.Iris": Bundled,
-    "trainer.data.embedded.Wine": Bundled,
-    "trainer.data.embedded.BreastCancer": Bundled,
-    "trainer.data.embedded.Diabetes": Bundled,
+    **{f"trainer.data.embedded.{name}": NoKeys for name in BUNDLED},
+    **{f"trainer.data.vision.{name}": Vision for name in ("MNIST", "FashionMNIST", "CIFAR10")},
     "trainer.data.synthetic.Line": Line,
     "trainer.data.synthetic.Spirals": Spirals,
-    "trainer.data.vision.MNIST": Vision,
-    "trainer.data.vision.FashionMNIST": Vision,
-    "trainer.data.vision.CIFAR10": Vision,
     "trainer.data.table.Table": Table,
     "trainer.data.arrays.Npz": Arrays,
     "trainer.data.arrays.SafeTensors": Arrays,

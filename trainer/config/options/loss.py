@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from trainer.config.key import key
+from trainer.config.key import NoKeys, key
 
 
 @dataclass
@@ -18,14 +18,9 @@ class CrossEntropy:
     label_smoothing: float = key("share of the target spread over all classes", at_least=0, at_most=1)
 
 
-@dataclass
-class PlainLoss:
-    pass
-
-
 SCHEMAS: dict[str, type] = {
     "auto": AutoLoss,
     "torch.nn.CrossEntropyLoss": CrossEntropy,
-    "torch.nn.MSELoss": PlainLoss,
-    "torch.nn.L1Loss": PlainLoss,
+    "torch.nn.MSELoss": NoKeys,
+    "torch.nn.L1Loss": NoKeys,
 }

@@ -4,12 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trainer.config.durations import Duration
-from trainer.config.key import key
-
-
-@dataclass
-class Constant:
-    pass
+from trainer.config.key import NoKeys, key
 
 
 @dataclass
@@ -51,7 +46,7 @@ class ReduceLROnPlateau:
 
 
 SCHEMAS: dict[str, type] = {
-    "trainer.schedules.Constant": Constant,
+    "trainer.schedules.Constant": NoKeys,
     "torch.optim.lr_scheduler.StepLR": StepLR,
     "torch.optim.lr_scheduler.CosineAnnealingLR": CosineAnnealingLR,
     "trainer.schedules.WarmupCosine": WarmupCosine,
