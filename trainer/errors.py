@@ -64,8 +64,7 @@ def failed(error: Exception, log: str | None = None) -> TrainerError:
         return error
     if isinstance(error, OSError) and error.errno in DISK:  # a full disk under stdout, for one
         return StorageError(f"{error.filename or 'the output'} cannot be written: {error.strerror}")
-    where = f"the traceback is in {log}" if log else "--debug shows the traceback"
-    return TrainerError(described(error), where)
+    return TrainerError(described(error), f"the traceback is in {log}" if log else "--debug shows the traceback")
 
 
 def complain(text: str) -> None:

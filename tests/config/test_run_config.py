@@ -101,7 +101,7 @@ def cases() -> list[tuple[str, object]]:
 
 def test_hostile_configs_are_refused_and_nothing_happens(tmp_path, plain_config, watch, monkeypatch, capfd) -> None:
     import torch
-    import torchvision  # noqa: F401 - imported before anybody watches
+    import torchvision  # noqa: F401 - imported before the watch begins
 
     monkeypatch.setenv("SECRET", SECRET)
     trust.strangers(plain_config)
@@ -169,7 +169,7 @@ def test_shipped_configs_need_no_trust(plain_config) -> None:
         assert trust.strangers({**plain_config, "model": {"_target_": target, "weights": None}}) == []
 
 
-# --- one's own
+# --- your own classes
 
 
 def own_folder(tmp_path: Path, plain_config: dict) -> Path:
@@ -178,7 +178,7 @@ def own_folder(tmp_path: Path, plain_config: dict) -> Path:
     return folder
 
 
-def test_a_class_of_ones_own_needs_ones_own_signature(tmp_path, plain_config) -> None:
+def test_your_own_class_needs_your_own_signature(tmp_path, plain_config) -> None:
     folder = own_folder(tmp_path, plain_config)
     key = signature.key_file()
     assert key.stat().st_mode & 0o777 == 0o600
@@ -214,7 +214,7 @@ def test_a_kill_between_signature_and_config_keeps_the_old_one_valid(tmp_path, p
 
 
 @pytest.mark.slow
-def test_a_run_of_ones_own_class_resumes_until_a_byte_changes(tmp_path, cli) -> None:
+def test_a_run_of_your_own_class_resumes_until_a_byte_changes(tmp_path, cli) -> None:
     (tmp_path / "my_models.py").write_text(
         "from torch import nn\n"
         "class Net(nn.Sequential):\n"

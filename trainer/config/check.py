@@ -132,7 +132,7 @@ def _check_value(path: str, value: Any, field: Any) -> Any:
 
 
 def _convert(value: Any, hint: Any) -> Any:
-    """The value as this type: whole floats count as ints, ints as floats. Raises ValueError where it does not fit."""
+    """The value as this type: whole floats count as ints, ints as floats. Raises ValueError if it does not fit."""
     if get_origin(hint) is list and isinstance(value, (list, tuple)):
         return [_convert(item, get_args(hint)[0]) for item in value]
     if hint == dict[str, str] and isinstance(value, Mapping):

@@ -3,6 +3,7 @@
 Imports neither hydra nor torch.
 """
 
+from itertools import takewhile
 from pathlib import Path
 
 NOT_PICKED = ("hydra", "chapter")  # folders of conf/ that are not groups of the config
@@ -39,16 +40,13 @@ def options(folders: list[Path]) -> dict[str, dict[str, str]]:
 
 def description(path: Path) -> str:
     """The first comment line at the top of a file that is not a directive to Hydra, or ''."""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        if line.startswith("#") and "@package" not in line:
-            return line[1:].strip()
-        if line.strip() and not line.startswith("#"):
-            break
-    return ""
+    lines = filter(str.strip, path.read_text(encoding="utf-8", errors="replace").splitlines())
+    comments = takewhile(lambda line: line.startswith("#"), lines)
+    return next((line[1:].strip() for line in comments if "@package" not in line), "")
 
 
 def set_where(key: str, overrides: list[str], choices: dict[str, str], folders: list[Path]) -> str:
-    """Where a dotted key got its value: on the command line, or in a file with its line. Empty where unknown."""
+    """The place that set a dotted key: 'on the command line', or a file and its line. Empty if unknown."""
     group, _, rest = key.partition(".")
     for override in reversed(overrides):
         typed, equals, _ = override.lstrip("+~").partition("=")

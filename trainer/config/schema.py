@@ -32,7 +32,7 @@ class Loader:
 @dataclass
 class EarlyStop:
     patience: int | None = key("stop after this many evaluations without improvement", at_least=1)
-    min_delta: float = key("what counts as an improvement of the monitored metric", at_least=0)
+    min_delta: float = key("smallest change of the monitored metric that counts as an improvement", at_least=0)
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Config:
 
     dataset: Target = key("the data to learn from")
     model: Target = key("the nn.Module")
-    loss: Target = key("what is minimised")
+    loss: Target = key("the function to minimise")
     optimizer: Target = key("how the parameters move")
     scheduler: Target = key("how the learning rate changes")
 
@@ -82,7 +82,7 @@ class Config:
     early_stop: EarlyStop = key("when to stop early")
     guards: Literal["warn", "strict", "none"] = key("what to do about a known trap: warn, refuse, or nothing")
 
-    explain: int = key("print the five verbs of the first N steps, with what each did", at_least=0)
+    explain: int = key("print the five verbs of the first N steps and what each one did", at_least=0)
     expect: Expect = key("expected results, by name: a value, or {value, within, at_least, at_most}")
 
     output_dir: str = key("the folder for run folders")

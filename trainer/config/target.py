@@ -45,7 +45,7 @@ def parameters(target: Any) -> dict[str, inspect.Parameter]:
 
 
 def complete(node: Mapping[str, Any], group: str, **facts: Any) -> dict[str, Any]:
-    """A node with its null or absent keys filled in from `facts`, where its target takes them.
+    """A node with its null or absent keys that its target takes filled in from `facts`.
 
     Raises ConfigError for a key that the target does not take, and names the closest that it does.
     """

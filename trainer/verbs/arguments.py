@@ -85,8 +85,4 @@ def add_config_dir(parser: Parser) -> None:
 
 def add_trust(parser: Parser) -> None:
     """Add the flag of verbs that may import classes named in a stored config."""
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="import any class that the stored config names",
-    )
+    parser.add_argument("--trust", action="store_true", help="import any class that the stored config names")

@@ -46,7 +46,6 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
     header.show(screen, run_state, setup)
     for finding in setup.findings:
         header.show_finding(screen, finding)
-    progress = run_state.progress
     x, y = (repeated(part, config.loader.batch_size) for part in setup.splits.sample)
     screen.say("\n" + "\n".join(layer_lines(layers(run_state.model, x), len(x))))
     points = plan.schedule(run_state)
@@ -62,7 +61,7 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
         screen.say(f"lr       {run_state.optimizer.defaults['lr']:g}, and {plan.how_it_changes(run_state)}")
     screen.say(wrapped(f"memory   {memory_line(memory)}"))
     parts = f"start-up {clock(start_up)}, train {clock(timed.train)}, eval {clock(evaluation)}"
-    steps = f"{progress.num_steps:,} steps of {clock(timed.step)}"
+    steps = f"{run_state.progress.num_steps:,} steps of {clock(timed.step)}"
     evaluations = f"{timed.num_evaluations:,} evaluations of {clock(timed.evaluation)}"
     screen.say(wrapped(f"time     about {clock(start_up + timed.train + evaluation)}: {parts}"))
     screen.say(wrapped(f"         {steps}, {evaluations}; {timed.num_timed} steps were timed and thrown away"))

@@ -17,12 +17,8 @@ CHANGEABLE = Changeable(
 
 
 def parser() -> Parser:
-    return run_parser(
-        "resume",
-        "[RUN|SWEEP|latest] [epochs=80]",
-        __doc__,
-        more_help=lambda args: "keys that may change:\n  " + ", ".join(CHANGEABLE.keys),
-    )
+    changeable = "keys that may change:\n  " + ", ".join(CHANGEABLE.keys)
+    return run_parser("resume", "[RUN|SWEEP|latest] [epochs=80]", __doc__, lambda _: changeable)
 
 
 def run(args: Namespace) -> int:

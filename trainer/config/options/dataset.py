@@ -37,7 +37,7 @@ class Vision:
 @dataclass
 class Table:
     path: str | list[str] = key("the file; a pattern like 'data/*.csv', or a list; ~ is your home folder")
-    target: str | list[str] = key("the column to predict; several, where all are numbers")
+    target: str | list[str] = key("the column to predict; several if all are numbers")
     task: Literal["auto", "classes", "numbers"] = key("kind of target; auto: text and few whole numbers are classes")
     types: dict[str, str] | None = key("types that are guessed wrong: {zip: category, day: date, size: number}")
     drop: list[str] = key("columns to leave out")
