@@ -20,8 +20,8 @@ class Compiler:
 
 @dataclass
 class Loader:
-    batch_size: int = key("samples a batch; with accumulate=k a step sees k batches", at_least=1)
-    eval_batch_size: int = key("samples a batch in evaluation", at_least=1)
+    batch_size: int = key("samples in a batch; with accumulate=k a step uses k batches", at_least=1)
+    eval_batch_size: int = key("samples in a batch in evaluation", at_least=1)
     shuffle: bool = key("a new order each epoch, the same for the same seed")
     drop_last: bool = key("leave out the last, smaller batch of an epoch")
     num_workers: int = key("processes of torch's DataLoader; above 0 selects it", at_least=0)
@@ -43,7 +43,7 @@ class Checkpoint:
 
 @dataclass
 class Sweep:
-    jobs: Literal["auto"] | int = key("jobs at a time: auto is one a core, or one a GPU", at_least=1)
+    jobs: Literal["auto"] | int = key("jobs at a time: auto is one for each core or GPU", at_least=1)
     on_fail: Literal["continue", "stop"] = key("whether a failed job ends the sweep")
     confirm: bool = key("go ahead with more than 10,000 jobs")
 
@@ -55,20 +55,20 @@ class Config:
     dataset: Target = key("the data to learn from")
     model: Target = key("the nn.Module")
     loss: Target = key("the function to minimise")
-    optimizer: Target = key("how the parameters move")
+    optimizer: Target = key("how the parameters are updated")
     scheduler: Target = key("how the learning rate changes")
 
     epochs: int = key("passes over the training split", at_least=1)
     max_steps: int | None = key("stop after this many optimizer steps, if that comes first", at_least=1)
-    seed: int = key("of the weights, the order of samples and dropout", at_least=0, below=2**63)
-    dtype: Literal["float32", "float64"] = key("of parameters and inputs")
+    seed: int = key("seeds the weights, the order of samples and dropout", at_least=0, below=2**63)
+    dtype: Literal["float32", "float64"] = key("type of parameters and inputs")
 
     device: DeviceName = key("auto, cpu, cuda, cuda:1 or mps")
     deterministic: bool = key("on CUDA, use kernels that give the same bits each time, where they exist")
     threads: Literal["auto"] | int = key("CPU threads; auto: from the work in one step", at_least=1)
-    nproc: Literal["auto"] | int = key("processes that train together: auto is one a GPU", at_least=1)
+    nproc: Literal["auto"] | int = key("processes that train together: auto is one for each GPU", at_least=1)
     sync_batchnorm: bool = key("batch norms see the full batch, not one process's share; CUDA only")
-    autocast: Literal["none", "bf16", "fp16"] = key("mixed precision; fp16 brings a GradScaler", instead_of_true="bf16")
+    autocast: Literal["none", "bf16", "fp16"] = key("mixed precision; fp16 uses a GradScaler", instead_of_true="bf16")
     compile: Literal["none", "model", "step"] = key("torch.compile the model or the step", instead_of_true="model")
     compiler: Compiler = key("options of torch.compile")
 
@@ -88,8 +88,8 @@ class Config:
     output_dir: str = key("the folder for run folders")
     log_every: int = key("steps between two lines in metrics.jsonl", at_least=1)
     checkpoint: Checkpoint = key("when to save")
-    tensorboard: bool = key("write TensorBoard's event files into the run folder; extra [tensorboard]")
+    tensorboard: bool = key("write TensorBoard event files into the run folder; extra [tensorboard]")
     mlflow: bool = key("log to MLFLOW_TRACKING_URI, or to files in outputs/mlruns; extra [mlflow]")
     report: bool = key("make results.png and report.html at the end")
 
-    sweep: Sweep = key("how the jobs of a sweep (-m) are run")
+    sweep: Sweep = key("how the jobs of a sweep (-m) run")

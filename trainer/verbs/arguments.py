@@ -27,7 +27,7 @@ class Parser(argparse.ArgumentParser):
             formatter_class=lambda prog: argparse.HelpFormatter(prog, width=78),
         )
         self.takes, self.more_help = takes, more_help
-        self.add_argument("-h", "--help", action="store_true", help="this text")
+        self.add_argument("-h", "--help", action="store_true", help="show this help")
         self.add_argument("--debug", action="store_true", help="show tracebacks")
 
     @property
