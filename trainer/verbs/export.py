@@ -76,7 +76,7 @@ def _export(folder: Path, config: Any, name: str) -> int:
     print(f"export   {export / chosen.file} ({len(data) / 1000:,.1f} kB)")
     print(f"input    x: {dtype} (rows, {', '.join(map(str, preprocessing.raw_shape))}), raw values")
     print(printable(f"output   {output_name(preprocessing)}: float (rows, {facts.num_outputs}): {outputs}")[:WIDTH])
-    print(f"checked  {ROWS:,} rows through the file: equal to the model's outputs within {off:.1g}")
+    print(f"checked  {ROWS:,} rows through the file: equal to the model within {off:.1g}")
     print(f"files    {layout.CARD} {program_file}")
     print(f"next     python {export / program_file}")
     return 0

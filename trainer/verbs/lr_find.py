@@ -37,7 +37,7 @@ def run(args: Namespace) -> int:
         if suggestion is None:
             raise TrainerError("the loss does not fall at any learning rate", "trainer doctor --overfit")
         rate, lowest = suggestion
-        screen.say(f"suggest  optimizer.lr={rate:.2g}: where the loss falls fastest; it is lowest at {lowest:.2g}")
+        screen.say(f"suggest  optimizer.lr={rate:.2g}: the loss falls fastest; it is lowest at {lowest:.2g}")
         rest = short_run.typed(settings.source.overrides, without="optimizer.lr")
         screen.say(f"next     trainer train {rest + ' ' if rest else ''}optimizer.lr={rate:.2g}", style="bold green")
     return 0
