@@ -69,4 +69,4 @@ def cli(tmp_path: Path) -> Cli:
 
 def config(*overrides: str) -> Config:
     """A checked config, composed as the command line composes it."""
-    return compose(Source(list(overrides), files.roots())).checked()
+    return compose(Source(list(overrides), files.roots())).check()

@@ -200,7 +200,7 @@ def test_a_device_that_is_not_there_is_refused(cli: Cli, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_unwritable_outputs_are_told_before_torch_is_imported(
+def test_unwritable_outputs_are_reported_before_torch_is_imported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "outputs").write_text("a file")

@@ -68,9 +68,9 @@ def test_errors_are_exceptions_with_the_hint() -> None:
     with pytest.raises(ConfigError, match=r"no key 'optimizer\.lrr'") as caught:
         trainer.train(["optimizer.lrr=1"])
     assert caught.value.__notes__ == ["try: optimizer.lr=1"]
-    with pytest.raises(ConfigError, match="processes of its own"):
+    with pytest.raises(ConfigError, match="its own processes"):
         trainer.train(["-m", "seed=0,1"])
-    with pytest.raises(ConfigError, match="processes of its own"):
+    with pytest.raises(ConfigError, match="its own processes"):
         trainer.train(["experiment=sweep/lr_by_seed"])
     with pytest.raises(ConfigError, match="a list"):
         trainer.train("epochs=1")
@@ -123,7 +123,7 @@ def test_ctrl_c_saves_and_is_a_keyboard_interrupt() -> None:
     assert process.returncode == 0, seen
     (run,) = Path("outputs").glob("*/*-digits-*")
     assert re.search(r"KeyboardInterrupt: stopped by SIGINT at step [\d,]+; saved checkpoints/step-\d+", seen)
-    assert f"Go on with: trainer resume {run}\nTrue\nwaits\nKeyboardInterrupt again\n" in seen
+    assert f"Continue with: trainer resume {run}\nTrue\nwaits\nKeyboardInterrupt again\n" in seen
     assert layout.read_summary(run)["status"] == "stopped"
     assert len(list((run / "checkpoints").iterdir())) >= 1
 

@@ -10,7 +10,7 @@ __version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:
-    """train and Result, with all that they import, once somebody asks for them."""
+    """Import train and Result, with everything they need, on first use."""
     if name in ("train", "Result"):
         from trainer import python
 

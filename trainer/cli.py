@@ -1,4 +1,4 @@
-"""argv in, exit code out: finds the verb, imports it, and turns every error into one message. No torch, no hydra."""
+"""argv in, exit code out: find the verb, import it, and turn every error into one message. No torch, no hydra."""
 
 import importlib
 import os
@@ -7,7 +7,8 @@ import time
 import traceback
 from collections.abc import Sequence
 
-from trainer.errors import ConfigError, Interrupted, TrainerError, failed
+from trainer import __version__
+from trainer.errors import ConfigError, Interrupted, TrainerError, complain, failed
 from trainer.processes import environment, signals
 from trainer.terminal.spelling import did_you_mean
 from trainer.verbs import VERBS
@@ -17,43 +18,41 @@ STARTED = time.perf_counter()
 WELCOME = """\
 trainer {version}: train PyTorch models from configs
 
-  trainer train                                   an MLP on the bundled digits, some 5 s on a CPU
+  trainer train                                   an MLP on the bundled digits, about 5 s on a CPU
   trainer train model=mlp device=cuda epochs=50   change anything with key=value
   trainer train -m optimizer.lr=1e-3,1e-2 seed=0,1,2    a sweep
-  trainer chapter                                 the tutorial chapter's examples, checked
-  trainer ls                                      what can be picked
+  trainer chapter                                 run the tutorial chapter's examples and check them
+  trainer ls                                      list the options: datasets, models, …
 
 more
 {verbs}
 
-  trainer VERB --help    what a verb takes            trainer --version"""
+  trainer VERB --help    the words and flags of a verb    trainer --version"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one command line. Returns its exit code: 0 done; 1 the run failed; 2 the command, the config or the
-    data is wrong; 3 the loss or a weight became NaN or infinite; 4 the disk; 128 and the signal's number.
+    data is wrong; 3 the loss or a weight became NaN or infinite; 4 the disk; 128 plus the number of a signal.
 
-    Every error ends here as one message on stderr; with --debug a traceback stands above it.
+    Every error becomes one message on stderr, with its traceback above it if --debug was typed.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(words)
-    except BrokenPipeError:  # the reader went away, as in `trainer ls | head`
+    except BrokenPipeError:  # the reader has gone, as in `trainer ls | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         if "--debug" in words:
             traceback.print_exc()
-        known = failed(error)
-        _complain(known)
-        return known.exit_code
+        return _report(failed(error))
 
 
 def entry() -> None:
-    """The console script."""
+    """Run the console script."""
     signals.install()
     if environment.number() > 0:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the first rank's lines are everybody's
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - only the first rank prints
     code = main()
     try:
         sys.stdout.flush()
@@ -64,12 +63,13 @@ def entry() -> None:
 
 def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        print(WELCOME.format(version=_version(), verbs=_verb_lines()))
+        lines = (f"  {verb:<10} {text}" for verb, text in VERBS.items())
+        print(WELCOME.format(version=__version__, verbs="\n".join(lines)))
         return 0
     if words[0] in ("-V", "--version"):
         from importlib.metadata import version
 
-        print(f"trainer {_version()} · torch {version('torch')} · hydra {version('hydra-core')}")
+        print(f"trainer {__version__} · torch {version('torch')} · hydra {version('hydra-core')}")
         return 0
     verb, *rest = words
     if verb not in VERBS:
@@ -87,20 +87,9 @@ def _dispatch(words: list[str]) -> int:
     return code
 
 
-def _complain(error: TrainerError) -> None:
-    if environment.number() > 0 and isinstance(error, ConfigError):
-        return  # the first rank says the same
-    sys.stdout.flush()
-    print(error.message if isinstance(error, Interrupted) else f"error: {error.message}", file=sys.stderr)
-    if error.hint:
-        print(f"  try: {error.hint}", file=sys.stderr)
-
-
-def _verb_lines() -> str:
-    return "\n".join(f"  {verb:<10} {text}" for verb, text in VERBS.items())
-
-
-def _version() -> str:
-    from trainer import __version__
-
-    return __version__
+def _report(error: TrainerError) -> int:
+    if environment.number() == 0 or not isinstance(error, ConfigError):  # the other ranks would repeat a ConfigError
+        complain(error.message if isinstance(error, Interrupted) else f"error: {error.message}")
+        if error.hint:
+            complain(f"  try: {error.hint}")
+    return error.exit_code

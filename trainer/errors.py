@@ -1,15 +1,15 @@
-"""What a user can mend. Each error is one short message and, where there is one, the thing to type instead."""
+"""Errors that a user can mend: each is one short message and, if there is a remedy, the thing to type."""
 
 import errno
 import sys
 
 from trainer.text import first_line
 
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # OSErrors that mean the disk, wherever they come up
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # OSErrors that mean the disk, wherever they are raised
 
 
 class TrainerError(Exception):
-    """The run failed: exit code 1, and the parent of all below."""
+    """The run failed: exit code 1. The parent of all the others."""
 
     exit_code = 1
 
@@ -20,7 +20,7 @@ class TrainerError(Exception):
 
 
 class ConfigError(TrainerError):
-    """The command, the config or the data is wrong; nothing was started. key: the dotted one at fault, if one is."""
+    """The command, the config or the data is wrong; nothing was started. key: the dotted key at fault, if any."""
 
     exit_code = 2
 
@@ -44,11 +44,9 @@ class StorageError(TrainerError):
 class Interrupted(TrainerError):
     """A signal ended the program: 130 after SIGINT, 143 after SIGTERM."""
 
-    def __init__(
-        self, signal_number: int, message: str = "stopped before training began", hint: str | None = None
-    ) -> None:
+    def __init__(self, signal: int, message: str = "stopped before training began", hint: str | None = None) -> None:
         super().__init__(message, hint)
-        self.exit_code = 128 + signal_number
+        self.exit_code = 128 + signal
 
 
 def described(error: BaseException) -> str:
@@ -58,7 +56,7 @@ def described(error: BaseException) -> str:
 
 
 def failed(error: Exception, log: str | None = None) -> TrainerError:
-    """The error itself where it is ours, else one line for an error that nobody foresaw.
+    """The error itself if it is a TrainerError, else a TrainerError with its first line.
 
     log: the path of the log that holds the traceback, if there is one.
     """
@@ -66,11 +64,10 @@ def failed(error: Exception, log: str | None = None) -> TrainerError:
         return error
     if isinstance(error, OSError) and error.errno in DISK:  # a full disk under stdout, for one
         return StorageError(f"{error.filename or 'the output'} cannot be written: {error.strerror}")
-    where = f"the traceback is in {log}" if log else "--debug shows the traceback"
-    return TrainerError(described(error), where)
+    return TrainerError(described(error), f"the traceback is in {log}" if log else "--debug shows the traceback")
 
 
 def complain(text: str) -> None:
-    """A warning, on stderr."""
+    """Print a warning on stderr."""
     sys.stdout.flush()
     print(text, file=sys.stderr)

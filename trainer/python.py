@@ -1,4 +1,4 @@
-"""trainer.train(): the verb from a script or a notebook. It leaves the session as it found it."""
+"""trainer.train(): the verb `train` for scripts and notebooks. It leaves the Python session as it was."""
 
 import random
 import signal
@@ -31,9 +31,9 @@ from trainer.terminal.screen import Screen
 
 @dataclass(frozen=True)
 class Result:
-    """A run that ended well. metrics: of the best weights, by name, which are those that `model` has.
+    """A finished run, which a notebook shows as results.png.
 
-    summary: what summary.json says. A notebook shows results.png in its place.
+    metrics: {name: value} of the best weights; summary: the contents of summary.json; model: with the best weights.
     """
 
     run_dir: Path
@@ -49,74 +49,71 @@ class Result:
 
 
 def train(overrides: Sequence[str] = (), *, config_dir: str | None = None) -> Result:
-    """Train as `trainer train key=value …` does: the same lines, the same run folder below outputs/, the same bits.
+    """Train as `trainer train key=value …` does: the same lines, the same run folder in outputs/, the same bits.
 
-    config_dir: a folder of configs of your own, instead of ./conf. Raises ConfigError, Diverged, StorageError and
-    other TrainerErrors. Ctrl-C finishes the step, saves, and goes on as KeyboardInterrupt; a second one is one at once.
+    overrides: words such as "epochs=3"; config_dir: a folder of your own configs, instead of ./conf.
+    Raises ConfigError, Diverged, StorageError and other TrainerErrors. Ctrl-C finishes the step, saves and raises
+    KeyboardInterrupt; a second Ctrl-C raises it at once.
     """
-    begun = time.perf_counter()
+    started = time.perf_counter()
     if isinstance(overrides, str):
         raise ConfigError("train takes a list of settings", f'train(["{overrides}"])')
     source = Source(list(overrides), files.roots([config_dir] if config_dir else []))
     try:
-        return _train(source, begun)
+        return _train(source, started)
     except Interrupted as error:
-        raise KeyboardInterrupt(f"{error.message}. Go on with: {error.hint}") from error
+        raise KeyboardInterrupt(f"{error.message}. Continue with: {error.hint}") from error
     except TrainerError as error:
         if error.hint:
             error.add_note(f"try: {error.hint}")
         raise
 
 
-def _train(source: Source, begun: float) -> Result:
-    sweep = next((word for word in source.overrides if word in ("-m", "--multirun")), None)
-    composed = compose.compose(source) if sweep is None else None
-    if composed is None or composed.multirun:
-        raise ConfigError("a sweep runs in processes of its own, from the command line", "trainer train -m …")
-    config = composed.checked()
+def _train(source: Source, started: float) -> Result:
+    settings = None if {"-m", "--multirun"} & set(source.overrides) else compose.compose(source)
+    if settings is None or settings.multirun:
+        raise ConfigError("a sweep starts its own processes, so it needs the command line", "trainer train -m …")
+    config = settings.check()
     layout.check_writable(config.output_dir)
     user_modules.allow_user_modules(source.folders)
-    with Screen() as screen, _session_kept(), _interrupts_as_wishes():
-        with composed.locating():
-            session = Session(screen, begun)
-            done = launch.start(
-                config, source.overrides, lambda label: layout.create(config.output_dir, label), session
-            )
-        model = trained.load(done.run_dir, check(read_config(done.run_dir))).model
-    return Result(done.run_dir, done.best or done.last, layout.read_summary(done.run_dir), model)
+    with Screen() as screen, _restoring_session(), _finishing_step_on_ctrl_c():
+        session = Session(screen, started)
+        with settings.locating():
+            run = launch.start(config, source.overrides, lambda label: layout.create(config.output_dir, label), session)
+        model = trained.load(run.run_dir, check(read_config(run.run_dir))).model
+    return Result(run.run_dir, run.best or run.last, layout.read_summary(run.run_dir), model)
 
 
 @contextmanager
-def _session_kept() -> Iterator[None]:
-    """A run sets threads, seeds and the treatment of denormals for the whole process; afterwards all is as before."""
-    threads = torch.get_num_threads()
-    states = random.getstate(), np.random.get_state()
+def _restoring_session() -> Iterator[None]:
+    """Within: a run may set the process's threads, seeds and treatment of denormals. Afterwards they are as before."""
+    threads, python_state, numpy_state = torch.get_num_threads(), random.getstate(), np.random.get_state()
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices):
         try:
             yield
         finally:
             torch.set_num_threads(threads)
-            torch.set_flush_denormal(False)  # torch's default; it cannot be asked
-            random.setstate(states[0])
-            np.random.set_state(states[1])
+            torch.set_flush_denormal(False)  # torch's default; the current value cannot be read
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)
 
 
 @contextmanager
-def _interrupts_as_wishes() -> Iterator[None]:
-    """Ctrl-C asks the run to stop, where it would raise KeyboardInterrupt: in the main thread, unless somebody else
-    has taken over SIGINT."""
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+def _finishing_step_on_ctrl_c() -> Iterator[None]:
+    """Within: Ctrl-C asks the run to stop instead of raising KeyboardInterrupt. Only in the main thread, and only if
+    no other code handles SIGINT."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
-    signal.signal(signal.SIGINT, _wish)
+    signal.signal(signal.SIGINT, _ask_to_stop)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _wish(number: int, frame: FrameType | None) -> None:
+def _ask_to_stop(number: int, frame: FrameType | None) -> None:
     if not signals.hear(number):
         raise KeyboardInterrupt

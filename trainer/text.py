@@ -1,17 +1,22 @@
-"""Short texts that every room writes the same way: a first line, a cut line, a time."""
+"""Short texts that every room writes the same way: a first line, a cut line, a printable line, a time."""
 
 WIDTH = 78  # columns of every line that a person reads
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's message, or the name of its class where it has no message."""
+    """The first line of an exception's message, or the name of its class if it has no message."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def cut(text: str, most: int = WIDTH) -> str:
-    """At most `most` characters; an ellipsis stands for the rest."""
+    """The text in at most `most` characters; an ellipsis stands for the rest."""
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def printable(text: str) -> str:
+    """The text with ? for every character that is not printable: a stranger's text may hold escape codes."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def clock(seconds: float) -> str:

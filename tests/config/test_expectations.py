@@ -48,7 +48,7 @@ def test_numbers_are_written_as_in_the_chapter() -> None:
         "yes, None",
         "64, 1",
     ]
-    assert expectations.told_apart(expectations.parse(2.0084), 2.0083) == ("2.0084", "2.0083")
+    assert expectations.shown_apart(expectations.parse(2.0084), 2.0083) == ("2.0084", "2.0083")
 
 
 def test_a_config_says_where_its_expectation_is_wrong() -> None:

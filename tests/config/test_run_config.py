@@ -85,11 +85,11 @@ CHANGES = {
 
 def refused(folder: Path) -> bool:
     """Whether opening and checking the config ends in an error of ours, before anything is built."""
-    from trainer.config.check import Problem, check
+    from trainer.config.check import check
 
     try:
         check(read_config(folder))
-    except (TrainerError, Problem):
+    except TrainerError:
         return True
     return False
 
@@ -101,7 +101,7 @@ def cases() -> list[tuple[str, object]]:
 
 def test_hostile_configs_are_refused_and_nothing_happens(tmp_path, plain_config, watch, monkeypatch, capfd) -> None:
     import torch
-    import torchvision  # noqa: F401 - imported before anybody watches
+    import torchvision  # noqa: F401 - imported before the watch begins
 
     monkeypatch.setenv("SECRET", SECRET)
     trust.strangers(plain_config)
@@ -169,7 +169,7 @@ def test_shipped_configs_need_no_trust(plain_config) -> None:
         assert trust.strangers({**plain_config, "model": {"_target_": target, "weights": None}}) == []
 
 
-# --- one's own
+# --- your own classes
 
 
 def own_folder(tmp_path: Path, plain_config: dict) -> Path:
@@ -178,11 +178,11 @@ def own_folder(tmp_path: Path, plain_config: dict) -> Path:
     return folder
 
 
-def test_a_class_of_ones_own_needs_ones_own_signature(tmp_path, plain_config) -> None:
+def test_your_own_class_needs_your_own_signature(tmp_path, plain_config) -> None:
     folder = own_folder(tmp_path, plain_config)
     key = signature.key_file()
     assert key.stat().st_mode & 0o777 == 0o600
-    assert read_config(folder).own
+    assert read_config(folder).trusted
 
     config_file = folder / layout.CONFIG
     whole = config_file.read_bytes()
@@ -191,7 +191,7 @@ def test_a_class_of_ones_own_needs_ones_own_signature(tmp_path, plain_config) ->
         read_config(folder)
     assert caught.value.hint.endswith("--trust")
     config_file.write_bytes(whole)
-    assert read_config(folder).own
+    assert read_config(folder).trusted
 
     key.chmod(0o644)
     with pytest.raises(ConfigError):
@@ -203,18 +203,18 @@ def test_a_class_of_ones_own_needs_ones_own_signature(tmp_path, plain_config) ->
 
 def test_trust_names_what_it_imports(tmp_path, plain_config, capsys) -> None:
     folder = folder_with(tmp_path, {**plain_config, "model": {"_target_": "my_models.Net"}})
-    assert read_config(folder, trusted=True)["model"]["_target_"] == "my_models.Net"
+    assert read_config(folder, trust_it=True)["model"]["_target_"] == "my_models.Net"
     assert "model._target_=my_models.Net" in capsys.readouterr().err
 
 
 def test_a_kill_between_signature_and_config_keeps_the_old_one_valid(tmp_path, plain_config) -> None:
     folder = own_folder(tmp_path, plain_config)
     signature.sign(folder, b"a config that was never written")
-    assert read_config(folder).own
+    assert read_config(folder).trusted
 
 
 @pytest.mark.slow
-def test_a_run_of_ones_own_class_resumes_until_a_byte_changes(tmp_path, cli) -> None:
+def test_a_run_of_your_own_class_resumes_until_a_byte_changes(tmp_path, cli) -> None:
     (tmp_path / "my_models.py").write_text(
         "from torch import nn\n"
         "class Net(nn.Sequential):\n"

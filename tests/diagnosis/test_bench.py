@@ -33,7 +33,7 @@ def test_the_best_of_each_kind_go_together_and_the_fastest_measured_is_advised()
     *_, last = bench.advice(found, own, ["model.hidden=[64]"])
     assert last == "type    trainer train 'model.hidden=[64]' compile=step"
     *_, nothing, last = bench.advice(found[3:], own, [])
-    assert "nothing pays over 100,000 steps" in nothing
+    assert "no change pays over 100,000 steps" in nothing
     assert last == "type    trainer train"
 
 

@@ -52,7 +52,7 @@ def test_where_no_rate_lowers_the_loss_it_says_so(capsys: pytest.CaptureFixture[
     assert "does not require grad" in err
     code, _, err = lr_find(capsys, *BLOBS, "+dataset.nan_in=1", "dataset.val_fraction=0")
     assert code == 1
-    assert "the loss falls at no learning rate" in err
+    assert "the loss does not fall at any learning rate" in err
     assert "trainer doctor --overfit" in err
 
 

@@ -14,9 +14,8 @@ from conftest import Cli
 
 import trainer
 from trainer.cli import main
-from trainer.config import composition
 from trainer.config.run_config import read_config
-from trainer.config.source import Source
+from trainer.config.settings import Settings
 from trainer.data.embedded import BreastCancer, Diabetes, Digits
 from trainer.inference import card, formats
 from trainer.inference import model as trained
@@ -28,7 +27,7 @@ onnx = pytest.mark.optional
 
 
 def model_of(run: Path) -> Trained:
-    return trained.load(run, composition.checked(read_config(run), Source([], []), {}))
+    return trained.load(run, Settings(read_config(run)).check())
 
 
 def answer(program: Path, *forbidden: str) -> str:

@@ -361,7 +361,7 @@ def test_a_sweep_under_torchrun_is_refused_in_one_line(
     assert said[1] == ""
     monkeypatch.setenv("RANK", "0")
     assert main(["train", "nproc=4"]) == 2
-    assert "nproc=4 under torchrun, which has started 2" in capsys.readouterr().err
+    assert "nproc=4, but torchrun has started 2 processes" in capsys.readouterr().err
     assert not (tmp_path / "outputs").exists()
 
 

@@ -36,14 +36,14 @@ TYPED = [  # what is typed before TAB, and the line that it becomes
     ("trainer train model.activation=si", "trainer train model.activation=si"),  # silu or sigmoid
     ("trainer train model.activation=sil", "trainer train model.activation=silu "),
     ("trainer train early_stop.p", "trainer train early_stop.patience="),
-    ("trainer train optimizer=nad", "trainer train optimizer=nadam "),  # of one's own
+    ("trainer train optimizer=nad", "trainer train optimizer=nadam "),  # your own config
     ("trainer eval 09-0", "trainer eval 09-00-00-iris-mlp-ab12 "),
     ("trainer train --multi", "trainer train --multirun "),
 ]
 
 
 class Shell:
-    """An interactive shell on a terminal of its own."""
+    """An interactive shell on its own terminal."""
 
     def __init__(self, name: str, folder: Path) -> None:
         (folder / "bin").mkdir()
@@ -75,7 +75,7 @@ class Shell:
     def complete(self, line: str) -> str:
         """The line after TAB."""
         self.type(f"{line}\t")
-        self.type("]]'\x01echo '[[\x05\n")  # after and before it: the shell prints what became of it
+        self.type("]]'\x01echo '[[\x05\n")  # after and before it: the shell prints the completed line
         printed = r"\[\[([^\r\x1b]*)\]\]\r\n"
         return re.findall(printed, self.wait(printed))[-1]
 
@@ -105,7 +105,7 @@ def test_a_tab_in_a_real_shell(shell: Shell) -> None:
     assert [(line, shell.complete(line)) for line, _ in TYPED] == TYPED
 
 
-def test_every_verb_goes_on() -> None:
+def test_every_verb_is_completed() -> None:
     assert candidates("trainer ") == [f"{verb} " for verb in VERBS]
     for verb in VERBS:
         assert "--help " in candidates(f"trainer {verb} -"), verb
@@ -118,7 +118,7 @@ def test_every_verb_goes_on() -> None:
 
 
 def test_every_key_is_reached_by_its_parts(tmp_path: Path) -> None:
-    """From the start of a key or its dot, and from its last letter, there is a way on to it."""
+    """From the start of a key or its dot, and from its last letter, completion leads to it."""
     words = ["optimizer=rmsprop", "model=cnn", "scheduler=warmup"]
     keys = sorted(known_keys(vars(config(*words))))
     for key in keys:

@@ -24,7 +24,7 @@ def test_it_writes_a_project_once(tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / "mine/my_net.py").write_text("mine")
     capsys.readouterr()
     assert main(["init", "mine"]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert (tmp_path / "mine/my_net.py").read_text() == "mine"
     assert main(["init"]) == 2
     (tmp_path / "file").touch()

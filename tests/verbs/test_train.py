@@ -100,7 +100,7 @@ def test_a_run_leaves_what_the_contract_says(cli: Cli, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_model_of_ones_own_and_a_failure_in_it(cli: Cli, tmp_path: Path) -> None:
+def test_your_own_model_and_a_failure_in_it(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "my_net.py").write_text(NET)
     (tmp_path / "conf/model").mkdir(parents=True)
     (tmp_path / "conf/model/net.yaml").write_text("# mine\n_target_: my_net.Net\nwidth: 7\n")
@@ -131,7 +131,7 @@ def test_divergence_is_exit_3_and_names_step_and_rate(cli: Cli, tmp_path: Path) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_resume_goes_on_to_the_same_weights(
+def test_a_signal_saves_and_resume_ends_with_the_same_weights(
     number: signal.Signals, code: int, cli: Cli, tmp_path: Path
 ) -> None:
     words = ["train", "epochs=40", "model.dropout=0.3", "report=false"]

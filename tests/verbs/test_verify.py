@@ -23,7 +23,7 @@ def test_a_run_that_resumes_exactly_is_verified(cli) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("save_at", "kill_at"), [(7, 8), (8, 9), (19, 20)])
 def test_the_kill_waits_for_a_checkpoint(tmp_path, save_at, kill_at) -> None:
-    """A step that is to be evaluated is saved after that: a kill before would leave a run that starts anew."""
+    """A step followed by an evaluation is saved after it: a kill before that leaves a run that starts from step 0."""
     data = dataclasses.asdict(config("dataset=iris", "max_steps=20", "eval_every=4steps", "report=false"))
     verify._attempt(tmp_path / "killed", data, True, save_at, kill_at)
     assert checkpoints(tmp_path / "killed")
@@ -32,7 +32,7 @@ def test_the_kill_waits_for_a_checkpoint(tmp_path, save_at, kill_at) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("dynamic", "exact"), [("false", True), ("null", False)])
 def test_a_compiled_model_resumes_exactly_unless_its_graph_is_left_to_what_was_met(tmp_path, dynamic, exact) -> None:
-    """Resumed in the third epoch, whose last batch, a shorter one, torch has not met since."""
+    """Resumed in the third epoch, whose shorter last batch torch has not seen since the resume."""
     words = ["model=cnn", "compile=model", f"compiler.dynamic={dynamic}", "max_steps=60", "threads=1", "report=false"]
     data = dataclasses.asdict(config(*words))
     verify._attempt(tmp_path / "whole", data, True)

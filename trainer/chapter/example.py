@@ -133,7 +133,7 @@ def compare(
             )
         else:
             expectation = expectations.parse(expect[key])
-            both = expectations.told_apart(expectation, found[key])
+            both = expectations.shown_apart(expectation, found[key])
             yield Row(name, key, *both, expectation.holds(found[key]))
 
 

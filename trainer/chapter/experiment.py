@@ -32,7 +32,7 @@ class Experiment:
     def config(self, *changes: str) -> Config:
         """The checked config; `changes` win over what was typed."""
         words = [f"experiment=chapter/{self.name}", *self.overrides, *changes]
-        return compose.compose(Source(words, self.folders)).checked()
+        return compose.compose(Source(words, self.folders)).check()
 
     def build(self, *changes: str) -> TrainState:
         """The live objects of a run that is not trained."""

@@ -1,37 +1,42 @@
 """Plain data against the schema: types, ranges, unknown and missing keys. Says what is wrong and what to type."""
 
-import dataclasses
 import math
+import operator
 import re
 import types
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from dataclasses import is_dataclass
+from typing import Any, Literal, Union, get_args, get_origin
 
 from trainer.config import expectations
 from trainer.config.durations import Duration, is_duration
-from trainer.config.options import TARGETS, DatasetKeys
+from trainer.config.expectations import is_number
+from trainer.config.key import keys
+from trainer.config.options import SCHEMAS, DatasetKeys
 from trainer.config.schema import Config, DeviceName, Expect, Target
+from trainer.errors import ConfigError
 from trainer.terminal.spelling import closest
 
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
-MISSING = "???"  # OmegaConf's word for a value that somebody has to give
+MISSING = "???"  # OmegaConf's word for a value that the user has to give
+BOUNDS = {"above": operator.gt, "at_least": operator.ge, "below": operator.lt, "at_most": operator.le}
+TYPE_NAMES: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    type(None): "null",
+    DeviceName: "auto, cpu, cuda, cuda:1 or mps",
+    Duration: "a duration like 2epochs, 500steps or 10000samples",
+    dict[str, str]: "a mapping like {age: number}",
+}
 Data = Mapping[str, Any]
 
 
-class Problem(Exception):
-    """One key that is wrong. `key` is its dotted path; compose adds where it was set."""
-
-    def __init__(self, key: str, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.key = key
-        self.message = message
-        self.hint = hint
-
-
 def check(data: Data) -> Config:
-    """The Config that plain data describes. Raises Problem for the first key that is wrong."""
+    """The Config that plain data describes. Raises ConfigError, which names the first key that is wrong."""
     known = set(known_keys(data))
-    config: Config = _check_fields(Config, data, "", known, complete=True)
+    config: Config = _check_fields(Config, data, "", known)
     for group in ("dataset", "model", "loss", "optimizer", "scheduler"):
         _check_target(group, getattr(config, group), known)
     return config
@@ -39,197 +44,149 @@ def check(data: Data) -> Config:
 
 def known_keys(data: Data) -> Iterator[str]:
     """Every dotted key that this config may have, groups included."""
-    for name, hint in _hints(Config).items():
+    for name, field in keys(Config).items():
         yield name
-        if dataclasses.is_dataclass(hint):
-            yield from (f"{name}.{sub}" for sub in _hints(hint))
-        elif hint == Target:
-            node = data.get(name)
-            if isinstance(node, Mapping):
-                schema = target_schema(name, node)
-                yield from (f"{name}.{sub}" for sub in (node if schema is None else schema))
+        node = data.get(name)
+        if is_dataclass(field.type):
+            yield from (f"{name}.{part}" for part in keys(field.type))
+        elif field.type == Target and isinstance(node, Mapping):
+            schema = target_schema(name, node)
+            yield from (f"{name}.{part}" for part in (node if schema is None else schema))
 
 
-def target_schema(group: str, node: Data) -> dict[str, dataclasses.Field[Any]] | None:
-    """The known keys beside a shipped `_target_`; None where the class's own signature decides."""
-    schema = TARGETS.get(node.get("_target_", ""))
+def target_schema(group: str, node: Data) -> dict[str, Any] | None:
+    """{name: dataclass field} of the keys beside a shipped `_target_`; None where the class's signature decides."""
+    schema = SCHEMAS.get(node.get("_target_", ""))
     if schema is None:
         return None
-    return {field.name: field for cls in _schemas(group, schema) for field in dataclasses.fields(cls)}
+    return keys(schema) | (keys(DatasetKeys) if group == "dataset" else {})
 
 
-def _schemas(group: str, schema: type) -> tuple[Any, ...]:
-    return (schema, DatasetKeys) if group == "dataset" else (schema,)
-
-
-def _check_target(group: str, node: Data, known: set[str]) -> None:
-    if node.get("_target_") == MISSING:
-        raise _missing(f"{group}._target_")
-    if not isinstance(node.get("_target_"), str):
-        raise Problem(f"{group}._target_", f"{group} needs a _target_: the dotted name of a class")
-    schema = TARGETS.get(node["_target_"])
-    rest = {name: value for name, value in node.items() if name != "_target_"}
-    for name, value in rest.items():
-        if value == MISSING:
+def _check_target(group: str, node: dict[str, Any], known: set[str]) -> None:
+    for name in ("_target_", *node):
+        if node.get(name) == MISSING:
             raise _missing(f"{group}.{name}")
-    if schema is not None:
-        hints = {name: hint for cls in _schemas(group, schema) for name, hint in _hints(cls).items()}
-        fields = target_schema(group, node) or {}
-        for name, value in rest.items():
-            path = f"{group}.{name}"
-            if name not in fields:
-                raise _unknown(path, known)
-            node[name] = _check_value(path, value, hints[name], fields[name].metadata)  # type: ignore[index]
-    elif group == "dataset":
-        own = {name: value for name, value in rest.items() if name in _hints(DatasetKeys)}
-        _check_fields(DatasetKeys, own, "dataset.", known, complete=False)
+    if not isinstance(node.get("_target_"), str):
+        raise ConfigError(f"{group} needs a _target_: the dotted name of a class", key=f"{group}._target_")
+    schema = target_schema(group, node)
+    fields = (keys(DatasetKeys) if group == "dataset" else {}) if schema is None else schema
+    for name, value in node.items():
+        if name in fields:
+            checked = _check_value(f"{group}.{name}", value, fields[name])
+            node[name] = value if schema is None else checked
+        elif schema is not None and name != "_target_":
+            raise _unknown(f"{group}.{name}", known)
 
 
-def _check_fields(schema: type, data: Data, prefix: str, known: set[str], *, complete: bool) -> Any:
-    hints = _hints(schema)
+def _check_fields(schema: Any, data: Data, prefix: str, known: set[str]) -> Any:
+    fields, values = keys(schema), {}
     for name in data:
-        if name not in hints:
-            raise _unknown(prefix + str(name), known)
-    values = {}
-    for field in dataclasses.fields(schema):
-        path = prefix + field.name
-        if data.get(field.name, None if field.name in data else MISSING) == MISSING:
-            if complete:
-                raise _missing(path)
-            continue
-        value, hint = data[field.name], hints[field.name]
-        if dataclasses.is_dataclass(hint):
+        if name not in fields:
+            raise _unknown(f"{prefix}{name}", known)
+    for name, field in fields.items():
+        path, value = prefix + name, data.get(name, MISSING)
+        if value == MISSING:
+            raise _missing(path)
+        if is_dataclass(field.type):
             if not isinstance(value, Mapping):
-                raise Problem(path, f"{path} is a group of keys: {', '.join(_hints(hint))}", f"{path}.KEY=VALUE")
-            values[field.name] = _check_fields(hint, value, path + ".", known, complete=True)  # type: ignore[arg-type]
-        elif hint == Target:
+                text = f"{path} is a group of keys: {', '.join(keys(field.type))}"
+                raise ConfigError(text, f"{path}.KEY=VALUE", path)
+            values[name] = _check_fields(field.type, value, f"{path}.", known)
+        elif field.type == Target:
             if not isinstance(value, Mapping):
-                raise Problem(path, f"{path}={value} names no option", f"trainer ls {path}")
-            values[field.name] = dict(value)
-        elif hint == Expect:
-            values[field.name] = _check_expect(value)
+                raise ConfigError(f"{path}={value} names no option", f"trainer ls {path}", path)
+            values[name] = dict(value)
         else:
-            values[field.name] = _check_value(path, value, hint, field.metadata)
-    return schema(**values) if complete else values
+            values[name] = _check_expect(value) if field.type == Expect else _check_value(path, value, field)
+    return schema(**values)
 
 
 def _check_expect(node: Any) -> dict[str, Any]:
     if not isinstance(node, Mapping):
-        raise Problem("expect", "expect is a group of values by name", "expect.steps=60")
+        raise ConfigError("expect is a group of values by name", "expect.steps=60", "expect")
     for name, value in node.items():
         try:
             expectations.parse(value)
         except ValueError as error:
-            raise Problem(f"expect.{name}", f"expect.{name} {error}") from error
+            raise ConfigError(f"expect.{name} {error}", key=f"expect.{name}") from error
     return dict(node)
 
 
-def _check_value(path: str, value: Any, hint: Any, bounds: Mapping[str, Any]) -> Any:
-    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+def _check_value(path: str, value: Any, field: Any) -> Any:
+    """The value, converted to the first of the field's types that it fits."""
+    options = get_args(field.type) if get_origin(field.type) in (Union, types.UnionType) else (field.type,)
     for option in options:
-        matched, converted = _convert(value, option)
-        if matched:
-            _check_range(path, converted, bounds)
-            return converted
-    if value == MISSING:
-        raise _missing(path)
-    wanted = " or ".join(_name(option) for option in options)
-    hint_text = None
-    if value is True and bounds.get("instead_of_true"):
-        hint_text = f"{path}={bounds['instead_of_true']}"
-    elif isinstance(value, str):
-        choices = [str(c) for option in options if get_origin(option) is Literal for c in get_args(option)]
-        near = closest(value, choices)
-        hint_text = f"{path}={near}" if near else None
-    raise Problem(path, f"{path}={_show(value)}: {path} must be {wanted}", hint_text)
-
-
-def _convert(value: Any, hint: Any) -> tuple[bool, Any]:
-    """(whether `value` is of this type, the value in it). Whole floats count as ints, ints as floats."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if get_origin(hint) is Literal:
-        return value in get_args(hint) and isinstance(value, str), value
-    if get_origin(hint) is list:
-        if not isinstance(value, (list, tuple)):
-            return False, None
-        items = [_convert(item, get_args(hint)[0]) for item in value]
-        return all(ok for ok, _ in items), [item for _, item in items]
-    if hint == dict[str, str]:
-        return isinstance(value, Mapping), {str(k): str(v) for k, v in value.items()} if isinstance(
-            value, Mapping
-        ) else {}
-    if hint is Duration:
-        return is_duration(value), value
-    if hint is DeviceName:
-        name = f"cuda:{value}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-        return DEVICE.fullmatch(name) is not None, name
-    if hint is type(None):
-        return value is None, None
-    if hint is bool:
-        return isinstance(value, bool), value
-    if hint is int:
-        whole = number and math.isfinite(value) and value == int(value)
-        return whole, int(value) if whole else None
-    if hint is float:
-        return number, float(value) if number else None
-    return isinstance(value, str), value
-
-
-def _check_range(path: str, value: Any, bounds: Mapping[str, Any]) -> None:
-    values = value if isinstance(value, list) else [value]
-    for item in values:
-        if not isinstance(item, (int, float)) or isinstance(item, bool):
+        try:
+            converted = _convert(value, option)
+        except ValueError:
             continue
-        low, least, high, most = (bounds.get(name) for name in ("above", "at_least", "below", "at_most"))
+        _check_range(path, converted, field.metadata)
+        return converted
+    choices = [str(choice) for option in options if get_origin(option) is Literal for choice in get_args(option)]
+    instead = field.metadata["instead_of_true"] if value is True else None
+    if isinstance(value, str):
+        instead = closest(value, choices)
+    wanted = " or ".join(map(_type_name, options))
+    text = f"{path}={_show(value)}: {path} must be {wanted}"
+    raise ConfigError(text, f"{path}={instead}" if instead else None, path)
+
+
+def _convert(value: Any, hint: Any) -> Any:
+    """The value as this type: whole floats count as ints, ints as floats. Raises ValueError if it does not fit."""
+    if get_origin(hint) is list and isinstance(value, (list, tuple)):
+        return [_convert(item, get_args(hint)[0]) for item in value]
+    if hint == dict[str, str] and isinstance(value, Mapping):
+        return {str(name): str(item) for name, item in value.items()}
+    if hint is int and is_number(value) and math.isfinite(value) and value == int(value):
+        return int(value)
+    if hint is float and is_number(value):
+        return float(value)
+    if hint is DeviceName:
+        value = f"cuda:{value}" if type(value) is int else str(value)
+        fits = DEVICE.fullmatch(value) is not None
+    elif hint is Duration:
+        fits = is_duration(value)
+    elif get_origin(hint) is Literal:
+        fits = isinstance(value, str) and value in get_args(hint)
+    else:
+        fits = hint in (bool, str, type(None)) and isinstance(value, hint)
+    if fits:
+        return value
+    raise ValueError
+
+
+def _check_range(path: str, value: Any, bounds: Data) -> None:
+    for item in filter(is_number, value if isinstance(value, list) else [value]):
         if math.isnan(item):
-            raise Problem(path, f"{path}={_show(value)}: {path} must be a number")
-        wrong = [
-            (low is not None and not item > low, f"above {low}"),
-            (least is not None and not item >= least, f"at least {least}"),
-            (high is not None and not item < high, f"below {high}"),
-            (most is not None and not item <= most, f"at most {most}"),
-        ]
-        for is_wrong, words in wrong:
-            if is_wrong:
-                raise Problem(path, f"{path}={_show(value)}: {path} must be {words}")
+            raise ConfigError(f"{path}={_show(value)}: {path} must be a number", key=path)
+        for name, holds in BOUNDS.items():
+            bound = bounds[name]
+            if bound is not None and not holds(item, bound):
+                wanted = f"{name.replace('_', ' ')} {bound}"
+                raise ConfigError(f"{path}={_show(value)}: {path} must be {wanted}", key=path)
 
 
-def _missing(path: str) -> Problem:
-    return Problem(path, f"{path} needs a value", f"{path}=…")
+def _missing(path: str) -> ConfigError:
+    return ConfigError(f"{path} needs a value", f"{path}=…", path)
 
 
-def _unknown(path: str, known: set[str]) -> Problem:
+def _unknown(path: str, known: set[str]) -> ConfigError:
     near = closest(path, known)
-    return Problem(path, f"no key '{path}'", f"{near}=VALUE" if near else "trainer config shows all keys")
+    return ConfigError(f"no key '{path}'", f"{near}=VALUE" if near else "trainer config shows all keys", path)
 
 
 def _show(value: Any) -> str:
+    """A value as it is typed."""
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join(_show(item) for item in value) + "]"
+        return "[" + ",".join(map(_show, value)) + "]"
     if isinstance(value, Mapping):
         return "{…}"
-    return (
-        {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else str(value)
-    )
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _name(hint: Any) -> str:
+def _type_name(hint: Any) -> str:
     if get_origin(hint) is Literal:
-        return " or ".join(str(choice) for choice in get_args(hint))
+        return " or ".join(map(str, get_args(hint)))
     if get_origin(hint) is list:
-        return f"a list of {_name(get_args(hint)[0]).removeprefix('a ')}s, like [1,2]"
-    names: dict[Any, str] = {
-        int: "a whole number",
-        float: "a number",
-        str: "text",
-        bool: "true or false",
-        type(None): "null",
-    }
-    names[DeviceName] = "auto, cpu, cuda, cuda:1 or mps"
-    names[dict[str, str]] = "a mapping like {age: number}"
-    names[Duration] = "a duration like 2epochs, 500steps or 10000samples"
-    return names[hint]
-
-
-def _hints(cls: Any) -> dict[str, Any]:
-    return get_type_hints(cls)
+        return f"a list of {_type_name(get_args(hint)[0]).removeprefix('a ')}s, like [1,2]"
+    return TYPE_NAMES[hint]

@@ -1,4 +1,4 @@
-"""Hydra: search path, composition, and its errors in words. The only file that knows Hydra, besides sweep's plugins."""
+"""Composing a config with Hydra. Only this file, hydra_errors, hydra_plugins and grid know Hydra."""
 
 from argparse import Namespace
 from collections.abc import Iterator
@@ -6,52 +6,53 @@ from contextlib import contextmanager
 from typing import Any
 
 from trainer.config import files
-from trainer.config.composition import Composed, choices_of, plain_data
-from trainer.config.hydra_errors import in_words
+from trainer.config.hydra_errors import as_config_error
+from trainer.config.settings import Settings
 from trainer.config.source import Source
 from trainer.config.user_modules import allow_user_modules
 from trainer.errors import ConfigError
 
-REFUSED = {  # Hydra's own settings that would fight with the run folder, and what to type instead
+REFUSED = {  # Hydra's own settings that would interfere with the run folder, and what to type instead
     "hydra.run.dir": "output_dir=FOLDER",
     "hydra.sweep.dir": "output_dir=FOLDER",
     "hydra.sweep.subdir": "output_dir=FOLDER",
     "hydra.output_subdir": "the resolved config is in RUN/config.yaml",
     "hydra.job.chdir": "cd FOLDER, then trainer …",
 }
+IN_OUR_FOLDERS = ("hydra.mode=MULTIRUN", "hydra.sweep.subdir=.", "hydra.output_subdir=null")
+WITHOUT_LOGS = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
 
 
-def compose(source: Source) -> Composed:
+def compose(source: Source) -> Settings:
     """Compose a config without running anything or making a folder. Raises ConfigError."""
     from hydra.types import RunMode
 
     _refuse(source)
-    with engine(source) as hydra:
+    with _hydra(source) as hydra:
+        from trainer.config import grid
+
         cfg = hydra.compose_config(source.name, source.overrides, RunMode.RUN, with_log_configuration=False)
-        choices = choices_of(cfg.hydra.runtime.choices)
-        multirun = str(cfg.hydra.mode).endswith("MULTIRUN")
-        params = cfg.hydra.sweeper.get("params")
-        del cfg._content["hydra"]
-        data = plain_data(cfg)
-    return Composed(data, choices, multirun or bool(params), source)
+        multirun = str(cfg.hydra.mode).endswith("MULTIRUN") or bool(cfg.hydra.sweeper.get("params"))
+        choices = grid.split_off_choices(cfg)
+        return Settings(grid.plain_data(cfg), source, choices, multirun)
 
 
-def one_run(verb: str, args: Namespace) -> Composed:
-    """The config of a verb that looks at one run, checked; what it names may be imported. Raises ConfigError.
+def one_run(verb: str, args: Namespace) -> Settings:
+    """The settings of a verb that looks at one run, checked; their classes may be imported. Raises ConfigError.
 
     args: overrides, config_dir and config_name, as the verb's parser read them.
     """
-    composed = compose(Source(args.overrides, files.roots(args.config_dir), args.config_name))
-    if composed.multirun:
+    settings = compose(Source.of(args))
+    if settings.multirun:
         raise ConfigError(f"{verb} takes one run, not a sweep", f"trainer {verb} key=value …")
-    composed.checked()
-    allow_user_modules(composed.source.folders)
-    return composed
+    settings.check()
+    allow_user_modules(settings.source.folders)
+    return settings
 
 
 def show(source: Source, cfg: str | None, info: str | None, package: str | None, resolve: bool) -> None:
-    """Hydra's --cfg and --info, on stdout."""
-    with engine(source) as hydra:
+    """Print Hydra's --cfg or --info on stdout."""
+    with _hydra(source) as hydra:
         if cfg:
             hydra.show_cfg(source.name, source.overrides, cfg, package, resolve)
         else:
@@ -59,31 +60,23 @@ def show(source: Source, cfg: str | None, info: str | None, package: str | None,
 
 
 def sweep(source: Source, task: Any) -> None:
-    """Hand a multirun to Hydra's sweeper and launcher, as they were picked. task: see sweep/plugins.py."""
+    """Hand a multirun to the Hydra sweeper and launcher that were picked. task: see sweep/task.py."""
     from hydra._internal.callbacks import Callbacks
     from hydra.core.plugins import Plugins
     from hydra.types import HydraContext, RunMode
 
     _refuse(source)
-    quiet = [
-        "hydra.mode=MULTIRUN",
-        "hydra.sweep.subdir=.",
-        "hydra.output_subdir=null",
-        "hydra/job_logging=disabled",
-        "hydra/hydra_logging=disabled",
-    ]
-    with engine(source) as hydra:
-        cfg = hydra.compose_config(
-            source.name, [*source.overrides, *quiet], RunMode.MULTIRUN, with_log_configuration=False
-        )
+    overrides = [*source.overrides, *IN_OUR_FOLDERS, *WITHOUT_LOGS]
+    with _hydra(source) as hydra:
+        cfg = hydra.compose_config(source.name, overrides, RunMode.MULTIRUN, with_log_configuration=False)
         context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(cfg))
         sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=task, config=cfg)
         sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
 
 
 @contextmanager
-def engine(source: Source) -> Iterator[Any]:
-    """Hydra's engine over our search path; its errors come out as ConfigError."""
+def _hydra(source: Source) -> Iterator[Any]:
+    """Hydra over our search path. Within: its errors become ConfigErrors."""
     import yaml
     from hydra import version
     from hydra._internal.hydra import Hydra
@@ -96,16 +89,16 @@ def engine(source: Source) -> Iterator[Any]:
 
     version.setbase("1.3")
     hydra_plugins.register()
-    *own, shipped = source.folders
+    *user, shipped = source.folders
     search_path = create_config_search_path(f"file://{shipped}")
-    for folder in reversed(own):
+    for folder in reversed(user):
         search_path.prepend("user", f"file://{folder}", anchor="main")
     GlobalHydra.instance().clear()
     try:
         yield Hydra.create_main_hydra2(task_name="trainer", config_search_path=search_path)
     except (HydraException, OmegaConfBaseException) as error:
-        raise in_words(error, source) from error
-    except ValueError as error:  # Hydra's word for a group set to null or to a number
+        raise as_config_error(error, source) from error
+    except ValueError as error:  # what Hydra raises for a group set to null or to a number
         raise ConfigError(f"Hydra: {error}", "trainer ls") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -121,6 +114,4 @@ def _refuse(source: Source) -> None:
         if value.startswith("[") and name in files.options(source.folders):
             raise ConfigError(f"{override}: {name} takes one option", f"-m {name}={value.strip('[]')} to try each")
         if name in REFUSED:
-            raise ConfigError(
-                f"{name} is trainer's own: run folders are made so that none is overwritten", REFUSED[name]
-            )
+            raise ConfigError(f"trainer sets {name} itself, so that no run is ever overwritten", REFUSED[name])

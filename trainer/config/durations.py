@@ -1,4 +1,4 @@
-"""Durations: 3epochs, 500steps or 10000samples in a config; optimizer steps, once, in build."""
+"""Durations: 3epochs, 500steps or 10000samples in a config, which build turns into optimizer steps."""
 
 import math
 import re
@@ -15,10 +15,10 @@ def is_duration(value: object) -> bool:
 
 
 def in_steps(duration: str, steps_per_epoch: int, samples_per_step: int) -> int:
-    """Optimizer steps in a duration, at least 1. Raises ValueError for what is no duration."""
+    """The optimizer steps in a duration, rounded up, at least 1. Raises ValueError if it is not a duration."""
     match = PATTERN.fullmatch(duration)
     if match is None:
-        raise ValueError(f"{duration!r} is no duration")
+        raise ValueError(f"{duration!r} is not a duration")
     count = float(match[1].replace("_", ""))
     steps = {"epoch": count * steps_per_epoch, "step": count, "sample": count / samples_per_step}[match[2]]
     return max(1, math.ceil(steps))

@@ -1,11 +1,12 @@
-"""The YAML files that a config is composed of: where they lie, what can be picked, and where a key was set.
+"""The YAML files that a config is composed of: where they are, what can be picked, and where a key was set.
 
-Reads files only; imports neither hydra nor torch.
+Imports neither hydra nor torch.
 """
 
+from itertools import takewhile
 from pathlib import Path
 
-NOT_PICKED = ("hydra", "chapter")  # folders of conf/ that are no groups of the config
+NOT_PICKED = ("hydra", "chapter")  # folders of conf/ that are not groups of the config
 
 
 def shipped() -> Path:
@@ -15,61 +16,55 @@ def shipped() -> Path:
 
 
 def roots(config_dirs: list[str] | None = None) -> list[Path]:
-    """Folders with configs, the first match wins: --config-dir or ./conf, then what trainer ships."""
-    own = [Path(folder) for folder in config_dirs or []] or [Path("conf")]
-    folders = [folder.resolve() for folder in own if folder.is_dir()]
+    """Folders with configs, the first match wins: --config-dir or ./conf, then trainer's own."""
+    folders = [Path(folder).resolve() for folder in config_dirs or ["conf"] if Path(folder).is_dir()]
     return [folder for folder in folders if folder != shipped()] + [shipped()]
 
 
+def find(name: str, folders: list[Path]) -> Path | None:
+    """The file of that relative name in the first folder that has it."""
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+
+
 def options(folders: list[Path]) -> dict[str, dict[str, str]]:
-    """{group: {option: description}}; the description is the first line of comment in the option's file."""
-    found: dict[str, dict[str, str]] = {}
+    """{group: {option: description}}, both sorted."""
+    groups: dict[str, dict[str, str]] = {}
     for folder in folders:
         for path in sorted(folder.rglob("*.yaml")):
             group, option = path.parent.relative_to(folder).as_posix(), path.stem
             if group != "." and not group.startswith(NOT_PICKED):
                 top, _, rest = group.partition("/")
-                found.setdefault(top, {}).setdefault(f"{rest}/{option}" if rest else option, description(path))
-    return {group: dict(sorted(found[group].items())) for group in sorted(found)}
-
-
-def module_folders(folders: list[Path]) -> list[Path]:
-    """Where Python files lie beside configs."""
-    return list(dict.fromkeys(path.parent for folder in folders for path in sorted(folder.rglob("*.py"))))
+                groups.setdefault(top, {}).setdefault(f"{rest}/{option}" if rest else option, description(path))
+    return {group: dict(sorted(options.items())) for group, options in sorted(groups.items())}
 
 
 def description(path: Path) -> str:
-    """The first line of comment that is not a directive to Hydra."""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        if line.startswith("#") and "@package" not in line:
-            return line[1:].strip()
-        if line.strip() and not line.startswith("#"):
-            break
-    return ""
+    """The first comment line at the top of a file that is not a directive to Hydra, or ''."""
+    lines = filter(str.strip, path.read_text(encoding="utf-8", errors="replace").splitlines())
+    comments = takewhile(lambda line: line.startswith("#"), lines)
+    return next((line[1:].strip() for line in comments if "@package" not in line), "")
 
 
 def set_where(key: str, overrides: list[str], choices: dict[str, str], folders: list[Path]) -> str:
-    """Where a dotted key got its value: on the command line, or in a file with its line. Empty where unknown."""
+    """The place that set a dotted key: 'on the command line', or a file and its line. Empty if unknown."""
     group, _, rest = key.partition(".")
     for override in reversed(overrides):
         typed, equals, _ = override.lstrip("+~").partition("=")
         picks_an_option = typed in choices and equals
-        if not picks_an_option and (typed == key or key.startswith(typed + ".")):
+        if not picks_an_option and (typed == key or key.startswith(f"{typed}.")):
             return "on the command line"
-    experiment = choices.get("experiment")
-    places = [(f"experiment/{experiment}.yaml", key)] if experiment else []
+    places = [(f"experiment/{choices['experiment']}.yaml", key)] if choices.get("experiment") else []
     if rest and group in choices:
         places.append((f"{group}/{choices[group]}.yaml", rest))
     for name, dotted in [*places, ("config.yaml", key)]:
-        path = next((folder / name for folder in folders if (folder / name).is_file()), None)
-        line = line_of(path, dotted.split(".")) if path else None
-        if path and line:
+        path = find(name, folders)
+        if path and (line := line_of(path, dotted.split("."))):
             return f"{_short(path)} line {line}"
     return ""
 
 
 def line_of(path: Path, parts: list[str]) -> int | None:
-    """The line, from 1, on which a nested key stands in a YAML file."""
+    """The line, counted from 1, of a nested key in a YAML file."""
     import yaml
 
     node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)

@@ -1,31 +1,31 @@
-"""Hydra 1.3's side of a sweep: a launcher, a sweeper that composes a grid once, and the function both call.
+"""Hydra 1.3's side of a sweep: a launcher, and sweepers that compose and check all jobs before one starts.
 
 Hydra looks plugins up by a name below `hydra_plugins`, so they get one; no such folder is needed.
 """
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, open_dict, read_write
 
-from trainer.config.grid import composed
-from trainer.config.search_space import axis
+from trainer.config.grid import compose_jobs
+from trainer.config.search_space import Axis
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError
 
-Plugins.instance()  # its scan executes Hydra's plugin modules anew, so a class imported before is not theirs
+Plugins.instance()  # its scan executes Hydra's plugin modules again, so import their classes after it
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: E402
 
-MOST = 10_000  # jobs that need no sweep.confirm=true
+MOST = 10_000  # jobs; more need sweep.confirm=true
 NAMES = "hydra_plugins.trainer_sweep"
 
 
@@ -50,12 +50,18 @@ class GridSweeper(BasicSweeper):
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.task = task_function
 
+        self.loader = hydra_context.config_loader
+
+    def parse(self, arguments: list[str]) -> list[Override]:
+        """The overrides that were typed, after those of hydra.sweeper.params."""
+        parser = OverridesParser.create(config_loader=self.loader)
+        return parser.parse_overrides([*self._parse_config(), *arguments])
+
     def sweep(self, arguments: list[str]) -> Any:
-        loader = self.hydra_context.config_loader  # type: ignore[union-attr]
-        overrides = OverridesParser.create(config_loader=loader).parse_overrides([*self._parse_config(), *arguments])
+        overrides = self.parse(arguments)
         check_size(overrides, bool(self.config.sweep.confirm))  # type: ignore[union-attr]
         batches = self.split_arguments(overrides, self.max_batch_size)
-        plan(self.task, loader, self.config, [job for batch in batches for job in batch], 0)
+        plan(self.task, self.loader, self.config, list(itertools.chain(*batches)), 0)
         firsts = itertools.accumulate(map(len, batches), initial=0)
         return [self.launcher.launch(batch, first) for batch, first in zip(batches, firsts, strict=False)]  # type: ignore[union-attr]
 
@@ -67,23 +73,17 @@ class OptunaSweeper(GridSweeper):
         super().__init__(None, params)  # Task.search reads the rest from the config
 
     def sweep(self, arguments: list[str]) -> Any:
-        loader = self.hydra_context.config_loader  # type: ignore[union-attr]
-        overrides = OverridesParser.create(config_loader=loader).parse_overrides([*self._parse_config(), *arguments])
+        overrides = self.parse(arguments)
         axes = [axis(override) for override in overrides if override.is_sweep_override()]
         constant = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
         if not axes:
             raise ConfigError("hydra/sweeper=optuna: nothing to search", "optimizer.lr=tag(log,interval(1e-4,1e-1))")
         config: Any = self.config
 
-        def compose_jobs(batch: Sequence[Sequence[str]], first: int) -> list[Job]:
-            return list(composed(loader, config, batch, first, self.task.source))
+        def jobs(batch: Sequence[Sequence[str]], first: int) -> list[Job]:
+            return list(compose_jobs(self.loader, config, batch, first, self.task.source))
 
-        self.task.search(axes, constant, config.hydra.sweeper, compose_jobs, self.launcher.launch)  # type: ignore[union-attr]
-
-
-@dataclass
-class LocalConf:
-    _target_: str = f"{NAMES}.LocalLauncher"
+        self.task.search(axes, constant, config.hydra.sweeper, jobs, self.launcher.launch)  # type: ignore[union-attr]
 
 
 @dataclass
@@ -92,24 +92,34 @@ class OptunaConf:
     n_trials: int = 20
     seed: int = 0
     prune: bool = True
-    params: dict[str, Any] | None = field(default=None)
+    params: dict[str, Any] | None = None
 
 
 @dataclass
 class GridConf:
     _target_: str = f"{NAMES}.GridSweeper"
     max_batch_size: int | None = None
-    params: dict[str, Any] | None = field(default=None)
+    params: dict[str, Any] | None = None
 
 
 def plan(task: Any, loader: Any, config: Any, batch: Sequence[Sequence[str]], first: int) -> None:
-    """Compose the jobs of a batch and hand them to the task, unless it has them."""
+    """Compose the jobs of a batch and hand them to the task, unless it already has them."""
     if first < task.num_planned:
         return
     locally = str(config.hydra.runtime.choices.get("hydra/launcher")) in ("local", "basic")
-    folder = task.plan(list(composed(loader, config, batch, first, task.source)), locally=locally)
+    folder = task.plan(list(compose_jobs(loader, config, batch, first, task.source)), locally=locally)
     with read_write(config), read_write(config.hydra), open_dict(config.hydra.sweep):
         config.hydra.sweep.dir = str(folder.absolute())
+
+
+def axis(override: Override) -> Axis:
+    """The values that optuna may propose for one key: interval(a,b), int(interval(a,b)), tag(log,interval(a,b)) or a
+    list."""
+    key, value = override.get_key_element(), override.value()
+    if isinstance(value, IntervalSweep) and value.start is not None and value.end is not None:
+        integer = isinstance(value.start, int) and isinstance(value.end, int)
+        return Axis(key, (), value.start, value.end, integer, "log" in value.tags)
+    return Axis(key, tuple(override.sweep_string_iterator()))
 
 
 def job_number() -> int:
@@ -118,25 +128,25 @@ def job_number() -> int:
 
 
 def register() -> None:
-    """Tell Hydra of the launcher and the sweeper. Call it before composing."""
+    """Tell Hydra about the launcher and the sweepers. Call it before composing."""
     known = Plugins.instance().class_name_to_class
     for cls in (LocalLauncher, GridSweeper, OptunaSweeper):
         known[f"{NAMES}.{cls.__name__}"] = cls
     store = ConfigStore.instance()
-    store.store(group="hydra/launcher", name="local", node=LocalConf, provider="trainer")
+    store.store(group="hydra/launcher", name="local", node={"_target_": f"{NAMES}.LocalLauncher"}, provider="trainer")
     store.store(group="hydra/sweeper", name="basic", node=GridConf, provider="trainer")
     store.store(group="hydra/sweeper", name="optuna", node=OptunaConf, provider="trainer")
 
 
 def check_size(overrides: Sequence[Override], confirmed: bool) -> None:
-    """Raise ConfigError for a grid without a job, or with more than a slip of the finger should start."""
+    """Raise ConfigError for a grid without a job, and for one too big to start by mistake."""
     total = 1
     for override in overrides:
         if override.is_sweep_override() and override.is_discrete_sweep():
             count = sum(1 for _ in itertools.islice(override.sweep_string_iterator(), MOST * 100))
             if count == 0:
-                text = f"{override.input_line}: an empty list of values, so there is no job to run"
+                text = f"{override.input_line}: an empty list of values, so there are no jobs to run"
                 raise ConfigError(text, f"{override.get_key_element()}=VALUE,VALUE")
             total *= count
     if total > MOST and not confirmed:
-        raise ConfigError(f"this grid has {total:,} jobs, more than {MOST:,}", "sweep.confirm=true, if it is meant")
+        raise ConfigError(f"this grid has {total:,} jobs, more than {MOST:,}", "sweep.confirm=true, if you mean it")

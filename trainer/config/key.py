@@ -1,7 +1,7 @@
-"""One key of the schema: a dataclass field that carries its help, its range and its unit."""
+"""One key of the schema: a dataclass field that carries its help and its range."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import field
 from typing import Any
 
 
@@ -12,25 +12,25 @@ def key(
     at_least: float | None = None,
     below: float | None = None,
     at_most: float | None = None,
-    unit: str = "",
     instead_of_true: str | None = None,
 ) -> Any:
     """A required field. Bounds hold for each element of a list; `instead_of_true` is the answer to key=true."""
-    return field(
-        metadata={
-            "help": help,
-            "above": above,
-            "at_least": at_least,
-            "below": below,
-            "at_most": at_most,
-            "unit": unit,
-            "instead_of_true": instead_of_true,
-        }
-    )
+    bounds = {"above": above, "at_least": at_least, "below": below, "at_most": at_most}
+    return dataclasses.field(metadata={"help": help, "instead_of_true": instead_of_true, **bounds})
+
+
+@dataclasses.dataclass
+class NoKeys:
+    """The schema of a class that takes no keys."""
+
+
+def keys(schema: Any) -> dict[str, Any]:
+    """{name: dataclass field} of a schema: `type` is what the key holds, `metadata` its help and its range."""
+    return {field.name: field for field in dataclasses.fields(schema)}
 
 
 def dotted(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) of everything in a config, each group before what is in it."""
+    """(dotted key, value) of everything in a config, each group before its members."""
     for name, value in node.items():
         yield f"{prefix}{name}", value
         if isinstance(value, Mapping):

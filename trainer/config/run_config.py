@@ -1,4 +1,4 @@
-"""A run folder's config, read as plain data and judged before anybody builds from it: see trust.py."""
+"""A run folder's config, read as plain data and checked before anything is built from it: see trust.py."""
 
 import dataclasses
 import datetime
@@ -16,16 +16,16 @@ from trainer.errors import ConfigError, StorageError, complain
 
 
 class Stored(dict[str, Any]):
-    """The config. own: this user signed it, so that classes of one's own are welcome and data may be downloaded."""
+    """A stored config. trusted: this user signed it or typed --trust, so it may import any class and download data."""
 
-    own: bool = False
+    trusted: bool = False
 
 
-def read_config(folder: Path, *, trusted: bool = False) -> Stored:
-    """config.yaml of a run folder. trusted: --trust was typed.
+def read_config(folder: Path, *, trust_it: bool = False) -> Stored:
+    """Read config.yaml of a run folder. trust_it: --trust was typed.
 
-    Raises ConfigError for what is not plain data, and for a `_target_` that is neither known nor signed by this user;
-    StorageError where there is no file to read.
+    Raises ConfigError if it is not plain data, or names a class that is unknown without this user's signature, and
+    StorageError if it cannot be read.
     """
     path = folder / layout.CONFIG
     try:
@@ -33,28 +33,27 @@ def read_config(folder: Path, *, trusted: bool = False) -> Stored:
     except (FileNotFoundError, reading.Damaged) as error:
         raise StorageError(f"cannot read {path}: {error}") from error
     data = Stored(parse(text, path))
-    data.own = signature.is_signed(folder, text)
-    if not data.own and (named := trust.strangers(data)):
-        if not trusted:
-            typed = shlex.join(["trainer", *sys.argv[1:], "--trust"])
+    data.trusted = signature.is_signed(folder, text)
+    if not data.trusted and (named := trust.strangers(data)):
+        if not trust_it:
+            command = shlex.join(["trainer", *sys.argv[1:], "--trust"])
             what = f"{path} would import {named[0]}" + f" and {len(named) - 1} more" * (len(named) > 1)
-            raise ConfigError(f"{what}, and does not bear your signature", f"if you trust whoever made it: {typed}")
+            raise ConfigError(f"{what}, and is not signed with your key", f"if you trust its author: {command}")
         complain(f"trust    importing {', '.join(named)}")
-        data.own = True
+        data.trusted = True
     return data
 
 
 def read_overrides(folder: Path) -> list[str]:
-    """The words in overrides.yaml; [] where it cannot be read."""
+    """The words in overrides.yaml, or [] if it cannot be read."""
     try:
-        typed = yaml.safe_load(reading.read_file(folder / layout.OVERRIDES))
+        return reading.items(yaml.safe_load(reading.read_file(folder / layout.OVERRIDES)), str)
     except (FileNotFoundError, reading.Damaged, yaml.YAMLError, ValueError, RecursionError):
         return []
-    return reading.items(typed, str)
 
 
 def parse(text: bytes, path: Path) -> dict[str, Any]:
-    """Plain data from YAML: no tags, aliases, interpolations, doubled keys. Raises ConfigError."""
+    """Plain data from YAML. Raises ConfigError for tags, aliases, interpolations and repeated keys."""
     try:
         data = _Plain(text.decode()).get_single_data()
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -63,7 +62,7 @@ def parse(text: bytes, path: Path) -> dict[str, Any]:
         reason = getattr(error, "problem", None) or str(error)
         raise ConfigError(f"{path}{place} cannot be read: {reason}") from error
     if not isinstance(data, dict):
-        raise ConfigError(f"{path} holds no config")
+        raise ConfigError(f"{path} does not hold a config")
     _check_plain(data, "", path)
     return data
 
@@ -72,19 +71,19 @@ def _check_plain(value: Any, key: str, path: Path) -> None:
     if isinstance(value, dict):
         for name, inner in value.items():
             if not isinstance(name, str):
-                raise ConfigError(f"{path}: the key {name!r} is no name")
+                raise ConfigError(f"{path}: the key {name!r} is not text")
             _check_plain(inner, f"{key}.{name}", path)
     elif isinstance(value, list):
         for inner in value:
             _check_plain(inner, key, path)
     elif isinstance(value, (bytes, set, datetime.date)):
-        raise ConfigError(f"{path}: {key[1:]} is a {type(value).__name__}, which no config holds")
+        raise ConfigError(f"{path}: {key[1:]} is of type {type(value).__name__}, which a config cannot hold")
     elif isinstance(value, str) and "${" in value:
-        raise ConfigError(f"{path}: {key[1:]} is an interpolation, and a run's config is resolved")
+        raise ConfigError(f"{path}: {key[1:]} is an interpolation, but a run's config is resolved")
 
 
 class _Plain(yaml.SafeLoader):
-    """SafeLoader without aliases, tags and depth, and with each key once."""
+    """SafeLoader that refuses aliases, tags, deep nesting and repeated keys."""
 
     level = 0
 
@@ -96,13 +95,13 @@ class _Plain(yaml.SafeLoader):
             self._refuse("tags are not plain data", event)
         self.level += 1
         if self.level > reading.DEPTH:
-            self._refuse("nested too deep", event)
+            self._refuse("nested too deeply", event)
         node = super().compose_node(parent, index)
         self.level -= 1
         if isinstance(node, yaml.MappingNode):
             names = [name.value for name, _ in node.value if isinstance(name, yaml.ScalarNode)]
             if len(set(names)) != len(node.value):
-                self._refuse("a key stands twice", event)
+                self._refuse("a key is repeated", event)
         return node
 
     def _refuse(self, reason: str, event: Any) -> None:
@@ -117,13 +116,13 @@ def write(folder: Path, config: Config) -> None:
 
 
 def dump(value: Any) -> bytes:
-    """YAML, keys in their order."""
+    """A value as YAML, keys in their order."""
     text: str = yaml.dump(value, Dumper=_NoAliases, sort_keys=False, allow_unicode=True)
     return text.encode()
 
 
 class _NoAliases(yaml.SafeDumper):
-    """SafeDumper that writes a value again where others would write an alias."""
+    """SafeDumper that repeats a value instead of writing an alias."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

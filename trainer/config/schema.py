@@ -1,4 +1,4 @@
-"""The keys of conf/config.yaml. The groups (dataset, model, …) are mappings whose keys depend on their `_target_`."""
+"""The keys of conf/config.yaml. A group (dataset, model, …) is a mapping whose keys depend on its `_target_`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,85 +15,81 @@ Expect = Mapping[str, Any]  # see trainer/config/expectations.py
 @dataclass
 class Compiler:
     mode: str = key("torch.compile's mode: default, reduce-overhead or max-autotune")
-    dynamic: bool | None = key("one graph for every size of batch; null: by what was met, so not exact after a resume")
+    dynamic: bool | None = key("one graph for every batch size; null: torch decides, so a resume may not be exact")
 
 
 @dataclass
 class Loader:
-    batch_size: int = key("samples a batch; with accumulate=k a step sees k batches", at_least=1, unit="samples")
-    eval_batch_size: int = key("samples a batch in evaluation", at_least=1, unit="samples")
-    shuffle: bool = key("another order each epoch, the same for the same seed")
+    batch_size: int = key("samples in a batch; with accumulate=k a step uses k batches", at_least=1)
+    eval_batch_size: int = key("samples in a batch in evaluation", at_least=1)
+    shuffle: bool = key("a new order each epoch, the same for the same seed")
     drop_last: bool = key("leave out the last, smaller batch of an epoch")
     num_workers: int = key("processes of torch's DataLoader; above 0 selects it", at_least=0)
     pin_memory: bool = key("page-locked host memory for faster copies to CUDA")
-    in_memory: Literal["auto"] | bool = key(
-        "keep the data as tensors on the device: auto (up to a quarter of its memory)"
-    )
+    in_memory: Literal["auto"] | bool = key("keep the data on the device; auto: if it fits in a quarter of its memory")
 
 
 @dataclass
 class EarlyStop:
-    patience: int | None = key("stop after so many evaluations without improvement", at_least=1, unit="evaluations")
-    min_delta: float = key("what counts as an improvement of the monitored metric", at_least=0)
+    patience: int | None = key("stop after this many evaluations without improvement", at_least=1)
+    min_delta: float = key("smallest change of the monitored metric that counts as an improvement", at_least=0)
 
 
 @dataclass
 class Checkpoint:
-    every_seconds: float = key("save at most this often, besides the end and a stop", at_least=0, unit="s")
-    keep: int = key("how many checkpoints stay on disk", at_least=2)
+    every_seconds: float = key("seconds between two saves, at least; the end and a stop always save", at_least=0)
+    keep: int = key("number of checkpoints kept on disk", at_least=2)
 
 
 @dataclass
 class Sweep:
-    jobs: Literal["auto"] | int = key("jobs side by side: auto is one a core, or one a GPU", at_least=1)
-    on_fail: Literal["continue", "stop"] = key("whether a job that fails ends the sweep")
+    jobs: Literal["auto"] | int = key("jobs at a time: auto is one for each core or GPU", at_least=1)
+    on_fail: Literal["continue", "stop"] = key("whether a failed job ends the sweep")
     confirm: bool = key("go ahead with more than 10,000 jobs")
 
 
 @dataclass
 class Config:
-    """A whole config, checked. `where` of a value is compose's business, not stored here."""
+    """A complete config, checked. Where a value was set is in Settings."""
 
-    dataset: Target = key("what is learned from")
+    dataset: Target = key("the data to learn from")
     model: Target = key("the nn.Module")
-    loss: Target = key("what is minimised")
-    optimizer: Target = key("how the parameters move")
+    loss: Target = key("the function to minimise")
+    optimizer: Target = key("how the parameters are updated")
     scheduler: Target = key("how the learning rate changes")
 
     epochs: int = key("passes over the training split", at_least=1)
-    max_steps: int | None = key("stop after so many optimizer steps, if that comes first", at_least=1, unit="steps")
-    seed: int = key("of the weights, the order of samples and dropout", at_least=0, below=2**63)
-    dtype: Literal["float32", "float64"] = key("of parameters and inputs")
+    max_steps: int | None = key("stop after this many optimizer steps, if that comes first", at_least=1)
+    seed: int = key("seeds the weights, the order of samples and dropout", at_least=0, below=2**63)
+    dtype: Literal["float32", "float64"] = key("type of parameters and inputs")
 
     device: DeviceName = key("auto, cpu, cuda, cuda:1 or mps")
-    deterministic: bool = key("on CUDA, take kernels that give the same bits each time, where there are some")
-    threads: Literal["auto"] | int = key("CPU threads: auto is a rule from the work in one step", at_least=1)
-    nproc: Literal["auto"] | int = key("processes that train together: auto is one a GPU", at_least=1)
-    sync_batchnorm: bool = key("batch norms see the whole batch, not a process's part of it; CUDA only")
-    autocast: Literal["none", "bf16", "fp16"] = key("mixed precision; fp16 brings a GradScaler", instead_of_true="bf16")
-    compile: Literal["none", "model", "step"] = key(
-        "torch.compile the model, or the whole step", instead_of_true="model"
-    )
+    deterministic: bool = key("on CUDA, use kernels that give the same bits each time, where they exist")
+    threads: Literal["auto"] | int = key("CPU threads; auto: from the work in one step", at_least=1)
+    nproc: Literal["auto"] | int = key("processes that train together: auto is one for each GPU", at_least=1)
+    sync_batchnorm: bool = key("batch norms see the full batch, not one process's share; CUDA only")
+    autocast: Literal["none", "bf16", "fp16"] = key("mixed precision; fp16 uses a GradScaler", instead_of_true="bf16")
+    compile: Literal["none", "model", "step"] = key("torch.compile the model or the step", instead_of_true="model")
     compiler: Compiler = key("options of torch.compile")
 
-    accumulate: int = key("batches whose gradients add up to one step", at_least=1, unit="batches")
-    clip_grad_norm: float | None = key("gradients are scaled down to this total norm", above=0)
+    accumulate: int = key("batches whose gradients add up to one step", at_least=1)
+    clip_grad_norm: float | None = key("scale gradients down to this total norm", above=0)
 
     loader: Loader = key("how batches are made")
 
     eval_every: Duration = key("how often to evaluate: 1epoch, 500steps, 10000samples")
-    monitor: str = key("the metric that best, early stop and plateau look at; auto: val/acc or val/loss")
+    monitor: str = key("the metric for best weights, early stop and plateau; auto: val/acc or val/loss")
     early_stop: EarlyStop = key("when to stop early")
-    guards: Literal["warn", "strict", "none"] = key("what to do about a known trap: say so, refuse, or nothing")
+    guards: Literal["warn", "strict", "none"] = key("what to do about a known trap: warn, refuse, or nothing")
 
-    explain: int = key("print the five verbs of the first N steps, with what each did", at_least=0, unit="steps")
-    expect: Expect = key("what is expected to come out, by name: a value, or {value, within, at_least, at_most}")
+    explain: int = key("print the five verbs of the first N steps and what each one did", at_least=0)
+    expect: Expect = key("expected results, by name: a value, or {value, within, at_least, at_most}")
 
-    output_dir: str = key("where run folders land")
-    log_every: int = key("a line in metrics.jsonl every so many steps", at_least=1, unit="steps")
+    output_dir: str = key("the folder for run folders")
+    log_every: int = key("steps between two lines in metrics.jsonl", at_least=1)
     checkpoint: Checkpoint = key("when to save")
-    tensorboard: bool = key("write TensorBoard's event files into the run folder; extra [tensorboard]")
-    mlflow: bool = key("log to MLFLOW_TRACKING_URI, or to files below outputs/mlruns; extra [mlflow]")
+    tensorboard: bool = key("write TensorBoard event files into the run folder; extra [tensorboard]")
+    mlflow: bool = key("log to MLFLOW_TRACKING_URI, or to files in outputs/mlruns; extra [mlflow]")
     report: bool = key("make results.png and report.html at the end")
 
-    sweep: Sweep = key("how the jobs of a sweep (-m) are run")
+    sweep: Sweep = key("how the jobs of a sweep (-m) run")

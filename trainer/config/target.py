@@ -1,4 +1,4 @@
-"""What a `_target_` names: the class, its signature, and an instance of it. Errors say which keys it takes."""
+"""The class that a `_target_` names, its signature, and an instance of it. Errors say which keys it takes."""
 
 import importlib
 import inspect
@@ -15,41 +15,39 @@ FILLED_IN = (*INPUT_NAMES, *OUTPUT_NAMES, "in_channels")
 
 
 def locate(dotted: str, group: str) -> Any:
-    """The object with a dotted name, imported. Raises ConfigError that says which part is not there."""
+    """Import the object with a dotted name. Raises ConfigError, which says which part does not exist."""
     parts = dotted.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise ConfigError(f"{group}._target_={dotted} is not a dotted name", f"{group}._target_=my_file.MyClass")
     for length in range(len(parts) - 1, 0, -1):
         module_name = ".".join(parts[:length])
         try:
-            found: Any = importlib.import_module(module_name)
+            thing: Any = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
                 continue
-            raise ConfigError(
-                f"{group}._target_={dotted}: {module_name} needs {error.name}, which is missing"
-            ) from error
+            text = f"{group}._target_={dotted}: {module_name} needs {error.name}, which is not installed"
+            raise ConfigError(text) from error
         except Exception as error:
             raise ConfigError(f"{group}._target_={dotted}: importing {module_name} raised {error!r}") from error
         for part in parts[length:]:
-            if not hasattr(found, part):
-                near = did_you_mean(part, [name for name in dir(found) if not name.startswith("_")])
+            if not hasattr(thing, part):
+                near = did_you_mean(part, [name for name in dir(thing) if not name.startswith("_")])
                 raise ConfigError(f"{group}._target_={dotted}: {module_name} has no {part}.{near}")
-            found = getattr(found, part)
-        return found
-    raise ConfigError(f"{group}._target_={dotted}: there is no module {parts[0]}, neither installed nor in this folder")
+            thing = getattr(thing, part)
+        return thing
+    raise ConfigError(f"{group}._target_={dotted}: no module {parts[0]} is installed or in this folder")
 
 
 def parameters(target: Any) -> dict[str, inspect.Parameter]:
-    """The parameters of a class or function, by name; without self, and without *args."""
-    signature = inspect.signature(target)
-    return {name: p for name, p in signature.parameters.items() if p.kind is not p.VAR_POSITIONAL}
+    """The parameters of a class or function, by name, without self and *args."""
+    return {name: p for name, p in inspect.signature(target).parameters.items() if p.kind is not p.VAR_POSITIONAL}
 
 
 def complete(node: Mapping[str, Any], group: str, **facts: Any) -> dict[str, Any]:
-    """The node with those facts put in that its target takes and that are null or absent there.
+    """A node with its null or absent keys that its target takes filled in from `facts`.
 
-    A key that the target does not take is an error that names the closest right one. Raises ConfigError.
+    Raises ConfigError for a key that the target does not take, and names the closest that it does.
     """
     target = locate(node["_target_"], group)
     if not callable(target):
@@ -66,7 +64,7 @@ def complete(node: Mapping[str, Any], group: str, **facts: Any) -> dict[str, Any
 
 
 def construct(node: Mapping[str, Any], group: str, *first: Any, **facts: Any) -> Any:
-    """Call a node's `_target_` with `first` and the keys beside it, completed by `facts`. Raises ConfigError."""
+    """Call a node's `_target_` with the arguments `first` and its keys, completed by `facts`. Raises ConfigError."""
     keywords = complete(node, group, **facts)
     target = locate(keywords.pop("_target_"), group)
     try:

@@ -1,8 +1,8 @@
-"""What the config of a run folder may name: trainer's and torch's own classes, or what this user has signed.
+"""The classes that a stored config may name: trainer's and torch's, or any in a config that this user has signed.
 
-A `_target_` is imported when it is built. So a stored config is looked at before anything is built from it, and what
-is not known to be harmless needs a signature by this user's key, or --trust. Names are judged by their text first;
-only modules of trainer, torch and torchvision are imported for the second look.
+A `_target_` is imported when it is built. So a stored config is checked before anything is built from it, and a name
+that is not known to be harmless needs a signature with this user's key, or --trust. The text of a name is checked
+first; then only modules of trainer, torch and torchvision are imported to check what it names.
 """
 
 import importlib
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-NAMES = {  # group: what its `_target_` may look like
+NAMES = {  # group: the pattern of its `_target_`
     "dataset": r"trainer\.data\.\w+\.[A-Z]\w*",
     "model": r"(torch\.nn|trainer\.models\.\w+)\.[A-Z]\w*|torchvision\.models\.[a-z]\w*",
     "loss": r"auto|torch\.nn\.[A-Z]\w*",
@@ -20,20 +20,20 @@ NAMES = {  # group: what its `_target_` may look like
 
 
 def strangers(config: Mapping[str, Any]) -> list[str]:
-    """Every `_target_` in plain data, however deep, that is not one of the known classes in its own place."""
-    return [f"{key}={target}" for key, target in _targets(config) if not _known(key, target, config)]
+    """Every 'key=_target_' in plain data, however deep, that is not a known class in its usual place."""
+    return [f"{key}={target}" for key, target in _named(config) if not _known(key, target, config)]
 
 
-def _targets(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _named(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(node, Mapping):
         for name, value in node.items():
             if name == "_target_":
                 yield f"{prefix}{name}", value
             else:
-                yield from _targets(value, f"{prefix}{name}.")
+                yield from _named(value, f"{prefix}{name}.")
     elif isinstance(node, list):
         for index, value in enumerate(node):
-            yield from _targets(value, f"{prefix}{index}.")
+            yield from _named(value, f"{prefix}{index}.")
 
 
 def _known(key: str, target: Any, config: Mapping[str, Any]) -> bool:
@@ -44,25 +44,17 @@ def _known(key: str, target: Any, config: Mapping[str, Any]) -> bool:
     if target == "auto":
         return True
     module_name, _, name = target.rpartition(".")
-    if module_name == "torchvision.models":
-        pretrained = [value for option, value in config[group].items() if option.startswith("weights")]
-        return name in _builders() and not any(pretrained)
     try:
-        found = getattr(importlib.import_module(module_name), name, None)
+        module: Any = importlib.import_module(module_name)
     except ImportError:
         return False
-    home = getattr(found, "__module__", "")
+    if module_name == "torchvision.models":
+        pretrained = [value for option, value in config[group].items() if option.startswith("weights")]
+        return name in module.list_models(module=module) and not any(pretrained)
+    cls = getattr(module, name, None)
+    home = getattr(cls, "__module__", "")
     at_home = home == module_name if module_name.startswith("trainer.") else home.startswith(module_name)
-    return isinstance(found, type) and at_home and issubclass(found, _kind(group))
-
-
-def _builders() -> list[str]:
-    try:
-        import torchvision
-    except ImportError:
-        return []
-    builders: list[str] = torchvision.models.list_models(module=torchvision.models)
-    return builders
+    return isinstance(cls, type) and at_home and issubclass(cls, _kind(group))
 
 
 def _kind(group: str) -> tuple[type, ...]:

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
-from trainer.config.composition import Composed
+from trainer.config.settings import Settings
 from trainer.data.splits import Splits
 from trainer.diagnosis import short_run
 from trainer.guards import start
@@ -20,7 +20,7 @@ from trainer.text import first_line
 COLUMNS = (14, 38, 24)  # of the table, with a space between
 
 
-def examine(composed: Composed, screen: Screen) -> int:
+def examine(composed: Settings, screen: Screen) -> int:
     """Print the table. Returns 1 where a guard has tripped; a note is none."""
     run, setup = short_run.prepare(composed, WATCHED)
     header.show(screen, run, setup)
@@ -38,7 +38,7 @@ def examine(composed: Composed, screen: Screen) -> int:
     return 1 if tripped else 0
 
 
-def train_on_one_batch(composed: Composed, run: TrainState, num_steps: int) -> list[Finding]:
+def train_on_one_batch(composed: Settings, run: TrainState, num_steps: int) -> list[Finding]:
     """What the guards find in some steps over the first batch; an error in them is a finding too."""
     found: list[Finding] = []
     run.train_batches = short_run.OneBatch.of(run.train_batches)

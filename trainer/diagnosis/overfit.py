@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from trainer.config.composition import Composed
+from trainer.config.settings import Settings
 from trainer.diagnosis import short_run
 from trainer.events import Stepped
 from trainer.guards import start
@@ -26,7 +26,7 @@ LEARNED = 0.1  # share of the loss of guessing; of ln(10) it is a probability of
 FAR = 1000  # times the steps taken, within which a loss that falls on as it does has to be there
 
 
-def overfit(composed: Composed, screen: Screen) -> int:
+def overfit(composed: Settings, screen: Screen) -> int:
     """Train on one batch until it is learned. Returns 0 where it is, else 1, with the reason."""
     run, setup = short_run.prepare(composed, MOST_STEPS, scheduler=short_run.CONSTANT)
     header.show(screen, run, setup)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from trainer.build.build import Setup, build
 from trainer.config.check import check
-from trainer.config.composition import Composed
+from trainer.config.settings import Settings
 from trainer.data.windows import TrainBatches, Window
 from trainer.state import TrainState
 from trainer.stopping import Stopping
@@ -31,7 +31,7 @@ class OneBatch(TrainBatches):
             yield self.held
 
 
-def prepare(composed: Composed, num_steps: int, **changes: object) -> tuple[TrainState, Setup]:
+def prepare(composed: Settings, num_steps: int, **changes: object) -> tuple[TrainState, Setup]:
     """Build a config with some keys changed, to take that many steps at a constant rate, without evaluation.
 
     Raises ConfigError.

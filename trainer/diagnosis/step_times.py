@@ -9,8 +9,7 @@ import torch
 
 from trainer.build.build import build
 from trainer.compiled_step import CompiledStep
-from trainer.config import composition
-from trainer.config.source import Source
+from trainer.config.settings import Settings
 from trainer.data.loaders import InMemory
 from trainer.device import synchronize
 from trainer.diagnosis.measurement import Measured
@@ -24,7 +23,7 @@ WARM_UP = 3  # steps before the clock starts; what they take beyond their due is
 def measure(data: Mapping[str, Any], seconds: float) -> Measured:
     """Build and take steps for `seconds`, and as long again with the parts timed where nothing is compiled."""
     before = _peak(None)
-    run, setup = build(composition.checked(dict(data), Source([], []), {}))
+    run, setup = build(Settings(dict(data)).check())
     config = setup.config
     num_steps, steps = run.progress.num_steps, _Steps(run)
     first = steps.take(number=WARM_UP)[1]

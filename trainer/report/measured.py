@@ -36,7 +36,7 @@ def lines(found: Mapping[str, Any], truth: Truth, expect: Mapping[str, Any]) -> 
     expected = {name: expectations.parse(node) for name, node in expect.items() if name in found}
     differing = [name for name, expectation in expected.items() if not expectation.holds(found[name])]
     for name in differing:
-        said.append("expect   {}: {}, got {}".format(name, *expectations.told_apart(expected[name], found[name])))
+        said.append("expect   {}: {}, got {}".format(name, *expectations.shown_apart(expected[name], found[name])))
     if expected:
         said.append(f"expect   {len(expected) - len(differing)} of {len(expected)} values are as expected")
     return said

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from trainer.config import composition, user_modules
+from trainer.config import user_modules
 from trainer.config.run_config import read_config
+from trainer.config.settings import Settings
 from trainer.config.source import Source
 from trainer.disk import layout, sweep_plan
 from trainer.disk.sweep_plan import Job
@@ -68,10 +69,10 @@ def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> in
         with screen:
             screen.open_log(folder / layout.LOG)  # what comes up before the run is built has no other place
             if found == "interrupted" and (folder / layout.CONFIG).exists():
-                config = composition.checked(read_config(folder), Source([], []), {})
+                config = Settings(read_config(folder)).check()
                 launch.resume(folder, config, session)
             else:
-                config = composition.checked(job.data, Source(job.overrides, []), {})
+                config = Settings(job.data, Source(job.overrides)).check()
                 launch.start(config, job.overrides, lambda _: folder, session)
     except SystemExit as error:
         sweep_plan.record_failure(folder, f"the code called sys.exit({error.code!r})")
@@ -100,7 +101,7 @@ def rehearse(here: Path, job: Job, answer: Connection) -> None:
     from trainer.build.build import build
 
     try:
-        run, _ = build(composition.checked(job.data, Source(job.overrides, []), {}))
+        run, _ = build(Settings(job.data, Source(job.overrides)).check())
     except TrainerError as error:
         answer.send(error)
     else:

@@ -74,7 +74,7 @@ class Search:
     def _suggest(self, trial: Any, axis: Axis) -> str:
         if axis.choices:
             return str(trial.suggest_categorical(axis.key, axis.choices))
-        if axis.whole:
+        if axis.integer:
             return str(trial.suggest_int(axis.key, int(axis.low), int(axis.high), log=axis.log))
         return repr(trial.suggest_float(axis.key, axis.low, axis.high, log=axis.log))
 

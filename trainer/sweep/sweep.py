@@ -13,7 +13,7 @@ from rich.text import Text
 from trainer.compare import ranking, rows, table
 from trainer.compare.ranking import Ranking
 from trainer.compare.rows import Row
-from trainer.config import composition
+from trainer.config.settings import Settings
 from trainer.config.source import Source
 from trainer.disk import layout, storage, sweep_plan
 from trainer.disk.sweep_plan import Job
@@ -83,7 +83,7 @@ class Sweep:
                 raise answer
             answer = last
         kind, num_gpus, self.monitor = answer or ("cpu", 0, "")
-        config = composition.checked(jobs[0].data, Source(jobs[0].overrides, []), {})
+        config = Settings(jobs[0].data, Source(jobs[0].overrides)).check()
         wanted, threads = config.sweep.jobs, config.threads
         num_jobs, num_ranks = max(len(jobs), self.num_expected), 1 if config.nproc == "auto" else config.nproc
         self.places = pool.places(wanted, threads, config.device, kind, num_gpus, num_jobs, num_ranks)

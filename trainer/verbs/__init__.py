@@ -1,22 +1,23 @@
-"""One file a verb, each `run(words) -> exit code`, imported when typed."""
+"""One file a verb, imported when typed. Its docstring is its help, `parser()` returns its words and flags, and
+`run(args)` carries it out and returns the exit code."""
 
 VERBS = {
     "train": "train a model; with -m, a sweep over several values",
-    "resume": "go on with a run from its last checkpoint, or with a sweep",
+    "resume": "continue a run from its last checkpoint, or an unfinished sweep",
     "eval": "measure a run's best weights on the test or validation split",
-    "predict": "what a run's best weights say of new rows: the input's columns and a prediction",
-    "report": "results.png and report.html of a run or a sweep, made anew",
+    "predict": "predict new rows with a run's best weights",
+    "report": "make results.png and report.html of a run or a sweep again",
     "compare": "rank runs, or the jobs of a sweep, by a metric",
-    "bench": "what pays here for a config: compile, autocast, threads, loaders",
-    "verify": "prove on your own config that a killed run resumes to the same bits",
-    "doctor": "check this config for the known traps, with one batch; --overfit learns it",
+    "bench": "measure whether compile, autocast, threads or loaders pay here",
+    "verify": "prove that your config resumes from a kill bit for bit",
+    "doctor": "check a config for known traps; --overfit learns one batch",
     "lr-find": "try learning rates from 1e-7 to 10 and suggest one",
-    "runs": "list the runs below outputs/",
-    "chapter": "the tutorial chapter's examples, expected beside got",
-    "ls": "what can be picked: datasets, models, optimizers, …",
-    "plan": "layers, steps, memory and time of a run; nothing trained",
-    "config": "the resolved config, with what each key means; nothing is run",
-    "export": "a run's model as ONNX, torch.export or safetensors, checked",
-    "init": "a small project of your own: model, config, experiment, test",
-    "completion": "code that makes bash or zsh complete all of these words",
+    "runs": "list the runs in outputs/",
+    "chapter": "run the tutorial chapter's examples and check their values",
+    "ls": "list the options: datasets, models, optimizers, …",
+    "plan": "show layers, steps, memory and time of a run without training it",
+    "config": "show the resolved config and what each key means",
+    "export": "write a run's model as ONNX, torch.export or safetensors, checked",
+    "init": "start a small project: model, config, experiment, test",
+    "completion": "print code that makes bash or zsh complete these words",
 }

@@ -1,4 +1,4 @@
-"""The words after a verb: flags anywhere, key=value anywhere, and an answer to the usual slips."""
+"""The words after a verb: flags and key=value in any order, and answers to the usual slips."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -7,21 +7,17 @@ from typing import NoReturn
 from trainer.errors import ConfigError
 from trainer.terminal.spelling import did_you_mean
 
+MoreHelp = Callable[[argparse.Namespace], str]
+
 
 class Parser(argparse.ArgumentParser):
     """argparse whose complaints are ConfigErrors that say what to type. Help and completion are made from it.
 
     takes: the words after the verb, such as '[RUN|SWEEP] [epochs=80]'; completion offers what they name.
-    more_help: lines below the help, made when they are asked for.
+    more_help: makes more lines for the end of the help.
     """
 
-    def __init__(
-        self,
-        verb: str,
-        takes: str,
-        description: str,
-        more_help: Callable[[argparse.Namespace], str] | None = None,
-    ) -> None:
+    def __init__(self, verb: str, takes: str, description: str | None, more_help: MoreHelp | None = None) -> None:
         super().__init__(
             f"trainer {verb}",
             usage=f"trainer {verb} {takes}",
@@ -31,7 +27,7 @@ class Parser(argparse.ArgumentParser):
             formatter_class=lambda prog: argparse.HelpFormatter(prog, width=78),
         )
         self.takes, self.more_help = takes, more_help
-        self.add_argument("-h", "--help", action="store_true", help="this text")
+        self.add_argument("-h", "--help", action="store_true", help="show this help")
         self.add_argument("--debug", action="store_true", help="show tracebacks")
 
     @property
@@ -40,7 +36,7 @@ class Parser(argparse.ArgumentParser):
         return [name for action in self._actions for name in action.option_strings]
 
     def help_text(self, args: argparse.Namespace) -> str:
-        """What `--help` prints."""
+        """The text that `--help` prints."""
         return self.format_help() + (f"\n{self.more_help(args)}" if self.more_help else "")
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
@@ -52,38 +48,29 @@ class Parser(argparse.ArgumentParser):
                 raise ConfigError("no spaces around =", f"{left}={''.join(right) or 'VALUE'}")
             flag, _, value = word.partition("=")
             if word.startswith("--") and flag not in known:
-                key = flag[2:].replace("-", "_")
-                following = words[position + 1 : position + 2]
-                value = value or ("".join(following) if following and "=" not in following[0] else "VALUE")
-                near = did_you_mean(flag, known)
-                raise ConfigError(f"no flag {flag}: settings are written without dashes.{near}", f"{key}={value}")
+                following = [next_word for next_word in words[position + 1 : position + 2] if "=" not in next_word]
+                hint = f"{flag[2:].replace('-', '_')}={value or ''.join(following) or 'VALUE'}"
+                text = f"no flag {flag}: settings are written without dashes.{did_you_mean(flag, known)}"
+                raise ConfigError(text, hint)
         return self.parse_intermixed_args(list(words))
 
     def error(self, message: str) -> NoReturn:
-        """Raise ConfigError, where argparse would end the program."""
+        """Raise ConfigError instead of ending the program."""
         raise ConfigError(message, f"{self.prog} --help")
 
 
 def config_parser(
-    verb: str,
-    description: str,
-    takes: str = "[key=value …]",
-    more_help: Callable[[argparse.Namespace], str] | None = None,
+    verb: str, description: str | None, takes: str = "[key=value …]", more_help: MoreHelp | None = None
 ) -> Parser:
     """A parser for verbs that compose a config."""
     parser = Parser(verb, takes, description, more_help)
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     add_config_dir(parser)
-    parser.add_argument("-cn", "--config-name", default="config", help="another file than config.yaml")
+    parser.add_argument("-cn", "--config-name", default="config", help="use another file than config.yaml")
     return parser
 
 
-def run_parser(
-    verb: str,
-    takes: str,
-    description: str,
-    more_help: Callable[[argparse.Namespace], str] | None = None,
-) -> Parser:
+def run_parser(verb: str, takes: str, description: str | None, more_help: MoreHelp | None = None) -> Parser:
     """A parser for verbs that open a run folder."""
     parser = Parser(verb, takes, description, more_help)
     parser.add_argument("words", nargs="*", metavar="RUN", help="latest, a folder, or the end of its name")
@@ -92,10 +79,10 @@ def run_parser(
 
 
 def add_config_dir(parser: Parser) -> None:
-    """The flag of verbs that look for options of the user's own."""
+    """Add the flag of verbs that look for the user's own options."""
     parser.add_argument("-cd", "--config-dir", action="append", default=[], help="a folder of your own configs")
 
 
 def add_trust(parser: Parser) -> None:
-    """The flag of verbs that may import what a stored config names."""
-    parser.add_argument("--trust", action="store_true", help="import what the stored config names, whoever wrote it")
+    """Add the flag of verbs that may import classes named in a stored config."""
+    parser.add_argument("--trust", action="store_true", help="import any class that the stored config names")

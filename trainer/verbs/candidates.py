@@ -1,43 +1,41 @@
-"""What a command line may go on with, for a shell's completion. Reads files only: no torch, no hydra, no rich."""
+"""The words that may come next on a command line, for a shell's completion. Imports no torch, no hydra, no rich."""
 
-import dataclasses
 import importlib
 import re
 import types
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import is_dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 
 from trainer.config import files
-from trainer.config.check import known_keys
-from trainer.config.options import TARGETS
-from trainer.config.schema import Config, DeviceName, Target
+from trainer.config.check import known_keys, target_schema
+from trainer.config.key import keys
+from trainer.config.schema import Config, DeviceName
 from trainer.disk import layout
 from trainer.verbs import VERBS
+from trainer.verbs.runs import outside_sweeps
 
 SHELLS = ("bash", "zsh")
 
 
 def candidates(line: str) -> list[str]:
-    """Whole words that may stand in place of the last one of `line`, which begins with the program's name.
+    """Complete words that may replace the last one of `line`, which begins with the program's name.
 
-    A word that is finished ends in a space; one that goes on ends in `=` or `.`.
+    A finished word ends in a space; one that continues ends in `=` or `.`.
     """
     *before, word = re.split(r"\s+", line.lstrip())[1:] or [""]
-    if not before:
-        found: Iterable[str] = [f"{verb} " for verb in VERBS]
-    elif before[0] in VERBS:
-        found = _after(before[0], before[1:], word)
-    else:
+    if before and before[0] not in VERBS:
         return []
-    return list(dict.fromkeys(item for item in found if item.startswith(word)))
+    words: Iterable[str] = _after(before[0], before[1:], word) if before else (f"{verb} " for verb in VERBS)
+    return list(dict.fromkeys(candidate for candidate in words if candidate.startswith(word)))
 
 
 def _after(verb: str, before: list[str], word: str) -> Iterator[str]:
-    """Words for a verb: its parser names its flags, and what it takes."""
+    """Yield words for a verb: its parser names its flags, and what it takes."""
     parser = importlib.import_module(f"trainer.verbs.{verb.replace('-', '_')}").parser()
     if word.startswith("-"):
         yield from (f"{flag} " for flag in sorted(parser.flags) if flag.startswith("--"))
@@ -53,70 +51,69 @@ def _after(verb: str, before: list[str], word: str) -> Iterator[str]:
     if "SHELL" in takes:
         yield from (f"{shell} " for shell in SHELLS)
     for name, choices in re.findall(r"([\w.]+)=([\w|]*)", takes):
-        if "|" in choices:  # format=a|b: all there is to say
+        if "|" in choices:  # format=a|b: only these values
             yield from (f"{name}={choice} " for choice in choices.split("|"))
-        else:  # key=value: any key; dataset.key=value: any of that group; epochs=80: that one
+        else:  # key=value: any key; dataset.key=value: any of that group; epochs=80: only epochs
             scope = name.removesuffix("key") if name.endswith("key") else f"{name}="
             yield from (item for item in _settings(before, word, folders) if item.lstrip("+~").startswith(scope))
 
 
 def _settings(before: list[str], word: str, folders: list[Path]) -> Iterator[str]:
-    """Keys up to their next dot, or after a `=` the values of one; in a sweep's list, after its last comma."""
+    """Yield keys up to their next dot; after a `=` the values of that key; in a list, after its last comma."""
     data, groups = _data(before, folders), files.options(folders)
-    mark = word[: len(word) - len(word.lstrip("+~"))]
-    name, equals, value = word[len(mark) :].partition("=")
+    name, equals, value = word.lstrip("+~").partition("=")
+    mark = word.removesuffix(f"{name}{equals}{value}")
     if equals:
         head, comma, _ = value.rpartition(",")
-        for choice in list(groups[name]) if name in groups else _values(name, data):
+        for choice in groups[name] if name in groups else _values(name, data):
             yield f"{mark}{name}={head}{comma}{choice} "
         return
-    keys = [*groups, *known_keys(data)]
-    parts = {key.rpartition(".")[0] for key in keys}
-    for key in keys:
-        if key.startswith(name) and not key.endswith("._target_") and (key not in parts or key in groups):
+    known = [*groups, *known_keys(data)]
+    parents = {key.rpartition(".")[0] for key in known}
+    for key in known:
+        if key.startswith(name) and not key.endswith("._target_") and (key not in parents or key in groups):
             end = key.find(".", len(name))
             yield mark + (f"{key}=" if end < 0 else key[: end + 1])
 
 
-def _values(key: str, data: Mapping[str, Any]) -> list[str]:
-    """What a key may be, where that is a choice: of words, true and false, or null among others."""
+def _values(key: str, data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the values of a key that has a fixed choice: words, true and false, or null among others."""
     group, _, name = key.partition(".")
-    hint = get_type_hints(Config).get(group)
-    if name:
-        target = TARGETS.get(data.get(group, {}).get("_target_", "")) if hint == Target else hint
-        hint = get_type_hints(target).get(name) if dataclasses.is_dataclass(target) else None
-    found: list[str] = []
-    for option in get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,):
+    field = keys(Config).get(group)
+    if name and field:
+        nested = is_dataclass(field.type)
+        field = (keys(field.type) if nested else target_schema(group, data.get(group, {})) or {}).get(name)
+    if not field:
+        return
+    for option in get_args(field.type) if get_origin(field.type) in (Union, types.UnionType) else (field.type,):
         if get_origin(option) is Literal:
-            found += map(str, get_args(option))
+            yield from map(str, get_args(option))
         elif option is DeviceName:
-            found += ["auto", "cpu", "cuda", "mps"]
+            yield from ("auto", "cpu", "cuda", "mps")
         elif option in (bool, type(None)):
-            found += ["true", "false"] if option is bool else ["null"]
-    return found
+            yield from ("true", "false") if option is bool else ("null",)
 
 
 def _data(before: list[str], folders: list[Path]) -> dict[str, Any]:
-    """The config that the words so far pick, as far as keys go: config.yaml with the file of each group's option."""
+    """The keys of the config that the words so far pick: config.yaml with the file of each group's option."""
     config = _read(folders, "config.yaml")
     typed = {name.lstrip("+"): value.partition(",")[0] for name, _, value in (word.partition("=") for word in before)}
     experiment = _read(folders, f"experiment/{typed['experiment']}.yaml") if "experiment" in typed else {}
     for group, option in (_defaults(config) | _defaults(experiment) | typed).items():
-        picked = _read(folders, f"{group}/{option}.yaml")
-        if picked:
+        if picked := _read(folders, f"{group}/{option}.yaml"):
             config[group] = {**config.get(group, {}), **picked}
     return config
 
 
 def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """{group: option} of a file's defaults list, `override /model: mlp` among them."""
+    """{group: option} of a file's defaults list, `override /model: mlp` included."""
     entries = [entry for entry in config.get("defaults") or [] if isinstance(entry, dict)]
     return {name.split()[-1].lstrip("/"): option for entry in entries for name, option in entry.items()}
 
 
 def _read(folders: list[Path], name: str) -> dict[str, Any]:
-    """A config file as plain data, {} where there is none that can be read."""
-    path = next((folder / name for folder in folders if (folder / name).is_file()), None)
+    """A config file as plain data, or {} if there is none that can be read."""
+    path = files.find(name, folders)
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8")) if path else None
     except (OSError, ValueError, yaml.YAMLError):
@@ -125,12 +122,12 @@ def _read(folders: list[Path], name: str) -> dict[str, Any]:
 
 
 def _runs(*, sweeps: bool) -> Iterator[str]:
-    """latest, and the names of runs below outputs/, newest first."""
+    """Yield latest, and the names of runs in outputs/, newest first."""
     root = Path("outputs")
-    found = [run for run in layout.runs(root) if layout.SWEEPS not in run.relative_to(root).parts]
+    folders = list(outside_sweeps(root))
     if sweeps:
-        found += [path.parent for path in root.glob(f"{layout.SWEEPS}/*/*/{layout.SWEEP}")]
-    if found:
+        folders += [path.parent for path in root.glob(f"{layout.SWEEPS}/*/*/{layout.SWEEP}")]
+    if folders:
         yield f"{layout.LATEST} "
-    for folder in sorted(found, key=lambda folder: folder.parts[-2:], reverse=True):
+    for folder in sorted(folders, key=lambda folder: folder.parts[-2:], reverse=True):
         yield f"{folder.name} "

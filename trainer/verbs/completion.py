@@ -1,11 +1,11 @@
-"""trainer completion: code for a shell."""
+"""Print completion code for a shell: eval "$(trainer completion bash)"."""
 
 from argparse import Namespace
 
 from trainer.errors import ConfigError
 from trainer.verbs.arguments import Parser
 
-# The words come from `trainer completion --line`, so that your own keys, configs and runs are among them.
+# The words come from `trainer completion --line`, so they include your keys, configs and runs.
 BASH = """\
 # eval "$(trainer completion bash)", or that line in ~/.bashrc
 _trainer() {
@@ -32,10 +32,9 @@ SCRIPTS = {"bash": BASH, "zsh": ZSH}
 
 
 def parser() -> Parser:
-    """The words and flags of this verb."""
-    parser = Parser("completion", "SHELL", 'Code for a shell: eval "$(trainer completion bash)".')
+    parser = Parser("completion", "SHELL", __doc__)
     parser.add_argument("shell", nargs="?", metavar="SHELL", help="bash or zsh")
-    parser.add_argument("--line", help="what may follow this command line, a word a line")
+    parser.add_argument("--line", help="print the words that may come next on this command line")
     return parser
 
 

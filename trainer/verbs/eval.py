@@ -1,4 +1,4 @@
-"""trainer eval: measure a run's best weights."""
+"""Measure a run's best weights on its test split, or on validation if there is no test split."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -9,28 +9,26 @@ from trainer.config.schema import Config
 from trainer.errors import ConfigError, complain
 from trainer.processes.torch_import import uncollected
 from trainer.verbs.arguments import Parser, run_parser
-from trainer.verbs.open_run import one_name, open_run, split_words
+from trainer.verbs.open_run import open_run, split_words
 
 CHANGEABLE = Changeable(("device", "dataset.*", "loader.*"), "cannot change in eval")
 
 
 def parser() -> Parser:
-    """The words and flags of this verb."""
-    text = "Measure a run's best weights on the test split where there is one, else on validation."
-    return run_parser("eval", "[RUN|latest] [dataset.key=value …]", text)
+    return run_parser("eval", "[RUN|latest] [dataset.key=value …]", __doc__)
 
 
 def run(args: Namespace) -> int:
-    """Measure a run's best weights on the test split where there is one, else val. Writes nothing."""
-    names, overrides = split_words(args.words)
-    stored = open_run(one_name("eval", names), CHANGEABLE.read(overrides), overrides, trusted=args.trust)
+    """Measure a run's best weights and print the metrics. Returns the exit code."""
+    name, overrides = split_words("eval", args.words)
+    stored = open_run(name, CHANGEABLE.read(overrides), overrides, trust_it=args.trust)
     changed = any(override.startswith("dataset.path=") for override in overrides)
     path = stored.config.dataset["path"] if changed else None
-    return _evaluate(stored.folder, stored.config, path, download=stored.data.own)
+    return _evaluate(stored.folder, stored.config, path, download=stored.data.trusted)
 
 
 def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int:
-    """path: of a table other than the one trained on, whose rows are all measured."""
+    """path: another table than the one trained on; all its rows are measured."""
     with uncollected():
         from trainer.inference import model
         from trainer.loop import evaluate
@@ -38,28 +36,26 @@ def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int
     run = model.load(folder, config)
     if path is None:
         name, split, batches = _held_back(run, config, download=download)
+        metrics, where = evaluate(run, batches, split), f" of the {split} split"
     else:
+        from trainer.inference.predict import tell_unknown
         from trainer.inference.rows import Labelled, open_table
 
         source = open_table(path, run.preprocessing.of_table()[1], with_targets=True)
-        name, split = str(path), "all"
         batches = Labelled(source, run.preprocessing, config.loader.eval_batch_size, run.device, run.dtype)
-    metrics = evaluate(run, batches, split)
-    if path is not None:
-        from trainer.inference.predict import tell_unknown
-
+        metrics, name, where = evaluate(run, batches, "all"), str(path), ""
         tell_unknown(batches.unknown)
         if batches.left_out:
-            complain(f"warning: {batches.left_out:,} rows without a target are left out")
+            complain(f"warning: {batches.left_out:,} rows do not have a target and are left out")
     print(f"run      {folder}")
-    print(f"data     {name}: {batches.num_rows:,} rows" + f" of the {split} split" * (path is None))
+    print(f"data     {name}: {batches.num_rows:,} rows{where}")
     for name, value in metrics.items():
         print(f"{name.removeprefix('all/'):<12} {value:.4f}")
     return 0
 
 
 def _held_back(run: Any, config: Config, *, download: bool) -> tuple[str, str, Any]:
-    """(name of the data, split, its batches): the test split where there is one, else val."""
+    """(name of the data, split, its batches) of the test split, or of val if there is no test split."""
     from trainer.data.loading import make_splits
     from trainer.data.windows import EvalBatches
 

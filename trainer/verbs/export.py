@@ -1,4 +1,5 @@
-"""trainer export: a run's model as a file that others can load without trainer."""
+"""Write a run's best weights to RUN/export/ as a file that loads without trainer, with the preprocessing inside, a
+model card and a short program that loads it. The file is written only if its outputs equal the model's."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -8,33 +9,29 @@ from trainer.config.run_config import read_overrides
 from trainer.disk import layout, storage
 from trainer.errors import ConfigError, TrainerError
 from trainer.processes.torch_import import uncollected
+from trainer.text import WIDTH, printable
 from trainer.verbs.arguments import Parser, run_parser
-from trainer.verbs.open_run import one_name, open_run, split_words
+from trainer.verbs.open_run import open_run, split_words
 
 FORMATS = "torch_export|onnx|safetensors"
-DESCRIPTION = (
-    "A run's best weights as a file that others can load without trainer, in RUN/export/, with the preprocessing "
-    "inside, a model card and a program of some ten lines that loads it. It is written if it equals the model."
-)
-ROWS, TOLERANCE = 1000, 1e-5  # of the check; relative to the largest output, where that is above 1
+ROWS, TOLERANCE = 1000, 1e-5  # of the check; relative to the largest output if that is above 1
 
 
 def parser() -> Parser:
-    """The words and flags of this verb."""
-    return run_parser("export", "[RUN|latest] [format=onnx|safetensors|torch_export]", DESCRIPTION)
+    return run_parser("export", "[RUN|latest] [format=onnx|safetensors|torch_export]", __doc__)
 
 
 def run(args: Namespace) -> int:
-    """Export and check. Returns the exit code."""
-    names, words = split_words(args.words)
+    """Export the model and check the file. Returns the exit code."""
+    run_name, words = split_words("export", args.words)
     settings = dict(word.split("=", 1) for word in words)
     name = settings.pop("format", "torch_export")
-    for key in settings:
-        raise ConfigError(f"export has no '{key}'", f"format={FORMATS}")
+    if settings:
+        raise ConfigError(f"export has no '{next(iter(settings))}'", f"format={FORMATS}")
     if name not in FORMATS.split("|"):
         raise ConfigError(f"no format '{name}'", f"format={FORMATS}")
-    anywhere = {"device": "cpu", "autocast": "none"}  # the file is for any machine
-    stored = open_run(one_name("export", names), anywhere, trusted=args.trust)
+    portable = {"device": "cpu", "autocast": "none"}
+    stored = open_run(run_name, portable, trust_it=args.trust)
     return _export(stored.folder, stored.config, name)
 
 
@@ -51,42 +48,42 @@ def _export(folder: Path, config: Any, name: str) -> int:
     chosen = KINDS[name]
     chosen.check_installed(name)
     model = load(folder, config)
-    made = model.preprocessing
+    preprocessing = model.preprocessing
     whole = Whole(model).eval()
-    rows = likely_rows(made, ROWS, whole.dtype)
+    rows = likely_rows(preprocessing, ROWS, whole.dtype)
     with torch.no_grad():
         expected = whole(rows)
-        data = chosen.make(whole, made)
+        data = chosen.make(whole, preprocessing)
         run_file = chosen.load(data, whole)
         off = max(_off(run_file(rows[:count]), expected[:count]) for count in (1, 7, ROWS))
-        plain = is_chain(model.model, made.x(rows[:2]))
+        plain = is_chain(model.model, preprocessing.x(rows[:2]))
     if not off <= TOLERANCE:
         raise TrainerError(f"{chosen.file} differs from the model by {off:.2g} on {ROWS:,} rows; it was not written")
 
-    target = folder / layout.EXPORT
-    if not target.is_dir():
-        storage.make_folder(target)
-    storage.write_file(target / chosen.file, data)
-    text = programs.program(name, made, rows, model.model, config.model, plain)
-    storage.write_file(target / card.PROGRAM.format(name=name), text.encode())
-    files = {key: entry.file for key, entry in KINDS.items() if (target / entry.file).exists()}
+    export = folder / layout.EXPORT
+    if not export.is_dir():
+        storage.make_folder(export)
+    storage.write_file(export / chosen.file, data)
+    text = programs.program(name, preprocessing, rows, model.model, config.model, plain)
+    storage.write_file(export / card.PROGRAM.format(name=name), text.encode())
+    files = {key: entry.file for key, entry in KINDS.items() if (export / entry.file).exists()}
     dtype = str(whole.dtype).removeprefix("torch.")
-    page = card.card(folder, files, made, dtype, read_overrides(folder))
-    storage.write_file(target / layout.CARD, page.encode())
+    page = card.card(folder, files, preprocessing, dtype, read_overrides(folder))
+    storage.write_file(export / layout.CARD, page.encode())
 
-    outputs = made.facts.classes or [f"{made.facts.num_outputs} numbers"]
-    print(f"export   {target / chosen.file} ({len(data) / 1000:,.1f} kB)")
-    print(f"input    x: {dtype} (rows, {', '.join(map(str, made.raw_shape))}), raw values")
-    named = f"output   {output_name(made)}: float (rows, {made.facts.num_outputs}): {', '.join(outputs)}"
-    print("".join(c if c.isprintable() else "?" for c in named)[:78])
-    print(f"checked  {ROWS:,} rows through the file: as the model says, within {off:.1g}")
-    print(f"files    {layout.CARD} {card.PROGRAM.format(name=name)}")
-    print(f"next     python {target / card.PROGRAM.format(name=name)}")
+    facts, program_file = preprocessing.facts, card.PROGRAM.format(name=name)
+    outputs = ", ".join(facts.classes or [f"{facts.num_outputs} numbers"])
+    print(f"export   {export / chosen.file} ({len(data) / 1000:,.1f} kB)")
+    print(f"input    x: {dtype} (rows, {', '.join(map(str, preprocessing.raw_shape))}), raw values")
+    print(printable(f"output   {output_name(preprocessing)}: float (rows, {facts.num_outputs}): {outputs}")[:WIDTH])
+    print(f"checked  {ROWS:,} rows through the file: equal to the model within {off:.1g}")
+    print(f"files    {layout.CARD} {program_file}")
+    print(f"next     python {export / program_file}")
     return 0
 
 
 def _off(got: Any, expected: Any) -> float:
-    """The largest difference, relative to the largest output where that is above 1; NaN where there is one."""
+    """The largest difference, relative to the largest output if that is above 1. NaN if an output is NaN."""
     if got.shape != expected.shape:
         return float("inf")
     return float((got - expected).abs().max() / max(1.0, float(expected.abs().max())))

@@ -1,4 +1,4 @@
-"""trainer lr-find: a learning rate, found by trying them all."""
+"""Train some steps while the learning rate rises from 1e-7 to 10, and suggest a rate. Nothing is written."""
 
 from argparse import Namespace
 
@@ -8,20 +8,14 @@ from trainer.processes.torch_import import uncollected
 from trainer.text import WIDTH
 from trainer.verbs import arguments
 
-DESCRIPTION = (
-    "Train some steps while the learning rate rises over eight decades, show the loss, and suggest a rate. "
-    "Nothing is written."
-)
-
 
 def parser() -> arguments.Parser:
-    """The words and flags of this verb."""
-    return arguments.config_parser("lr-find", DESCRIPTION)
+    return arguments.config_parser("lr-find", __doc__)
 
 
 def run(args: Namespace) -> int:
-    """Try learning rates. Returns 0 with a suggestion; raises TrainerError where no rate lowers the loss."""
-    composed = compose.one_run("lr-find", args)
+    """Try learning rates and print a suggestion. Raises TrainerError if no rate lowers the loss."""
+    settings = compose.one_run("lr-find", args)
     with uncollected():
         from trainer.diagnosis import lr_range, short_run
         from trainer.run import header
@@ -29,21 +23,21 @@ def run(args: Namespace) -> int:
     from trainer.terminal.screen import Screen
 
     with Screen() as screen:
-        with composed.locating():
-            state, setup = short_run.prepare(
-                composed, lr_range.NUM_STEPS, guards="none", scheduler=short_run.CONSTANT, accumulate=1
-            )
+        with settings.locating():
+            changes = {"guards": "none", "scheduler": short_run.CONSTANT, "accumulate": 1}
+            state, setup = short_run.prepare(settings, lr_range.NUM_STEPS, **changes)
             header.show(screen, state, setup)
             curve = lr_range.sweep(state)
-        points = [(float(step), loss) for step, (_, loss) in enumerate(lr_range.shown(curve))]
-        ends = (f"{curve[0][0]:.0e}", f"learning rate {lr_range.shown(curve)[-1][0]:.2g}")
+        shown = lr_range.shown(curve)
+        points = [(float(step), loss) for step, (_, loss) in enumerate(shown)]
+        ends = (f"{curve[0][0]:.0e}", f"learning rate {shown[-1][0]:.2g}")
         lines = chart({"train": points}, title="loss", width=WIDTH, height=10, ascii_only=screen.ascii_only, ends=ends)
         screen.say("\n" + "\n".join(lines) + "\n")
-        found = lr_range.suggest(curve)
-        if found is None:
-            raise TrainerError("the loss falls at no learning rate", "trainer doctor --overfit")
-        rate, lowest = found
-        screen.say(f"suggest  optimizer.lr={rate:.2g}: the steepest fall; the lowest loss is at {lowest:.2g}")
-        rest = short_run.typed(composed.source.overrides, without="optimizer.lr")
+        suggestion = lr_range.suggest(curve)
+        if suggestion is None:
+            raise TrainerError("the loss does not fall at any learning rate", "trainer doctor --overfit")
+        rate, lowest = suggestion
+        screen.say(f"suggest  optimizer.lr={rate:.2g}: the loss falls fastest; it is lowest at {lowest:.2g}")
+        rest = short_run.typed(settings.source.overrides, without="optimizer.lr")
         screen.say(f"next     trainer train {rest + ' ' if rest else ''}optimizer.lr={rate:.2g}", style="bold green")
     return 0

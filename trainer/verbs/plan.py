@@ -1,4 +1,5 @@
-"""trainer plan: what a run would be."""
+"""Show a run's layers, steps, learning rate curve, memory and time without training it. The run is built, some steps
+are timed and thrown away, and nothing is written."""
 
 import dataclasses
 import textwrap
@@ -17,24 +18,18 @@ if TYPE_CHECKING:
     from trainer.disk.outcome import Layer
     from trainer.terminal.screen import Screen
 
-DESCRIPTION = (
-    "What a run would be: layers, steps, the learning rate's curve, memory and time. It is built and some steps are "
-    "timed, then thrown away; nothing is written."
-)
-
 
 def parser() -> arguments.Parser:
-    """The words and flags of this verb."""
-    return arguments.config_parser("plan", DESCRIPTION)
+    return arguments.config_parser("plan", __doc__)
 
 
 def run(args: Namespace) -> int:
-    """Say what would be trained. Returns the exit code."""
-    composed = compose.one_run("plan", args)
+    """Print what would be trained. Returns the exit code."""
+    settings = compose.one_run("plan", args)
     from trainer.terminal.screen import Screen
 
-    with Screen() as screen, composed.locating():
-        _plan(composed.checked(), screen, args.started)
+    with Screen() as screen, settings.locating():
+        _plan(settings.check(), screen, args.started)
     return 0
 
 
@@ -51,14 +46,11 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
     header.show(screen, run_state, setup)
     for finding in setup.findings:
         header.show_finding(screen, finding)
-    progress = run_state.progress
     x, y = (repeated(part, config.loader.batch_size) for part in setup.splits.sample)
-    screen.say()
-    for line in layer_lines(layers(run_state.model, x), len(x)):
-        screen.say(line)
+    screen.say("\n" + "\n".join(layer_lines(layers(run_state.model, x), len(x))))
     points = plan.schedule(run_state)
     timed = plan.timing(run_state)
-    held = plan.memory(run_state, x, y, min(config.loader.eval_batch_size, setup.splits.num_val))
+    memory = plan.memory(run_state, x, y, min(config.loader.eval_batch_size, setup.splits.num_val))
     evaluation = timed.num_evaluations * timed.evaluation
     screen.say()
     if points:
@@ -67,18 +59,18 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
         screen.say("\n".join(lines) + "\n")
     else:
         screen.say(f"lr       {run_state.optimizer.defaults['lr']:g}, and {plan.how_it_changes(run_state)}")
-    screen.say(wrapped(f"memory   {memory_line(held)}"))
+    screen.say(wrapped(f"memory   {memory_line(memory)}"))
     parts = f"start-up {clock(start_up)}, train {clock(timed.train)}, eval {clock(evaluation)}"
-    steps = f"{progress.num_steps:,} steps of {clock(timed.step)}"
+    steps = f"{run_state.progress.num_steps:,} steps of {clock(timed.step)}"
     evaluations = f"{timed.num_evaluations:,} evaluations of {clock(timed.evaluation)}"
     screen.say(wrapped(f"time     about {clock(start_up + timed.train + evaluation)}: {parts}"))
     screen.say(wrapped(f"         {steps}, {evaluations}; {timed.num_timed} steps were timed and thrown away"))
     if config.compile != "none":
-        screen.say(f"         without compile={config.compile}: trainer bench measures that")
+        screen.say(f"         measured without compile={config.compile}; trainer bench measures it")
 
 
 def layer_lines(layers: "Sequence[Layer]", num_rows: int) -> Iterator[str]:
-    """A table in at most 78 columns: name, kind, output of one batch, parameters."""
+    """Yield a table in at most 78 columns: name, kind, output shape of one batch, number of parameters."""
     name_width = min(30, max(5, *(len(layer.name) for layer in layers)))
     kinds = [layer.kind.partition("(")[0] for layer in layers]
     kind_width = min(18, max(4, *map(len, kinds)))
@@ -90,18 +82,18 @@ def layer_lines(layers: "Sequence[Layer]", num_rows: int) -> Iterator[str]:
         yield f"{name:<{name_width}} {kind[:kind_width]:<{kind_width}} {shape:<14} {count:>12}"
 
 
-def memory_line(held: "Memory") -> str:
+def memory_line(memory: "Memory") -> str:
     """'1.2 MB: weights 0.1, …'"""
-    unit, size = ("GB", 1e9) if held.total >= 1e9 else ("MB", 1e6)
-    parts = ", ".join(f"{field.name} {getattr(held, field.name) / size:.2f}" for field in dataclasses.fields(held))
-    return f"about {held.total / size:.2f} {unit}: {parts}"
+    unit, size = ("GB", 1e9) if memory.total >= 1e9 else ("MB", 1e6)
+    parts = ", ".join(f"{name} {num_bytes / size:.2f}" for name, num_bytes in vars(memory).items())
+    return f"about {memory.total / size:.2f} {unit}: {parts}"
 
 
 def wrapped(line: str) -> str:
-    """In 78 columns, what goes on below the text."""
-    return textwrap.fill(line, 78, subsequent_indent=" " * 9, drop_whitespace=True)
+    """Break a line at 78 columns and align what follows with its text."""
+    return textwrap.fill(line, WIDTH, subsequent_indent=" " * 9)
 
 
 def repeated(part: Any, num_rows: int) -> Any:
-    """A batch of so many rows, from the one or two that are at hand."""
+    """A batch of `num_rows` rows, made by repeating the rows of `part`."""
     return part.repeat(-(-num_rows // len(part)), *[1] * (part.ndim - 1))[:num_rows]

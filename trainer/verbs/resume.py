@@ -1,4 +1,4 @@
-"""trainer resume: continue a run from its last checkpoint, or an unfinished sweep."""
+"""Continue a run from its last checkpoint, train it for longer, or finish a sweep."""
 
 from argparse import Namespace
 
@@ -8,41 +8,34 @@ from trainer.errors import ConfigError
 from trainer.processes import environment
 from trainer.processes.torch_import import uncollected
 from trainer.verbs.arguments import Parser, run_parser
-from trainer.verbs.open_run import one_name, open_run, split_words
+from trainer.verbs.open_run import open_run, split_words
 
 CHANGEABLE = Changeable(
     ("epochs", "max_steps", "device", "nproc", "threads", "loader.num_workers"),
-    "cannot change on a resume: it would be another run",
+    "cannot change on a resume: that would be a different run",
 )
 
 
 def parser() -> Parser:
-    """The words and flags of this verb."""
-    return run_parser(
-        "resume",
-        "[RUN|SWEEP|latest] [epochs=80]",
-        "Continue a run from its last checkpoint, or train it for longer; or finish a sweep.",
-        more_help=lambda args: "keys that may change:\n  " + ", ".join(CHANGEABLE.keys),
-    )
+    changeable = "keys that may change:\n  " + ", ".join(CHANGEABLE.keys)
+    return run_parser("resume", "[RUN|SWEEP|latest] [epochs=80]", __doc__, lambda _: changeable)
 
 
 def run(args: Namespace) -> int:
     """Continue a run or a sweep. Returns the exit code."""
-    names, overrides = split_words(args.words)
-    name = one_name("resume", names)
+    name, overrides = split_words("resume", args.words)
     sweep = layout.find_sweep(name)
     if sweep is not None:
         if environment.launched():
-            text = "torchrun resumes one run; a sweep starts the processes of its jobs itself"
-            raise ConfigError(text, "trainer resume")
+            raise ConfigError("torchrun resumes one run; a sweep starts its own processes", "trainer resume")
         from trainer.sweep import resume
 
         return resume.resume(sweep, overrides, trusted=args.trust)
-    stored = open_run(name, CHANGEABLE.read(overrides), overrides, trusted=args.trust)
+    stored = open_run(name, CHANGEABLE.read(overrides), overrides, trust_it=args.trust)
     folder, summary = stored.folder, layout.read_summary(stored.folder)
     if summary.get("status") == "ok" and not overrides:
         print(f"{folder} is finished: {summary.get('steps')} steps. Nothing to do.")
-        print(f"to train it for longer: trainer resume {folder} epochs={2 * stored.data.get('epochs', 1)}")
+        print(f"to train for longer: trainer resume {folder} epochs={2 * stored.data.get('epochs', 1)}")
         return 0
     with uncollected():
         from trainer.run import launch
@@ -50,5 +43,5 @@ def run(args: Namespace) -> int:
     from trainer.terminal.screen import Screen
 
     with Screen() as screen:
-        launch.resume(folder, stored.config, Session(screen, args.started), download=stored.data.own)
+        launch.resume(folder, stored.config, Session(screen, args.started), download=stored.data.trusted)
     return 0

@@ -1,33 +1,38 @@
-"""trainer runs: the runs below outputs/."""
+"""List the runs in a folder, newest last."""
 
 from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from trainer.disk import layout
+from trainer.text import printable
 from trainer.verbs.arguments import Parser
 
 
 def parser() -> Parser:
-    """The words and flags of this verb."""
-    parser = Parser("runs", "[FOLDER]", "The runs below a folder, newest last.")
-    parser.add_argument("folder", nargs="?", default="outputs", help="where they lie (outputs)")
-    parser.add_argument("--sweeps", action="store_true", help="jobs of sweeps too")
+    parser = Parser("runs", "[FOLDER]", __doc__)
+    parser.add_argument("folder", nargs="?", default="outputs", help="where the runs are (outputs)")
+    parser.add_argument("--sweeps", action="store_true", help="list the jobs of sweeps too")
     return parser
 
 
 def run(args: Namespace) -> int:
-    """List the runs below a folder, newest last. Returns the exit code."""
+    """List the runs in a folder, newest last. Returns the exit code."""
     root = Path(args.folder)
-    found = [run for run in layout.runs(root) if args.sweeps or layout.SWEEPS not in run.relative_to(root).parts]
-    if not found:
-        print(f"no run below {root}/ yet: trainer train")
+    folders = list(layout.runs(root) if args.sweeps else outside_sweeps(root))
+    if not folders:
+        print(f"no run in {root}/ yet: trainer train")
         return 0
     print(f"{'run':<46} {'status':<9} {'steps':>7}  metric")
-    for folder in found:
-        line = _line(folder.relative_to(root).as_posix(), layout.read_summary(folder))
-        print("".join(c if c.isprintable() else "?" for c in line))  # a stranger's folder may hold escape codes
+    for folder in folders:
+        print(printable(_line(folder.relative_to(root).as_posix(), layout.read_summary(folder))))
     return 0
+
+
+def outside_sweeps(root: Path) -> Iterator[Path]:
+    """The run folders below root that are not jobs of a sweep, oldest first."""
+    return (run for run in layout.runs(root) if layout.SWEEPS not in run.relative_to(root).parts)
 
 
 def _line(name: str, summary: dict[str, Any]) -> str:

@@ -1,9 +1,9 @@
-"""trainer train: a run, or with -m a sweep."""
+"""Train a model from the config, with any key changed by key=value; with -m, once for each of several values."""
 
 from argparse import Namespace
 
 from trainer.config import compose, files, user_modules
-from trainer.config.composition import Composed
+from trainer.config.settings import Settings
 from trainer.config.source import Source
 from trainer.disk import layout
 from trainer.errors import ConfigError
@@ -11,72 +11,60 @@ from trainer.processes import environment
 from trainer.processes.torch_import import uncollected
 from trainer.verbs import arguments, ls
 
-DESCRIPTION = (
-    "Train a model from the config, with any key changed by key=value; with -m, once for each of several values."
-)
-
 
 def parser() -> arguments.Parser:
-    """The words and flags of this verb."""
-    parser = arguments.config_parser("train", DESCRIPTION, "[key=value …] [-m]", more_help=_options)
-    parser.add_argument("-m", "--multirun", action="store_true", help="a sweep: a run for each of several values")
-    parser.add_argument("-c", "--cfg", choices=["job", "hydra", "all"], help="show the composed config, run nothing")
-    parser.add_argument("-p", "--package", help="with --cfg: only this part")
-    parser.add_argument("--resolve", action="store_true", help="with --cfg: interpolations resolved")
+    parser = arguments.config_parser(
+        "train", __doc__, "[key=value …] [-m]", lambda args: "\n".join(ls.lines(files.roots(args.config_dir)))
+    )
+    parser.add_argument("-m", "--multirun", action="store_true", help="a sweep: one run for each of several values")
+    parser.add_argument("-c", "--cfg", choices=["job", "hydra", "all"], help="show the config; run nothing")
+    parser.add_argument("-p", "--package", help="with --cfg: show only this part")
+    parser.add_argument("--resolve", action="store_true", help="with --cfg: resolve interpolations")
     infos = ["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"]
-    how = f"how the config was composed: {', '.join(infos)}"
-    parser.add_argument("-i", "--info", nargs="?", const="all", choices=infos, metavar="WHAT", help=how)
+    text = f"show how the config was composed: {', '.join(infos)}"
+    parser.add_argument("-i", "--info", nargs="?", const="all", choices=infos, metavar="WHAT", help=text)
     return parser
 
 
 def run(args: Namespace) -> int:
     """Train, or sweep, or show what would be trained. Returns the exit code."""
-    source = Source(args.overrides, files.roots(args.config_dir), args.config_name)
+    source = Source.of(args)
     if args.cfg or args.info:
         compose.show(source, args.cfg, args.info, args.package, args.resolve)
         return 0
-    composed = compose.compose(source) if not args.multirun else None
-    if composed is None or composed.multirun:
+    settings = None if args.multirun else compose.compose(source)
+    if settings is None or settings.multirun:
         if environment.launched():
             raise ConfigError("-m under torchrun: a sweep starts the processes of its jobs itself", "nproc=2 with -m")
         return _sweep(source)
-    return _train(composed, args.started)
+    return _train(settings, args.started)
 
 
-def _options(args: Namespace) -> str:
-    return "\n".join(ls.lines(files.roots(args.config_dir)))
-
-
-def _train(composed: Composed, started: float) -> int:
-    config = composed.checked()
+def _train(settings: Settings, started: float) -> int:
+    config, source = settings.check(), settings.source
     if environment.launched() and config.nproc not in (1, "auto", environment.count()):
-        raise ConfigError(
-            f"nproc={config.nproc} under torchrun, which has started {environment.count()}", "leave nproc out"
-        )
+        text = f"nproc={config.nproc}, but torchrun has started {environment.count()} processes"
+        raise ConfigError(text, "leave nproc out")
     layout.check_writable(config.output_dir)
-    user_modules.allow_user_modules(composed.source.folders)
+    user_modules.allow_user_modules(source.folders)
     with uncollected():
         from trainer.run import launch
         from trainer.run.session import Session
     from trainer.terminal.screen import Screen
 
-    with Screen() as screen, composed.locating():
-        launch.start(
-            config,
-            composed.source.overrides,
-            lambda label: layout.create(config.output_dir, label),
-            Session(screen, started),
-        )
+    with Screen() as screen, settings.locating():
+        session = Session(screen, started)
+        launch.start(config, source.overrides, lambda label: layout.create(config.output_dir, label), session)
     return 0
 
 
 def _sweep(source: Source) -> int:
-    """Every job of a grid, by the launcher that was picked; ends in a ranking, also after Ctrl-C."""
+    """Run every job of a sweep with the launcher that was picked, then rank them, even after Ctrl-C."""
     from trainer.processes import forking
     from trainer.terminal.screen import Screen
 
     if not any(word.startswith("hydra/launcher=") for word in source.overrides):
-        forking.start_method()  # the fork server imports torch while the grid is composed
+        forking.start_method()  # the fork server imports torch while the jobs are composed
 
     from trainer.sweep.sweep import Sweep
     from trainer.sweep.task import Task
@@ -86,7 +74,7 @@ def _sweep(source: Source) -> int:
         sweep = Sweep(source.overrides, screen)
         try:
             compose.sweep(source, Task(sweep, source))
-        except Exception:  # Ctrl-C, or a launcher that lost a job: what is done is ranked all the same
+        except Exception:  # Ctrl-C, or a launcher that lost a job: the finished jobs are ranked all the same
             sweep.end()
             raise
         return sweep.end()

@@ -1,9 +1,9 @@
-"""trainer verify: proof that a killed run resumes to the same bits."""
+"""Prove that this config, or that of a run, resumes exactly on this machine: train it once undisturbed and once killed
+(SIGKILL) at a random step and resumed, and compare the results bit for bit."""
 
 import multiprocessing
 import random
 import re
-import shutil
 import signal
 import sys
 import tempfile
@@ -12,81 +12,69 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from trainer.config import compose, composition, user_modules
-from trainer.config.source import Source
+from trainer.config import compose, user_modules
+from trainer.config.settings import Settings
 from trainer.disk import layout
 from trainer.errors import ConfigError, TrainerError
 from trainer.verbs import arguments
 from trainer.verbs.open_run import open_run
 
-DESCRIPTION = (
-    "Prove that this config, or that of a run, resumes exactly here: train it once undisturbed and once killed "
-    "(SIGKILL) at a random step and resumed, and compare bit for bit."
-)
-
 
 def parser() -> arguments.Parser:
-    """The words and flags of this verb."""
-    parser = arguments.config_parser("verify", DESCRIPTION, "[RUN | key=value …]")
+    parser = arguments.config_parser("verify", __doc__, "[RUN | key=value …]")
     arguments.add_trust(parser)
     return parser
 
 
 def run(args: Namespace) -> int:
-    """Train twice, once with a kill, and compare. Returns 0 where all is the same, else 1."""
+    """Train twice, once with a kill, and compare. Returns 0 if the results are the same, else 1."""
     overrides = [word for word in args.overrides if "=" in word or word.startswith("~")]
     names = [word for word in args.overrides if word not in overrides]
     if len(names) > 1 or (names and overrides):
         raise ConfigError("verify takes one run, or settings", "trainer verify latest, or trainer verify epochs=2")
     if names:
-        stored = open_run(names[0], trusted=args.trust).data
-        data, own = dict(stored), stored.own
+        stored = open_run(names[0], trust_it=args.trust).data
+        data, trusted = dict(stored), stored.trusted
     else:
-        data, own = compose.one_run("verify", args).data, True
-    scratch = Path(tempfile.mkdtemp(prefix="trainer-verify-"))
-    try:
-        return _compare({**data, "report": False}, own, scratch)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        data, trusted = compose.one_run("verify", args).data, True
+    with tempfile.TemporaryDirectory(prefix="trainer-verify-", ignore_cleanup_errors=True) as scratch:
+        return _compare({**data, "report": False}, trusted, Path(scratch))
 
 
-def _compare(data: dict[str, Any], own: bool, scratch: Path) -> int:
-    whole, killed = scratch / "undisturbed", scratch / "killed"
+def _compare(data: dict[str, Any], trusted: bool, scratch: Path) -> int:
+    undisturbed, killed = scratch / "undisturbed", scratch / "killed"
     print("verify   1 of 3: undisturbed")
-    _attempt(whole, data, own)
-    num_steps = layout.read_summary(whole)["steps"]
+    _attempt(undisturbed, data, trusted)
+    num_steps = layout.read_summary(undisturbed)["steps"]
     if num_steps < 2:
-        raise ConfigError("a run of one step cannot be killed between two", "max_steps=2 or more")
+        raise ConfigError("a run of one step cannot be killed between two steps", "max_steps=2 or more")
     kill_at = random.SystemRandom().randint(2, num_steps)
     save_at = random.SystemRandom().randint(1, kill_at - 1)
     print(f"         2 of 3: asked to save after step {save_at:,}, killed after step {kill_at:,} of {num_steps:,}")
-    _attempt(killed, data, own, save_at, kill_at)
+    _attempt(killed, data, trusted, save_at, kill_at)
 
     from trainer.checkpoint import checkpoints
     from trainer.diagnosis.fingerprint import evidence
 
     print(f"         3 of 3: resumed from {checkpoints(killed)[-1].name}")
-    _attempt(killed, data, own)
-    expected, found = evidence(whole), evidence(killed)
+    _attempt(killed, data, trusted)
+    expected, resumed = evidence(undisturbed), evidence(killed)
     for part, digest in expected.items():
-        print(f"{'same' if found[part] == digest else 'DIFFERS':<9}{part:<32}{found[part][:16]}")
-    if found == expected:
+        print(f"{'same' if resumed[part] == digest else 'DIFFERS':<9}{part:<32}{resumed[part][:16]}")
+    if resumed == expected:
         print(f"ok       killed and resumed, {num_steps:,} steps end with the same bits")
         return 0
-    print("failed   something that decides the result is outside what a checkpoint holds")
-    for entry in warnings_in((whole / layout.LOG).read_text(encoding="utf-8")):
-        print(entry, end="")
+    print("failed   something that a checkpoint does not hold decides the result")
+    log = (undisturbed / layout.LOG).read_text(encoding="utf-8")
+    warnings = re.findall(r"^warning  .+\n(?:         .+\n)*", log, flags=re.MULTILINE)  # they may explain it
+    print(*warnings, sep="", end="")
     return 1
 
 
-def warnings_in(log: str) -> list[str]:
-    """The warnings of a train.log, which may say why."""
-    return re.findall(r"^warning  .+\n(?:         .+\n)*", log, flags=re.MULTILINE)
-
-
-def _attempt(folder: Path, data: dict[str, Any], own: bool, save_at: int = 0, kill_at: int = 0) -> None:
-    """Train in a process of its own. Raises TrainerError where it ends in another way than it should."""
-    process = multiprocessing.get_context("spawn").Process(target=_train, args=(folder, data, own, save_at, kill_at))
+def _attempt(folder: Path, data: dict[str, Any], trusted: bool, save_at: int = 0, kill_at: int = 0) -> None:
+    """Train in a separate process. Raises TrainerError if it does not end as it should."""
+    args = folder, data, trusted, save_at, kill_at
+    process = multiprocessing.get_context("spawn").Process(target=_train, args=args)
     process.start()
     process.join()
     killed = -signal.SIGKILL if data.get("nproc", 1) == 1 else 1  # of several processes the first is killed
@@ -94,8 +82,8 @@ def _attempt(folder: Path, data: dict[str, Any], own: bool, save_at: int = 0, ki
         raise TrainerError(f"training ended with exit code {process.exitcode}", "trainer train with the same settings")
 
 
-def _train(folder: Path, data: dict[str, Any], own: bool, save_at: int, kill_at: int) -> None:
-    """In the child: start the run, or go on with it. Lines go to the log alone."""
+def _train(folder: Path, data: dict[str, Any], trusted: bool, save_at: int, kill_at: int) -> None:
+    """In the child process: start or resume the run. Its lines go to the log only."""
     from trainer.processes import signals
 
     signals.install()
@@ -104,9 +92,9 @@ def _train(folder: Path, data: dict[str, Any], own: bool, save_at: int, kill_at:
     from trainer.run.session import Session
     from trainer.terminal.screen import Screen
 
-    if own:
+    if trusted:
         user_modules.allow_user_modules()
-    config = composition.checked(data, Source([], []), {})
+    config = Settings(data).check()
     sys.stdout = (folder.parent / "lines").open("a", encoding="utf-8")
 
     def make_folder(label: str) -> Path:
@@ -116,7 +104,7 @@ def _train(folder: Path, data: dict[str, Any], own: bool, save_at: int, kill_at:
     try:
         with Screen() as screen:
             if (folder / layout.CONFIG).exists():
-                launch.resume(folder, config, Session(screen, time.perf_counter()), download=own)
+                launch.resume(folder, config, Session(screen, time.perf_counter()), download=trusted)
             else:
                 listeners = [_Killer(folder, save_at, kill_at)] if kill_at else []
                 launch.start(config, [], make_folder, Session(screen, time.perf_counter(), listeners=listeners))
@@ -128,8 +116,8 @@ def _train(folder: Path, data: dict[str, Any], own: bool, save_at: int, kill_at:
 class _Killer:
     """A listener that asks for a checkpoint after one step, and kills its own process after another.
 
-    A step that is to be evaluated is saved after that, so the kill waits for the checkpoint: without one a run starts
-    anew, which would prove nothing.
+    A step followed by an evaluation is saved after it, so the kill waits for the checkpoint: without one the run would
+    start again from step 0, which proves nothing.
     """
 
     def __init__(self, folder: Path, save_at: int, kill_at: int) -> None:

@@ -1,15 +1,10 @@
-"""The keyword arguments of what trainer ships, one file a group. TARGETS names them by `_target_`.
+"""The keyword arguments of the classes that trainer ships, one file a group.
 
-A class that is not in TARGETS is checked against its own signature when it is built (config/target.py).
+A class that is not in SCHEMAS is checked against its own signature when it is built (config/target.py).
 """
 
 from trainer.config.options import dataset, loss, model, optimizer, scheduler
 from trainer.config.options.dataset import DatasetKeys as DatasetKeys
 
-TARGETS: dict[str, type] = {
-    **dataset.TARGETS,
-    **model.TARGETS,
-    **loss.TARGETS,
-    **optimizer.TARGETS,
-    **scheduler.TARGETS,
-}
+# {`_target_`: the dataclass of its keys}
+SCHEMAS = dataset.SCHEMAS | model.SCHEMAS | loss.SCHEMAS | optimizer.SCHEMAS | scheduler.SCHEMAS

@@ -1,9 +1,9 @@
-"""The keyword arguments of the shipped dataset options, by `_target_`: their types, ranges and help."""
+"""The keys of the shipped dataset options, by `_target_`: their types, ranges and help."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-from trainer.config.key import key
+from trainer.config.key import NoKeys, key
 
 
 @dataclass
@@ -11,12 +11,7 @@ class DatasetKeys:
     """Keys of every dataset, beside those of its class."""
 
     val_fraction: float = key("share of the rows held back for validation", at_least=0, below=1)
-    split_seed: int = key("which rows those are; apart from seed", at_least=0)
-
-
-@dataclass
-class Bundled:
-    pass
+    split_seed: int = key("picks those rows, independently of seed", at_least=0)
 
 
 @dataclass
@@ -28,7 +23,7 @@ class Line:
 
 @dataclass
 class Spirals:
-    num_points: int = key("points in all", at_least=2)
+    num_points: int = key("points in total", at_least=2)
     num_classes: int = key("arms", at_least=2)
     noise: float = key("standard deviation of the noise on both coordinates", at_least=0)
     data_seed: int = key("which points", at_least=0)
@@ -36,59 +31,50 @@ class Spirals:
 
 @dataclass
 class Vision:
-    root: str = key("folder of the downloaded files")
+    root: str = key("folder for the downloaded files")
 
 
 @dataclass
 class Table:
     path: str | list[str] = key("the file; a pattern like 'data/*.csv', or a list; ~ is your home folder")
-    target: str | list[str] = key("the column to predict; several, where all are numbers")
-    task: Literal["auto", "classes", "numbers"] = key(
-        "what the target is; auto: text and few whole numbers are classes"
-    )
-    types: dict[str, str] | None = key("columns that are typed by hand: {zip: category, day: date, size: number}")
+    target: str | list[str] = key("the column to predict; several if all are numbers")
+    task: Literal["auto", "classes", "numbers"] = key("kind of target; auto: text and few whole numbers are classes")
+    types: dict[str, str] | None = key("types that are guessed wrong: {zip: category, day: date, size: number}")
     drop: list[str] = key("columns to leave out")
     split: Literal["random", "stratified", "group", "time", "column"] = key(
-        "which rows validate: at random, so within each class, whole groups, the latest, or as a column says"
+        "rows to validate on: random, random within each class, complete groups, the latest, or those a column names"
     )
-    split_by: str | None = key("the column of groups, of times, or of the words train, val and test")
-    val_path: str | list[str] | None = key("a file of its own to validate on")
-    test_path: str | list[str] | None = key("a file of its own to test on")
-    delimiter: str = key("between values; auto: comma, semicolon, tab or |, as the first line has it")
-    encoding: str = key("of text: utf-8, cp1252, utf-16")
-    missing: list[str] = key("texts that are no value")
+    split_by: str | None = key("the column of groups, times, or the words train, val and test")
+    val_path: str | list[str] | None = key("a separate file to validate on")
+    test_path: str | list[str] | None = key("a separate file to test on")
+    delimiter: str = key("between values; auto: the comma, semicolon, tab or | of the first line")
+    encoding: str = key("encoding of the text: utf-8, cp1252, utf-16")
+    missing: list[str] = key("texts that mean a missing value")
 
 
 @dataclass
 class Arrays:
     path: str = key("the file; ~ is your home folder")
-    x: str = key("name of the inputs in it; with _test behind it, of the test split's, where there is one")
-    y: str = key("name of the targets: whole numbers from 0 are classes, floats numbers")
+    x: str = key("name of the inputs in the file; those of a test split end in _test")
+    y: str = key("name of the targets; whole numbers from 0 are classes, floats are numbers")
     classes: list[str] | None = key("names of the classes")
-    scaling: Literal["auto", "none", "standardize", "standardize_whole"] = key(
-        "of the inputs: by column, or as a whole"
-    )
+    scaling: Literal["auto", "none", "standardize", "standardize_whole"] = key("scale inputs by column, or all alike")
 
 
 @dataclass
 class Images:
-    path: str = key("the folder; in it one folder for each class")
-    size: int = key("side of the square that pictures are brought to", at_least=1, unit="pixels")
-    augment: bool = key("mirror and crop at random, anew each epoch")
+    path: str = key("the folder that holds a folder for each class")
+    size: int = key("side of the square that pictures are resized to, in pixels", at_least=1)
+    augment: bool = key("mirror and crop at random, differently each epoch")
     grey: bool = key("one channel instead of three")
 
 
-TARGETS: dict[str, type] = {
-    "trainer.data.embedded.Digits": Bundled,
-    "trainer.data.embedded.Iris": Bundled,
-    "trainer.data.embedded.Wine": Bundled,
-    "trainer.data.embedded.BreastCancer": Bundled,
-    "trainer.data.embedded.Diabetes": Bundled,
+BUNDLED = ("Digits", "Iris", "Wine", "BreastCancer", "Diabetes")
+SCHEMAS: dict[str, type] = {
+    **{f"trainer.data.embedded.{name}": NoKeys for name in BUNDLED},
+    **{f"trainer.data.vision.{name}": Vision for name in ("MNIST", "FashionMNIST", "CIFAR10")},
     "trainer.data.synthetic.Line": Line,
     "trainer.data.synthetic.Spirals": Spirals,
-    "trainer.data.vision.MNIST": Vision,
-    "trainer.data.vision.FashionMNIST": Vision,
-    "trainer.data.vision.CIFAR10": Vision,
     "trainer.data.table.Table": Table,
     "trainer.data.arrays.Npz": Arrays,
     "trainer.data.arrays.SafeTensors": Arrays,

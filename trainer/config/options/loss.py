@@ -1,33 +1,26 @@
-"""The keyword arguments of the shipped loss options, by `_target_`: their types, ranges and help."""
+"""The keys of the shipped loss options, by `_target_`: their types, ranges and help."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-from trainer.config.key import key
+from trainer.config.key import NoKeys, key
 
 
 @dataclass
 class AutoLoss:
-    weight: Literal["balanced"] | list[float] | None = key("weight of each class; balanced: the rarer, the more")
+    weight: Literal["balanced"] | list[float] | None = key("weight of each class; balanced: more if rarer")
 
 
 @dataclass
 class CrossEntropy:
-    weight: Literal["balanced"] | list[float] | None = key(
-        "weight of each class; balanced: the rarer, the more", at_least=0
-    )
-    ignore_index: int = key("targets of this value do not count")
+    weight: Literal["balanced"] | list[float] | None = key("weight of each class; balanced: more if rarer", at_least=0)
+    ignore_index: int = key("targets with this value do not count")
     label_smoothing: float = key("share of the target spread over all classes", at_least=0, at_most=1)
 
 
-@dataclass
-class PlainLoss:
-    pass
-
-
-TARGETS: dict[str, type] = {
+SCHEMAS: dict[str, type] = {
     "auto": AutoLoss,
     "torch.nn.CrossEntropyLoss": CrossEntropy,
-    "torch.nn.MSELoss": PlainLoss,
-    "torch.nn.L1Loss": PlainLoss,
+    "torch.nn.MSELoss": NoKeys,
+    "torch.nn.L1Loss": NoKeys,
 }

@@ -1,4 +1,4 @@
-"""The keyword arguments of the shipped optimizer options, by `_target_`: their types, ranges and help."""
+"""The keys of the shipped optimizer options, by `_target_`: their types, ranges and help."""
 
 from dataclasses import dataclass
 
@@ -6,42 +6,40 @@ from trainer.config.key import key
 
 
 @dataclass
-class SGD:
+class Optimizer:
     lr: float = key("learning rate", above=0)
-    momentum: float = key("share of the last step carried over", at_least=0)
-    dampening: float = key("share of the gradient left out of the momentum", at_least=0, at_most=1)
-    nesterov: bool = key("look ahead along the momentum")
     weight_decay: float = key("pull towards zero, not on biases and norms", at_least=0)
 
 
 @dataclass
-class Adam:
-    lr: float = key("learning rate", above=0)
+class SGD(Optimizer):
+    momentum: float = key("share of the last step that is carried over", at_least=0)
+    dampening: float = key("share of the gradient left out of the momentum", at_least=0, at_most=1)
+    nesterov: bool = key("look ahead along the momentum")
+
+
+@dataclass
+class Adam(Optimizer):
     betas: list[float] = key("decay of the running mean and square", at_least=0, below=1)
     eps: float = key("keeps the division finite", at_least=0)
-    weight_decay: float = key("pull towards zero, not on biases and norms", at_least=0)
     amsgrad: bool = key("divide by the largest running square so far")
 
 
 @dataclass
-class RMSprop:
-    lr: float = key("learning rate", above=0)
+class RMSprop(Optimizer):
     alpha: float = key("decay of the running square", at_least=0, below=1)
     eps: float = key("keeps the division finite", at_least=0)
-    momentum: float = key("share of the last step carried over", at_least=0)
+    momentum: float = key("share of the last step that is carried over", at_least=0)
     centered: bool = key("subtract the running mean from the running square")
-    weight_decay: float = key("pull towards zero, not on biases and norms", at_least=0)
 
 
 @dataclass
-class Adagrad:
-    lr: float = key("learning rate", above=0)
-    lr_decay: float = key("decay of the learning rate a step", at_least=0)
+class Adagrad(Optimizer):
+    lr_decay: float = key("decay of the learning rate at each step", at_least=0)
     eps: float = key("keeps the division finite", at_least=0)
-    weight_decay: float = key("pull towards zero, not on biases and norms", at_least=0)
 
 
-TARGETS: dict[str, type] = {
+SCHEMAS: dict[str, type] = {
     "torch.optim.SGD": SGD,
     "torch.optim.Adam": Adam,
     "torch.optim.AdamW": Adam,
