@@ -97,9 +97,9 @@ class Batches(Sequence[Tensor]):
 
 
 class RowGroups:
-    """The rows of one part of a Parquet table. A part of a batch is (x, y) on the host, standardised."""
+    """The loader of one part of a Parquet table; a fetched batch is (x, y) on the CPU, x standardised."""
 
-    name, at_hand = "read in parts", False
+    name, knows_targets = "read in parts", False
 
     def __init__(self, part: Part, made: Preprocessing, device: torch.device, dtype: torch.dtype) -> None:
         columns, self.table = made.of_table()
@@ -134,14 +134,14 @@ class RowGroups:
             size += num_bytes
         return Order(blocks, self.counts, seeds.derive(seed, "rows", epoch) if shuffle else None)
 
-    def parts(self, batches: Sequence[Tensor], epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
-        return (self._gather(batch) for batch in batches)
+    def fetch(self, rows: Sequence[Tensor], epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
+        return map(self._gather, rows)
 
-    def targets(self, part: tuple[Tensor, Tensor]) -> Tensor:
-        return part[1]
+    def targets(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return batch[1]
 
-    def load(self, part: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        x, y = (place(tensor, self.device, self.dtype) for tensor in part)
+    def load(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        x, y = (place(tensor, self.device, self.dtype) for tensor in batch)
         return self.expand(x), y if self.scale_y is None else self.scale_y(y)
 
     def _gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:

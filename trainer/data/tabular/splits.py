@@ -91,7 +91,7 @@ def _sample(train: Loader, num_rows: int, device: torch.device, dtype: torch.dty
         rows: Any = train.loader.dataset
         x, y = (place(part[:2], device, dtype) for part in (rows.dataset.x, rows.dataset.y))
         return train.scale_x(x), y if train.scale_y is None else train.scale_y(y)
-    return train.load(next(iter(train.parts([torch.arange(min(2, num_rows))], 0))))
+    return train.load(next(iter(train.fetch([torch.arange(min(2, num_rows))], 0))))
 
 
 def _named(table: Table) -> str:
