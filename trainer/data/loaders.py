@@ -1,8 +1,8 @@
 """Two loaders behind one contract: rows kept as tensors on the device, and torch's DataLoader with its workers.
 
 `fetch(rows, epoch)` takes the row indices of each batch and yields the batches in a form that suits the loader;
-`targets(batch)` returns the targets of one, and `load(batch)` its (x, y) on the device, ready for the model. All loaders
-give the same (x, y) for the same rows.
+`targets(batch)` returns the targets of one, and `load(batch)` its (x, y) on the device, ready for the model. Both
+loaders give the same (x, y) for the same rows.
 """
 
 import os

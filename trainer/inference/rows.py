@@ -63,7 +63,7 @@ def _table(rows: Iterator[tuple[Batch, Tensor]], how: Table, typed: bool) -> Ite
 
 
 def _arrays(file: Path, made: Preprocessing, name: str) -> Iterator[tuple[Mapping[str, Any], Tensor]]:
-    found = arrays.read(file)
+    found = arrays.READERS[file.suffix](file)
     if name not in found:
         raise ConfigError(f"{file} has no array '{name}'", f"it has: {', '.join(list(found)[:8])}")
     x = found[name]

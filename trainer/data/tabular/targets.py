@@ -27,8 +27,7 @@ def classes_of(found: Survey, targets: Sequence[str], task: str) -> list[str] | 
     if task == "numbers" or len(targets) > 1:
         if wrong := [n for n in targets if found.kinds[n] == "category"]:
             raise ConfigError(
-                f"dataset.task=numbers, and {wrong[0]} holds text",
-                f"'dataset.types={{{wrong[0]}: number}}' says where",
+                f"dataset.task=numbers, and {wrong[0]} holds text", f"'dataset.types={{{wrong[0]}: number}}' says where"
             )
         return None
     if numbers and task == "auto":
