@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from trainer.config.schema import Loader as LoaderConfig
 from trainer.data import labels, seeds
 from trainer.data.scaling import Scale
 from trainer.data.tabular.one_hot import OneHot
@@ -95,12 +96,11 @@ class Workers:
         scale_x: Scale | OneHot,
         scale_y: Scale | None,
         device: torch.device,
-        *,
-        num_workers: int,
-        pin_memory: bool,
+        config: LoaderConfig,
         seed: int,
         num_classes: int | None,
     ) -> None:
+        num_workers = config.num_workers
         self.name = f"DataLoader, {num_workers} worker{'s' * (num_workers != 1)}"
         self.scale_x, self.scale_y, self.device, self.num_classes = scale_x, scale_y, device, num_classes
         self.batch_sampler = _BatchSampler()
@@ -109,7 +109,7 @@ class Workers:
             batch_sampler=self.batch_sampler,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
-            pin_memory=pin_memory and device.type == "cuda",
+            pin_memory=config.pin_memory and device.type == "cuda",
             # A worker of a fork server would outlive a killed run: it watches the server, not the run.
             multiprocessing_context="fork" if num_workers > 0 and sys.platform == "linux" else None,
             worker_init_fn=partial(begin_worker, os.getpid()),
