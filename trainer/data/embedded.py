@@ -12,44 +12,45 @@ FILES = Path(__file__).parent / "files"
 
 
 class _Bundled(TensorData):
-    def __init__(self, name: str, classes: Sequence[str] | None, scaling: Scaling = "standardize") -> None:
-        with np.load(FILES / f"{name}.npz", allow_pickle=False) as archive:
+    file: str
+    names: Sequence[str] | None = None  # of the classes
+
+    def __init__(self) -> None:
+        with np.load(FILES / f"{self.file}.npz", allow_pickle=False) as archive:
             x, y = torch.from_numpy(archive["x"]), torch.from_numpy(archive["y"])
-        y = y if classes is not None else y[:, None]
-        super().__init__(x, y, classes=classes, scaling=scaling, scale_targets=classes is None, source="bundled")
+        scaling: Scaling = "standardize"
+        if x.ndim == 3:  # pictures, which get a channel
+            x, scaling = x[:, None], "standardize_whole"
+        is_numeric = self.names is None
+        y = y[:, None] if is_numeric else y
+        super().__init__(x, y, classes=self.names, scaling=scaling, scale_targets=is_numeric, source="bundled")
 
 
 class Digits(_Bundled):
     """1,797 digits: x (N, 1, 8, 8) uint8 from 0 to 16, y 0 to 9."""
 
-    def __init__(self) -> None:
-        super().__init__("digits", list("0123456789"), scaling="standardize_whole")
-        self.x = self.x[:, None]
+    file, names = "digits", tuple("0123456789")
 
 
 class Iris(_Bundled):
     """150 flowers: x (N, 4) centimetres."""
 
-    def __init__(self) -> None:
-        super().__init__("iris", ["setosa", "versicolor", "virginica"])
+    file, names = "iris", ("setosa", "versicolor", "virginica")
 
 
 class Wine(_Bundled):
     """178 wines: x (N, 13)."""
 
-    def __init__(self) -> None:
-        super().__init__("wine", ["grower 1", "grower 2", "grower 3"])
+    file, names = "wine", ("grower 1", "grower 2", "grower 3")
 
 
 class BreastCancer(_Bundled):
     """569 tumours: x (N, 30)."""
 
-    def __init__(self) -> None:
-        super().__init__("breast_cancer", ["malignant", "benign"])
+    file, names = "breast_cancer", ("malignant", "benign")
 
 
 class Diabetes(_Bundled):
     """442 patients: x (N, 10), y (N, 1) progression of the disease, 25 to 346."""
 
-    def __init__(self) -> None:
-        super().__init__("diabetes", None)
+    file = "diabetes"

@@ -1,6 +1,7 @@
 """A folder of pictures with one subfolder per class, as torchvision's ImageFolder reads it."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class Images(Dataset[tuple[Tensor, int]]):
             cut = [v2.RandomResizedCrop(size, scale=(0.6, 1.0), antialias=True), v2.RandomHorizontalFlip()]
         mean, std = ((0.45,), (0.225,)) if grey else (MEAN, STD)
         scale = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)]
-        return v2.Compose([_Opener("L" if grey else "RGB"), v2.PILToTensor(), *cut, *scale])  # type: ignore[no-any-return]
+        return v2.Compose([partial(_open, mode="L" if grey else "RGB"), v2.PILToTensor(), *cut, *scale])  # type: ignore[no-any-return]
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -60,21 +61,16 @@ class Images(Dataset[tuple[Tensor, int]]):
         return self.decode(self.paths[index]), self.targets[index]
 
 
-class _Opener:
-    """Opens a picture in a mode. Raises ConfigError with the file's name if it is not a picture or broken."""
+def _open(path: str, mode: str) -> Any:
+    """Open a picture in a mode. Raises ConfigError with the file's name if it is not a picture or broken."""
+    from PIL import Image, UnidentifiedImageError
 
-    def __init__(self, mode: str) -> None:
-        self.mode = mode
-
-    def __call__(self, path: str) -> Any:
-        from PIL import Image, UnidentifiedImageError
-
-        try:
-            with open(path, "rb") as file, Image.open(file) as picture:
-                if picture.width * picture.height > MOST_PIXELS:
-                    raise ConfigError(f"{path} has {picture.width}×{picture.height} pixels, more than {MOST_PIXELS:,}")
-                return picture.convert(self.mode)
-        except UnidentifiedImageError as error:
-            raise ConfigError(f"{path} is not a picture") from error
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise ConfigError(f"{path} cannot be read: {first_line(error)}") from error
+    try:
+        with open(path, "rb") as file, Image.open(file) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise ConfigError(f"{path} has {picture.width}×{picture.height} pixels, more than {MOST_PIXELS:,}")
+            return picture.convert(mode)
+    except UnidentifiedImageError as error:
+        raise ConfigError(f"{path} is not a picture") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ConfigError(f"{path} cannot be read: {first_line(error)}") from error

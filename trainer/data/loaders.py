@@ -9,7 +9,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -71,8 +71,7 @@ class InMemory:
         if self.device.type == "cpu" or not rows:
             return rows
         order = torch.cat(list(rows)).to(self.device)  # one copy per epoch, not one per batch
-        batches: tuple[Tensor, ...] = order.split([len(batch) for batch in rows])
-        return batches
+        return order.split([len(batch) for batch in rows])  # type: ignore[no-any-return]
 
     def targets(self, batch: Tensor) -> Tensor:
         return self.y.index_select(0, batch)
@@ -103,10 +102,10 @@ class Workers:
         num_workers = config.num_workers
         self.name = f"DataLoader, {num_workers} worker{'s' * (num_workers != 1)}"
         self.scale_x, self.scale_y, self.device, self.num_classes = scale_x, scale_y, device, num_classes
-        self.batch_sampler = _BatchSampler()
+        self.indices: list[list[tuple[int, int]]] = []  # of an epoch; always the same list, so that workers persist
         self.loader = DataLoader(
             Seeded(dataset, seed),
-            batch_sampler=self.batch_sampler,
+            batch_sampler=self.indices,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             pin_memory=config.pin_memory and device.type == "cuda",
@@ -117,7 +116,7 @@ class Workers:
         )
 
     def fetch(self, rows: Sequence[Tensor], epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
-        self.batch_sampler.indices = [[(epoch, index) for index in batch.tolist()] for batch in rows if len(batch)]
+        self.indices[:] = [[(epoch, index) for index in batch.tolist()] for batch in rows if len(batch)]
         batches = iter(self.loader)
         try:
             for batch in rows:
@@ -151,18 +150,6 @@ def begin_worker(run: int, worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "alarm"):
         signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE) and None)
-
-
-class _BatchSampler:
-    """A batch sampler whose batches are set before each epoch, so that workers can persist."""
-
-    indices: list[list[tuple[int, int]]] = []  # noqa: RUF012 - replaced, never changed
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return iter(self.indices)
-
-    def __len__(self) -> int:
-        return len(self.indices)
 
 
 class Seeded(Dataset[Any]):

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Subset, default_collate
+from torch.utils.data import Subset, default_collate
 
 from trainer.config import target
 from trainer.config.schema import Config
@@ -52,7 +52,8 @@ def make_splits(
         [tensor for part in stored for tensor in (part.x, part.y)], config.loader, device
     )
     if in_memory and not stored:
-        dataset = _gathered(dataset, seed)
+        x, y = default_collate([Seeded(dataset, seed)[0, row] for row in range(len(dataset))])  # draws once
+        dataset = TensorData(x, y, classes=facts_of(dataset).classes, source=getattr(dataset, "source", ""))
     facts = facts_of(dataset)
     num_classes = len(facts.classes) if facts.classes is not None else None
     scale_x, scale_y = _scales(dataset, train_rows, dtype) if fitted is None else (fitted.x, fitted.y)
@@ -64,7 +65,7 @@ def make_splits(
 
     def over(data: Any, rows: Tensor | None = None) -> Loader:
         if in_memory:
-            x, y = (data.x, data.y) if rows is None else data.rows(rows)
+            x, y = (data.x, data.y) if rows is None else data[rows]
             if num_classes is not None:
                 labels.check_labels(y, num_classes, node["_target_"])
             return InMemory(x, y, scale_x, scale_y, device)
@@ -102,7 +103,7 @@ def _class_counts(dataset: Any, train_rows: Tensor, num_classes: int | None) -> 
 def split_rows(num_rows: int, val_fraction: float, split_seed: int) -> tuple[Tensor, Tensor]:
     """Row indices for training and for validation, int64, sorted: a permutation by split_seed, cut in two."""
     num_val = int(num_rows * val_fraction)
-    order = torch.randperm(num_rows, generator=torch.Generator().manual_seed(split_seed))
+    order = seeds.permutation(num_rows, split_seed)
     return order[num_val:].sort().values, order[:num_val].sort().values
 
 
@@ -127,12 +128,6 @@ def _classes_in(dataset: Any) -> list[str]:
     if y is None:
         y = [int(dataset[index][1]) for index in range(len(dataset))]
     return [str(label) for label in range(int(torch.as_tensor(y).max()) + 1)]
-
-
-def _gathered(dataset: Dataset[Any], seed: int) -> TensorData:
-    """All rows of a Dataset, read once; random transforms are drawn once."""
-    x, y = default_collate([Seeded(dataset, seed)[0, index] for index in range(len(dataset))])  # type: ignore[arg-type]
-    return TensorData(x, y, classes=facts_of(dataset).classes, source=getattr(dataset, "source", ""))
 
 
 def _scales(dataset: Any, train_rows: Tensor, dtype: torch.dtype) -> tuple[Scale, Scale | None]:

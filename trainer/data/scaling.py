@@ -53,8 +53,7 @@ def fit(x: Tensor, scaling: Scaling, dtype: torch.dtype) -> Scale:
     if scaling == "none":
         return Cast(dtype)
     if isinstance(scaling, str):
-        rows = x.to(torch.float64)
-        rows = rows if scaling == "standardize" else rows.flatten()
+        rows = x.to(torch.float64) if scaling == "standardize" else x.to(torch.float64).flatten()
         mean, std = rows.mean(0), rows.std(0, correction=0)
         std = torch.where(std > 0, std, torch.ones_like(std))
     else:

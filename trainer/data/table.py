@@ -77,10 +77,8 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         self.task, self.types, self.drop = task, dict(types or {}), list(drop)
         self.split, self.split_by = split, split_by
         names, file = self.source.names, str(self.source.files[0])
-        matrix.check_present([*self.targets, *self.drop], names, file)
+        matrix.check_present([*self.targets, *self.drop, *([split_by] if split_by is not None else [])], names, file)
         matrix.check_types(self.types, names, file)
-        if split_by is not None:
-            matrix.check_present([split_by], names, file)
         needs_column = split in ("time", "column", "group")
         if needs_column and split_by is None:
             raise ConfigError(f"dataset.split={split} needs dataset.split_by, the name of a column")
@@ -131,8 +129,9 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         if self.split == "time":
             kind = survey.kinds.get(name) or "date"
             if kind == "category":
-                text = f"dataset.split=time: column '{name}' holds neither numbers nor dates like 2026-11-25"
-                raise ConfigError(text)
+                raise ConfigError(
+                    f"dataset.split=time: column '{name}' holds neither numbers nor dates like 2026-11-25"
+                )
             return roles.time_roles(matrix.to_floats(key, kind, missing), val_fraction)
         values = matrix.to_text(key, missing)
         if self.split == "column":

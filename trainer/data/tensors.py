@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -41,9 +40,5 @@ class TensorData(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: int | Tensor) -> tuple[Tensor, Tensor]:
         return self.x[index], self.y[index]
-
-    def rows(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """A copy of (x, y) of some rows."""
-        return torch.index_select(self.x, 0, indices), torch.index_select(self.y, 0, indices)

@@ -76,8 +76,7 @@ class TrainBatches:
             return self.loader.order(self.seed, epoch, shuffle=self.shuffle)
         if not self.shuffle:
             return torch.arange(self.num_rows)
-        generator = torch.Generator().manual_seed(seeds.derive(self.seed, "order", epoch))
-        return torch.randperm(self.num_rows, generator=generator)
+        return seeds.permutation(self.num_rows, seeds.derive(self.seed, "order", epoch))
 
     def windows(self, epoch: int, first: int = 0) -> Iterator[Window]:
         """The windows of an epoch, starting with number `first`."""

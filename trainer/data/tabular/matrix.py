@@ -57,8 +57,7 @@ def to_floats(values: Any, kind: Kind, missing: Sequence[str]) -> Floats:
 
 
 def _numpy(values: Any) -> Floats:
-    array: Floats = np.array(values.to_numpy(zero_copy_only=False), dtype=np.float64)
-    return array
+    return np.array(values.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def _timestamps(text: Any) -> Any:

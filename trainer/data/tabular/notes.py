@@ -19,14 +19,15 @@ def describe(
             count = f"{len(names)} {plural if len(names) > 1 else kind}: "
             lines.append(count + listed(names, 69 - len(count)))
     rare = [f"{c.name} ({len(tallies[c.name].counts):,})" for c in columns if c.other]  # type: ignore[union-attr]
-    if rare:
-        lines.append(f"other than the {MOST_LEVELS} most frequent: " + listed(rare, 35))
     missing = [f"{c.name} {tallies[c.name].missing:,}" for c in columns if tallies[c.name].missing]
-    if missing:
-        lines.append("missing, imputed and marked: " + listed(missing, 40))
     infinite = [f"{name} {t.infinite:,}" for name, t in tallies.items() if isinstance(t, Moments) and t.infinite]
-    if infinite:
-        lines.append("infinite, taken as missing: " + listed(infinite, 41))
+    for what, names, width in (
+        (f"other than the {MOST_LEVELS} most frequent", rare, 35),
+        ("missing, imputed and marked", missing, 40),
+        ("infinite, taken as missing", infinite, 41),
+    ):
+        if names:
+            lines.append(f"{what}: {listed(names, width)}")
     if left_out:
         lines.append(f"left out: {reasons(left_out, 59)}")
     if source.text and source.delimiter != ",":

@@ -62,8 +62,7 @@ class Order:
             starts, counts = self.starts, self.counts
             rows = torch.cat([torch.arange(starts[g], starts[g] + counts[g]) for g in self.blocks[block]])
             if self.seed is not None:
-                generator = torch.Generator().manual_seed(seeds.derive(self.seed, "block", block))
-                rows = rows[torch.randperm(len(rows), generator=generator)]
+                rows = rows[seeds.permutation(len(rows), seeds.derive(self.seed, "block", block))]
             self.recent[block] = rows
         return self.recent[block]
 
@@ -119,8 +118,7 @@ class RowGroups:
         """The order of an epoch; see the module."""
         used = np.flatnonzero(self.counts)
         if shuffle:
-            generator = torch.Generator().manual_seed(seeds.derive(seed, "order", epoch))
-            used = used[torch.randperm(len(used), generator=generator).numpy()]
+            used = used[seeds.permutation(len(used), seeds.derive(seed, "order", epoch)).numpy()]
         blocks: list[list[int]] = []
         size = KEPT
         for group in used.tolist():

@@ -163,12 +163,8 @@ def parse(block: Block, head: Head, name: str) -> Batch:
                 text = f"{name} line {line}: {len(values)} values, the header has {len(head.names)} columns"
                 raise ConfigError(text, "put a value that holds the separator into quotes") from error
         raise ConfigError(f"{name} from line {block.first_line}: {first_line(error)}") from error
-    columns = {column: _joined(table.column(column)) for column in head.names}
+    columns = {column: table.column(column).combine_chunks() for column in head.names}
     return Batch(columns, table.num_rows, lambda row: f"{name} line {line_of(block, head.delimiter, row)}")
-
-
-def _joined(values: Any) -> Any:
-    return values.chunk(0) if values.num_chunks == 1 else pa.concat_arrays(values.chunks or [pa.array([], pa.string())])
 
 
 def _records(block: Block, delimiter: str) -> Iterator[tuple[int, list[str]]]:

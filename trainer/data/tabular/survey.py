@@ -93,25 +93,16 @@ def take_survey(
         survey.num_rows += batch.num_rows
         for name, tally in tallies.items():
             tally.add(batch, name, missing)
-        labelled.append(np.logical_and.reduce([_present(batch.columns[name], missing) for name in targets]))
-        _add_distinct(survey, batch.columns[targets[0]], missing)
+        columns = [batch.columns[name] for name in targets]
+        columns = [matrix.text_of(v, missing) if pa.types.is_string(v.type) else v for v in columns]
+        nulls = [pc.is_null(values, nan_is_null=True).to_numpy(zero_copy_only=False) for values in columns]
+        labelled.append(~np.logical_or.reduce(nulls))
+        if survey.distinct is not None:
+            survey.distinct |= {value for value in pc.unique(columns[0]).to_pylist() if value == value} - {None}
+            survey.distinct = survey.distinct if len(survey.distinct) <= MOST_CLASSES else None
         if key is not None:
             survey.key.append(batch.columns[key])
     survey.labelled = np.concatenate(labelled) if labelled else np.zeros(0, dtype=bool)
     survey.empty = [name for name, tally in tallies.items() if not tally.values]
     survey.kinds |= {name: tally.kind(name, missing) for name, tally in tallies.items()}
     return survey
-
-
-def _present(values: Any, missing: Sequence[str]) -> Any:
-    text = matrix.text_of(values, missing) if pa.types.is_string(values.type) else values
-    return ~np.asarray(pc.is_null(text, nan_is_null=True).to_numpy(zero_copy_only=False))
-
-
-def _add_distinct(survey: Survey, values: Any, missing: Sequence[str]) -> None:
-    if pa.types.is_string(values.type):
-        values = matrix.text_of(values, missing)
-    if survey.distinct is not None:
-        survey.distinct |= {value for value in pc.unique(values).to_pylist() if value is not None and value == value}
-        if len(survey.distinct) > MOST_CLASSES:
-            survey.distinct = None

@@ -86,7 +86,9 @@ def targets_of(batch: Batch, preprocessing: Preprocessing) -> Tensor:
         return torch.from_numpy(np.stack(list(columns.values()), 1))
     name = table.targets[0]
     text = matrix.to_text(batch.columns[name], table.missing)
-    codes = pc.index_in(_class_text(text), value_set=pa.array(classes, pa.string()))
+    unique = pc.unique(text)
+    names = pa.array([None if v is None else _class_name(v) for v in unique.to_pylist()], pa.string())
+    codes = pc.index_in(names, value_set=pa.array(classes, pa.string())).take(pc.index_in(text, value_set=unique))
     unknown = np.flatnonzero(pc.and_(pc.is_null(codes), pc.is_valid(text)))
     if len(unknown):
         row = int(unknown[0])
@@ -99,13 +101,6 @@ def _check_finite(batch: Batch, name: str, values: matrix.Floats) -> None:
     rows = np.flatnonzero(np.isinf(values))
     if len(rows):
         raise ConfigError(f"{batch.where(int(rows[0]))}: {name} is infinite")
-
-
-def _class_text(text: Any) -> Any:
-    """A column of texts as names of classes."""
-    unique = pc.unique(text)
-    names = pa.array([None if value is None else _class_name(value) for value in unique.to_pylist()], pa.string())
-    return names.take(pc.index_in(text, value_set=unique))
 
 
 def _class_name(value: Any) -> str:
