@@ -45,7 +45,7 @@ def test_the_most_confident_mistakes_are_those_of_the_model() -> None:
 def test_rows_are_shown_in_the_datas_units(tmp_path: Path) -> None:
     run, setup = build(config("dataset=iris", "model=linear", "threads=1"))
     outcome = measure(run, setup.splits.preprocessing, run.val_batches, "validation")
-    x, _ = Iris().rows(split_rows(150, 0.2, 0)[1])
+    x, _ = Iris()[split_rows(150, 0.2, 0)[1]]
     for mistake in outcome.mistakes:
         assert mistake.values == [f"{value:.4g}" for value in x[mistake.row].tolist()]
     run, setup = build(config("dataset=diabetes", "model=linear", "threads=1"))
