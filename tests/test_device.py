@@ -120,7 +120,7 @@ def test_batches_reach_another_device_in_one_copy_an_epoch_and_as_floats_it_can_
     meta, x = torch.device("meta"), torch.rand(10, 3, dtype=torch.float64)
     scale = Cast(torch.float32)
     loader = InMemory(x, torch.arange(10), scale, None, meta)
-    parts = list(loader.parts(torch.arange(10).split(4), 0))
+    parts = list(loader.fetch(torch.arange(10).split(4), 0))
     assert [len(part) for part in parts] == [4, 4, 2]
     assert {part.untyped_storage()._cdata for part in parts} == {parts[0].untyped_storage()._cdata}
     batch, labels = loader.load(parts[0])

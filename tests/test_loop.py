@@ -68,7 +68,8 @@ def test_weighing_windows_by_batches_would_be_noticed(monkeypatch: pytest.Monkey
     common = ["optimizer=sgd", "optimizer.lr=0.5", "dtype=float64", "epochs=1", "model.hidden=[8]"]
     big = finished(*common, "loader.batch_size=90")
     monkeypatch.setattr(
-        "trainer.data.windows.TrainBatches.shares", lambda self, parts: [self.one / len(parts)] * len(parts)
+        "trainer.data.windows.TrainBatches.shares",
+        lambda self, batches, total=None: [self.one / len(batches)] * len(batches),
     )
     small = finished(*common, "loader.batch_size=30", "accumulate=3")
     pairs = zip(small.model.parameters(), big.model.parameters(), strict=True)

@@ -71,7 +71,7 @@ class CompiledStep:
         self.host.numpy()[:] = [numbers(group, run.progress.step + 1) for group in run.optimizer.param_groups]
         self.numbers.copy_(self.host)
         try:
-            loss, norm = self.graph(list(window.parts), list(window.shares), self.numbers)
+            loss, norm = self.graph(list(window.batches), list(window.shares), self.numbers)
         except dynamo.FailOnRecompileLimitHit:
             self._give_up(f"{type(run.model).__name__} is another from step to step, which one graph cannot be")
         except dynamo.TorchDynamoException as error:
@@ -127,18 +127,17 @@ def compile_step(run: TrainState, mode: str, dynamic: bool | None) -> Callable[.
     autocast, max_norm, zero = run.autocast, run.max_norm, run.zero
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     updates = [(group["params"], make_update(optimizer, group)) for group in optimizer.param_groups]
-    is_shared = run.train_batches.is_shared
     for tensor in [*kept_tensors(optimizer), *(vars(loader)[name] for name in ("x", "y"))]:
         torch._dynamo.mark_static_address(tensor)  # or a CUDA graph would copy it first
 
-    def step(parts: list[Tensor], shares: list[Tensor], numbers: Tensor) -> tuple[Tensor, Tensor]:
+    def step(batches: list[Tensor], shares: list[Tensor | None], numbers: Tensor) -> tuple[Tensor, Tensor]:
         total = zero
         sums: list[Tensor | None] = [None] * len(parameters)
-        for part, share in zip(parts, shares, strict=True):
-            x, y = loader.load(part)
+        for batch, share in zip(batches, shares, strict=True):
+            x, y = loader.load(batch)
             with autocast():
                 loss = loss_fn(model(x), y)
-            loss = loss * share if is_shared else loss
+            loss = loss if share is None else loss * share
             gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
             sums = [add(a, b) for a, b in zip(sums, gradients, strict=True)]
             total = total + loss.detach()

@@ -29,7 +29,7 @@ def train(run: TrainState) -> Iterator[Event]:
             yield Stepped(progress.step, loss, norm, lr, window)
             run.agree_to_stop()
         if progress.evaluation_due:
-            metrics = evaluate(run, run.val_batches.dealt(run.ranks), "val") if run.val_batches is not None else {}
+            metrics = evaluate(run, run.val_batches.for_rank(run.ranks), "val") if run.val_batches is not None else {}
             metrics = {"train/loss": progress.take_train_loss()} | metrics
             yield Evaluated(progress.step, metrics, run.judge(metrics))
             run.agree_to_stop()
@@ -45,7 +45,7 @@ def train_step(run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
             with run.autocast():
                 prediction = run.forward(x)
                 loss = run.loss_fn(prediction, y)
-            if window.is_shared:
+            if share is not None:
                 loss = loss * share  # so that its batches weigh as one
             run.scaler.scale(loss).backward()
         if len(x):  # a rank without a row has the mean of nothing here, which is NaN, and gradients of 0

@@ -35,19 +35,19 @@ def test_both_formats_hold_the_same_rows_and_a_test_split(tmp_path: Path) -> Non
 
 
 BAD = {
-    "objects": (lambda p: np.savez(p, x=np.array([object()] * 4), y=np.zeros(4)), "no .npz of numbers: Object arrays"),
+    "objects": (lambda p: np.savez(p, x=np.array([object()] * 4), y=np.zeros(4)), "file of numbers: Object arrays"),
     "text": (lambda p: np.savez(p, x=np.array(["a", "b"]), y=np.zeros(2)), "x is an array of <U1"),
     "no y": (lambda p: np.savez(p, x=np.zeros((4, 2))), "has no array 'y'"),
-    "other lengths": (lambda p: np.savez(p, x=np.zeros((4, 2)), y=np.zeros(3)), "not as many rows"),
-    "no rows": (lambda p: np.savez(p, x=np.zeros((0, 2)), y=np.zeros(0)), "not as many rows"),
+    "other lengths": (lambda p: np.savez(p, x=np.zeros((4, 2)), y=np.zeros(3)), "the same number of rows"),
+    "no rows": (lambda p: np.savez(p, x=np.zeros((0, 2)), y=np.zeros(0)), "the same number of rows"),
     "NaN": (lambda p: np.savez(p, x=np.array([[1.0], [np.nan]]), y=np.zeros(2)), r"x\[1\] is NaN or infinite"),
     "a negative label": (lambda p: np.savez(p, x=np.zeros((3, 1)), y=np.array([0, 1, -2])), "label -2 in row 2"),
     "a huge label": (lambda p: np.savez(p, x=np.zeros((3, 1)), y=np.array([0, 1, 2**40])), "label 1099511627776"),
-    "one-hot labels": (lambda p: np.savez(p, x=np.zeros((3, 1)), y=np.eye(3, dtype=int)), "3 labels a row"),
+    "one-hot labels": (lambda p: np.savez(p, x=np.zeros((3, 1)), y=np.eye(3, dtype=int)), "3 labels per row"),
     "one array": (lambda p: (np.save(f"{p}.npy", np.zeros(3)), Path(f"{p}.npy").rename(p)), "one array without a name"),
-    "no archive": (lambda p: p.write_bytes(b"hello"), "no .npz of numbers"),
+    "no archive": (lambda p: p.write_bytes(b"hello"), "not an .npz file of numbers"),
     "cut short": (lambda p: (np.savez(p, x=np.zeros((400, 2)), y=np.zeros(400)), p.write_bytes(p.read_bytes()[:900])),
-                  "no .npz of numbers"),
+                  "not an .npz file of numbers"),
 }  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def test_a_broken_picture_is_named(tmp_path: Path, name: str, workers: int) -> N
     pictures(tmp_path / "pics")
     for number in range(12):
         BROKEN[name](tmp_path / f"pics/red/{number:02d}.png")
-    with pytest.raises(ConfigError, match=r"^pics/red/\d\d.png (cannot be read|is no picture|has 60000)") as caught:
+    with pytest.raises(ConfigError, match=r"^pics/red/\d\d.png (cannot be read|is not a picture|has 60000)") as caught:
         for _ in train(build(config(*PICTURES, f"loader.num_workers={workers}"))[0]):
             pass
     assert "\n" not in caught.value.message

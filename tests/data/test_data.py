@@ -120,7 +120,7 @@ def test_order_changes_with_the_epoch_and_starts_anywhere() -> None:
     whole, rest = list(batches.windows(1)), list(batches.windows(1, first=5))
     assert len(whole) == 8
     for a, b in zip(whole[5:], rest, strict=True):
-        assert all(torch.equal(x, y) for x, y in zip(a.parts, b.parts, strict=True))
+        assert all(torch.equal(x, y) for x, y in zip(a.batches, b.batches, strict=True))
     fixed, _ = build(config("loader.shuffle=false"))
     assert torch.equal(fixed.train_batches.order(0), torch.arange(1438))
 

@@ -24,7 +24,7 @@ def test_the_most_confident_mistakes_are_those_of_the_model() -> None:
     outcome = measure(run, setup.splits.preprocessing, run.val_batches, "validation")
     _, rows = split_rows(1797, 0.2, 0)
     data = Digits()
-    x, y = data.rows(rows)
+    x, y = data[rows]
     chances = run.model(setup.splits.train.scale_x(x)).detach().softmax(1)
     score, guess = chances.max(1)
     wrong = [(float(score[i]), i) for i in range(len(y)) if guess[i] != y[i]]
@@ -45,7 +45,7 @@ def test_the_most_confident_mistakes_are_those_of_the_model() -> None:
 def test_rows_are_shown_in_the_datas_units(tmp_path: Path) -> None:
     run, setup = build(config("dataset=iris", "model=linear", "threads=1"))
     outcome = measure(run, setup.splits.preprocessing, run.val_batches, "validation")
-    x, _ = Iris().rows(split_rows(150, 0.2, 0)[1])
+    x, _ = Iris()[split_rows(150, 0.2, 0)[1]]
     for mistake in outcome.mistakes:
         assert mistake.values == [f"{value:.4g}" for value in x[mistake.row].tolist()]
     run, setup = build(config("dataset=diabetes", "model=linear", "threads=1"))

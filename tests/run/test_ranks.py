@@ -48,23 +48,15 @@ def trained(data: dict) -> tuple[list[str], list[float], dict[str, float]]:
     with joined() as ranks:
         run, _ = build(check(data), ranks=ranks)
         seen: list[str] = []
-        shared_out, shares = run.train_batches.shared_out, run.train_batches.shares
+        shares = run.train_batches.shares
 
-        def rows(parts) -> None:
-            batches = [run.train_batches.loader.load(part)[0].flatten(1) for part in parts]
+        def watched(fetched, total=None):
+            batches = [run.train_batches.loader.load(batch)[0].flatten(1) for batch in fetched]
             whole = gathered(ranks, [[hashlib.sha256(row.numpy()).hexdigest() for row in batch] for batch in batches])
             seen.append(hashlib.sha256(json.dumps(whole).encode()).hexdigest())
+            return shares(fetched, total)
 
-        def watched(parts):
-            parts, weights = shared_out(parts)
-            rows(parts)
-            return parts, weights
-
-        def watched_alone(parts):
-            rows(parts)
-            return shares(parts)
-
-        run.train_batches.shared_out, run.train_batches.shares = watched, watched_alone
+        run.train_batches.shares = watched
         losses, metrics = [], {}
         for event in train(run):
             if isinstance(event, Stepped):

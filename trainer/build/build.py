@@ -134,7 +134,7 @@ def build(
     forward = model
     if ranks.size > 1:
         forward = ddp = averaging(model, loss_fn, autocast, splits.sample, num_rows)
-        train_batches.hold_back = ddp.no_sync
+        train_batches.no_sync = ddp.no_sync
 
     run = TrainState(
         model=model,

@@ -1,1 +1,1 @@
-"""Datasets, how they are split, and the loaders that make batches and windows of them."""
+"""Datasets, their splits, and the loaders that make batches and windows from them."""

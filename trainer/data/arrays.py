@@ -1,4 +1,4 @@
-"""Arrays of one's own: an .npz or .safetensors file with inputs `x` and targets `y`, and perhaps their test split."""
+"""Your own arrays: an .npz or .safetensors file with inputs `x` and targets `y`, and optionally a test split."""
 
 import zipfile
 from collections.abc import Sequence
@@ -13,61 +13,12 @@ from trainer.data.tensors import Scaling, TensorData
 from trainer.errors import ConfigError
 from trainer.text import first_line
 
-
-class _Arrays(TensorData):
-    """Integers in y are classes, floats numbers. scaling: auto standardises rows of numbers column by column, and all
-    else (bytes, pictures) by one mean and deviation."""
-
-    def __init__(
-        self,
-        arrays: dict[str, Tensor],
-        name: str,
-        x: str,
-        y: str,
-        classes: Sequence[str] | None,
-        scaling: str,
-    ) -> None:
-        train = _pair(arrays, name, x, y)
-        test = _pair(arrays, name, f"{x}_test", f"{y}_test") if f"{x}_test" in arrays else None
-        numbers = train[1].is_floating_point()
-        if numbers and classes is not None:
-            raise ConfigError(f"{name}: {y} holds floats, and dataset.classes names classes", "dataset.classes=null")
-        names = None if numbers else list(classes or _labels(train[1]))
-        how: Scaling = scaling  # type: ignore[assignment]
-        if scaling == "auto":
-            by_column = train[0].ndim == 2 and train[0].is_floating_point()
-            how = "standardize" if by_column else "standardize_whole"
-        given = TensorData(*test, classes=names, scaling=how) if test is not None else None
-        super().__init__(*train, classes=names, scaling=how, scale_targets=numbers, test=given, source=Path(name).name)
+MOST_CLASSES = 100_000  # the largest label that can be a class
 
 
-class Npz(_Arrays):
-    """A NumPy .npz file. Nothing in it is unpickled."""
-
-    def __init__(
-        self, path: str, x: str = "x", y: str = "y", classes: Sequence[str] | None = None, scaling: str = "auto"
-    ) -> None:
-        (file,) = find(path)
-        super().__init__(read_npz(file), str(file), x, y, classes, scaling)
-
-
-class SafeTensors(_Arrays):
-    """A .safetensors file."""
-
-    def __init__(
-        self, path: str, x: str = "x", y: str = "y", classes: Sequence[str] | None = None, scaling: str = "auto"
-    ) -> None:
-        (file,) = find(path)
-        super().__init__(read_safetensors(file), str(file), x, y, classes, scaling)
-
-
-def read(file: Path) -> dict[str, Tensor]:
-    """The arrays of a file of either kind. Raises ConfigError."""
-    return read_npz(file) if file.suffix == ".npz" else read_safetensors(file)
-
-
-def read_npz(file: Path) -> dict[str, Tensor]:
-    """Its arrays of numbers by name. Raises ConfigError for what is no .npz, and for an array of objects or text."""
+def _read_npz(file: Path) -> dict[str, Tensor]:
+    """The numeric arrays of an .npz file by name. Raises ConfigError for other files, and for arrays of objects or
+    text. Nothing is unpickled."""
     try:
         with file.open("rb") as stream:  # numpy would leave a broken one open
             archive = np.load(stream, allow_pickle=False)
@@ -75,51 +26,97 @@ def read_npz(file: Path) -> dict[str, Tensor]:
                 raise ConfigError(f"{file} holds one array without a name", "numpy.savez(path, x=…, y=…)")
             return {name: _tensor(archive[name], f"{file}: {name}") for name in archive.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"{file} is no .npz of numbers: {first_line(error)}") from error
+        raise ConfigError(f"{file} is not an .npz file of numbers: {first_line(error)}") from error
 
 
-def read_safetensors(file: Path) -> dict[str, Tensor]:
-    """Its tensors by name. Raises ConfigError for what is no .safetensors."""
+def _read_safetensors(file: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors file by name. Raises ConfigError for other files."""
     import safetensors.torch
 
     try:
         return safetensors.torch.load_file(file)
     except (safetensors.SafetensorError, OSError) as error:
-        raise ConfigError(f"{file} is no .safetensors file: {first_line(error)}") from error
+        raise ConfigError(f"{file} is not a .safetensors file: {first_line(error)}") from error
 
 
 def _tensor(array: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]", name: str) -> Tensor:
     try:
         return torch.from_numpy(np.ascontiguousarray(array))
     except TypeError as error:
-        raise ConfigError(f"{name} is an array of {array.dtype}, and numbers are needed") from error
+        raise ConfigError(f"{name} is an array of {array.dtype}, but only numbers can be used") from error
+
+
+READERS = {".npz": _read_npz, ".safetensors": _read_safetensors}
+
+
+class _Arrays(TensorData):
+    """An array file as a data set: integers in y are classes, floats are numbers.
+
+    path: the file. x, y: the names of its arrays; f"{x}_test" and f"{y}_test" hold the test split. classes: their
+    names; the labels themselves by default. scaling: see TensorData; "auto" standardises rows of floats column by
+    column, and everything else (bytes, pictures) with one mean and standard deviation.
+    """
+
+    suffix: str  # of the kind of file
+
+    def __init__(
+        self, path: str, x: str = "x", y: str = "y", classes: Sequence[str] | None = None, scaling: str = "auto"
+    ) -> None:
+        (file,) = find(path)
+        arrays, name = READERS[self.suffix](file), str(file)
+        inputs, targets = _pair(arrays, name, x, y)
+        is_numeric = targets.is_floating_point()
+        if is_numeric and classes is not None:
+            raise ConfigError(f"{name}: {y} holds floats, but dataset.classes names classes", "dataset.classes=null")
+        class_names = None if is_numeric else list(classes or _labels(targets))
+        how: Scaling = scaling  # type: ignore[assignment]
+        if scaling == "auto":
+            how = "standardize" if inputs.ndim == 2 and inputs.is_floating_point() else "standardize_whole"
+        test = None
+        if f"{x}_test" in arrays:
+            test = TensorData(*_pair(arrays, name, f"{x}_test", f"{y}_test"), classes=class_names, scaling=how)
+        super().__init__(
+            inputs, targets, classes=class_names, scaling=how, scale_targets=is_numeric, test=test, source=file.name
+        )
+
+
+class Npz(_Arrays):
+    """A NumPy .npz file. Nothing in it is unpickled."""
+
+    suffix = ".npz"
+
+
+class SafeTensors(_Arrays):
+    """A .safetensors file."""
+
+    suffix = ".safetensors"
 
 
 def _pair(arrays: dict[str, Tensor], name: str, x: str, y: str) -> tuple[Tensor, Tensor]:
-    for wanted in (x, y):
-        if wanted not in arrays:
-            raise ConfigError(f"{name} has no array '{wanted}'", f"it has: {', '.join(list(arrays)[:8])}")
+    """Inputs, and targets: labels (N,) int64 or numbers (N, outputs)."""
+    for key in (x, y):
+        if key not in arrays:
+            raise ConfigError(f"{name} has no array '{key}'", f"it has: {', '.join(list(arrays)[:8])}")
     inputs, targets = arrays[x], arrays[y]
     if not inputs.ndim or not targets.ndim or len(inputs) != len(targets) or not len(inputs):
         shapes = f"{x} {tuple(inputs.shape)} and {y} {tuple(targets.shape)}"
-        raise ConfigError(f"{name}: {shapes} are not as many rows, one for one")
-    for wanted, tensor in ((x, inputs), (y, targets)):
+        raise ConfigError(f"{name}: {shapes} need the same number of rows, and at least one")
+    for key, tensor in ((x, inputs), (y, targets)):
         if tensor.is_floating_point() and not bool((finite := tensor.isfinite()).all()):
-            row = int((~finite.flatten(1) if tensor.ndim > 1 else ~finite[:, None]).any(1).nonzero()[0])
-            raise ConfigError(f"{name}: {wanted}[{row}] is NaN or infinite")
-    if targets.is_floating_point():
-        return inputs, targets.reshape(len(targets), -1)
+            row = int((~finite.reshape(len(finite), -1)).any(1).nonzero()[0])
+            raise ConfigError(f"{name}: {key}[{row}] is NaN or infinite")
     targets = targets.reshape(len(targets), -1)
+    if targets.is_floating_point():
+        return inputs, targets
     if targets.shape[1] != 1:
-        raise ConfigError(f"{name}: {y} has {targets.shape[1]} labels a row, and one is needed")
+        raise ConfigError(f"{name}: {y} has {targets.shape[1]} labels per row, but a row needs exactly one")
     return inputs, targets[:, 0].long()
 
 
 def _labels(y: Tensor) -> list[str]:
     if int(y.min()) < 0:
         raise ConfigError(f"label {int(y.min())} in row {int(y.argmin())}: labels count from 0")
-    if (most := int(y.max())) > 100_000:
-        raise ConfigError(
-            f"label {most} in row {int(y.argmax())}: as a class it is one of {most + 1:,}", "float targets"
-        )
+    if (most := int(y.max())) > MOST_CLASSES:
+        text = f"label {most} in row {int(y.argmax())} is too large for a class: it would be one of {most + 1:,}"
+        raise ConfigError(text, "if the targets are numbers, store them as floats")
     return [str(label) for label in range(most + 1)]

@@ -1,56 +1,56 @@
 """The data sets that come with trainer. Sources and licences: files/NOTICE.md."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from trainer.data.tensors import TensorData
+from trainer.data.tensors import Scaling, TensorData
 
 FILES = Path(__file__).parent / "files"
 
 
-def _load(name: str) -> tuple[Tensor, Tensor]:
-    with np.load(FILES / f"{name}.npz", allow_pickle=False) as archive:
-        return torch.from_numpy(archive["x"]), torch.from_numpy(archive["y"])
+class _Bundled(TensorData):
+    file: str
+    names: Sequence[str] | None = None  # of the classes
+
+    def __init__(self) -> None:
+        with np.load(FILES / f"{self.file}.npz", allow_pickle=False) as archive:
+            x, y = torch.from_numpy(archive["x"]), torch.from_numpy(archive["y"])
+        scaling: Scaling = "standardize"
+        if x.ndim == 3:  # pictures, which get a channel
+            x, scaling = x[:, None], "standardize_whole"
+        is_numeric = self.names is None
+        y = y[:, None] if is_numeric else y
+        super().__init__(x, y, classes=self.names, scaling=scaling, scale_targets=is_numeric, source="bundled")
 
 
-class Digits(TensorData):
+class Digits(_Bundled):
     """1,797 digits: x (N, 1, 8, 8) uint8 from 0 to 16, y 0 to 9."""
 
-    def __init__(self) -> None:
-        x, y = _load("digits")
-        super().__init__(x[:, None], y, classes=list("0123456789"), scaling="standardize_whole", source="bundled")
+    file, names = "digits", tuple("0123456789")
 
 
-class Iris(TensorData):
+class Iris(_Bundled):
     """150 flowers: x (N, 4) centimetres."""
 
-    def __init__(self) -> None:
-        x, y = _load("iris")
-        super().__init__(x, y, classes=["setosa", "versicolor", "virginica"], scaling="standardize", source="bundled")
+    file, names = "iris", ("setosa", "versicolor", "virginica")
 
 
-class Wine(TensorData):
+class Wine(_Bundled):
     """178 wines: x (N, 13)."""
 
-    def __init__(self) -> None:
-        x, y = _load("wine")
-        super().__init__(x, y, classes=["grower 1", "grower 2", "grower 3"], scaling="standardize", source="bundled")
+    file, names = "wine", ("grower 1", "grower 2", "grower 3")
 
 
-class BreastCancer(TensorData):
+class BreastCancer(_Bundled):
     """569 tumours: x (N, 30)."""
 
-    def __init__(self) -> None:
-        x, y = _load("breast_cancer")
-        super().__init__(x, y, classes=["malignant", "benign"], scaling="standardize", source="bundled")
+    file, names = "breast_cancer", ("malignant", "benign")
 
 
-class Diabetes(TensorData):
+class Diabetes(_Bundled):
     """442 patients: x (N, 10), y (N, 1) progression of the disease, 25 to 346."""
 
-    def __init__(self) -> None:
-        x, y = _load("diabetes")
-        super().__init__(x, y[:, None], scaling="standardize", scale_targets=True, source="bundled")
+    file = "diabetes"

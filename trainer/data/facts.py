@@ -1,5 +1,6 @@
-"""What the data says about the sizes of a model."""
+"""What the data tells about the sizes of a model."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from trainer.config.target import INPUT_NAMES, OUTPUT_NAMES
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known from the data alone. input_shape is one sample's; classes is None for numbers."""
+    """What is known from the data alone. input_shape: of one sample; classes: their names, None for numbers."""
 
     input_shape: tuple[int, ...]
     classes: list[str] | None
@@ -16,14 +17,12 @@ class Facts:
 
     @property
     def task(self) -> str:
-        """classes or numbers."""
+        """The kind of targets: "classes" or "numbers"."""
         return "classes" if self.classes is not None else "numbers"
 
     def for_model(self) -> dict[str, Any]:
-        """Keyword arguments that a model may leave null."""
-        in_features = 1
-        for size in self.input_shape:
-            in_features *= size
+        """The sizes that a model may leave null, as keyword arguments."""
+        in_features = math.prod(self.input_shape)
         facts: dict[str, Any] = dict.fromkeys(INPUT_NAMES, in_features) | dict.fromkeys(OUTPUT_NAMES, self.num_outputs)
         if len(self.input_shape) == 3:
             facts["in_channels"] = self.input_shape[0]

@@ -1,6 +1,7 @@
-"""A folder of pictures, one folder a class, as torchvision's ImageFolder reads it."""
+"""A folder of pictures with one subfolder per class, as torchvision's ImageFolder reads it."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,17 @@ from torch.utils.data import Dataset
 from trainer.errors import ConfigError
 from trainer.text import first_line
 
-MEAN, STD = (
-    (0.485, 0.456, 0.406),
-    (0.229, 0.224, 0.225),
-)  # of ImageNet's pixels from 0 to 1, as torchvision's models expect
-PIXELS = 100 * 10**6  # of one picture; more is taken for a decompression bomb
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet's pixels from 0 to 1, as torchvision's models expect
+STD = (0.229, 0.224, 0.225)
+MOST_PIXELS = 100 * 10**6  # in one picture; more could be a decompression bomb
 
 
 class Images(Dataset[tuple[Tensor, int]]):
-    """x (channels, size, size) float32, y the class: folders in alphabetical order. Each picture is decoded when asked
-    for: in workers with loader.num_workers, or once for all with loader.in_memory=true.
+    """x (channels, size, size) float32, y the class: folders in alphabetical order.
 
-    augment: mirror at random and crop a random part (at least 60%), anew each time.
+    Each picture is decoded when its row is read: in workers with loader.num_workers, or only once with
+    loader.in_memory=true. size: in pixels. augment: crop a random part (at least 60%) and mirror at random, each time
+    again. grey: one channel instead of three.
     """
 
     def __init__(self, path: str, size: int = 64, augment: bool = False, grey: bool = False) -> None:
@@ -34,8 +34,9 @@ class Images(Dataset[tuple[Tensor, int]]):
         try:
             folder = ImageFolder(str(root))
         except FileNotFoundError as error:
-            text = f"{path}: {first_line(error)}"
-            raise ConfigError(text, "one folder for each class, with pictures in it") from error
+            raise ConfigError(
+                f"{path}: {first_line(error)}", "put the pictures of each class into a subfolder"
+            ) from error
         self.classes, self.targets = folder.classes, list(folder.targets)
         self.paths = [name for name, _ in folder.samples]
         self.decode = self.decoder(size, grey=grey, augment=augment)
@@ -43,7 +44,7 @@ class Images(Dataset[tuple[Tensor, int]]):
 
     @staticmethod
     def decoder(size: int, *, grey: bool, augment: bool = False) -> Callable[[str], Tensor]:
-        """What makes a file's name (channels, size, size) float32."""
+        """A function from a file's name to its picture, (channels, size, size) float32."""
         from torchvision.transforms import v2
 
         cut: list[Any] = [v2.Resize(size, antialias=True), v2.CenterCrop(size)]
@@ -51,7 +52,7 @@ class Images(Dataset[tuple[Tensor, int]]):
             cut = [v2.RandomResizedCrop(size, scale=(0.6, 1.0), antialias=True), v2.RandomHorizontalFlip()]
         mean, std = ((0.45,), (0.225,)) if grey else (MEAN, STD)
         scale = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)]
-        return v2.Compose([_Opener("L" if grey else "RGB"), v2.PILToTensor(), *cut, *scale])  # type: ignore[no-any-return]
+        return v2.Compose([partial(_open, mode="L" if grey else "RGB"), v2.PILToTensor(), *cut, *scale])  # type: ignore[no-any-return]
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -60,21 +61,16 @@ class Images(Dataset[tuple[Tensor, int]]):
         return self.decode(self.paths[index]), self.targets[index]
 
 
-class _Opener:
-    """Opens a picture in a mode. Raises ConfigError with its name for one that is broken, or none."""
+def _open(path: str, mode: str) -> Any:
+    """Open a picture in a mode. Raises ConfigError with the file's name if it is not a picture or broken."""
+    from PIL import Image, UnidentifiedImageError
 
-    def __init__(self, mode: str) -> None:
-        self.mode = mode
-
-    def __call__(self, path: str) -> Any:
-        from PIL import Image, UnidentifiedImageError
-
-        try:
-            with open(path, "rb") as file, Image.open(file) as picture:
-                if picture.width * picture.height > PIXELS:
-                    raise ConfigError(f"{path} has {picture.width}×{picture.height} pixels, more than {PIXELS:,}")
-                return picture.convert(self.mode)
-        except UnidentifiedImageError as error:
-            raise ConfigError(f"{path} is no picture") from error
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise ConfigError(f"{path} cannot be read: {first_line(error)}") from error
+    try:
+        with open(path, "rb") as file, Image.open(file) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise ConfigError(f"{path} has {picture.width}×{picture.height} pixels, more than {MOST_PIXELS:,}")
+            return picture.convert(mode)
+    except UnidentifiedImageError as error:
+        raise ConfigError(f"{path} is not a picture") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ConfigError(f"{path} cannot be read: {first_line(error)}") from error

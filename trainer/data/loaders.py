@@ -1,14 +1,15 @@
 """Two loaders behind one contract: rows kept as tensors on the device, and torch's DataLoader with its workers.
 
-The contract: `parts(batches, epoch)` yields one part for each batch of row indices; `targets(part)` are its targets;
-`load(part)` is (x, y) on the device, ready for the model. Both give the same batches for the same indices.
+`fetch(rows, epoch)` takes the row indices of each batch and yields the batches in a form that suits the loader;
+`targets(batch)` returns the targets of one, and `load(batch)` its (x, y) on the device, ready for the model. Both
+loaders give the same (x, y) for the same rows.
 """
 
 import os
 import random
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from trainer.config.schema import Loader as LoaderConfig
 from trainer.data import labels, seeds
 from trainer.data.scaling import Scale
 from trainer.data.tabular.one_hot import OneHot
@@ -24,70 +26,68 @@ from trainer.errors import ConfigError
 from trainer.processes import parent_death
 
 GRACE = 8  # seconds that a worker outlives a SIGTERM
-PREPARED_AT_ONCE = 64 * 2**20  # bytes up to which rows are kept as the model wants them, not as they were stored
+PREPARED_AT_ONCE = 64 * 2**20  # bytes up to which all rows are scaled at once
 
 
 class Loader(Protocol):
-    """See the module. name: what the header calls it. at_hand: whether the targets of any row cost nothing, so that
-    ranks need not ask each other; a part is then a tensor of indices."""
+    """See the module. name: for the header. knows_targets: whether every rank has the targets of all rows in memory,
+    so that ranks need not exchange counts; a fetched batch is then a tensor of row indices."""
 
     name: str
-    at_hand: bool
+    knows_targets: bool
 
-    def parts(self, batches: Sequence[Tensor], epoch: int) -> Iterable[Any]: ...
-    def targets(self, part: Any) -> Tensor: ...
-    def load(self, part: Any) -> tuple[Tensor, Tensor]: ...
+    def fetch(self, rows: Sequence[Tensor], epoch: int) -> Iterable[Any]: ...
+    def targets(self, batch: Any) -> Tensor: ...
+    def load(self, batch: Any) -> tuple[Tensor, Tensor]: ...
 
 
 def place(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """On the device; floats in `dtype` already on the way, since MPS takes no float64."""
+    """Copy a tensor to the device. Floats are cast to `dtype` before the copy, since MPS does not support float64."""
     return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None, non_blocking=True)
 
 
 class InMemory:
-    """Rows as tensors on the device; a part is a tensor of indices, and a batch one gather.
+    """All rows as tensors on the device; a fetched batch is a tensor of row indices.
 
-    Bytes stay bytes where there are many, and become numbers batch by batch.
+    Large data of bytes stays bytes, and is scaled batch by batch.
     """
 
-    name, at_hand = "in memory", True
+    name, knows_targets = "in memory", True
 
     def __init__(
         self, x: Tensor, y: Tensor, scale_x: Scale | OneHot, scale_y: Scale | None, device: torch.device
     ) -> None:
         self.scale_x = scale_x
         self.x = place(x, device, scale_x.dtype)
-        growth = getattr(scale_x, "growth", 1.0)  # one-hot categories take more room than they came in
+        growth = getattr(scale_x, "growth", 1.0)  # one-hot categories take more memory than their indices
         self.at_once = (x.is_floating_point() and growth <= 1.5) or 4 * growth * x.numel() <= PREPARED_AT_ONCE
         if self.at_once:
             self.x = scale_x(self.x)
-        self.y = place(y, device, scale_x.dtype)
-        if scale_y is not None:
-            self.y = scale_y(self.y)
+        y = place(y, device, scale_x.dtype)
+        self.y = y if scale_y is None else scale_y(y)
         self.device = device
 
-    def parts(self, batches: Sequence[Tensor], epoch: int) -> Iterable[Tensor]:
-        if self.device.type == "cpu" or not batches:
-            return batches
-        whole = torch.cat(list(batches)).to(self.device)  # one copy an epoch, not one a batch
-        chunks: tuple[Tensor, ...] = whole.split([len(batch) for batch in batches])
-        return chunks
+    def fetch(self, rows: Sequence[Tensor], epoch: int) -> Iterable[Tensor]:
+        if self.device.type == "cpu" or not rows:
+            return rows
+        order = torch.cat(list(rows)).to(self.device)  # one copy per epoch, not one per batch
+        return order.split([len(batch) for batch in rows])  # type: ignore[no-any-return]
 
-    def targets(self, part: Tensor) -> Tensor:
-        return self.y.index_select(0, part)
+    def targets(self, batch: Tensor) -> Tensor:
+        return self.y.index_select(0, batch)
 
-    def load(self, part: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.x.index_select(0, part)
-        return x if self.at_once else self.scale_x(x), self.y.index_select(0, part)
+    def load(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.x.index_select(0, batch)
+        return x if self.at_once else self.scale_x(x), self.targets(batch)
 
 
 class Workers:
-    """torch's DataLoader over any map-style Dataset; a part is a batch on the host.
+    """torch's DataLoader over any map-style Dataset; a fetched batch is (x, y) on the CPU.
 
     num_classes: labels are checked against it before they reach the device; None for numbers.
     """
 
-    at_hand = False
+    knows_targets = False
 
     def __init__(
         self,
@@ -95,79 +95,65 @@ class Workers:
         scale_x: Scale | OneHot,
         scale_y: Scale | None,
         device: torch.device,
-        *,
-        num_workers: int,
-        pin_memory: bool,
+        config: LoaderConfig,
         seed: int,
         num_classes: int | None,
     ) -> None:
+        num_workers = config.num_workers
         self.name = f"DataLoader, {num_workers} worker{'s' * (num_workers != 1)}"
         self.scale_x, self.scale_y, self.device, self.num_classes = scale_x, scale_y, device, num_classes
-        self.batches = _Batches()
+        self.indices: list[list[tuple[int, int]]] = []  # of an epoch; always the same list, so that workers persist
         self.loader = DataLoader(
             Seeded(dataset, seed),
-            batch_sampler=self.batches,
+            batch_sampler=self.indices,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
-            pin_memory=pin_memory and device.type == "cuda",
-            # A worker that a fork server made outlives a run that is killed: it watches the server, not the run.
+            pin_memory=config.pin_memory and device.type == "cuda",
+            # A worker of a fork server would outlive a killed run: it watches the server, not the run.
             multiprocessing_context="fork" if num_workers > 0 and sys.platform == "linux" else None,
             worker_init_fn=partial(begin_worker, os.getpid()),
-            generator=torch.Generator(),  # its own, or every epoch would move the global one
+            generator=torch.Generator(),  # without it, every epoch would advance the global one
         )
 
-    def parts(self, batches: Sequence[Tensor], epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
-        self.batches.indices = [[(epoch, index) for index in batch.tolist()] for batch in batches if len(batch)]
-        found = iter(self.loader)
+    def fetch(self, rows: Sequence[Tensor], epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
+        self.indices[:] = [[(epoch, index) for index in batch.tolist()] for batch in rows if len(batch)]
+        batches = iter(self.loader)
         try:
-            for batch in batches:
-                yield next(found) if len(batch) else self.nothing()
-        except ConfigError as error:  # of a worker: torch puts its traceback in front
+            for batch in rows:
+                yield next(batches) if len(batch) else self._empty()
+        except ConfigError as error:  # from a worker: torch puts the traceback before the message
             raise ConfigError(error.message.strip().splitlines()[-1].rpartition("ConfigError: ")[2]) from error
 
-    def nothing(self) -> tuple[Tensor, Tensor]:
-        """A batch of no rows, in the shapes of the first: of a rank that has none in some batch."""
+    def _empty(self) -> tuple[Tensor, Tensor]:
+        """A batch of no rows in the right shapes, for a rank that has no row of some batch."""
         x, y = default_collate([self.loader.dataset[0, 0]])
         return x[:0], y[:0]
 
-    def targets(self, part: tuple[Tensor, Tensor]) -> Tensor:
-        return part[1]
+    def targets(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return batch[1]
 
-    def load(self, part: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        x, y = part
+    def load(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         if self.num_classes is not None:
-            labels.check_labels(y, self.num_classes, "a batch")
-        x, y = (place(part, self.device, self.scale_x.dtype) for part in (x, y))
+            labels.check_labels(batch[1], self.num_classes, "a batch")
+        x, y = (place(tensor, self.device, self.scale_x.dtype) for tensor in batch)
         return self.scale_x(x), y if self.scale_y is None else self.scale_y(y)
 
 
 def begin_worker(run: int, worker: int) -> None:
-    """In a worker of the process `run`: it ends with that one, and leaves signals to it.
+    """Tie a worker to the process `run`: it ends with the run, and ignores the signals that ask the run to stop.
 
-    A wish to stop is the run's to hear, which needs the worker until it has saved.
+    The run needs its workers until it has saved.
     """
     parent_death.die_with_it()
-    if os.getppid() != run:  # killed before we asked; torch's own watch begins later still
+    if os.getppid() != run:  # the run was killed before the line above; torch starts to watch even later
         os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "alarm"):
         signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE) and None)
 
 
-class _Batches:
-    """A batch sampler whose batches are set from outside before each pass, so that workers can persist."""
-
-    indices: list[list[tuple[int, int]]] = []  # noqa: RUF012 - replaced, never changed
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return iter(self.indices)
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-
 class Seeded(Dataset[Any]):
-    """A Dataset whose own randomness is a function of (seed, epoch, index), whichever process asks."""
+    """A Dataset whose randomness is a function of (seed, epoch, index), whichever process reads the row."""
 
     def __init__(self, dataset: Dataset[Any], seed: int) -> None:
         self.dataset, self.seed = dataset, seed

@@ -1,10 +1,10 @@
-"""A dataset node becomes splits: rows for training and validation, and an official test set."""
+"""Splits from a dataset node: rows for training and validation, and the official test set if there is one."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Subset, default_collate
+from torch.utils.data import Subset, default_collate
 
 from trainer.config import target
 from trainer.config.schema import Config
@@ -19,7 +19,7 @@ from trainer.data.tensors import TensorData
 from trainer.device import seed_all
 from trainer.errors import ConfigError
 
-OWN_KEYS = ("val_fraction", "split_seed")
+OWN_KEYS = ("val_fraction", "split_seed")  # of a dataset node: for make_splits, not for the dataset
 TABLE = "trainer.data.table.Table"
 
 
@@ -28,28 +28,34 @@ def make_splits(
 ) -> Splits:
     """Build the dataset, split it by (val_fraction, split_seed) and put a loader over each part. Raises ConfigError.
 
-    fitted: what a run has fitted before; without, the training split decides. The rows are the same whatever the seed.
+    fitted: the preprocessing of an earlier run; None fits one to the training split. The rows of each split do not
+    depend on the run's seed.
     """
-    node, loader, seed = config.dataset, config.loader, config.seed
-    seed_all(seeds.derive(node.get("split_seed", 0), "dataset"))
+    node, seed = config.dataset, config.seed
+    val_fraction, split_seed = node.get("val_fraction", 0.0), node.get("split_seed", 0)
+    seed_all(seeds.derive(split_seed, "dataset"))
     keywords = {k: v for k, v in node.items() if k not in OWN_KEYS}
     dataset = target.construct(keywords, "dataset", may_download=download)
     if node["_target_"] == TABLE:
-        from trainer.data.tabular.splits import table_splits  # pyarrow is for those who have a table
+        from trainer.data.tabular.splits import table_splits  # imports pyarrow, which only tables need
 
-        return table_splits(dataset, node, loader, device, dtype, seed, fitted)
+        return table_splits(dataset, dataset.prepare(val_fraction, split_seed, dtype, fitted), config, device, dtype)
     if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
-        text = f"{node['_target_']} is no map-style Dataset: it needs __len__ and __getitem__"
+        text = f"{node['_target_']} is not a map-style Dataset: it needs __len__ and __getitem__"
         raise ConfigError(text, "see torch.utils.data.Dataset")
     if len(dataset) == 0:
         raise ConfigError(f"{node['_target_']} has no rows")
-    train_rows, val_rows = split_rows(len(dataset), node.get("val_fraction", 0.0), node.get("split_seed", 0))
-    parts = [dataset, dataset.test] if isinstance(dataset, TensorData) else []
-    tensors = [tensor for part in parts if part is not None for tensor in (part.x, part.y)]
-    in_memory, why_not = keep_in_memory(tensors, loader, device)
-    if in_memory and not isinstance(dataset, TensorData):
-        dataset = _gathered(dataset, seed)
+    train_rows, val_rows = split_rows(len(dataset), val_fraction, split_seed)
+    test = getattr(dataset, "test", None)
+    stored = [part for part in (dataset, test) if part is not None] if isinstance(dataset, TensorData) else []
+    in_memory, why_not = keep_in_memory(
+        [tensor for part in stored for tensor in (part.x, part.y)], config.loader, device
+    )
+    if in_memory and not stored:
+        x, y = default_collate([Seeded(dataset, seed)[0, row] for row in range(len(dataset))])  # draws once
+        dataset = TensorData(x, y, classes=facts_of(dataset).classes, source=getattr(dataset, "source", ""))
     facts = facts_of(dataset)
+    num_classes = len(facts.classes) if facts.classes is not None else None
     scale_x, scale_y = _scales(dataset, train_rows, dtype) if fitted is None else (fitted.x, fitted.y)
     if isinstance(scale_x, Columns):
         raise ConfigError(f"this run was trained on a table, not on {node['_target_']}")
@@ -59,25 +65,15 @@ def make_splits(
 
     def over(data: Any, rows: Tensor | None = None) -> Loader:
         if in_memory:
-            x, y = (data.x, data.y) if rows is None else data.rows(rows)
-            if facts.classes is not None:
-                labels.check_labels(y, len(facts.classes), node["_target_"])
+            x, y = (data.x, data.y) if rows is None else data[rows]
+            if num_classes is not None:
+                labels.check_labels(y, num_classes, node["_target_"])
             return InMemory(x, y, scale_x, scale_y, device)
-        return Workers(
-            data if rows is None else Subset(data, rows.tolist()),
-            scale_x,
-            scale_y,
-            device,
-            num_workers=loader.num_workers,
-            pin_memory=loader.pin_memory,
-            seed=seed,
-            num_classes=len(facts.classes) if facts.classes is not None else None,
-        )
+        data = data if rows is None else Subset(data, rows.tolist())
+        return Workers(data, scale_x, scale_y, device, config.loader, seed, num_classes)
 
-    test = getattr(dataset, "test", None)
     train = over(dataset, train_rows)
-    first = default_collate([dataset[int(row)] for row in train_rows[:2]])
-    x, y = (place(part, device, dtype) for part in first)
+    x, y = (place(part, device, dtype) for part in default_collate([dataset[int(row)] for row in train_rows[:2]]))
     return Splits(
         name=node["_target_"].rpartition(".")[2],
         source=getattr(dataset, "source", ""),
@@ -93,21 +89,21 @@ def make_splits(
         truth=getattr(dataset, "truth", {}),
         sample=(scale_x(x), y if scale_y is None else scale_y(y)),
         preprocessing=fitted or Preprocessing(facts, facts.input_shape, scale_x, scale_y),
-        class_counts=_class_counts(dataset, train_rows, facts),
+        class_counts=_class_counts(dataset, train_rows, num_classes),
     )
 
 
-def _class_counts(dataset: Any, train_rows: Tensor, facts: Facts) -> tuple[int, ...] | None:
-    if facts.classes is None or not isinstance(dataset, TensorData) or dataset.y.ndim != 1:
+def _class_counts(dataset: Any, train_rows: Tensor, num_classes: int | None) -> tuple[int, ...] | None:
+    if num_classes is None or not isinstance(dataset, TensorData) or dataset.y.ndim != 1:
         return None
-    labels = dataset.y[train_rows]
-    return tuple(torch.bincount(labels[labels >= 0], minlength=len(facts.classes)).tolist())
+    y = dataset.y[train_rows]
+    return tuple(torch.bincount(y[y >= 0], minlength=num_classes).tolist())
 
 
 def split_rows(num_rows: int, val_fraction: float, split_seed: int) -> tuple[Tensor, Tensor]:
-    """Row indices for training and for validation, int64: a permutation by split_seed, cut in two."""
+    """Row indices for training and for validation, int64, sorted: a permutation by split_seed, cut in two."""
     num_val = int(num_rows * val_fraction)
-    order = torch.randperm(num_rows, generator=torch.Generator().manual_seed(split_seed))
+    order = seeds.permutation(num_rows, split_seed)
     return order[num_val:].sort().values, order[:num_val].sort().values
 
 
@@ -127,22 +123,15 @@ def facts_of(dataset: Any) -> Facts:
 
 
 def _classes_in(dataset: Any) -> list[str]:
-    """Names 0, 1, … up to the largest label: from `targets` where the dataset has them, else by reading every row."""
-    labels = getattr(dataset, "targets", None)
-    if labels is None:
-        labels = [int(dataset[index][1]) for index in range(len(dataset))]
-    return [str(label) for label in range(int(torch.as_tensor(labels).max()) + 1)]
-
-
-def _gathered(dataset: Dataset[Any], seed: int) -> TensorData:
-    """Every row of a Dataset, read once; what is random in it is drawn once."""
-    x, y = default_collate([Seeded(dataset, seed)[0, index] for index in range(len(dataset))])  # type: ignore[arg-type]
-    classes = facts_of(dataset).classes
-    return TensorData(x, y, classes=classes, source=getattr(dataset, "source", ""))
+    """Names 0, 1, … up to the largest label: from the dataset's `targets` if it has them, else by reading every row."""
+    y = getattr(dataset, "targets", None)
+    if y is None:
+        y = [int(dataset[index][1]) for index in range(len(dataset))]
+    return [str(label) for label in range(int(torch.as_tensor(y).max()) + 1)]
 
 
 def _scales(dataset: Any, train_rows: Tensor, dtype: torch.dtype) -> tuple[Scale, Scale | None]:
-    """What is done to inputs, and to targets that are numbers; fitted on the training rows alone."""
+    """The scaling of inputs, and of targets that are numbers, fitted on the training rows alone."""
     if not isinstance(dataset, TensorData):
         numbers = default_collate([dataset[0]])[1].is_floating_point()
         return scaling.Cast(dtype), scaling.Cast(dtype) if numbers else None

@@ -1,4 +1,4 @@
-"""What is done to inputs and numeric targets before the model sees them; fitted on the training split only."""
+"""Scaling of inputs and numeric targets before the model sees them, fitted on the training split only."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from trainer.data.tensors import Scaling
 
 
 class Standardize(nn.Module):
-    """(x - mean) / std, in the dtype of the buffers. The buffers move with the module and stand in its state_dict."""
+    """(x - mean) / std, in the dtype of its buffers mean and std."""
 
     mean: Tensor
     std: Tensor
@@ -19,19 +19,19 @@ class Standardize(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of what comes out."""
+        """The dtype of the result."""
         return self.mean.dtype
 
     def forward(self, x: Tensor) -> Tensor:
         return (x.to(self.dtype) - self.mean) / self.std
 
     def inverse(self, x: Tensor) -> Tensor:
-        """Back to the units of the data."""
+        """Convert back to the units of the data."""
         return x * self.std + self.mean
 
 
 class Cast(nn.Module):
-    """x in another dtype and nothing else."""
+    """Casts x to a dtype and does nothing else."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Cast(nn.Module):
         return x.to(self.dtype)
 
     def inverse(self, x: Tensor) -> Tensor:
-        """As it is."""
+        """Return x unchanged."""
         return x
 
 
@@ -49,12 +49,11 @@ Scale = Standardize | Cast
 
 
 def fit(x: Tensor, scaling: Scaling, dtype: torch.dtype) -> Scale:
-    """The scaling of a training split x (N, *); a constant column is only centred."""
+    """Fit the scaling (see TensorData) of a training split x (N, *). A constant column is only centred."""
     if scaling == "none":
         return Cast(dtype)
     if isinstance(scaling, str):
-        rows = x.to(torch.float64)
-        rows = rows if scaling == "standardize" else rows.flatten()
+        rows = x.to(torch.float64) if scaling == "standardize" else x.to(torch.float64).flatten()
         mean, std = rows.mean(0), rows.std(0, correction=0)
         std = torch.where(std > 0, std, torch.ones_like(std))
     else:

@@ -1,4 +1,4 @@
-"""The splits of a data set: a loader for each, and what is known from the data alone."""
+"""The splits of a data set: a loader for each, and facts about the data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from trainer.processes import machine
 
 @dataclass
 class Splits:
-    """Loaders of each split with their numbers of rows, and what is known from the data alone."""
+    """A loader and the number of rows of each split, and facts about the data."""
 
     name: str
     source: str
@@ -30,21 +30,21 @@ class Splits:
     num_test: int
     loader_name: str
     scale_y: Scale | None
-    truth: Mapping[str, float]  # the numbers to learn, where the data set knows them
+    truth: Mapping[str, float]  # the numbers to learn by name, if the formula is known
     sample: tuple[Tensor, Tensor]  # up to two training rows, on the device, ready for the model
     preprocessing: Preprocessing
-    notes: Sequence[str] = ()  # lines for the header: what was found in the data, and done about it
-    class_counts: tuple[int, ...] | None = None  # training rows of each class, where they are known
+    notes: Sequence[str] = ()  # lines for the header: what was found in the data, and how it is treated
+    class_counts: tuple[int, ...] | None = None  # training rows of each class, if known
 
 
 def keep_in_memory(tensors: Sequence[Tensor], loader: LoaderConfig, device: torch.device) -> tuple[bool, str | None]:
-    """Whether rows become tensors on the device, as loader.in_memory says, and why not, where their size keeps auto
-    from it. tensors: what the rows are; empty for a Dataset that is read row by row. Raises ConfigError."""
+    """(whether all rows are kept on the device, as loader.in_memory says; why not, if they are too large for auto).
+
+    tensors: all rows; empty for a Dataset that is read row by row. Raises ConfigError.
+    """
     if loader.num_workers > 0:
         if loader.in_memory is True:
-            raise ConfigError(
-                "loader.in_memory=true needs no workers: the data is on the device", "loader.num_workers=0"
-            )
+            raise ConfigError("loader.in_memory=true leaves nothing for workers to do", "loader.num_workers=0")
         return False, None
     if loader.in_memory != "auto":
         return loader.in_memory, None

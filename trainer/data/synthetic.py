@@ -1,4 +1,4 @@
-"""Data sets made from a formula and a seed, in float64."""
+"""Data sets generated from a formula and a seed, in float64."""
 
 from types import MappingProxyType
 

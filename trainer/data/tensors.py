@@ -1,10 +1,9 @@
-"""A Dataset whose rows are tensors: what every shipped data set is."""
+"""A Dataset whose rows are tensors, as all bundled data sets are."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -12,16 +11,15 @@ Scaling = Literal["none", "standardize", "standardize_whole"] | tuple[float, flo
 
 
 class TensorData(Dataset[tuple[Tensor, Tensor]]):
-    """Rows held whole, in the dtype they came in.
+    """All rows in memory, in the dtype in which they are stored.
 
-    x: (N, *shape). y: (N,) int64 class indices where `classes` names them, else (N, outputs) float numbers.
-    scaling: what the model wants done to x (see scaling.py): nothing, standardising by the training split, each column
-    by itself or the values as a whole, or a known (mean, standard deviation) of the stored values. scale_targets:
-    standardise y too, for numbers far from 0.
-    test: a second TensorData, where the data set has an official one.
+    x: (N, *shape). y: (N,) int64 class indices if `classes` names them, else (N, outputs) float numbers.
+    scaling: of x, see scaling.py: "standardize" each column or "standardize_whole" by all values of the training split,
+    a known (mean, standard deviation) of the stored values, or "none". scale_targets: standardise y too, for numbers
+    far from 0. test: the official test set, if there is one. source: where the data comes from, for the header.
     """
 
-    truth: Mapping[str, float] = MappingProxyType({})  # the numbers to learn, by name, where the formula is known
+    truth: Mapping[str, float] = MappingProxyType({})  # the numbers to learn by name, if the formula is known
 
     def __init__(
         self,
@@ -42,9 +40,5 @@ class TensorData(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: int | Tensor) -> tuple[Tensor, Tensor]:
         return self.x[index], self.y[index]
-
-    def rows(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """(x, y) of some rows, copied."""
-        return torch.index_select(self.x, 0, indices), torch.index_select(self.y, 0, indices)

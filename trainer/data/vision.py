@@ -1,4 +1,4 @@
-"""MNIST, Fashion-MNIST and CIFAR-10 by torchvision, kept as the bytes they are; downloaded where they are missing."""
+"""MNIST, Fashion-MNIST and CIFAR-10 from torchvision, kept as bytes; downloaded if they are missing."""
 
 import logging
 from pathlib import Path
@@ -15,12 +15,12 @@ log = logging.getLogger(__name__)
 
 
 def _read(dataset: Any, root: str, train: bool, may_download: bool) -> tuple[Tensor, Tensor, list[str]]:
-    """x (N, C, H, W) uint8, y (N,) int64 and the classes of one torchvision data set; downloads it if need be."""
+    """x (N, C, H, W) uint8, y (N,) int64 and the classes of a torchvision data set, downloaded if necessary."""
     folder = Path(root).expanduser()
     try:
         try:
             data = dataset(folder, train=train, download=False)
-        except RuntimeError:  # torchvision's word for files that are missing or broken
+        except RuntimeError:  # torchvision raises it for files that are missing or broken
             if not may_download:
                 raise
             log.info("download %s into %s (this happens once)", dataset.__name__, folder)
@@ -37,10 +37,17 @@ def _read(dataset: Any, root: str, train: bool, may_download: bool) -> tuple[Ten
 
 
 class _Vision(TensorData):
-    """Training rows with the official test set beside them, scaled by the mean and deviation of all training pixels."""
+    """Training rows, with the official test set as `test`; scaled by the mean and deviation of all training pixels."""
 
-    def __init__(self, dataset: Any, root: str, may_download: bool, mean: float, std: float) -> None:
-        scaling = (mean * 255, std * 255)
+    name: str
+    mean: float  # of pixels from 0 to 1
+    std: float
+
+    def __init__(self, root: str, may_download: bool = True) -> None:
+        import torchvision
+
+        dataset = getattr(torchvision.datasets, self.name)
+        scaling = (self.mean * 255, self.std * 255)
         x, y, classes = _read(dataset, root, train=False, may_download=may_download)
         test = TensorData(x, y, classes=classes, scaling=scaling)
         x, y, _ = _read(dataset, root, train=True, may_download=may_download)
@@ -50,25 +57,16 @@ class _Vision(TensorData):
 class MNIST(_Vision):
     """60,000 and 10,000 digits: x (N, 1, 28, 28)."""
 
-    def __init__(self, root: str, may_download: bool = True) -> None:
-        import torchvision
-
-        super().__init__(torchvision.datasets.MNIST, root, may_download, 0.1307, 0.3081)
+    name, mean, std = "MNIST", 0.1307, 0.3081
 
 
 class FashionMNIST(_Vision):
     """60,000 and 10,000 pieces of clothing: x (N, 1, 28, 28)."""
 
-    def __init__(self, root: str, may_download: bool = True) -> None:
-        import torchvision
-
-        super().__init__(torchvision.datasets.FashionMNIST, root, may_download, 0.2860, 0.3530)
+    name, mean, std = "FashionMNIST", 0.2860, 0.3530
 
 
 class CIFAR10(_Vision):
     """50,000 and 10,000 photographs: x (N, 3, 32, 32)."""
 
-    def __init__(self, root: str, may_download: bool = True) -> None:
-        import torchvision
-
-        super().__init__(torchvision.datasets.CIFAR10, root, may_download, 0.4734, 0.2516)
+    name, mean, std = "CIFAR10", 0.4734, 0.2516

@@ -16,35 +16,30 @@ from trainer.data.loaders import Loader
 from trainer.processes.ranks import Ranks
 from trainer.processes.signals import abandonable
 
-Batch = tuple[Tensor, Tensor, Tensor, Callable[[], AbstractContextManager[Any]]]
+Sync = Callable[[], AbstractContextManager[Any]]
 
 
+@dataclass
 class Window:
-    """What one step sees: iterate for (x, y, share, sync).
+    """The batches of one step; iterate for (x, y, share, sync), with x and y ready for the model.
 
-    share: 0-dim, on the device: this batch's part of the window's loss; the shares of a window add up to 1 (to the
-    number of batches for a loss that sums), or over several ranks to their number, see `Ranks.weigh`. sync: a context
-    for forward and backward; it holds back the exchange of gradients between ranks on all batches but the last.
-    num_samples: of all ranks. is_shared: whether some share is not 1.
+    batches: this rank's, as the loader fetched them. shares: what to multiply each batch's loss by, 0-dim on the
+    device; None where there is nothing to weigh, see TrainBatches.shares. num_samples: over all ranks. no_sync: DDP's
+    context without an exchange of gradients. sync: the context for a batch's forward and backward: no_sync for all
+    batches but the last.
     """
 
-    def __init__(
-        self,
-        loader: Loader,
-        parts: Sequence[Any],
-        shares: Sequence[Tensor],
-        num_samples: int,
-        is_shared: bool,
-        hold_back: Callable[[], AbstractContextManager[Any]],
-    ) -> None:
-        self.loader, self.parts, self.shares = loader, parts, shares
-        self.num_samples, self.is_shared, self.hold_back = num_samples, is_shared, hold_back
+    loader: Loader
+    batches: Sequence[Any]
+    shares: Sequence[Tensor | None]
+    num_samples: int
+    no_sync: Sync
 
-    def __iter__(self) -> Iterator[Batch]:
-        last = len(self.parts) - 1
-        for number, (part, share) in enumerate(zip(self.parts, self.shares, strict=True)):
-            x, y = self.loader.load(part)
-            yield x, y, share, nullcontext if number == last else self.hold_back
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor | None, Sync]]:
+        last = len(self.batches) - 1
+        for number, (batch, share) in enumerate(zip(self.batches, self.shares, strict=True)):
+            x, y = self.loader.load(batch)
+            yield x, y, share, nullcontext if number == last else self.no_sync
 
 
 @dataclass
@@ -59,81 +54,72 @@ class TrainBatches:
     drop_last: bool
     seed: int
     denominator: Denominator
-    sums: bool  # whether the loss sums, so that no share is needed
+    sums: bool  # whether the loss sums, so that batches of any size weigh the same
     one: Tensor  # 0-dim 1.0 on the device, in the loss's dtype
     ranks: Ranks = field(default_factory=Ranks)  # each takes its part of every batch
-    hold_back: Callable[[], AbstractContextManager[Any]] = nullcontext  # see Window's sync
+    no_sync: Sync = nullcontext  # see Window
     waited: float = 0.0  # seconds that the loop has waited for batches so far
 
     @property
     def num_batches(self) -> int:
-        """Batches an epoch: ⌈N/B⌉, or ⌊N/B⌋ with drop_last."""
+        """Batches per epoch: ⌈N/B⌉, or ⌊N/B⌋ with drop_last."""
         return (math.floor if self.drop_last else math.ceil)(self.num_rows / self.batch_size)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps an epoch: one for every `accumulate` batches, and one for what is left."""
+        """Optimizer steps per epoch: one for every `accumulate` batches, and one for the rest."""
         return math.ceil(self.num_batches / self.accumulate)
 
     def order(self, epoch: int) -> Any:
-        """Row indices of an epoch, int64 on the CPU; a loader may have an order of its own, see row_groups.Order."""
+        """Row indices of an epoch, int64 on the CPU; a loader may bring its own order, see row_groups.Order."""
         if hasattr(self.loader, "order"):
             return self.loader.order(self.seed, epoch, shuffle=self.shuffle)
         if not self.shuffle:
             return torch.arange(self.num_rows)
-        generator = torch.Generator().manual_seed(seeds.derive(self.seed, "order", epoch))
-        return torch.randperm(self.num_rows, generator=generator)
+        return seeds.permutation(self.num_rows, seeds.derive(self.seed, "order", epoch))
 
     def windows(self, epoch: int, first: int = 0) -> Iterator[Window]:
-        """The windows of an epoch from number `first` on."""
+        """The windows of an epoch, starting with number `first`."""
         begun = time.perf_counter()
-        batches = self.order(epoch).split(self.batch_size)[: self.num_batches][first * self.accumulate :]
-        whole = self.loader.at_hand or self.ranks.size == 1
-        own = batches if whole else [self.ranks.part(batch) for batch in batches]
-        parts = iter(self.loader.parts(own, epoch))
+        rows = self.order(epoch).split(self.batch_size)[: self.num_batches][first * self.accumulate :]
+        by_rank = self.ranks.size > 1 and not self.loader.knows_targets
+        fetched = iter(self.loader.fetch([self.ranks.part(batch) for batch in rows] if by_rank else rows, epoch))
         self.waited += time.perf_counter() - begun
-        for start in range(0, len(batches), self.accumulate):
-            group = batches[start : start + self.accumulate]
+        for start in range(0, len(rows), self.accumulate):
+            group = rows[start : start + self.accumulate]
             begun = time.perf_counter()
-            with abandonable:  # a slow disk must not hold up a wish to stop
-                found: Sequence[Any] = [next(parts) for _ in group]
+            with abandonable:  # a slow disk must not delay a stop
+                batches = [next(fetched) for _ in group]
             self.waited += time.perf_counter() - begun
-            if self.ranks.size == 1:
-                shares = self.shares(found)
-            else:
-                found, shares = self.shared_out(found)
-            yield Window(self.loader, found, shares, sum(map(len, group)), self.is_shared, self.hold_back)
+            yield self._window(batches, sum(map(len, group)))
 
-    @property
-    def is_shared(self) -> bool:
-        """Whether a step is made of several batches, one after another or on several ranks."""
-        return self.accumulate > 1 or self.ranks.size > 1
+    def _window(self, batches: Sequence[Any], num_samples: int) -> Window:
+        total = None
+        if self.ranks.size > 1 and self.loader.knows_targets:
+            total = None if self.sums else self.counts(batches).sum()
+            batches = [self.ranks.part(batch) for batch in batches]
+        return Window(self.loader, batches, self.shares(batches, total), num_samples, self.no_sync)
 
-    def shares(self, parts: Sequence[Any]) -> Sequence[Tensor]:
-        """Each batch's denominator over the window's; exactly 1 for a single batch."""
-        if len(parts) == 1 or self.sums:
-            return [self.one] * len(parts)
-        counts = self.counts(parts)
-        return list((counts / counts.sum()).to(self.one.dtype))
-
-    def shared_out(self, parts: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Tensor]]:
-        """This rank's parts of a window's batches, and the share of each: its denominator over that of all ranks."""
-        whole = None
-        if self.loader.at_hand:
-            whole = None if self.sums else self.counts(parts).sum()
-            parts = [self.ranks.part(part) for part in parts]
+    def shares(self, batches: Sequence[Any], total: Tensor | None = None) -> Sequence[Tensor | None]:
+        """Each batch's denominator over the window's, times the number of ranks, since DDP averages their gradients
+        instead of adding them. None where that is 1 for every batch. total: the window's, if it is known already."""
+        size = self.ranks.size
+        if size == 1 and (self.sums or len(batches) == 1):
+            return [None] * len(batches)
         if self.sums:
-            return parts, [self.one * self.ranks.size] * len(parts)
-        return parts, list(self.ranks.weigh(self.counts(parts), whole).to(self.one.dtype))
+            return [self.one * size] * len(batches)
+        counts = self.counts(batches)
+        total = self.ranks.add(counts.sum()) if total is None else total
+        return list((counts / total * size).to(self.one.dtype))
 
-    def counts(self, parts: Sequence[Any]) -> Tensor:
+    def counts(self, batches: Sequence[Any]) -> Tensor:
         """The denominator of each batch, 1-dim."""
-        return torch.stack([self.denominator(self.loader.targets(part)) for part in parts])
+        return torch.stack([self.denominator(self.loader.targets(batch)) for batch in batches])
 
 
 @dataclass
 class EvalBatches:
-    """A split in its own order, for evaluation; every `stride`-th batch of it from number `first` on."""
+    """A split in its own order, for evaluation: every `stride`-th batch, starting with number `first`."""
 
     loader: Loader
     num_rows: int
@@ -143,17 +129,17 @@ class EvalBatches:
 
     @classmethod
     def of(cls, loader: Loader | None, num_rows: int, batch_size: int) -> "EvalBatches | None":
-        """The batches of a split, where there is one."""
+        """The batches of a split; None without a loader."""
         return cls(loader, num_rows, batch_size) if loader is not None else None
 
-    def dealt(self, ranks: Ranks) -> "EvalBatches":
-        """The batches that this rank evaluates: whole ones in turn, so that their sums are those of one process."""
+    def for_rank(self, ranks: Ranks) -> "EvalBatches":
+        """The batches that this rank evaluates: complete ones in turn, so that their sums are those of one process."""
         return replace(self, first=ranks.rank, stride=ranks.size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        batches = torch.arange(self.num_rows).split(self.batch_size)[self.first :: self.stride]
-        parts = iter(self.loader.parts(batches, 0))
-        for _ in batches:
+        rows = torch.arange(self.num_rows).split(self.batch_size)[self.first :: self.stride]
+        fetched = iter(self.loader.fetch(rows, 0))
+        for _ in rows:
             with abandonable:
-                batch = self.loader.load(next(parts))
+                batch = self.loader.load(next(fetched))
             yield batch

@@ -36,8 +36,8 @@ def shared_rows(splits: Splits) -> list[Finding]:
 
 def digests(loader: Loader, num_rows: int) -> Iterator[bytes]:
     """A digest of each input, in the order of the split."""
-    for part in loader.parts(torch.arange(num_rows).split(ROWS_AT_ONCE), 0):
-        x, _ = loader.load(part)
+    for batch in loader.fetch(torch.arange(num_rows).split(ROWS_AT_ONCE), 0):
+        x, _ = loader.load(batch)
         rows = x.detach().cpu().reshape(len(x), -1).contiguous()
         for row in rows.view(torch.uint8).numpy():
             yield hashlib.blake2b(row, digest_size=16).digest()

@@ -13,7 +13,7 @@ from torch import Tensor
 from trainer.data import arrays
 from trainer.data.images import Images
 from trainer.data.loaders import place
-from trainer.data.preprocessing import Preprocessing, Table
+from trainer.data.preprocessing import Preprocessing, TableFormat
 from trainer.data.tabular import matrix
 from trainer.data.tabular.source import Batch, Dialect, Source, label
 from trainer.data.tabular.targets import targets_of
@@ -52,7 +52,9 @@ def open_rows(path: str, made: Preprocessing, node: Mapping[str, Any], size: int
     raise ConfigError(f"this run was not trained on a table: {path} should be .npz or .safetensors with rows in x")
 
 
-def _table(rows: Iterator[tuple[Batch, Tensor]], how: Table, typed: bool) -> Iterator[tuple[Mapping[str, Any], Tensor]]:
+def _table(
+    rows: Iterator[tuple[Batch, Tensor]], how: TableFormat, typed: bool
+) -> Iterator[tuple[Mapping[str, Any], Tensor]]:
     numbers = {column.name for column in how.columns if column.kind == "number"} if typed else set()
     for batch, raw in rows:
         columns = dict(batch.columns)
@@ -63,7 +65,7 @@ def _table(rows: Iterator[tuple[Batch, Tensor]], how: Table, typed: bool) -> Ite
 
 
 def _arrays(file: Path, made: Preprocessing, name: str) -> Iterator[tuple[Mapping[str, Any], Tensor]]:
-    found = arrays.read(file)
+    found = arrays.READERS[file.suffix](file)
     if name not in found:
         raise ConfigError(f"{file} has no array '{name}'", f"it has: {', '.join(list(found)[:8])}")
     x = found[name]
@@ -82,7 +84,7 @@ def _pictures(path: Path, node: Mapping[str, Any], size: int) -> Iterator[tuple[
         yield {"file": pa.array([str(file) for file in some])}, torch.stack([decode(str(file)) for file in some])
 
 
-def open_table(path: str | list[str], how: Table, *, with_targets: bool) -> Source:
+def open_table(path: str | list[str], how: TableFormat, *, with_targets: bool) -> Source:
     """Table files, read as the run's own was. Raises ConfigError that names the columns that they lack."""
     source = Source(path, Dialect(how.delimiter, how.encoding, tuple(how.missing)))
     needed = [column.name for column in how.columns] + how.targets * with_targets
@@ -90,7 +92,7 @@ def open_table(path: str | list[str], how: Table, *, with_targets: bool) -> Sour
     return source
 
 
-def encoded(source: Source, how: Table, unknown: dict[str, set[str]]) -> Iterator[tuple[Batch, Tensor]]:
+def encoded(source: Source, how: TableFormat, unknown: dict[str, set[str]]) -> Iterator[tuple[Batch, Tensor]]:
     """(batch, raw rows float64) of all rows. unknown: collects the categories that training had not."""
     for batch in source.batches():
         yield batch, torch.from_numpy(matrix.encode(batch, how.columns, how.missing, unknown))

@@ -71,7 +71,7 @@ class Guards:
         if event.step == 1:
             self.missing = structure.without_gradient(run.model)
             self._report(structure.left_in_eval(run.model))
-            y = event.window.loader.targets(event.window.parts[0])
+            y = event.window.loader.targets(event.window.batches[0])
             self._report(inputs.target(y, run.loss_fn))
             self._report(start.first_loss(event.loss.item(), self.chance, run.facts.num_outputs))
         elif self.missing:

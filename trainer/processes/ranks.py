@@ -63,14 +63,6 @@ class Ranks:
         """How many rows of a batch each rank gets."""
         return [len(part) for part in torch.arange(num_rows).tensor_split(self.size)]
 
-    def weigh(self, counts: Tensor, whole: Tensor | None) -> Tensor:
-        """Shares of the loss from the denominators of this rank's batches. whole: that of all ranks, where it is known.
-
-        The shares of all ranks add up to their number, since DDP averages the gradients, which have to be added.
-        """
-        whole = self.add(counts.sum()) if whole is None else whole
-        return counts / whole * self.size
-
     def add(self, value: Tensor) -> Tensor:
         """The sum over the ranks, the same bits on each."""
         if self.size > 1:

@@ -83,9 +83,9 @@ def _mistakes(made: Preprocessing, batches: EvalBatches, wrong: Sequence[Wrong])
     """With the inputs of these rows as they stand in the data: as pictures, or as text where there are few."""
     if not wrong:
         return []
-    parts = batches.loader.parts([torch.tensor([row for _, row, _, _ in wrong])], 0)
+    fetched = batches.loader.fetch([torch.tensor([row for _, row, _, _ in wrong])], 0)
     with abandonable:
-        x, _ = batches.loader.load(next(iter(parts)))
+        x, _ = batches.loader.load(next(iter(fetched)))
     scale = next(made.x.buffers(), x)
     raw = made.x.inverse(x.to(scale.device)).cpu()
     shown = _pictures(raw.float()) if raw.ndim == 4 and raw.shape[1] in (1, 3) else [None] * len(raw)

@@ -1,1 +1,1 @@
-"""What a target means: its loss and its metrics."""
+"""The loss and the metrics that fit the targets."""

@@ -1,4 +1,4 @@
-"""Losses, and the denominator of each: what its mean is a mean over. Nobody else knows that."""
+"""Losses, and the denominator of each: the count or weight that its mean divides by. Only this module knows it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,14 +18,14 @@ ELEMENTWISE = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCEWithL
 
 
 def resolve(node: Mapping[str, Any], facts: Facts, class_counts: Sequence[int] | None = None) -> dict[str, Any]:
-    """A loss node with `auto` replaced by what fits the task, and weight=balanced by numbers. Raises ConfigError.
+    """A loss node with `auto` replaced by the loss that fits the task, and weight=balanced by numbers.
 
-    class_counts: training rows of each class, where they are known.
+    class_counts: training rows of each class, if known. Raises ConfigError.
     """
     node = dict(node)
     weight = node.get("weight")
     if weight is not None and facts.task == "numbers":
-        raise ConfigError("loss.weight is one number a class, and the targets are numbers", "loss.weight=null")
+        raise ConfigError("loss.weight is one number per class, but the targets are numbers", "loss.weight=null")
     if weight == "balanced":
         node["weight"] = balanced(class_counts)
     if node["_target_"] == "auto":
@@ -36,38 +36,38 @@ def resolve(node: Mapping[str, Any], facts: Facts, class_counts: Sequence[int] |
 
 
 def balanced(class_counts: Sequence[int] | None) -> list[float]:
-    """Weights that make every class count alike: rows / (classes × rows of the class), as scikit-learn has it."""
+    """Weights that give every class the same influence: rows / (classes × rows of the class), as in scikit-learn."""
     if class_counts is None:
-        text = "loss.weight=balanced needs the labels of all training rows, and this dataset shows them one by one"
-        raise ConfigError(text, "loss.weight=[1,2,…], a number for each class")
+        text = "loss.weight=balanced needs the labels of all training rows, but this dataset gives them only row by row"
+        raise ConfigError(text, "loss.weight=[1,2,…], one number per class")
     total = sum(class_counts)
     return [total / (len(class_counts) * count) if count else 0.0 for count in class_counts]
 
 
 def make_loss(node: Mapping[str, Any], facts: Facts) -> nn.Module:
-    """The loss that a config names. Raises ConfigError where it does not fit the data's task."""
-    node = dict(node)
-    if isinstance(node.get("weight"), list):
-        if facts.classes is not None and len(node["weight"]) != len(facts.classes):
-            text = f"loss.weight has {len(node['weight'])} numbers, the data has {len(facts.classes)} classes"
-            raise ConfigError(text)
-        node["weight"] = torch.tensor(node["weight"])
+    """The loss that a config names. Raises ConfigError if it does not fit the task."""
+    weight = node.get("weight")
+    if isinstance(weight, list):
+        if facts.classes is not None and len(weight) != len(facts.classes):
+            raise ConfigError(f"loss.weight has {len(weight)} numbers, but the data has {len(facts.classes)} classes")
+        node = {**node, "weight": torch.tensor(weight)}
     loss_fn: nn.Module = target.construct(node, "loss")
+    name = type(loss_fn).__name__
     if isinstance(loss_fn, (nn.CrossEntropyLoss, nn.NLLLoss)) and facts.task == "numbers":
-        raise ConfigError(f"loss={type(loss_fn).__name__} needs classes, and the targets are numbers", "loss=mse")
+        raise ConfigError(f"loss={name} needs classes, but the targets are numbers", "loss=mse")
     if isinstance(loss_fn, ELEMENTWISE) and facts.task == "classes" and not isinstance(loss_fn, nn.BCEWithLogitsLoss):
-        raise ConfigError(f"loss={type(loss_fn).__name__} needs numbers, and the targets are classes", "loss=auto")
+        raise ConfigError(f"loss={name} needs numbers, but the targets are classes", "loss=auto")
     return loss_fn
 
 
 def denominator(loss_fn: nn.Module) -> tuple[Denominator, str]:
-    """(targets -> what the mean divides by, its name): samples, elements, weights of classes, targets not ignored.
+    """(function from targets to the number that the loss's mean divides by, 0-dim; what that number counts).
 
-    The loss of a window is the mean over the whole window, as if it were one batch: so its batches are weighted by
-    this. Formulas: the `reduction='mean'` paragraphs of torch.nn's documentation. An unknown loss counts samples.
+    It counts samples, elements, or targets that are not ignored, by the weights of their classes. The loss of a window
+    is the mean over the window, as if it were one batch, so this weighs its batches. Formulas: the `reduction='mean'`
+    paragraphs of torch.nn's documentation. An unknown loss counts samples.
     """
-    reduction = getattr(loss_fn, "reduction", None)
-    if reduction == "sum":
+    if getattr(loss_fn, "reduction", None) == "sum":
         return lambda y: y.new_ones((), dtype=widest_dtype(y.device)), "sum"
     if isinstance(loss_fn, (nn.CrossEntropyLoss, nn.NLLLoss)):
         return _counted_classes(loss_fn), "targets"
@@ -78,7 +78,7 @@ def denominator(loss_fn: nn.Module) -> tuple[Denominator, str]:
 
 def _counted_classes(loss_fn: nn.CrossEntropyLoss | nn.NLLLoss) -> Denominator:
     def count(y: Tensor) -> Tensor:
-        if y.is_floating_point():  # probabilities: a mean over samples, and pixels where there are some
+        if y.is_floating_point():  # probabilities: a mean over samples, and over pixels if there are any
             return y.new_tensor(y.numel() / y.shape[1], dtype=widest_dtype(y.device))
         counted = y != loss_fn.ignore_index
         if loss_fn.weight is None:

@@ -1,4 +1,4 @@
-"""Metrics from (sum, count) pairs, added up on the device and reduced once: uneven batches weigh right."""
+"""Metrics from sums and counts, added up on the device and divided once, so that uneven batches weigh right."""
 
 import torch
 from torch import Tensor
@@ -7,25 +7,24 @@ from trainer.data.scaling import Scale
 from trainer.device import widest_dtype
 
 NAMES = {"classes": ("loss", "acc"), "numbers": ("loss", "mse", "mae", "r2")}  # of a validation split, by task
-MONITOR = {"classes": "acc", "numbers": "loss"}  # what monitor=auto looks at
+MONITOR = {"classes": "acc", "numbers": "loss"}  # what monitor=auto means
 
 
 class Totals:
-    """Sums over a split: correct answers for classes; squared and absolute errors in the data's units for numbers."""
+    """Sums over a split: correct predictions of classes, or squared and absolute errors of numbers in their units."""
 
     def __init__(self, task: str, scale_y: Scale | None) -> None:
         self.task, self.scale_y = task, scale_y
         self.sums: dict[str, Tensor] = {}
 
     def add(self, prediction: Tensor, y: Tensor, loss: Tensor, denominator: Tensor) -> None:
-        """One batch. prediction: (B, C) logits or (B, outputs); loss: 0-dim; denominator: what its mean divides by."""
+        """Add a batch. prediction: (B, C) logits or (B, outputs); loss, denominator: 0-dim; see losses.denominator."""
         self._add("loss", loss.to(denominator.dtype) * denominator)
         self._add("denominator", denominator)
         if self.task == "classes":
             labels = y if not y.is_floating_point() else y.argmax(1)
             counted = labels >= 0
-            guess = prediction.argmax(1)
-            self._add("correct", ((guess == labels) & counted).sum())
+            self._add("correct", ((prediction.argmax(1) == labels) & counted).sum())
             self._add("count", counted.sum())
         else:
             wide = widest_dtype(y.device)

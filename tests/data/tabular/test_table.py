@@ -344,7 +344,7 @@ def test_three_commands_from_a_file_to_predictions(tmp_path: Path, cli: Cli) -> 
     (tmp_path / "bad.csv").write_text("size,city,day\n3,Oslo,2020-02-02\nlarge,Rome,2020-02-02\n")
     done = cli("predict", "latest", "bad.csv", "-o", "bad.out.csv")
     assert done.returncode == 2
-    assert "bad.csv line 3 column 1 (size): 'large' is no number" in done.stderr
+    assert "bad.csv line 3 column 1 (size): 'large' is not a number" in done.stderr
     assert not list(tmp_path.glob("*bad.out*"))
 
 

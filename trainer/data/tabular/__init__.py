@@ -1,1 +1,1 @@
-"""Everything that only tables need."""
+"""The parts that only tables need."""

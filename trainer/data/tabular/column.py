@@ -1,17 +1,17 @@
-"""A column of a table, as the model sees it."""
+"""A column of a table as the model sees it."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["number", "date", "category"]
 KINDS = ("number", "date", "category")
-MOST_LEVELS = 32  # categories of one column that have an input of their own
+MOST_LEVELS = 32  # categories of a column with their own input
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column that the model learns from. levels, most frequent first: a category's; other, missing: whether
-    training had rows with another level, or with none."""
+    """A column that the model learns from. levels: of a category, most frequent first; other, missing: whether
+    training had rows with another level, or without a value."""
 
     name: str
     kind: Kind
@@ -21,5 +21,5 @@ class Column:
 
     @property
     def width(self) -> int:
-        """How many inputs of the model it becomes."""
+        """The number of inputs of the model that it becomes."""
         return (len(self.levels) + self.other if self.kind == "category" else 1) + self.missing

@@ -1,7 +1,7 @@
-"""CSV as bytes: checked, and cut into blocks of whole records with their line numbers.
+"""CSV as bytes: checked, and cut into blocks of complete records with their line numbers.
 
-pyarrow parses more than one would like: an unclosed quote, a NUL, text behind a closing quote. What is not RFC 4180 is
-an error here, with line and column, before it can shift a value into another column.
+pyarrow accepts too much: an unclosed quote, a NUL, text after a closing quote. Here, whatever violates RFC 4180 is an
+error with line and column, before it can shift a value into another column.
 """
 
 import codecs
@@ -9,6 +9,8 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import BinaryIO
 
 import numpy as np
@@ -16,14 +18,14 @@ import numpy as np
 from trainer.errors import ConfigError
 
 BLOCK = 4 * 2**20  # bytes read at once
-LONGEST = 16 * 2**20  # bytes of one record; a quote that is never closed reaches it
+LONGEST = 16 * 2**20  # bytes of a record; more means a quote that is never closed
 DELIMITERS = ",;\t|"
 LF, CR, QUOTE = 10, 13, 34
 
 
 @dataclass(frozen=True)
 class Block:
-    """Whole records, UTF-8; first_line: of the file, from 1."""
+    """Complete records, UTF-8. first_line: the number of their first line in the file, from 1."""
 
     data: bytes
     first_line: int
@@ -31,7 +33,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Head:
-    """The first record: the names of the columns, trimmed, and what separates values."""
+    """The first record: the trimmed names of the columns, and the separator of values."""
 
     names: list[str]
     delimiter: str
@@ -44,25 +46,21 @@ def read(stream: BinaryIO, name: str, delimiter: str, encoding: str) -> tuple[He
     if not first.strip():
         raise ConfigError(f"{name} is empty")
     if b"\n" not in first and b"\r" in first:
-        raise ConfigError(f"{name} has the line ends of an old Mac (carriage returns)", f"mac2unix {name}")
+        raise ConfigError(f"{name} has the line endings of an old Mac (carriage returns)", f"mac2unix {name}")
     _check_bytes(first, name, 1, cut=True)
     head, size, lines = _head(first, name, delimiter)
     return head, _blocks(first[size:], chunks, name, head.delimiter, 1 + lines)
 
 
 def _chunks(stream: BinaryIO, name: str) -> Iterator[bytes]:
-    while True:
-        try:
-            chunk = stream.read(BLOCK)
-        except (EOFError, OSError) as error:  # a gzip file that ends early or is none
-            raise ConfigError(f"{name} cannot be read: {error}") from error
-        if not chunk:
-            return
-        yield chunk
+    try:
+        yield from iter(partial(stream.read, BLOCK), b"")
+    except (EOFError, OSError) as error:  # also for a gzip file that ends early, or is not one
+        raise ConfigError(f"{name} cannot be read: {error}") from error
 
 
 def _recoded(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[bytes]:
-    """The same text as UTF-8, without a byte order mark."""
+    """The same text in UTF-8, without a byte order mark."""
     first = next(chunks, b"")
     if first[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) and encoding == "utf-8":
         raise ConfigError(f"{name} is UTF-16, not UTF-8", "dataset.encoding=utf-16")
@@ -70,72 +68,60 @@ def _recoded(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[byte
         yield first.removeprefix(codecs.BOM_UTF8)
         yield from chunks
         return
-    decoder = codecs.getincrementaldecoder(encoding)()
     try:
-        yield decoder.decode(first).encode()
-        for chunk in chunks:
-            yield decoder.decode(chunk).encode()
-        yield decoder.decode(b"", True).encode()
+        for text in codecs.iterdecode(chain([first], chunks), encoding):
+            yield text.encode()
     except UnicodeError as error:
         raise ConfigError(f"{name} is not {encoding}: {error}", "dataset.encoding=NAME") from error
 
 
 def _head(first: bytes, name: str, delimiter: str) -> tuple[Head, int, int]:
-    """The header, its size in bytes and its number of lines; lines without anything before it count to it."""
+    """The header, its size in bytes and its number of lines, with any empty lines before it."""
     text = first.decode(errors="replace")
     if delimiter == "auto":
         line = next((line for line in text.splitlines() if line.strip()), "")
-        bare = "".join(line.split('"')[::2])  # what stands outside quotes
+        bare = "".join(line.split('"')[::2])  # the text outside quotes
         delimiter = max(DELIMITERS, key=lambda mark: (bare.count(mark), -DELIMITERS.index(mark)))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         names = next(row for row in reader if row)
     except (csv.Error, StopIteration) as error:
         raise ConfigError(f"{name} line 1: the header cannot be read: {error}") from error
-    lines, size = reader.line_num, 0
-    for _ in range(lines):
-        end = first.find(b"\n", size)
-        size = len(first) if end < 0 else end + 1
+    lines, raw = reader.line_num, io.BytesIO(first)
+    size = sum(len(raw.readline()) for _ in range(lines))
     _check_quotes(first[:size], name, 1, delimiter)
     names = [column.strip() for column in names]
     for number, column in enumerate(names, 1):
         if not column:
-            raise ConfigError(
-                f"{name} line {lines}: column {number} has no name", "name every column in the first line"
-            )
+            text = f"{name} line {lines}: column {number} has no name"
+            raise ConfigError(text, "name every column in the first line")
         if (before := names.index(column) + 1) < number:
             raise ConfigError(f"{name} line {lines}: columns {before} and {number} are both named '{column}'")
-    if all(_is_number(column) for column in names):
-        text = f"{name} line {lines} holds numbers ({', '.join(names)[:30]}): names of columns belong there"
-        raise ConfigError(text, "put a header line first")
-    return Head(names, delimiter), size, lines
-
-
-def _is_number(text: str) -> bool:
     try:
-        float(text)
+        list(map(float, names))
     except ValueError:
-        return False
-    return True
+        return Head(names, delimiter), size, lines
+    text = f"{name} line {lines} holds numbers ({', '.join(names)[:30]}) instead of the names of columns"
+    raise ConfigError(text, "put a header line first")
 
 
 def _blocks(rest: bytes, chunks: Iterator[bytes], name: str, delimiter: str, line: int) -> Iterator[Block]:
-    """Blocks of whole records. A record ends at a line feed that is outside quotes."""
-    for chunk in chunks:
+    """Blocks of complete records. A record ends at a line feed outside quotes."""
+    for chunk in chain(chunks, [b""]):
         rest += chunk
-        size = _whole(rest)
+        size = _complete(rest) if chunk else len(rest)
         if size:
-            yield _checked(rest[:size], name, delimiter, line)
-            line += rest.count(b"\n", 0, size)
-            rest = rest[size:]
+            data, rest = rest[:size], rest[size:]
+            _check_bytes(data, name, line)
+            _check_quotes(data, name, line, delimiter)
+            yield Block(data, line)
+            line += data.count(b"\n")
         elif len(rest) > LONGEST:
             raise _unclosed(rest, name, line)
-    if rest:
-        yield _checked(rest, name, delimiter, line)
 
 
-def _whole(data: bytes) -> int:
-    """Up to where there are whole records, in bytes."""
+def _complete(data: bytes) -> int:
+    """The size of the complete records at the start, in bytes."""
     if b'"' not in data:
         return data.rfind(b"\n") + 1
     values = np.frombuffer(data, dtype=np.uint8)
@@ -144,16 +130,10 @@ def _whole(data: bytes) -> int:
     return int(outside[-1]) + 1 if len(outside) else 0
 
 
-def _checked(data: bytes, name: str, delimiter: str, line: int) -> Block:
-    _check_bytes(data, name, line)
-    _check_quotes(data, name, line, delimiter)
-    return Block(data, line)
-
-
 def _check_bytes(data: bytes, name: str, line: int, *, cut: bool = False) -> None:
-    """Raise ConfigError for a NUL, for bytes that are not UTF-8. cut: the last character may be in part."""
+    """Raise ConfigError for a NUL, and for bytes that are not UTF-8. cut: the last character may be incomplete."""
     if (at := data.find(b"\0")) >= 0:
-        raise ConfigError(f"{_place(data, at, name, line)}: a NUL byte; this is no text, or UTF-16")
+        raise ConfigError(f"{_place(data, at, name, line)}: a NUL byte; the file is not text, or is UTF-16")
     if data.isascii():
         return
     try:
@@ -162,11 +142,11 @@ def _check_bytes(data: bytes, name: str, line: int, *, cut: bool = False) -> Non
         if cut and error.reason == "unexpected end of data":
             return
         text = f"{_place(data, error.start, name, line)}: byte 0x{data[error.start]:02x} is not UTF-8"
-        raise ConfigError(text, "dataset.encoding=cp1252, or the encoding that it is in") from error
+        raise ConfigError(text, "dataset.encoding=cp1252, or whatever encoding the file has") from error
 
 
 def _check_quotes(data: bytes, name: str, line: int, delimiter: str) -> None:
-    """Raise ConfigError for a quote where RFC 4180 has none, and for a carriage return that ends no line."""
+    """Raise ConfigError for a quote that RFC 4180 does not allow, and for a carriage return inside a line."""
     values = np.frombuffer(data, dtype=np.uint8)
     quotes = np.flatnonzero(values == QUOTE)
     beside = [ord(delimiter), LF, CR, QUOTE]
@@ -180,7 +160,7 @@ def _check_quotes(data: bytes, name: str, line: int, delimiter: str) -> None:
     if len(late):
         opened = int(quotes[np.searchsorted(quotes, late[0]) - 1])
         closed = _place(data, int(late[0]), name, line)
-        raise ConfigError(f"{closed}: text behind a closing quote; {_place(data, opened, name, line)} opened it")
+        raise ConfigError(f"{closed}: text after a closing quote; {_place(data, opened, name, line)} opened it")
     if len(quotes) % 2:
         raise _unclosed(data, name, line)
     returns = np.flatnonzero(values == CR)
@@ -196,6 +176,6 @@ def _unclosed(data: bytes, name: str, line: int) -> ConfigError:
 
 
 def _place(data: bytes, at: int, name: str, line: int) -> str:
-    """'FILE line 3 character 5' of a byte."""
+    """The place of a byte as 'FILE line 3 character 5'."""
     begin, above = data.rfind(b"\n", 0, at) + 1, data.count(b"\n", 0, at)
     return f"{name} line {line + above} character {len(data[begin:at].decode(errors='replace')) + 1}"

@@ -1,7 +1,7 @@
-"""The second pass over a table: what its training rows look like, in bounded memory. No other row has a say."""
+"""The second pass over a table: statistics of its training rows alone, in bounded memory."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,14 +13,14 @@ from torch import Tensor
 from trainer.data.tabular import matrix
 from trainer.data.tabular.column import MOST_LEVELS, Column, Kind
 from trainer.data.tabular.matrix import Floats
-from trainer.data.tabular.source import Batch, Source
+from trainer.data.tabular.source import Source, masked
 
-MOST_COUNTED = 100_000  # different texts of one column that are counted
+MOST_COUNTED = 100_000  # distinct texts of a column that are counted
 
 
 @dataclass
 class Moments:
-    """Count, mean and sum of squared deviations, batch by batch (Chan, Golub and LeVeque 1979), without NaN."""
+    """Count, mean and sum of squared deviations of finite values, batch by batch (Chan, Golub and LeVeque 1979)."""
 
     count: int = 0
     mean: float = 0.0
@@ -29,7 +29,7 @@ class Moments:
     infinite: int = 0
 
     def add(self, values: Floats) -> None:
-        """A batch of one column."""
+        """Add a batch of the column."""
         finite = values[np.isfinite(values)]
         self.infinite += int(np.isinf(values).sum())
         self.missing += len(values) - len(finite)
@@ -43,20 +43,20 @@ class Moments:
 
     @property
     def std(self) -> float:
-        """Of the population; 1 where all values are the same."""
+        """The population's standard deviation; 1 if all values are equal."""
         return (self.squares / self.count) ** 0.5 if self.count and self.squares > 0 else 1.0
 
 
 @dataclass
 class Levels:
-    """How often each text stands in a column."""
+    """How often each text occurs in a column."""
 
     counts: Counter[str] = field(default_factory=Counter)
     missing: int = 0
     values: int = 0
 
     def add(self, text: Any) -> None:
-        """A batch of one column, as text."""
+        """Add a batch of the column, as text."""
         self.missing += text.null_count
         self.values += len(text) - text.null_count
         for entry in text.drop_null().value_counts().to_pylist():
@@ -64,48 +64,26 @@ class Levels:
                 self.counts[entry["values"]] += entry["counts"]
 
 
-@dataclass
-class Fit:
-    """What training rows show of each feature and of the targets."""
-
-    features: dict[str, Moments | Levels]
-    targets: dict[str, Moments | Levels]
-
-
-def fit(source: Source, kinds: dict[str, Kind], targets: Sequence[str], keep: Any) -> Fit:
-    """One pass. kinds: of features and targets, by name; keep: (N,) bool, the training rows."""
+def fit(source: Source, kinds: dict[str, Kind], keep: Any) -> dict[str, Moments | Levels]:
+    """Describe each column of `kinds` in one pass. keep: (N,) bool, the training rows."""
     tallies: dict[str, Moments | Levels] = {n: Levels() if k == "category" else Moments() for n, k in kinds.items()}
-    for batch, rows in masked(source, list(kinds), keep):
+    for batch, rows in masked(source.batches(list(kinds)), keep):
         for name, tally in tallies.items():
-            values = batch.columns[name]
             if isinstance(tally, Levels):
-                tally.add(matrix.to_text(values, source.dialect.missing).filter(pa.array(rows)))
-                continue
-            try:
-                tally.add(matrix.to_floats(values, kinds[name], source.dialect.missing)[rows])
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise matrix.refusal(batch, name, kinds[name], source.dialect.missing) from error
-    return Fit({n: t for n, t in tallies.items() if n not in targets}, {n: tallies[n] for n in targets})
-
-
-def masked(source: Source, names: Sequence[str], keep: Any) -> Iterator[tuple[Batch, Any]]:
-    """Batches with the part of `keep` that is theirs; those without any are left out."""
-    first = 0
-    for batch in source.batches(names):
-        rows = keep[first : first + batch.num_rows]
-        first += batch.num_rows
-        if rows.any():
-            yield batch, rows
+                tally.add(matrix.to_text(batch.columns[name], source.dialect.missing).filter(pa.array(rows)))
+            else:
+                tally.add(matrix.numbers_of(batch, name, kinds[name], source.dialect.missing)[rows])
+    return tallies
 
 
 def choose(features: dict[str, Moments | Levels], kinds: dict[str, Kind]) -> tuple[list[Column], dict[str, str]]:
-    """The columns to learn from, and why each other one is left out."""
+    """The columns to learn from, and why each of the others is left out."""
     chosen, left_out = [], {}
     for name, tally in features.items():
         if isinstance(tally, Levels):
             levels = sorted(tally.counts, key=lambda text: (-tally.counts[text], text))
             if len(levels) > MOST_LEVELS and len(levels) == tally.values:
-                left_out[name] = "text, never twice the same"
+                left_out[name] = "text, all different"
             elif len(levels) + (tally.missing > 0) < 2:
                 left_out[name] = "one value"
             else:
@@ -118,9 +96,8 @@ def choose(features: dict[str, Moments | Levels], kinds: dict[str, Kind]) -> tup
     return chosen, left_out
 
 
-def moments_of(chosen: Sequence[Column], features: dict[str, Moments | Levels]) -> tuple[Tensor, Tensor]:
-    """(mean, std) of the numbers and dates, float64."""
-    found = [features[column.name] for column in chosen if column.kind != "category"]
-    numbers = [tally for tally in found if isinstance(tally, Moments)]
-    mean, std = ([getattr(tally, name) for tally in numbers] for name in ("mean", "std"))
-    return torch.tensor(mean, dtype=torch.float64), torch.tensor(std, dtype=torch.float64)
+def mean_and_std(tallies: Iterable[Moments | Levels], dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    """(mean, std) of the numbers and dates."""
+    moments = [tally for tally in tallies if isinstance(tally, Moments)]
+    mean, std = [tally.mean for tally in moments], [tally.std for tally in moments]
+    return torch.tensor(mean, dtype=dtype), torch.tensor(std, dtype=dtype)

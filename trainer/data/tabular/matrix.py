@@ -1,9 +1,10 @@
-"""What the columns of a table are, and a batch of rows as one matrix of floats.
+"""The kinds of a table's columns, and a batch of rows as one matrix of floats.
 
-A number is itself, a date the days since 1970, a category its index: levels first, then `other`, then `missing`, where
-training had such rows. NaN is what is missing, in any of them.
+A number stands for itself, a date for the days since 1970, a category for its index: levels first, then `other`, then
+`missing`, if training had such rows. NaN stands for a missing value of any kind.
 """
 
+import bisect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,22 +20,22 @@ from trainer.text import cut
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-SECONDS_A_DAY = 86_400e6  # in microseconds
+MICROSECONDS_PER_DAY = 86_400e6
 LOOKS: dict[Kind, str] = {
     "number": r"^(?i)[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity|nan)$",
     "date": r"^\d{4}-\d{1,2}-\d{1,2}",
 }
-WHAT = {"number": "no number", "date": "no date like 2026-11-25", "category": "no text"}
+WHAT = {"number": "a number", "date": "a date like 2026-11-25", "category": "text"}
 
 
 def text_of(values: Any, missing: Sequence[str]) -> Any:
-    """Text trimmed, with null for what counts as missing."""
+    """Trim a column of text; null for what counts as missing."""
     trimmed = pc.utf8_trim_whitespace(values)
     return pc.if_else(pc.is_in(trimmed, value_set=pa.array(missing, pa.string())), None, trimmed)
 
 
 def to_text(values: Any, missing: Sequence[str]) -> Any:
-    """Any column as text, for a category: CSV's trimmed, whole numbers without a point."""
+    """Any column as text, for a category: text is trimmed, whole numbers have no decimal point."""
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type):
@@ -45,95 +46,84 @@ def to_text(values: Any, missing: Sequence[str]) -> Any:
 
 
 def to_floats(values: Any, kind: Kind, missing: Sequence[str]) -> Floats:
-    """A column of numbers or dates as float64 with NaN. Raises pa.ArrowInvalid for a text that is none."""
+    """Numbers or dates as float64, NaN for missing ones. Raises pa.ArrowInvalid for a text that is neither."""
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         values = text_of(values, missing)
         if kind == "date":
-            values = _moments(values)
+            values = _timestamps(values)
     if pa.types.is_temporal(values.type):
-        days = values.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64())
-        return _numpy(days) / SECONDS_A_DAY
+        return _numpy(values.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64())) / MICROSECONDS_PER_DAY
     return _numpy(values.cast(pa.float64()))
 
 
 def _numpy(values: Any) -> Floats:
-    array: Floats = np.array(values.to_numpy(zero_copy_only=False), dtype=np.float64)
-    return array
+    return np.array(values.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def _moments(text: Any) -> Any:
-    """ISO dates and times, in UTC where they say so."""
+def _timestamps(text: Any) -> Any:
+    """ISO dates and times; those with a time zone are converted to UTC."""
     try:
         return text.cast(pa.timestamp("us"))
     except pa.ArrowInvalid:
         return text.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
 
 
-def first_bad(values: Any, kind: Kind, missing: Sequence[str]) -> int:
-    """The first row whose text is no number or date, by halving; only for a column that has one."""
-    low, high = 0, len(values)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _fails(values.slice(low, middle - low), kind, missing) else (middle, high)
-    return low
-
-
-def _fails(values: Any, kind: Kind, missing: Sequence[str]) -> bool:
+def numbers_of(batch: Batch, name: str, kind: Kind, missing: Sequence[str]) -> Floats:
+    """A column of numbers or dates as float64 with NaN. Raises ConfigError that names the first bad value."""
     try:
-        to_floats(values, kind, missing)
-    except pa.ArrowInvalid:
-        return True
-    return False
+        return to_floats(batch.columns[name], kind, missing)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise refusal(batch, name, kind, missing) from error
 
 
 def refusal(batch: Batch, name: str, kind: Kind, missing: Sequence[str]) -> ConfigError:
-    """What is wrong with a column that is not of its kind: file, line, column, value."""
+    """The error for a column that is not of its kind: file, line, column and the first bad value."""
     values = batch.columns[name]
     if not pa.types.is_string(values.type):
         return ConfigError(f"{batch.where(0)}: column '{name}' is {values.type}, not a {kind}")
-    row = first_bad(values, kind, missing)
-    number = list(batch.columns).index(name) + 1
-    shown = values[row].as_py().strip()
-    shown = cut(shown, 30)
-    return ConfigError(f"{batch.where(row)} column {number} ({name}): '{shown}' is {WHAT[kind]}")
+
+    def is_bad(row: int) -> bool:
+        """Whether there is a bad value up to this row."""
+        try:
+            to_floats(values.slice(0, row + 1), kind, missing)
+        except pa.ArrowInvalid:
+            return True
+        return False
+
+    row = bisect.bisect_left(range(len(values) - 1), True, key=is_bad)
+    number, shown = list(batch.columns).index(name) + 1, cut(values[row].as_py().strip(), 30)
+    return ConfigError(f"{batch.where(row)} column {number} ({name}): '{shown}' is not {WHAT[kind]}")
 
 
 def encode(batch: Batch, columns: Sequence[Column], missing: Sequence[str], unknown: dict[str, set[str]]) -> Floats:
-    """(rows, columns) float64. unknown: collects the categories that training has not seen. Raises ConfigError.
+    """Encode a batch as (rows, columns) float64. unknown: collects the categories not seen in training, by column.
 
-    A category beyond the levels is `other` where training had one, else -1: none of all.
+    A category beyond the levels is `other` if training had such rows, else -1. Raises ConfigError.
     """
     matrix = np.empty((batch.num_rows, len(columns)), dtype=np.float64)
     for index, column in enumerate(columns):
-        values = batch.columns[column.name]
         if column.kind == "category":
-            matrix[:, index] = _codes(column, to_text(values, missing), unknown)
-            continue
-        try:
-            numbers = to_floats(values, column.kind, missing)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise refusal(batch, column.name, column.kind, missing) from error
-        numbers[np.isinf(numbers)] = np.nan
-        matrix[:, index] = numbers
+            matrix[:, index] = _codes(column, to_text(batch.columns[column.name], missing), unknown)
+        else:
+            numbers = numbers_of(batch, column.name, column.kind, missing)
+            matrix[:, index] = np.where(np.isinf(numbers), np.nan, numbers)
     return matrix
 
 
 def _codes(column: Column, text: Any, unknown: dict[str, set[str]]) -> Floats:
-    found = _numpy(pc.index_in(text, value_set=pa.array(column.levels, pa.string())))
-    strange = np.isnan(found)
-    nothing = strange & np.asarray(text.is_null())
-    strange &= ~nothing
-    found[strange] = len(column.levels) if column.other else -1
-    found[nothing] = np.nan if column.missing else -1
-    if strange.any() and not column.other and len(unknown.get(column.name, ())) < MOST_LEVELS:
-        unknown.setdefault(column.name, set()).update(
-            pc.unique(text.filter(pa.array(strange))).to_pylist()[:MOST_LEVELS]
-        )
-    return found
+    codes = _numpy(pc.index_in(text, value_set=pa.array(column.levels, pa.string())))
+    missing = np.asarray(text.is_null())
+    rare = np.isnan(codes) & ~missing
+    codes[rare] = len(column.levels) if column.other else -1
+    codes[missing] = np.nan if column.missing else -1
+    if rare.any() and not column.other and len(unknown.get(column.name, ())) < MOST_LEVELS:
+        new = pc.unique(text.filter(pa.array(rare))).to_pylist()[:MOST_LEVELS]
+        unknown.setdefault(column.name, set()).update(new)
+    return codes
 
 
 def schema_kind(field: Any) -> Kind:
-    """What a Parquet column is. Raises ConfigError for one that is none of the kinds."""
+    """The kind of a Parquet column. Raises ConfigError if it is neither a number, a date nor text."""
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
     if pa.types.is_boolean(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return "category"
@@ -141,27 +131,24 @@ def schema_kind(field: Any) -> Kind:
         return "number"
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         return "date"
-    raise ConfigError(
-        f"column '{field.name}' is {kind}, which is no number, date or text", f"dataset.drop=[{field.name}]"
-    )
+    text = f"column '{field.name}' is {kind}, which is neither a number, a date nor text"
+    raise ConfigError(text, f"dataset.drop=[{field.name}]")
 
 
 def check_present(needed: Sequence[str], names: Sequence[str], where: str) -> None:
-    """Raise ConfigError that names the columns that are missing."""
+    """Raise ConfigError that names the missing columns."""
     lacking = [name for name in needed if name not in names]
     if lacking:
-        near = did_you_mean(lacking[0], names)
-        s = "s" * (len(lacking) > 1)
+        s, near = "s" * (len(lacking) > 1), did_you_mean(lacking[0], names)
         shown = ", ".join(lacking[:8]) + (f" and {len(lacking) - 8} more" if len(lacking) > 8 else "")
         has = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
         raise ConfigError(f"{where} has no column{s} {shown}.{near}", f"its columns: {has}")
 
 
-def of_types(types: Mapping[str, str], names: Sequence[str], where: str) -> None:
-    """Raise ConfigError for a typed column that is not there, or a type that is none."""
+def check_types(types: Mapping[str, str], names: Sequence[str], where: str) -> None:
+    """Raise ConfigError for a column that does not exist, or an unknown type."""
     check_present(list(types), names, where)
     for name, kind in types.items():
         if kind not in KINDS:
-            raise ConfigError(
-                f"dataset.types: {name} is no {kind}", f"'dataset.types={{{name}: number|date|category}}'"
-            )
+            text = f"dataset.types: {name} has the unknown type {kind}"
+            raise ConfigError(text, f"'dataset.types={{{name}: number|date|category}}'")

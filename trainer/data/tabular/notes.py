@@ -1,4 +1,4 @@
-"""What the header says of a table's columns."""
+"""Lines of the header about the columns of a table."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,42 +9,40 @@ from trainer.text import cut
 
 
 def describe(
-    chosen: Sequence[Column], features: Mapping[str, Moments | Levels], left_out: Mapping[str, str], source: Source
+    columns: Sequence[Column], tallies: Mapping[str, Moments | Levels], left_out: Mapping[str, str], source: Source
 ) -> list[str]:
-    """What the header says of the columns: types, categories, what is missing, what was done about it."""
+    """Lines about the columns: their types and categories, missing values, and the columns that are left out."""
     lines = []
     for kind, plural in (("number", "numbers"), ("date", "dates"), ("category", "categories")):
-        names = [column.name for column in chosen if column.kind == kind]
+        names = [column.name for column in columns if column.kind == kind]
         if names:
             count = f"{len(names)} {plural if len(names) > 1 else kind}: "
             lines.append(count + listed(names, 69 - len(count)))
-    rare = [f"{c.name} ({len(features[c.name].counts):,})" for c in chosen if c.other]  # type: ignore[union-attr]
-    if rare:
-        lines.append(f"other than the {MOST_LEVELS} most frequent: " + listed(rare, 35))
-    missing = {c.name: features[c.name].missing for c in chosen if features[c.name].missing}
-    if missing:
-        lines.append("missing, imputed and marked: " + listed([f"{n} {count:,}" for n, count in missing.items()], 40))
-    endless = {
-        name: tally.infinite for name, tally in features.items() if isinstance(tally, Moments) and tally.infinite
-    }
-    if endless:
-        lines.append("infinite, taken as missing: " + listed([f"{n} {count:,}" for n, count in endless.items()], 41))
+    rare = [f"{c.name} ({len(tallies[c.name].counts):,})" for c in columns if c.other]  # type: ignore[union-attr]
+    missing = [f"{c.name} {tallies[c.name].missing:,}" for c in columns if tallies[c.name].missing]
+    infinite = [f"{name} {t.infinite:,}" for name, t in tallies.items() if isinstance(t, Moments) and t.infinite]
+    for what, names, width in (
+        (f"other than the {MOST_LEVELS} most frequent", rare, 35),
+        ("missing, imputed and marked", missing, 40),
+        ("infinite, taken as missing", infinite, 41),
+    ):
+        if names:
+            lines.append(f"{what}: {listed(names, width)}")
     if left_out:
-        lines.append("left out: " + listed([f"{name} ({why})" for name, why in left_out.items()], 59))
+        lines.append(f"left out: {reasons(left_out, 59)}")
     if source.text and source.delimiter != ",":
-        lines.append(
-            "values are separated by " + {"\t": "tabs", ";": "semicolons"}.get(source.delimiter, source.delimiter)
-        )
+        mark = {"\t": "tabs", ";": "semicolons"}.get(source.delimiter, source.delimiter)
+        lines.append(f"values are separated by {mark}")
     return lines
 
 
-def reasons(left_out: Mapping[str, str]) -> str:
-    """Columns that are left out, and why."""
-    return listed([f"{name} ({why})" for name, why in left_out.items()], 60)
+def reasons(left_out: Mapping[str, str], width: int) -> str:
+    """The columns that are left out, and why."""
+    return listed([f"{name} ({why})" for name, why in left_out.items()], width)
 
 
 def listed(words: Sequence[str], width: int) -> str:
-    """Words with commas, as many as fit, and how many more there are."""
+    """As many words as fit, separated by commas, and how many more there are."""
     line = ""
     for number, word in enumerate(words):
         more = f", and {len(words) - number} more" if number < len(words) - 1 else ""

@@ -1,4 +1,4 @@
-"""A table's raw rows become a model's inputs: numbers standardised, what is missing imputed, categories one-hot."""
+"""From a table's encoded rows to a model's inputs: standardised numbers, imputed missing values, one-hot categories."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from trainer.data.tabular.column import Column
 
 
 class Columns(nn.Module):
-    """(B, columns) of encoded rows, as matrix.encode makes them, to (B, inputs) in `dtype`.
+    """Turns encoded rows (B, columns), see matrix.encode, into inputs (B, inputs) of `dtype`.
 
-    mean, std: of the numbers and dates among the columns, float64, over training rows; they stand in the state_dict.
+    mean, std: of the numbers and dates among the columns, over the training rows, float64; saved in the state_dict.
     """
 
     mean: Tensor
@@ -25,27 +25,26 @@ class Columns(nn.Module):
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
         shift, scale = torch.zeros(len(columns), dtype=mean.dtype), torch.ones(len(columns), dtype=std.dtype)
-        shift[numbers], scale[numbers] = mean, std  # over all columns: one pass; categories stay what they are
+        shift[numbers], scale[numbers] = mean, std  # for all columns at once; categories do not change
         self.register_buffer("shift", shift, persistent=False)
         self.register_buffer("scale", scale, persistent=False)
         self.expand = OneHot(columns, dtype)
 
     def standardize(self, x: Tensor) -> Tensor:
-        """The same columns with numbers standardised, in `dtype`; NaN and categories stay. In float64 up to there."""
+        """The same columns in `dtype`, numbers standardised in float64. NaN and categories do not change."""
         return ((x.to(self.shift.dtype) - self.shift) / self.scale).to(self.expand.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        output: Tensor = self.expand(self.standardize(x))
-        return output
+        return self.expand(self.standardize(x))  # type: ignore[no-any-return]
 
     def inverse(self, x: Tensor) -> Tensor:
-        """Inputs back to rows (B, columns), float64: NaN for what was missing, -1 for a category without an input."""
+        """Inputs back to rows (B, columns), float64: NaN for a missing value, -1 for a category without an input."""
         return self.expand.inverse(x).to(self.shift.dtype) * self.scale + self.shift
 
 
 class OneHot(nn.Module):
-    """Standardised columns to inputs: numbers with 0, their mean, for what is missing; an indicator for each column
-    where training had missing values; one-hot categories. An index below 0 is none of a column's categories."""
+    """Turns standardised columns into inputs: numbers, with 0, their mean, for a missing one; an indicator for each
+    column with missing values in training; one-hot categories. An index below 0 stands for no category."""
 
     numbers: Tensor
     indicated: Tensor
@@ -69,7 +68,7 @@ class OneHot(nn.Module):
         for name, values in indices.items():
             self.register_buffer(name, torch.tensor(values, dtype=torch.int64), persistent=False)
         self.num_levels = sum(widths)
-        self.growth = sum(c.width for c in columns) / len(columns)  # inputs a column
+        self.growth = sum(c.width for c in columns) / len(columns)  # inputs per column
 
     def forward(self, x: Tensor) -> Tensor:
         values = x[:, self.numbers]
@@ -78,13 +77,13 @@ class OneHot(nn.Module):
         if self.num_levels:
             codes = x[:, self.categories]
             codes = torch.where(codes.isnan(), self.nothing, codes).long()
-            cells = torch.where(codes < 0, self.num_levels, codes + self.offsets)  # the last cell is thrown away
+            cells = torch.where(codes < 0, self.num_levels, codes + self.offsets)  # the last cell is dropped
             one_hot = torch.zeros(x.shape[0], self.num_levels + 1, dtype=self.dtype, device=x.device)
             parts.append(one_hot.scatter_(1, cells, 1)[:, :-1])
         return torch.cat(parts, 1)
 
     def inverse(self, x: Tensor) -> Tensor:
-        """Inputs back to standardised columns: NaN for what was missing, -1 for a category that has no input."""
+        """Inputs back to standardised columns: NaN for a missing value, -1 for a category without an input."""
         values, marks, levels = x.split([len(self.numbers), len(self.indicated), self.num_levels], 1)
         columns = x.new_full((x.shape[0], len(self.numbers) + len(self.categories)), torch.nan)
         columns[:, self.numbers] = values

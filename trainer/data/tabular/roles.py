@@ -1,10 +1,9 @@
-"""Which rows train, validate and test: at random, by class, by group, by time, or as a column says."""
+"""The role of each row (training, validation or test): at random, by class, by group, by time, or from a column."""
 
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-import torch
 
 from trainer.data import seeds
 from trainer.errors import ConfigError
@@ -19,55 +18,51 @@ CHUNK = 2**20  # rows permuted at once
 
 
 def random_roles(num_rows: int, val_fraction: float, split_seed: int) -> Roles:
-    """A permutation by split_seed, cut in two; chunk by chunk, so that its memory is bounded."""
+    """Cut a permutation by split_seed in two; in chunks, so that memory is bounded."""
     roles = np.zeros(num_rows, dtype=np.int8)
     for first in range(0, num_rows, CHUNK):
         chunk = roles[first : first + CHUNK]
-        order = _permutation(len(chunk), split_seed if first == 0 else seeds.derive(split_seed, "split", first))
+        seed = split_seed if first == 0 else seeds.derive(split_seed, "split", first)
+        order = seeds.permutation(len(chunk), seed).numpy()
         chunk[order[: int(len(chunk) * val_fraction)]] = VAL
     return roles
 
 
 def stratified_roles(labels: Any, val_fraction: float, split_seed: int) -> Roles:
-    """At random within each class; at least one row of each class trains."""
+    """Draw within each class; at least one row of each class is for training."""
     codes = np.asarray(pc.dictionary_encode(labels).indices)
     roles = np.zeros(len(codes), dtype=np.int8)
     for code in np.unique(codes):
         rows = np.flatnonzero(codes == code)
-        order = _permutation(len(rows), seeds.derive(split_seed, "class", int(code)))
+        order = seeds.permutation(len(rows), seeds.derive(split_seed, "class", int(code))).numpy()
         roles[rows[order[: min(len(rows) - 1, round(len(rows) * val_fraction))]]] = VAL
     return roles
 
 
 def group_roles(groups: Any, val_fraction: float, split_seed: int) -> Roles:
-    """Rows of one group stay together: groups at random, until the validation split is as large as it should be."""
+    """Draw complete groups, until the validation split is as large as it should be."""
     codes = np.asarray(pc.dictionary_encode(groups, null_encoding="encode").indices)
     sizes = np.bincount(codes)
-    order = _permutation(len(sizes), split_seed)
+    order = seeds.permutation(len(sizes), split_seed).numpy()
     before = np.cumsum(sizes[order]) - sizes[order]
     chosen = order[before + sizes[order] / 2 <= len(codes) * val_fraction]
     return np.isin(codes, chosen).astype(np.int8)
 
 
 def time_roles(times: Any, val_fraction: float) -> Roles:
-    """The latest rows validate. times: float64 (N,). Raises ConfigError for a missing one."""
+    """Use the latest rows for validation. times: float64 (N,). Raises ConfigError for a missing time."""
     if np.isnan(times).any():
         raise ConfigError(f"dataset.split=time: {int(np.isnan(times).sum()):,} rows have no time in dataset.split_by")
     roles = np.zeros(len(times), dtype=np.int8)
-    latest = np.argsort(times, kind="stable")[len(times) - int(len(times) * val_fraction) :]
-    roles[latest] = VAL
+    roles[np.argsort(times, kind="stable")[len(times) - int(len(times) * val_fraction) :]] = VAL
     return roles
 
 
 def named_roles(values: Any, name: str) -> Roles:
-    """As a column of words says: train, val or test. Raises ConfigError for other words."""
+    """Read roles from a column of words: train, val or test. Raises ConfigError for other words."""
     words = [str(value).strip().lower() if value is not None else None for value in values.to_pylist()]
     strange = sorted({str(word) for word in words if word not in WORDS})
     if strange:
         text = f"dataset.split=column: column '{name}' holds {', '.join(strange[:4])}, not train, val or test"
         raise ConfigError(text, "dataset.split=group keeps rows of one value together")
     return np.array([WORDS[word] for word in words if word is not None], dtype=np.int8)
-
-
-def _permutation(size: int, seed: int) -> Any:
-    return torch.randperm(size, generator=torch.Generator().manual_seed(seed)).numpy()

@@ -1,8 +1,8 @@
-"""A table that does not fit into memory: Parquet row groups, read as they are needed, behind the loaders' contract.
+"""A loader for a table that does not fit into memory: it reads row groups of Parquet files when they are needed.
 
-The order of an epoch is a function of (seed, epoch): the groups are permuted and put together into blocks, and the rows
-within each block are permuted. So a position of an epoch is found by adding up sizes of groups, and only the block that
-it lies in is read. Memory is bounded by KEPT and by the largest row group.
+The order of an epoch is a function of (seed, epoch): the groups are permuted and collected into blocks, and the rows
+within each block are permuted. A position in an epoch follows from the sizes of the groups, so only the groups of its
+block are read. Memory is bounded by KEPT and by the largest row group.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,6 @@ from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet
 import torch
 from torch import Tensor
 
@@ -21,16 +20,16 @@ from trainer.data.loaders import place
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.table import Part
 from trainer.data.tabular import matrix
-from trainer.data.tabular.source import Batch, group_batches, label
+from trainer.data.tabular.source import Batch, group_batches, label, masked, open_parquet
 from trainer.data.tabular.targets import targets_of
 
-KEPT = 64 * 2**20  # bytes of a block of row groups, and of what is kept of groups already read
+KEPT = 64 * 2**20  # bytes of a block of row groups, and of the groups kept in memory
 ROWS = 16_384  # rows decoded at once
 
 
 @dataclass(frozen=True)
 class Group:
-    """One row group. first: its first row in its file, start: in all files; num_rows: in it, with any role."""
+    """A row group. first: the number of its first row in its file, start: in all files; num_rows: with any role."""
 
     file: int
     number: int
@@ -40,36 +39,36 @@ class Group:
 
 
 class Order:
-    """The order of an epoch. blocks: for each, its groups in order; counts: rows of each group; seed: None does not
-    shuffle. `split` makes its batches, as a tensor of indices would."""
+    """The order of an epoch; `split` gives its batches, as that of a tensor of indices would.
+
+    blocks: the groups of each, in order; counts: the rows of each group; seed: None does not shuffle.
+    """
 
     def __init__(self, blocks: Sequence[Sequence[int]], counts: Any, seed: int | None) -> None:
         self.blocks, self.counts, self.seed = blocks, counts, seed
         self.starts = np.cumsum(counts) - counts
-        self.ends = np.cumsum([int(sum(counts[group] for group in block)) for block in blocks])
-        self.made: dict[int, Tensor] = {}
+        self.ends = np.cumsum([int(counts[list(block)].sum()) for block in blocks])
+        self.recent: dict[int, Tensor] = {}
 
-    def split(self, size: int) -> "Batches":
+    def split(self, size: int) -> "LazyBatches":
         """The batches of `size` rows each."""
-        return Batches(self, size, range(-(-int(self.ends[-1]) // size)))
+        return LazyBatches(self, size, range(-(-int(self.ends[-1]) // size)))
 
     def rows(self, block: int) -> Tensor:
-        """The rows of a block in their order; those of two blocks are kept, since a batch may lie in both."""
-        if block not in self.made:
-            if len(self.made) == 2:
-                del self.made[next(iter(self.made))]
-            rows = torch.cat(
-                [torch.arange(self.starts[g], self.starts[g] + self.counts[g]) for g in self.blocks[block]]
-            )
+        """The rows of a block in their order; those of two blocks are kept, since a batch may span both."""
+        if block not in self.recent:
+            if len(self.recent) == 2:
+                del self.recent[next(iter(self.recent))]
+            starts, counts = self.starts, self.counts
+            rows = torch.cat([torch.arange(starts[g], starts[g] + counts[g]) for g in self.blocks[block]])
             if self.seed is not None:
-                generator = torch.Generator().manual_seed(seeds.derive(self.seed, "block", block))
-                rows = rows[torch.randperm(len(rows), generator=generator)]
-            self.made[block] = rows
-        return self.made[block]
+                rows = rows[seeds.permutation(len(rows), seeds.derive(self.seed, "block", block))]
+            self.recent[block] = rows
+        return self.recent[block]
 
 
-class Batches(Sequence[Tensor]):
-    """Some batches of an order: indices of rows, made when they are asked for."""
+class LazyBatches(Sequence[Tensor]):
+    """Some batches of an order: indices of rows, computed on access."""
 
     def __init__(self, order: Order, size: int, chosen: range) -> None:
         self.order, self.size, self.chosen = order, size, chosen
@@ -80,10 +79,10 @@ class Batches(Sequence[Tensor]):
     @overload
     def __getitem__(self, index: int) -> Tensor: ...
     @overload
-    def __getitem__(self, index: slice) -> "Batches": ...
-    def __getitem__(self, index: int | slice) -> "Tensor | Batches":
+    def __getitem__(self, index: slice) -> "LazyBatches": ...
+    def __getitem__(self, index: int | slice) -> "Tensor | LazyBatches":
         if isinstance(index, slice):
-            return Batches(self.order, self.size, self.chosen[index])
+            return LazyBatches(self.order, self.size, self.chosen[index])
         ends, parts = self.order.ends, []
         position = self.chosen[index] * self.size
         stop = min(position + self.size, int(ends[-1]))
@@ -97,23 +96,21 @@ class Batches(Sequence[Tensor]):
 
 
 class RowGroups:
-    """The rows of one part of a Parquet table. A part of a batch is (x, y) on the host, standardised."""
+    """The loader of one part of a Parquet table; a fetched batch is (x, y) on the CPU, x standardised."""
 
-    name, at_hand = "read in parts", False
+    name, knows_targets = "read in parts", False
 
-    def __init__(self, part: Part, made: Preprocessing, device: torch.device, dtype: torch.dtype) -> None:
-        columns, self.table = made.of_table()
-        self.part, self.made, self.device, self.dtype = part, made, device, dtype
+    def __init__(self, part: Part, preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype) -> None:
+        columns, self.table = preprocessing.of_table()
+        self.part, self.preprocessing, self.device, self.dtype = part, preprocessing, device, dtype
         self.standardize = columns.standardize
-        self.expand, self.scale_y = columns.expand.to(device), made.y
-        self.files = [
-            pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=2**20) for file in part.source.files
-        ]
+        self.expand, self.scale_y = columns.expand.to(device), preprocessing.y
+        self.files = [open_parquet(file) for file in part.source.files]
         self.groups = list(_groups(self.files))
         bounds = [group.start for group in self.groups] + [len(part.roles)]
         self.counts = np.array([int((part.roles[a:b] == part.role).sum()) for a, b in pairwise(bounds)])
         self.starts = np.cumsum(self.counts) - self.counts
-        width = len(self.table.columns) + made.facts.num_outputs
+        width = len(self.table.columns) + preprocessing.facts.num_outputs
         self.bytes_a_row = width * torch.finfo(dtype).bits // 8
         self.kept: dict[int, tuple[Tensor, Tensor]] = {}
 
@@ -121,8 +118,7 @@ class RowGroups:
         """The order of an epoch; see the module."""
         used = np.flatnonzero(self.counts)
         if shuffle:
-            generator = torch.Generator().manual_seed(seeds.derive(seed, "order", epoch))
-            used = used[torch.randperm(len(used), generator=generator).numpy()]
+            used = used[seeds.permutation(len(used), seeds.derive(seed, "order", epoch)).numpy()]
         blocks: list[list[int]] = []
         size = KEPT
         for group in used.tolist():
@@ -134,62 +130,59 @@ class RowGroups:
             size += num_bytes
         return Order(blocks, self.counts, seeds.derive(seed, "rows", epoch) if shuffle else None)
 
-    def parts(self, batches: Sequence[Tensor], epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
-        return (self._gather(batch) for batch in batches)
+    def fetch(self, rows: Sequence[Tensor], epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
+        return map(self._gather, rows)
 
-    def targets(self, part: tuple[Tensor, Tensor]) -> Tensor:
-        return part[1]
+    def targets(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return batch[1]
 
-    def load(self, part: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        x, y = (place(tensor, self.device, self.dtype) for tensor in part)
+    def load(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        x, y = (place(tensor, self.device, self.dtype) for tensor in batch)
         return self.expand(x), y if self.scale_y is None else self.scale_y(y)
 
     def _gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows by their index in this part, in that order. Groups at hand come first: a new one may push them out."""
+        """Rows by their index in this part, in that order. Kept groups come first, before a new one displaces them."""
         rows = indices.numpy()
         owners = np.searchsorted(self.starts, rows, side="right") - 1
         places, pieces = [], []
-        found = np.unique(owners).tolist() or np.flatnonzero(self.counts)[:1].tolist()  # a rank may have no row
-        for group in sorted(found, key=lambda group: group not in self.kept):
+        groups = np.unique(owners).tolist() or np.flatnonzero(self.counts)[:1].tolist()  # a rank may have no row
+        for group in sorted(groups, key=lambda group: group not in self.kept):
             mine = torch.from_numpy(np.flatnonzero(owners == group))
             local = indices.index_select(0, mine) - int(self.starts[group])
             places.append(mine)
             pieces.append([tensor.index_select(0, local) for tensor in self._group(group)])
         back = torch.cat(places).argsort()
-        x, y = (torch.cat(parts).index_select(0, back) for parts in zip(*pieces, strict=True))
+        x, y = (torch.cat(tensors).index_select(0, back) for tensors in zip(*pieces, strict=True))
         return x, y
 
     def _group(self, number: int) -> tuple[Tensor, Tensor]:
-        """The rows of one group that have the part's role; kept until others need the room."""
+        """The rows of a group that have the part's role; kept until others need the memory."""
         if number in self.kept:
             return self.kept[number]
-        room = int(self.counts[number]) * self.bytes_a_row
-        while self.kept and room + sum(int(self.counts[group]) for group in self.kept) * self.bytes_a_row > KEPT:
+        num_rows = int(self.counts[number])
+        while self.kept and (num_rows + sum(len(x) for x, _ in self.kept.values())) * self.bytes_a_row > KEPT:
             del self.kept[next(iter(self.kept))]
-        group = self.groups[number]
-        file, first = self.files[group.file], 0
-        roles = self.part.roles[group.start : group.start + group.num_rows]
-        x = torch.empty(int(self.counts[number]), len(self.table.columns), dtype=self.dtype)
-        y = torch.empty(len(x), dtype=torch.int64)
-        if self.made.facts.classes is None:
-            y = torch.empty(len(x), self.made.facts.num_outputs, dtype=torch.float64)
-        needed = [column.name for column in self.table.columns] + self.table.targets
-        done = 0
-        for batch in group_batches(
-            file, group.number, needed, label(self.part.source.files[group.file]), group.first, ROWS
-        ):
-            mine = chosen(batch, roles[first : first + batch.num_rows] == self.part.role)
-            first += batch.num_rows
-            raw = torch.from_numpy(matrix.encode(mine, self.table.columns, self.table.missing, {}))
-            rows, labels = self.standardize(raw), targets_of(mine, self.made)
-            x[done : done + len(rows)], y[done : done + len(rows)] = rows, labels
-            done += len(rows)
+        group, facts = self.groups[number], self.preprocessing.facts
+        x = torch.empty(num_rows, len(self.table.columns), dtype=self.dtype)
+        y = torch.empty(num_rows, dtype=torch.int64)
+        if facts.classes is None:
+            y = torch.empty(num_rows, facts.num_outputs, dtype=torch.float64)
+        names, file = [column.name for column in self.table.columns] + self.table.targets, group.file
+        name = label(self.part.source.files[file])
+        batches = group_batches(self.files[file], group.number, names, name, group.first, ROWS)
+        keep, done = self.part.roles[group.start : group.start + group.num_rows] == self.part.role, 0
+        for batch, mask in masked(batches, keep):
+            rows = chosen(batch, mask)
+            here = slice(done, done + rows.num_rows)
+            raw = torch.from_numpy(matrix.encode(rows, self.table.columns, self.table.missing, {}))
+            x[here], y[here] = self.standardize(raw), targets_of(rows, self.preprocessing)
+            done += rows.num_rows
         self.kept[number] = (x, y)
-        return self.kept[number]
+        return x, y
 
 
 def chosen(batch: Batch, mask: Any) -> Batch:
-    """Some rows of a batch; their places stay known."""
+    """The rows of a batch where `mask` is true; `where` still names their places in the file."""
     if mask.all():
         return batch
     index, keep = np.flatnonzero(mask), pa.array(mask)
@@ -199,9 +192,9 @@ def chosen(batch: Batch, mask: Any) -> Batch:
 
 def _groups(files: Sequence[Any]) -> Iterator[Group]:
     start = 0
-    for place_, file in enumerate(files):
+    for index, file in enumerate(files):
         first = 0
         for number in range(file.num_row_groups):
             num_rows = file.metadata.row_group(number).num_rows
-            yield Group(place_, number, first, start, num_rows)
+            yield Group(index, number, first, start, num_rows)
             first, start = first + num_rows, start + num_rows

@@ -1,6 +1,6 @@
-"""Rows of table files, batch by batch and always in the same order: CSV, TSV, either gzipped, or Parquet; or several.
+"""Rows of one or more table files, in batches and always in the same order: CSV, TSV, either gzipped, or Parquet.
 
-CSV comes as text, and what it means is decided in matrix.py; Parquet comes with its own types.
+Values of CSV are text, which matrix.py converts; Parquet has types.
 """
 
 import csv
@@ -8,9 +8,10 @@ import glob
 import gzip
 import io
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,15 +22,16 @@ import pyarrow.parquet
 from trainer.data.tabular import csv_text
 from trainer.data.tabular.csv_text import Block, Head
 from trainer.errors import ConfigError
+from trainer.text import first_line
 
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "?")
 BATCH = 65_536  # rows of Parquet at once
-KEPT = 128 * 2**20  # bytes of CSV up to which what was parsed is kept for the next pass
+KEPT = 128 * 2**20  # bytes of CSV up to which parsed rows are kept for the next pass
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some rows. columns: name -> values, all of one length. where(row): 'FILE line 12', for a message."""
+    """Some rows. columns: {name: values}, all of one length. where(row): 'FILE line 12', for messages."""
 
     columns: dict[str, Any]
     num_rows: int
@@ -38,7 +40,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How text is read. missing: what counts as a missing value, beside what trims to it."""
+    """How text is read. missing: the texts that count as a missing value, after trimming."""
 
     delimiter: str = "auto"
     encoding: str = "utf-8"
@@ -55,7 +57,7 @@ class Dialect:
 
 
 class Source:
-    """Table files with the same columns. names: of the columns; text: whether values come as text."""
+    """Table files with the same columns. names: of the columns; text: whether values are text."""
 
     def __init__(self, path: str | Sequence[str], dialect: Dialect) -> None:
         self.dialect = dialect
@@ -64,17 +66,17 @@ class Source:
         self.kept: list[Batch] | None = None
         self.schema: Any = None
         if any(is_parquet(file) == self.text for file in self.files):
-            raise ConfigError(f"{path} matches Parquet and text: one kind at a time")
+            raise ConfigError(f"{path} matches both Parquet and text files: choose one kind")
         if self.text:
             with self._open(self.files[0]) as stream:
                 self.first = self._read(self.files[0], stream)
             self.names, self.delimiter = self.first[0].names, self.first[0].delimiter
         else:
-            self.schema = _parquet(self.files[0]).schema_arrow
+            self.schema = open_parquet(self.files[0]).schema_arrow
             self.names, self.delimiter = list(self.schema.names), ""
 
     def batches(self, only: Sequence[str] | None = None) -> Iterator[Batch]:
-        """All rows; of Parquet, the columns `only`. Standard input can be read once. Raises ConfigError."""
+        """All rows; of Parquet, only the columns `only`. Standard input can be read once. Raises ConfigError."""
         if self.kept is not None:
             yield from self.kept
             return
@@ -108,7 +110,7 @@ class Source:
                     yield batch
 
     def _parquet_batches(self, file: Path, only: Sequence[str] | None) -> Iterator[Batch]:
-        parquet = _parquet(file)
+        parquet = open_parquet(file)
         self._check_names(parquet.schema_arrow.names, file)
         first = 0
         for number in range(parquet.num_row_groups):
@@ -118,55 +120,51 @@ class Source:
     def _check_names(self, names: Sequence[str], file: Path) -> None:
         if set(names) != set(self.names):
             other = sorted(set(names) ^ set(self.names))
-            raise ConfigError(f"{label(file)} and {label(self.files[0])} have other columns: {', '.join(other[:5])}")
+            text = f"{label(file)} and {label(self.files[0])} do not have the same columns"
+            raise ConfigError(f"{text}: only one of them has {', '.join(other[:5])}")
 
 
 def group_batches(
     parquet: Any, number: int, only: Sequence[str] | None, name: str, first: int, size: int = BATCH
 ) -> Iterator[Batch]:
-    """The rows of one row group, which begins at row `first` of its file, some at a time."""
+    """The rows of a row group, which begins at row `first` of its file, up to `size` at a time."""
     try:
         for batch in parquet.iter_batches(size, [number], None if only is None else list(only), use_threads=False):
             columns = {field: batch.column(index) for index, field in enumerate(batch.schema.names)}
-            yield Batch(columns, batch.num_rows, _counted(name, first))
+            yield Batch(columns, batch.num_rows, lambda row, first=first: f"{name} row {first + row + 1}")  # type: ignore[misc]
             first += batch.num_rows
     except (pa.ArrowException, OSError) as error:
-        raise ConfigError(f"{name} row group {number}: {_first_line(error)}") from error
+        raise ConfigError(f"{name} row group {number}: {first_line(error)}") from error
 
 
-def _counted(name: str, first: int) -> Callable[[int], str]:
-    return lambda row: f"{name} row {first + row + 1}"
+def masked(batches: Iterable[Batch], keep: Any) -> Iterator[tuple[Batch, Any]]:
+    """The batches that have rows to keep, each with its part of `keep`, a bool for each row of all batches."""
+    first = 0
+    for batch in batches:
+        rows = keep[first : first + batch.num_rows]
+        first += batch.num_rows
+        if rows.any():
+            yield batch, rows
 
 
 def parse(block: Block, head: Head, name: str) -> Batch:
-    """A block of CSV as columns of text, nothing converted. Raises ConfigError for a row that is too short or long."""
-    ragged = []
-
-    def note(row: Any) -> str:
-        ragged.append(row)
-        return "error"
-
+    """A block of CSV as columns of text. Raises ConfigError for a row that is too short or too long."""
+    size = max(len(block.data) + 1, 1024)
     try:
         table = pyarrow.csv.read_csv(
             pa.BufferReader(block.data),
-            pyarrow.csv.ReadOptions(
-                column_names=head.names, use_threads=False, block_size=max(len(block.data) + 1, 1024)
-            ),
-            pyarrow.csv.ParseOptions(delimiter=head.delimiter, newlines_in_values=True, invalid_row_handler=note),
+            pyarrow.csv.ReadOptions(column_names=head.names, use_threads=False, block_size=size),
+            pyarrow.csv.ParseOptions(delimiter=head.delimiter, newlines_in_values=True),
             pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(head.names, pa.string()), strings_can_be_null=False),
         )
     except pa.ArrowInvalid as error:
-        line, count = _ragged(block, head)
-        if line:
-            text = f"{name} line {line}: {count} values, the header has {len(head.names)} columns"
-            raise ConfigError(text, "put a value that holds the separator into quotes") from error
-        raise ConfigError(f"{name} from line {block.first_line}: {_first_line(error)}") from error
-    columns = {column: _whole(table.column(column)) for column in head.names}
+        for line, values in _records(block, head.delimiter):
+            if len(values) != len(head.names):
+                text = f"{name} line {line}: {len(values)} values, the header has {len(head.names)} columns"
+                raise ConfigError(text, "put a value that holds the separator into quotes") from error
+        raise ConfigError(f"{name} from line {block.first_line}: {first_line(error)}") from error
+    columns = {column: table.column(column).combine_chunks() for column in head.names}
     return Batch(columns, table.num_rows, lambda row: f"{name} line {line_of(block, head.delimiter, row)}")
-
-
-def _whole(values: Any) -> Any:
-    return values.chunk(0) if values.num_chunks == 1 else pa.concat_arrays(values.chunks or [pa.array([], pa.string())])
 
 
 def _records(block: Block, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -181,32 +179,28 @@ def _records(block: Block, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 def line_of(block: Block, delimiter: str, row: int) -> int:
     """The line on which a row of a block begins."""
-    return next(line for index, (line, _) in enumerate(_records(block, delimiter)) if index == row)
-
-
-def _ragged(block: Block, head: Head) -> tuple[int, int]:
-    found = ((line, len(row)) for line, row in _records(block, head.delimiter) if len(row) != len(head.names))
-    return next(found, (0, 0))
+    return next(islice(_records(block, delimiter), row, None))[0]
 
 
 def find(path: str | Sequence[str]) -> list[Path]:
-    """The files that a path, a pattern or a list of either names, sorted within a pattern. Raises ConfigError."""
+    """The files that a path, a pattern or a list of them names, sorted within a pattern. Raises ConfigError."""
     files: list[Path] = []
     for entry in [path] if isinstance(path, str) else path:
         plain = Path(entry).expanduser()
-        found = [plain] if plain.exists() else [Path(name) for name in sorted(glob.glob(str(plain)))]
-        if not found:
+        matches = [plain] if plain.exists() else [Path(name) for name in sorted(glob.glob(str(plain)))]
+        if not matches:
             raise ConfigError(f"there is no file {entry}", key="dataset.path")
-        for file in found:
+        for file in matches:
+            if file.is_dir():
+                raise ConfigError(f"{file} is a folder", f"dataset.path='{file}/*.csv'")
             if not file.is_file():
-                what = "a folder" if file.is_dir() else "no plain file"
-                raise ConfigError(f"{file} is {what}", f"dataset.path='{file}/*.csv'" if file.is_dir() else None)
-        files += found
+                raise ConfigError(f"{file} is not a regular file")
+        files += matches
     return files
 
 
 def is_parquet(file: Path) -> bool:
-    """By its name, else by its first bytes."""
+    """Whether a file is Parquet, by its name, else by its first bytes."""
     if file.suffix in (".parquet", ".pq"):
         return True
     if str(file) == "-" or file.suffix in (".csv", ".tsv", ".gz", ".txt"):
@@ -220,12 +214,8 @@ def label(file: Path) -> str:
     return "standard input" if str(file) == "-" else str(file)
 
 
-def _parquet(file: Path) -> Any:
+def open_parquet(file: Path) -> Any:
     try:
         return pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=2**20)
     except (pa.ArrowException, OSError) as error:
-        raise ConfigError(f"{file} is no Parquet file: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"{file} is not a Parquet file: {first_line(error)}") from error

@@ -1,4 +1,4 @@
-"""The first pass over a table: how many rows, what kind each column is, which rows have a target."""
+"""The first pass over a table: the number of rows, the kind of each column, the rows that have a target."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,15 +13,15 @@ from trainer.data.tabular.column import Kind
 from trainer.data.tabular.source import Batch, Source
 from trainer.errors import ConfigError
 
-NEARLY = 0.9  # share of numbers from which a text among them is an error, not a category
+NEARLY = 0.9  # share of numbers in a column above which a text is an error, and not a category
 MOST_CLASSES = 1000
-FEW = 20  # distinct whole numbers up to which they are classes
+FEW = 20  # distinct whole numbers up to which a target has classes
 
 
 @dataclass
 class Tally:
-    """What stands in a column of text, counted. like: values that look like each kind; odd: the first batch that
-    holds a value of another."""
+    """Counts of a column of text. like: values that look like each kind; odd: the first batch with a value that is
+    not of the kind."""
 
     values: int = 0
     like: dict[Kind, int] = field(default_factory=lambda: {"number": 0, "date": 0})
@@ -41,32 +41,31 @@ class Tally:
                 self.like[kind] += pc.sum(pc.match_substring_regex(text, pattern)).as_py() or 0
 
     def kind(self, name: str, missing: Sequence[str]) -> Kind:
-        """The column's kind. Raises ConfigError where nearly all values are numbers, or dates, and some are not."""
+        """The column's kind. Raises ConfigError if nearly all values are numbers, or dates, and some are not."""
         for kind in self.like:
             if kind not in self.odd:
                 return kind
         for kind, count in self.like.items():
             if count >= NEARLY * self.values:
                 error = matrix.refusal(self.odd[kind], name, kind, missing)
-                text = f"{error.message}, and {count:,} others are {kind}s"
+                text = f"{error.message}, but {count:,} others are {kind}s"
                 raise ConfigError(text, f"'dataset.types={{{name}: category}}', or that text in dataset.missing")
         return "category"
 
 
 @dataclass
 class Survey:
-    """What the pass found. labelled: (N,) bool; key: values of the column that the split looks at, batch by batch."""
+    """Results of the pass. labelled: (N,) bool, rows with a target; key: the column to split by, in batches."""
 
     num_rows: int = 0
     kinds: dict[str, Kind] = field(default_factory=dict)
     empty: list[str] = field(default_factory=list)
     labelled: Any = None
     key: list[Any] = field(default_factory=list)
-    distinct: set[Any] | None = field(default_factory=set)  # target values; None where there are too many
-    integral: bool = True
+    distinct: set[Any] | None = field(default_factory=set)  # values of the first target; None if there are too many
 
 
-def survey(
+def take_survey(
     source: Source,
     targets: Sequence[str],
     types: dict[str, Kind],
@@ -75,45 +74,35 @@ def survey(
     infer: bool = True,
     drop: Sequence[str] = (),
 ) -> Survey:
-    """Read all rows once; of Parquet, the targets and the key alone. infer: without, kinds are those of `types`;
-    drop: columns that nobody needs to understand.
+    """Read all rows once; of Parquet, the targets and the key alone.
 
-    Raises ConfigError for what cannot be read, and for a column that is neither numbers nor text.
+    types: the kinds of columns that are known; infer: infer the kinds of the others, except for those in `drop`.
+    Raises ConfigError for what cannot be read, and for a column without a clear kind.
     """
-    missing, found = source.dialect.missing, Survey()
+    missing, survey = source.dialect.missing, Survey()
     tallies: dict[str, Tally] = {}
     if source.text:
         tallies = {name: Tally() for name in source.names if infer and name not in types and name not in drop}
-        found.kinds = dict(types)
+        survey.kinds = dict(types)
     else:
         fields = [field for field in source.schema if field.name in types or (infer and field.name not in drop)]
-        found.kinds = {field.name: types.get(field.name) or matrix.schema_kind(field) for field in fields}
-    wanted = list(dict.fromkeys([*targets, *([key] if key else [])]))
+        survey.kinds = {field.name: types.get(field.name) or matrix.schema_kind(field) for field in fields}
+    wanted = list(dict.fromkeys([*targets, key] if key else targets))
     labelled = []
     for batch in source.batches(None if source.text else wanted):
-        found.num_rows += batch.num_rows
+        survey.num_rows += batch.num_rows
         for name, tally in tallies.items():
             tally.add(batch, name, missing)
-        labelled.append(np.logical_and.reduce([_present(batch.columns[name], missing) for name in targets]))
-        _add_distinct(found, batch.columns[targets[0]], missing)
+        columns = [batch.columns[name] for name in targets]
+        columns = [matrix.text_of(v, missing) if pa.types.is_string(v.type) else v for v in columns]
+        nulls = [pc.is_null(values, nan_is_null=True).to_numpy(zero_copy_only=False) for values in columns]
+        labelled.append(~np.logical_or.reduce(nulls))
+        if survey.distinct is not None:
+            survey.distinct |= {value for value in pc.unique(columns[0]).to_pylist() if value == value} - {None}
+            survey.distinct = survey.distinct if len(survey.distinct) <= MOST_CLASSES else None
         if key is not None:
-            found.key.append(batch.columns[key])
-    found.labelled = np.concatenate(labelled) if labelled else np.zeros(0, dtype=bool)
-    found.empty = [name for name, tally in tallies.items() if not tally.values]
-    found.kinds |= {name: tally.kind(name, missing) for name, tally in tallies.items()}
-    return found
-
-
-def _present(values: Any, missing: Sequence[str]) -> Any:
-    text = matrix.text_of(values, missing) if pa.types.is_string(values.type) else values
-    null = np.asarray(pc.is_null(text, nan_is_null=True).to_numpy(zero_copy_only=False))
-    return ~null
-
-
-def _add_distinct(found: Survey, values: Any, missing: Sequence[str]) -> None:
-    if pa.types.is_string(values.type):
-        values = matrix.text_of(values, missing)
-    if found.distinct is not None:
-        found.distinct |= {value for value in pc.unique(values).to_pylist() if value is not None and value == value}
-        if len(found.distinct) > MOST_CLASSES:
-            found.distinct = None
+            survey.key.append(batch.columns[key])
+    survey.labelled = np.concatenate(labelled) if labelled else np.zeros(0, dtype=bool)
+    survey.empty = [name for name, tally in tallies.items() if not tally.values]
+    survey.kinds |= {name: tally.kind(name, missing) for name, tally in tallies.items()}
+    return survey

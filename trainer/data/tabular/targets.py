@@ -1,6 +1,6 @@
-"""A table's targets: numbers, or names of classes."""
+"""The targets of a table: numbers, or names of classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,119 +10,105 @@ import torch
 from torch import Tensor
 
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.scaling import Cast, Standardize
+from trainer.data.scaling import Standardize
 from trainer.data.tabular import matrix
-from trainer.data.tabular.fitting import Levels, Moments
+from trainer.data.tabular.fitting import Levels, Moments, mean_and_std
 from trainer.data.tabular.source import Batch, Source
 from trainer.data.tabular.survey import FEW, MOST_CLASSES, Survey
 from trainer.errors import ConfigError
 
 
-def classes_of(found: Survey, targets: Sequence[str], task: str) -> list[str] | None:
-    """Names of the classes, in order; None for numbers. Raises ConfigError where it can be neither."""
-    name, distinct = targets[0], found.distinct
-    numbers = found.kinds[name] == "number"
+def classes_of(survey: Survey, targets: Sequence[str], task: str) -> list[str] | None:
+    """Names of the classes, in order; None for numbers. Raises ConfigError if the targets can be neither."""
+    name, distinct = targets[0], survey.distinct
+    is_numeric, num_labelled = survey.kinds[name] == "number", int(survey.labelled.sum())
     if len(targets) > 1 and task == "classes":
-        raise ConfigError("several targets are numbers, one each", "dataset.task=numbers")
+        raise ConfigError("several targets have to be numbers", "dataset.task=numbers")
     if task == "numbers" or len(targets) > 1:
-        if wrong := [n for n in targets if found.kinds[n] == "category"]:
-            raise ConfigError(
-                f"dataset.task=numbers, and {wrong[0]} holds text",
-                f"'dataset.types={{{wrong[0]}: number}}' says where",
-            )
+        if wrong := [n for n in targets if survey.kinds[n] == "category"]:
+            text = f"dataset.task=numbers, but {wrong[0]} holds text"
+            raise ConfigError(text, f"'dataset.types={{{wrong[0]}: number}}' shows the line")
         return None
-    if numbers and task == "auto":
-        few = distinct is not None and len(distinct) <= max(2, min(FEW, int(found.labelled.sum()) // 5))
-        if not (few and all(_is_whole(value) for value in distinct or ())):
+    if is_numeric and task == "auto":
+        is_small = distinct is not None and len(distinct) <= max(2, min(FEW, num_labelled // 5))
+        if not is_small or not all(float(value).is_integer() for value in distinct or ()):
             return None
     if distinct is None:
-        raise ConfigError(f"{name} has more than {MOST_CLASSES:,} different values: no classes", "dataset.task=numbers")
+        text = f"{name} has more than {MOST_CLASSES:,} different values, too many for classes"
+        raise ConfigError(text, "dataset.task=numbers")
     names = {_class_name(value) for value in distinct}
-    if not numbers and len(names) > max(20, int(found.labelled.sum()) // 2):
-        raise ConfigError(
-            f"{name} holds {len(names):,} different texts: neither numbers nor classes", "dataset.target=COLUMN"
-        )
+    if not is_numeric and len(names) > max(20, num_labelled // 2):
+        text = f"{name} holds {len(names):,} different texts: neither numbers nor classes"
+        raise ConfigError(text, "dataset.target=COLUMN")
     if len(names) < 2:
         raise ConfigError(f"{name} is always {next(iter(names))}: there is nothing to learn", "dataset.target=COLUMN")
-    return sorted(names, key=lambda text: (0, float(text), "") if numbers else (1, 0.0, text))
+    return sorted(names, key=lambda text: (float(text), "") if is_numeric else (0.0, text))
 
 
 def fit_targets(
-    seen: Mapping[str, Moments | Levels],
+    tallies: Sequence[Moments | Levels],
     targets: Sequence[str],
     classes: Sequence[str] | None,
     source: Source,
-    missing: Sequence[str],
     dtype: torch.dtype,
-) -> tuple[Standardize | Cast | None, tuple[int, ...] | None]:
-    """How numeric targets are scaled, or how many training rows each class has. Raises ConfigError."""
-    first = seen[targets[0]]
-    if classes is not None and isinstance(first, Levels):
-        counted = {_class_name(name): count for name, count in first.counts.items()}
-        counts = tuple(counted.get(name, 0) for name in classes)
+) -> tuple[Standardize | None, tuple[int, ...] | None]:
+    """(the scaling of numeric targets, the number of training rows of each class); one of them is None.
+
+    tallies: of the training rows, one for each of `targets`. Raises ConfigError.
+    """
+    if classes is not None and isinstance(tallies[0], Levels):
+        rows = {_class_name(text): count for text, count in tallies[0].counts.items()}
+        counts = tuple(rows.get(name, 0) for name in classes)
         if 0 in counts:
-            absent = classes[counts.index(0)]
-            text = f"class '{absent}' of {targets[0]} has no row to train on, only others"
+            text = (
+                f"class '{classes[counts.index(0)]}' of {targets[0]} has no row to train on, only rows in other splits"
+            )
             raise ConfigError(text, "dataset.split=stratified")
         return None, counts
-    numbers = [tally for tally in seen.values() if isinstance(tally, Moments)]
-    for name, tally in zip(targets, numbers, strict=True):
+    moments = [tally for tally in tallies if isinstance(tally, Moments)]
+    for name, tally in zip(targets, moments, strict=True):
         if tally.infinite:
-            raise _infinite(source, name, missing)
+            for batch in source.batches([name]):
+                _check_finite(batch, name, matrix.to_floats(batch.columns[name], "number", source.dialect.missing))
         if tally.squares == 0:
             raise ConfigError(f"{name} is always {tally.mean:g}: there is nothing to learn", "dataset.target=COLUMN")
-    mean, std = ([getattr(tally, which) for tally in numbers] for which in ("mean", "std"))
-    return Standardize(torch.tensor(mean, dtype=dtype), torch.tensor(std, dtype=dtype)), None
+    return Standardize(*mean_and_std(moments, dtype)), None
 
 
-def targets_of(batch: Batch, made: Preprocessing) -> Tensor:
-    """Labels (B,) int64, -1 where there is none; or numbers (B, outputs) float64. Raises ConfigError."""
-    (_, table), classes = made.of_table(), made.facts.classes
+def targets_of(batch: Batch, preprocessing: Preprocessing) -> Tensor:
+    """Labels (B,) int64, -1 for a missing one; or numbers (B, outputs) float64. Raises ConfigError."""
+    (_, table), classes = preprocessing.of_table(), preprocessing.facts.classes
     if classes is None:
-        values = []
-        for name in table.targets:
-            try:
-                values.append(matrix.to_floats(batch.columns[name], table.target_kind, table.missing))  # type: ignore[arg-type]
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise matrix.refusal(batch, name, "number", table.missing) from error
-            if np.isinf(values[-1]).any():
-                row = int(np.flatnonzero(np.isinf(values[-1]))[0])
-                raise ConfigError(f"{batch.where(row)}: {name} is infinite")
-        return torch.from_numpy(np.stack(values, 1))
-    text = matrix.to_text(batch.columns[table.targets[0]], table.missing)
-    codes = pc.index_in(class_text(text), value_set=pa.array(classes, pa.string()))
-    strange = np.asarray(pc.and_(pc.is_null(codes), pc.is_valid(text)))
-    if strange.any():
-        row = int(np.flatnonzero(strange)[0])
-        name, value = table.targets[0], text[row].as_py()
-        raise ConfigError(f"{batch.where(row)}: {name} '{value}' is none of the classes {', '.join(classes[:6])}")
+        kind: Any = table.target_kind
+        columns = {name: matrix.numbers_of(batch, name, kind, table.missing) for name in table.targets}
+        for name, values in columns.items():
+            _check_finite(batch, name, values)
+        return torch.from_numpy(np.stack(list(columns.values()), 1))
+    name = table.targets[0]
+    text = matrix.to_text(batch.columns[name], table.missing)
+    unique = pc.unique(text)
+    names = pa.array([None if v is None else _class_name(v) for v in unique.to_pylist()], pa.string())
+    codes = pc.index_in(names, value_set=pa.array(classes, pa.string())).take(pc.index_in(text, value_set=unique))
+    unknown = np.flatnonzero(pc.and_(pc.is_null(codes), pc.is_valid(text)))
+    if len(unknown):
+        row = int(unknown[0])
+        what = f"{name} '{text[row].as_py()}' is not one of the classes {', '.join(classes[:6])}"
+        raise ConfigError(f"{batch.where(row)}: {what}")
     return torch.from_numpy(np.asarray(codes.fill_null(-1)).astype(np.int64))
 
 
-def class_text(text: Any) -> Any:
-    """Texts as names of classes: 1.0 is 1."""
-    unique = pc.unique(text)
-    names = pa.array([None if value is None else _class_name(value) for value in unique.to_pylist()], pa.string())
-    return names.take(pc.index_in(text, value_set=unique))
+def _check_finite(batch: Batch, name: str, values: matrix.Floats) -> None:
+    rows = np.flatnonzero(np.isinf(values))
+    if len(rows):
+        raise ConfigError(f"{batch.where(int(rows[0]))}: {name} is infinite")
 
 
 def _class_name(value: Any) -> str:
+    """The name of a value as a class: 1.0 and 1 are the same."""
     if isinstance(value, bool):
-        return "true" if value else "false"
+        return str(value).lower()
     try:
         number = float(value)
     except (TypeError, ValueError):
         return str(value)
     return f"{number:.15g}" if number == number else str(value)
-
-
-def _is_whole(value: Any) -> bool:
-    return float(value).is_integer()
-
-
-def _infinite(source: Source, name: str, missing: Sequence[str]) -> ConfigError:
-    for batch in source.batches([name]):
-        rows = np.flatnonzero(np.isinf(matrix.to_floats(batch.columns[name], "number", missing)))
-        if len(rows):
-            return ConfigError(f"{batch.where(int(rows[0]))}: {name} is infinite")
-    return ConfigError(f"{name} is infinite somewhere")
