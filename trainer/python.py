@@ -118,5 +118,5 @@ def _interrupts_as_wishes() -> Iterator[None]:
 
 
 def _wish(number: int, frame: FrameType | None) -> None:
-    if not signals.hear(number):
+    if not signals.request_stop(number):
         raise KeyboardInterrupt

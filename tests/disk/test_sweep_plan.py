@@ -68,7 +68,7 @@ def test_a_failed_job_makes_room_but_keeps_its_log(tmp_path: Path) -> None:
     (folder / "train.log").write_text("lines")
     (folder / "metrics.jsonl").write_text("{}")
     (folder / "checkpoints").mkdir()
-    sweep_plan.clear(folder)
+    sweep_plan.clear_job(folder)
     assert {path.name for path in folder.iterdir()} == {"job.json", "train.log"}
 
 

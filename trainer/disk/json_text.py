@@ -1,4 +1,4 @@
-"""Python values as JSON and back: tuples stay tuples, infinities and NaN go as strings, anything else is refused."""
+"""Python values as JSON and back. Tuples stay tuples, infinities and NaN become strings, other types are refused."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ def finite(value: Any) -> Any:
 
 
 def encode(value: Any, name: str = "state") -> Any:
-    """Plain JSON data for a value. Raises TypeError naming the part that is neither number, text nor container."""
+    """Plain JSON data for a value. Raises TypeError, naming the part that has another type."""
     if isinstance(value, float) and not math.isfinite(value):
         return {"__float__": str(value)}
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -25,7 +25,7 @@ def encode(value: Any, name: str = "state") -> Any:
 
 
 def decode(value: Any) -> Any:
-    """What encode was given."""
+    """The value that encode was given."""
     if isinstance(value, list):
         return [decode(item) for item in value]
     if isinstance(value, dict):
