@@ -90,15 +90,12 @@ def test_an_operation_without_deterministic_form_is_named_once_and_the_session_k
     assert (torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark) == (0, True)
     assert torch.utils.deterministic.fill_uninitialized_memory
     assert device.WORKSPACE not in os.environ
-    assert (
-        ENTRY.findall(capsys.readouterr().out)
-        == [
-            "warning  put_ has no deterministic form here: a resumed run may differ in its\n"
-            "         last bits\n"
-            "         try: deterministic=false, which is just as exact here and perhaps faster\n"
-        ]
-        * wanted
+    entry = (
+        "warning  put_ has no deterministic form here: a resumed run may differ in its\n"
+        "         last bits\n"
+        "         try: deterministic=false, which is just as exact and perhaps faster\n"
     )
+    assert ENTRY.findall(capsys.readouterr().out) == [entry] * wanted
 
 
 def test_attention_and_other_texts_of_torch() -> None:

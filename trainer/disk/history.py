@@ -46,11 +46,8 @@ def read(folder: Path) -> History:
             continue
         if not isinstance(row, dict) or reading.count(row.get("step")) is None:
             continue
-        values = {
-            name: math.nan if value is None else value
-            for name, value in row.items()
-            if value is None or reading.number(value) is not None
-        }
+        numbers = {name: value for name, value in row.items() if value is None or reading.number(value) is not None}
+        values = {name: math.nan if value is None else value for name, value in numbers.items()}
         for name, curve in history.rates.items():
             if name in values:
                 curve.append((values["step"], values[name]))

@@ -45,10 +45,10 @@ def _take(handle: int) -> bool:
     """Whether this process has the lock now; true on systems without locks."""
     try:
         import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except ImportError:  # Windows
         return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:

@@ -1,7 +1,4 @@
-"""Safe reads of files that a stranger may have made: plain files only, no links, a limit to the size, checked first.
-
-Raises Damaged. Only small JSON files are parsed here.
-"""
+"""Safe reads of files that a stranger may have made: plain files of limited size, not links. Raises Damaged."""
 
 import hashlib
 import json
@@ -27,22 +24,17 @@ class Damaged(Exception):
 def read_file(path: Path, most: int = SMALL) -> bytes:
     """The bytes of a regular file of at most `most` bytes. Raises Damaged or FileNotFoundError."""
     try:
-        handle = os.open(path, FLAGS)
+        with open(path, "rb", opener=lambda name, _: os.open(name, FLAGS)) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise Damaged(f"{path} is not a plain file")
+            if status.st_size > most:
+                raise Damaged(f"{path} has {status.st_size:,} bytes; it should have at most {most:,}")
+            return file.read(status.st_size)
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise Damaged(f"{path} cannot be opened as a plain file: {error.strerror}") from error
-    status = os.fstat(handle)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(handle)
-        raise Damaged(f"{path} is not a plain file")
-    with open(handle, "rb") as file:
-        if status.st_size > most:
-            raise Damaged(f"{path} has {status.st_size:,} bytes; it should have at most {most:,}")
-        try:
-            return file.read(status.st_size)
-        except OSError as error:
-            raise Damaged(f"{path} cannot be read: {error.strerror}") from error
+        raise Damaged(f"{path} cannot be read as a plain file: {error.strerror}") from error
 
 
 def read_json(path: Path, most: int = SMALL) -> Any:

@@ -38,10 +38,9 @@ def _signature(key: bytes, config: bytes) -> bytes:
 
 
 def _signatures(folder: Path) -> list[bytes]:
-    try:
+    with suppress(FileNotFoundError, reading.Damaged):
         return reading.read_file(folder / SIGNATURE, 200).splitlines()
-    except (FileNotFoundError, reading.Damaged):
-        return []
+    return []
 
 
 def key_file() -> Path:

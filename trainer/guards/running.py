@@ -43,8 +43,9 @@ def _mean_and_squared_error(values: Sequence[float]) -> tuple[float, float]:
 def flat(first: Sequence[float], recent: Sequence[float], step: int, lr: float, norm: float | None) -> Finding:
     """The finding if `has_fallen` was never true in FLAT_AFTER steps. norm: of all gradients, if known."""
     what = f"it was {sum(first) / len(first):.4g} and is {sum(recent) / len(recent):.4g} after {step:,} steps"
-    size = f", gradient norm {norm:.3g}" if norm is not None else ""
-    why = f"the model learns nothing at learning rate {lr:g}{size}"
+    why = f"the model learns nothing at learning rate {lr:g}" + (
+        f", gradient norm {norm:.3g}" if norm is not None else ""
+    )
     remedy = "trainer doctor --overfit shows whether it can learn one batch; trainer lr-find suggests a learning rate"
     return Finding("flat", "the loss is flat", what, why, remedy)
 
@@ -81,12 +82,9 @@ def vanishing(model: nn.Module) -> list[Finding]:
 
 
 def overfitting(rows: Sequence[Mapping[str, float]], rising: float, lasting: int) -> Mapping[str, float] | None:
-    """The evaluation with the lowest val/loss, if val/loss has risen since while train/loss fell; else None.
+    """The evaluation with the lowest val/loss, if val/loss has risen since by the share `rising` while train/loss fell.
 
-    Args:
-        rows: the metrics of each evaluation.
-        rising: the share by which val/loss must have risen.
-        lasting: the least number of evaluations since the minimum.
+    rows: the metrics of each evaluation. lasting: the least number of evaluations since the minimum.
     """
     if not rows or any("val/loss" not in row for row in rows):
         return None

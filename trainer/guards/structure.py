@@ -1,8 +1,5 @@
 """Mistakes in the structure of a model: parts that are unregistered, frozen, unoptimized, elsewhere or in eval mode."""
 
-from collections.abc import Iterator
-from typing import Any
-
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -14,38 +11,32 @@ def unregistered(model: nn.Module) -> list[Finding]:
 
     Call it before the first forward: tensors that forward stores are not a mistake.
     """
-    known = {id(thing) for thing in (*model.modules(), *model.parameters(), *model.buffers())}
-    tensors: list[str] = []
-    modules: list[str] = []
+    known = {id(part) for part in (*model.modules(), *model.parameters(), *model.buffers())}
+    tensors, modules = dict[str, None](), dict[str, None]()  # as ordered sets
     for path, module in model.named_modules():
         stems = {name.rpartition("_")[0] for name in (*module._parameters, *module._buffers)}
         for name, value in vars(module).items():
             if name.startswith("_") or name in stems:  # private to torch; weight beside weight_g, weight_orig, …
                 continue
-            for thing in _within(value):
-                if id(thing) in known or (isinstance(thing, Tensor) and thing is not value and not thing.requires_grad):
-                    continue
-                (modules if isinstance(thing, nn.Module) else tensors).append(".".join(filter(None, (path, name))))
+            items = (
+                value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]
+            )
+            for item in items:
+                constant = isinstance(item, Tensor) and item is not value and not item.requires_grad
+                if isinstance(item, (Tensor, nn.Module)) and id(item) not in known and not constant:
+                    (modules if isinstance(item, nn.Module) else tensors)[f"{path}.{name}".lstrip(".")] = None
     findings, where = [], type(model).__name__
     if modules:
-        unique = list(dict.fromkeys(modules))
-        what = f"{names(unique)} {'hold' if len(unique) > 1 else 'holds'} modules in a plain list or dict"
+        what = f"{names(list(modules))} {'hold' if len(modules) > 1 else 'holds'} modules in a plain list or dict"
         why = "their parameters are not trained, not saved and not moved to the device"
         findings.append(Finding("unregistered", where, what, why, "nn.ModuleList([…]) or nn.ModuleDict({…})"))
     if tensors:
-        unique = list(dict.fromkeys(tensors))
-        what = f"{names(unique)} {'are plain tensors' if len(unique) > 1 else 'is a plain tensor'}"
+        what = f"{names(list(tensors))} {'are plain tensors' if len(tensors) > 1 else 'is a plain tensor'}"
         why = "the optimizer, state_dict and .to(device) ignore plain tensors"
-        name = unique[0].rpartition(".")[2]
+        name = next(iter(tensors)).rpartition(".")[2]
         remedy = f"self.{name} = nn.Parameter(…) to train it, self.register_buffer({name!r}, …) to keep it"
         findings.append(Finding("unregistered", where, what, why, remedy))
     return findings
-
-
-def _within(value: Any) -> Iterator[Any]:
-    """The value itself, or the items of a list, tuple or dict, if they are tensors or modules."""
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]
-    yield from (item for item in items if isinstance(item, (Tensor, nn.Module)))
 
 
 def frozen(model: nn.Module) -> list[Finding]:
@@ -111,8 +102,9 @@ def _differs_in_eval(module: nn.Module) -> bool:
 
 def without_gradient(model: nn.Module) -> set[str]:
     """Names of the parameters without .grad after backward; empty if no parameter has one."""
-    wanted = {name: p.grad is None for name, p in model.named_parameters() if p.requires_grad}
-    return {name for name, missing in wanted.items() if missing} if not all(wanted.values()) else set()
+    trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    missing = {name for name, p in trainable if p.grad is None}
+    return missing if len(missing) < len(trainable) else set()
 
 
 def never_a_gradient(model: nn.Module, missing: set[str], num_steps: int) -> list[Finding]:

@@ -13,14 +13,10 @@ from trainer.stopping import StopReason
 
 
 class Checkpoints(Listener):
-    """Saves between two steps, when it is time. last: the newest checkpoint. seconds: time spent saving.
+    """Saves between two steps. last: the newest checkpoint in `folder`, the run's. seconds: time spent saving.
 
-    Args:
-        run: the state to save.
-        folder: the run folder.
-        every_seconds: time between two checkpoints, at least.
-        keep: how many checkpoints to keep.
-        sync_metrics: waits until the metrics are on the disk; returns the size of each file in bytes.
+    keep: how many checkpoints to keep. sync_metrics: waits until the metrics files are on the disk; returns the size
+    of each in bytes.
     """
 
     def __init__(

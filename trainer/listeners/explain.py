@@ -39,8 +39,8 @@ class Explain(Listener):
         if not isinstance(event, Stepped) or not self.left:
             return
         size = self.run.ranks.size
-        whose = f", as the first of {size} processes sees its part of the batch" if size > 1 else ""
-        self.screen.say(f"\nstep {event.step:,}{whose}", style="bold")
+        part = f", as the first of {size} processes sees its part of the batch" if size > 1 else ""
+        self.screen.say(f"\nstep {event.step:,}{part}", style="bold")
         for verb, (first, *rest) in self._story(event.loss):
             for line in (f"  {verb:<10} {first}", *(f"    {line}" for line in rest)):
                 self.screen.say("\n".join(textwrap.wrap(line, WIDTH, subsequent_indent=" " * 6)))
@@ -76,16 +76,12 @@ class Explain(Listener):
 
     def _begin(self) -> None:
         self.batches, self.zeroed, self.loss = 0, "", ""
-        self.forward: list[str] = []
-        self.gradients: dict[str, Tensor] = {}
-        self.before: dict[str, Tensor] = {}
-        self.moves: list[str] = []
+        self.forward, self.moves = list[str](), list[str]()
+        self.gradients, self.before = dict[str, Tensor](), dict[str, Tensor]()
 
     def _before_forward(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if not self.run.model.training:
-            return
-        self.batches += 1
-        if self.batches == 1:
+        self.batches += self.run.model.training
+        if self.run.model.training and self.batches == 1:
             left = sum(p.grad is not None for p in self.names)
             self.zeroed = f"{self.held - left} gradients set to None, {left} left" if self.held else "nothing to clear"
             self.forward = [f"{'batch':<{self.width}}  {describe(inputs[0])}"]
@@ -116,9 +112,8 @@ class Explain(Listener):
         self.before = {name: p.detach().clone() for p, name in self.names.items()}
 
     def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        rates = {p: group["lr"] for group in optimizer.param_groups for p in group["params"]}
-        rate = ", ".join(f"{lr:g}" for lr in dict.fromkeys(float(lr) for lr in rates.values()))
-        self.moves = [f"{type(optimizer).__name__} lr {rate}"]
+        rates = dict.fromkeys(float(group["lr"]) for group in optimizer.param_groups if group["params"])
+        self.moves = [f"{type(optimizer).__name__} lr {', '.join(f'{rate:g}' for rate in rates)}"]
         for parameter, name in self.names.items():
             distance = (parameter.detach() - self.before[name]).norm().item()
             self.moves.append(f"{name:<{self.width}}  moved {distance:.4g}")

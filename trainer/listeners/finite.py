@@ -16,8 +16,8 @@ class Finite(Listener):
 
     def __init__(self, run: TrainState) -> None:
         self.run = run
-        parameters = [p.detach() for p in run.model.parameters() if p.is_floating_point()]
-        self.weights = [p.view(-1) for p in parameters if p.is_contiguous()]  # views: they see what the step did
+        floats = (p.detach() for p in run.model.parameters() if p.is_floating_point() and p.is_contiguous())
+        self.weights = [p.view(-1) for p in floats]  # views, which see each step's update
         self.on_cpu = run.device.type == "cpu"
 
     def __call__(self, event: Event) -> None:

@@ -20,10 +20,7 @@ RECENT = 10  # logged steps that count as the present
 class Guards(Listener):
     """Reports each kind of finding once. It reads a loss from the device only at logged steps, like other listeners.
 
-    Args:
-        run: the state to watch.
-        report: called with each finding.
-        strict: whether a finding that is not a note ends the run; it is then in `stopped_by`.
+    strict: a finding that is not a note also ends the run, and is then in `stopped_by`.
     """
 
     def __init__(self, run: TrainState, report: Callable[[Finding], None], *, strict: bool = False) -> None:
@@ -35,11 +32,11 @@ class Guards(Listener):
         self.base_lr = float(run.optimizer.defaults.get("lr", 0.0))
         self.first_losses: list[float] = []
         self.losses: deque[float] = deque(maxlen=RECENT)
+        self.rows: list[dict[str, float]] = []
         self.start_norm: float | None = None
         self.norms: deque[float] = deque(maxlen=running.LASTS)
         self.full_steps = 0  # steps at about the full learning rate, counted until the loss falls
         self.falls = False
-        self.rows: list[dict[str, float]] = []
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Stepped):
@@ -48,7 +45,9 @@ class Guards(Listener):
             if event.step % self.run.log_every == 0:
                 self._logged(event)
         elif isinstance(event, Evaluated):
-            self._evaluated(event)
+            if self.run.stopping.patience is None and "val/loss" in event.metrics:
+                self.rows.append({"epoch": event.step / self.run.progress.steps_per_epoch, **event.metrics})
+                self._report(running.rising(self.rows))
         elif isinstance(event, Started):
             self.is_start = event.step == 0
             if self.is_start:
@@ -118,8 +117,3 @@ class Guards(Listener):
         if not self.falls and self.full_steps >= running.FLAT_AFTER:
             self.falls = True  # so that it is reported once
             self._report([running.flat(first, recent, event.step, event.lr, norm)])
-
-    def _evaluated(self, event: Evaluated) -> None:
-        if self.run.stopping.patience is None and "val/loss" in event.metrics:
-            self.rows.append({"epoch": event.step / self.run.progress.steps_per_epoch, **event.metrics})
-            self._report(running.rising(self.rows))

@@ -55,8 +55,6 @@ class MetricsFiles(Listener):
 
     def _row(self, values: Mapping[str, Any]) -> None:
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(values), lineterminator="\n")
-        if self.csv.size == 0:
-            writer.writeheader()
-        writer.writerow(values)
+        header = [] if self.csv.size else [list(values)]
+        csv.writer(text, lineterminator="\n").writerows([*header, list(values.values())])
         self.csv.write(text.getvalue())

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,11 +30,9 @@ def total(device: "torch.device") -> int:
 
 def _container() -> int:
     """The memory limit of the container (cgroup v2) in bytes; 2**63 if there is none."""
-    try:
-        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
-            return int(file.read())
-    except (OSError, ValueError):
-        return 2**63
+    with suppress(OSError, ValueError), open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
+        return int(file.read())
+    return 2**63
 
 
 def too_large(tensors: "Sequence[torch.Tensor]", device: "torch.device") -> str | None:

@@ -1,7 +1,4 @@
-"""Several processes that train one model: how they meet, average, agree and leave.
-
-Every rank takes its part of each batch, so the samples of a step do not depend on the number of ranks.
-"""
+"""Several processes that train one model. Each takes its part of each batch, so their number changes no samples."""
 
 import os
 import time

@@ -23,22 +23,17 @@ def chart(
     ends: tuple[str, str] | None = None,
     may_be_log: bool = True,
 ) -> list[str]:
-    """Draw curves as lines of text: a legend, `height` rows of curves, an axis with the first and last step.
+    """Draw curves in at most `width` columns: a legend, `height` rows of curves, an axis with the first and last step.
 
     Args:
         series: for each name, its (step, value) points in order. Values that are not finite are left out.
-        title: the first word of the legend.
-        width: columns of a line, at most.
-        height: rows of the curves.
-        ascii_only: draw with ASCII characters.
         ends: two texts below the axis, instead of the first and last step.
         may_be_log: make the y axis logarithmic if the values span more than a factor of 100.
 
-    Returns:
-        The lines; [] if no curve has two finite points.
+    Returns the lines; [] if no curve has two finite points.
     """
-    finite = {name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in series.items()}
-    finite = {name: points for name, points in finite.items() if points}
+    kept = ((name, [(x, y) for x, y in points if math.isfinite(y)]) for name, points in series.items())
+    finite = {name: points for name, points in kept if points}
     if max(map(len, finite.values()), default=0) < 2:
         return []
     values = [y for points in finite.values() for _, y in points]
@@ -57,9 +52,9 @@ def chart(
 
     rows = [[" "] * columns for _ in range(height)]
     for name, points in finite.items():
-        kept = thinned(points, first, last, columns // 3 if name in MARKS else dots_x)
-        xs = [(x - first) / (last - first or 1) * (dots_x - 1) for x, _ in kept]
-        ys = [(to_axis(y) - bottom) / (top - bottom) * (dots_y - 1) for _, y in kept]
+        shown = thinned(points, first, last, columns // 3 if name in MARKS else dots_x)
+        xs = [(x - first) / (last - first or 1) * (dots_x - 1) for x, _ in shown]
+        ys = [(to_axis(y) - bottom) / (top - bottom) * (dots_y - 1) for _, y in shown]
         curve = list(zip(xs, ys, strict=True))
         for row, line in enumerate(_draw(curve, columns, height, joined=name not in MARKS)):
             for column, cell in enumerate(line):
@@ -67,8 +62,8 @@ def chart(
                     rows[row][column] = MARKS.get(name) or cell
 
     labels = {0: top, height // 2: top - (top - bottom) * (height // 2) / (height - 1), height - 1: bottom}
-    lines = [f"{title}  " + "  ".join(f"{MARKS.get(name) or '⠒'} {name}" for name in finite)]
-    lines[0] += "  (log scale)" * logarithmic
+    legend = "  ".join(f"{MARKS.get(name) or '⠒'} {name}" for name in finite)
+    lines = [f"{title}  {legend}" + "  (log scale)" * logarithmic]
     for row, cells in enumerate(rows):
         label = number(10 ** labels[row] if logarithmic else labels[row]) if row in labels else ""
         lines.append(f"{label:>{indent - 1}} ┤" + "".join(cells).replace("⠀", " ").rstrip())

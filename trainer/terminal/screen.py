@@ -108,7 +108,7 @@ class Screen:
 
     def __enter__(self) -> "Screen":
         logger = logging.getLogger("trainer")
-        handler = _ToScreen(self)
+        handler = _ToScreen(self)  # shows the messages of logging.getLogger("trainer…") too
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         logger.propagate = False
@@ -127,8 +127,6 @@ PLAIN = str.maketrans({"×": "x", "·": "-", "±": "+", "…": "...", "–": "-"
 
 
 class _ToScreen(logging.Handler):
-    """Sends the messages of logging.getLogger('trainer…') to the screen."""
-
     def __init__(self, screen: Screen) -> None:
         super().__init__()
         self.screen = screen

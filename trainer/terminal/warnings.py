@@ -42,6 +42,6 @@ def paragraphs(message: str) -> tuple[str, ...]:
     if match := UNDETERMINED.match(message):
         return (
             f"{match[1]} has no deterministic form here: a resumed run may differ in its last bits",
-            "try: deterministic=false, which is just as exact here and perhaps faster",
+            "try: deterministic=false, which is just as exact and perhaps faster",
         )
     return tuple(filter(None, map(str.strip, INTERNAL.sub("", message).splitlines())))
