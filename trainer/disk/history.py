@@ -16,9 +16,7 @@ Curve = list[tuple[float, float]]
 @dataclass(frozen=True)
 class History:
     """curves: (step, loss) points of "train" and "val". rates: (step, value) points of "lr" and "grad_norm".
-
-    evaluations: the step, epoch and metrics of each, by name.
-    """
+    evaluations: the step, epoch and metrics of each, by name."""
 
     curves: dict[str, Curve] = field(default_factory=lambda: {"train": [], "val": []})
     evaluations: list[dict[str, float]] = field(default_factory=list)

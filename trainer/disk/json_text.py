@@ -15,10 +15,9 @@ def encode(value: Any, name: str = "state") -> Any:
         return {"__float__": str(value)}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if isinstance(value, tuple):
-        return {"__tuple__": [encode(item, f"{name}[{i}]") for i, item in enumerate(value)]}
-    if isinstance(value, list):
-        return [encode(item, f"{name}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, (list, tuple)):
+        items = [encode(item, f"{name}[{i}]") for i, item in enumerate(value)]
+        return {"__tuple__": items} if isinstance(value, tuple) else items
     if isinstance(value, dict):
         return {"__pairs__": [[encode(k, name), encode(v, f"{name}.{k}")] for k, v in value.items()]}
     raise TypeError(f"{name} is a {type(value).__name__}")

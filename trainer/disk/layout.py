@@ -1,4 +1,4 @@
-"""The layout of a run folder: where it lies, what is in it, how it is named and found. Imports no torch."""
+"""The layout of a run folder: its place, its files, how it is named and found. Imports no torch."""
 
 import datetime
 import os
@@ -75,7 +75,7 @@ def find_sweep(name: str, output_dir: str = "outputs") -> Path | None:
 
 
 def _find(name: str, root: Path, marker: str, folders: Iterable[Path]) -> Path | None:
-    """latest's target, the path `name` if `marker` lies there, or the only one of `folders` whose path ends so."""
+    """latest's target, the path `name` if `marker` is there, or the only one of `folders` whose path ends so."""
     link = root / LATEST
     if name == LATEST and os.path.lexists(link):
         return root / link.read_text(encoding="utf-8").strip() if link.is_file() else link.resolve()

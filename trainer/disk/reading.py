@@ -92,10 +92,7 @@ def numbers(value: Any) -> dict[str, float]:
 
 
 def read_folder(path: Path, most: int) -> dict[str, bytes]:
-    """The files of a folder by name, checked against its manifest before anything parses them.
-
-    most: bytes that all of them may have together. Raises Damaged.
-    """
+    """A folder's files by name, `most` bytes in all, checked against its manifest before parsing. Raises Damaged."""
     if path.is_symlink() or not path.is_dir():
         raise Damaged(f"{path} is not a folder")
     try:

@@ -51,8 +51,7 @@ def write_plan(folder: Path, typed: Sequence[str], jobs: Sequence[Job], results:
 
 
 def read_plan(folder: Path) -> tuple[list[str], list[Job]]:
-    """The overrides as typed, and the jobs. Raises StorageError for a file that cannot be read, ConfigError for one
-    whose jobs are not those that were planned."""
+    """The typed overrides and the jobs. Raises StorageError if it cannot be read, ConfigError for other jobs."""
     path = folder / layout.SWEEP
     try:
         content = reading.read_json(path, MOST)

@@ -25,10 +25,8 @@ RISING_FOR = 5  # evaluations since the minimum
 
 
 def has_fallen(first: Sequence[float], recent: Sequence[float], chance: float | None = None) -> bool:
-    """Whether recent losses are below the first ones by FELL and by twice the standard error of the difference.
-
-    chance: the loss of guessing, if known; they must then be below that too.
-    """
+    """Whether recent losses are below the first ones, and below the loss of guessing (`chance`) if that is known, by
+    FELL and by twice the standard error of the difference."""
     (first_mean, first_error), (mean, error) = _mean_and_squared_error(first), _mean_and_squared_error(recent)
     start = first_mean if chance is None else min(first_mean, chance)
     return start - mean > max(FELL * abs(start), 2 * math.sqrt(first_error + error))

@@ -22,10 +22,8 @@ def sample(model: nn.Module) -> list[Tensor]:
 
 
 def nothing_moved(model: nn.Module, before: list[Tensor], lr: float, num_steps: int) -> list[Finding]:
-    """Weights of which no sampled number has changed. One that has is enough: layers that begin at zero may wait.
-
-    before: the `sample` before the first step. lr: the learning rate. num_steps: steps since then.
-    """
+    """A model in which no sampled number has changed since `before`, the sample before the first step. One change is
+    enough: layers that begin at zero may wait for some steps."""
     if any(not torch.equal(old, new) for old, new in zip(before, sample(model), strict=True)):
         return []
     what = f"no weight has changed in {num_steps} step{'s' * (num_steps != 1)}"

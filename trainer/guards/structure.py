@@ -7,10 +7,7 @@ from trainer.guards.finding import Finding, names
 
 
 def unregistered(model: nn.Module) -> list[Finding]:
-    """Tensors and modules in plain attributes, also within lists, tuples and dicts.
-
-    Call it before the first forward: tensors that forward stores are not a mistake.
-    """
+    """Tensors and modules in plain attributes, also in lists, tuples and dicts. Call it before the first forward."""
     known = {id(part) for part in (*model.modules(), *model.parameters(), *model.buffers())}
     tensors, modules = dict[str, None](), dict[str, None]()  # as ordered sets
     for path, module in model.named_modules():

@@ -2,10 +2,9 @@
 
 Finite and Guards may set progress.stop_reason, which ends the run; the others only record.
 
-Every event goes to the listeners in the order of their list (run/runner.py), and the order matters. The metrics files
-and trackers come before Checkpoints, because a checkpoint counts on their lines of its step. Finite comes before it
-too, so that no diverged state is saved. Explain and Guards come after Console: their lines follow those of the
-evaluation. Listeners that the caller passes come last.
+Each event goes to the listeners in the order of the list in run/runner.py. The order matters: Checkpoints follows the
+metrics files and trackers, whose lines must be on the disk first, and Finite, so that it saves no diverged state.
+Explain and Guards follow Console, so that their lines come after its own. Listeners that the caller passes come last.
 """
 
 from typing import Protocol

@@ -13,11 +13,8 @@ from trainer.stopping import StopReason
 
 
 class Checkpoints(Listener):
-    """Saves between two steps. last: the newest checkpoint in `folder`, the run's. seconds: time spent saving.
-
-    keep: how many checkpoints to keep. sync_metrics: waits until the metrics files are on the disk; returns the size
-    of each in bytes.
-    """
+    """Saves between two steps. keep: the number of checkpoints to keep. sync_metrics: waits until the metrics files are
+    on the disk; returns the size of each in bytes. last: the newest checkpoint. seconds: time spent saving."""
 
     def __init__(
         self, run: TrainState, folder: Path, every_seconds: float, keep: int, sync_metrics: Callable[[], dict[str, int]]

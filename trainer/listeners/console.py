@@ -4,7 +4,7 @@ import time
 
 from rich.text import Text
 
-from trainer.events import Ended, Evaluated, Event, Stepped
+from trainer.events import Evaluated, Event, Stepped
 from trainer.listeners import Listener
 from trainer.state import TrainState
 from trainer.terminal.chart import chart
@@ -34,8 +34,6 @@ class Console(Listener):
             if "val/loss" in event.metrics:
                 self.curves["val"].append((event.step, event.metrics["val/loss"]))
             self._line(event)
-        elif isinstance(event, Ended):
-            self.screen.clear()
 
     def close(self) -> None:
         """Remove the live region."""

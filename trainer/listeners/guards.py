@@ -18,10 +18,7 @@ RECENT = 10  # logged steps that count as the present
 
 
 class Guards(Listener):
-    """Reports each kind of finding once. It reads a loss from the device only at logged steps, like other listeners.
-
-    strict: a finding that is not a note also ends the run, and is then in `stopped_by`.
-    """
+    """Reports each kind of finding once. strict: one that is not a note also ends the run, and is in `stopped_by`."""
 
     def __init__(self, run: TrainState, report: Callable[[Finding], None], *, strict: bool = False) -> None:
         self.run, self.report, self.strict = run, report, strict

@@ -10,14 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-# The signal that tells a rank of each signal: SIGTERM is what torch's launcher ends ranks with.
+# How trainer passes each signal on to the ranks. SIGTERM is taken: with it torch's launcher ends them.
 PASSED_ON: dict[int, int] = {signal.SIGINT: signal.SIGINT}
 if hasattr(signal, "SIGUSR1"):
     PASSED_ON |= {signal.SIGTERM: signal.SIGUSR2, signal.SIGUSR1: signal.SIGUSR1}
 
-_listening = False
-_abandonable = False
-_may_abandon = True
+_listening, _abandonable, _may_abandon = False, False, True
 _stop_signal: int | None = None
 _save_requested = False
 _owner = 0
@@ -36,8 +34,7 @@ def install() -> None:
 
 
 def install_in_rank() -> None:
-    """Take over the signals in a rank: trainer passes a request to stop on as PASSED_ON says, and SIGTERM, which
-    torch's launcher sends, ends the process."""
+    """Take over the signals in a rank: as PASSED_ON says; SIGTERM, which torch's launcher sends, ends the process."""
     install()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(PASSED_ON[signal.SIGTERM], _handle)
@@ -63,10 +60,7 @@ def stop_requested() -> int | None:
 
 
 def request_stop(number: int) -> bool:
-    """Ask the run to stop, as the signal `number` does. False if there is no run, or it was asked before.
-
-    Raises Stop where the run may abandon its work.
-    """
+    """Ask the run to stop, as a signal does; raises Stop where work may be abandoned. False if no run can be asked."""
     global _stop_signal
     if not _listening or _stop_signal is not None:
         return False

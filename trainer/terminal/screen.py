@@ -24,7 +24,7 @@ class Screen:
 
     def __init__(self, file: TextIO | None = None) -> None:
         # A notebook claims to be a terminal, but gets cursor movements wrong.
-        notebook = "ipykernel" in sys.modules or not NOTEBOOK_VARIABLES.isdisjoint(os.environ)
+        notebook = "ipykernel" in sys.modules or {"JPY_PARENT_PID", "COLAB_RELEASE_TAG"} & os.environ.keys()
         plain = False if notebook else None
         options: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False, "soft_wrap": True}
         self.console = Console(file=file, force_terminal=plain, force_jupyter=plain, **options)
@@ -122,7 +122,6 @@ class Screen:
         self.close()
 
 
-NOTEBOOK_VARIABLES = {"JPY_PARENT_PID", "COLAB_RELEASE_TAG"}
 PLAIN = str.maketrans({"×": "x", "·": "-", "±": "+", "…": "...", "–": "-", "→": "->"})
 
 

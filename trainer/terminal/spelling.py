@@ -21,10 +21,7 @@ def closest(word: str, choices: Iterable[str]) -> str | None:
 
 
 def distance(a: str, b: str) -> int:
-    """The optimal string alignment distance: letters omitted, inserted, replaced or swapped with their neighbour.
-
-    Case, dashes and underscores do not count.
-    """
+    """The optimal string alignment distance of two words; case, dashes and underscores do not count."""
     a, b = (word.lower().replace("-", "_").replace("_", "") for word in (a, b))
     rows = [list(range(len(b) + 1))]
     for i, left in enumerate(a, 1):

@@ -1,4 +1,4 @@
-"""Shows Python's warnings once each, in plainer words where torch names a setting that the user has not typed."""
+"""Shows Python's warnings once each, in plainer words than torch's."""
 
 import os
 import re
