@@ -46,7 +46,7 @@ def save(run: TrainState, folder: Path, keep: int, sync_metrics: Callable[[], di
     storage.write_folder(path, contents(run, sync_metrics()))
     for old in checkpoints(folder)[:-keep]:
         storage.remove_folder(old)
-    storage.clear(path.parent)
+    storage.remove_leftovers(path.parent)
     return path
 
 

@@ -115,5 +115,5 @@ def _finishing_step_on_ctrl_c() -> Iterator[None]:
 
 
 def _ask_to_stop(number: int, frame: FrameType | None) -> None:
-    if not signals.hear(number):
+    if not signals.request_stop(number):
         raise KeyboardInterrupt

@@ -227,7 +227,7 @@ def test_data_beyond_a_quarter_of_the_memory_goes_through_a_dataloader(monkeypat
     assert setup.splits.loader_name == "in memory"
     monkeypatch.setattr(machine, "total", lambda device: 4 * num_bytes - 4)
     loaded, setup = build(config())
-    assert setup.splits.loader_name == "DataLoader, 0 workers (0.0 GB are over a quarter of the memory)"
+    assert setup.splits.loader_name == "DataLoader, 0 workers (0.0 GB are more than a quarter of the memory)"
     for ours, theirs in zip(next(kept.windows()), next(loaded.windows()), strict=True):
         torch.testing.assert_close(ours[:2], theirs[:2], rtol=0, atol=0)
 

@@ -41,8 +41,8 @@ def test_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 TRIPS = [
-    ([*BLOBS, *model("Softmax")], "activation", "logits: leave"),
-    ([*BLOBS, *model("LeftInEval")], "eval", "self.eval() out"),
+    ([*BLOBS, *model("Softmax")], "activation", "logits: remove"),
+    ([*BLOBS, *model("LeftInEval")], "eval", "self.eval() from"),
     ([*BLOBS, *model("Unused")], "gradient", "forgotten.weight"),
     ([*BLOBS, *model("Plain"), "optimizer.lr=1e-30"], "nothing moved", "trainer lr-find"),
     ([*BLOBS, "+dataset.twice=true"], "shared rows", "validation rows"),

@@ -98,7 +98,7 @@ def test_the_fault_harness_notices_a_resume_that_does_not_cut(tmp_path: Path, fa
 def forget_to_cut(_: None) -> None:
     from trainer.disk import storage
 
-    storage.cut = lambda path, size: None
+    storage.truncate = lambda path, size: None
 
 
 # --- power loss
@@ -110,7 +110,7 @@ def three_saves(root: Path, recorder: Recorder) -> None:
     storage.make_folder(folder)
     storage.write_file(folder / layout.CONFIG, b"epochs: 3\n")
     recorder.note("begun")
-    lines = storage.Lines(folder / layout.METRICS)
+    lines = storage.AppendFile(folder / layout.METRICS)
     for step in range(1, 4):
         lines.write(f'{{"step": {step}}}\n')
         path = folder / layout.CHECKPOINTS / f"step-{step:08d}"

@@ -45,17 +45,9 @@ def test_a_folder_of_another_job_is_refused(tmp_path: Path) -> None:
         sweep_plan.check_identity(tmp_path, second)
 
 
-@pytest.mark.parametrize(
-    ("written", "expected"),
-    [
-        ("ok", "ok"),
-        ("failed", "failed"),
-        ("diverged", "diverged"),
-        ("running", "interrupted"),
-        ("stopped", "interrupted"),
-    ],
-)
-def test_what_became_of_a_job(written: str, expected: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("written", ["ok", "failed", "diverged", "running", "stopped"])
+def test_the_status_of_a_job(written: str, tmp_path: Path) -> None:
+    expected = "interrupted" if written in ("running", "stopped") else written
     job = make_jobs()[0]
     assert sweep_plan.status(tmp_path, job) == "waiting"
     folder = sweep_plan.claim(tmp_path, job)
@@ -70,7 +62,7 @@ def test_a_failed_job_makes_room_but_keeps_its_log(tmp_path: Path) -> None:
     (folder / "train.log").write_text("lines")
     (folder / "metrics.jsonl").write_text("{}")
     (folder / "checkpoints").mkdir()
-    sweep_plan.clear(folder)
+    sweep_plan.clear_job(folder)
     assert {path.name for path in folder.iterdir()} == {"job.json", "train.log"}
 
 

@@ -53,7 +53,7 @@ CASES = [  # what is wrong, what is typed, the guard, what it says, what it says
     ("softmax", [*BLOBS, *model("Softmax")], "activation", "probabilities.*stays above 0.55", "logits"),
     ("by hand", [*BLOBS, *model("SoftmaxByHand")], "activation", "probabilities", "logits"),
     ("sigmoid", [*data("Binary"), *model("Sigmoid"), *loss("BCEWithLogitsLoss")], "activation",
-     "stays above 0.31", "leave sigmoid out"),
+     "stays above 0.31", "remove sigmoid"),
     ("nll", [*BLOBS, *model("Plain"), *loss("NLLLoss")], "activation", "not log-prob", "loss=cross_entropy"),
     ("labels", [*data("FloatLabels"), *model("Plain")], "target", "0 to 2, stored as float32", r"int\(label\)"),
     ("bce", [*data("Binary"), "+dataset.low=-1", *model("Plain"), *loss("BCEWithLogitsLoss")], "target",

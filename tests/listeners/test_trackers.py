@@ -75,7 +75,7 @@ def test_an_mlflow_store_holds_the_run() -> None:
     assert found.info.status == "FINISHED"
     assert found.data.params["optimizer.lr"] == "0.002"
     assert found.data.params["dataset._target_"] == "trainer.data.embedded.Iris"
-    assert main(["runs"]) == 0  # a store below outputs/ is no run
+    assert main(["runs"]) == 0  # a store below outputs/ is not a run
 
 
 def kill_after(num_steps: int) -> None:

@@ -389,7 +389,7 @@ def test_batch_norm_is_refused_where_a_rank_would_see_one_row_or_none() -> None:
 def test_batch_norms_are_synchronised_on_cuda_alone() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     assert synchronised(model, torch.device("cuda"), Ranks()) is model
-    with pytest.raises(ConfigError, match="works on CUDA alone"):
+    with pytest.raises(ConfigError, match="works only on CUDA"):
         synchronised(model, torch.device("cpu"), Ranks(0, 2))
     together = synchronised(model, torch.device("cuda"), Ranks(0, 2))
     assert isinstance(together[1], nn.SyncBatchNorm)

@@ -51,10 +51,12 @@ def _model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_models_warning_is_one_entry_on_the_screen_and_in_the_log(cli: Cli) -> None:
     done = cli("train", *NOISY, PYTHONWARNINGS="always")
     assert (done.returncode, done.stderr) == (0, "")
-    (told,) = ENTRY.findall(done.stdout)
-    assert " ".join(told.split()).startswith("warning the inputs are in metres, and have been since the first of these")
-    assert len(told.splitlines()) == 2
-    assert max(map(len, told.splitlines())) <= 78
+    (entry,) = ENTRY.findall(done.stdout)
+    assert " ".join(entry.split()).startswith(
+        "warning the inputs are in metres, and have been since the first of these"
+    )
+    assert len(entry.splitlines()) == 2
+    assert max(map(len, entry.splitlines())) <= 78
     (log,) = Path("outputs").glob("2*/*/train.log")
     said = log.read_text()
     (where,) = re.findall(r"^         at .*noisy\.py:10, UserWarning\n", said, flags=re.MULTILINE)
@@ -88,21 +90,18 @@ def test_an_operation_without_deterministic_form_is_named_once_and_the_session_k
     assert (torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark) == (0, True)
     assert torch.utils.deterministic.fill_uninitialized_memory
     assert device.WORKSPACE not in os.environ
-    assert (
-        ENTRY.findall(capsys.readouterr().out)
-        == [
-            "warning  put_ has no deterministic form here: a resumed run may differ in its\n"
-            "         last bits\n"
-            "         try: deterministic=false, no less exact here and perhaps faster\n"
-        ]
-        * wanted
+    entry = (
+        "warning  put_ has no deterministic form here: a resumed run may differ in its\n"
+        "         last bits\n"
+        "         try: deterministic=false, which is just as exact and perhaps faster\n"
     )
+    assert ENTRY.findall(capsys.readouterr().out) == [entry] * wanted
 
 
 def test_attention_and_other_texts_of_torch() -> None:
     flash = "Flash Attention defaults to a non-deterministic algorithm. To explicitly enable determinism call torch."
-    assert notices.in_words(flash)[0].startswith("Flash Attention has no deterministic form here: ")
-    assert notices.in_words("Empty.\n  Why? (Triggered internally at /a/b(1)/c.cpp:7.)") == ("Empty.", "Why?")
+    assert notices.paragraphs(flash)[0].startswith("Flash Attention has no deterministic form here: ")
+    assert notices.paragraphs("Empty.\n  Why? (Triggered internally at /a/b(1)/c.cpp:7.)") == ("Empty.", "Why?")
 
 
 def test_the_compilers_advice_that_no_key_sets_is_not_told_and_the_filter_ends_with_the_run() -> None:
@@ -110,7 +109,7 @@ def test_the_compilers_advice_that_no_key_sets_is_not_told_and_the_filter_ends_w
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)  # not what Python 3.12 says of a fork beside threads
         before = [*warnings.filters, warnings.showwarning]
-        with notices.told(lambda texts, where: said.extend(texts)):
+        with notices.captured(lambda texts, where: said.extend(texts)):
             warnings.warn(TF32, stacklevel=1)
             device.quiet_compiler()
             warnings.warn(TF32 + " Again.", stacklevel=1)
@@ -121,7 +120,7 @@ def test_the_compilers_advice_that_no_key_sets_is_not_told_and_the_filter_ends_w
 def test_a_forked_process_warns_as_before(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     said: list[str] = []
     monkeypatch.setattr(warnings, "showwarning", lambda message, *rest: (tmp_path / "said").write_text(str(message)))
-    with notices.told(lambda texts, where: said.extend(texts)):
+    with notices.captured(lambda texts, where: said.extend(texts)):
         warnings.simplefilter("always", UserWarning)  # not what Python 3.12 says of a fork beside threads
         child = os.fork()
         if child == 0:

@@ -18,7 +18,7 @@ def main(data: Mapping[str, Any], seconds: float, answer: Connection) -> None:
     parent_death.die_with_it()
     user_modules.allow_user_modules()
     try:
-        with warnings.told(lambda texts, where: None):  # a run's to say; here they would come anew for each line
+        with warnings.captured(lambda texts, where: None):  # a run shows them; here they would come again for each line
             answer.send(measure(data, seconds))
         gc.collect()  # ends the DataLoader's workers while they can be waited for
     except TrainerError as error:

@@ -1,4 +1,4 @@
-"""metrics.jsonl read back: the curves and the evaluations of a run."""
+"""Reads metrics.jsonl back: the curves and the evaluations of a run."""
 
 import json
 import math
@@ -8,28 +8,28 @@ from pathlib import Path
 from trainer.disk import layout, reading
 from trainer.errors import StorageError
 
-MOST = 2**32  # bytes of metrics that are read
+MOST = 2**32  # bytes of metrics.jsonl that are read
 
 Curve = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class History:
-    """curves: train and val losses as (step, value). rates: lr and grad_norm, alike. evaluations: their metrics by
-    name, with step and epoch."""
+    """curves: (step, loss) points of "train" and "val". rates: (step, value) points of "lr" and "grad_norm".
+    evaluations: the step, epoch and metrics of each, by name."""
 
     curves: dict[str, Curve] = field(default_factory=lambda: {"train": [], "val": []})
     evaluations: list[dict[str, float]] = field(default_factory=list)
     rates: dict[str, Curve] = field(default_factory=lambda: {"lr": [], "grad_norm": []})
 
     def at(self, step: int) -> dict[str, float]:
-        """The metrics of the evaluation at a step; {} where there is none."""
-        rows = [row for row in self.evaluations if row["step"] == step]
-        return {name: value for name, value in rows[-1].items() if "/" in name} if rows else {}
+        """The metrics of the evaluation at a step; {} if there was none."""
+        row = next((row for row in reversed(self.evaluations) if row["step"] == step), {})
+        return {name: value for name, value in row.items() if "/" in name}
 
 
 def read(folder: Path) -> History:
-    """The history of a run folder; lines that are none of ours, or cut short by a kill, are left out."""
+    """The history of a run folder. Lines that trainer did not write, or that a kill cut short, are left out."""
     history = History()
     try:
         lines = reading.read_file(folder / layout.METRICS, MOST).splitlines()
@@ -44,11 +44,8 @@ def read(folder: Path) -> History:
             continue
         if not isinstance(row, dict) or reading.count(row.get("step")) is None:
             continue
-        values = {
-            name: math.nan if value is None else value
-            for name, value in row.items()
-            if value is None or reading.number(value) is not None
-        }
+        numbers = {name: value for name, value in row.items() if value is None or reading.number(value) is not None}
+        values = {name: math.nan if value is None else value for name, value in numbers.items()}
         for name, curve in history.rates.items():
             if name in values:
                 curve.append((values["step"], values[name]))
@@ -58,6 +55,6 @@ def read(folder: Path) -> History:
                 history.curves["val"].append((values["step"], values["val/loss"]))
         elif "train/loss" in values:
             history.curves["train"].append((values["step"], values["train/loss"]))
-    if len(history.curves["train"]) < len(history.evaluations):  # steps so few that hardly one was logged
+    if len(history.curves["train"]) < len(history.evaluations):  # so few steps that hardly any was logged
         history.curves["train"][:] = [(row["step"], row["train/loss"]) for row in history.evaluations]
     return history

@@ -1,4 +1,4 @@
-"""Python values as JSON and back: tuples stay tuples, infinities and NaN go as strings, anything else is refused."""
+"""Python values as JSON and back. Tuples stay tuples, infinities and NaN become strings, other types are refused."""
 
 import math
 from typing import Any
@@ -10,22 +10,21 @@ def finite(value: Any) -> Any:
 
 
 def encode(value: Any, name: str = "state") -> Any:
-    """Plain JSON data for a value. Raises TypeError naming the part that is neither number, text nor container."""
+    """Plain JSON data for a value. Raises TypeError, naming the part that has another type."""
     if isinstance(value, float) and not math.isfinite(value):
         return {"__float__": str(value)}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if isinstance(value, tuple):
-        return {"__tuple__": [encode(item, f"{name}[{i}]") for i, item in enumerate(value)]}
-    if isinstance(value, list):
-        return [encode(item, f"{name}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, (list, tuple)):
+        items = [encode(item, f"{name}[{i}]") for i, item in enumerate(value)]
+        return {"__tuple__": items} if isinstance(value, tuple) else items
     if isinstance(value, dict):
         return {"__pairs__": [[encode(k, name), encode(v, f"{name}.{k}")] for k, v in value.items()]}
     raise TypeError(f"{name} is a {type(value).__name__}")
 
 
 def decode(value: Any) -> Any:
-    """What encode was given."""
+    """The value that encode was given."""
     if isinstance(value, list):
         return [decode(item) for item in value]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""One writer a run: an exclusive lock on a file in its folder, held for as long as the process lives."""
+"""One writer per run: an exclusive lock on a file in its folder, held for as long as the process lives."""
 
 import errno
 import os
@@ -14,10 +14,10 @@ LOCK = ".lock"
 
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """Hold the run folder. Raises ConfigError, with process and host, where another process holds it.
+    """Hold the run folder. Raises ConfigError, naming process and host, if another process holds it.
 
-    The system lets go of the lock when its process ends, however it ends. File systems without locks (some NFS) have
-    none, and there two writers are not noticed.
+    The system releases the lock when the process ends, for whatever reason. On file systems without locks (some NFS)
+    two writers are not noticed.
     """
     path = folder / LOCK
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -30,9 +30,9 @@ def only_writer(folder: Path) -> Iterator[None]:
         if not _take(handle):
             holder = os.pread(handle, 200, 0).decode(errors="replace").strip().splitlines()
             who = holder[0] if holder and holder[0].isprintable() else "another process"
-            text = f"{folder} is being written by {who}: one writer a run"
+            text = f"{who} is writing to {folder}, and a run has only one writer"
             raise ConfigError(text, "wait until it is done, or stop it first (kill and its number)")
-        with suppress(OSError):  # a full disk: the lock holds without a name in it
+        with suppress(OSError):  # on a full disk the lock works without a name in it
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         yield
@@ -42,13 +42,13 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 
 def _take(handle: int) -> bool:
-    """Whether the lock is ours now; also where there are no locks."""
+    """Whether this process has the lock now; true on systems without locks."""
     try:
         import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except ImportError:  # Windows
         return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:
@@ -60,12 +60,12 @@ def _take(handle: int) -> bool:
 _held: set[int] = set()
 
 
-def _let_go() -> None:
-    """A forked child, such as a DataLoader's worker, shares the lock and would keep it after the run's death."""
+def _release() -> None:
+    """Release the lock in a forked child, such as a DataLoader's worker: it would keep it after the run's death."""
     for handle in _held:
         os.close(handle)
     _held.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
+    os.register_at_fork(after_in_child=_release)

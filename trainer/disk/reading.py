@@ -1,7 +1,4 @@
-"""Files that a stranger may have made: plain files only, no link followed, none larger than it can be, checked first.
-
-Raises Damaged; nothing here parses more than a small JSON.
-"""
+"""Safe reads of files that a stranger may have made: plain files of limited size, not links. Raises Damaged."""
 
 import hashlib
 import json
@@ -14,89 +11,73 @@ from typing import Any
 from trainer.disk.storage import MANIFEST
 from trainer.text import cut
 
-SMALL = 2**20  # bytes: the most that a config, a manifest or a summary takes
-DEPTH = 40  # nested containers: the most that plain data needs
-FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # a FIFO would wait for a writer
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
+SMALL = 2**20  # bytes: more than any config, manifest or summary takes
+DEPTH = 40  # nested containers: more than plain data needs
+FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+FLAGS |= getattr(os, "O_NONBLOCK", 0)  # otherwise a FIFO would wait for a writer
 
 
 class Damaged(Exception):
-    """A file or folder that is not what it should be."""
+    """A file or folder is not what it should be."""
 
 
 def read_file(path: Path, most: int = SMALL) -> bytes:
-    """The bytes of a regular file of at most `most` bytes. Raises Damaged; FileNotFoundError where there is none."""
+    """The bytes of a regular file of at most `most` bytes. Raises Damaged or FileNotFoundError."""
     try:
-        handle = os.open(path, FLAGS)
+        with open(path, "rb", opener=lambda name, _: os.open(name, FLAGS)) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise Damaged(f"{path} is not a plain file")
+            if status.st_size > most:
+                raise Damaged(f"{path} has {status.st_size:,} bytes; it should have at most {most:,}")
+            return file.read(status.st_size)
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise Damaged(f"{path} cannot be opened as a plain file: {error.strerror}") from error
-    found = os.fstat(handle)
-    if not stat.S_ISREG(found.st_mode):
-        os.close(handle)
-        raise Damaged(f"{path} is no plain file")
-    with open(handle, "rb") as file:
-        if found.st_size > most:
-            raise Damaged(f"{path} has {found.st_size:,} bytes, at most {most:,} can be right")
-        try:
-            return file.read(found.st_size)
-        except OSError as error:
-            raise Damaged(f"{path} cannot be read: {error.strerror}") from error
+        raise Damaged(f"{path} cannot be read as a plain file: {error.strerror}") from error
 
 
 def read_json(path: Path, most: int = SMALL) -> Any:
-    """Plain data from a small JSON file. Raises Damaged, FileNotFoundError."""
+    """Plain data from a JSON file of at most `most` bytes. Raises Damaged or FileNotFoundError."""
     return parse_json(read_file(path, most), path)
 
 
 def parse_json(data: bytes, path: Path) -> Any:
-    """JSON bytes as plain data, not nested deeper than DEPTH. Raises Damaged that names `path`."""
+    """Plain data from JSON bytes, nested at most DEPTH deep. Raises Damaged, which names `path`."""
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise Damaged(f"{path} is no JSON: {error}") from error
+        raise Damaged(f"{path} is not JSON: {error}") from error
     if depth(value) > DEPTH:
         raise Damaged(f"{path} is nested more than {DEPTH} deep")
     return value
 
 
 def depth(value: Any) -> int:
-    """How deep containers are nested in plain data."""
+    """The depth to which containers are nested in plain data."""
     levels, layer = 0, [value]
     while layer:
-        layer = [
-            inner
-            for item in layer
-            if isinstance(item, (dict, list))
-            for inner in (item.values() if isinstance(item, dict) else item)
-        ]
+        containers = [item for item in layer if isinstance(item, (dict, list))]
+        layer = [inner for item in containers for inner in (item.values() if isinstance(item, dict) else item)]
         levels += 1
     return levels
 
 
 def number(value: Any) -> float | None:
-    """A finite number that arithmetic can bear, up to 1e300; None for anything else."""
+    """A finite number below 1e300, so that arithmetic does not overflow; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1e300 < value < 1e300:
         return None
     return float(value)
 
 
 def count(value: Any) -> int | None:
-    """A whole number from 0 that fits 63 bits; None for anything else."""
+    """An integer from 0 to 2**63 - 1; None for anything else."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None
 
 
 def text(value: Any, most: int = 200) -> str:
-    """A string of at most `most` characters; '' for anything else."""
-    if not isinstance(value, str):
-        return ""
-    return cut(value, most)
+    """A string, cut to at most `most` characters; '' for anything else."""
+    return cut(value, most) if isinstance(value, str) else ""
 
 
 def items(value: Any, kind: type = object) -> list[Any]:
@@ -106,23 +87,20 @@ def items(value: Any, kind: type = object) -> list[Any]:
 
 def numbers(value: Any) -> dict[str, float]:
     """The finite numbers of a mapping, by name; {} for anything else."""
-    found = {name: number(inner) for name, inner in value.items()} if isinstance(value, dict) else {}
-    return {text(name, 80): inner for name, inner in found.items() if inner is not None}
+    values = {name: number(inner) for name, inner in value.items()} if isinstance(value, dict) else {}
+    return {text(name, 80): inner for name, inner in values.items() if inner is not None}
 
 
 def read_folder(path: Path, most: int) -> dict[str, bytes]:
-    """The files of a folder, checked against its manifest before anybody parses them.
-
-    most: bytes that all of them together can have. Raises Damaged.
-    """
+    """A folder's files by name, `most` bytes in all, checked against its manifest before parsing. Raises Damaged."""
     if path.is_symlink() or not path.is_dir():
-        raise Damaged(f"{path} is no folder")
+        raise Damaged(f"{path} is not a folder")
     try:
         listed = read_json(path / MANIFEST)["files"]
         files = {}
         for name, expected in listed.items():
             if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
-                raise Damaged(f"{path}: {name!r} is no file name")
+                raise Damaged(f"{path}: {name!r} is not a file name")
             size = expected["bytes"]
             if not isinstance(size, int) or not 0 <= size <= most:
                 raise Damaged(f"{path / name} cannot have {size} bytes")
@@ -133,5 +111,5 @@ def read_folder(path: Path, most: int) -> dict[str, bytes]:
     except FileNotFoundError as error:
         raise Damaged(f"{error.filename} is missing") from error
     except (KeyError, TypeError, AttributeError) as error:
-        raise Damaged(f"{path / MANIFEST} is no manifest") from error
+        raise Damaged(f"{path / MANIFEST} is not a manifest") from error
     return files

@@ -1,4 +1,4 @@
-"""This user's signature of a config: HMAC-SHA256 with a key that never leaves the user's folder."""
+"""The user's signature of a config: HMAC-SHA256 with a key that never leaves the user's folder."""
 
 import hashlib
 import hmac
@@ -16,10 +16,10 @@ KEY_BYTES = 32
 
 
 def sign(folder: Path, config: bytes) -> None:
-    """Put this user's signature of a config beside it, to be called before the config is written.
+    """Sign a config with this user's key. Call it before the config is written.
 
-    The signature before stays too: a kill in between leaves the config before. Without a key, such as on a read-only
-    home, there is none.
+    The previous signature stays too: a kill in between leaves the previous config. Without a key, for example in a
+    read-only home folder, nothing is signed.
     """
     key = _key(make=True)
     if key is not None:
@@ -38,14 +38,13 @@ def _signature(key: bytes, config: bytes) -> bytes:
 
 
 def _signatures(folder: Path) -> list[bytes]:
-    try:
+    with suppress(FileNotFoundError, reading.Damaged):
         return reading.read_file(folder / SIGNATURE, 200).splitlines()
-    except (FileNotFoundError, reading.Damaged):
-        return []
+    return []
 
 
 def key_file() -> Path:
-    """Where the key lies: trainer/key in the user's configuration folder."""
+    """The path of the key: trainer/key in the user's configuration folder."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "trainer" / "key"
 
 
@@ -57,8 +56,8 @@ def _key(*, make: bool) -> bytes | None:
             storage.write_file(path, secrets.token_bytes(KEY_BYTES), mode=0o600)
     try:
         key = reading.read_file(path, KEY_BYTES)
-        found = path.stat()
+        status = path.stat()
     except (OSError, reading.Damaged):
         return None
-    private = os.name == "nt" or (found.st_uid == os.getuid() and not stat.S_IMODE(found.st_mode) & 0o077)
+    private = os.name == "nt" or (status.st_uid == os.getuid() and not stat.S_IMODE(status.st_mode) & 0o077)
     return key if private and len(key) == KEY_BYTES else None

@@ -1,6 +1,6 @@
-"""Every durable write of the program: atomic, synced, checksummed. OSErrors come out as StorageError with the path.
+"""Every durable write of the program: atomic, synced, checksummed. An OSError becomes a StorageError with the path.
 
-All of it goes through this module's `os`, so that a test can fail any one operation.
+All of it goes through this module's `os`, so that a test can let any one operation fail.
 """
 
 import hashlib
@@ -21,31 +21,20 @@ APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | 
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
-    """Replace a file whole: written beside it, synced, renamed; afterwards the old or the new one is there."""
-    temporary = _beside(path)
-    with _telling(path, len(data)), _removing(temporary):
+    """Replace a file in one step: after a crash either the old or the new file is there, never a part of one."""
+    with _replacement(path, len(data)) as temporary:
         _write_synced(temporary, data, mode)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator["Growing"]:
-    """Replace a file whole by what is written to this one: synced and renamed at the end, gone on an error."""
-    temporary = _beside(path)
-    with _telling(path), _removing(temporary):
-        file = Growing(os.open(temporary, NEW, 0o666))
-        try:
-            yield file
-            os.fsync(file.handle)
-        finally:
-            os.close(file.handle)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+def new_file(path: Path) -> Iterator["NewFile"]:
+    """Replace a file by what is written to the yielded one: synced and renamed at the end, removed after an error."""
+    with _replacement(path) as temporary, _synced(temporary, NEW) as handle:
+        yield NewFile(handle)
 
 
-class Growing(io.RawIOBase):
-    """A file that is only written to, from front to back."""
+class NewFile(io.RawIOBase):
+    """A file that can only be written, from front to back. size: bytes written so far."""
 
     def __init__(self, handle: int) -> None:
         self.handle, self.size = handle, 0
@@ -54,13 +43,13 @@ class Growing(io.RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        """All of it."""
+        """Write all of data; returns its size in bytes."""
         _write(self.handle, data)
-        self.size += len(memoryview(data).cast("B"))
-        return len(memoryview(data).cast("B"))
+        num_bytes = memoryview(data).nbytes
+        self.size += num_bytes
+        return num_bytes
 
     def tell(self) -> int:
-        """Bytes written so far."""
         return self.size
 
 
@@ -70,45 +59,41 @@ def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Make a folder with these files and a manifest of their sha256; it appears whole under its name or not at all."""
-    temporary = _beside(path)
+    """Make a folder of these files and a manifest of their sha256. It appears under its name complete or not at all."""
     digests = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
     manifest = json.dumps({"files": digests}, indent=2).encode()
-    with _telling(path, sum(map(len, files.values()))), _removing(temporary):
+    with _replacement(path, sum(map(len, files.values()))) as temporary:
         os.mkdir(temporary)
         for name, data in files.items():
             _write_synced(temporary / name, data)
         _write_synced(temporary / MANIFEST, manifest)
         _sync_folder(temporary)
-        os.rename(temporary, path)
-        _sync_folder(path.parent)
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder; renamed first, so that a kill leaves no half of it under its name."""
+    """Remove a folder. It is renamed first, so that a kill leaves no half of it under its name."""
     trash = _beside(path)
-    with _telling(path):
+    with _storage_errors(path):
         os.rename(path, trash)
         _remove(trash)
 
 
 def set_aside(path: Path) -> Path:
-    """Rename what is damaged to NAME.corrupt, or NAME.corrupt-2 and so on; where it went."""
+    """Rename a damaged file or folder to NAME.corrupt, NAME.corrupt-2, …; returns its new path."""
     aside, number = path.with_name(path.name + ".corrupt"), 2
     while os.path.lexists(aside):
         aside, number = path.with_name(f"{path.name}.corrupt-{number}"), number + 1
-    with _telling(path):
+    with _storage_errors(path):
         os.rename(path, aside)
         _sync_folder(path.parent)
     return aside
 
 
 def make_folder(path: Path) -> None:
-    """Make a new folder, parents as needed. Raises FileExistsError where it is there: two runs never share one."""
-    with _telling(path):
-        missing = [folder for folder in reversed(path.parents) if not folder.exists()]
-        for folder in missing:
-            with suppress(FileExistsError):  # another run was faster
+    """Make a new folder, and its parents as needed. Raises FileExistsError if it exists: two runs never share one."""
+    with _storage_errors(path):
+        for folder in [parent for parent in reversed(path.parents) if not parent.exists()]:
+            with suppress(FileExistsError):  # another run made it first
                 os.mkdir(folder)
             _sync_folder(folder.parent)
         os.mkdir(path)
@@ -116,65 +101,63 @@ def make_folder(path: Path) -> None:
 
 
 def point(link: Path, target: Path) -> None:
-    """Let a link name a folder, in one step; a text file where there are no links."""
-    temporary = _beside(link)
-    with _telling(link), _removing(temporary):
+    """Make a link name another folder, in one step; a text file on systems without links."""
+    with _replacement(link) as temporary:
         try:
             os.symlink(target, temporary, target_is_directory=True)
         except (PermissionError, NotImplementedError):  # Windows without developer mode
             _write_synced(temporary, f"{target}\n".encode())
-        os.replace(temporary, link)
 
 
-def clear(folder: Path) -> None:
-    """Remove what a kill has left half-written. Only for a folder that nobody else writes to."""
-    with _telling(folder):
+def remove_leftovers(folder: Path) -> None:
+    """Remove the half-written files that a kill left. Only for a folder that no other process writes to."""
+    with _storage_errors(folder):
         for path in folder.glob(".*.tmp"):
             _remove(path)
 
 
-def cut(path: Path, size: int) -> None:
-    """Cut a file back to `size` bytes; nothing where there is no file, or a shorter one."""
+def truncate(path: Path, size: int) -> None:
+    """Cut a file back to `size` bytes. Does nothing if there is no file, or a shorter one."""
     if path.is_symlink() or not path.is_file():
         return
-    with _telling(path):
+    with _storage_errors(path):
         if os.stat(path).st_size > size:
             os.truncate(path, size)
 
 
-class Lines:
-    """A file that only grows, by whole lines, each handed to the system at once. Links are not followed."""
+class AppendFile:
+    """A file that only grows, by complete lines, each passed to the system at once. Does not follow links."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _telling(path):
+        with _storage_errors(path):
             if os.path.lexists(path) and (os.lstat(path).st_nlink > 1 or not path.is_file()):
-                raise StorageError(f"{path} is no plain file, or has a second name elsewhere", f"rm {path}")
+                raise StorageError(f"{path} is not a plain file, or has a second name elsewhere", f"rm {path}")
             self.handle = os.open(path, APPEND, 0o666)
             self.size = os.stat(path).st_size
 
     def write(self, text: str) -> None:
-        """Append."""
+        """Append the text."""
         data = text.encode()
-        with _telling(self.path, len(data)):
+        with _storage_errors(self.path, len(data)):
             _write(self.handle, data)
         self.size += len(data)
 
     def sync(self) -> int:
-        """Wait until all of it is on the disk; its size in bytes."""
-        with _telling(self.path):
+        """Wait until the file is on the disk; returns its size in bytes."""
+        with _storage_errors(self.path):
             os.fsync(self.handle)
         return self.size
 
     def close(self) -> None:
-        """Close the file; a second time is nothing."""
+        """Close the file. A second call does nothing."""
         if self.handle >= 0:
             os.close(self.handle)
             self.handle = -1
 
 
 @contextmanager
-def _telling(path: Path, num_bytes: int = 0) -> Iterator[None]:
+def _storage_errors(path: Path, num_bytes: int = 0) -> Iterator[None]:
     try:
         yield
     except FileExistsError:
@@ -185,14 +168,34 @@ def _telling(path: Path, num_bytes: int = 0) -> Iterator[None]:
 
 
 @contextmanager
-def _removing(temporary: Path) -> Iterator[None]:
-    """Take a half-written file or folder away again after an error."""
+def _replacement(path: Path, num_bytes: int = 0) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; then rename what was made there to `path`, or remove it after an error."""
+    temporary = _beside(path)
+    with _storage_errors(path, num_bytes):
+        try:
+            yield temporary
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
+        except BaseException:
+            with suppress(OSError):
+                _remove(temporary)
+            raise
+
+
+@contextmanager
+def _synced(path: Path, flags: int, mode: int = 0o666) -> Iterator[int]:
+    """Open a file or folder; sync it at the end, and close it, also after an error."""
+    handle = os.open(path, flags, mode)
     try:
-        yield
-    except BaseException:
-        with suppress(OSError):
-            _remove(temporary)
-        raise
+        yield handle
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_synced(path: Path, data: bytes, mode: int = 0o666) -> None:
+    with _synced(path, NEW, mode) as handle:
+        _write(handle, data)
 
 
 def _beside(path: Path) -> Path:
@@ -209,15 +212,6 @@ def _remove(path: Path) -> None:
             os.unlink(path)
 
 
-def _write_synced(path: Path, data: bytes, mode: int = 0o666) -> None:
-    handle = os.open(path, NEW, mode)
-    try:
-        _write(handle, data)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _write(handle: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
@@ -225,10 +219,6 @@ def _write(handle: int, data: bytes) -> None:
 
 
 def _sync_folder(path: Path) -> None:
-    if os.name == "nt":  # Windows syncs no folders
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    if os.name != "nt":  # Windows cannot sync a folder
+        with _synced(path, os.O_RDONLY):
+            pass

@@ -1,4 +1,4 @@
-"""A sweep on disk: sweep.json holds the plan, each job's folder what became of it. No torch, no Hydra."""
+"""A sweep on disk: sweep.json holds the plan, each job's folder its result. Imports neither torch nor Hydra."""
 
 import hashlib
 import json
@@ -13,13 +13,13 @@ from trainer.errors import ConfigError, StorageError
 
 FORMAT = 1
 IDENTITY = "job.json"
-MOST = 256 * 2**20  # bytes that a plan can have
-APART = ("sweep", "output_dir", "report")  # keys of a config that do not change what a job computes
+MOST = 256 * 2**20  # bytes of a plan that are read
+IRRELEVANT = ("sweep", "output_dir", "report")  # keys of a config that do not change what a job computes
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job: what was typed for it, and its resolved config as plain data."""
+    """One job: its overrides as typed, and its resolved config as plain data."""
 
     number: int
     overrides: list[str]
@@ -27,28 +27,23 @@ class Job:
 
     @cached_property
     def identity(self) -> str:
-        """Hash of the resolved config, without the keys that only say how and where."""
-        part = {name: value for name, value in self.data.items() if name not in APART}
-        text = json.dumps(part, sort_keys=True, ensure_ascii=False)
+        """A hash of the resolved config, without the keys that only say how and where it runs."""
+        relevant = {name: value for name, value in self.data.items() if name not in IRRELEVANT}
+        text = json.dumps(relevant, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def folder(self, sweep: Path) -> Path:
-        """Its run folder."""
-        return sweep / layout.job_name(self.number)
+        """Its run folder: SWEEP/000, SWEEP/001, …"""
+        return sweep / f"{self.number:03d}"
 
 
 def write_plan(folder: Path, typed: Sequence[str], jobs: Sequence[Job], results: Mapping[str, Any]) -> None:
-    """Write SWEEP/sweep.json: of each job's config, the top-level keys in which it differs from the first one's."""
+    """Write SWEEP/sweep.json: the first job's config, and the top-level keys in which each job's config differs."""
     base = jobs[0].data
-    plan = [
-        {
-            "number": job.number,
-            "identity": job.identity,
-            "overrides": job.overrides,
-            "changes": {name: value for name, value in job.data.items() if base.get(name) != value},
-        }
-        for job in jobs
-    ]
+    plan = []
+    for job in jobs:
+        changes = {name: value for name, value in job.data.items() if base.get(name) != value}
+        plan.append({"number": job.number, "identity": job.identity, "overrides": job.overrides, "changes": changes})
     content = {"format": FORMAT, "typed": list(typed), "base": base, "jobs": plan, **results}
     data = (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
     signature.sign(folder, data)
@@ -56,13 +51,12 @@ def write_plan(folder: Path, typed: Sequence[str], jobs: Sequence[Job], results:
 
 
 def read_plan(folder: Path) -> tuple[list[str], list[Job]]:
-    """What was typed, and the jobs. Raises StorageError for a file that cannot be read, ConfigError for one whose
-    jobs are not those that were planned."""
+    """The typed overrides and the jobs. Raises StorageError if it cannot be read, ConfigError for other jobs."""
     path = folder / layout.SWEEP
     try:
         content = reading.read_json(path, MOST)
         if content["format"] != FORMAT:
-            raise ConfigError(f"{path} has format {content['format']}, this trainer reads {FORMAT}")
+            raise ConfigError(f"{path} has format {content['format']}; this trainer reads format {FORMAT}")
         jobs = []
         for entry in content["jobs"]:
             if reading.count(entry["number"]) is None or reading.items(entry["overrides"], str) != entry["overrides"]:
@@ -80,51 +74,50 @@ def read_plan(folder: Path) -> tuple[list[str], list[Job]]:
 
 
 def is_own(folder: Path) -> bool:
-    """Whether this user signed sweep.json as it is."""
+    """Whether this user signed sweep.json in its present form."""
     return signature.is_signed(folder, reading.read_file(folder / layout.SWEEP, MOST))
 
 
 def claim(sweep: Path, job: Job) -> Path:
-    """Make a job's folder with its identity in it, or find it. Raises ConfigError where another job lies there."""
+    """Make or find a job's folder, with its identity in it. Raises ConfigError if it holds another job."""
     folder = job.folder(sweep)
-    path = folder / IDENTITY
     if not folder.exists():
-        layout.create_job(sweep, job.number)
-    if path.exists():
+        storage.make_folder(folder)
+    if (folder / IDENTITY).exists():
         check_identity(sweep, job)
     else:
-        storage.write_json(path, {"identity": job.identity, "overrides": job.overrides})
+        storage.write_json(folder / IDENTITY, {"identity": job.identity, "overrides": job.overrides})
     return folder
 
 
 def check_identity(sweep: Path, job: Job) -> None:
-    """Raise ConfigError where a job's folder holds another job. Nothing there yet is fine."""
+    """Raise ConfigError if a job's folder exists and holds another job."""
     path = job.folder(sweep) / IDENTITY
     try:
-        found = reading.read_json(path)["identity"]
+        identity = reading.read_json(path)["identity"]
     except FileNotFoundError:
         return
     except (reading.Damaged, KeyError, TypeError) as error:
         raise StorageError(f"{path} cannot be read: {error!r}") from error
-    if found != job.identity:
-        text = f"{layout.relative(path.parent)} is a job of another config than {layout.SWEEP} says"
+    if identity != job.identity:
+        text = f"{layout.relative(path.parent)} holds a job with another config than {layout.SWEEP} says"
         raise ConfigError(text, f"move it away, then trainer resume {layout.relative(sweep)}")
 
 
 def status(sweep: Path, job: Job) -> str:
-    """waiting (nothing there), ok, failed, diverged, or interrupted (to go on from its checkpoint)."""
-    found = layout.read_summary(job.folder(sweep)).get("status", "waiting")
-    return "interrupted" if found in ("running", "stopped") else str(found)
+    """waiting (not started), ok, failed, diverged, or interrupted (continues from its checkpoint)."""
+    recorded = layout.read_summary(job.folder(sweep)).get("status", "waiting")
+    return "interrupted" if recorded in ("running", "stopped") else str(recorded)
 
 
 def record_failure(folder: Path, error: str, status: str = "failed") -> None:
-    """Say in a job's summary.json that it is over, where its own process could not."""
+    """Record a failure in a job's summary.json, when its own process could not."""
     summary = layout.read_summary(folder) | {"status": status, "error": error}
     storage.write_json(folder / layout.SUMMARY, summary)
 
 
-def clear(folder: Path) -> None:
-    """Make room for a failed job's new attempt: all but its identity and its log go."""
+def clear_job(folder: Path) -> None:
+    """Make room for another attempt at a failed job: remove all but its identity and its log."""
     for path in folder.iterdir():
         if path.name == layout.CHECKPOINTS:
             storage.remove_folder(path)

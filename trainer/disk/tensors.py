@@ -7,6 +7,6 @@ from torch import Tensor
 
 
 def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
-    """safetensors of contiguous copies, tied tensors under each of their names."""
+    """A safetensors file of the tensors, as contiguous copies on the CPU; tied tensors appear under each name."""
     copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     return safetensors.torch.save(copies)

@@ -1,4 +1,5 @@
-"""Guards: one function a trap. Each looks at plain things, a model or a batch or a curve, and returns findings.
+"""Guards: one function per mistake. Each looks at plain things, a model or a batch or a curve, and returns findings.
 
-They raise nothing, print nothing and change nothing; who calls them decides what a finding costs.
+They print nothing and never change a weight, buffer or mode; the caller decides what a finding means for the run. Two
+of them call the user's code, and its errors pass through: `before.look` the model, `shared_rows` the dataset.
 """

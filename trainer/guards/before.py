@@ -1,4 +1,4 @@
-"""What is known before anything is trained: the guards over a built model and two rows."""
+"""The guards that run before training, on a built model and two rows."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from trainer.guards.finding import Finding
 
 @dataclass
 class Look:
-    """One forward, watched: its prediction, with a graph, and the first layer with parameters and what it was given."""
+    """One forward: its prediction, with a graph, and the first layer with parameters, its name and detached input."""
 
     prediction: Tensor
     path: str = ""
@@ -22,7 +22,7 @@ class Look:
 
 
 def look(model: nn.Module, x: Tensor) -> Look:
-    """Forward in eval mode, so that no statistics move; with gradients, so that the prediction has a graph."""
+    """Run one forward, in eval mode so that no statistics change, with gradients so that the output has a graph."""
     seen = Look(x)
 
     def keep(path: str) -> Any:
@@ -32,15 +32,15 @@ def look(model: nn.Module, x: Tensor) -> Look:
 
         return hook
 
-    own = [(path, m) for path, m in model.named_modules() if any(True for _ in m.parameters(recurse=False))]
-    handles = [module.register_forward_pre_hook(keep(path or type(model).__name__)) for path, module in own]
-    training = {module: module.training for module in model.modules()}
+    layers = [(path, m) for path, m in model.named_modules() if any(True for _ in m.parameters(recurse=False))]
+    handles = [module.register_forward_pre_hook(keep(path or type(model).__name__)) for path, module in layers]
+    modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
         with torch.enable_grad():
             seen.prediction = model(x)
     finally:
-        for module, mode in training.items():
+        for module, mode in modes.items():
             module.training = mode
         for handle in handles:
             handle.remove()
@@ -50,16 +50,15 @@ def look(model: nn.Module, x: Tensor) -> Look:
 def before_training(
     model: nn.Module, loss_fn: nn.Module, optimizer: Optimizer, sample: tuple[Tensor, Tensor]
 ) -> list[Finding]:
-    """All that two rows on the model's device show, before the first step."""
+    """All findings before the first step. sample: inputs and targets of two rows, on the model's device."""
     x, y = sample
     name = type(model).__name__
-    found = structure.elsewhere(model, loss_fn, x, y)
-    if found:
-        return found  # forward would not get through
+    if findings := structure.elsewhere(model, loss_fn, x, y):
+        return findings  # forward would raise
     seen = look(model, x)
-    found = structure.frozen(model) + structure.outside_optimizer(model, optimizer)
-    found += outputs.detached(seen.prediction, name) + outputs.broadcast(seen.prediction, y, name)
-    found += outputs.activation(seen.prediction, loss_fn, name)
+    findings = structure.frozen(model) + structure.outside_optimizer(model, optimizer)
+    findings += outputs.detached(seen.prediction, name) + outputs.broadcast(seen.prediction, y, name)
+    findings += outputs.activation(seen.prediction, loss_fn, name)
     if seen.layer is not None and seen.given is not None:
-        found += inputs.unscaled(seen.layer, seen.given, seen.path)
-    return found
+        findings += inputs.unscaled(seen.layer, seen.given, seen.path)
+    return findings

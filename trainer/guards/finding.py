@@ -1,16 +1,16 @@
-"""What a guard has found, and the list of all that are looked for."""
+"""A guard's finding, and the list of all checks."""
 
 from dataclasses import dataclass
 
-CHECKS = {  # in the order in which doctor shows them
-    "unregistered": "parameters, tensors and modules that the model does not know of",
+CHECKS = {  # in the order of doctor's table
+    "unregistered": "parameters, tensors and modules that the model has not registered",
     "frozen": "parameters with requires_grad=False",
     "optimizer": "parameters that the optimizer does not hold",
     "device": "parameters, buffers and batch on one device",
-    "detached": "a path from the prediction back to the parameters",
+    "detached": "a graph from the prediction back to the parameters",
     "broadcast": "prediction and target of one shape",
-    "activation": "what the loss wants: logits, or log-probabilities",
-    "target": "targets that the loss reads as they are meant",
+    "activation": "the outputs that the loss expects: logits, or log-probabilities",
+    "target": "targets that the loss reads as intended",
     "scale": "inputs of about unit scale",
     "eval": "the model in training mode while it trains",
     "first loss": "a first loss of about ln(classes)",
@@ -23,9 +23,9 @@ CHECKS = {  # in the order in which doctor shows them
 
 @dataclass(frozen=True)
 class Finding:
-    """check: a key of CHECKS, or what went wrong while a run was going on. remedy: what to type, or to change.
+    """One likely mistake: the part that has it, the mistake, its effect, and what to type or change.
 
-    note: worth knowing, and often meant so: never an error.
+    check: a key of CHECKS, or the name of a check during training. note: only worth knowing, never an error.
     """
 
     check: str
@@ -37,16 +37,16 @@ class Finding:
 
     @property
     def texts(self) -> list[str]:
-        """For a screen, as paragraphs."""
+        """The finding as paragraphs for the screen."""
         return [f"{self.where}: {self.what}", self.why, f"try: {self.remedy}"]
 
     @property
     def message(self) -> str:
-        """As one error message; the remedy is its hint."""
+        """The finding as an error message; the remedy is its hint."""
         return f"{self.where}: {self.what}; {self.why}"
 
 
-def names(found: list[str], most: int = 3) -> str:
-    """'a, b, c and 4 more'."""
-    more = f" and {len(found) - most} more" if len(found) > most else ""
-    return ", ".join(found[:most]) + more
+def names(items: list[str]) -> str:
+    """The first three of a list: 'a, b, c and 4 more'."""
+    more = f" and {len(items) - 3} more" if len(items) > 3 else ""
+    return ", ".join(items[:3]) + more

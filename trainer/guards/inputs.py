@@ -1,49 +1,47 @@
-"""Traps in a batch: inputs far from unit scale, targets that the loss reads in another way than they are meant."""
+"""Mistakes in a batch: inputs far from unit scale, targets that the loss misreads."""
 
 import torch
 from torch import Tensor, nn
 
 from trainer.guards.finding import Finding
 
-WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)  # layers that add up products with their inputs
+WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)  # layers that add up products of weights and inputs
 
 # The usual initialisations (Glorot & Bengio 2010; He et al. 2015) keep inputs of unit scale at unit scale, and the
-# usual learning rates go with that. The curvature in a first layer grows with the square: at 20 by a factor of 400.
+# usual learning rates assume it. The curvature of the first layer grows with the square of the scale: at 20, 400-fold.
 UNSCALED = 20.0
 
-MOST_CLASSES = 100  # distinct whole numbers up to which targets look like names of classes
-REPEATS = 4  # rows for each of them, on average, before that is more than chance
+MOST_CLASSES = 100  # up to this many distinct whole numbers, targets look like class labels
+REPEATS = 4  # rows per class, on average, before this is more than chance
 
 
 def unscaled(layer: nn.Module, x: Tensor, path: str) -> list[Finding]:
-    """Inputs of the first layer with weights that are far above unit scale; a norm in front of it mends that.
+    """Inputs of the first layer with weights far above unit scale. A norm before that layer would correct it.
 
-    x: what that layer was given. The model may scale its inputs itself, so the batch alone says nothing.
+    x: the input of that layer, not the batch, since the model may scale its inputs itself. path: the layer's name.
     """
     if not isinstance(layer, WEIGHTED) or not x.is_floating_point() or x.numel() == 0:
         return []
-    size = (
-        float(x.detach().double().square().mean().sqrt()) if x.device.type != "mps" else float(x.square().mean().sqrt())
-    )
+    numbers = x.detach() if x.device.type == "mps" else x.detach().double()  # MPS does not support float64
+    size = float(numbers.square().mean().sqrt())
     if size <= UNSCALED:
         return []
     low, high = x.min().item(), x.max().item()
-    what = f"its inputs are {low:.4g} to {high:.4g}, {size:.3g} in quadratic mean; about 1 is expected"
-    why = "weights and learning rates are made for inputs of unit scale: the first steps overshoot"
-    by = "divide pixels by 255" if low >= 0 and high <= 255 else "standardise: (x - mean) / std of the training rows"
-    return [Finding("scale", path, what, why, f"{by}, in the Dataset or first in forward")]
+    what = f"its inputs are {low:.4g} to {high:.4g}, with a root mean square of {size:.3g}; about 1 is expected"
+    why = "initial weights and learning rates are meant for inputs of unit scale: the first steps overshoot"
+    how = "divide pixels by 255" if low >= 0 and high <= 255 else "standardise: (x - mean) / std of the training rows"
+    return [Finding("scale", path, what, why, f"{how}, in the Dataset or at the start of forward")]
 
 
 def target(y: Tensor, loss_fn: nn.Module) -> list[Finding]:
-    """Names of classes stored as floats, which a regression would fit, and targets outside what the loss takes."""
+    """Class labels stored as floats, which a regression would fit, and targets outside the range of the loss."""
     loss, values = type(loss_fn).__name__, y.detach()
     if values.numel() == 0:  # a process that has no row of the batch
         return []
     if isinstance(loss_fn, (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)):
         distinct = values.unique()
-        counted = torch.equal(distinct, torch.arange(len(distinct), device=y.device, dtype=y.dtype))
-        single = y.numel() == len(y)
-        if single and counted and 2 <= len(distinct) <= min(MOST_CLASSES, len(y) // REPEATS):
+        consecutive = torch.equal(distinct, torch.arange(len(distinct), device=y.device, dtype=y.dtype))
+        if y.numel() == len(y) and consecutive and 2 <= len(distinct) <= min(MOST_CLASSES, len(y) // REPEATS):
             dtype = str(y.dtype).removeprefix("torch.")
             what = f"the targets are the whole numbers 0 to {len(distinct) - 1}, stored as {dtype}"
             why = f"integers are classes, floats are numbers: {loss} fits class 2 as twice class 1"
@@ -52,13 +50,13 @@ def target(y: Tensor, loss_fn: nn.Module) -> list[Finding]:
         low, high = values.min().item(), values.max().item()
         if low < 0 or high > 1:
             what = f"the targets are {low:g} to {high:g}"
-            why = f"{loss} takes probabilities from 0 to 1; outside, the loss falls without end"
+            why = f"{loss} takes probabilities from 0 to 1; with other targets the loss can fall without bound"
             return [Finding("target", "dataset", what, why, "targets of 0 and 1")]
     if isinstance(loss_fn, nn.CrossEntropyLoss) and values.is_floating_point() and values.ndim > 1:
         sums = values.sum(1)
         if bool(((sums - 1).abs() > 1e-3).any()):
             what = f"rows of the float targets add up to {sums.min().item():g} to {sums.max().item():g}"
-            why = f"{loss} takes float targets for probabilities of the classes, which add up to 1"
+            why = f"{loss} treats float targets as probabilities of the classes, which add up to 1"
             remedy = "int64 class indices; for several classes at once loss._target_=torch.nn.BCEWithLogitsLoss"
             return [Finding("target", "dataset", what, why, remedy)]
     return []

@@ -1,4 +1,4 @@
-"""Traps between the prediction and the loss: shapes that broadcast, an activation too many, a graph that is cut."""
+"""Mistakes between prediction and loss: shapes that broadcast, an unwanted activation, a cut graph."""
 
 import math
 
@@ -7,29 +7,18 @@ from torch import Tensor, nn
 
 from trainer.guards.finding import Finding
 
-VIEWS = (
-    "View",
-    "Reshape",
-    "Squeeze",
-    "Unsqueeze",
-    "Clone",
-    "ToCopy",
-    "UnsafeView",
-    "Transpose",
-    "T",
-    "Select",
-    "Slice",
-)
-SUM_TO_ONE = 1e-3  # how far from 1 rows of probabilities may add up, in bfloat16 too
+RESHAPES = ("View", "UnsafeView", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "T")
+VIEWS = (*RESHAPES, "Select", "Slice", "Clone", "ToCopy")
+SUM_TO_ONE = 1e-3  # how far the sum of a row of probabilities may be from 1, in bfloat16 too
 
 
 def broadcast(prediction: Tensor, y: Tensor, name: str) -> list[Finding]:
-    """Numbers predicted in another shape than the targets', (B, 1) against (B,), are compared all with all."""
+    """Predicted numbers of another shape than the targets, as (B, 1) and (B,): the loss compares all with all."""
     if not y.is_floating_point() or prediction.shape == y.shape:
         return []
     try:
         together = tuple(torch.broadcast_shapes(prediction.shape, y.shape))
-    except RuntimeError:  # an error, and the build says so
+    except RuntimeError:  # the build reports this error
         return []
     what = f"output {tuple(prediction.shape)} against target {tuple(y.shape)} broadcast to {together}"
     squeezes = prediction.ndim == y.ndim + 1 and prediction.shape[-1] == 1
@@ -38,48 +27,48 @@ def broadcast(prediction: Tensor, y: Tensor, name: str) -> list[Finding]:
 
 
 def detached(prediction: Tensor, name: str) -> list[Finding]:
-    """A prediction that no gradient can flow back from. prediction: made with gradients enabled."""
+    """A prediction without a graph. prediction: computed with gradients enabled."""
     if prediction.requires_grad:
         return []
     what = "the prediction is cut off from the parameters"
-    remedy = "leave .detach(), .data, .item(), torch.no_grad() and detours through NumPy out of forward"
-    return [Finding("detached", name, what, "backward has nowhere to go", remedy)]
+    remedy = "remove .detach(), .data, .item(), torch.no_grad() and NumPy operations from forward"
+    return [Finding("detached", name, what, "backward cannot compute any gradient", remedy)]
 
 
 def activation(prediction: Tensor, loss_fn: nn.Module, name: str) -> list[Finding]:
     """A softmax before cross-entropy, a sigmoid before BCEWithLogitsLoss, no log-softmax before NLLLoss.
 
-    prediction: (B, classes, …), made with gradients enabled.
+    prediction: (B, classes, …), computed with gradients enabled.
     """
     loss = type(loss_fn).__name__
     last = last_function(prediction)
     if isinstance(loss_fn, nn.CrossEntropyLoss) and (last == "Softmax" or _probabilities(prediction)):
         num_classes = prediction.shape[1]
-        lowest = math.log(math.e + num_classes - 1) - 1  # one-hot probabilities taken for logits
+        lowest = math.log(math.e + num_classes - 1) - 1  # with one-hot probabilities as logits
         why = f"{loss} applies log-softmax itself: with {num_classes} classes the loss stays above {lowest:.2f}"
         what = "its outputs are probabilities: a softmax comes before the loss"
-        return [Finding("activation", name, what, why, "return the logits: leave softmax out of forward")]
+        return [Finding("activation", name, what, why, "return the logits: remove softmax from forward")]
     if isinstance(loss_fn, nn.BCEWithLogitsLoss) and last == "Sigmoid":
-        lowest = math.log1p(math.exp(-1))  # a sigmoid of 1 taken for a logit
+        lowest = math.log1p(math.exp(-1))  # with a sigmoid of 1 as the logit
         why = f"{loss} applies the sigmoid itself: for targets of 1 the loss stays above {lowest:.2f}"
         what = "its outputs went through a sigmoid before the loss"
-        return [Finding("activation", name, what, why, "return the logits: leave sigmoid out of forward")]
+        return [Finding("activation", name, what, why, "return the logits: remove sigmoid from forward")]
     if isinstance(loss_fn, nn.NLLLoss) and not _probabilities(prediction.detach().exp()):
         what = "its outputs are not log-probabilities"
-        why = f"{loss} takes them for such: the loss falls without end as they grow"
+        why = f"{loss} treats them as log-probabilities, so the loss can fall without bound"
         return [Finding("activation", name, what, why, "loss=cross_entropy, or end forward in log_softmax(…, dim=1)")]
     return []
 
 
 def _probabilities(prediction: Tensor) -> bool:
     values = prediction.detach().float()
-    if values.ndim < 2 or values.shape[1] < 2 or bool((values < 0).any()):
+    if values.ndim < 2 or values.shape[1] < 2:
         return False
-    return bool(((values.sum(1) - 1).abs() < SUM_TO_ONE).all())
+    return bool((values >= 0).all() and ((values.sum(1) - 1).abs() < SUM_TO_ONE).all())
 
 
 def last_function(prediction: Tensor) -> str:
-    """The name of the last operation that is not a view or copy, by autograd's graph: Softmax, Sigmoid, Addmm, …"""
+    """The last operation in autograd's graph that is not a view or copy: Softmax, Sigmoid, Addmm, …"""
     node = prediction.grad_fn
     while node is not None:
         name = node.name().partition("Backward")[0]

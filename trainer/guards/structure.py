@@ -1,7 +1,4 @@
-"""Traps in how a model is put together: what is not registered, frozen, not in the optimizer, elsewhere, or in eval."""
-
-from collections.abc import Iterator
-from typing import Any
+"""Mistakes in the structure of a model: parts that are unregistered, frozen, unoptimized, elsewhere or in eval mode."""
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -10,102 +7,86 @@ from trainer.guards.finding import Finding, names
 
 
 def unregistered(model: nn.Module) -> list[Finding]:
-    """Tensors and modules among plain attributes, also within lists, tuples and dicts.
-
-    Call it before the first forward: a tensor that forward keeps for itself is no trap.
-    """
-    known = {id(thing) for thing in (*model.modules(), *model.parameters(), *model.buffers())}
-    tensors: list[str] = []
-    modules: list[str] = []
+    """Tensors and modules in plain attributes, also in lists, tuples and dicts. Call it before the first forward."""
+    known = {id(part) for part in (*model.modules(), *model.parameters(), *model.buffers())}
+    tensors, modules = dict[str, None](), dict[str, None]()  # as ordered sets
     for path, module in model.named_modules():
         stems = {name.rpartition("_")[0] for name in (*module._parameters, *module._buffers)}
         for name, value in vars(module).items():
-            if name.startswith("_") or name in stems:  # torch's own; weight beside weight_g, weight_orig, …
+            if name.startswith("_") or name in stems:  # private to torch; weight beside weight_g, weight_orig, …
                 continue
-            for thing in _within(value):
-                if id(thing) in known or (isinstance(thing, Tensor) and thing is not value and not thing.requires_grad):
-                    continue
-                (modules if isinstance(thing, nn.Module) else tensors).append(".".join(filter(None, (path, name))))
-    found = []
-    where = type(model).__name__
+            items = (
+                value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]
+            )
+            for item in items:
+                constant = isinstance(item, Tensor) and item is not value and not item.requires_grad
+                if isinstance(item, (Tensor, nn.Module)) and id(item) not in known and not constant:
+                    (modules if isinstance(item, nn.Module) else tensors)[f"{path}.{name}".lstrip(".")] = None
+    findings, where = [], type(model).__name__
     if modules:
-        listed = list(dict.fromkeys(modules))
-        what = f"{names(listed)} {'hold' if len(listed) > 1 else 'holds'} modules in a plain list or dict"
+        what = f"{names(list(modules))} {'hold' if len(modules) > 1 else 'holds'} modules in a plain list or dict"
         why = "their parameters are not trained, not saved and not moved to the device"
-        found.append(Finding("unregistered", where, what, why, "nn.ModuleList([…]) or nn.ModuleDict({…})"))
+        findings.append(Finding("unregistered", where, what, why, "nn.ModuleList([…]) or nn.ModuleDict({…})"))
     if tensors:
-        listed = list(dict.fromkeys(tensors))
-        what = f"{names(listed)} {'are plain tensors' if len(listed) > 1 else 'is a plain tensor'}"
-        why = "the optimizer, state_dict and .to(device) know nothing of it"
-        name = listed[0].rpartition(".")[2]
+        what = f"{names(list(tensors))} {'are plain tensors' if len(tensors) > 1 else 'is a plain tensor'}"
+        why = "the optimizer, state_dict and .to(device) ignore plain tensors"
+        name = next(iter(tensors)).rpartition(".")[2]
         remedy = f"self.{name} = nn.Parameter(…) to train it, self.register_buffer({name!r}, …) to keep it"
-        found.append(Finding("unregistered", where, what, why, remedy))
-    return found
-
-
-def _within(value: Any) -> Iterator[Any]:
-    """Tensors and modules that a value is or, one level down, holds."""
-    if isinstance(value, (list, tuple)):
-        values = list(value)
-    elif isinstance(value, dict):
-        values = list(value.values())
-    else:
-        values = [value]
-    yield from (thing for thing in values if isinstance(thing, (Tensor, nn.Module)))
+        findings.append(Finding("unregistered", where, what, why, remedy))
+    return findings
 
 
 def frozen(model: nn.Module) -> list[Finding]:
-    """Parameters that ask for no gradient: a note, since fine-tuning wants it so."""
-    still = [name for name, p in model.named_parameters() if not p.requires_grad]
-    if not still:
+    """Parameters with requires_grad=False: only a note, since fine-tuning freezes parameters."""
+    frozen_names = [name for name, p in model.named_parameters() if not p.requires_grad]
+    if not frozen_names:
         return []
-    what = f"{len(still)} of {len(list(model.parameters()))} parameters have requires_grad=False: {names(still)}"
-    remedy = "parameter.requires_grad_(True), unless it is meant so"
-    return [Finding("frozen", type(model).__name__, what, "they stay as they are", remedy, note=True)]
+    total = len(list(model.parameters()))
+    what = f"{len(frozen_names)} of {total} parameters have requires_grad=False: {names(frozen_names)}"
+    remedy = "parameter.requires_grad_(True), unless this is intended"
+    return [Finding("frozen", type(model).__name__, what, "they do not change", remedy, note=True)]
 
 
 def outside_optimizer(model: nn.Module, optimizer: Optimizer) -> list[Finding]:
-    """Parameters that ask for a gradient and that the optimizer does not hold."""
+    """Parameters with requires_grad=True that the optimizer does not hold."""
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     left = [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in held]
     if not left:
         return []
     what = f"{names(left)} of the model {'are' if len(left) > 1 else 'is'} not among its parameters"
-    why = "nobody moves them: a parameter that forward makes anew is another one each time"
-    remedy = "make parameters in __init__; in an optimizer of your own, pass all that it was given to super().__init__"
+    why = "they are never updated: forward creates a new parameter on each call, or the optimizer left them out"
+    remedy = "create parameters in __init__; in your own optimizer, pass all parameters to super().__init__"
     return [Finding("optimizer", type(optimizer).__name__, what, why, remedy)]
 
 
 def elsewhere(model: nn.Module, loss_fn: nn.Module, x: Tensor, y: Tensor) -> list[Finding]:
-    """Parameters, buffers or a batch on another device than the first parameter."""
+    """Parameters, buffers or a batch on another device than the first parameter's."""
     tensors = (*model.named_parameters(), *model.named_buffers())
-    places = {f"model.{name}": t.device for name, t in tensors if t.ndim}  # torch mixes numbers of 0 dimensions freely
+    places = {f"model.{name}": t.device for name, t in tensors if t.ndim}  # torch mixes devices for 0-dim tensors
     if not places:
         return []
     first = next(iter(places.values()))
     places |= {f"loss.{name}": t.device for name, t in loss_fn.named_buffers() if t.ndim}
     places |= {"the batch's inputs": x.device, "the batch's targets": y.device}
-    other = {name: device for name, device in places.items() if device != first}
+    other = [f"{name} on {device}" for name, device in places.items() if device != first]
     if not other:
         return []
-    devices = names([f"{name} on {device}" for name, device in other.items()])
-    why = "one operation cannot take tensors of two devices"
-    remedy = "no device of its own in the model: leave .to() and device= out, and the run moves all of it"
-    return [Finding("device", type(model).__name__, f"{devices}; the rest is on {first}", why, remedy)]
+    why = "one operation cannot take tensors from two devices"
+    remedy = "leave .to() and device= out of the model: the run moves all of it to its device"
+    return [Finding("device", type(model).__name__, f"{names(other)}; the rest is on {first}", why, remedy)]
 
 
 def left_in_eval(model: nn.Module) -> list[Finding]:
-    """Modules in eval mode while the model trains; but for norms whose own parameters are frozen, as in fine-tuning."""
+    """Modules in eval mode while the model trains, except norms with frozen parameters, as in fine-tuning."""
+    in_eval = [name for name, m in model.named_modules() if not m.training and _differs_in_eval(m)]
+    what = f"{names(in_eval)} {'are' if len(in_eval) > 1 else 'is'} in eval mode while the model trains"
+    remedy = "remove .eval() on parts from forward and __init__, or freeze them: requires_grad_(False)"
     if not model.training:
-        why = "dropout does nothing and batch norm uses its running statistics, which stay as they are"
-        remedy = "leave self.eval() out of forward; train() has to pass its mode on"
-        return [Finding("eval", type(model).__name__, "it is in eval mode while it trains", why, remedy)]
-    odd = [name for name, m in model.named_modules() if not m.training and _differs_in_eval(m)]
-    if not odd:
+        what = "it is in eval mode while it trains"
+        remedy = "remove self.eval() from forward; train() must pass its mode on to all parts"
+    elif not in_eval:
         return []
-    what = f"{names(odd)} {'are' if len(odd) > 1 else 'is'} in eval mode while it trains"
-    why = "dropout does nothing there, batch norm uses its running statistics"
-    remedy = "leave .eval() on parts out of forward and __init__, or freeze them: requires_grad_(False)"
+    why = "dropout does nothing there, and batch norm uses its running statistics, which do not change"
     return [Finding("eval", type(model).__name__, what, why, remedy)]
 
 
@@ -117,9 +98,10 @@ def _differs_in_eval(module: nn.Module) -> bool:
 
 
 def without_gradient(model: nn.Module) -> set[str]:
-    """Names of the parameters that backward has left without .grad; none where no parameter has one at all."""
-    wanted = {name: p.grad is None for name, p in model.named_parameters() if p.requires_grad}
-    return {name for name, missing in wanted.items() if missing} if not all(wanted.values()) else set()
+    """Names of the parameters without .grad after backward; empty if no parameter has one."""
+    trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    missing = {name for name, p in trainable if p.grad is None}
+    return missing if len(missing) < len(trainable) else set()
 
 
 def never_a_gradient(model: nn.Module, missing: set[str], num_steps: int) -> list[Finding]:
@@ -129,5 +111,5 @@ def never_a_gradient(model: nn.Module, missing: set[str], num_steps: int) -> lis
         return []
     what = f"{names(left)} had no gradient in {num_steps} step{'s' * (num_steps != 1)}"
     why = "the loss does not depend on them: forward does not use them, or cuts the graph after them"
-    remedy = "use them in forward, without .detach(), .data or torch.no_grad(); else remove them"
+    remedy = "use them in forward, without .detach(), .data or torch.no_grad(), or remove them"
     return [Finding("gradient", type(model).__name__, what, why, remedy)]

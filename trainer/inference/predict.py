@@ -44,7 +44,7 @@ def write(model: Trained, path: str, out: str | None, node: Mapping[str, Any], s
             output = torch.cat([model.predict(part) for part in raw.split(size)])
             sink.write({**own, **columns(output, model.facts, added)})
             num_rows += len(raw)
-            if (number := signals.wish()) is not None:
+            if (number := signals.stop_requested()) is not None:
                 raise Interrupted(number, f"stopped by {signal.Signals(number).name}; no file was written")
         if not num_rows:
             raise ConfigError(f"{path} has no rows")

@@ -1,4 +1,11 @@
-"""Listeners: each takes the loop's events and only watches. A listener is a callable with close()."""
+"""Listeners: callables that take the loop's events, plus close(). They never touch weights, data or random numbers.
+
+Finite and Guards may set progress.stop_reason, which ends the run; the others only record.
+
+Each event goes to the listeners in the order of the list in run/runner.py. The order matters: Checkpoints follows the
+metrics files and trackers, whose lines must be on the disk first, and Finite, so that it saves no diverged state.
+Explain and Guards follow Console, so that their lines come after its own. Listeners that the caller passes come last.
+"""
 
 from typing import Protocol
 
@@ -9,4 +16,15 @@ class Listener(Protocol):
     """Called with every event, in order; closed at the end, also after an error."""
 
     def __call__(self, event: Event) -> None: ...
-    def close(self) -> None: ...
+
+    def close(self) -> None:
+        """Release what the listener holds: nothing, unless it says otherwise."""
+        return
+
+
+class Tracker(Listener, Protocol):
+    """A listener that may keep lines in memory."""
+
+    def flush(self) -> None:
+        """Write these lines; called before each checkpoint."""
+        return

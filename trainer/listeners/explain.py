@@ -1,5 +1,4 @@
-"""The five verbs of the first steps, with what each did. It watches through PyTorch's own hooks; the loop knows of
-nothing, and after those steps the hooks are gone."""
+"""Explains the five verbs of the first steps, through PyTorch's hooks, which are removed after those steps."""
 
 import textwrap
 from typing import Any
@@ -7,22 +6,23 @@ from typing import Any
 from torch import Tensor, nn
 
 from trainer.events import Event, Stepped
+from trainer.listeners import Listener
 from trainer.state import TrainState
 from trainer.terminal.screen import Screen
 from trainer.text import WIDTH
 
 
-class Explain:
-    """Says what zero_grad, forward, loss, backward and step did, for the first `num_steps` steps that it sees.
+class Explain(Listener):
+    """Shows what zero_grad, forward, loss, backward and step did, for the first `num_steps` steps that it sees.
 
-    Gradients are shown as backward left them: unscaled where there is a GradScaler, and before clipping.
+    Gradients are those that backward computed, before clipping; with a GradScaler they are unscaled.
     """
 
     def __init__(self, run: TrainState, screen: Screen, num_steps: int) -> None:
         self.run, self.screen, self.left = run, screen, num_steps
         self.names = {p: name for name, p in run.model.named_parameters() if p.requires_grad}
         self.width = max(map(len, [*self.names.values(), *(name for name, _ in run.model.named_modules())]))
-        self.held = 0  # gradients there when a step ended
+        self.held = 0  # gradients at the end of the last step
         self._begin()
         leaves = [(name, m) for name, m in run.model.named_modules() if name and not list(m.children())]
         self.handles: list[Any] = [
@@ -39,12 +39,11 @@ class Explain:
         if not isinstance(event, Stepped) or not self.left:
             return
         size = self.run.ranks.size
-        whose = f", as the first of {size} processes sees its part of the batch" if size > 1 else ""
-        self.screen.say(f"\nstep {event.step:,}{whose}", style="bold")
-        for verb, (first, *lines) in self._story(event.loss):
-            self._say(f"  {verb:<10} {first}")
-            for line in lines:
-                self._say(f"    {line}")
+        part = f", as the first of {size} processes sees its part of the batch" if size > 1 else ""
+        self.screen.say(f"\nstep {event.step:,}{part}", style="bold")
+        for verb, (first, *rest) in self._story(event.loss):
+            for line in (f"  {verb:<10} {first}", *(f"    {line}" for line in rest)):
+                self.screen.say("\n".join(textwrap.wrap(line, WIDTH, subsequent_indent=" " * 6)))
         self.held = sum(p.grad is not None for p in self.names)
         self._begin()
         self.left -= 1
@@ -52,13 +51,10 @@ class Explain:
             self.close()
 
     def close(self) -> None:
-        """Take the hooks away."""
+        """Remove the hooks."""
         for handle in self.handles:
             handle.remove()
         self.handles = []
-
-    def _say(self, line: str) -> None:
-        self.screen.say("\n".join(textwrap.wrap(line, WIDTH, subsequent_indent=" " * 6)))
 
     def _story(self, loss: Tensor) -> list[tuple[str, list[str]]]:
         model = type(self.run.model).__name__
@@ -80,30 +76,26 @@ class Explain:
 
     def _begin(self) -> None:
         self.batches, self.zeroed, self.loss = 0, "", ""
-        self.forward: list[str] = []
-        self.gradients: dict[str, Tensor] = {}
-        self.before: dict[str, Tensor] = {}
-        self.moves: list[str] = []
+        self.forward, self.moves = list[str](), list[str]()
+        self.gradients, self.before = dict[str, Tensor](), dict[str, Tensor]()
 
     def _before_forward(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if not self.run.model.training:
-            return
-        self.batches += 1
-        if self.batches == 1:
+        self.batches += self.run.model.training
+        if self.run.model.training and self.batches == 1:
             left = sum(p.grad is not None for p in self.names)
             self.zeroed = f"{self.held - left} gradients set to None, {left} left" if self.held else "nothing to clear"
-            self.forward = [f"{'batch':<{self.width}}  {layout(inputs[0])}"]
+            self.forward = [f"{'batch':<{self.width}}  {describe(inputs[0])}"]
 
     def _activation(self, name: str) -> Any:
         def keep(module: nn.Module, inputs: Any, output: Any) -> None:
             if self.run.model.training and self.batches == 1:
-                self.forward.append(f"{name:<{self.width}}  {layout(output)}")
+                self.forward.append(f"{name:<{self.width}}  {describe(output)}")
 
         return keep
 
     def _after_forward(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        if self.run.model.training and self.batches == 1 and not list(module.children()):
-            self.forward.append(f"{'output':<{self.width}}  {layout(output)}")
+        if not list(module.children()):
+            self._activation("output")(module, inputs, output)
 
     def _loss(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         if self.batches == 1:
@@ -112,25 +104,23 @@ class Explain:
             self.loss = f"{output.item():.6g}: {type(module).__name__} of {shapes}"
 
     def _gradient(self, parameter: Tensor) -> None:
-        gradient = parameter.grad
-        if gradient is not None:
+        if parameter.grad is not None:
             scale = self.run.scaler.get_scale() if self.run.scaler.is_enabled() else 1.0
-            self.gradients[self.names[parameter]] = gradient.detach().norm() / scale  # type: ignore[index]
+            self.gradients[self.names[parameter]] = parameter.grad.detach().norm() / scale  # type: ignore[index]
 
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         self.before = {name: p.detach().clone() for p, name in self.names.items()}
 
     def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        rates = {p: group["lr"] for group in optimizer.param_groups for p in group["params"]}
-        rate = ", ".join(f"{lr:g}" for lr in dict.fromkeys(float(lr) for lr in rates.values()))
-        self.moves = [f"{type(optimizer).__name__} lr {rate}"]
+        rates = dict.fromkeys(float(group["lr"]) for group in optimizer.param_groups if group["params"])
+        self.moves = [f"{type(optimizer).__name__} lr {', '.join(f'{rate:g}' for rate in rates)}"]
         for parameter, name in self.names.items():
             distance = (parameter.detach() - self.before[name]).norm().item()
             self.moves.append(f"{name:<{self.width}}  moved {distance:.4g}")
 
 
-def layout(value: Any) -> str:
-    """Shape, dtype, strides and contiguity of a tensor; the type of anything else."""
+def describe(value: Any) -> str:
+    """The shape, dtype, strides and contiguity of a tensor; the type of any other value."""
     if not isinstance(value, Tensor):
         return type(value).__name__
     order = "contiguous" if value.is_contiguous() else "not contiguous"

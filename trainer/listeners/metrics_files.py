@@ -1,4 +1,4 @@
-"""metrics.jsonl, the source of every table and plot, and results.csv, one row an evaluation."""
+"""Writes metrics.jsonl, the source of every table and plot, and results.csv, one row per evaluation."""
 
 import csv
 import io
@@ -11,17 +11,18 @@ from typing import Any
 from trainer.disk import layout, storage
 from trainer.disk.json_text import finite
 from trainer.events import Evaluated, Event, Stepped
+from trainer.listeners import Listener
 from trainer.state import TrainState
 
 
-class MetricsFiles:
-    """Appends whole lines, flushed one by one. NaN and infinity are written as null, so that each line is JSON."""
+class MetricsFiles(Listener):
+    """Appends complete lines, each written at once. NaN and infinity become null, so that each line is valid JSON."""
 
     def __init__(self, run: TrainState, folder: Path) -> None:
         self.run = run
         self.started = time.monotonic()
-        self.jsonl = storage.Lines(folder / layout.METRICS)
-        self.csv = storage.Lines(folder / layout.RESULTS)
+        self.jsonl = storage.AppendFile(folder / layout.METRICS)
+        self.csv = storage.AppendFile(folder / layout.RESULTS)
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Stepped):
@@ -33,7 +34,7 @@ class MetricsFiles:
             self._row({"epoch": self._epoch(event.step), "step": event.step, **event.metrics, "lr": lr})
 
     def sync(self) -> dict[str, int]:
-        """Bytes in each file now; they are on the disk."""
+        """Wait until both files are on the disk; returns the size of each in bytes."""
         return {layout.METRICS: self.jsonl.sync(), layout.RESULTS: self.csv.sync()}
 
     def close(self) -> None:
@@ -54,8 +55,6 @@ class MetricsFiles:
 
     def _row(self, values: Mapping[str, Any]) -> None:
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(values), lineterminator="\n")
-        if self.csv.size == 0:
-            writer.writeheader()
-        writer.writerow(values)
+        header = [] if self.csv.size else [list(values)]
+        csv.writer(text, lineterminator="\n").writerows([*header, list(values.values())])
         self.csv.write(text.getvalue())

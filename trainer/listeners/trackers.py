@@ -1,39 +1,107 @@
-"""The tools that people already use to look at runs, each behind a key and an extra of its own."""
+"""TensorBoard and MLflow, which show runs: each has a config key, and needs an extra to be installed."""
 
 import dataclasses
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
 
+from trainer.config.key import dotted
 from trainer.config.schema import Config
+from trainer.disk import reading, storage
 from trainer.errors import ConfigError
-from trainer.listeners import Listener
+from trainer.events import Ended, Evaluated, Event, Stepped
+from trainer.listeners import Tracker
 from trainer.state import TrainState
 
-
-class Tracker(Listener, Protocol):
-    """A listener that may hold back what it has; `flush` is called before each checkpoint."""
-
-    def flush(self) -> None: ...
+MLFLOW_FILE, MLFLOW_STORE, EXPERIMENT = "mlflow.json", "mlruns", "trainer"
+MLFLOW_STATUS = {None: "FINISHED", "early stop": "FINISHED", "diverged": "FAILED"}
+LONGEST = 500  # characters of a parameter's value
 
 
 def check_installed(config: Config) -> None:
-    """Raise ConfigError where a tool is asked for and not there."""
+    """Raise ConfigError if the config names a tool that is not installed."""
     for name in ("tensorboard", "mlflow"):
         if getattr(config, name) and find_spec(name) is None:
             raise ConfigError(f"{name}=true needs {name}, which is not installed", f"pip install 'fiveline[{name}]'")
 
 
 def trackers(config: Config, run: TrainState, folder: Path) -> Sequence[Tracker]:
-    """A listener for each tool that was asked for."""
-    found: list[Tracker] = []
-    if config.tensorboard:
-        from trainer.listeners.tensorboard import TensorBoard
+    """A listener for each tool that the config names. folder: the run folder."""
+    tools: list[Tracker] = [TensorBoard(run, folder)] if config.tensorboard else []
+    return [*tools, MLflow(config, run, folder)] if config.mlflow else tools
 
-        found.append(TensorBoard(run, folder))
-    if config.mlflow:
-        from trainer.listeners.mlflow import MLflow
 
-        found.append(MLflow(run, folder, config.output_dir, dataclasses.asdict(config)))
-    return found
+def scalars(event: Event, log_every: int) -> dict[str, float]:
+    """step/loss, step/lr and step/grad_norm for every `log_every`th step; the metrics of an evaluation; else {}."""
+    if isinstance(event, Evaluated):
+        return dict(event.metrics)
+    if not isinstance(event, Stepped) or event.step % log_every:
+        return {}
+    norm = {"step/grad_norm": float(event.norm)} if event.norm is not None else {}
+    return {"step/loss": event.loss.item(), "step/lr": event.lr, **norm}
+
+
+class TensorBoard(Tracker):
+    """Writes scalars to RUN/tensorboard/. On a resume, purge_step hides what was written after the checkpoint."""
+
+    def __init__(self, run: TrainState, folder: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.run = run
+        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=run.progress.step + 1)
+
+    def __call__(self, event: Event) -> None:
+        for name, value in scalars(event, self.run.log_every).items():
+            self.writer.add_scalar(name, value, event.step)
+
+    def flush(self) -> None:
+        self.writer.flush()
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class MLflow(Tracker):
+    """Logs to MLFLOW_TRACKING_URI, or to files below outputs/mlruns. A resume continues the same MLflow run."""
+
+    def __init__(self, config: Config, run: TrainState, folder: Path) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a run reports to nobody
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # plain files need no server and no database
+        from mlflow import MlflowClient
+
+        store = (Path(config.output_dir).expanduser().absolute() / MLFLOW_STORE).as_uri()
+        self.run, self.client = run, MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or store)
+        self.known: dict[str, int] = {}  # metric -> its last step in MLflow
+        self.id = self._continued(folder) if (folder / MLFLOW_FILE).exists() else self._created(config, folder)
+
+    def __call__(self, event: Event) -> None:
+        from mlflow.entities import Metric
+
+        values = {k: v for k, v in scalars(event, self.run.log_every).items() if event.step > self.known.get(k, -1)}
+        if values:
+            now = int(1000 * time.time())
+            self.client.log_batch(self.id, metrics=[Metric(k, v, now, event.step) for k, v in values.items()])
+        if isinstance(event, Ended):
+            self.client.set_terminated(self.id, MLFLOW_STATUS.get(event.stop_reason, "KILLED"))
+
+    def _continued(self, folder: Path) -> str:
+        run_id = str(reading.read_json(folder / MLFLOW_FILE)["run_id"])
+        self.client.update_run(run_id, "RUNNING")
+        for name in self.client.get_run(run_id).data.metrics:
+            self.known[name] = max(metric.step for metric in self.client.get_metric_history(run_id, name))
+        return run_id
+
+    def _created(self, config: Config, folder: Path) -> str:
+        from mlflow.entities import Param
+
+        experiment = self.client.get_experiment_by_name(EXPERIMENT)
+        experiment_id = experiment.experiment_id if experiment else self.client.create_experiment(EXPERIMENT)
+        run_id = str(self.client.create_run(experiment_id, run_name=folder.name).info.run_id)
+        keys = dotted(dataclasses.asdict(config))
+        params = [Param(name, str(value)[:LONGEST]) for name, value in keys if not isinstance(value, Mapping)]
+        for first in range(0, len(params), 100):  # MLflow takes at most 100 at once
+            self.client.log_batch(run_id, params=params[first : first + 100])
+        storage.write_json(folder / MLFLOW_FILE, {"run_id": run_id})
+        return run_id

@@ -1,1 +1,1 @@
-"""Signals, ranks, forking, and what the machine has."""
+"""Signals, ranks, forking, and the cores and memory of the machine."""

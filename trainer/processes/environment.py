@@ -1,4 +1,4 @@
-"""What the environment says of this process: whether a launcher made it one rank of several. No torch."""
+"""The environment variables that make a process one rank of several. Imports no torch."""
 
 import os
 
@@ -9,10 +9,10 @@ def launched() -> bool:
 
 
 def number() -> int:
-    """This process's rank over all machines; 0 for a process that nobody launched."""
+    """This process's rank over all machines; 0 without a launcher."""
     return int(os.environ["RANK"]) if launched() else 0
 
 
 def count() -> int:
-    """Ranks over all machines."""
+    """The number of ranks over all machines; 1 without a launcher."""
     return int(os.environ["WORLD_SIZE"]) if launched() else 1

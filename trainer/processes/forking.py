@@ -1,4 +1,4 @@
-"""How other processes are started: forked from a server that has imported torch, or spawned."""
+"""Starts other processes: forked from a server that has imported torch, or spawned."""
 
 import multiprocessing
 import os
@@ -11,30 +11,29 @@ from typing import Any
 
 
 def start_method() -> Any:
-    """Processes forked from a server that has torch imported; spawned ones where forking is not safe or not there."""
-    if sys.platform != "linux":  # Apple's libraries do not survive a fork, Windows has none
+    """A multiprocessing context that forks a server with torch imported; it spawns where forking is unsafe."""
+    if sys.platform != "linux":  # Apple's libraries do not survive a fork; Windows cannot fork
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     from multiprocessing import forkserver
 
     context.set_forkserver_preload(["trainer.sweep.preload"])
+    root = str(Path(__file__).resolve().parents[2])  # the server's sys.path may find another trainer, or none
     before = os.environ.get("PYTHONPATH")
-    root = str(Path(__file__).resolve().parents[2])  # the server's own sys.path may find another trainer, or none
     os.environ["PYTHONPATH"] = root if before is None else os.pathsep.join([root, before])
     try:
         with no_interrupt():
             forkserver.ensure_running()
     finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
+        del os.environ["PYTHONPATH"]
+        if before is not None:
             os.environ["PYTHONPATH"] = before
     return context
 
 
 @contextmanager
 def no_interrupt() -> Iterator[None]:
-    """Within: processes that are started have SIGINT blocked, until they can handle it."""
+    """Start processes within this block with SIGINT blocked, until they can handle it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -1,4 +1,4 @@
-"""Importing torch without Python's collector, which looks through half a million objects again and again meanwhile."""
+"""Imports torch without Python's garbage collector, which would scan half a million objects again and again."""
 
 import gc
 import sys
@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Within: modules are imported. They stay, so the collector never looks at them later, not even at the very end.
+    """Import modules within this block. They stay, so the collector never scans them later, not even at exit.
 
-    Nothing of that where torch is there already: what else is in that process is not ours.
+    Does nothing if torch is imported already: then the process's other objects are not trainer's.
     """
     if "torch" in sys.modules or not gc.isenabled():
         yield

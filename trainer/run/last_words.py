@@ -9,7 +9,7 @@ from typing import Any
 from trainer import errors
 from trainer.disk import layout, reading, storage
 from trainer.errors import ConfigError, Diverged, Interrupted, StorageError, TrainerError
-from trainer.processes.signals import reason
+from trainer.processes.signals import exit_reason
 
 KINDS = {kind.exit_code: kind for kind in (ConfigError, Diverged, StorageError)}
 
@@ -36,10 +36,10 @@ def read(rank: int, process: int, code: int, scratch: Path, folder: Path | None)
         text = f"rank {rank}: {found['message']}"
         hint = f"the traceback is in {layout.log_name(folder)}" if folder is not None else None
     else:
-        text = f"rank {rank} (process {process}): {reason(code)}; {_last_line(rank, scratch, folder)}"
+        text = f"rank {rank} (process {process}): {exit_reason(code)}; {_last_line(rank, scratch, folder)}"
     if folder is not None:
         with suppress(TrainerError):
-            log = storage.Lines(folder / layout.LOG)
+            log = storage.AppendFile(folder / layout.LOG)
             log.write(f"\n{(found or {}).get('traceback', '')}error: {text}\n")
             log.close()
             summary = layout.read_summary(folder) | {"status": "failed", "error": text}

@@ -76,9 +76,9 @@ def resume(
         with signals.listening(may_abandon=ranks.size == 1):
             offsets = load_newest(run, folder, session.screen)
             for name in (layout.METRICS, layout.RESULTS):
-                storage.cut(folder / name, offsets.get(name, 0))
-            storage.clear(folder)
-            storage.clear(folder / layout.CHECKPOINTS)
+                storage.truncate(folder / name, offsets.get(name, 0))
+            storage.remove_leftovers(folder)
+            storage.remove_leftovers(folder / layout.CHECKPOINTS)
             run_config.write(folder, setup.config)
             return carry_out(run, setup, folder, session)
 

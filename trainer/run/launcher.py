@@ -159,10 +159,10 @@ class FolderHost(threading.Thread):
                 self.asked.send(error)
             told = False
             while not self.over.wait(TICK):
-                number = signals.wish()
+                number = signals.stop_requested()
                 if number is not None and not told:
                     told = _pass_on(process, number)
-                if signals.save_wanted():
+                if signals.save_requested():
                     _pass_on(process, signal.SIGUSR1)
 
     def close(self) -> None:

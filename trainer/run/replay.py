@@ -63,7 +63,7 @@ def replay(run: TrainState) -> Finding | None:
     handle = run.optimizer.register_step_pre_hook(stop_if_bad)
     try:
         for event in train(run):
-            if signals.wish() is not None or time.monotonic() > deadline:
+            if signals.stop_requested() is not None or time.monotonic() > deadline:
                 return None
             if not isinstance(event, Stepped):
                 continue

@@ -157,7 +157,7 @@ def _conclude(
         raise _diverged(run, result.checkpoint)
     footer.show(session, run, setup, result, outcome, past)
     reason = run.progress.stop_reason  # also where another rank was asked
-    if (number := signals.wish() or (reason.signal if reason else None)) is not None:
+    if (number := signals.stop_requested() or (reason.signal if reason else None)) is not None:
         name, last = signal.Signals(number).name, result.checkpoint
         done = "it was done" if not stopped else f"saved {last.parent.name}/{last.name}" if last else "nothing saved"
         raise Interrupted(number, f"stopped by {name} at step {run.progress.step:,}; {done}", _resume(folder))
@@ -168,10 +168,10 @@ def until_wish(run: TrainState) -> Iterator[Event]:
     try:
         for event in train(run):
             yield event
-            if not run.progress.done and (number := signals.wish()) is not None:
+            if not run.progress.done and (number := signals.stop_requested()) is not None:
                 run.progress.stop_reason = StopReason(signal.Signals(number).name)
     except signals.Stop:  # while data was fetched or an evaluation went on
-        run.progress.stop_reason = StopReason(signal.Signals(signals.wish() or signal.SIGINT).name)
+        run.progress.stop_reason = StopReason(signal.Signals(signals.stop_requested() or signal.SIGINT).name)
         yield Ended(run.progress.step, run.progress.stop_reason)
 
 

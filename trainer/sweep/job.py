@@ -59,7 +59,7 @@ def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> in
     found = sweep_plan.status(sweep, job)
     folder = sweep_plan.claim(sweep, job)
     if found in ("failed", "diverged"):
-        sweep_plan.clear(folder)
+        sweep_plan.clear_job(folder)
     user_modules.allow_user_modules()
     from trainer.run import launch
     from trainer.run.session import Session

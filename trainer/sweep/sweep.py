@@ -106,7 +106,7 @@ class Sweep:
         with signals.listening():
 
             def stop() -> bool:
-                return stopped or signals.wish() is not None
+                return stopped or signals.stop_requested() is not None
 
             def tick(active: Sequence[tuple[Job, int]]) -> None:
                 seconds = clock(time.monotonic() - begun)
@@ -119,7 +119,7 @@ class Sweep:
                 codes.append(code)
                 stopped = stopped or (on_fail == "stop" and row.status in ("failed", "diverged"))
             self.screen.clear()
-            wish = signals.wish()
+            wish = signals.stop_requested()
         if wish is not None:
             raise Interrupted(wish, "the sweep was stopped; what ran was saved", self.resume_command())
         return codes
@@ -153,7 +153,7 @@ class Sweep:
             and sweep_plan.status(self.need_folder(), job) in ("waiting", "interrupted")
             and code not in (130, 143)
         ):
-            sweep_plan.record_failure(folder, signals.reason(code))
+            sweep_plan.record_failure(folder, signals.exit_reason(code))
         elif code == 130 and job.number in self.pruned:
             sweep_plan.record_failure(folder, "it trailed the others", "pruned")
         row = rows.read_row(folder, settings)

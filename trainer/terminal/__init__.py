@@ -1,1 +1,1 @@
-"""What a person reads: screen, chart, warnings, spelling."""
+"""Output for people: screen, chart, warnings, spelling."""

@@ -1,7 +1,7 @@
-"""Curves in a terminal: train as a line of braille dots, val as letters on it, so that they differ without colour."""
+"""Curves in a terminal: train as a line of braille dots, val as letters on it, so they differ without colour."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from plotille import Canvas
@@ -23,17 +23,20 @@ def chart(
     ends: tuple[str, str] | None = None,
     may_be_log: bool = True,
 ) -> list[str]:
-    """Lines of at most `width` columns: a legend, `height` rows of curves, an axis with the first and last step.
+    """Draw curves in at most `width` columns: a legend, `height` rows of curves, an axis with the first and last step.
 
-    series: name -> (step, value) in order. The y axis is logarithmic where the values span more than a factor of 100
-    and that may be. Points that are not finite are left out; [] where nothing is left to draw. ends: what stands below
-    the axis instead of the first and last step.
+    Args:
+        series: for each name, its (step, value) points in order. Values that are not finite are left out.
+        ends: two texts below the axis, instead of the first and last step.
+        may_be_log: make the y axis logarithmic if the values span more than a factor of 100.
+
+    Returns the lines; [] if no curve has two finite points.
     """
-    finite = {name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in series.items()}
-    finite = {name: points for name, points in finite.items() if points}
-    values = [y for points in finite.values() for _, y in points]
-    if not values or max(map(len, finite.values())) < 2:
+    kept = ((name, [(x, y) for x, y in points if math.isfinite(y)]) for name, points in series.items())
+    finite = {name: points for name, points in kept if points}
+    if max(map(len, finite.values()), default=0) < 2:
         return []
+    values = [y for points in finite.values() for _, y in points]
     low, high = min(values), max(values)
     logarithmic = may_be_log and low > 0 and high / low > 100
     to_axis = math.log10 if logarithmic else float
@@ -49,19 +52,18 @@ def chart(
 
     rows = [[" "] * columns for _ in range(height)]
     for name, points in finite.items():
-        kept = thinned(points, first, last, columns // 3 if name in MARKS else dots_x)
-        curve = [
-            ((x - first) / (last - first or 1) * (dots_x - 1), (to_axis(y) - bottom) / (top - bottom) * (dots_y - 1))
-            for x, y in kept
-        ]
+        shown = thinned(points, first, last, columns // 3 if name in MARKS else dots_x)
+        xs = [(x - first) / (last - first or 1) * (dots_x - 1) for x, _ in shown]
+        ys = [(to_axis(y) - bottom) / (top - bottom) * (dots_y - 1) for _, y in shown]
+        curve = list(zip(xs, ys, strict=True))
         for row, line in enumerate(_draw(curve, columns, height, joined=name not in MARKS)):
             for column, cell in enumerate(line):
                 if cell not in BLANK:
                     rows[row][column] = MARKS.get(name) or cell
 
     labels = {0: top, height // 2: top - (top - bottom) * (height // 2) / (height - 1), height - 1: bottom}
-    lines = [f"{title}  " + "  ".join(f"{MARKS.get(name) or '⠒'} {name}" for name in finite)]
-    lines[0] += "  (log scale)" * logarithmic
+    legend = "  ".join(f"{MARKS.get(name) or '⠒'} {name}" for name in finite)
+    lines = [f"{title}  {legend}" + "  (log scale)" * logarithmic]
     for row, cells in enumerate(rows):
         label = number(10 ** labels[row] if logarithmic else labels[row]) if row in labels else ""
         lines.append(f"{label:>{indent - 1}} ┤" + "".join(cells).replace("⠀", " ").rstrip())
@@ -75,32 +77,26 @@ def chart(
 
 
 def thinned(points: Points, first: float, last: float, bins: int) -> list[tuple[float, float]]:
-    """At most `bins` points: the mean of those that fall together, in order of x."""
+    """At most `bins` points, in order of x: the mean of all points that fall into the same bin."""
     if len(points) <= bins:
         return list(points)
     groups: dict[int, list[tuple[float, float]]] = {}
     for x, y in points:
         groups.setdefault(min(bins - 1, int((x - first) / (last - first or 1) * bins)), []).append((x, y))
-    return [(_mean(x for x, _ in group), _mean(y for _, y in group)) for group in groups.values()]
+    return [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups.values()]
 
 
 def _draw(curve: Points, columns: int, height: int, *, joined: bool) -> list[str]:
-    """Rows of braille for a curve in dots, from the lower left; its points alone, or joined by lines."""
+    """Rows of braille for a curve in dots, counted from the lower left: its points, or lines between them."""
     canvas = Canvas(columns, height, xmin=0, ymin=0, xmax=2 * columns, ymax=4 * height)
     for x, y in curve:
         canvas.point(x, y)
     for (x0, y0), (x1, y1) in pairwise(curve if joined else []):
         canvas.line(x0, y0, x1, y1)
-    text: str = canvas.plot(linesep="\n")
-    return text.split("\n")
+    return str(canvas.plot(linesep="\n")).split("\n")
 
 
 def number(value: float) -> str:
-    """Three significant digits in at most eight columns."""
+    """The value with three significant digits, in at most eight columns."""
     text = f"{value:.3g}"
     return text if len(text) <= 8 else f"{value:.1e}"
-
-
-def _mean(values: Iterable[float]) -> float:
-    items = list(values)
-    return sum(items) / len(items)

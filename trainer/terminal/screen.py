@@ -1,4 +1,4 @@
-"""What a person reads: the same lines on a terminal, in a pipe and in train.log; on a terminal a live region below."""
+"""Lines for people: the same on a terminal, in a pipe and in train.log; a terminal has a live region below them."""
 
 import io
 import logging
@@ -8,44 +8,38 @@ import textwrap
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from trainer.disk.storage import Lines
-from trainer.terminal.warnings import told
+from trainer.disk.storage import AppendFile
+from trainer.terminal.warnings import captured
 from trainer.text import WIDTH
 
 
 class Screen:
-    """Human lines, to stdout or `file`. What is said before the run folder exists goes to train.log when it opens."""
+    """Writes lines to stdout or `file`, and to train.log; until that is open, `early` keeps its lines."""
 
     def __init__(self, file: TextIO | None = None) -> None:
-        plain = False if in_notebook() else None
-        self.console = Console(
-            file=file,
-            force_terminal=plain,
-            force_jupyter=plain,
-            highlight=False,
-            markup=False,
-            emoji=False,
-            soft_wrap=True,
-        )
-        self.log: Lines | None = None
+        # A notebook claims to be a terminal, but gets cursor movements wrong.
+        notebook = "ipykernel" in sys.modules or {"JPY_PARENT_PID", "COLAB_RELEASE_TAG"} & os.environ.keys()
+        plain = False if notebook else None
+        options: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False, "soft_wrap": True}
+        self.console = Console(file=file, force_terminal=plain, force_jupyter=plain, **options)
+        self.log: AppendFile | None = None
         self.early = io.StringIO()
         self.live: Live | None = None
 
     @property
     def interactive(self) -> bool:
-        """Whether there is a terminal on which a live region works."""
+        """Whether a live region works here: on a terminal that can move its cursor."""
         return self.console.is_terminal and not self.console.is_dumb_terminal and "CI" not in os.environ
 
     @property
     def shown(self) -> bool:
-        """Whether its lines go to this process's stdout, where another process may write them as well."""
+        """Whether its lines go to this process's stdout, so that another process can write there too."""
         try:
             return self.console.file.fileno() == 1
         except (OSError, ValueError):
@@ -53,11 +47,11 @@ class Screen:
 
     @property
     def ascii_only(self) -> bool:
-        """Whether stdout cannot show more than ASCII."""
+        """Whether stdout can show only ASCII."""
         return not self.console.encoding.lower().startswith("utf")
 
     def say(self, line: str = "", style: str | None = None) -> None:
-        """One line, or several, to stdout and to train.log."""
+        """Write one line, or several, to stdout and train.log."""
         text = line.rstrip()
         if self.ascii_only:
             text = text.translate(PLAIN).encode("ascii", "replace").decode()
@@ -66,49 +60,47 @@ class Screen:
         else:
             self.console.file.write(text + "\n")
             self.console.file.flush()
-        (self.log or self.early).write(text + "\n")
+        self.note(text)
 
     def entry(self, label: str, texts: Sequence[str], style: str | None = None) -> None:
-        """Paragraphs, each wrapped, with `label` in front of the first line."""
+        """Write paragraphs, each wrapped, with `label` before the first line."""
         indent = " " * 9
         wrapped = [line for text in texts for line in textwrap.wrap(text, WIDTH - len(indent))]
         self.say(f"{label:<9}" + f"\n{indent}".join(wrapped), style=style)
 
     def warn(self, texts: Sequence[str], where: str = "") -> None:
-        """A warning. where: what raised it, for train.log alone."""
+        """Write a warning. where: the place that raised it, for train.log only."""
         self.entry("warning", texts, style="yellow")
         if where:
             self.note(f"         at {where}")
 
     def note(self, text: str) -> None:
-        """To train.log alone: what is too long for a screen, such as a traceback."""
+        """Write to train.log only what is too long for a screen, such as a traceback."""
         (self.log or self.early).write(text.rstrip() + "\n")
 
     def open_log(self, path: Path) -> None:
-        """Write train.log from now on, beginning with what was said so far; nothing where that has begun."""
-        if self.log is not None:
-            return
-        self.log = Lines(path)
-        self.log.write(self.early.getvalue())
-        self.early = io.StringIO()
+        """Write train.log from now on, starting with the lines so far. Does nothing if it is open already."""
+        if self.log is None:
+            self.log = AppendFile(path)
+            self.log.write(self.early.getvalue())
+            self.early = io.StringIO()
 
     def show(self, renderable: RenderableType) -> None:
-        """Draw the live region anew; nothing where there is no terminal."""
-        if not self.interactive:
-            return
-        if self.live is None:
+        """Redraw the live region. Does nothing without a terminal."""
+        if self.interactive and self.live is None:
             self.live = Live(console=self.console, auto_refresh=False, transient=True, redirect_stderr=False)
             self.live.start()
-        self.live.update(renderable, refresh=True)
+        if self.live is not None:
+            self.live.update(renderable, refresh=True)
 
     def clear(self) -> None:
-        """Take the live region away."""
+        """Remove the live region."""
         if self.live is not None:
             self.live.stop()
             self.live = None
 
     def close(self) -> None:
-        """Take the live region away and close train.log."""
+        """Remove the live region and close train.log."""
         self.clear()
         if self.log is not None:
             self.log.close()
@@ -116,31 +108,24 @@ class Screen:
 
     def __enter__(self) -> "Screen":
         logger = logging.getLogger("trainer")
-        self.handler = _ToScreen(self)
-        logger.addHandler(self.handler)
+        handler = _ToScreen(self)  # shows the messages of logging.getLogger("trainer…") too
+        logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         logger.propagate = False
         self.hooks = ExitStack()
-        self.hooks.enter_context(told(self.warn))
+        self.hooks.callback(logger.removeHandler, handler)
+        self.hooks.enter_context(captured(self.warn))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.hooks.close()
-        logging.getLogger("trainer").removeHandler(self.handler)
         self.close()
-
-
-def in_notebook() -> bool:
-    """Whether what is printed goes to a notebook, which says that it is a terminal and gets cursor moves wrong."""
-    return "ipykernel" in sys.modules or any(name in os.environ for name in ("JPY_PARENT_PID", "COLAB_RELEASE_TAG"))
 
 
 PLAIN = str.maketrans({"×": "x", "·": "-", "±": "+", "…": "...", "–": "-", "→": "->"})
 
 
 class _ToScreen(logging.Handler):
-    """logging.getLogger('trainer…') speaks on the screen too."""
-
     def __init__(self, screen: Screen) -> None:
         super().__init__()
         self.screen = screen

@@ -1,14 +1,14 @@
-"""The closest right word for a wrong one."""
+"""Suggests the closest known word for a misspelt one."""
 
 from collections.abc import Iterable
 
-LAST_PART_ONLY = 0.5  # added to the distance where only the last parts of two dotted keys are alike
+LAST_PART_ONLY = 0.5  # added to the distance if only the last parts of two dotted keys are alike
 
 
 def closest(word: str, choices: Iterable[str]) -> str | None:
-    """The choice with the fewest slips from `word`, or None where nothing is near.
+    """The choice with the smallest distance to `word`; None if none is near.
 
-    Dotted keys are compared whole and by their last part, so that `optim.lr` and `lr` both find `optimizer.lr`.
+    Dotted keys are compared in full and by their last part, so `optim.lr` and `lr` both find `optimizer.lr`.
     """
 
     def slips(choice: str) -> float:
@@ -16,16 +16,12 @@ def closest(word: str, choices: Iterable[str]) -> str | None:
         return min(distance(word, choice), last + LAST_PART_ONLY)
 
     best = min(choices, key=slips, default=None)
-    if best is None:
-        return None
-    return best if slips(best) <= max(1, len(word.rpartition(".")[2]) // 3) + LAST_PART_ONLY else None
+    most = max(1, len(word.rpartition(".")[2]) // 3) + LAST_PART_ONLY
+    return best if best is not None and slips(best) <= most else None
 
 
 def distance(a: str, b: str) -> int:
-    """Slips between two words: letters left out, put in, exchanged, or swapped with their neighbour.
-
-    The optimal string alignment distance; case, dashes and underscores do not count.
-    """
+    """The optimal string alignment distance of two words; case, dashes and underscores do not count."""
     a, b = (word.lower().replace("-", "_").replace("_", "") for word in (a, b))
     rows = [list(range(len(b) + 1))]
     for i, left in enumerate(a, 1):
@@ -40,6 +36,6 @@ def distance(a: str, b: str) -> int:
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """' Did you mean x?' or nothing."""
+    """' Did you mean x?', or '' if no choice is near."""
     near = closest(word, choices)
     return f" Did you mean {near}?" if near else ""
