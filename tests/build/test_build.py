@@ -18,8 +18,7 @@ OPTIONS = files.options([files.shipped()])
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "scheduler"),
-    list(itertools.product(OPTIONS["optimizer"], OPTIONS["scheduler"])),
+    ("optimizer", "scheduler"), list(itertools.product(OPTIONS["optimizer"], OPTIONS["scheduler"]))
 )
 def test_every_optimizer_with_every_schedule_takes_steps_and_can_be_saved(optimizer: str, scheduler: str) -> None:
     words = ["dataset=iris", f"optimizer={optimizer}", f"scheduler={scheduler}", "epochs=12", "model.hidden=[8]"]
