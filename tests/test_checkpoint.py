@@ -49,7 +49,7 @@ def test_an_extended_schedule_stands_where_it_would_have_from_the_start(tmp_path
     extended, _ = build(config(*longer))
     found = checkpoint.newest(extended, tmp_path)
     assert found is not None
-    assert "CosineAnnealingLR is that of 60 steps" in checkpoint.load(extended, *found).schedule
+    assert "CosineAnnealingLR now follows 60 steps" in checkpoint.load(extended, *found).schedule
     fresh, _ = build(config(*longer))
     rates = [event.lr for event in train(fresh) if isinstance(event, Stepped)]
     assert [event.lr for event in train(extended) if isinstance(event, Stepped)] == pytest.approx(rates[30:])
