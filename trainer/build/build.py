@@ -1,4 +1,4 @@
-"""A config becomes a TrainState, from top to bottom: data, model, loss, batches, optimizer, precision, ranks."""
+"""From a config to a TrainState, step by step: data, model, loss, batches, optimizer, precision, ranks."""
 
 import dataclasses
 import time
@@ -41,7 +41,7 @@ from trainer.tasks import losses, metrics
 
 @dataclass
 class Setup:
-    """What the header says of a built run, and the config that alone rebuilds it."""
+    """Facts about a built run for its header, and the resolved config, from which alone it can be built again."""
 
     config: Config
     splits: Splits
@@ -56,10 +56,10 @@ class Setup:
 def build(
     config: Config, *, cores: int | None = None, download: bool = True, ranks: Ranks | None = None
 ) -> tuple[TrainState, Setup]:
-    """Everything a run needs, on its device. Raises ConfigError for what does not fit together.
+    """Build everything that a run needs, on its device. Raises ConfigError for parts that do not fit together.
 
-    cores: how many threads=auto may take; None is all that this process may use. download: whether data that is
-    missing may be fetched. ranks: this process among those that train together; None where it trains alone.
+    cores: how many threads=auto may use; None means all that this process may use. download: whether missing data may
+    be downloaded. ranks: this process among those that train together; None where it trains alone.
     """
     check_installed(config)
     probe.check_options(config)
@@ -86,46 +86,29 @@ def build(
     flops = probe.probe(model, loss_fn, splits)
 
     loader, one = config.loader, torch.ones((), device=device, dtype=dtype)
-    train_batches = TrainBatches(
-        splits.train,
-        splits.num_train,
-        loader.batch_size,
-        config.accumulate,
-        loader.shuffle,
-        loader.drop_last,
-        config.seed,
-        denominator,
-        sums=loss_counts == "sum",
-        one=one,
-        ranks=ranks,
-    )
+    order = (loader.batch_size, config.accumulate, loader.shuffle, loader.drop_last, config.seed)
+    sums = loss_counts == "sum"
+    train_batches = TrainBatches(splits.train, splits.num_train, *order, denominator, sums, one, ranks)
     probe.check_batches(train_batches, model, splits.sample[0])
-    num_steps = config.epochs * train_batches.steps_per_epoch
+    steps_per_epoch, samples_per_step = train_batches.steps_per_epoch, loader.batch_size * config.accumulate
+    num_steps = config.epochs * steps_per_epoch
     num_steps = min(num_steps, config.max_steps or num_steps)
-    samples_per_step = loader.batch_size * config.accumulate
+    eval_every = in_steps(config.eval_every, steps_per_epoch, samples_per_step)
 
     task = splits.facts.task
-    stopping = make_stopping(
-        config.monitor, config.early_stop, metrics.NAMES[task] if splits.val is not None else (), metrics.MONITOR[task]
-    )
+    names = metrics.NAMES[task] if splits.val is not None else ()
+    stopping = make_stopping(config.monitor, config.early_stop, names, metrics.MONITOR[task])
     optimizer = make_optimizer(config.optimizer, model, device)
     if config.guards != "none":
         findings += before_training(model, loss_fn, optimizer, splits.sample)
         probe.refuse(findings, config.guards)
     scaler = make_scaler(device, config.autocast)
-    scheduler = make_scheduler(
-        config.scheduler,
-        optimizer,
-        scaler,
-        num_steps=num_steps,
-        steps_per_epoch=train_batches.steps_per_epoch,
-        samples_per_step=samples_per_step,
-        mode=stopping.mode,
-    )
+    lengths = {"num_steps": num_steps, "steps_per_epoch": steps_per_epoch, "samples_per_step": samples_per_step}
+    scheduler = make_scheduler(config.scheduler, optimizer, scaler, mode=stopping.mode, **lengths)
 
     num_rows = -(-loader.batch_size // ranks.size)  # of a batch, on one rank
-    own_cores = max(1, (cores or num_cores()) // ranks.local_size)
-    threads, threads_why = set_threads(config.threads, device, 3 * flops * num_rows, own_cores)
+    cores_per_rank = max(1, (cores or num_cores()) // ranks.local_size)
+    threads, threads_why = set_threads(config.threads, device, 3 * flops * num_rows, cores_per_rank)
     if config.compile != "none":
         probe.check_compiler(device, config.compile)
     if config.compile == "model":
@@ -148,11 +131,7 @@ def build(
         train_batches=train_batches,
         val_batches=EvalBatches.of(splits.val, splits.num_val, loader.eval_batch_size),
         test_batches=EvalBatches.of(splits.test, splits.num_test, loader.eval_batch_size),
-        progress=Progress(
-            num_steps=num_steps,
-            steps_per_epoch=train_batches.steps_per_epoch,
-            eval_every=in_steps(config.eval_every, train_batches.steps_per_epoch, samples_per_step),
-        ),
+        progress=Progress(num_steps, steps_per_epoch, eval_every),
         stopping=stopping,
         facts=splits.facts,
         scale_y=splits.scale_y,
