@@ -1,4 +1,4 @@
-"""The compiled step against the eager one. Most tests trace the whole graph and run it without generated code."""
+"""The compiled step against the eager one. Most tests trace the complete graph and run it without generated code."""
 
 import functools
 import json
@@ -88,7 +88,7 @@ def test_a_wrong_update_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 class Branching(nn.Module):
-    """Looks at a number, which no graph can."""
+    """Reads a number, which no graph can do."""
 
     def __init__(self, in_features: int, num_classes: int) -> None:
         super().__init__()
@@ -105,9 +105,8 @@ class Branching(nn.Module):
     [("test_compiled_step.Branching", "cannot be captured"), ("own.Forgetful", "changes from step to step")],
 )
 def test_a_model_that_is_not_a_graph_trains_eagerly_and_says_why(name: str, why: str) -> None:
-    words = ["model=own", f"model._target_={name}"]
-    small = [word for word in SMALL if "hidden" not in word]
-    runs = [build(config(*small, *words, compiled))[0] for compiled in ("compile=none", "compile=step")]
+    words = [*(word for word in SMALL if "hidden" not in word), "model=own", f"model._target_={name}"]
+    runs = [build(config(*words, compiled))[0] for compiled in ("compile=none", "compile=step")]
     losses = [[event.loss for event in train(run) if isinstance(event, Stepped)] for run in runs]
     assert isinstance(runs[1].step, CompiledStep)
     assert why in (runs[1].step.obstacle or "")

@@ -1,4 +1,4 @@
-"""Devices: what auto takes, what an explicit device answers, through fakes of torch's own answers."""
+"""Devices: the choice of auto, and the answer to an explicit device, with torch's answers faked."""
 
 import os
 
@@ -21,11 +21,6 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU number {index}")
 
 
-def no_cuda(monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
-    monkeypatch.setattr(torch.version, "cuda", version)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-
-
 @pytest.mark.usefixtures("two_gpus")
 def test_auto_takes_the_gpu_and_says_so() -> None:
     assert device.choose_device("auto") == (torch.device("cuda", 0), "auto: GPU number 0")
@@ -45,7 +40,7 @@ def test_the_only_gpu_is_one(two_gpus: None, monkeypatch: pytest.MonkeyPatch) ->
 def test_deterministic_kernels_are_asked_for_on_cuda_alone_and_only_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch._inductor.config as compiler
 
-    monkeypatch.setenv(device.WORKSPACE, ":16:8")  # a user's own
+    monkeypatch.setenv(device.WORKSPACE, ":16:8")  # set by the user
 
     def flags() -> tuple[object, ...]:
         memory, cudnn = torch.utils.deterministic.fill_uninitialized_memory, torch.backends.cudnn.benchmark
@@ -67,7 +62,8 @@ def test_deterministic_kernels_are_asked_for_on_cuda_alone_and_only_meanwhile(mo
 def test_an_absent_device_is_refused_with_the_reason(
     version: str | None, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    no_cuda(monkeypatch, version)
+    monkeypatch.setattr(torch.version, "cuda", version)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match=reason) as caught:
         device.choose_device("cuda")
     assert "device=cpu" in (caught.value.hint or "")

@@ -10,7 +10,7 @@ from conftest import config
 from torch import nn
 
 from trainer.build.build import build
-from trainer.data.windows import Window
+from trainer.data.windows import TrainBatches
 from trainer.events import Ended, Evaluated, Started, Stepped
 from trainer.loop import evaluate, train
 from trainer.state import TrainState
@@ -20,8 +20,7 @@ GOLDEN = Path(__file__).parent / "golden" / "digits.txt"
 
 def finished(*overrides: str) -> TrainState:
     run, _ = build(config(*overrides))
-    for _ in train(run):
-        pass
+    list(train(run))
     return run
 
 
@@ -67,21 +66,16 @@ def test_weighing_windows_by_batches_would_be_noticed(monkeypatch: pytest.Monkey
     # the same comparison with the usual mistake, dividing by the number of batches
     common = ["optimizer=sgd", "optimizer.lr=0.5", "dtype=float64", "epochs=1", "model.hidden=[8]"]
     big = finished(*common, "loader.batch_size=90")
-    monkeypatch.setattr(
-        "trainer.data.windows.TrainBatches.shares", lambda self, parts: [self.one / len(parts)] * len(parts)
-    )
+    monkeypatch.setattr(TrainBatches, "shares", lambda self, parts: [self.one / len(parts)] * len(parts))
     small = finished(*common, "loader.batch_size=30", "accumulate=3")
     pairs = zip(small.model.parameters(), big.model.parameters(), strict=True)
     assert max(float((a - b).detach().abs().max()) for a, b in pairs) > 1e-4
 
 
 def test_validation_loss_weighs_uneven_batches_by_the_denominator() -> None:
-    weights = "loss.weight=[1,5,1,1,2,1,0,1,1,9]"
-    run, _ = build(config("loss=cross_entropy", weights, "dtype=float64", "loader.eval_batch_size=50"))
-    whole, _ = build(config("loss=cross_entropy", weights, "dtype=float64", "loader.eval_batch_size=359"))
-    assert run.val_batches is not None
-    assert whole.val_batches is not None
-    small, big = evaluate(run, run.val_batches, "val"), evaluate(whole, whole.val_batches, "val")
+    words = ["loss=cross_entropy", "loss.weight=[1,5,1,1,2,1,0,1,1,9]", "dtype=float64"]
+    runs = [build(config(*words, f"loader.eval_batch_size={size}"))[0] for size in (50, 359)]
+    small, big = (evaluate(run, run.val_batches or (), "val") for run in runs)
     assert small["val/loss"] == pytest.approx(big["val/loss"], rel=1e-12)
     assert small["val/acc"] == big["val/acc"]
 
@@ -162,31 +156,25 @@ def test_a_plateau_moves_on_evaluations() -> None:
 
 
 def test_compiling_in_place_keeps_names_and_results() -> None:
-    plain, _ = build(config("max_steps=1"))
-    compiled, _ = build(config("max_steps=1"))
+    plain, compiled = (build(config("max_steps=1"))[0] for _ in range(2))
     compiled.model.compile(backend="eager")
     for run in (plain, compiled):
-        for _ in train(run):
-            pass
+        list(train(run))
     assert list(compiled.model.state_dict()) == list(plain.model.state_dict())
     for a, b in zip(plain.model.parameters(), compiled.model.parameters(), strict=True):
         torch.testing.assert_close(a, b)
 
 
 def test_dropout_is_a_function_of_seed_and_step() -> None:
-    first, again = (
-        finished("model.dropout=0.5", "epochs=2"),
-        finished("model.dropout=0.5", "epochs=2", "eval_every=1step"),
-    )
-    other = finished("model.dropout=0.5", "epochs=2", "seed=1")
-    weight = [run.model.state_dict()["layers.0.weight"] for run in (first, again, other)]
-    assert torch.equal(weight[0], weight[1])
-    assert not torch.equal(weight[0], weight[2])
+    runs = [finished("model.dropout=0.5", "epochs=2", word) for word in ("seed=0", "eval_every=1step", "seed=1")]
+    first, again, other = (run.model.state_dict()["layers.0.weight"] for run in runs)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
 def test_a_window_says_how_many_samples_it_holds() -> None:
     run, _ = build(config("accumulate=3", "loader.batch_size=300"))
-    windows: list[Window] = list(run.train_batches.windows(0))
+    windows = list(run.train_batches.windows(0))
     assert [window.num_samples for window in windows] == [900, 538]
     for window in windows:
         assert float(sum(window.shares)) == pytest.approx(1)
