@@ -58,15 +58,9 @@ def main(settings: Settings) -> None:
     x, y = data.x.float() / 16, data.y.long()
     train, val = TensorDataset(x[:1438], y[:1438]), TensorDataset(x[1438:], y[1438:])
     folder = HydraConfig.get().runtime.output_dir
-    trainer = lightning.Trainer(
-        accelerator="cpu",
-        max_epochs=settings.epochs,
-        logger=CSVLogger(folder),
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=10,
-    )
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
+    log = {"logger": CSVLogger(folder), "log_every_n_steps": 10}
+    trainer = lightning.Trainer(accelerator="cpu", max_epochs=settings.epochs, **quiet, **log)
     trainer.fit(Net(settings.lr), DataLoader(train, 64, shuffle=True), DataLoader(val, 1024))
 
 

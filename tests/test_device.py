@@ -59,9 +59,7 @@ def test_deterministic_kernels_are_asked_for_on_cuda_alone_and_only_meanwhile(mo
 
 
 @pytest.mark.parametrize(("version", "reason"), [(None, "built without CUDA"), ("13.0", "no NVIDIA GPU or driver")])
-def test_an_absent_device_is_refused_with_the_reason(
-    version: str | None, reason: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_device_is_refused(version: str | None, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.version, "cuda", version)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match=reason) as caught:

@@ -58,13 +58,9 @@ def checkpoints(folder: Path) -> list[Path]:
 def contents(run: TrainState, offsets: Mapping[str, int]) -> dict[str, bytes]:
     """The files of a checkpoint, by name. Raises TypeError for state that is neither a tensor nor plain data."""
     optimizer = run.optimizer.state_dict()
-    tensors, scalars = {}, {}
-    for index, entry in optimizer["state"].items():
-        for name, value in entry.items():
-            if isinstance(value, Tensor):
-                tensors[f"{index}.{name}"] = value
-            else:
-                scalars[f"{index}.{name}"] = json_text.encode(value, f"optimizer state {name}")
+    entries = {f"{i}.{name}": value for i, entry in optimizer["state"].items() for name, value in entry.items()}
+    tensors = {key: value for key, value in entries.items() if isinstance(value, Tensor)}
+    scalars = {k: json_text.encode(v, f"optimizer state {k}") for k, v in entries.items() if k not in tensors}
     state = {
         "format": FORMAT,
         "progress": json_text.encode({**vars(run.progress), "loss_sum": float(run.progress.loss_sum)}),

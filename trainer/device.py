@@ -50,9 +50,7 @@ def _no_cuda() -> str | None:
     """The reason why there is no CUDA device; None if there is one."""
     if torch.version.cuda is None and torch.version.hip is None:
         return f"torch {torch.__version__} is built without CUDA"
-    if not torch.cuda.is_available():
-        return "no NVIDIA GPU or driver is visible to torch"
-    return None
+    return None if torch.cuda.is_available() else "no NVIDIA GPU or driver is visible to torch"
 
 
 def _no_mps() -> str | None:

@@ -77,7 +77,7 @@ def test_an_operation_without_deterministic_form_is_named_once_and_the_session_k
 ) -> None:
     """put_ has none even on the CPU, which here passes for CUDA."""
     on_cuda = lambda _, compiled: device.prefer_deterministic(torch.device("cuda"), compiled=compiled)  # noqa: E731
-    monkeypatch.setattr(build, "prefer_deterministic", on_cuda)
+    monkeypatch.setattr(build.devices, "prefer_deterministic", on_cuda)
     monkeypatch.delenv(device.WORKSPACE, raising=False)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     with warnings.catch_warnings():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from trainer import device as devices
 from trainer.build import model as models
 from trainer.build import probe
 from trainer.compiled_step import CompiledStep
@@ -15,16 +16,6 @@ from trainer.data import seeds
 from trainer.data.loading import make_splits
 from trainer.data.splits import Splits
 from trainer.data.windows import EvalBatches, TrainBatches
-from trainer.device import (
-    choose_device,
-    compile_in_place,
-    make_autocast,
-    make_scaler,
-    prefer_deterministic,
-    prepare_cpu,
-    seed_all,
-    set_threads,
-)
 from trainer.guards import structure
 from trainer.guards.before import before_training
 from trainer.guards.finding import Finding
@@ -63,19 +54,19 @@ def build(
     """
     check_installed(config)
     probe.check_options(config)
-    prepare_cpu()
+    devices.prepare_cpu()
     ranks = ranks or Ranks()
-    device, device_why = choose_device(config.device)
+    device, device_why = devices.choose_device(config.device)
     device = ranks.device(device, config.device)
     if config.deterministic:
-        prefer_deterministic(device, compiled=config.compile != "none")
+        devices.prefer_deterministic(device, compiled=config.compile != "none")
     dtype = models.choose_dtype(config.dtype, device)
 
     begun = time.perf_counter()
     splits = make_splits(config, device, dtype, download=download)
     data_seconds = time.perf_counter() - begun
 
-    seed_all(seeds.derive(config.seed, "weights"))
+    devices.seed_all(seeds.derive(config.seed, "weights"))
     model_node = models.complete(config.model, splits.facts)
     model = models.make_model(model_node, device, dtype, ranks if config.sync_batchnorm else None)
     findings = structure.unregistered(model) if config.guards != "none" else []
@@ -102,18 +93,18 @@ def build(
     if config.guards != "none":
         findings += before_training(model, loss_fn, optimizer, splits.sample)
         probe.refuse(findings, config.guards)
-    scaler = make_scaler(device, config.autocast)
+    scaler = devices.make_scaler(device, config.autocast)
     lengths = {"num_steps": num_steps, "steps_per_epoch": steps_per_epoch, "samples_per_step": samples_per_step}
     scheduler = make_scheduler(config.scheduler, optimizer, scaler, mode=stopping.mode, **lengths)
 
     num_rows = -(-loader.batch_size // ranks.size)  # of a batch, on one rank
     cores_per_rank = max(1, (cores or num_cores()) // ranks.local_size)
-    threads, threads_why = set_threads(config.threads, device, 3 * flops * num_rows, cores_per_rank)
+    threads, threads_why = devices.set_threads(config.threads, device, 3 * flops * num_rows, cores_per_rank)
     if config.compile != "none":
         probe.check_compiler(device, config.compile)
     if config.compile == "model":
-        compile_in_place(model, config.compiler.mode, config.compiler.dynamic)
-    autocast = make_autocast(device, config.autocast)
+        devices.compile_in_place(model, config.compiler.mode, config.compiler.dynamic)
+    autocast = devices.make_autocast(device, config.autocast)
     forward = model
     if ranks.size > 1:
         forward = ddp = averaging(model, loss_fn, autocast, splits.sample, num_rows)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainer.compiled_step import kept_tensors
 from trainer.device import synchronize
 from trainer.events import Evaluated, Stepped
 from trainer.loop import evaluate, train
@@ -37,7 +38,7 @@ class Memory:
     @property
     def total(self) -> int:
         """The sum. Memory that torch and CUDA use for themselves comes on top."""
-        return self.weights + self.gradients + self.optimizer + self.activations + self.data
+        return sum(vars(self).values())
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,13 @@ def schedule(run: TrainState) -> list[tuple[float, float]]:
     if isinstance(run.scheduler, (Constant, OnPlateau)) or run.progress.num_steps > MOST_STEPS:
         return []
     run.scheduler = Constant(run.optimizer)
-    points = []
+    rates = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch expects optimizer.step() between
-        for step in range(1, run.progress.num_steps + 1):
-            points.append((float(step), float(run.optimizer.param_groups[0]["lr"])))
+        for _ in range(run.progress.num_steps):
+            rates.append(float(run.optimizer.param_groups[0]["lr"]))
             scheduler.step()
-    return points
+    return [(float(step), rate) for step, rate in enumerate(rates, 1)]
 
 
 def how_it_changes(run: TrainState) -> str:
@@ -102,16 +103,14 @@ def memory(run: TrainState, x: Tensor, y: Tensor, eval_rows: int) -> Memory:
     number of rows in an evaluation's batch."""
     parameters = list(run.model.parameters())
     weights = {id(t): t for t in [*parameters, *run.model.buffers()]}.values()
-    state = [v for entry in run.optimizer.state.values() for v in entry.values() if isinstance(v, Tensor)]
-    loaders = [run.train_batches.loader] + [b.loader for b in (run.val_batches, run.test_batches) if b is not None]
-    data = [t for loader in loaders for t in (getattr(loader, "x", None), getattr(loader, "y", None))]
-    kept = _saved(run, x, y, [*weights])
-    widest = _widest(run.model, x) * eval_rows // len(x)
+    loaders = [b.loader for b in (run.train_batches, run.val_batches, run.test_batches) if b is not None]
+    data = [getattr(loader, name, None) for loader in loaders for name in ("x", "y")]
+    saved, widest = _saved(run, x, y, [*weights]), _widest(run.model, x) * eval_rows // len(x)
     return Memory(
         weights=2 * _bytes(weights),
         gradients=_bytes(p.grad for p in parameters if p.grad is not None),
-        optimizer=_bytes(state),
-        activations=max(kept, widest),
+        optimizer=_bytes(kept_tensors(run.optimizer)),
+        activations=max(saved, widest),
         data=_bytes(t for t in data if isinstance(t, Tensor)),
     )
 

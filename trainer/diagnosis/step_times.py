@@ -31,16 +31,10 @@ def measure(data: Mapping[str, Any], seconds: float) -> Measured:
     number, spent, samples = steps.take(limit=seconds)
     step = spent / number
     compile_seconds = max(0.0, first - WARM_UP * step) if config.compile != "none" else 0.0
-    measured = Measured(
-        samples_per_second=samples / spent,
-        step=step,
-        compile_seconds=compile_seconds,
-        peak=_peak(run.device) - (before if run.device.type == "cpu" else 0),
-        num_steps=num_steps,
-        threads=torch.get_num_threads(),
-        in_memory=isinstance(run.train_batches.loader, InMemory),
-        note=run.step.describe() if isinstance(run.step, CompiledStep) and run.step.obstacle else "",
-    )
+    peak = _peak(run.device) - (before if run.device.type == "cpu" else 0)
+    threads, in_memory = torch.get_num_threads(), isinstance(run.train_batches.loader, InMemory)
+    note = run.step.describe() if isinstance(run.step, CompiledStep) and run.step.obstacle else ""
+    measured = Measured(samples / spent, step, compile_seconds, peak, num_steps, threads, in_memory, note)
     if config.compile == "none":
         clock = _Clock(run)
         number, spent, _ = steps.take(limit=seconds, clock=clock)
