@@ -86,8 +86,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     args = parser.parse_args()
     summary, peak = train(args.epochs)
-    alone, spent = summary["samples_per_second"], summary["seconds"]
-    taken = summary["listeners"]
+    alone, spent, taken = (summary[name] for name in ("samples_per_second", "seconds", "listeners"))
     whole = spent["train"] + spent["eval"] + sum(taken.values())
     shares = {name: seconds / whole for name, seconds in taken.items()}
     watching = sum(shares[name] for name in ("Console", "MetricsFiles", "Checkpoints"))

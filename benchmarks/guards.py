@@ -47,7 +47,7 @@ def measure(guards: str, steps: int) -> tuple[float, float, float]:
         code = trainer(["train", *words, f"guards={guards}", f"output_dir={folder}"])
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         if code != 0:
-            raise SystemExit(f"the run ended with {code}")
+            sys.exit(f"the run ended with {code}")
         summary = json.loads(next(Path(folder).rglob("summary.json")).read_text())
     return wall, cpu, summary["seconds"]["train"]
 

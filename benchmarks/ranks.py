@@ -45,11 +45,6 @@ def steps(data: dict[str, Any], threads: int) -> dict[str, float]:
         return {name: 1000 * seconds for name, seconds in ({"a step": whole} | medians).items()}
 
 
-def alone(data: dict[str, Any], threads: int) -> dict[str, float]:
-    """The same with half the batch in one process: a rank's own arithmetic, without any exchange."""
-    return steps({**data, "loader": {**data["loader"], "batch_size": data["loader"]["batch_size"] // 2}}, threads)
-
-
 def on_ranks(data: dict[str, Any], num_ranks: int) -> dict[str, float]:
     """The same on several ranks with a thread each; rank 0's times."""
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
@@ -65,11 +60,12 @@ def on_ranks(data: dict[str, Any], num_ranks: int) -> dict[str, float]:
 def main() -> None:
     """Print a line for each way, and the ratio."""
     data = compose.compose(source.Source([*COMMON, *sys.argv[1:]], files.roots())).data
+    half = {**data, "loader": {**data["loader"], "batch_size": data["loader"]["batch_size"] // 2}}  # as a rank has
     ways = {
         "1 process, 2 threads": lambda: steps(data, 2),
         "2 ranks, 1 thread each": lambda: on_ranks(data, 2),
         "1 process, 1 thread": lambda: steps(data, 1),
-        "1 process, 1 thread, half the batch": lambda: alone(data, 1),
+        "1 process, 1 thread, half the batch": lambda: steps(half, 1),
     }
     rounds = [{name: way() for name, way in ways.items()} for _ in range(ROUNDS)]
     medians = {

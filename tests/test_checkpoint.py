@@ -60,8 +60,7 @@ def test_the_newest_are_kept_and_the_damaged_set_aside(tmp_path: Path, capsys: p
     for event in train(run):
         if isinstance(event, Stepped) and event.step in (5, 10, 15):
             checkpoint.save(run, tmp_path, 2, dict)
-    names = [path.name for path in checkpoint.checkpoints(tmp_path)]
-    assert names == ["step-00000010", "step-00000015"]
+    assert [path.name for path in checkpoint.checkpoints(tmp_path)] == ["step-00000010", "step-00000015"]
     weights = tmp_path / "checkpoints/step-00000015/weights.safetensors"
     damaged = bytearray(weights.read_bytes())
     damaged[-1] ^= 1

@@ -70,16 +70,14 @@ def test_a_missing_device_is_refused(version: str | None, reason: str, monkeypat
     assert chosen.type == "mps" or reason in why
 
 
-def test_threads_are_a_rule_from_the_work_in_a_step() -> None:
-    before = torch.get_num_threads()
-    try:
-        cpu = torch.device("cpu")
-        assert [device.set_threads("auto", cpu, flops, 4)[0] for flops in (1e6, 3e8, 6e8, 1e12)] == [1, 2, 4, 4]
-        assert device.set_threads(2, cpu, 0, 4) == (2, "as asked")
-        assert torch.get_num_threads() == 2
-        assert device.set_threads("auto", torch.device("cuda"), 1e12, 4)[0] == 1
-    finally:
-        torch.set_num_threads(before)
+def test_threads_follow_a_rule_from_the_work_in_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch, "set_num_threads", counts.append)
+    assert [device.set_threads("auto", cpu, flops, 4)[0] for flops in (1e6, 3e8, 6e8, 1e12)] == [1, 2, 4, 4]
+    assert device.set_threads(2, cpu, 0, 4) == (2, "as asked")
+    assert device.set_threads("auto", torch.device("cuda"), 1e12, 4)[0] == 1
+    assert counts == [1, 2, 4, 4, 2, 1]
 
 
 def test_denormals_are_flushed() -> None:
@@ -104,10 +102,9 @@ def test_fp16_on_mps_is_refused_and_a_scaler_comes_with_fp16_alone() -> None:
 
 def test_autocast_covers_the_forward() -> None:
     layer, x = nn.Linear(3, 2), torch.rand(4, 3)
-    with device.make_autocast(torch.device("cpu"), "bf16")():
-        assert layer(x).dtype == torch.bfloat16
-    with device.make_autocast(torch.device("cpu"), "none")():
-        assert layer(x).dtype == torch.float32
+    for precision, dtype in (("bf16", torch.bfloat16), ("none", torch.float32)):
+        with device.make_autocast(torch.device("cpu"), precision)():
+            assert layer(x).dtype == dtype
 
 
 def test_batches_reach_another_device_in_one_copy_an_epoch_and_as_floats_it_can_hold() -> None:

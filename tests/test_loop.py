@@ -31,8 +31,7 @@ def test_an_epoch_equals_the_five_lines_written_by_hand_bit_for_bit() -> None:
     loss_fn = nn.CrossEntropyLoss()
     losses = [event.loss for event in train(run) if isinstance(event, Stepped)]
 
-    by_hand = []
-    data = run.train_batches.loader
+    by_hand, data = [], run.train_batches.loader
     for indices in run.train_batches.order(0).split(64):
         optimizer.zero_grad()
         prediction = model(data.x[indices])
@@ -43,8 +42,7 @@ def test_an_epoch_equals_the_five_lines_written_by_hand_bit_for_bit() -> None:
 
     assert len(losses) == math.ceil(1438 / 64)
     assert torch.equal(torch.stack(losses), torch.stack(by_hand))
-    for name, weight in model.state_dict().items():
-        assert torch.equal(run.model.state_dict()[name], weight), name
+    assert all(torch.equal(run.model.state_dict()[name], weight) for name, weight in model.state_dict().items())
 
 
 @pytest.mark.parametrize("accumulate", [2, 3])
@@ -58,8 +56,7 @@ def test_accumulation_equals_the_big_batch(accumulate: int, loss: str) -> None:
     big = finished(*common, f"loader.batch_size={31 * accumulate}")
     small = finished(*common, "loader.batch_size=31", f"accumulate={accumulate}")
     assert small.progress.step == big.progress.step == 2 * big.train_batches.steps_per_epoch
-    for a, b in zip(small.model.parameters(), big.model.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close([*small.model.parameters()], [*big.model.parameters()], rtol=1e-10, atol=1e-12)
 
 
 def test_weighing_windows_by_batches_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,9 +82,7 @@ def test_golden_losses_of_digits() -> None:
     run, _ = build(config("epochs=3", "threads=1"))
     losses = {event.step: event.loss.item() for event in train(run) if isinstance(event, Stepped)}
     golden = {int(step): float(loss) for step, loss in map(str.split, GOLDEN.read_text().splitlines())}
-    assert list(losses) == list(golden)
-    for step, loss in golden.items():
-        assert losses[step] == pytest.approx(loss, rel=1e-4), step
+    assert losses == pytest.approx(golden, rel=1e-4)
 
 
 def test_events_come_in_order_and_evaluation_uses_no_gradient_and_no_dropout() -> None:
@@ -161,8 +156,7 @@ def test_compiling_in_place_keeps_names_and_results() -> None:
     for run in (plain, compiled):
         list(train(run))
     assert list(compiled.model.state_dict()) == list(plain.model.state_dict())
-    for a, b in zip(plain.model.parameters(), compiled.model.parameters(), strict=True):
-        torch.testing.assert_close(a, b)
+    torch.testing.assert_close(list(plain.model.parameters()), list(compiled.model.parameters()))
 
 
 def test_dropout_is_a_function_of_seed_and_step() -> None:

@@ -132,10 +132,8 @@ class Loaded:
 
 
 def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
-    """Load a checkpoint's files into a freshly built run.
-
-    Raises StorageError for a malformed checkpoint, ConfigError for one of another model or of a longer run.
-    """
+    """Load a checkpoint's files into a freshly built run. Raises StorageError for a malformed checkpoint, ConfigError
+    for one of another model or of a longer run."""
     try:
         state = reading.parse_json(files[STATE], path / STATE)
         if state["format"] != FORMAT:
@@ -196,10 +194,8 @@ def check_progress(progress: dict[str, Any]) -> dict[str, Any]:
 
 
 def optimizer_state(run: TrainState, tensors: Mapping[str, Tensor], stored: Mapping[str, Any]) -> dict[str, Any]:
-    """A state_dict for the run's optimizer. Raises ValueError where it does not fit the parameters.
-
-    Fused kernels trust the shapes that they are given, so those are checked here.
-    """
+    """A state_dict for the run's optimizer. Raises ValueError where it does not fit the parameters: fused kernels trust
+    the shapes that they are given."""
     expected = run.optimizer.state_dict()["param_groups"]
     groups = json_text.decode(stored["param_groups"])
     if [(g.keys(), g["params"]) for g in groups] != [(g.keys(), g["params"]) for g in expected]:
@@ -218,10 +214,8 @@ def optimizer_state(run: TrainState, tensors: Mapping[str, Tensor], stored: Mapp
 
 
 def stretch(run: TrainState, optimizer: dict[str, Any], num_moves: int) -> str:
-    """Move the run's new schedule, of another length than the saved one, to the step that the run is at.
-
-    Puts its learning rates into the optimizer's state. Returns a line that says so.
-    """
+    """Move a schedule of another length than the saved one to the current step, and put its learning rates into the
+    optimizer's state. Returns a line that says so."""
     scheduler = getattr(run.scheduler, "scheduler", run.scheduler)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch expects optimizer.step() between

@@ -13,11 +13,11 @@ import inspect
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.sgd import sgd
 
@@ -139,7 +139,8 @@ def compile_step(run: TrainState, mode: str, dynamic: bool | None) -> Graph:
             sums = [add(a, b) for a, b in zip(sums, gradients, strict=True)]
             total = total + loss.detach()
         with torch.no_grad():
-            norm = total_norm([g for g in sums if g is not None])
+            norms = [torch.linalg.vector_norm(g) for g in sums if g is not None]
+            norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
             if max_norm is not None:
                 scale = (max_norm / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
                 sums = [g * scale if g is not None else None for g in sums]
@@ -152,7 +153,8 @@ def compile_step(run: TrainState, mode: str, dynamic: bool | None) -> Graph:
     settings: dict[str, Any] = {"recompile_limit": 1, "isolate_recompiles": True}
     if mode == "default":  # the indices are ours and in range; on CUDA, one graph launch a step
         settings["options"] = {"assert_indirect_indexing": False, "triton.cudagraphs": run.device.type == "cuda"}
-        if all(is_stateless(module) for part in (model, loss_fn) for module in part.modules()):
+        packages = {type(module).__module__.partition(".")[0] for part in (model, loss_fn) for module in part.modules()}
+        if packages <= {"torch", "trainer"}:  # their modules have no Python state that changes from step to step
             settings["options"]["guard_filter_fn"] = torch.compiler.skip_all_guards_unsafe
     else:
         settings["mode"] = mode
@@ -201,11 +203,6 @@ def scalars(group: Mapping[str, Any], step: int) -> tuple[float, float, float]:
     return lr, lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)
 
 
-def is_stateless(module: nn.Module) -> bool:
-    """Whether a module has no Python state that changes from step to step: so it is with torch's classes and ours."""
-    return type(module).__module__.partition(".")[0] in ("torch", "trainer")
-
-
 def kept_tensors(optimizer: Optimizer) -> list[Tensor]:
     """The tensors of an optimizer's state."""
     return [value for entry in optimizer.state.values() for value in entry.values() if isinstance(value, Tensor)]
@@ -214,9 +211,3 @@ def kept_tensors(optimizer: Optimizer) -> list[Tensor]:
 def add(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     """The sum of two gradients, either of which may be missing."""
     return b if a is None else a if b is None else a + b
-
-
-def total_norm(gradients: Sequence[Tensor]) -> Tensor:
-    """The 2-norm over all gradients, 0-dim."""
-    norm: Tensor = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
-    return norm

@@ -60,10 +60,8 @@ def _no_mps() -> str | None:
 
 
 def prefer_deterministic(device: torch.device, *, compiled: bool) -> None:
-    """On CUDA, prefer kernels that give the same bits each time; on other devices change nothing.
-
-    An operation without such a kernel warns and runs. Call this before anything is put on the device.
-    """
+    """On CUDA, prefer kernels that give the same bits each time; an operation without one warns and runs. Call this
+    before anything is put on the device."""
     if device.type != "cuda":
         return
     os.environ.setdefault(WORKSPACE, ":4096:8")
@@ -115,22 +113,18 @@ def set_threads(
     faster, steps of 156 MFLOP 1.1 to 1.5 times as fast, steps of 312 MFLOP 1.6 times. On busy cores, threads wait for
     each other and cost more than that, so the rule asks for a clear gain.
     """
+    count, why = int(flops_per_step / FLOPS_PER_THREAD), f"auto: {flops_per_step / 1e6:,.3g} MFLOP a step"
+    count = min(cores, max(1, count))
     if threads != "auto":
         count, why = threads, "as asked"
     elif device.type != "cpu":
         count, why = 1, "auto: the work is on the device"
-    else:
-        count = min(cores, max(1, int(flops_per_step / FLOPS_PER_THREAD)))
-        why = f"auto: {flops_per_step / 1e6:,.3g} MFLOP a step"
     torch.set_num_threads(count)
     return count, why
 
 
 def make_autocast(device: torch.device, precision: str) -> Callable[[], AbstractContextManager[Any]]:
-    """Return a function that makes the context for forward and loss; with precision=none it does nothing.
-
-    Raises ConfigError for fp16 on MPS.
-    """
+    """Return a function that makes the context for forward and loss. Raises ConfigError for fp16 on MPS."""
     if precision == "none":
         return nullcontext
     if device.type == "mps" and precision == "fp16":
@@ -145,10 +139,8 @@ def make_scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
 
 
 def compile_in_place(model: nn.Module, mode: str, dynamic: bool | None) -> None:
-    """torch.compile the model's forward, in place, so that the names in its state_dict stay the same.
-
-    dynamic: with None the graph depends on the batch sizes seen so far, so a resumed run may give other bits.
-    """
+    """torch.compile the model's forward in place, so that the names in its state_dict stay the same. With dynamic=None
+    the graph depends on the batch sizes seen so far, so a resumed run may give other bits."""
     quiet_compiler()
     model.compile(mode=None if mode == "default" else mode, dynamic=dynamic)
 

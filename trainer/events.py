@@ -18,10 +18,8 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """One optimizer step was taken.
-
-    loss: of its window, 0-dim. norm: of all gradients before clipping, 0-dim, or None in a step that does not log it.
-    """
+    """One optimizer step was taken. loss: of its window, 0-dim. norm: of all gradients before clipping, 0-dim, or None
+    in a step that does not log it."""
 
     step: int
     loss: Tensor

@@ -21,10 +21,8 @@ from trainer.stopping import Stopping, StopReason
 
 @dataclass
 class Progress:
-    """How far a run has come, between two optimizer steps. A checkpoint holds all of it.
-
-    loss_sum: over the samples since the last evaluation; a float on the CPU, else a 0-dim tensor on the device.
-    """
+    """How far a run has come, between two optimizer steps. A checkpoint holds all of it. loss_sum: over the samples
+    since the last evaluation; a float on the CPU, else a 0-dim tensor on the device."""
 
     num_steps: int
     steps_per_epoch: int

@@ -12,7 +12,6 @@ class Net(lightning.LightningModule):
     def __init__(self, features: int) -> None:
         super().__init__()
         self.layers = job.mlp(features)
-        self.report = job.Report()
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         x, y = batch

@@ -72,7 +72,7 @@ def test_schedules_end_where_they_should() -> None:
 
 
 class Flat(nn.Module):
-    """Gives (B,) where the targets are (B, 1), and the other way round."""
+    """Gives (B,) where the targets are (B, 1)."""
 
     def __init__(self, in_features: int) -> None:
         super().__init__()
@@ -82,12 +82,11 @@ class Flat(nn.Module):
         return self.linear(x.flatten(1))[:, 0]
 
 
-class Frozen(Flat):
+class Frozen(nn.Module):
     """Keeps its layers in a plain list, so that nothing is registered."""
 
     def __init__(self, in_features: int) -> None:
-        super().__init__(in_features)
-        del self.linear
+        super().__init__()
         self.layers = [nn.Linear(in_features, 1)]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -77,12 +77,13 @@ def show(
     Raises ConfigError.
     """
     lines, measured = [], {}
-    run = path.parent.parent.name == "experiment"
-    expect, values = (
-        _trained(name, words, folders, output)
-        if run
-        else _plain(name, words, folders)
-    )
+    if path.parent.parent.name == "experiment":
+        expect, values = _trained(name, words, folders, output)
+    else:
+        example = Source(words, folders, f"{CHAPTER}/{name}")
+        node = compose.compose(example).data
+        expect = node.pop("expect", {})
+        values = target.construct(node, CHAPTER.name)
     try:
         for item in values:
             if isinstance(item, str):
@@ -109,12 +110,6 @@ def compare(
             yield Row(name, key, *both, expectation.holds(measured[key]))
         else:
             yield Row(name, key, str(expectation), "nothing", False)
-
-
-def _plain(name: str, words: list[str], folders: list[Path]) -> Any:
-    config = compose.compose(Source(words, folders, f"{CHAPTER}/{name}"))
-    expect = config.data.pop("expect", {})
-    return expect, target.construct(config.data, CHAPTER.name)
 
 
 def _trained(

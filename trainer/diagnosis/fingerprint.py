@@ -24,8 +24,7 @@ def evidence(folder: Path) -> dict[str, str]:
     except (IndexError, FileNotFoundError, ValueError, reading.Damaged) as error:
         raise StorageError(f"{folder} cannot be compared: {error}") from error
     state = json.loads(files[checkpoint.STATE])
-    for line in lines:
-        line.pop("seconds", None)
+    lines = [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
     return {
         "weights": _tensor_digest(files[checkpoint.WEIGHTS]),
         "optimizer": _tensor_digest(files[checkpoint.OPTIMIZER]) + _digest(state["optimizer"]),

@@ -61,10 +61,8 @@ def suggest(curve: Curve) -> tuple[float, float] | None:
     if losses[bottom] > losses[0] - FELL * abs(losses[0]):
         return None
     inner = range(HALF, min(bottom, len(losses) - HALF - 1) + 1)
-    slopes = {n: losses[n + HALF] - losses[n - HALF] for n in inner}
-    if not slopes:
-        return None
-    return curve[min(slopes, key=slopes.__getitem__)][0], curve[bottom][0]
+    steepest = min(inner, key=lambda n: losses[n + HALF] - losses[n - HALF], default=None)
+    return None if steepest is None else (curve[steepest][0], curve[bottom][0])
 
 
 def shown(curve: Curve) -> Curve:

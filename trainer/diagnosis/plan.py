@@ -5,6 +5,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,11 +141,11 @@ def _widest(model: nn.Module, x: Tensor) -> int:
     def weigh(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         sizes.append(_bytes({id(t): t for t in (*inputs, output) if isinstance(t, Tensor)}.values()))
 
-    handles = [module.register_forward_hook(weigh) for module in model.modules() if not list(module.children())]
-    with torch.no_grad():
+    with ExitStack() as hooks, torch.no_grad():
+        for module in model.modules():
+            if not list(module.children()):
+                hooks.enter_context(module.register_forward_hook(weigh))
         model.eval()(x)
-    for handle in handles:
-        handle.remove()
     return max(sizes)
 
 

@@ -60,13 +60,10 @@ def make_scheduler(
     samples_per_step: int,
     mode: str,
 ) -> Any:
-    """Construct the config's scheduler: lengths left null become the run's, durations become steps.
-
-    mode: min or max, the better direction of the monitored metric. Raises ConfigError.
-    """
-    durations = {name: value for name, value in node.items() if is_duration(value)}
-    steps = {name: in_steps(value, steps_per_epoch, samples_per_step) for name, value in durations.items()}
-    node = {**node, **steps}
+    """Construct the config's scheduler: lengths left null become the run's, durations become steps. mode: min or max,
+    the better direction of the monitored metric. Raises ConfigError."""
+    lengths = (steps_per_epoch, samples_per_step)
+    node = {name: in_steps(value, *lengths) if is_duration(value) else value for name, value in node.items()}
     has_momentum = "momentum" in optimizer.defaults or "betas" in optimizer.defaults
     facts: dict[str, Any] = {**dict.fromkeys(LENGTHS, num_steps), "cycle_momentum": has_momentum}
     if "max_lr" in node or "mode" in node:  # a class with another meaning for them does not list them as null
