@@ -1,10 +1,9 @@
-"""A Parquet table that does not fit: trains on it, predicts it, and prints the peak memory of both beside torch's own.
+"""A Parquet table larger than memory: train on it, predict it, and print the peak memory of both beside torch's own.
 
     python benchmarks/big_table.py [--gigabytes 2] [--max-steps 2000]
 
-The file is made in a temporary folder, row group by row group: 30 columns of normal float32 numbers, two of text, and
-a target. Peak memory is ru_maxrss of a process of its own; torch's own is that of one which imports torch and
-takes a step.
+The file is written to a temporary folder, one row group after another: 30 columns of normal float32 numbers, two of
+text, and a target. Peak memory is ru_maxrss of the process; torch's own is that of a process that takes one step.
 """
 
 import argparse
@@ -18,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+from timing import ENVIRONMENT
 
-HERE = Path(__file__).resolve().parent.parent
 ROWS = 100_000  # of a row group
 TORCH = """
 import torch
@@ -31,7 +30,7 @@ optimizer.step()
 
 
 def make(path: Path, num_bytes: float) -> int:
-    """Write the table; how many rows it has."""
+    """Write the table. Returns its number of rows."""
     chance, num_rows = np.random.default_rng(0), 0
     cities, colours = (pa.array([f"{word} {i}" for i in range(n)]) for word, n in (("city", 50), ("colour", 5)))
     writer = None
@@ -50,10 +49,9 @@ def make(path: Path, num_bytes: float) -> int:
 
 
 def peak(command: list[str], folder: Path) -> tuple[float, float]:
-    """(MiB at most, seconds) of a command in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])}
+    """Run a command. Returns (peak MiB, seconds)."""
     begun = time.perf_counter()
-    process = subprocess.Popen(command, cwd=folder, env=environment)  # noqa: S603 - our own words
+    process = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT)  # noqa: S603 - our own words
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
@@ -74,19 +72,14 @@ def main() -> None:
         print(f"table    {num_rows:,} rows, {size / 1e9:.2f} GB", flush=True)
         trainer = [sys.executable, "-m", "trainer"]
         words = ["dataset=table", "dataset.path=big.parquet", "dataset.target=y", "epochs=1", "loader.batch_size=4096"]
-        words += [
-            "loader.eval_batch_size=4096",
-            "dataset.val_fraction=0.05",
-            "report=false",
-            f"max_steps={args.max_steps}",
-        ]
-        own, _ = peak([sys.executable, "-c", TORCH], folder)
-        print(f"torch    {own:,.0f} MiB", flush=True)
-        most, seconds = peak([*trainer, "train", *words], folder)
-        print(f"train    {most:,.0f} MiB: {most - own:,.0f} over torch's own; {seconds:.0f} s", flush=True)
+        words += ["loader.eval_batch_size=4096", "dataset.val_fraction=0.05", f"max_steps={args.max_steps}"]
+        torch_alone, _ = peak([sys.executable, "-c", TORCH], folder)
+        print(f"torch    {torch_alone:,.0f} MiB", flush=True)
+        most, seconds = peak([*trainer, "train", *words, "report=false"], folder)
+        print(f"train    {most:,.0f} MiB: {most - torch_alone:,.0f} over torch's own; {seconds:.0f} s", flush=True)
         most, seconds = peak([*trainer, "predict", "latest", "big.parquet", "-o", "out.parquet"], folder)
         rows = pyarrow.parquet.ParquetFile(folder / "out.parquet").metadata.num_rows
-        print(f"predict  {most:,.0f} MiB: {most - own:,.0f} over torch's own; {seconds:.0f} s; {rows:,} rows")
+        print(f"predict  {most:,.0f} MiB: {most - torch_alone:,.0f} over torch's own; {seconds:.0f} s; {rows:,} rows")
 
 
 main()

@@ -1,10 +1,10 @@
-"""What surrounds the steps of the MNIST-sized job: watching and saving, memory, and a busy machine.
+"""The conditions around the steps of the MNIST-sized job: watching and saving, memory, and a busy machine.
 
     python benchmarks/conditions.py [--epochs 5]
 
-watching: `trainer train` on a terminal of its own; what live screen, metrics files and checkpoints take of the time
-from the first step to the end, and each listener by itself. memory: the peak of that process beyond that of a bare
-torch script. busy: samples/s with a process on every core, against alone.
+watching: `trainer train` on a pseudo-terminal; the share of live screen, metrics files and checkpoints in the time from
+the first step to the end, and that of each listener. memory: the peak of that process beyond that of a bare torch
+script. busy: samples/s with a busy process on every core, against alone.
 """
 
 import argparse
@@ -18,7 +18,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+from timing import ENVIRONMENT
+
 BARE = "import torch; o = torch.optim.Adam([torch.zeros(3, requires_grad=True)], fused=True); o.step()"
 PEAK = "import resource; print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
 TRAIN = """
@@ -44,8 +45,7 @@ print("spent", json.dumps(spent))
 
 
 def on_terminal(command: list[str], folder: str) -> str:
-    """What a command says on a terminal of its own."""
-    path = os.pathsep.join([str(HERE.parent), str(HERE / "peers")])
+    """The output of a command on a pseudo-terminal."""
     ours, theirs = pty.openpty()
     said: list[bytes] = []
 
@@ -56,7 +56,7 @@ def on_terminal(command: list[str], folder: str) -> str:
         except OSError:  # the other end is closed
             pass
 
-    environment = {**os.environ, "PYTHONPATH": path, "TERM": "xterm-256color"}
+    environment = ENVIRONMENT | {"TERM": "xterm-256color"}
     process = subprocess.Popen(command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)  # noqa: S603
     os.close(theirs)
     thread = threading.Thread(target=listen)
@@ -69,17 +69,11 @@ def on_terminal(command: list[str], folder: str) -> str:
 
 
 def train(epochs: int) -> tuple[dict[str, Any], int]:
-    """summary.json of a run with the seconds of each listener, and the peak memory of its process in bytes."""
+    """Train. Returns summary.json with the seconds of each listener, and the peak memory of the process in bytes."""
     with tempfile.TemporaryDirectory() as folder:
         words = ["train", "dataset=own", "dataset._target_=job.Pictures", f"dataset.val_fraction={1 / 7}"]
-        words += [
-            "optimizer=adam",
-            "optimizer.lr=0.001",
-            f"epochs={epochs}",
-            "report=false",
-            "checkpoint.every_seconds=30",
-        ]
-        said = on_terminal([sys.executable, "-c", TRAIN + PEAK, *words], folder)
+        words += ["optimizer=adam", "optimizer.lr=0.001", f"epochs={epochs}", "report=false"]
+        said = on_terminal([sys.executable, "-c", TRAIN + PEAK, *words, "checkpoint.every_seconds=30"], folder)
         run = next(Path(folder).rglob("summary.json")).parent
         summary = json.loads((run / "summary.json").read_text())
         summary["listeners"] = json.loads(said.split("spent ")[-1].splitlines()[0])
@@ -92,14 +86,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     args = parser.parse_args()
     summary, peak = train(args.epochs)
-    alone, spent = summary["samples_per_second"], summary["seconds"]
-    taken = summary["listeners"]
+    alone, spent, taken = (summary[name] for name in ("samples_per_second", "seconds", "listeners"))
     whole = spent["train"] + spent["eval"] + sum(taken.values())
     shares = {name: seconds / whole for name, seconds in taken.items()}
     watching = sum(shares[name] for name in ("Console", "MetricsFiles", "Checkpoints"))
-    print(
-        f"watching  {watching:.1%} of {whole:.2f} s; beside it " + ", ".join(f"{n} {v:.1%}" for n, v in shares.items())
-    )
+    each = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+    print(f"watching  {watching:.1%} of {whole:.2f} s; by listener: {each}")
     with tempfile.TemporaryDirectory() as folder:
         bare = int(on_terminal([sys.executable, "-c", f"{BARE}; {PEAK}"], folder).split("peak ")[-1].split()[0])
     print(f"memory    {peak / 1e6:,.0f} MB at most, {(peak - bare) / 1e6:,.0f} MB beyond a bare torch script")

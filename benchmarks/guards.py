@@ -1,11 +1,10 @@
-"""What guards cost: runs of 1,000 steps of MNIST's size, with guards=warn and guards=none in turn, in one process.
+"""The cost of guards: runs of 1,000 steps of MNIST's size, with guards=warn and guards=none in turn, in one process.
 
 python benchmarks/guards.py [rounds] [steps]
 
-Each round trains in the order warn, none, none, warn. Shown are the medians, and the median over rounds of the
-difference within a round, of the whole run (build, training, evaluation, files) and of its training alone, in
-seconds on the clock and of the processor. The last line adds up the seconds within the guards' own calls, the least of
-all rounds.
+Each round trains in the order warn, none, none, warn. Printed are the medians over rounds, and the median difference
+within a round: of the run (build, training, evaluation, files) in seconds on the clock and of the processor, and of its
+training alone. The last line gives the seconds inside the guards' own calls, the least of all rounds.
 """
 
 import contextlib
@@ -15,13 +14,12 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import torch
+from timing import timed
 
 from trainer.build import build
 from trainer.cli import main as trainer
@@ -41,7 +39,7 @@ class Rows(TensorData):
 
 
 def measure(guards: str, steps: int) -> tuple[float, float, float]:
-    """(seconds of a run, processor seconds of it, seconds of its training) with 784-128-10 and Adam."""
+    """Train 784-128-10 with Adam. Returns seconds: (of the run, of the processor in it, of its training)."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         words = ["dataset=own", "dataset._target_=guards.Rows", "dataset.val_fraction=0", "optimizer=adam"]
         words += [f"max_steps={steps}", "epochs=1000", "report=false", "threads=1", "device=cpu"]
@@ -49,52 +47,39 @@ def measure(guards: str, steps: int) -> tuple[float, float, float]:
         code = trainer(["train", *words, f"guards={guards}", f"output_dir={folder}"])
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         if code != 0:
-            raise SystemExit(f"the run ended with {code}")
+            sys.exit(f"the run ended with {code}")
         summary = json.loads(next(Path(folder).rglob("summary.json")).read_text())
     return wall, cpu, summary["seconds"]["train"]
 
 
 def own_share(steps: int) -> tuple[float, float]:
-    """Seconds (within the guards' calls, in the whole run)."""
-    spent = 0
-
-    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **keywords: Any) -> Any:
-            nonlocal spent
-            begun = time.perf_counter_ns()
-            result = function(*args, **keywords)
-            spent += time.perf_counter_ns() - begun
-            return result
-
-        return call
-
+    """Train once. Returns seconds: (in the guards' calls, in the run)."""
+    spent: list[float] = []
+    calls = ((build, "before_training"), (build.structure, "unregistered"), (Guards, "__call__"), (Guards, "__init__"))
     with ExitStack() as stack:
-        for place, name in ((build, "before_training"), (build.structure, "unregistered"), (Guards, "__call__")):
-            stack.enter_context(mock.patch.object(place, name, timed(getattr(place, name))))
-        stack.enter_context(mock.patch.object(Guards, "__init__", timed(Guards.__init__)))
+        for place, name in calls:
+            stack.enter_context(mock.patch.object(place, name, timed(getattr(place, name), spent)))
         wall, _, _ = measure("warn", steps)
-    return spent / 1e9, wall
+    return sum(spent), wall
 
 
 def main() -> None:
     """Print a line for each of the three measures."""
     rounds, steps = (int(word) for word in (sys.argv[1:] + ["15", "1000"][len(sys.argv) - 1 :])[:2])
     measure("warn", steps)  # imports, and the thread pool
-    times: dict[str, list[tuple[float, float, float]]] = {"warn": [], "none": []}
+    times: dict[str, list[list[float]]] = {"warn": [], "none": []}
     for _ in range(rounds):
-        taken: dict[str, list[tuple[float, float, float]]] = {"warn": [], "none": []}
-        for guards in ("warn", "none", "none", "warn"):
-            taken[guards].append(measure(guards, steps))
-        for guards, runs in taken.items():
-            times[guards].append(tuple(map(statistics.fmean, zip(*runs, strict=True))))
+        first, *nones, last = (measure(guards, steps) for guards in ("warn", "none", "none", "warn"))
+        for guards, runs in (("warn", [first, last]), ("none", nones)):
+            times[guards].append([statistics.fmean(values) for values in zip(*runs, strict=True)])
     for index, name in enumerate(("the run", "processor", "training")):
         none, warn = ([run[index] for run in times[guards]] for guards in ("none", "warn"))
         extra = statistics.median(a - b for a, b in zip(warn, none, strict=True))
         middle = statistics.median(none)
         print(f"{name:<10} none {middle:.4f} s, warn {statistics.median(warn):.4f} s: {extra / middle:+.2%}")
     shares = [own_share(steps) for _ in range(rounds)]
-    own, whole = (min(part) for part in zip(*shares, strict=True))  # other work on the machine only adds
-    print(f"guards' own calls {own * 1e3:.2f} ms of {whole * 1e3:.0f} ms: {own / whole:.2%}")
+    calls, wall = (min(part) for part in zip(*shares, strict=True))  # other work on the machine only adds
+    print(f"guards' own calls {calls * 1e3:.2f} ms of {wall * 1e3:.0f} ms: {calls / wall:.2%}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The same sweep as trainer's, as Hydra's basic launcher and Lightning do it: benchmarks/sweep.py times it.
+"""The same sweep with Hydra's basic launcher and Lightning: benchmarks/sweep.py times it.
 
     python benchmarks/lightning_sweep.py -m lr=1e-4,3e-4 seed=0,1
 
-What it writes is what trainer writes too: a log of metrics, a checkpoint. No bar, no sanity check, no model summary.
+Like trainer it writes a log of metrics and a checkpoint; there is no bar, no sanity check and no model summary.
 """
 
 from dataclasses import dataclass
@@ -54,25 +54,14 @@ ConfigStore.instance().store(name="settings", node=Settings)
 @hydra.main(version_base="1.3", config_path=None, config_name="settings")
 def main(settings: Settings) -> None:
     lightning.seed_everything(settings.seed, verbose=False)
-    x, y = digits()
+    data = Digits()
+    x, y = data.x.float() / 16, data.y.long()
     train, val = TensorDataset(x[:1438], y[:1438]), TensorDataset(x[1438:], y[1438:])
     folder = HydraConfig.get().runtime.output_dir
-    trainer = lightning.Trainer(
-        accelerator="cpu",
-        max_epochs=settings.epochs,
-        logger=CSVLogger(folder),
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=10,
-    )
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
+    log = {"logger": CSVLogger(folder), "log_every_n_steps": 10}
+    trainer = lightning.Trainer(accelerator="cpu", max_epochs=settings.epochs, **quiet, **log)
     trainer.fit(Net(settings.lr), DataLoader(train, 64, shuffle=True), DataLoader(val, 1024))
-
-
-def digits() -> tuple[Tensor, Tensor]:
-    """(1797, 1, 8, 8) float images from 0 to 1 and (1797,) labels."""
-    data = Digits()
-    return data.x.float() / 16, data.y.long()
 
 
 if __name__ == "__main__":

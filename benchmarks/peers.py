@@ -3,25 +3,24 @@
     pip install '.[benchmarks]' && python benchmarks/peers.py [--rounds 5] [--batch 64 512] [--markdown]
 
 An MLP 784-128-10 with Adam on 60,000 MNIST-sized pictures, validation on 10,000 after each of three epochs. Each
-contestant (benchmarks/peers/) runs in a process of its own, as it comes. samples/s: of an epoch with its validation,
-the median over rounds of the epochs after the first. first: what the first epoch took beyond that (compiling, warming
-up). ratio: the median of this contestant's ratios to trainer, round by round. limit: share of the speed of the bare
-matrix products of the same steps, on all cores, in the same rounds.
+contestant (benchmarks/peers/) runs in its own process with its usual settings. samples/s: over an epoch with its
+validation, the median over rounds of the epochs after the first. first: the extra time of the first epoch (compiling,
+warming up). ratio: the median of this contestant's ratios to trainer, round by round. limit: the share of the speed of
+the bare matrix products of the same steps, on all cores, in the same rounds.
 """
 
 import argparse
 import datetime
 import json
+import math
 import os
 import platform
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+import timing
+
 SAMPLES = 60_000
 CORES = os.cpu_count() or 1
 
@@ -46,21 +45,12 @@ CONTESTANTS = {  # name: script, its words, environment
 
 
 def run(name: str, batch: int, epochs: int) -> dict[str, Any] | str:
-    """What one contestant reports, or the last line of what it said instead."""
+    """The report of one contestant, or the last line of its error."""
     script, words, extra = CONTESTANTS[name]
-    path = os.pathsep.join([str(HERE.parent), str(HERE / "peers"), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, str(HERE / "peers" / script), f"--batch={batch}", f"--epochs={epochs}", *words]
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(  # noqa: S603 - our own words
-            command,
-            cwd=folder,
-            env={**os.environ, **extra, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    script = str(timing.HERE / "peers" / script)
+    done, _ = timing.run([sys.executable, script, f"--batch={batch}", f"--epochs={epochs}", *words], **extra)
     if done.returncode != 0:
-        return (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        return (done.stderr.strip().splitlines() or ["no message"])[-1]
     report: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return report
 
@@ -77,19 +67,14 @@ def table(rounds: list[dict[str, dict[str, Any]]], markdown: bool) -> list[str]:
         reports = [(reports[name], reports) for reports in rounds if name in reports]
         if not reports:
             continue
-        ratio, limit = (
-            median([rate(own) / rate(others[base]) for own, others in reports if base in others] or [float("nan")])
+        ratios = (
+            median([rate(report) / rate(others[base]) for report, others in reports if base in others] or [math.nan])
             for base in ("trainer", "matrix products alone")
         )
-        first = median(own["seconds"][0] - median(own["seconds"][1:]) for own, _ in reports)
-        losses = [median(own[key] for own, _ in reports) for key in ("loss", "val_loss")]
-        speed = median(rate(own) for own, _ in reports)
-        rows.append(
-            (
-                speed,
-                [name, f"{speed:,.0f}", f"{ratio:.2f}", f"{limit:.2f}", f"{first:.1f}", *(f"{x:.4f}" for x in losses)],
-            )
-        )
+        speed = median(rate(report) for report, _ in reports)
+        first = median(report["seconds"][0] - median(report["seconds"][1:]) for report, _ in reports)
+        losses = [f"{median(report[key] for report, _ in reports):.4f}" for key in ("loss", "val_loss")]
+        rows.append((speed, [name, f"{speed:,.0f}", *(f"{r:.2f}" for r in ratios), f"{first:.1f}", *losses]))
     head = ["", "samples/s", "ratio", "limit", "first, s", "loss", "val loss"]
     lines = [head, *(cells for _, cells in sorted(rows, reverse=True))]
     if markdown:
@@ -117,12 +102,8 @@ def main() -> None:
                     print(f"{name}: {report}", file=sys.stderr, flush=True)
                     continue
                 rounds[-1][name] = report
-                load = os.getloadavg()[0]
-                print(
-                    f"round {number + 1}  {name:<34} {rate(report):>10,.0f}  load {load:.1f}",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                line = f"round {number + 1}  {name:<34} {rate(report):>10,.0f}  load {os.getloadavg()[0]:.1f}"
+                print(line, file=sys.stderr, flush=True)
         print(f"\nbatch {batch}, {args.rounds} rounds of {args.epochs} epochs, {datetime.date.today()}, {CORES} cores")
         print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}\n")
         print("\n".join(table(rounds, args.markdown)), flush=True)

@@ -1,4 +1,4 @@
-"""What saving costs: the part of a run's time that goes into checkpoints, at the default interval and at each second.
+"""The cost of saving: the share of a run's time that goes into checkpoints, at the default interval and every second.
 
 python benchmarks/saving.py [width] [steps]
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def measure(width: str, steps: str, every: str) -> tuple[float, float, int]:
-    """(seconds in train and eval, seconds in saving, bytes of a checkpoint) of one run in a process of its own."""
+    """Train once. Returns (seconds in train and eval, seconds in saving, bytes of a checkpoint)."""
     with tempfile.TemporaryDirectory() as folder:
         words = ["train", f"model.hidden=[{width},{width}]", f"max_steps={steps}", "epochs=100000", "report=false"]
         words += [f"checkpoint.every_seconds={every}", "eval_every=100000steps", f"output_dir={folder}"]

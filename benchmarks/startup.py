@@ -2,21 +2,18 @@
 
     pip install '.[benchmarks]' && python benchmarks/startup.py [--rounds 5]
 
-Digits, an MLP 64-128-10, Adam, batch 64, 20 epochs with validation. All keep the weights; trainer also writes its run
-folder, with report=true a picture too. The median of each, and the median of the ratios to the bare script.
+Digits, an MLP 64-128-10, Adam, batch 64, 20 epochs with validation. All save the weights; trainer also writes its run
+folder and, with report=true, a picture. Prints the median of each, and the median of its ratios to the bare script.
 """
 
 import argparse
 import os
 import platform
-import subprocess
 import sys
-import tempfile
-import time
-from pathlib import Path
 from statistics import median
 
-HERE = Path(__file__).resolve().parent
+from timing import HERE, run
+
 TRAIN = ["-m", "trainer", "train", "optimizer=adam", "optimizer.lr=0.001"]
 COMMANDS = {
     "bare script": [str(HERE / "peers/hand.py"), "--digits", "--epochs=20"],
@@ -27,22 +24,12 @@ COMMANDS = {
 
 
 def seconds(words: list[str]) -> float:
-    """Wall-clock time of a command in a folder of its own."""
-    path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
-    with tempfile.TemporaryDirectory() as folder:
-        begun = time.perf_counter()
-        done = subprocess.run(  # noqa: S603 - our own words
-            [sys.executable, *words],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        taken = time.perf_counter() - begun
-    if done.returncode != 0:
-        print(f"{' '.join(words)}: {(done.stderr.strip().splitlines() or ['?'])[-1]}", file=sys.stderr)
-    return taken if done.returncode == 0 else float("nan")
+    """Wall-clock time of a Python command; NaN where it fails."""
+    done, taken = run([sys.executable, *words])
+    if done.returncode == 0:
+        return taken
+    print(f"{' '.join(words)}: {(done.stderr.strip().splitlines() or ['?'])[-1]}", file=sys.stderr)
+    return float("nan")
 
 
 def main() -> None:

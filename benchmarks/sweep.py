@@ -1,32 +1,25 @@
-"""Sweeps side by side: trainer's local launcher against Hydra's basic launcher with Lightning, the same jobs each.
+"""Sweeps side by side: trainer's local launcher against Hydra's basic launcher with Lightning, on the same jobs.
 
     pip install lightning && python benchmarks/sweep.py [--jobs 16] [--rounds 3]
 
 Digits, an MLP 64-128-10, AdamW, batch 64, 20 epochs; four learning rates by jobs / 4 seeds. Both write a log of
-metrics and a checkpoint for each job. They take turns, so that a busy machine is unfair to both; the least time counts.
+metrics and a checkpoint for each job. They take turns, so that a busy machine slows down both; the least time counts.
 """
 
 import argparse
 import importlib.util
 import os
 import platform
-import subprocess
 import sys
-import tempfile
-import time
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+from timing import HERE, run
+
 RATES = "1e-4,3e-4,1e-3,3e-3"
 
 
 def seconds(command: list[str]) -> float:
-    """Wall-clock time of a command in a folder of its own, start-up included."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])}
-    with tempfile.TemporaryDirectory() as folder:
-        begun = time.perf_counter()
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
-        taken = time.perf_counter() - begun
+    """Wall-clock time of a command, start-up included; the benchmark ends where it fails."""
+    done, taken = run(command)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return taken
@@ -41,15 +34,13 @@ def main() -> None:
     seeds = ",".join(map(str, range(args.jobs // 4)))
     ours = [sys.executable, "-m", "trainer", "train", "-m", f"optimizer.lr={RATES}", f"seed={seeds}", "epochs=20"]
     theirs = [sys.executable, str(HERE / "lightning_sweep.py"), "-m", f"lr={RATES}", f"seed={seeds}"]
-    contestants = {"trainer": ours}
-    if importlib.util.find_spec("lightning"):
-        contestants["hydra basic + lightning"] = theirs
-    else:
+    contestants = {"trainer": ours, "hydra basic + lightning": theirs}
+    if not importlib.util.find_spec("lightning"):
+        del contestants["hydra basic + lightning"]
         print("lightning is not installed: trainer alone")
     best = dict.fromkeys(contestants, float("inf"))
-    print(
-        f"{args.jobs} jobs, Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-    )
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    print(f"{args.jobs} jobs, {machine}")
     for number in range(args.rounds):
         for name, command in contestants.items():
             taken = seconds(command)

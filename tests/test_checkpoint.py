@@ -1,4 +1,4 @@
-"""Checkpoints in process: what is saved is what goes on, and nothing that is not finite is saved."""
+"""Checkpoints in one process: a run resumes from exactly what was saved, and only finite values are saved."""
 
 import math
 from pathlib import Path
@@ -13,9 +13,16 @@ from trainer.disk import json_text
 from trainer.errors import ConfigError, Diverged
 from trainer.events import Stepped
 from trainer.loop import train
+from trainer.state import TrainState
 
 SIZES = {"metrics.jsonl": 17, "results.csv": 3}
 WORDS = ["dataset=iris", "epochs=6", "model.hidden=[8]", "model.dropout=0.3", "loader.batch_size=25"]
+
+
+def load_newest(run: TrainState, folder: Path) -> checkpoint.Loaded:
+    newest = checkpoint.newest(run, folder)
+    assert newest is not None
+    return checkpoint.load(run, *newest)
 
 
 @pytest.mark.parametrize("scheduler", ["none", "step", "cosine", "warmup", "onecycle", "plateau"])
@@ -29,27 +36,20 @@ def test_a_run_saved_at_a_step_and_built_again_ends_with_the_same_weights(
         if isinstance(event, Stepped) and event.step == step:
             checkpoint.save(whole, tmp_path, 2, lambda: SIZES)
     again, _ = build(config(*words))
-    found = checkpoint.newest(again, tmp_path)
-    assert found is not None
-    loaded = checkpoint.load(again, *found)
+    loaded = load_newest(again, tmp_path)
     assert (loaded.offsets, loaded.elsewhere, loaded.schedule, again.progress.step) == (SIZES, [], "", step)
-    for _ in train(again):
-        pass
+    list(train(again))
     assert again.progress == whole.progress
-    ours, theirs = checkpoint.contents(again, {}), checkpoint.contents(whole, {})
-    assert ours == theirs
+    assert checkpoint.contents(again, {}) == checkpoint.contents(whole, {})
 
 
 def test_an_extended_schedule_stands_where_it_would_have_from_the_start(tmp_path: Path) -> None:
     short, _ = build(config(*WORDS, "scheduler=cosine"))
-    for _ in train(short):
-        pass
+    list(train(short))
     checkpoint.save(short, tmp_path, 2, dict)
     longer = [*WORDS, "epochs=12", "scheduler=cosine"]
     extended, _ = build(config(*longer))
-    found = checkpoint.newest(extended, tmp_path)
-    assert found is not None
-    assert "CosineAnnealingLR is that of 60 steps" in checkpoint.load(extended, *found).schedule
+    assert "CosineAnnealingLR now follows 60 steps" in load_newest(extended, tmp_path).schedule
     fresh, _ = build(config(*longer))
     rates = [event.lr for event in train(fresh) if isinstance(event, Stepped)]
     assert [event.lr for event in train(extended) if isinstance(event, Stepped)] == pytest.approx(rates[30:])
@@ -60,16 +60,14 @@ def test_the_newest_are_kept_and_the_damaged_set_aside(tmp_path: Path, capsys: p
     for event in train(run):
         if isinstance(event, Stepped) and event.step in (5, 10, 15):
             checkpoint.save(run, tmp_path, 2, dict)
-    names = [path.name for path in checkpoint.checkpoints(tmp_path)]
-    assert names == ["step-00000010", "step-00000015"]
+    assert [path.name for path in checkpoint.checkpoints(tmp_path)] == ["step-00000010", "step-00000015"]
     weights = tmp_path / "checkpoints/step-00000015/weights.safetensors"
     damaged = bytearray(weights.read_bytes())
     damaged[-1] ^= 1
     weights.write_bytes(damaged)
-    found = checkpoint.newest(run, tmp_path)
+    _, path = checkpoint.newest(run, tmp_path) or ({}, Path())
     assert "set aside as step-00000015.corrupt" in capsys.readouterr().err
-    assert found is not None
-    assert found[1].name == "step-00000010"
+    assert path.name == "step-00000010"
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
@@ -85,10 +83,8 @@ def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
     run, _ = build(config(*WORDS))
     checkpoint.save(run, tmp_path, 2, dict)
     other, _ = build(config(*WORDS, "model.hidden=[9]"))
-    found = checkpoint.newest(other, tmp_path)
-    assert found is not None
     with pytest.raises(ConfigError, match="another model"):
-        checkpoint.load(other, *found)
+        load_newest(other, tmp_path)
 
 
 def test_plain_values_come_back_as_they_were() -> None:

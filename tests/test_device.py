@@ -1,4 +1,4 @@
-"""Devices: what auto takes, what an explicit device answers, through fakes of torch's own answers."""
+"""Devices: the choice of auto, and the answer to an explicit device, with torch's answers faked."""
 
 import os
 
@@ -21,11 +21,6 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU number {index}")
 
 
-def no_cuda(monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
-    monkeypatch.setattr(torch.version, "cuda", version)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-
-
 @pytest.mark.usefixtures("two_gpus")
 def test_auto_takes_the_gpu_and_says_so() -> None:
     assert device.choose_device("auto") == (torch.device("cuda", 0), "auto: GPU number 0")
@@ -45,7 +40,7 @@ def test_the_only_gpu_is_one(two_gpus: None, monkeypatch: pytest.MonkeyPatch) ->
 def test_deterministic_kernels_are_asked_for_on_cuda_alone_and_only_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch._inductor.config as compiler
 
-    monkeypatch.setenv(device.WORKSPACE, ":16:8")  # a user's own
+    monkeypatch.setenv(device.WORKSPACE, ":16:8")  # set by the user
 
     def flags() -> tuple[object, ...]:
         memory, cudnn = torch.utils.deterministic.fill_uninitialized_memory, torch.backends.cudnn.benchmark
@@ -64,10 +59,9 @@ def test_deterministic_kernels_are_asked_for_on_cuda_alone_and_only_meanwhile(mo
 
 
 @pytest.mark.parametrize(("version", "reason"), [(None, "built without CUDA"), ("13.0", "no NVIDIA GPU or driver")])
-def test_an_absent_device_is_refused_with_the_reason(
-    version: str | None, reason: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    no_cuda(monkeypatch, version)
+def test_a_missing_device_is_refused(version: str | None, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "cuda", version)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match=reason) as caught:
         device.choose_device("cuda")
     assert "device=cpu" in (caught.value.hint or "")
@@ -76,16 +70,14 @@ def test_an_absent_device_is_refused_with_the_reason(
     assert chosen.type == "mps" or reason in why
 
 
-def test_threads_are_a_rule_from_the_work_in_a_step() -> None:
-    before = torch.get_num_threads()
-    try:
-        cpu = torch.device("cpu")
-        assert [device.set_threads("auto", cpu, flops, 4)[0] for flops in (1e6, 3e8, 6e8, 1e12)] == [1, 2, 4, 4]
-        assert device.set_threads(2, cpu, 0, 4) == (2, "as asked")
-        assert torch.get_num_threads() == 2
-        assert device.set_threads("auto", torch.device("cuda"), 1e12, 4)[0] == 1
-    finally:
-        torch.set_num_threads(before)
+def test_threads_follow_a_rule_from_the_work_in_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch, "set_num_threads", counts.append)
+    assert [device.set_threads("auto", cpu, flops, 4)[0] for flops in (1e6, 3e8, 6e8, 1e12)] == [1, 2, 4, 4]
+    assert device.set_threads(2, cpu, 0, 4) == (2, "as asked")
+    assert device.set_threads("auto", torch.device("cuda"), 1e12, 4)[0] == 1
+    assert counts == [1, 2, 4, 4, 2, 1]
 
 
 def test_denormals_are_flushed() -> None:
@@ -110,10 +102,9 @@ def test_fp16_on_mps_is_refused_and_a_scaler_comes_with_fp16_alone() -> None:
 
 def test_autocast_covers_the_forward() -> None:
     layer, x = nn.Linear(3, 2), torch.rand(4, 3)
-    with device.make_autocast(torch.device("cpu"), "bf16")():
-        assert layer(x).dtype == torch.bfloat16
-    with device.make_autocast(torch.device("cpu"), "none")():
-        assert layer(x).dtype == torch.float32
+    for precision, dtype in (("bf16", torch.bfloat16), ("none", torch.float32)):
+        with device.make_autocast(torch.device("cpu"), precision)():
+            assert layer(x).dtype == dtype
 
 
 def test_batches_reach_another_device_in_one_copy_an_epoch_and_as_floats_it_can_hold() -> None:

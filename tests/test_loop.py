@@ -10,7 +10,7 @@ from conftest import config
 from torch import nn
 
 from trainer.build.build import build
-from trainer.data.windows import Window
+from trainer.data.windows import TrainBatches
 from trainer.events import Ended, Evaluated, Started, Stepped
 from trainer.loop import evaluate, train
 from trainer.state import TrainState
@@ -20,8 +20,7 @@ GOLDEN = Path(__file__).parent / "golden" / "digits.txt"
 
 def finished(*overrides: str) -> TrainState:
     run, _ = build(config(*overrides))
-    for _ in train(run):
-        pass
+    list(train(run))
     return run
 
 
@@ -32,8 +31,7 @@ def test_an_epoch_equals_the_five_lines_written_by_hand_bit_for_bit() -> None:
     loss_fn = nn.CrossEntropyLoss()
     losses = [event.loss for event in train(run) if isinstance(event, Stepped)]
 
-    by_hand = []
-    data = run.train_batches.loader
+    by_hand, data = [], run.train_batches.loader
     for indices in run.train_batches.order(0).split(64):
         optimizer.zero_grad()
         prediction = model(data.x[indices])
@@ -44,8 +42,7 @@ def test_an_epoch_equals_the_five_lines_written_by_hand_bit_for_bit() -> None:
 
     assert len(losses) == math.ceil(1438 / 64)
     assert torch.equal(torch.stack(losses), torch.stack(by_hand))
-    for name, weight in model.state_dict().items():
-        assert torch.equal(run.model.state_dict()[name], weight), name
+    assert all(torch.equal(run.model.state_dict()[name], weight) for name, weight in model.state_dict().items())
 
 
 @pytest.mark.parametrize("accumulate", [2, 3])
@@ -59,30 +56,23 @@ def test_accumulation_equals_the_big_batch(accumulate: int, loss: str) -> None:
     big = finished(*common, f"loader.batch_size={31 * accumulate}")
     small = finished(*common, "loader.batch_size=31", f"accumulate={accumulate}")
     assert small.progress.step == big.progress.step == 2 * big.train_batches.steps_per_epoch
-    for a, b in zip(small.model.parameters(), big.model.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close([*small.model.parameters()], [*big.model.parameters()], rtol=1e-10, atol=1e-12)
 
 
 def test_weighing_windows_by_batches_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     # the same comparison with the usual mistake, dividing by the number of batches
     common = ["optimizer=sgd", "optimizer.lr=0.5", "dtype=float64", "epochs=1", "model.hidden=[8]"]
     big = finished(*common, "loader.batch_size=90")
-    monkeypatch.setattr(
-        "trainer.data.windows.TrainBatches.shares",
-        lambda self, batches, total=None: [self.one / len(batches)] * len(batches),
-    )
+    monkeypatch.setattr(TrainBatches, "shares", lambda self, some, total=None: [self.one / len(some)] * len(some))
     small = finished(*common, "loader.batch_size=30", "accumulate=3")
     pairs = zip(small.model.parameters(), big.model.parameters(), strict=True)
     assert max(float((a - b).detach().abs().max()) for a, b in pairs) > 1e-4
 
 
 def test_validation_loss_weighs_uneven_batches_by_the_denominator() -> None:
-    weights = "loss.weight=[1,5,1,1,2,1,0,1,1,9]"
-    run, _ = build(config("loss=cross_entropy", weights, "dtype=float64", "loader.eval_batch_size=50"))
-    whole, _ = build(config("loss=cross_entropy", weights, "dtype=float64", "loader.eval_batch_size=359"))
-    assert run.val_batches is not None
-    assert whole.val_batches is not None
-    small, big = evaluate(run, run.val_batches, "val"), evaluate(whole, whole.val_batches, "val")
+    words = ["loss=cross_entropy", "loss.weight=[1,5,1,1,2,1,0,1,1,9]", "dtype=float64"]
+    runs = [build(config(*words, f"loader.eval_batch_size={size}"))[0] for size in (50, 359)]
+    small, big = (evaluate(run, run.val_batches or (), "val") for run in runs)
     assert small["val/loss"] == pytest.approx(big["val/loss"], rel=1e-12)
     assert small["val/acc"] == big["val/acc"]
 
@@ -92,9 +82,7 @@ def test_golden_losses_of_digits() -> None:
     run, _ = build(config("epochs=3", "threads=1"))
     losses = {event.step: event.loss.item() for event in train(run) if isinstance(event, Stepped)}
     golden = {int(step): float(loss) for step, loss in map(str.split, GOLDEN.read_text().splitlines())}
-    assert list(losses) == list(golden)
-    for step, loss in golden.items():
-        assert losses[step] == pytest.approx(loss, rel=1e-4), step
+    assert losses == pytest.approx(golden, rel=1e-4)
 
 
 def test_events_come_in_order_and_evaluation_uses_no_gradient_and_no_dropout() -> None:
@@ -163,31 +151,24 @@ def test_a_plateau_moves_on_evaluations() -> None:
 
 
 def test_compiling_in_place_keeps_names_and_results() -> None:
-    plain, _ = build(config("max_steps=1"))
-    compiled, _ = build(config("max_steps=1"))
+    plain, compiled = (build(config("max_steps=1"))[0] for _ in range(2))
     compiled.model.compile(backend="eager")
     for run in (plain, compiled):
-        for _ in train(run):
-            pass
+        list(train(run))
     assert list(compiled.model.state_dict()) == list(plain.model.state_dict())
-    for a, b in zip(plain.model.parameters(), compiled.model.parameters(), strict=True):
-        torch.testing.assert_close(a, b)
+    torch.testing.assert_close(list(plain.model.parameters()), list(compiled.model.parameters()))
 
 
 def test_dropout_is_a_function_of_seed_and_step() -> None:
-    first, again = (
-        finished("model.dropout=0.5", "epochs=2"),
-        finished("model.dropout=0.5", "epochs=2", "eval_every=1step"),
-    )
-    other = finished("model.dropout=0.5", "epochs=2", "seed=1")
-    weight = [run.model.state_dict()["layers.0.weight"] for run in (first, again, other)]
-    assert torch.equal(weight[0], weight[1])
-    assert not torch.equal(weight[0], weight[2])
+    runs = [finished("model.dropout=0.5", "epochs=2", word) for word in ("seed=0", "eval_every=1step", "seed=1")]
+    first, again, other = (run.model.state_dict()["layers.0.weight"] for run in runs)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
 def test_a_window_says_how_many_samples_it_holds() -> None:
     run, _ = build(config("accumulate=3", "loader.batch_size=300"))
-    windows: list[Window] = list(run.train_batches.windows(0))
+    windows = list(run.train_batches.windows(0))
     assert [window.num_samples for window in windows] == [900, 538]
     for window in windows:
         assert float(sum(window.shares)) == pytest.approx(1)

@@ -1,4 +1,4 @@
-"""Checkpoints: what they hold, saving, finding the newest good one, loading. Safetensors and JSON, no pickle."""
+"""Checkpoints: their contents, saving, finding the newest good one, loading. Safetensors and JSON, no pickle."""
 
 import json
 import math
@@ -23,19 +23,19 @@ from trainer.state import Progress, TrainState
 from trainer.stopping import StopReason
 
 FORMAT = 1
-LARGEST = 16  # times the bytes of the model: more than weights, best weights and any optimizer's state take
-SPARE = 64 * 2**20  # bytes
+LARGEST = 16  # times the model's bytes: more than weights, best weights and any optimizer's state take
+SPARE = 64 * 2**20  # bytes on top
 WEIGHTS, BEST, OPTIMIZER, STATE = "weights.safetensors", "best.safetensors", "optimizer.safetensors", "state.json"
 SCALER_KEYS = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}
 MALFORMED = (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError, OverflowError, RuntimeError)
-LIMITS = ("num_steps", "steps_per_epoch", "eval_every", "stop_reason")  # Progress fields that the config decides anew
+LIMITS = ("num_steps", "steps_per_epoch", "eval_every", "stop_reason")  # fields of Progress that the config sets
 
 
 def save(run: TrainState, folder: Path, keep: int, sync_metrics: Callable[[], dict[str, int]]) -> Path:
-    """Write the state between two steps to folder/checkpoints/step-N; keeps the newest `keep`, removes older ones.
+    """Write the run's state to folder/checkpoints/step-N, unless it is there, and keep the newest `keep` checkpoints.
 
-    sync_metrics: brings the metrics files to the disk and returns their sizes. The same step twice is written once.
-    Raises Diverged for weights that are not finite, StorageError for a disk that is full or read-only.
+    sync_metrics: flushes the metrics files to disk and returns their sizes in bytes. Raises Diverged for weights that
+    are not finite, StorageError for a disk that is full or read-only.
     """
     path = folder / layout.CHECKPOINTS / f"step-{run.progress.step:08d}"
     if path.exists():
@@ -56,20 +56,14 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def contents(run: TrainState, offsets: Mapping[str, int]) -> dict[str, bytes]:
-    """The files of a checkpoint. Raises TypeError for optimizer or scheduler state that is neither tensor nor plain."""
+    """The files of a checkpoint, by name. Raises TypeError for state that is neither a tensor nor plain data."""
     optimizer = run.optimizer.state_dict()
-    tensors, scalars = {}, {}
-    for index, entry in optimizer["state"].items():
-        for name, value in entry.items():
-            if isinstance(value, Tensor):
-                tensors[f"{index}.{name}"] = value
-            else:
-                scalars[f"{index}.{name}"] = json_text.encode(value, f"optimizer state {name}")
-    progress = {f.name: getattr(run.progress, f.name) for f in fields(Progress)}
-    progress["loss_sum"] = float(progress["loss_sum"])
+    entries = {f"{i}.{name}": value for i, entry in optimizer["state"].items() for name, value in entry.items()}
+    tensors = {key: value for key, value in entries.items() if isinstance(value, Tensor)}
+    scalars = {k: json_text.encode(v, f"optimizer state {k}") for k, v in entries.items() if k not in tensors}
     state = {
         "format": FORMAT,
-        "progress": json_text.encode(progress),
+        "progress": json_text.encode({**vars(run.progress), "loss_sum": float(run.progress.loss_sum)}),
         "optimizer": {"param_groups": json_text.encode(optimizer["param_groups"], "param_groups"), "scalars": scalars},
         "scheduler": json_text.encode(run.scheduler.state_dict(), "scheduler"),
         "scaler": json_text.encode(run.scaler.state_dict(), "scaler"),
@@ -87,67 +81,63 @@ def contents(run: TrainState, offsets: Mapping[str, int]) -> dict[str, bytes]:
 
 
 def environment(run: TrainState) -> dict[str, Any]:
-    """What equality bit for bit holds for: versions, processor, threads, device, number of processes."""
-    device = str(run.device)
-    if run.device.type == "cuda":
-        device = f"{device} {torch.cuda.get_device_name(run.device)}"
+    """Everything that must be equal for equal bits: versions, processor, threads, device, number of processes."""
+    name = f" {torch.cuda.get_device_name(run.device)}" if run.device.type == "cuda" else ""
     return {
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
-        "device": device,
+        "device": f"{run.device}{name}",
         "processes": run.ranks.size,
     }
 
 
 def check_finite(run: TrainState) -> None:
-    """Raise Diverged for a weight or moment that is NaN or infinite: no such checkpoint is written."""
+    """Raise Diverged for a weight or moment that is NaN or infinite, so that it is never saved."""
     parts = [("", run.model.state_dict()), ("best ", run.best_weights or {})]
     parts += [("optimizer ", entry) for entry in run.optimizer.state_dict()["state"].values()]
     for kind, tensors in parts:
         for name, tensor in tensors.items():
             if isinstance(tensor, Tensor) and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
                 run.progress.stop_reason = StopReason.DIVERGED
-                raise Diverged(f"{kind}{name} is not finite after step {run.progress.step}; nothing was saved of it")
+                raise Diverged(f"{kind}{name} is not finite after step {run.progress.step}; this step was not saved")
 
 
 def newest(run: TrainState, folder: Path) -> tuple[dict[str, bytes], Path] | None:
-    """The newest checkpoint that is what its manifest says; a damaged one is set aside as .corrupt and named."""
+    """The newest intact checkpoint: (its files, its folder). Renames damaged ones to .corrupt, with a warning."""
     for path in reversed(checkpoints(folder)):
         try:
             return reading.read_folder(path, most_bytes(run.model)), path
         except reading.Damaged as damage:
             aside = storage.set_aside(path)
-            complain(f"warning: {damage}; set aside as {aside.name}, the one before it counts")
+            complain(f"warning: {damage}; set aside as {aside.name}, using the one before it")
     return None
 
 
 def most_bytes(model: nn.Module) -> int:
-    """What a checkpoint of this model can have at most."""
+    """The most bytes that a checkpoint of this model can take."""
     num_bytes: int = sum(t.numel() * t.element_size() for t in model.state_dict().values())
     return SPARE + LARGEST * num_bytes
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What loading a checkpoint found: the sizes of the metrics files that belong to it, and what to tell the user."""
+    """Facts about a loaded checkpoint."""
 
-    offsets: dict[str, int]
-    elsewhere: list[str]  # what differs from the environment it was saved in
-    schedule: str  # what became of the schedule of a run that is now longer or shorter; empty where nothing did
+    offsets: dict[str, int]  # bytes of each metrics file at that step
+    elsewhere: list[str]  # differences between this environment and the one it was saved in
+    schedule: str  # a line on how the schedule was adapted to another number of steps; empty where it was not
 
 
 def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
-    """Put a checkpoint's state into a freshly built run.
-
-    Raises StorageError for what is not a checkpoint of ours, ConfigError where it is of another model.
-    """
+    """Load a checkpoint's files into a freshly built run. Raises StorageError for a malformed checkpoint, ConfigError
+    for one of another model or of a longer run."""
     try:
         state = reading.parse_json(files[STATE], path / STATE)
         if state["format"] != FORMAT:
-            raise StorageError(f"{path} has format {state['format']}, this trainer reads {FORMAT}")
+            raise StorageError(f"{path} has format {state['format']}, this trainer reads format {FORMAT}")
         weights = safetensors.torch.load(files[WEIGHTS])
         best = safetensors.torch.load(files[BEST]) if BEST in files else None
         tensors = safetensors.torch.load(files[OPTIMIZER])
@@ -156,17 +146,17 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         schedule = json_text.decode(state["scheduler"])
         scaler = json_text.decode(state["scaler"])
         if not (schedule.keys() <= run.scheduler.state_dict().keys() and scaler.keys() <= SCALER_KEYS):
-            raise ValueError("its scheduler or scaler has other state than this run's")
+            raise ValueError("the state of its scheduler or scaler does not match this run's")
         offsets = {name: int(state["offsets"].get(name, 0)) for name in (layout.METRICS, layout.RESULTS)}
         here = environment(run)
         elsewhere = [f"{k} {v} (now {here.get(k)})" for k, v in state["environment"].items() if here.get(k) != v]
         if min(offsets.values()) < 0:
             raise ValueError("an offset is negative")
     except (*MALFORMED, reading.Damaged, SafetensorError) as error:
-        raise StorageError(f"{path} is no checkpoint of this run: {error}") from error
+        raise StorageError(f"{path} is not a checkpoint of this run: {error}") from error
     if progress["step"] > run.progress.num_steps:
         epoch = progress["step"] / run.progress.steps_per_epoch
-        raise ConfigError(f"{path.parent.parent} is at epoch {epoch:g} already", f"epochs={2 * math.ceil(epoch)}")
+        raise ConfigError(f"{path.parent.parent} is already at epoch {epoch:g}", f"epochs={2 * math.ceil(epoch)}")
 
     try:
         run.model.load_state_dict(weights)
@@ -175,28 +165,28 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         elif progress["best"] is not None:
             run.keep_best()
     except (RuntimeError, KeyError) as error:
-        raise ConfigError(f"{path} holds another model: {str(error).splitlines()[-1].strip()}") from error
+        raise ConfigError(f"{path} is of another model: {str(error).splitlines()[-1].strip()}") from error
     other_length = progress["num_steps"] != run.progress.num_steps
     for name, value in progress.items():
         if name not in LIMITS:
             setattr(run.progress, name, value)
     if progress["stop_reason"] == StopReason.EARLY_STOP and not other_length:
-        run.progress.stop_reason = StopReason.EARLY_STOP  # killed after its last save: it is over all the same
+        run.progress.stop_reason = StopReason.EARLY_STOP  # it was killed after its last save, but it was over
     run.scaler.load_state_dict(scaler)
-    note = ""
     if other_length and "last_epoch" in schedule and not hasattr(run.scheduler, "look"):
         note = stretch(run, optimizer, schedule["last_epoch"])
     else:
+        note = ""
         run.scheduler.load_state_dict(schedule)
     run.optimizer.load_state_dict(optimizer)
     return Loaded(offsets, elsewhere, note)
 
 
 def check_progress(progress: dict[str, Any]) -> dict[str, Any]:
-    """Progress as it was saved. Raises ValueError for other names or kinds of values."""
+    """Return saved progress unchanged. Raises ValueError for wrong names, types or negative numbers."""
     kinds = {"loss_sum": (float,), "best": (float, NoneType), "stop_reason": (str, NoneType)}
     if progress.keys() != {f.name for f in fields(Progress)}:
-        raise ValueError("its progress has other parts")
+        raise ValueError("its progress has other fields")
     for name, value in progress.items():
         if type(value) not in kinds.get(name, (int,)) or (type(value) is int and value < 0):
             raise ValueError(f"its progress has {name} = {value!r}")
@@ -204,16 +194,14 @@ def check_progress(progress: dict[str, Any]) -> dict[str, Any]:
 
 
 def optimizer_state(run: TrainState, tensors: Mapping[str, Tensor], stored: Mapping[str, Any]) -> dict[str, Any]:
-    """A state_dict for the run's optimizer. Raises ValueError where it does not fit its parameters.
-
-    Fused kernels trust the shapes that they are given, so those are checked here.
-    """
-    own = run.optimizer.state_dict()["param_groups"]
+    """A state_dict for the run's optimizer. Raises ValueError where it does not fit the parameters: fused kernels trust
+    the shapes that they are given."""
+    expected = run.optimizer.state_dict()["param_groups"]
     groups = json_text.decode(stored["param_groups"])
-    if [(g.keys(), g["params"]) for g in groups] != [(g.keys(), g["params"]) for g in own]:
-        raise ValueError("its optimizer has other groups of parameters")
+    if [(g.keys(), g["params"]) for g in groups] != [(g.keys(), g["params"]) for g in expected]:
+        raise ValueError("its optimizer has other parameter groups")
     parameters = [p for group in run.optimizer.param_groups for p in group["params"]]
-    fused = any(group.get("fused") for group in [*groups, *own])
+    fused = any(group.get("fused") for group in [*groups, *expected])
     entries: dict[int, dict[str, Any]] = {}
     scalars = {key: json_text.decode(value) for key, value in stored["scalars"].items()}
     for key, value in [*tensors.items(), *scalars.items()]:
@@ -226,10 +214,8 @@ def optimizer_state(run: TrainState, tensors: Mapping[str, Tensor], stored: Mapp
 
 
 def stretch(run: TrainState, optimizer: dict[str, Any], num_moves: int) -> str:
-    """Bring a schedule of another length to where it would stand had it been that long from the start.
-
-    Puts its learning rates into the optimizer's state. Returns a line that says so.
-    """
+    """Move a schedule of another length than the saved one to the current step, and put its learning rates into the
+    optimizer's state. Returns a line that says so."""
     scheduler = getattr(run.scheduler, "scheduler", run.scheduler)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch expects optimizer.step() between
@@ -239,7 +225,5 @@ def stretch(run: TrainState, optimizer: dict[str, Any], num_moves: int) -> str:
     optimizer["param_groups"] = run.optimizer.state_dict()["param_groups"]
     now = optimizer["param_groups"][0]["lr"]
     run.scheduler.load_state_dict(scheduler.state_dict())
-    return (
-        f"{type(scheduler).__name__} is that of {run.progress.num_steps:,} steps from the start: "
-        f"lr {before:.3g} was, {now:.3g} is"
-    )
+    name = type(scheduler).__name__
+    return f"{name} now follows {run.progress.num_steps:,} steps from the start: lr was {before:.3g}, is {now:.3g}"

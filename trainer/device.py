@@ -1,4 +1,4 @@
-"""Where and how the arithmetic is done: device, threads, denormals, autocast, GradScaler, compile."""
+"""Where and how a run computes: device, threads, denormals, autocast, GradScaler, compile, generators."""
 
 import logging
 import os
@@ -17,16 +17,15 @@ from torch.utils import deterministic
 
 from trainer.errors import ConfigError
 
-FLOPS_PER_THREAD = 125e6  # floating-point operations of a step for which another thread pays, see set_threads
-
-DETERMINISTIC: Any = deterministic  # mypy knows nothing in it
-WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # cuBLAS gives the same bits each time only where it says so
+FLOPS_PER_THREAD = 125e6  # floating-point operations of a step that make another thread worthwhile, see set_threads
+DETERMINISTIC: Any = deterministic  # a module without types
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # cuBLAS gives the same bits each time only with this set
 COMPILER = "torch._inductor.config"
 AMP_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(name: str) -> tuple[torch.device, str]:
-    """The device that a config names, and why. Raises ConfigError for one that is not there: never a fall-back."""
+    """Return the device that a config names, and why. Raises ConfigError for a missing one: it never falls back."""
     cuda, mps = _no_cuda(), _no_mps()
     if name == "auto":
         if cuda is None:
@@ -38,22 +37,20 @@ def choose_device(name: str) -> tuple[torch.device, str]:
     reason = {"cpu": None, "cuda": cuda, "mps": mps}[kind]
     if reason is not None:
         raise ConfigError(f"device={name}: {reason}", "device=cpu, or device=auto to take what is there")
-    if kind == "cuda":
-        count = torch.cuda.device_count()
-        if int(index or 0) >= count:
-            there = f"there are {count} GPUs, numbered from 0" if count > 1 else "the only GPU is cuda:0"
-            raise ConfigError(f"device={name}: {there}", f"device=cuda:{count - 1}")
-        return torch.device("cuda", int(index or 0)), torch.cuda.get_device_name(int(index or 0))
-    return torch.device(kind), "as asked"
+    if kind != "cuda":
+        return torch.device(kind), "as asked"
+    number, count = int(index or 0), torch.cuda.device_count()
+    if number >= count:
+        there = f"there are {count} GPUs, numbered from 0" if count > 1 else "the only GPU is cuda:0"
+        raise ConfigError(f"device={name}: {there}", f"device=cuda:{count - 1}")
+    return torch.device("cuda", number), torch.cuda.get_device_name(number)
 
 
 def _no_cuda() -> str | None:
-    """Why there is no CUDA device; None where there is one."""
+    """The reason why there is no CUDA device; None if there is one."""
     if torch.version.cuda is None and torch.version.hip is None:
         return f"torch {torch.__version__} is built without CUDA"
-    if not torch.cuda.is_available():
-        return "no NVIDIA GPU or driver is visible to torch"
-    return None
+    return None if torch.cuda.is_available() else "no NVIDIA GPU or driver is visible to torch"
 
 
 def _no_mps() -> str | None:
@@ -63,23 +60,21 @@ def _no_mps() -> str | None:
 
 
 def prefer_deterministic(device: torch.device, *, compiled: bool) -> None:
-    """On CUDA, take kernels that give the same bits each time, where there are some; elsewhere change nothing.
-
-    An operation that has none warns, and runs. Call it before anything is put on the device.
-    """
+    """On CUDA, prefer kernels that give the same bits each time; an operation without one warns and runs. Call this
+    before anything is put on the device."""
     if device.type != "cuda":
         return
     os.environ.setdefault(WORKSPACE, ":4096:8")
     torch.set_deterministic_debug_mode("warn")
-    if compiled:  # tells torch's compiler too, whose import takes seconds
+    if compiled:  # this tells torch's compiler too, which takes seconds to import
         torch.use_deterministic_algorithms(True, warn_only=True)
-    DETERMINISTIC.fill_uninitialized_memory = False  # costs time, and decides nothing
+    DETERMINISTIC.fill_uninitialized_memory = False  # it costs time and changes no result
     torch.backends.cudnn.benchmark = False
 
 
 @contextmanager
 def kernels_kept() -> Iterator[None]:
-    """Within: kernels may be chosen by prefer_deterministic; afterwards they are chosen as before."""
+    """Restore, at the end, all that prefer_deterministic has changed."""
     cudnn = torch.backends.cudnn
     before = torch.get_deterministic_debug_mode(), DETERMINISTIC.fill_uninitialized_memory, cudnn.benchmark
     workspace, compiler = os.environ.get(WORKSPACE), _compiler_is_deterministic()
@@ -95,14 +90,14 @@ def kernels_kept() -> Iterator[None]:
 
 
 def _compiler_is_deterministic() -> bool:
-    """Without importing it."""
+    """Whether torch's compiler is set to be deterministic; this does not import it."""
     return getattr(sys.modules.get(COMPILER), "deterministic", False)
 
 
 def prepare_cpu() -> None:
-    """One thread and no denormal numbers, before the thread pool starts: its threads inherit the setting.
+    """Set one thread and flush denormal numbers, before the thread pool starts: its threads inherit the setting.
 
-    Adam's moments of dead units decay into denormals, which cost 1.5 times the time of a step.
+    Adam's moments of dead units decay into denormals, which make a step take 1.5 times as long.
     """
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -111,72 +106,65 @@ def prepare_cpu() -> None:
 def set_threads(
     threads: Literal["auto"] | int, device: torch.device, flops_per_step: float, cores: int
 ) -> tuple[int, str]:
-    """Set the CPU threads of this process, where auto takes at most `cores`; how many, and why.
+    """Set the CPU threads of this process. Returns how many, and why. auto takes at most `cores`.
 
-    auto is a rule and not a timing, since the number of threads changes the last bits of a sum: the same command has
-    to give the same result. Measured on two cores with an MLP 784-128-10, eager: a second thread made steps of 78 MFLOP
-    no faster, of 156 1.1 to 1.5 times, of 312 1.6 times. While others keep the cores busy it costs more than it gains
-    alone (threads wait for each other), so the rule asks for a clear gain.
+    auto is a rule, not a timing: the number of threads changes the last bits of a sum, and the same command must give
+    the same result. Measured on two cores with an MLP 784-128-10, eager: a second thread made steps of 78 MFLOP no
+    faster, steps of 156 MFLOP 1.1 to 1.5 times as fast, steps of 312 MFLOP 1.6 times. On busy cores, threads wait for
+    each other and cost more than that, so the rule asks for a clear gain.
     """
+    count, why = int(flops_per_step / FLOPS_PER_THREAD), f"auto: {flops_per_step / 1e6:,.3g} MFLOP a step"
+    count = min(cores, max(1, count))
     if threads != "auto":
         count, why = threads, "as asked"
     elif device.type != "cpu":
         count, why = 1, "auto: the work is on the device"
-    else:
-        count = min(cores, max(1, int(flops_per_step / FLOPS_PER_THREAD)))
-        why = f"auto: {flops_per_step / 1e6:,.3g} MFLOP a step"
     torch.set_num_threads(count)
     return count, why
 
 
 def make_autocast(device: torch.device, precision: str) -> Callable[[], AbstractContextManager[Any]]:
-    """A factory of the context that forward and loss run in; does nothing for none."""
+    """Return a function that makes the context for forward and loss. Raises ConfigError for fp16 on MPS."""
     if precision == "none":
         return nullcontext
     if device.type == "mps" and precision == "fp16":
-        raise ConfigError("autocast=fp16 needs a GradScaler, which MPS has not", "autocast=bf16")
+        raise ConfigError("autocast=fp16 needs a GradScaler, which MPS does not support", "autocast=bf16")
     return partial(torch.autocast, device_type=device.type, dtype=AMP_DTYPES[precision])
 
 
 def make_scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
-    """The GradScaler of fp16; a disabled one, which does nothing, for all else."""
+    """Return a GradScaler for fp16, else a disabled one, which does nothing."""
     kind = "cpu" if device.type == "mps" else device.type
     return torch.amp.GradScaler(kind, enabled=precision == "fp16")
 
 
 def compile_in_place(model: nn.Module, mode: str, dynamic: bool | None) -> None:
-    """torch.compile the model's forward; in place, so that the names in its state_dict stay plain.
-
-    dynamic: None takes a graph by the sizes of batches met so far, which are fewer after a resume: no longer the same
-    bits.
-    """
+    """torch.compile the model's forward in place, so that the names in its state_dict stay the same. With dynamic=None
+    the graph depends on the batch sizes seen so far, so a resumed run may give other bits."""
     quiet_compiler()
     model.compile(mode=None if mode == "default" else mode, dynamic=dynamic)
 
 
 def quiet_compiler() -> None:
-    """Keep torch.compile from saying that there is no CUDA, needed or not, and from advising what no key sets: TF32."""
+    """Silence two messages of torch.compile: that CUDA is missing, and the advice to use TF32, which no key sets."""
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
 
 
 def widest_dtype(device: torch.device) -> torch.dtype:
-    """The dtype to add up in: float64, but for MPS, which has none."""
+    """The dtype to add up in: float64, or float32 on MPS, which does not support float64."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 def seed_all(seed: int) -> None:
-    """Set every global generator that a model's or a Dataset's constructor may draw from."""
+    """Seed every global generator that the constructor of a model or Dataset may draw from."""
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)
 
 
 def seed_generator(device: torch.device, seed: int) -> None:
-    """Set the generators that a step on this device draws from.
-
-    torch.manual_seed sets every device's, at a hundred times the cost.
-    """
+    """Seed the generators that a step on this device draws from; torch.manual_seed takes a hundred times as long."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.default_generators[device.index or 0].manual_seed(seed)
@@ -185,7 +173,7 @@ def seed_generator(device: torch.device, seed: int) -> None:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what it was told."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

@@ -1,4 +1,4 @@
-"""What the loop reports: small frozen dataclasses. Tensors in them are detached and still on the device."""
+"""Events that the loop reports: small frozen dataclasses. Their tensors are detached and still on the device."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +11,15 @@ from trainer.stopping import StopReason
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Training begins, or goes on, after `step` optimizer steps."""
+    """Training starts, or resumes, after `step` optimizer steps."""
 
     step: int
 
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """One optimizer step was taken. loss: of its window, 0-dim. norm: of all gradients, before clipping, if known."""
+    """One optimizer step was taken. loss: of its window, 0-dim. norm: of all gradients before clipping, 0-dim, or None
+    in a step that does not log it."""
 
     step: int
     loss: Tensor
@@ -29,7 +30,7 @@ class Stepped:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """The validation split was measured; metrics by name, train/loss among them. improved: by the monitored one."""
+    """An evaluation was made. metrics: by name, train/loss among them. improved: whether the monitored one did."""
 
     step: int
     metrics: Mapping[str, float]
@@ -38,7 +39,7 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Training is over: done, or stopped for a reason."""
+    """Training is over. stop_reason: None where all steps were taken."""
 
     step: int
     stop_reason: StopReason | None

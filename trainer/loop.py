@@ -1,4 +1,5 @@
-"""The loop: zero_grad, forward, loss, backward, step. It knows torch, the state and its events, and nothing else."""
+"""The loop: zero_grad, forward, loss, backward, step. It knows torch, a run's state, windows and events, and, for an
+evaluation, the metrics of the task. It knows no files, no screen and no config."""
 
 from collections.abc import Iterable, Iterator
 
@@ -13,8 +14,8 @@ from trainer.tasks.metrics import Totals
 
 
 def train(run: TrainState) -> Iterator[Event]:
-    """Train from where the run stands to its end or to a wish to stop, and report. Between two events the state is
-    whole, so a listener may save it."""
+    """Train from the current step to the end, or to a reason to stop, and report each event. A listener may save the
+    state at any event: it is consistent there."""
     progress = run.progress
     yield Started(progress.step)
     run.agree_to_stop()
@@ -37,7 +38,7 @@ def train(run: TrainState) -> Iterator[Event]:
 
 
 def train_step(run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
-    """One optimizer step over a window. Returns its loss, 0-dim and detached, and the norm of the gradients."""
+    """Take one optimizer step over a window. Returns its loss, 0-dim and detached, and the gradient norm, if known."""
     run.optimizer.zero_grad()
     total = run.zero
     for x, y, share, sync in window:
@@ -46,9 +47,9 @@ def train_step(run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
                 prediction = run.forward(x)
                 loss = run.loss_fn(prediction, y)
             if share is not None:
-                loss = loss * share  # so that its batches weigh as one
+                loss = loss * share  # so that the window counts as one batch
             run.scaler.scale(loss).backward()
-        if len(x):  # a rank without a row has the mean of nothing here, which is NaN, and gradients of 0
+        if len(x):  # on a rank without rows the loss is the mean of nothing, NaN, and the gradients are 0
             total = total + loss.detach()
     run.scaler.unscale_(run.optimizer)
     norm = run.clip_gradients()
@@ -59,7 +60,7 @@ def train_step(run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
 
 
 def evaluate(run: Measurable, batches: Iterable[tuple[Tensor, Tensor]], split: str) -> dict[str, float]:
-    """Metrics over a split, by name: val/loss, val/acc, … Leaves the model in eval mode."""
+    """Measure a split. Returns metrics by name (val/loss, val/acc, …); leaves the model in eval mode."""
     denominator, _ = losses.denominator(run.loss_fn)
     totals = Totals(run.facts.task, run.scale_y)
     run.ranks.share_buffers(run.model)
@@ -71,7 +72,7 @@ def evaluate(run: Measurable, batches: Iterable[tuple[Tensor, Tensor]], split: s
 
 @torch.no_grad()
 def predict(run: Measurable, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """(prediction, y) of every batch, in eval mode and without gradients; predictions in the dtype of the model."""
+    """Yield (prediction, y) for every batch, in eval mode, without gradients; predictions have the model's dtype."""
     run.model.eval()
     for x, y in batches:
         with run.autocast():

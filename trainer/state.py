@@ -1,4 +1,4 @@
-"""What a run is while it runs: the live objects (TrainState) and where it stands (Progress)."""
+"""The state of a run: its live objects (TrainState) and how far it has come (Progress)."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -21,10 +21,8 @@ from trainer.stopping import Stopping, StopReason
 
 @dataclass
 class Progress:
-    """Where a run stands between two optimizer steps. All of it goes into a checkpoint.
-
-    loss_sum is the sum over samples since the last evaluation; a float on the CPU, elsewhere a tensor on the device.
-    """
+    """How far a run has come, between two optimizer steps. A checkpoint holds all of it. loss_sum: over the samples
+    since the last evaluation; a float on the CPU, else a 0-dim tensor on the device."""
 
     num_steps: int
     steps_per_epoch: int
@@ -47,17 +45,17 @@ class Progress:
 
     @property
     def evaluation_due(self) -> bool:
-        """Whether the weights of this step are to be evaluated and have not been."""
+        """Whether an evaluation is due at this step and still to be done."""
         due = self.step % self.eval_every == 0 or self.step == self.num_steps
         return due and self.step > self.evaluated_at and self.stop_reason is None
 
     @property
     def done(self) -> bool:
-        """Whether there is nothing left to do: all steps taken and evaluated, or a wish to stop."""
+        """Whether training is over: all steps taken and evaluated, or a reason to stop."""
         return self.stop_reason is not None or (self.step >= self.num_steps and not self.evaluation_due)
 
     def advance(self, num_samples: int, loss: Tensor) -> None:
-        """One step is taken. On the CPU a look at the loss is cheap, so NaN is seen at once."""
+        """Count one step. On the CPU, where reading the loss is cheap, this stops the run at a NaN."""
         self.step += 1
         self.samples += num_samples
         self.loss_samples += num_samples
@@ -70,7 +68,7 @@ class Progress:
             self.loss_sum = self.loss_sum + loss * num_samples
 
     def take_train_loss(self) -> float:
-        """Mean loss of the samples since the last evaluation, as they were met; begins anew."""
+        """Return the mean training loss since the last evaluation, and start a new mean."""
         loss = float(self.loss_sum) / max(1, self.loss_samples)
         self.loss_sum, self.loss_samples, self.evaluated_at = 0.0, 0, self.step
         if not math.isfinite(loss):
@@ -79,7 +77,7 @@ class Progress:
 
 
 class Measurable(Protocol):
-    """What an evaluation needs of a run: this much of TrainState, and all of trained.Trained."""
+    """The part of a run that an evaluation needs; TrainState and inference's Trained both have it."""
 
     @property
     def model(self) -> nn.Module: ...
@@ -121,13 +119,13 @@ class TrainState:
     max_norm: float | None
     log_every: int
     dtype: torch.dtype  # of the parameters and of floating-point inputs
-    zero: Tensor  # 0-dim, on the device: what the loss of a step is added up from
-    compile_seconds: float = 0.0  # of `step`, so far
+    zero: Tensor  # 0-dim 0.0 on the device: a step's loss adds up from here
+    compile_seconds: float = 0.0  # spent compiling `step` so far
     ranks: Ranks = field(default_factory=Ranks)
-    best_weights: dict[str, Tensor] | None = field(default=None)
+    best_weights: dict[str, Tensor] | None = None
 
     def windows(self) -> Iterator[Window]:
-        """What there is to train on before the next evaluation; begins where the run stands."""
+        """Yield the windows to train on before the next evaluation, from the current step on."""
         progress = self.progress
         while not progress.done and not progress.evaluation_due:
             epoch, first = divmod(progress.step, progress.steps_per_epoch)
@@ -137,15 +135,15 @@ class TrainState:
                     return
 
     def seed_step(self) -> None:
-        """Set the generators that forward draws from: dropout is a function of (seed, rank, step)."""
+        """Seed the generators that forward draws from: dropout is a function of (seed, rank, step)."""
         seed_generator(self.device, seeds.derive(self.seed, "step", self.progress.step, *self.ranks.position))
 
     def agree_to_stop(self) -> None:
-        """A reason to stop on one rank becomes that of all, in the same step; nothing to do for one process."""
+        """Stop all ranks in the same step if one has a reason to. A single process has nothing to agree on."""
         self.progress.stop_reason = self.ranks.agree(self.progress.stop_reason)
 
     def clip_gradients(self) -> Tensor | None:
-        """Scale the gradients down to max_norm. Returns their norm before, or None where nobody asks for it."""
+        """Scale the gradients down to max_norm. Returns their norm before that, or None in a step that needs none."""
         if self.max_norm is not None:
             return nn.utils.clip_grad_norm_(self.model.parameters(), self.max_norm)
         if (self.progress.step + 1) % self.log_every == 0:
@@ -153,7 +151,7 @@ class TrainState:
         return None
 
     def judge(self, metrics: Mapping[str, float]) -> bool:
-        """Note the best, move a plateau scheduler, stop early. Returns whether the monitored metric improved."""
+        """Keep the best weights, move a plateau scheduler, stop early. Returns whether the monitored one improved."""
         progress, value = self.progress, metrics[self.stopping.monitor]
         if hasattr(self.scheduler, "look"):
             self.scheduler.look(value)
@@ -167,5 +165,5 @@ class TrainState:
         return False
 
     def keep_best(self) -> None:
-        """Remember the weights as they are now."""
+        """Copy the current weights as the best so far."""
         self.best_weights = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}

@@ -1,4 +1,4 @@
-"""Best, plateau and early stop: what an evaluation decides. Resumed with Progress."""
+"""Reasons to stop, and the metric that decides on the best weights and an early stop."""
 
 import math
 import signal as signals
@@ -13,7 +13,7 @@ LARGER_IS_BETTER = ("acc", "r2", "f1", "precision", "recall", "auc")
 
 
 class StopReason(StrEnum):
-    """Why a run ended before its last step. Checkpoints and summary.json hold the values."""
+    """Why a run ended before its last step. The values are stored in checkpoints and summary.json."""
 
     DIVERGED = "diverged"
     EARLY_STOP = "early stop"
@@ -28,18 +28,18 @@ class StopReason(StrEnum):
 
     @property
     def signal(self) -> int | None:
-        """The number of the signal that asked for it, if one did."""
+        """The number of the signal that stopped the run, if one did."""
         return getattr(signals, self, None) if self.status == "stopped" else None
 
 
 def status_of(reason: StopReason | None) -> str:
-    """The status of a run that ended for this reason; None: all steps were taken."""
+    """The status of a run that ended for this reason, or, with None, took all of its steps."""
     return reason.status if reason is not None else "ok"
 
 
 @dataclass(frozen=True)
 class Stopping:
-    """The monitored metric, and how many evaluations without improvement end the run (None: never)."""
+    """The monitored metric, and how many evaluations in a row without improvement end the run (None: never)."""
 
     monitor: str
     patience: int | None
@@ -47,21 +47,20 @@ class Stopping:
 
     @property
     def mode(self) -> str:
-        """max where more is better, else min."""
+        """max if a larger value is better, else min."""
         return "max" if self.monitor.rpartition("/")[2] in LARGER_IS_BETTER else "min"
 
     def improves(self, value: float, best: float | None) -> bool:
-        """Whether `value` is better than the best so far by more than min_delta. NaN never is."""
-        if math.isnan(value):
-            return False
-        gain = 0.0 if best is None else (value - best if self.mode == "max" else best - value)
-        return best is None or gain > self.min_delta
+        """Whether `value` beats the best so far by more than min_delta. NaN never does."""
+        if best is None:
+            return not math.isnan(value)
+        return (value - best if self.mode == "max" else best - value) > self.min_delta
 
 
 def make_stopping(monitor: str, early_stop: EarlyStop, names: Sequence[str], favourite: str) -> Stopping:
-    """What is monitored, and when to stop early.
+    """Choose the monitored metric.
 
-    names: the metrics of the validation split, none where there is no such split. favourite: the one of them that
+    names: the metrics of the validation split; empty without such a split. favourite: the one of them that
     monitor=auto means. Raises ConfigError for a metric that the run does not report.
     """
     known = ["train/loss", *(f"val/{name}" for name in names)]

@@ -1,5 +1,4 @@
-"""A loop written by hand over tensors in memory, with what makes it fast: one gather a batch, a fused Adam, denormals
-flushed."""
+"""A fast loop by hand over tensors in memory: one gather a batch, a fused Adam, denormals flushed."""
 
 import job
 import torch

@@ -15,8 +15,8 @@ optimizer = optax.adam(job.LR)
 
 def start(key: Any) -> dict[str, Any]:
     """Weights as torch's Linear begins with."""
-    sizes, params = [(x.shape[1], 128), (128, 10)], {}
-    for number, (inputs, outputs) in enumerate(sizes):
+    params = {}
+    for number, (inputs, outputs) in enumerate([(x.shape[1], 128), (128, 10)]):
         key, first, second = jax.random.split(key, 3)
         bound = inputs**-0.5
         params[f"w{number}"] = jax.random.uniform(first, (inputs, outputs), minval=-bound, maxval=bound)

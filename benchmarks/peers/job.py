@@ -1,7 +1,7 @@
-"""The job that every contestant does: data, model, length, and the line of JSON that it ends with.
+"""The job that every contestant does: data, model, length, and the line of JSON that it prints at the end.
 
 MNIST-sized: 70,000 × 1 × 28 × 28 bytes, of which 60,000 train; ten classes by a fixed random projection, 15% of the
-labels random, so that the loss does not collapse to zero. Or digits: 1,438 train, 359 validate.
+labels random, so that the loss does not fall to zero. Or digits: 1,438 train, 359 validate.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def pictures() -> tuple[Tensor, Tensor]:
 
 
 class Pictures(TensorData):
-    """The same for trainer: `dataset=own dataset._target_=job.Pictures`, scaled like the recipe's."""
+    """The same pictures for trainer: `dataset=own dataset._target_=job.Pictures`, scaled like the recipe's."""
 
     def __init__(self) -> None:
         x, y = pictures()
@@ -50,7 +50,7 @@ class Pictures(TensorData):
 
 
 def tensors(digits: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """x, y to train on and x, y to validate on: (N, features) float32, scaled, and (N,) int64."""
+    """(x, y) for training and (x, y) for validation: (N, features) float32, scaled, and (N,) int64."""
     if digits:
         data = Digits()
         x, y, held_back = (data.x.flatten(1).float() - 4.9) / 6.0, data.y, 359
@@ -66,14 +66,14 @@ def mlp(features: int) -> nn.Sequential:
 
 
 class Report:
-    """Times epochs, validation included; the first one has what is compiled or warmed up in it."""
+    """Times each epoch with its validation; the first includes compiling and warming up."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
         self.mark = time.perf_counter()
 
     def epoch(self) -> None:
-        """One epoch and its validation are done."""
+        """Mark the end of an epoch and its validation."""
         now = time.perf_counter()
         self.seconds.append(now - self.mark)
         self.mark = now

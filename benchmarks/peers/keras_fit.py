@@ -20,14 +20,6 @@ model = keras.Sequential(
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 model.compile(keras.optimizers.Adam(job.LR), loss)
 timed = Timed()
-history = model.fit(
-    x,
-    y,
-    args.batch,
-    args.epochs,
-    verbose=0,
-    validation_data=(val_x, val_y),
-    validation_batch_size=1000,
-    callbacks=[timed],
-).history
+validation = {"validation_data": (val_x, val_y), "validation_batch_size": 1000}
+history = model.fit(x, y, args.batch, args.epochs, verbose=0, callbacks=[timed], **validation).history
 timed.report.end(history["loss"][-1], history["val_loss"][-1])

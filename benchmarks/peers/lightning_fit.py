@@ -12,7 +12,6 @@ class Net(lightning.LightningModule):
     def __init__(self, features: int) -> None:
         super().__init__()
         self.layers = job.mlp(features)
-        self.report = job.Report()
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         x, y = batch
@@ -36,15 +35,9 @@ class Net(lightning.LightningModule):
 
 args = job.settings()
 x, y, val_x, val_y = job.tensors(args.digits)
-trainer = lightning.Trainer(
-    accelerator="cpu",
-    max_epochs=args.epochs,
-    logger=False,
-    enable_checkpointing=False,
-    enable_progress_bar=False,
-    enable_model_summary=False,
-    num_sanity_val_steps=0,
-)
+extras = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+off = dict.fromkeys(extras, False)
+trainer = lightning.Trainer(accelerator="cpu", max_epochs=args.epochs, num_sanity_val_steps=0, **off)
 net = Net(x.shape[1])
 train = DataLoader(TensorDataset(x, y), args.batch, shuffle=True)
 trainer.fit(net, train, DataLoader(TensorDataset(val_x, val_y), 1024))

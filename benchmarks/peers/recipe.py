@@ -7,13 +7,13 @@ from pathlib import Path
 
 import job
 import torch
-from torch.nn import functional as F
+from plain import fit
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 
 def write(folder: Path, name: str, x: torch.Tensor, y: torch.Tensor) -> None:
-    """Pictures and labels in MNIST's own format."""
+    """Write pictures and labels in MNIST's format."""
     (folder / f"{name}-images-idx3-ubyte").write_bytes(struct.pack(">4i", 2051, len(x), 28, 28) + x.numpy().tobytes())
     labels = y.to(torch.uint8).numpy().tobytes()
     (folder / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 2049, len(y)) + labels)
@@ -31,21 +31,7 @@ def main() -> None:
         parts = [datasets.MNIST(root, train=train, transform=transform) for train in (True, False)]
     workers = {"num_workers": os.cpu_count() or 1, "persistent_workers": True}
     train, val = DataLoader(parts[0], args.batch, shuffle=True, **workers), DataLoader(parts[1], 1024, **workers)
-    model = job.mlp(784)
-    optimizer = torch.optim.Adam(model.parameters(), lr=job.LR)
-    report = job.Report()
-    for _ in range(args.epochs):
-        total = 0.0
-        for batch, target in train:
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(batch), target)
-            loss.backward()
-            optimizer.step()
-            total += loss.item() * len(batch)
-        with torch.no_grad():
-            val_loss = sum(float(F.cross_entropy(model(a), b, reduction="sum")) for a, b in val) / 10_000
-        report.epoch()
-    report.end(total / 60_000, val_loss)
+    fit(job.mlp(784), train, val, args.epochs)
 
 
 if __name__ == "__main__":

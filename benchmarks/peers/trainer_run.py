@@ -1,6 +1,6 @@
-"""trainer itself, as a user runs it: `trainer train`, in a folder of its own, with all that it writes.
+"""trainer itself, as a user runs it: `trainer train`, with all the files that it writes.
 
-Words with = go to its command line as they are. Epochs are timed by what it writes to metrics.jsonl.
+Words with = go to its command line as they are. The times of the epochs come from metrics.jsonl.
 """
 
 import json

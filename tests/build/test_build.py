@@ -1,6 +1,4 @@
-"""What build makes of a config: every shipped option, sizes from the data, and what does not fit together."""
-
-import itertools
+"""Building a config: every shipped option, sizes from the data, and the answer to what does not fit together."""
 
 import pytest
 import torch
@@ -17,16 +15,13 @@ from trainer.loop import train
 OPTIONS = files.options([files.shipped()])
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "scheduler"),
-    list(itertools.product(OPTIONS["optimizer"], OPTIONS["scheduler"])),
-)
+@pytest.mark.parametrize("scheduler", OPTIONS["scheduler"])
+@pytest.mark.parametrize("optimizer", OPTIONS["optimizer"])
 def test_every_optimizer_with_every_schedule_takes_steps_and_can_be_saved(optimizer: str, scheduler: str) -> None:
     words = ["dataset=iris", f"optimizer={optimizer}", f"scheduler={scheduler}", "epochs=12", "model.hidden=[8]"]
     run, _ = build(config(*words))
     before = {name: weight.clone() for name, weight in run.model.state_dict().items()}
-    for _ in train(run):
-        pass
+    list(train(run))
     assert run.progress.step == 24
     assert all(not torch.equal(weight, before[name]) for name, weight in run.model.state_dict().items())
     assert checkpoint.contents(run, {})
@@ -52,14 +47,9 @@ def test_biases_and_norms_do_not_decay() -> None:
     run, _ = build(config("model.norm=layer", "optimizer.weight_decay=0.1"))
     decay = {id(p): group["weight_decay"] for group in run.optimizer.param_groups for p in group["params"]}
     named = {name: decay[id(p)] for name, p in run.model.named_parameters()}
-    assert named == {
-        "layers.0.weight": 0.1,
-        "layers.0.bias": 0.0,
-        "layers.1.weight": 0.0,
-        "layers.1.bias": 0.0,
-        "layers.3.weight": 0.1,
-        "layers.3.bias": 0.0,
-    }
+    assert len(named) == 6
+    assert {name for name, rate in named.items() if rate == 0.1} == {"layers.0.weight", "layers.3.weight"}
+    assert set(named.values()) == {0.0, 0.1}
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
@@ -70,11 +60,9 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 def test_schedules_end_where_they_should() -> None:
     words = ["dataset=iris", "epochs=10", "optimizer=sgd"]
-    rates = {}
-    for scheduler in ("cosine", "warmup", "step", "onecycle"):
-        run, _ = build(config(*words, f"scheduler={scheduler}"))
-        rates[scheduler] = [event.lr for event in train(run) if hasattr(event, "lr")]
-        assert len(rates[scheduler]) == 20
+    runs = {name: build(config(*words, f"scheduler={name}"))[0] for name in ("cosine", "warmup", "step", "onecycle")}
+    rates = {name: [event.lr for event in train(run) if hasattr(event, "lr")] for name, run in runs.items()}
+    assert [len(values) for values in rates.values()] == [20] * 4
     assert rates["cosine"][0] == 0.1
     assert rates["cosine"][10] == pytest.approx(0.05)
     assert rates["warmup"][:3] == pytest.approx([0.05, 0.1, 0.1])
@@ -84,7 +72,7 @@ def test_schedules_end_where_they_should() -> None:
 
 
 class Flat(nn.Module):
-    """Gives (B,) where the targets are (B, 1), and the other way round."""
+    """Gives (B,) where the targets are (B, 1)."""
 
     def __init__(self, in_features: int) -> None:
         super().__init__()
@@ -94,12 +82,11 @@ class Flat(nn.Module):
         return self.linear(x.flatten(1))[:, 0]
 
 
-class Frozen(Flat):
+class Frozen(nn.Module):
     """Keeps its layers in a plain list, so that nothing is registered."""
 
     def __init__(self, in_features: int) -> None:
-        super().__init__(in_features)
-        del self.linear
+        super().__init__()
         self.layers = [nn.Linear(in_features, 1)]
 
     def forward(self, x: Tensor) -> Tensor:

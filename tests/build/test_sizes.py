@@ -1,4 +1,4 @@
-"""Operations of a forward, which threads=auto goes by."""
+"""The operations of a forward, on which threads=auto depends."""
 
 import pytest
 import torch
@@ -30,12 +30,10 @@ def test_operations_are_those_that_torch_counts(name: str) -> None:
 
 
 def test_recurrent_weights_count_at_every_step_and_tables_not_at_all() -> None:
-    lstm = nn.LSTM(5, 4, batch_first=True)
-
     class Last(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.table, self.lstm = nn.Embedding(100, 5), lstm
+            self.table, self.lstm = nn.Embedding(100, 5), nn.LSTM(5, 4, batch_first=True)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.lstm(self.table(x))[0][:, -1]

@@ -1,4 +1,4 @@
-"""The chapter's examples: they come out as their files say, and when an input changes, what they got follows."""
+"""The chapter's examples: they give the values in their files, and a changed input changes the values."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ ALL = example.files(files.roots())
 QUICK = [name for name in ALL if name not in ("compile", "ddp", "loader")]
 
 
-def test_all_but_the_slow_ones_pass_and_the_table_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_but_the_slow_ones_pass_and_the_table_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["chapter", *QUICK]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 78
@@ -36,12 +36,8 @@ def test_workers_change_nothing_but_the_time(tmp_path: Path) -> None:
     user_modules.allow_user_modules(folders)
     shown = example.show("loader", ALL["loader"], [], folders, tmp_path)
     assert re.fullmatch(r"0 workers: [\d.]+ s; 2 workers: [\d.]+ s", shown.lines[-1])
-    assert {row.name: row.ok for row in shown.rows if row.name != "workers: times as fast"} == {
-        "batches, rows in the last": True,
-        "same order: epoch, seed": True,
-        "each row once an epoch": True,
-        "same loss with workers": True,
-    }
+    assert len(shown.rows) == 5
+    assert [row.name for row in shown.rows if not row.ok and row.name != "workers: times as fast"] == []
 
 
 @pytest.mark.slow
@@ -74,9 +70,7 @@ def test_the_whole_chapter_is_one_screen(cli: Cli) -> None:
         (["autocast", "autocast=none", "max_steps=2"], "activation bytes, ratio", "1"),
     ],
 )
-def test_what_it_got_follows_its_input(
-    words: list[str], name: str, got: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_values_follow_the_input(words: list[str], name: str, got: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["chapter", *words]) == 1
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line[16:41].strip() == name)
     assert (line[59:75].strip(), line[76:]) == (got, "NO")
@@ -125,16 +119,14 @@ def test_without_a_compiler_the_row_says_so(
 def test_each_file_opens_with_claim_command_and_numbers_on_80_columns() -> None:
     for name, path in ALL.items():
         assert max(map(len, example.source(name, path).splitlines())) <= 78, name
-        package, claim, *comments = [
-            line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")
-        ]
+        package, claim, *comments = re.findall("^#.*", path.read_text(encoding="utf-8"), flags=re.M)
         assert (package, claim[-1]) == ("# @package _global_", "."), name
         command = rf"#   trainer (chapter {name}|train experiment=chapter/{name})\b"
         assert any(re.match(command, line) for line in comments), name
         assert any(line.startswith("# expect: ") for line in comments), name
 
 
-def test_an_example_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_your_own_example(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "conf/chapter"
     folder.mkdir(parents=True)
     (folder / "own_example.py").write_text(
@@ -155,11 +147,11 @@ def test_an_example_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_the_table_of_all_keeps_each_value_that_differs() -> None:
-    rows = list(example.compare("own", dict.fromkeys("abcdef", 1), dict.fromkeys("abcdef", 1) | {"e": 2}))
+    rows = list(example.compare("first", dict.fromkeys("abcdef", 1), dict.fromkeys("abcdef", 1) | {"e": 2}))
     assert [row.name for row in table.headlines(rows)] == ["a", "b", "c", "e"]
     lines = list(table.lines([*rows, example.Row("next", "a long name " * 3, "1", "x" * 40, False)]))
     assert "".join(line[59:75].strip() for line in lines[7:]) == "x" * 40
-    assert "".join(lines).count("own") == 1
+    assert "".join(lines).count("first") == 1
     assert table.verdict(rows, 1.0) == "5 of 6 values of 1 examples are as expected (1.0 s)"
 
 

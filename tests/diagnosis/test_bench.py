@@ -14,25 +14,25 @@ def measured(rate: float, compile_seconds: float = 0.0, num_steps: int = 1000) -
 
 
 def test_compiling_pays_when_the_run_is_long_enough() -> None:
-    own, compiled = measured(10_000), measured(20_000, compile_seconds=3.2)
-    assert bench.pays_after(compiled, own) == "1,000 steps"  # 6.4 ms against 3.2 ms a step
-    assert not bench.worth(compiled, own)
+    plain, compiled = measured(10_000), measured(20_000, compile_seconds=3.2)
+    assert bench.pays_after(compiled, plain) == "1,000 steps"  # 6.4 ms against 3.2 ms a step
+    assert not bench.worth(compiled, plain)
     assert bench.worth(compiled, measured(10_000, num_steps=1001))
-    assert bench.pays_after(measured(9_000, compile_seconds=1), own) == "never"
+    assert bench.pays_after(measured(9_000, compile_seconds=1), plain) == "never"
 
 
 def test_the_best_of_each_kind_go_together_and_the_fastest_measured_is_advised() -> None:
-    own = measured(10_000, num_steps=100_000)
-    found = [
+    plain = measured(10_000, num_steps=100_000)
+    variants = [
         ({"compile": "model"}, measured(15_000, 5.0)),
         ({"compile": "step"}, measured(30_000, 5.0)),
         ({"threads": 2}, measured(12_000)),
         ({"autocast": "bf16"}, measured(10_400)),
     ]
-    assert bench.combine(found, own) == {"compile": "step", "threads": 2}
-    *_, last = bench.advice(found, own, ["model.hidden=[64]"])
+    assert bench.combine(variants, plain) == {"compile": "step", "threads": 2}
+    *_, last = bench.advice(variants, plain, ["model.hidden=[64]"])
     assert last == "type    trainer train 'model.hidden=[64]' compile=step"
-    *_, nothing, last = bench.advice(found[3:], own, [])
+    *_, nothing, last = bench.advice(variants[3:], plain, [])
     assert "no change pays over 100,000 steps" in nothing
     assert last == "type    trainer train"
 
@@ -42,15 +42,8 @@ def test_a_table_a_line_for_each_variant_and_no_folder(cli: Cli, tmp_path: Path)
     done = cli("bench", "--seconds", "0.2", "dataset=iris", "optimizer=rmsprop", timeout=400)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    starts = [
-        "as it is",
-        "compile=model",
-        "compile=step",
-        "autocast=bf16",
-        "loader.in_memory=false",
-        "loader.num_workers",
-    ]
-    for start in starts:
+    variants = ["compile=model", "compile=step", "autocast=bf16", "loader.in_memory=false", "loader.num_workers"]
+    for start in ["as it is", *variants]:
         assert any(line.startswith(start) for line in lines), start
     assert any("RMSprop" in line for line in lines)
     assert lines[-1].startswith("type    trainer train dataset=iris optimizer=rmsprop")

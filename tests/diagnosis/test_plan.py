@@ -1,4 +1,4 @@
-"""What plan says, against hand-counted numbers and against what real runs then do."""
+"""The numbers that plan prints, against those counted by hand and those of real runs."""
 
 import json
 from pathlib import Path
@@ -31,9 +31,8 @@ def test_it_says_what_there_is_and_writes_nothing(tmp_path: Path, capsys: pytest
         ["layers.2", "Dropout", "64×128", "-"],
         ["layers.3", "Linear", "64×10", "1,290"],
     ]
-    assert any(line.startswith("learning rate") for line in lines)
-    assert any(line.startswith("memory   about ") for line in lines)
-    assert any(line.startswith("time     about ") for line in lines)
+    for start in ("learning rate", "memory   about ", "time     about "):
+        assert any(line.startswith(start) for line in lines), start
 
 
 @pytest.mark.parametrize("words", [["scheduler=onecycle"], ["scheduler=step", "scheduler.step_size=3steps"]])
@@ -72,7 +71,7 @@ def test_memory_by_hand() -> None:
 
 @pytest.mark.slow
 def test_memory_is_near_what_the_allocator_counts(tmp_path: Path) -> None:
-    """The peak of torch's own count of bytes on the CPU over a build and an epoch: a real run of 6 MB."""
+    """The peak of the bytes that torch counts on the CPU, over a build and an epoch: a real run of 6 MB."""
     words = config("model=cnn", "epochs=1", *QUICK)
     run, setup = build(words)
     x, y = (repeated(part, 64) for part in setup.splits.sample)

@@ -12,7 +12,6 @@ from conftest import Cli
 
 import trainer
 from trainer import device
-from trainer.build import build
 from trainer.cli import main
 from trainer.terminal import warnings as notices
 
@@ -78,8 +77,9 @@ def test_an_operation_without_deterministic_form_is_named_once_and_the_session_k
     wanted: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """put_ has none even on the CPU, which here passes for CUDA."""
-    on_cuda = lambda _, compiled: device.prefer_deterministic(torch.device("cuda"), compiled=compiled)  # noqa: E731
-    monkeypatch.setattr(build, "prefer_deterministic", on_cuda)
+    prefer = device.prefer_deterministic
+    on_cuda = lambda _, compiled: prefer(torch.device("cuda"), compiled=compiled)  # noqa: E731
+    monkeypatch.setattr(device, "prefer_deterministic", on_cuda)
     monkeypatch.delenv(device.WORKSPACE, raising=False)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     with warnings.catch_warnings():

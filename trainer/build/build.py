@@ -1,4 +1,4 @@
-"""A config becomes a TrainState, from top to bottom: data, model, loss, batches, optimizer, precision, ranks."""
+"""From a config to a TrainState, step by step: data, model, loss, batches, optimizer, precision, ranks."""
 
 import dataclasses
 import time
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from trainer import device as devices
 from trainer.build import model as models
 from trainer.build import probe
 from trainer.compiled_step import CompiledStep
@@ -15,16 +16,6 @@ from trainer.data import seeds
 from trainer.data.loading import make_splits
 from trainer.data.splits import Splits
 from trainer.data.windows import EvalBatches, TrainBatches
-from trainer.device import (
-    choose_device,
-    compile_in_place,
-    make_autocast,
-    make_scaler,
-    prefer_deterministic,
-    prepare_cpu,
-    seed_all,
-    set_threads,
-)
 from trainer.guards import structure
 from trainer.guards.before import before_training
 from trainer.guards.finding import Finding
@@ -41,7 +32,7 @@ from trainer.tasks import losses, metrics
 
 @dataclass
 class Setup:
-    """What the header says of a built run, and the config that alone rebuilds it."""
+    """Facts about a built run for its header, and the resolved config, from which alone it can be built again."""
 
     config: Config
     splits: Splits
@@ -56,26 +47,26 @@ class Setup:
 def build(
     config: Config, *, cores: int | None = None, download: bool = True, ranks: Ranks | None = None
 ) -> tuple[TrainState, Setup]:
-    """Everything a run needs, on its device. Raises ConfigError for what does not fit together.
+    """Build everything that a run needs, on its device. Raises ConfigError for parts that do not fit together.
 
-    cores: how many threads=auto may take; None is all that this process may use. download: whether data that is
-    missing may be fetched. ranks: this process among those that train together; None where it trains alone.
+    cores: how many threads=auto may use; None means all that this process may use. download: whether missing data may
+    be downloaded. ranks: this process among those that train together; None where it trains alone.
     """
     check_installed(config)
     probe.check_options(config)
-    prepare_cpu()
+    devices.prepare_cpu()
     ranks = ranks or Ranks()
-    device, device_why = choose_device(config.device)
+    device, device_why = devices.choose_device(config.device)
     device = ranks.device(device, config.device)
     if config.deterministic:
-        prefer_deterministic(device, compiled=config.compile != "none")
+        devices.prefer_deterministic(device, compiled=config.compile != "none")
     dtype = models.choose_dtype(config.dtype, device)
 
     begun = time.perf_counter()
     splits = make_splits(config, device, dtype, download=download)
     data_seconds = time.perf_counter() - begun
 
-    seed_all(seeds.derive(config.seed, "weights"))
+    devices.seed_all(seeds.derive(config.seed, "weights"))
     model_node = models.complete(config.model, splits.facts)
     model = models.make_model(model_node, device, dtype, ranks if config.sync_batchnorm else None)
     findings = structure.unregistered(model) if config.guards != "none" else []
@@ -86,51 +77,34 @@ def build(
     flops = probe.probe(model, loss_fn, splits)
 
     loader, one = config.loader, torch.ones((), device=device, dtype=dtype)
-    train_batches = TrainBatches(
-        splits.train,
-        splits.num_train,
-        loader.batch_size,
-        config.accumulate,
-        loader.shuffle,
-        loader.drop_last,
-        config.seed,
-        denominator,
-        sums=loss_counts == "sum",
-        one=one,
-        ranks=ranks,
-    )
+    order = (loader.batch_size, config.accumulate, loader.shuffle, loader.drop_last, config.seed)
+    sums = loss_counts == "sum"
+    train_batches = TrainBatches(splits.train, splits.num_train, *order, denominator, sums, one, ranks)
     probe.check_batches(train_batches, model, splits.sample[0])
-    num_steps = config.epochs * train_batches.steps_per_epoch
+    steps_per_epoch, samples_per_step = train_batches.steps_per_epoch, loader.batch_size * config.accumulate
+    num_steps = config.epochs * steps_per_epoch
     num_steps = min(num_steps, config.max_steps or num_steps)
-    samples_per_step = loader.batch_size * config.accumulate
+    eval_every = in_steps(config.eval_every, steps_per_epoch, samples_per_step)
 
     task = splits.facts.task
-    stopping = make_stopping(
-        config.monitor, config.early_stop, metrics.NAMES[task] if splits.val is not None else (), metrics.MONITOR[task]
-    )
+    names = metrics.NAMES[task] if splits.val is not None else ()
+    stopping = make_stopping(config.monitor, config.early_stop, names, metrics.MONITOR[task])
     optimizer = make_optimizer(config.optimizer, model, device)
     if config.guards != "none":
         findings += before_training(model, loss_fn, optimizer, splits.sample)
         probe.refuse(findings, config.guards)
-    scaler = make_scaler(device, config.autocast)
-    scheduler = make_scheduler(
-        config.scheduler,
-        optimizer,
-        scaler,
-        num_steps=num_steps,
-        steps_per_epoch=train_batches.steps_per_epoch,
-        samples_per_step=samples_per_step,
-        mode=stopping.mode,
-    )
+    scaler = devices.make_scaler(device, config.autocast)
+    lengths = {"num_steps": num_steps, "steps_per_epoch": steps_per_epoch, "samples_per_step": samples_per_step}
+    scheduler = make_scheduler(config.scheduler, optimizer, scaler, mode=stopping.mode, **lengths)
 
     num_rows = -(-loader.batch_size // ranks.size)  # of a batch, on one rank
-    own_cores = max(1, (cores or num_cores()) // ranks.local_size)
-    threads, threads_why = set_threads(config.threads, device, 3 * flops * num_rows, own_cores)
+    cores_per_rank = max(1, (cores or num_cores()) // ranks.local_size)
+    threads, threads_why = devices.set_threads(config.threads, device, 3 * flops * num_rows, cores_per_rank)
     if config.compile != "none":
         probe.check_compiler(device, config.compile)
     if config.compile == "model":
-        compile_in_place(model, config.compiler.mode, config.compiler.dynamic)
-    autocast = make_autocast(device, config.autocast)
+        devices.compile_in_place(model, config.compiler.mode, config.compiler.dynamic)
+    autocast = devices.make_autocast(device, config.autocast)
     forward = model
     if ranks.size > 1:
         forward = ddp = averaging(model, loss_fn, autocast, splits.sample, num_rows)
@@ -148,11 +122,7 @@ def build(
         train_batches=train_batches,
         val_batches=EvalBatches.of(splits.val, splits.num_val, loader.eval_batch_size),
         test_batches=EvalBatches.of(splits.test, splits.num_test, loader.eval_batch_size),
-        progress=Progress(
-            num_steps=num_steps,
-            steps_per_epoch=train_batches.steps_per_epoch,
-            eval_every=in_steps(config.eval_every, train_batches.steps_per_epoch, samples_per_step),
-        ),
+        progress=Progress(num_steps, steps_per_epoch, eval_every),
         stopping=stopping,
         facts=splits.facts,
         scale_y=splits.scale_y,

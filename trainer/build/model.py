@@ -1,4 +1,4 @@
-"""The model that a config names, on its device."""
+"""A config's model, on its device."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from trainer.processes.ranks import Ranks, synchronised
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The dtype of parameters and floating-point inputs. Raises ConfigError where the device does not have it."""
+    """The dtype of parameters and floating-point inputs. Raises ConfigError where the device does not support it."""
     dtype: torch.dtype = getattr(torch, name)
     if device.type == "mps" and dtype is torch.float64:
         raise ConfigError("dtype=float64: Apple's GPU does not support float64", "device=cpu")
@@ -21,20 +21,20 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def complete(node: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
-    """A model node with the sizes that are null in it filled in from the data. Raises ConfigError."""
+    """Fill in the sizes that are null in a model node, from the data. Raises ConfigError."""
     return target.complete(node, "model", **facts.for_model())
 
 
 def make_model(
     node: dict[str, Any], device: torch.device, dtype: torch.dtype, synchronised_by: Ranks | None = None
 ) -> nn.Module:
-    """The model that a completed node names. Raises ConfigError.
+    """Construct the model of a completed node. Raises ConfigError.
 
-    synchronised_by: the ranks over which batch norms see the whole batch, where that is wanted.
+    synchronised_by: the ranks whose batch norms share their statistics; None where they do not.
     """
     model = target.construct(node, "model")
     if not isinstance(model, nn.Module):
-        text = f"model._target_={node['_target_']} makes a {type(model).__name__}, which is not an nn.Module"
-        raise ConfigError(text)
+        kind = type(model).__name__
+        raise ConfigError(f"model._target_={node['_target_']} makes a {kind}, which is not an nn.Module")
     model = model.to(device, dtype)
     return model if synchronised_by is None else synchronised(model, device, synchronised_by)

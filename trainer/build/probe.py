@@ -1,4 +1,4 @@
-"""What is tried before anything is spent: one forward and loss on two rows, the sizes of batches, a compiler."""
+"""Checks before training: one forward and loss on two rows, the sizes of batches, a compiler."""
 
 import copy
 import shutil
@@ -19,9 +19,9 @@ from trainer.text import first_line
 
 
 def probe(model: nn.Module, loss_fn: nn.Module, splits: Splits) -> float:
-    """One forward and loss on two rows, before anything is spent. Raises ConfigError where model and data do not fit.
+    """Try one forward and loss on two rows. Raises ConfigError where model, loss and data do not fit together.
 
-    Returns the floating-point operations of forward a sample.
+    Returns the floating-point operations of a forward, a sample.
     """
     x, y = splits.sample
     name = type(model).__name__
@@ -30,62 +30,60 @@ def probe(model: nn.Module, loss_fn: nn.Module, splits: Splits) -> float:
     except Exception as error:
         for finding in structure.elsewhere(model, loss_fn, x, y):
             raise ConfigError(finding.message, finding.remedy) from error
-        reason = first_line(error)
-        raise ConfigError(f"model {name} does not take inputs of shape {tuple(x.shape)}: {reason}") from error
+        text = f"model {name} does not take inputs of shape {tuple(x.shape)}"
+        raise ConfigError(f"{text}: {first_line(error)}") from error
     if not isinstance(prediction, Tensor):
         raise ConfigError(f"model {name} returns a {type(prediction).__name__}, not a tensor")
     check_prediction(prediction, y, splits, name)
     if splits.facts.classes is not None:
         ignored = getattr(loss_fn, "ignore_index", -100)
         labels.check_labels(y, len(splits.facts.classes), "the first rows", ignored)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the guard's message says more than torch's warning
-        try:
+    loss_name = type(loss_fn).__name__
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # a guard explains more than torch's warning
             loss = loss_fn(prediction, y)
-        except Exception as error:
-            reason = first_line(error)
-            text = f"loss {type(loss_fn).__name__} on output {tuple(prediction.shape)} and target {tuple(y.shape)}"
-            raise ConfigError(f"{text}: {reason}") from error
+    except Exception as error:
+        text = f"loss {loss_name} on output {tuple(prediction.shape)} and target {tuple(y.shape)}"
+        raise ConfigError(f"{text}: {first_line(error)}") from error
     if loss.numel() != 1:
-        raise ConfigError(f"loss {type(loss_fn).__name__} gives {tuple(loss.shape)}, not one number", "reduction=mean")
+        raise ConfigError(f"loss {loss_name} gives {tuple(loss.shape)}, not one number", "reduction=mean")
     return flops
 
 
 def check_prediction(prediction: Tensor, y: Tensor, splits: Splits, name: str) -> None:
-    """Raise ConfigError where prediction and targets cannot meet. (That they broadcast is a guard's finding.)"""
-    facts = splits.facts
-    if facts.classes is not None:
-        if not y.is_floating_point() and (prediction.ndim < 2 or prediction.shape[1] != len(facts.classes)):
-            count = len(facts.classes)
-            text = f"model {name} gives outputs of shape {tuple(prediction.shape)}, the data has {count} classes"
-            raise ConfigError(text, f"an output of shape (batch, {count}): leave its size null in the config")
-        return
-    try:
-        torch.broadcast_shapes(prediction.shape, y.shape)
-    except RuntimeError:
-        shapes = f"output {tuple(prediction.shape)} against target {tuple(y.shape)}"
-        raise ConfigError(f"model {name}: {shapes} do not fit", f"an output of shape {tuple(y.shape)}") from None
+    """Raise ConfigError where the shapes of prediction and targets do not fit. (A guard reports a broadcast.)"""
+    shape, classes = tuple(prediction.shape), splits.facts.classes
+    if classes is None:
+        try:
+            torch.broadcast_shapes(shape, y.shape)
+        except RuntimeError:
+            text = f"model {name}: output {shape} and target {tuple(y.shape)} do not fit"
+            raise ConfigError(text, f"an output of shape {tuple(y.shape)}") from None
+    elif not y.is_floating_point() and (len(shape) < 2 or shape[1] != len(classes)):
+        text = f"model {name} gives outputs of shape {shape}, the data has {len(classes)} classes"
+        raise ConfigError(text, f"an output of shape (batch, {len(classes)}): leave its size null in the config")
 
 
 def refuse(findings: list[Finding], guards: str) -> None:
-    """Raise ConfigError where guards are strict and one has tripped; else keep torch from saying the same its way."""
+    """Raise ConfigError if guards are strict and one has tripped; else silence torch's own warning of the same."""
     for finding in findings:
         if guards == "strict" and not finding.note:
-            raise ConfigError(finding.message, f"{finding.remedy}; or guards=warn to go on all the same")
+            raise ConfigError(finding.message, f"{finding.remedy}; or guards=warn to continue anyway")
         if finding.check == "broadcast":
-            warnings.filterwarnings("ignore", "Using a target size")  # torch's word for it, at every batch size anew
+            warnings.filterwarnings("ignore", "Using a target size")  # torch repeats it for every batch size
 
 
 def check_batches(batches: TrainBatches, model: nn.Module, x: Tensor) -> None:
-    """Raise ConfigError where an epoch has no batch, or a batch of one that batch norm cannot take."""
+    """Raise ConfigError where an epoch has no batch, or a batch of one that batch norm cannot train on."""
     if batches.num_batches == 0:
         text = f"loader.drop_last=true leaves no batch: {batches.num_rows} rows, batches of {batches.batch_size}"
         raise ConfigError(text, f"loader.batch_size={batches.num_rows}")
-    last = batches.num_rows - (batches.num_batches - 1) * batches.batch_size
+    smallest = min(batches.batch_size, batches.num_rows - (batches.num_batches - 1) * batches.batch_size)
     has_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
     if batches.ranks.size > 1:
-        check_parts(batches, min(last, batches.batch_size), model, x)
-    elif min(last, batches.batch_size) == 1 and has_norm:
+        check_parts(batches, smallest, model, x)
+    elif smallest == 1 and has_norm:
         try:
             with torch.no_grad():
                 copy.deepcopy(model).train()(x[:1])
@@ -121,5 +119,5 @@ def check_options(config: Config) -> None:
 
 def check_compiler(device: torch.device, wanted: str = "model") -> None:
     """Raise ConfigError where torch.compile would find no C++ compiler."""
-    if device.type == "cpu" and not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
+    if device.type == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++"))):
         raise ConfigError(f"compile={wanted} needs a C++ compiler, and there is none", "install g++, or compile=none")

@@ -10,15 +10,12 @@ from trainer.disk import layout
 
 
 def show(experiment: Experiment) -> Iterator[Any]:
-    """The same run in small batches that accumulate, and in whole ones."""
+    """The same run in small batches that accumulate, and in large ones."""
     config = experiment.config()
-    whole = config.loader.batch_size * config.accumulate
-    at_once = ("accumulate=1", f"loader.batch_size={whole}")
+    passes, rows = config.accumulate, config.loader.batch_size
+    at_once = ("accumulate=1", f"loader.batch_size={passes * rows}")
     runs = [experiment.train(), experiment.train(*at_once)]
-    yield (
-        "passes, rows in each",
-        [config.accumulate, config.loader.batch_size],
-    )
+    yield "passes, rows in each", [passes, rows]
     yield "steps: small, whole", [run.measured["steps"] for run in runs]
     small, large = (load_file(run.run_dir / layout.MODEL) for run in runs)
     apart = [(small[name] - large[name]).abs().max().item() for name in small]

@@ -22,7 +22,7 @@ def show(experiment: Experiment) -> Iterator[Any]:
 
 
 def activation_bytes(run: TrainState) -> int:
-    """Bytes of what the layers put out for the first batch, by hooks."""
+    """Bytes of the layers' outputs for the first batch, by hooks."""
     sizes: list[int] = []
 
     def weigh(_module: nn.Module, _inputs: Any, output: Tensor) -> None:

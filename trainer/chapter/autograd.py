@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def show(a: float, b: float, h: float) -> Iterator[Any]:
-    """At (a, b) in float64; finite differences with step h."""
+    """Gradients at (a, b) in float64; finite differences with step h."""
     leaf_a, leaf_b, c, d, loss = forward(a, b)
     yield from tree(loss.grad_fn)
     yield "c, d, L", [c.item(), d.item(), loss.item()]
@@ -31,21 +31,15 @@ def show(a: float, b: float, h: float) -> Iterator[Any]:
     loss.backward()
     yield "dL/dc: plain, retained", [gradient(c), retained]
 
-    branches = [
-        branch(torch.tensor(x, requires_grad=True)) for x in (1.0, -1.0)
-    ]
-    yield (
-        "if x > 0: graph at 1, -1",
-        ", ".join(name(output.grad_fn) for output in branches),
-    )
+    inputs = [torch.tensor(x, requires_grad=True) for x in (1.0, -1.0)]
+    names = ", ".join(name(branch(x).grad_fn) for x in inputs)
+    yield "if x > 0: graph at 1, -1", names
 
     yield "backward twice", twice(forward(a, b)[-1], retain_graph=False)
     yield "... with retain_graph", twice(forward(a, b)[-1], retain_graph=True)
 
 
-def forward(
-    a: float, b: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def forward(a: float, b: float) -> tuple[Tensor, ...]:
     """Leaves a and b, then c, d and L."""
     leaf_a = torch.tensor(a, dtype=torch.float64, requires_grad=True)
     leaf_b = torch.tensor(b, dtype=torch.float64, requires_grad=True)
@@ -56,13 +50,11 @@ def forward(
 
 def branch(x: Tensor) -> Tensor:
     """An `if` in forward: the graph is the branch that was taken."""
-    if x > 0:
-        return x * 2
-    return -x
+    return x * 2 if x > 0 else -x
 
 
 def twice(loss: Tensor, *, retain_graph: bool) -> str:
-    """What a second backward over one graph does."""
+    """The outcome of a second backward over one graph."""
     loss.backward(retain_graph=retain_graph)
     try:
         loss.backward()
@@ -74,12 +66,12 @@ def twice(loss: Tensor, *, retain_graph: bool) -> str:
 def gradient(tensor: Tensor) -> float | None:
     """.grad as a number, or None."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of reading an intermediate's .grad
+        warnings.simplefilter("ignore")  # about an intermediate's .grad
         return None if tensor.grad is None else tensor.grad.item()
 
 
 def tree(node: Any, indent: str = "") -> Iterator[str]:
-    """The grad_fn names from the loss down to the leaves, one a line."""
+    """Yield the grad_fn names from the loss to the leaves, one a line."""
     yield indent + type(node).__name__
     for parent, _ in node.next_functions:
         if parent is not None:
@@ -87,5 +79,5 @@ def tree(node: Any, indent: str = "") -> Iterator[str]:
 
 
 def name(node: Any) -> str:
-    """'Mul' for a MulBackward0."""
+    """Return 'Mul' for a MulBackward0."""
     return type(node).__name__.removesuffix("0").removesuffix("Backward")

@@ -1,4 +1,4 @@
-"""An axis of size 1 stretches without a copy, wanted or not."""
+"""An axis of size 1 stretches without a copy, intended or not."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Processes that share each batch take the steps of one."""
+"""Processes that share each batch take the same steps as one process."""
 
 from collections.abc import Iterator
 from typing import Any

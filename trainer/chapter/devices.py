@@ -1,4 +1,4 @@
-"""Model and batch have to be on one device."""
+"""Model and batch must be on the same device."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -33,5 +33,5 @@ def show(batch: int, features: int) -> Iterator[Any]:
     device = other
     model.to(device)  # the two-line idiom: once for the model …
     x = x.to(device)  # … and for every batch
-    met = model(x).device.type == other.type
-    yield "after x = x.to(device)", "works" if met else "fails"
+    works = model(x).device == model.weight.device
+    yield "after x = x.to(device)", "works" if works else "fails"

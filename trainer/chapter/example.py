@@ -1,8 +1,9 @@
-"""One example: its YAML file, its code, what it expects and shows."""
+"""One example: its YAML file, its code, expected and measured values."""
 
 import importlib
 import importlib.util
 import inspect
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,21 +11,27 @@ from typing import Any
 
 from trainer.config import compose, expectations, target
 from trainer.config.source import Source
-from trainer.errors import TrainerError
+from trainer.errors import TrainerError, described
+from trainer.text import first_line
 
 CHAPTER = Path("chapter")
 EXPERIMENTS = Path("experiment/chapter")
+ORDER = (
+    "tensors", "broadcasting", "autograd", "module", "fit_line", "step",
+    "steps_per_epoch", "loader", "devices", "accumulate", "compile",
+    "autocast", "ddp",
+)  # fmt: skip
 
 
 class Skipped(Exception):
-    """What an example needs is not here; its row says so and is fine."""
+    """Something that an example needs is missing: not a failure."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One value beside what was expected of it.
+    """A measured value beside the expected one.
 
-    expected is empty where the example was not run, ok None if skipped.
+    expected: empty if the example was not run. ok: None if it was skipped.
     """
 
     example: str
@@ -36,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Shown:
-    """What one example showed: lines of text, and a row for each value."""
+    """The output of an example: lines of text, and a row for each value."""
 
     lines: list[str]
     rows: list[Row]
@@ -45,139 +52,89 @@ class Shown:
 def files(folders: list[Path]) -> dict[str, Path]:
     """{name: YAML file} of every example, in the chapter's order.
 
-    One's own come after. The first folder that has a name wins.
+    Your own examples follow. The first folder that has a name wins.
     """
-    found: dict[str, Path] = {}
-    for folder in folders:
-        for group in (CHAPTER, EXPERIMENTS):
-            for path in sorted((folder / group).glob("*.yaml")):
-                found.setdefault(path.stem, path)
-    places = {name: place for place, name in enumerate(ORDER)}
-    return {
-        name: found[name]
-        for name in sorted(
-            found, key=lambda name: places.get(name, len(places))
-        )
-    }
-
-
-ORDER = (
-    "tensors",
-    "broadcasting",
-    "autograd",
-    "module",
-    "fit_line",
-    "step",
-    "steps_per_epoch",
-    "loader",
-    "devices",
-    "accumulate",
-    "compile",
-    "autocast",
-    "ddp",
-)
+    paths: dict[str, Path] = {}
+    for folder, group in itertools.product(folders, (CHAPTER, EXPERIMENTS)):
+        for path in sorted((folder / group).glob("*.yaml")):
+            paths.setdefault(path.stem, path)
+    chapter = {name: paths[name] for name in ORDER if name in paths}
+    return chapter | paths
 
 
 def source(name: str, path: Path) -> str:
     """The example's YAML file, and the code that shows it."""
-    text = path.read_text(encoding="utf-8").rstrip()
-    module = _module(name)
-    return (
-        text
-        if module is None
-        else f"{text}\n\n{inspect.getsource(module).rstrip()}"
-    )
+    text, module = path.read_text(encoding="utf-8").rstrip(), _module(name)
+    code = "" if module is None else f"\n\n{inspect.getsource(module)}"
+    return text + code.rstrip()
 
 
 def show(
-    name: str,
-    path: Path,
-    overrides: list[str],
-    folders: list[Path],
-    output: Path,
+    name: str, path: Path, words: list[str], folders: list[Path], output: Path
 ) -> Shown:
-    """Run one example; what trains goes into `output`. Raises ConfigError."""
+    """Run one example with overrides; its runs go to `output`.
+
+    Raises ConfigError.
+    """
+    lines, measured = [], {}
     if path.parent.parent.name == "experiment":
-        expect, values = _trained(name, overrides, folders, output)
+        expect, values = _trained(name, words, folders, output)
     else:
-        expect, values = _plain(name, overrides, folders)
-    lines: list[str] = []
-    found: dict[str, Any] = {}
+        example = Source(words, folders, f"{CHAPTER}/{name}")
+        node = compose.compose(example).data
+        expect = node.pop("expect", {})
+        values = target.construct(node, CHAPTER.name)
     try:
         for item in values:
             if isinstance(item, str):
                 lines.append(item)
             else:
-                found[item[0]] = item[1]
+                measured[item[0]] = item[1]
     except Skipped as reason:
         return Shown(lines, [Row(name, "not run", "", str(reason), None)])
-    return Shown(lines, list(compare(name, expect, found)))
+    return Shown(lines, list(compare(name, expect, measured)))
 
 
 def compare(
-    name: str, expect: Mapping[str, Any], found: Mapping[str, Any]
+    name: str, expect: Mapping[str, Any], measured: Mapping[str, Any]
 ) -> Iterator[Row]:
-    """A row for every value that was expected or found; none may lack."""
-    for key in [*expect, *(key for key in found if key not in expect)]:
-        if key not in found:
-            yield Row(
-                name,
-                key,
-                str(expectations.parse(expect[key])),
-                "nothing",
-                False,
-            )
-        elif key not in expect:
-            yield Row(
-                name, key, "nothing", expectations.shown(found[key]), False
-            )
+    """A row for each value; one that is expected or measured only fails."""
+    for key in {**expect, **measured}:
+        if key not in expect:
+            got = expectations.shown(measured[key])
+            yield Row(name, key, "nothing", got, False)
+            continue
+        expectation = expectations.parse(expect[key])
+        if key in measured:
+            both = expectations.shown_apart(expectation, measured[key])
+            yield Row(name, key, *both, expectation.holds(measured[key]))
         else:
-            expectation = expectations.parse(expect[key])
-            both = expectations.shown_apart(expectation, found[key])
-            yield Row(name, key, *both, expectation.holds(found[key]))
-
-
-def _plain(
-    name: str, overrides: list[str], folders: list[Path]
-) -> tuple[dict[str, Any], Iterator[Any]]:
-    node = compose.compose(
-        Source(overrides, folders, f"{CHAPTER}/{name}")
-    ).data
-    return node.pop("expect", {}), target.construct(node, CHAPTER.name)
+            yield Row(name, key, str(expectation), "nothing", False)
 
 
 def _trained(
-    name: str, overrides: list[str], folders: list[Path], output: Path
-) -> tuple[Mapping[str, Any], Iterator[Any]]:
+    name: str, words: list[str], folders: list[Path], output: Path
+) -> Any:
     from trainer.chapter.experiment import Experiment
 
-    experiment = Experiment(name, overrides, folders, output)
-    expect = experiment.config().expect
-    module = _module(name)
+    experiment = Experiment(name, words, folders, output)
+    expect, module = experiment.config().expect, _module(name)
     if module is not None:
         return expect, module.show(experiment)
-    return expect, (
-        (key, value)
-        for key, value in experiment.train().measured.items()
-        if key in expect
-    )
+    measured = experiment.train().measured
+    return expect, [(key, measured[key]) for key in expect if key in measured]
 
 
 def _module(name: str) -> Any:
     """The code of an example, or None for one that is a config alone."""
-    found = name.isidentifier() and importlib.util.find_spec(
-        f"trainer.chapter.{name}"
-    )
-    return (
-        importlib.import_module(f"trainer.chapter.{name}") if found else None
-    )
+    path = f"trainer.chapter.{name}"
+    if not name.isidentifier() or importlib.util.find_spec(path) is None:
+        return None
+    return importlib.import_module(path)
 
 
 def failed(name: str, error: Exception) -> Shown:
     """An example that raised, as a row."""
-    text = (
-        error.message
-        if isinstance(error, TrainerError)
-        else f"{type(error).__name__}: {error}"
-    )
-    return Shown([], [Row(name, "not run", "", text.splitlines()[0], False)])
+    ours = isinstance(error, TrainerError)
+    text = first_line(error) if ours else described(error)
+    return Shown([], [Row(name, "not run", "", text, False)])

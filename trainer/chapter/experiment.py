@@ -19,9 +19,9 @@ from trainer.terminal.screen import Screen
 
 @dataclass(frozen=True)
 class Experiment:
-    """name: of its file. overrides: what was typed. folders: of configs.
+    """An experiment's file name, typed overrides and config folders.
 
-    output: its run folders go here.
+    output: the folder that its run folders go into.
     """
 
     name: str
@@ -30,23 +30,20 @@ class Experiment:
     output: Path
 
     def config(self, *changes: str) -> Config:
-        """The checked config; `changes` win over what was typed."""
+        """The checked config; `changes` win over the overrides."""
         words = [f"experiment=chapter/{self.name}", *self.overrides, *changes]
         return compose.compose(Source(words, self.folders)).check()
 
     def build(self, *changes: str) -> TrainState:
-        """The live objects of a run that is not trained."""
-        run, _ = build(self.config(*changes))
-        return run
+        """The live objects of a run, before training."""
+        return build(self.config(*changes))[0]
 
     def train(self, *changes: str) -> Result:
-        """Train to the end, in a run folder of its own below `output`."""
+        """Train to the end, in a new run folder below `output`."""
 
         def make_folder(label: str) -> Path:
-            folder = (
-                self.output
-                / f"{len(list(self.output.iterdir())):03d}-{label}"
-            )
+            number = len(list(self.output.iterdir()))
+            folder = self.output / f"{number:03d}-{label}"
             storage.make_folder(folder)
             return folder
 

@@ -11,13 +11,10 @@ from trainer.terminal.chart import chart
 
 
 def show(experiment: Experiment) -> Iterator[Any]:
-    """w, b and the losses of the run, beside the truth."""
+    """w, b and the losses of the run, beside the true line."""
     result = experiment.train()
-    yield from chart(
-        history.read(result.run_dir).curves, title="loss", height=6
-    )
+    curves = history.read(result.run_dir).curves
+    yield from chart(curves, title="loss", height=6)
     yield from measured.lines(result.measured, Line.truth, {})
-    yield from (
-        (name, result.measured.get(name))
-        for name in ("w", "b", "loss", "steps")
-    )
+    for name in ("w", "b", "loss", "steps"):
+        yield name, result.measured.get(name)

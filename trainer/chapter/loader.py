@@ -1,4 +1,4 @@
-"""A Dataset of one's own: batches, orders, workers."""
+"""Your own Dataset: batches, orders, workers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -28,6 +28,6 @@ def show(experiment: Experiment) -> Iterator[Any]:
 
 
 def epoch(run: TrainState, number: int) -> list[list[float]]:
-    """The inputs of an epoch as the model meets them, batch by batch."""
+    """The inputs of an epoch in the model's order, batch by batch."""
     windows = run.train_batches.windows(number)
     return [x.flatten().tolist() for window in windows for x, *_ in window]

@@ -1,4 +1,4 @@
-"""Parameters train, buffers move and save, a raw tensor is not seen."""
+"""Parameters train, buffers move and are saved, raw tensors are ignored."""
 
 import io
 from collections.abc import Iterator
@@ -40,10 +40,8 @@ def show(in_features: int, hidden: int, out_features: int) -> Iterator[Any]:
     yield "x @ W.T + b - layer(x)", (by_hand - first(x)).abs().max().item()
 
     kept = Kept()
-    yield (
-        "named in parameters()",
-        ", ".join(name for name, _ in kept.named_parameters()),
-    )
+    names = ", ".join(name for name, _ in kept.named_parameters())
+    yield "named in parameters()", names
     yield "named in state_dict()", ", ".join(kept.state_dict())
     optimizer = torch.optim.SGD(kept.parameters(), lr=0.5)
     kept(torch.ones(1)).sum().backward()
@@ -52,10 +50,8 @@ def show(in_features: int, hidden: int, out_features: int) -> Iterator[Any]:
     yield "a step: Parameter, buffer, raw", [t.item() - 1 for t in tensors]
     kept.to("meta")
     tensors = [kept.learned, kept.scale, kept.raw]
-    yield (
-        ".to('meta'): the same three",
-        ", ".join(t.device.type for t in tensors),
-    )
+    devices = ", ".join(t.device.type for t in tensors)
+    yield ".to('meta'): the same three", devices
 
     saved = io.BytesIO()
     torch.save(model.state_dict(), saved)
@@ -63,14 +59,10 @@ def show(in_features: int, hidden: int, out_features: int) -> Iterator[Any]:
     other = MLP(in_features, out_features, hidden=[hidden]).double()
     before = torch.equal(other(x), model(x))
     other.load_state_dict(torch.load(saved, weights_only=True))
-    yield (
-        "same output: before, loaded",
-        [before, torch.equal(other(x), model(x))],
-    )
+    loaded = torch.equal(other(x), model(x))
+    yield "same output: before, loaded", [before, loaded]
 
     dropout = nn.Dropout(0.5)
-    ones = torch.ones(1000)
-    unchanged = [
-        torch.equal(dropout.train(mode)(ones), ones) for mode in (True, False)
-    ]
-    yield "dropout is idle: train, eval", unchanged
+    ones, modes = torch.ones(1000), (True, False)
+    same = [torch.equal(dropout.train(mode)(ones), ones) for mode in modes]
+    yield "dropout is idle: train, eval", same

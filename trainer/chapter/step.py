@@ -20,13 +20,13 @@ def show(lr: float, grad: float) -> Iterator[Any]:
 
 
 def begin(lr: float) -> tuple[torch.nn.Parameter, torch.optim.SGD]:
-    """A fresh parameter and its optimizer."""
+    """A new parameter and its optimizer."""
     parameter = torch.nn.Parameter(torch.ones((), dtype=torch.float64))
     return parameter, torch.optim.SGD([parameter], lr=lr)
 
 
 def move(parameter: torch.nn.Parameter, optimizer: torch.optim.SGD) -> float:
-    """How far one step moves the parameter."""
+    """Take one step. Returns how far it moves the parameter."""
     before = parameter.item()
     optimizer.step()
     return parameter.item() - before

@@ -10,16 +10,13 @@ from trainer.chapter.experiment import Experiment
 
 
 def show(experiment: Experiment) -> Iterator[Any]:
-    """Real loaders around the config's N and B; then its whole run."""
+    """Real loaders around the config's N and B; then a complete run."""
     config = experiment.config()
-    num_rows, batch_size = (
-        config.dataset["num_points"],
-        config.loader.batch_size,
-    )
+    num_rows = config.dataset["num_points"]
     sizes = (num_rows - 1, num_rows, num_rows + 1)
     for drop_last, name in ((False, "ceil"), (True, "floor")):
         for factor, times in ((1, ""), (2, "2")):
-            size = factor * batch_size
+            size = factor * config.loader.batch_size
             counts = [count(rows, size, drop_last) for rows in sizes]
             yield f"rows {sizes}, batches of {size}, {drop_last=}: {counts}"
             yield f"{name}(N/{times}B), N-1 to N+1", counts
@@ -29,7 +26,7 @@ def show(experiment: Experiment) -> Iterator[Any]:
 
 
 def count(num_rows: int, batch_size: int, drop_last: bool) -> int:
-    """Batches that a DataLoader over num_rows really gives."""
+    """The number of batches that a DataLoader really gives."""
     dataset = TensorDataset(torch.zeros(num_rows, 1))
     loader = DataLoader(dataset, batch_size, drop_last=drop_last)
     return sum(1 for _ in loader)

@@ -31,11 +31,8 @@ def show(rows: int, columns: int, terms: list[float]) -> Iterator[Any]:
     contiguous = [tensor.is_contiguous() for tensor in (x, x.T, copy)]
     yield "contiguous: x, x.T, copy", contiguous
     yield ".contiguous() copies", place(copy) != place(x)
-    dtypes = np.array([1.0]).dtype, torch.tensor([1.0]).dtype
-    yield (
-        "dtype: NumPy, torch",
-        ", ".join(map(str, dtypes)).replace("torch.", ""),
-    )
+    ours = str(torch.tensor([1.0]).dtype).removeprefix("torch.")
+    yield "dtype: NumPy, torch", f"{np.array([1.0]).dtype}, {ours}"
 
     first, second, third = torch.tensor(terms, dtype=torch.float64)
     left, right = (first + second) + third, first + (second + third)

@@ -1,1 +1,1 @@
-"""Looks at a config before or beside a run: doctor, plan, bench, lr-find."""
+"""Diagnose a config before a run: doctor, plan, bench, lr-find; and compare two runs for verify."""

@@ -1,4 +1,4 @@
-"""Measures one config's training steps in a process of its own: throughput, step time by part, memory, compile time."""
+"""Measure one config's training steps in a separate process: throughput, parts of a step, memory, compile time."""
 
 import gc
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from trainer.errors import TrainerError, described
 
 
 def main(data: Mapping[str, Any], seconds: float, answer: Connection) -> None:
-    """The process of one measurement: sends a Measured, or the message of what went wrong."""
+    """Run one measurement in this process. Sends a Measured, or an error message."""
     from trainer.diagnosis.step_times import measure
     from trainer.processes import parent_death
     from trainer.terminal import warnings
@@ -18,10 +18,10 @@ def main(data: Mapping[str, Any], seconds: float, answer: Connection) -> None:
     parent_death.die_with_it()
     user_modules.allow_user_modules()
     try:
-        with warnings.captured(lambda texts, where: None):  # a run shows them; here they would come again for each line
+        with warnings.captured(lambda texts, where: None):  # a run prints them; here they would repeat for each line
             answer.send(measure(data, seconds))
-        gc.collect()  # ends the DataLoader's workers while they can be waited for
+        gc.collect()  # ends the DataLoader's workers while this process can still wait for them
     except TrainerError as error:
         answer.send(error.message)
-    except Exception as error:  # one variant that fails is a line in the table
+    except Exception as error:  # a variant that fails is a line in the table
         answer.send(described(error))

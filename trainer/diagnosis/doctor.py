@@ -1,5 +1,6 @@
-"""What doctor does: every guard on one batch, as a table."""
+"""Doctor: every guard on one batch, as a table."""
 
+import itertools
 import textwrap
 from collections.abc import Sequence
 
@@ -17,51 +18,48 @@ from trainer.stopping import StopReason
 from trainer.terminal.screen import Screen
 from trainer.text import first_line
 
-COLUMNS = (14, 38, 24)  # of the table, with a space between
+COLUMNS = (14, 38, 24)  # widths in the table, with a space between
 
 
 def examine(composed: Settings, screen: Screen) -> int:
-    """Print the table. Returns 1 where a guard has tripped; a note is none."""
+    """Print the table. Returns 1 if a guard has tripped, else 0; a note does not count."""
     run, setup = short_run.prepare(composed, WATCHED)
     header.show(screen, run, setup)
-    found = list(setup.findings) + train_on_one_batch(composed, run, WATCHED)
-    found += shared_rows(setup.splits)
+    findings = [*setup.findings, *train_on_one_batch(composed, run, WATCHED), *shared_rows(setup.splits)]
     screen.say()
-    screen.say(" ".join(f"{name:<{w}}" for name, w in zip(("check", "found", "what to type"), COLUMNS, strict=True)))
+    screen.say(" ".join(map(str.ljust, ("check", "found", "what to type"), COLUMNS)))
     screen.say(("-" if screen.ascii_only else "─") * (sum(COLUMNS) + 2))
-    for line in rows(found, left_out(run, setup.splits)):
+    for line in rows(findings, left_out(run, setup.splits)):
         screen.say(line)
-    tripped = {finding.check for finding in found if not finding.note}
-    num_checks = len(CHECKS)
+    tripped = {finding.check for finding in findings if not finding.note}
     verdict = f"{len(tripped)} tripped" if tripped else "no guard trips"
-    screen.say(f"\n{num_checks} checks: {verdict}", style="bold red" if tripped else "bold green")
+    screen.say(f"\n{len(CHECKS)} checks: {verdict}", style="bold red" if tripped else "bold green")
     return 1 if tripped else 0
 
 
 def train_on_one_batch(composed: Settings, run: TrainState, num_steps: int) -> list[Finding]:
-    """What the guards find in some steps over the first batch; an error in them is a finding too."""
-    found: list[Finding] = []
-    run.train_batches = short_run.OneBatch.of(run.train_batches)
-    run.progress.steps_per_epoch = 1
-    guards = Guards(run, found.append)
+    """The guards' findings in some steps over the first batch; an error in a step is a finding too."""
+    findings: list[Finding] = []
+    short_run.keep_one_batch(run)
+    guards = Guards(run, findings.append)
     try:
         for event in train(run):
             guards(event)
     except Exception as error:
         if out_of_memory.is_out_of_memory(error):
             raise
-        text = first_line(error)
-        found.append(Finding("training step", "the loop", f"it raised {text}", "nothing is trained", "see above"))
+        what = f"it raised {first_line(error)}"
+        findings.append(Finding("training step", "the loop", what, "nothing is trained", "see above"))
     if run.progress.stop_reason == StopReason.DIVERGED:
         again, _ = short_run.prepare(composed, num_steps)
-        again.train_batches, again.progress.steps_per_epoch = run.train_batches, 1
+        short_run.keep_one_batch(again)
         if (source := replay.replay(again)) is not None:
-            found.append(source)
-    return found
+            findings.append(source)
+    return findings
 
 
 def left_out(run: TrainState, splits: Splits) -> dict[str, str]:
-    """Checks that this config gives nothing to look at, and why."""
+    """{check: reason} for the checks that do not apply to this config."""
     reasons = {}
     if start.chance_level(run.loss_fn, run.facts.num_outputs) is None:
         reasons["first loss"] = f"nothing to compare {type(run.loss_fn).__name__} with"
@@ -70,12 +68,11 @@ def left_out(run: TrainState, splits: Splits) -> dict[str, str]:
     return reasons
 
 
-def rows(found: Sequence[Finding], reasons: dict[str, str]) -> list[str]:
-    """Lines of check, found, what to type; every check of CHECKS and whatever else was found."""
+def rows(findings: Sequence[Finding], reasons: dict[str, str]) -> list[str]:
+    """Lines of check, found, what to type: for every check of CHECKS, then for any other finding."""
     lines: list[str] = []
-    extra = [finding.check for finding in found if finding.check not in CHECKS]
-    for check in dict.fromkeys([*CHECKS, *extra]):
-        hits = [finding for finding in found if finding.check == check]
+    for check in dict.fromkeys([*CHECKS, *(finding.check for finding in findings)]):
+        hits = [finding for finding in findings if finding.check == check]
         for finding in hits:
             text = f"{'note: ' if finding.note else ''}{finding.where}: {finding.what}; {finding.why}"
             lines += _row(check, text, finding.remedy)
@@ -85,8 +82,5 @@ def rows(found: Sequence[Finding], reasons: dict[str, str]) -> list[str]:
 
 
 def _row(*texts: str) -> list[str]:
-    cells = [textwrap.wrap(text, width) or [""] for text, width in zip(texts, COLUMNS, strict=True)]
-    height = max(map(len, cells))
-    padded = [cell + [""] * (height - len(cell)) for cell in cells]
-    lines = zip(*padded, strict=True)
-    return [" ".join(f"{text:<{width}}" for text, width in zip(line, COLUMNS, strict=True)).rstrip() for line in lines]
+    lines = itertools.zip_longest(*map(textwrap.wrap, texts, COLUMNS), fillvalue="")
+    return [" ".join(map(str.ljust, line, COLUMNS)).rstrip() for line in lines]

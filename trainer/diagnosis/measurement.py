@@ -1,12 +1,12 @@
-"""What is measured of a config's training steps."""
+"""The measurement of a config's training steps."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass
 class Measured:
-    """step: seconds a step. parts: those of them in data, forward, backward and optimizer, where hooks can tell.
-    peak: bytes beyond what the process had before the build; on CUDA, those that torch allocated there."""
+    """step: seconds a step. parts: of them, the seconds in data, forward, backward and optimizer, where hooks can tell.
+    peak: bytes beyond those that the process had before the build; on CUDA, the most that torch allocated there."""
 
     samples_per_second: float
     step: float

@@ -1,15 +1,18 @@
-"""What a run would take, found out on a run that is built and thrown away: layers, learning rates, memory, time."""
+"""The cost of a run, estimated on one that is built and thrown away: learning rates, memory, time."""
 
+import math
 import statistics
 import time
 import warnings
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from trainer.compiled_step import kept_tensors
 from trainer.device import synchronize
 from trainer.events import Evaluated, Stepped
 from trainer.loop import evaluate, train
@@ -17,15 +20,15 @@ from trainer.optim.scheduler import OnPlateau
 from trainer.schedules import Constant
 from trainer.state import TrainState
 
-MOST_STEPS = 1_000_000  # of a schedule that is followed
-ENOUGH = 0.5  # seconds of steps that are timed
-WARM = 3  # steps that do not count as typical
+MOST_STEPS = 1_000_000  # of a schedule to follow
+ENOUGH = 0.5  # seconds of steps to time
+WARM = 3  # first steps, slower than a typical one
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a training step holds on its device. weights: with the copy of the best ones. activations: what
-    autograd keeps of one batch for backward, or an evaluation's widest batch, if that is more."""
+    """Bytes that a training step holds on its device. weights: with the copy of the best ones. activations: those that
+    autograd keeps of one batch for backward, or an evaluation's widest layer, if that is more."""
 
     weights: int
     gradients: int
@@ -35,8 +38,8 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """All of it; what torch and CUDA take for themselves comes on top."""
-        return self.weights + self.gradients + self.optimizer + self.activations + self.data
+        """The sum. Memory that torch and CUDA use for themselves comes on top."""
+        return sum(vars(self).values())
 
 
 @dataclass(frozen=True)
@@ -51,30 +54,30 @@ class Timing:
 
 
 def schedule(run: TrainState) -> list[tuple[float, float]]:
-    """(step, learning rate) of every step; [] where it is constant, depends on evaluations, or is too long to follow.
-    The run's own schedule is then over, and a constant one in its place."""
+    """(step, learning rate) of every step; [] for a schedule that is constant, depends on evaluations or is too long.
+    It uses up the run's schedule and puts a constant one in its place."""
     scheduler = getattr(run.scheduler, "scheduler", run.scheduler)
     if isinstance(run.scheduler, (Constant, OnPlateau)) or run.progress.num_steps > MOST_STEPS:
         return []
     run.scheduler = Constant(run.optimizer)
-    points = []
+    rates = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch expects optimizer.step() between
-        for step in range(1, run.progress.num_steps + 1):
-            points.append((float(step), float(run.optimizer.param_groups[0]["lr"])))
+        for _ in range(run.progress.num_steps):
+            rates.append(float(run.optimizer.param_groups[0]["lr"]))
             scheduler.step()
-    return points
+    return [(float(step), rate) for step, rate in enumerate(rates, 1)]
 
 
 def how_it_changes(run: TrainState) -> str:
-    """In words, where `schedule` has no points."""
+    """Describe a schedule for which `schedule` has no points."""
     if isinstance(run.scheduler, OnPlateau):
-        return "falls when the monitored metric stands still"
+        return "falls when the monitored metric stops improving"
     return "stays" if isinstance(run.scheduler, Constant) else "has a schedule too long to follow here"
 
 
 def timing(run: TrainState) -> Timing:
-    """Train for a moment with the loop itself, then extrapolate. The run moves on by as many steps."""
+    """Time the loop for a moment, and extrapolate. This trains the run by some steps."""
     progress, steps, evaluations = run.progress, [], []
     begun = mark = time.perf_counter()
     for event in train(run):
@@ -91,44 +94,36 @@ def timing(run: TrainState) -> Timing:
         mark = time.perf_counter()
         evaluate(run, run.val_batches, "val")
         evaluations = [time.perf_counter() - mark]
-    typical = statistics.median(steps[WARM:] or steps)
-    num_evaluations = -(-progress.num_steps // progress.eval_every)
-    return Timing(
-        step=typical,
-        evaluation=statistics.median(evaluations) if evaluations else 0.0,
-        num_timed=len(steps),
-        num_evaluations=num_evaluations,
-        train=sum(steps) + (progress.num_steps - len(steps)) * typical,
-    )
+    typical, evaluation = statistics.median(steps[WARM:] or steps), statistics.median(evaluations or [0.0])
+    seconds = sum(steps) + (progress.num_steps - len(steps)) * typical
+    return Timing(typical, evaluation, len(steps), math.ceil(progress.num_steps / progress.eval_every), seconds)
 
 
 def memory(run: TrainState, x: Tensor, y: Tensor, eval_rows: int) -> Memory:
-    """What the run holds; after `timing`, so that gradients and the optimizer's state are there. x, y: one batch.
-    eval_rows: of an evaluation's batch."""
+    """Memory of a run after `timing`, which creates its gradients and optimizer state. x, y: one batch. eval_rows: the
+    number of rows in an evaluation's batch."""
     parameters = list(run.model.parameters())
     weights = {id(t): t for t in [*parameters, *run.model.buffers()]}.values()
-    state = [v for entry in run.optimizer.state.values() for v in entry.values() if isinstance(v, Tensor)]
-    loaders = [run.train_batches.loader] + [b.loader for b in (run.val_batches, run.test_batches) if b is not None]
-    data = [t for loader in loaders for t in (getattr(loader, "x", None), getattr(loader, "y", None))]
-    kept = _saved(run, x, y, [*weights])
-    widest = _widest(run.model, x) * eval_rows // len(x)
+    loaders = [b.loader for b in (run.train_batches, run.val_batches, run.test_batches) if b is not None]
+    data = [getattr(loader, name, None) for loader in loaders for name in ("x", "y")]
+    saved, widest = _saved(run, x, y, [*weights]), _widest(run.model, x) * eval_rows // len(x)
     return Memory(
         weights=2 * _bytes(weights),
         gradients=_bytes(p.grad for p in parameters if p.grad is not None),
-        optimizer=_bytes(state),
-        activations=max(kept, widest),
+        optimizer=_bytes(kept_tensors(run.optimizer)),
+        activations=max(saved, widest),
         data=_bytes(t for t in data if isinstance(t, Tensor)),
     )
 
 
 def _saved(run: TrainState, x: Tensor, y: Tensor, weights: list[Tensor]) -> int:
     """Bytes that autograd keeps for backward, the batch among them, each storage once."""
-    own = {t.untyped_storage().data_ptr() for t in weights}
+    known = {t.untyped_storage().data_ptr() for t in weights}
     kept = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in (x, y)}
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
+        if storage.data_ptr() not in known:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
@@ -140,20 +135,18 @@ def _saved(run: TrainState, x: Tensor, y: Tensor, weights: list[Tensor]) -> int:
 
 
 def _widest(model: nn.Module, x: Tensor) -> int:
-    """Bytes of the largest input and output that one layer has at a time, in a forward without gradients."""
-    most = 0
+    """Bytes of the layer with the largest input and output, in a forward without gradients."""
+    sizes = [0]
 
-    def after(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        nonlocal most
-        most = max(most, _bytes({id(t): t for t in (*inputs, output) if isinstance(t, Tensor)}.values()))
+    def weigh(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        sizes.append(_bytes({id(t): t for t in (*inputs, output) if isinstance(t, Tensor)}.values()))
 
-    handles = [module.register_forward_hook(after) for module in model.modules() if not list(module.children())]
-    model.eval()
-    with torch.no_grad():
-        model(x)
-    for handle in handles:
-        handle.remove()
-    return most
+    with ExitStack() as hooks, torch.no_grad():
+        for module in model.modules():
+            if not list(module.children()):
+                hooks.enter_context(module.register_forward_hook(weigh))
+        model.eval()(x)
+    return max(sizes)
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

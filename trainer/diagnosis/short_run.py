@@ -1,41 +1,27 @@
-"""Short runs that leave nothing behind: for doctor and lr-find. They go through the same loop as any other."""
+"""Short runs that write no files, for doctor and lr-find. They use the same loop as any other run."""
 
-import dataclasses
-from collections.abc import Iterator, Sequence
+import itertools
+import shlex
+from collections.abc import Sequence
 
 from trainer.build.build import Setup, build
 from trainer.config.check import check
 from trainer.config.settings import Settings
-from trainer.data.windows import TrainBatches, Window
 from trainer.state import TrainState
 from trainer.stopping import Stopping
 
 CONSTANT = {"_target_": "trainer.schedules.Constant"}
 
 
-class OneBatch(TrainBatches):
-    """The first window of the training split, again and again; an epoch is one step."""
-
-    @classmethod
-    def of(cls, batches: TrainBatches) -> "OneBatch":
-        """The first window of `batches`, held."""
-        one = cls(**{field.name: getattr(batches, field.name) for field in dataclasses.fields(batches)})
-        one.held = next(batches.windows(0))
-        return one
-
-    held: Window
-
-    def windows(self, epoch: int, first: int = 0) -> Iterator[Window]:
-        """It, for ever."""
-        while True:
-            yield self.held
+def keep_one_batch(run: TrainState) -> None:
+    """Train on the first window of the training split, again and again; an epoch is one step."""
+    window = next(run.train_batches.windows(0))
+    run.train_batches.windows = lambda epoch, first=0: itertools.repeat(window)  # type: ignore[method-assign]
+    run.progress.steps_per_epoch = 1
 
 
 def prepare(composed: Settings, num_steps: int, **changes: object) -> tuple[TrainState, Setup]:
-    """Build a config with some keys changed, to take that many steps at a constant rate, without evaluation.
-
-    Raises ConfigError.
-    """
+    """Build a config with some keys changed, for that many steps without evaluation. Raises ConfigError."""
     shape = {"guards": "warn", "explain": 0, "compile": "none", "nproc": 1, "expect": {}}
     run, setup = build(check({**composed.data, **shape, **changes}))
     run.val_batches = None
@@ -45,7 +31,5 @@ def prepare(composed: Settings, num_steps: int, **changes: object) -> tuple[Trai
 
 
 def typed(overrides: Sequence[str], *, without: str = "") -> str:
-    """Overrides as words for a next command, but for those of one key."""
-    import shlex
-
+    """Overrides as shell words for the next command, except those of one key."""
     return " ".join(shlex.quote(word) for word in overrides if word.lstrip("+").partition("=")[0] != without)

@@ -1,4 +1,4 @@
-"""Training steps timed: throughput, the parts of a step, memory and compile time."""
+"""Time training steps: throughput, the parts of a step, memory and compile time."""
 
 import sys
 import time
@@ -17,11 +17,11 @@ from trainer.errors import TrainerError
 from trainer.events import Stepped
 from trainer.loop import train
 
-WARM_UP = 3  # steps before the clock starts; what they take beyond their due is compile time
+WARM_UP = 3  # steps before the clock starts; their extra time is compile time
 
 
 def measure(data: Mapping[str, Any], seconds: float) -> Measured:
-    """Build and take steps for `seconds`, and as long again with the parts timed where nothing is compiled."""
+    """Build and take steps for `seconds`; without compiling, as long again to time the parts of a step."""
     before = _peak(None)
     run, setup = build(Settings(dict(data)).check())
     config = setup.config
@@ -30,16 +30,10 @@ def measure(data: Mapping[str, Any], seconds: float) -> Measured:
     number, spent, samples = steps.take(limit=seconds)
     step = spent / number
     compile_seconds = max(0.0, first - WARM_UP * step) if config.compile != "none" else 0.0
-    measured = Measured(
-        samples_per_second=samples / spent,
-        step=step,
-        compile_seconds=compile_seconds,
-        peak=_peak(run.device) - (before if run.device.type == "cpu" else 0),
-        num_steps=num_steps,
-        threads=torch.get_num_threads(),
-        in_memory=isinstance(run.train_batches.loader, InMemory),
-        note=run.step.describe() if isinstance(run.step, CompiledStep) and run.step.obstacle else "",
-    )
+    peak = _peak(run.device) - (before if run.device.type == "cpu" else 0)
+    threads, in_memory = torch.get_num_threads(), isinstance(run.train_batches.loader, InMemory)
+    note = run.step.describe() if isinstance(run.step, CompiledStep) and run.step.obstacle else ""
+    measured = Measured(samples / spent, step, compile_seconds, peak, num_steps, threads, in_memory, note)
     if config.compile == "none":
         clock = _Clock(run)
         number, spent, _ = steps.take(limit=seconds, clock=clock)
@@ -48,8 +42,8 @@ def measure(data: Mapping[str, Any], seconds: float) -> Measured:
 
 
 class _Steps:
-    """The training loop without evaluation, epoch after epoch, from the end of the first one: a last batch that is
-    shorter is compiled first, and not among the steps that are timed."""
+    """The training loop without evaluation, from the end of the first epoch on: so a shorter last batch is compiled
+    first, and its compilation is not timed."""
 
     def __init__(self, run: Any) -> None:
         self.run, progress = run, run.progress
@@ -59,7 +53,7 @@ class _Steps:
         next(self.events)
 
     def take(self, number: int = sys.maxsize, limit: float = 1e9, clock: Any = None) -> tuple[int, float, int]:
-        """(steps, seconds, samples) of `number` steps, or of as many as fit into `limit` seconds."""
+        """Take `number` steps, or as many as fit into `limit` seconds. Returns (steps, seconds, samples)."""
         taken = samples = 0
         begun = time.perf_counter()
         while taken < number and time.perf_counter() - begun < limit:
@@ -74,7 +68,7 @@ class _Steps:
 
 
 class _Clock:
-    """Where a step's time goes, by PyTorch's own hooks: each adds the time since the one before to a part."""
+    """The time of each part of a step, by PyTorch's hooks: each adds the time since the last one to a part."""
 
     def __init__(self, run: Any) -> None:
         self.run, self.parts, self.mark = run, dict.fromkeys(("data", "forward", "backward", "optimizer"), 0.0), 0.0
@@ -84,7 +78,7 @@ class _Clock:
         run.optimizer.register_step_post_hook(lambda *_: self._add("optimizer"))
 
     def begin(self) -> None:
-        """A step begins; what came since the last one's end is no part of it."""
+        """Start a step; the time since the last one ended belongs to no part."""
         self.mark = time.perf_counter()
 
     def _add(self, part: str) -> None:
@@ -95,7 +89,7 @@ class _Clock:
 
 
 def _peak(device: Any) -> int:
-    """Bytes: the most that torch has had on a CUDA device, else the most that this process has had."""
+    """Peak bytes: of torch on a CUDA device, else of this process."""
     if device is not None and device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:

@@ -1,6 +1,7 @@
-"""A small convolutional network for pictures."""
+"""A small convolutional network for images."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -8,7 +9,7 @@ from trainer.models.activation import ACTIVATIONS
 
 
 class CNN(nn.Module):
-    """Blocks of convolution, batch norm, activation and 2×2 pooling; then the mean over the picture and a linear layer.
+    """Blocks of convolution, batch norm, activation and 2×2 pooling; then the mean over the image and a linear layer.
 
     Input (B, in_channels, H, W) with H and W at least 2 ** len(channels); output (B, num_classes): logits.
     """
@@ -23,20 +24,12 @@ class CNN(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        blocks: list[nn.Module] = []
-        width = in_channels
-        for next_width in channels:
-            blocks += [
-                nn.Conv2d(width, next_width, kernel_size, padding=kernel_size // 2, bias=False),
-                nn.BatchNorm2d(next_width),
-                ACTIVATIONS[activation](),
-                nn.MaxPool2d(2),
-            ]
-            width = next_width
-        self.features = nn.Sequential(*blocks)
-        self.classifier = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(width, num_classes)
-        )
+        widths, blocks = [in_channels, *channels], []
+        for width, next_width in pairwise(widths):
+            conv = nn.Conv2d(width, next_width, kernel_size, padding=kernel_size // 2, bias=False)
+            blocks += [conv, nn.BatchNorm2d(next_width), ACTIVATIONS[activation](), nn.MaxPool2d(2)]
+        head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(widths[-1], num_classes)]
+        self.features, self.classifier = nn.Sequential(*blocks), nn.Sequential(*head)
 
     def forward(self, x: Tensor) -> Tensor:
         output: Tensor = self.classifier(self.features(x))

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 class Linear(nn.Module):
     """Linear or logistic regression. Input (B, *) flattened to (B, in_features); output (B, out_features).
 
-    init: the weights to begin with: torch's `uniform`, or `zero`, which is as good where there is no hidden layer.
+    init: the initial weights: torch's `uniform`, or `zero`, which is as good for a model without a hidden layer.
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, init: str = "uniform") -> None:

@@ -1,6 +1,7 @@
 """The multilayer perceptron."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -25,18 +26,16 @@ class MLP(nn.Module):
         norm: str = "none",
     ) -> None:
         super().__init__()
+        widths = [in_features, *hidden]
         layers: list[nn.Module] = []
-        width = in_features
-        for next_width in hidden:
+        for width, next_width in pairwise(widths):
             layers.append(nn.Linear(width, next_width))
             if norm != "none":
                 layers.append(NORMS[norm](next_width))
             layers.append(ACTIVATIONS[activation]())
             if dropout > 0:
                 layers.append(nn.Dropout(dropout))
-            width = next_width
-        layers.append(nn.Linear(width, out_features))
-        self.layers = nn.Sequential(*layers)
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], out_features))
 
     def forward(self, x: Tensor) -> Tensor:
         output: Tensor = self.layers(x.flatten(1))

@@ -1,4 +1,4 @@
-"""The scheduler that a config names, and what stands around it: a scaler that skips steps, a plateau."""
+"""A config's scheduler, with wrappers for a scaler that skips steps and for a plateau."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,11 +11,11 @@ from trainer.config import target
 from trainer.config.durations import in_steps, is_duration
 from trainer.errors import ConfigError
 
-LENGTHS = ("num_steps", "total_steps", "T_max", "num_training_steps")  # parameters that mean the length of the run
+LENGTHS = ("num_steps", "total_steps", "T_max", "num_training_steps")  # parameters for the length of the run
 
 
 class UnlessSkipped:
-    """A scheduler that stands still when the scaler skipped the optimizer's step (its scale fell)."""
+    """A scheduler that stands still when the scaler skipped the optimizer's step, which lowers its scale."""
 
     def __init__(self, scheduler: Any, scaler: GradScaler) -> None:
         self.scheduler, self.scaler = scheduler, scaler
@@ -23,12 +23,12 @@ class UnlessSkipped:
         self.state_dict = scheduler.state_dict
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The scheduler's. The scaler's state has to be loaded before."""
+        """Load the scheduler's state. The scaler's state must be loaded before."""
         self.scheduler.load_state_dict(state)
         self.scale = self.scaler.get_scale()
 
     def step(self) -> None:
-        """Move, if the optimizer did."""
+        """Move, unless the optimizer's step was skipped."""
         scale = self.scaler.get_scale()
         if scale >= self.scale:
             self.scheduler.step()
@@ -43,10 +43,10 @@ class OnPlateau:
         self.state_dict, self.load_state_dict = scheduler.state_dict, scheduler.load_state_dict
 
     def step(self) -> None:
-        """Nothing: see `look`."""
+        """Do nothing: see `look`."""
 
     def look(self, value: float) -> None:
-        """Judge the monitored metric."""
+        """Move by the value of the monitored metric."""
         self.scheduler.step(value)
 
 
@@ -60,14 +60,13 @@ def make_scheduler(
     samples_per_step: int,
     mode: str,
 ) -> Any:
-    """The scheduler that a config names: lengths left null become the run's, durations become steps."""
-    node = {
-        name: in_steps(value, steps_per_epoch, samples_per_step) if is_duration(value) else value
-        for name, value in node.items()
-    }
+    """Construct the config's scheduler: lengths left null become the run's, durations become steps. mode: min or max,
+    the better direction of the monitored metric. Raises ConfigError."""
+    lengths = (steps_per_epoch, samples_per_step)
+    node = {name: in_steps(value, *lengths) if is_duration(value) else value for name, value in node.items()}
     has_momentum = "momentum" in optimizer.defaults or "betas" in optimizer.defaults
     facts: dict[str, Any] = {**dict.fromkeys(LENGTHS, num_steps), "cycle_momentum": has_momentum}
-    if "max_lr" in node or "mode" in node:  # left null; a class that has its own sense of them does not list them
+    if "max_lr" in node or "mode" in node:  # a class with another meaning for them does not list them as null
         facts |= {"max_lr": optimizer.defaults["lr"], "mode": mode}
     scheduler = target.construct(node, "scheduler", optimizer, **facts)
     if isinstance(scheduler, ReduceLROnPlateau):

@@ -1,4 +1,4 @@
-"""A model of my own: a plain nn.Module. Sizes left null in its config come from the data."""
+"""My model: a plain nn.Module. Sizes left null in its config come from the data."""
 
 from torch import Tensor, nn
 

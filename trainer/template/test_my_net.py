@@ -1,4 +1,4 @@
-"""Run by pytest."""
+"""Tests of my model: python -m pytest."""
 
 from pathlib import Path
 

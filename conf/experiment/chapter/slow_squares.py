@@ -1,4 +1,4 @@
-"""A Dataset of one's own: two methods are all that it needs."""
+"""Your own Dataset: it needs only two methods."""
 
 import time
 
