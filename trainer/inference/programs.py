@@ -1,5 +1,6 @@
-"""The program beside an exported file: some ten lines that load it, without trainer, and answer for one row."""
+"""The program beside an exported file: about ten lines that load it, without trainer, and predict one row."""
 
+import functools
 from typing import Any
 
 from torch import Tensor, nn
@@ -7,7 +8,7 @@ from torch import Tensor, nn
 from trainer.data.preprocessing import Preprocessing
 from trainer.inference.chain import chain, source
 
-MOST_VALUES = 64  # of a row that is written out
+MOST_VALUES = 64  # values of a row above which zeros stand in for it
 
 ONNX = """\
 \"\"\"{what}; needs onnxruntime.\"\"\"
@@ -50,12 +51,17 @@ x = torch.tensor({row}, dtype=torch.{dtype})
 """
 
 
-def program(name: str, made: Preprocessing, rows: Tensor, model: nn.Module, node: dict[str, Any], plain: bool) -> str:
-    """Python for a format. rows: raw ones, of which the first is shown. node: the model's `_target_` with its keys.
-    plain: whether the model is a chain of torch's layers."""
-    facts = made.facts
+def program(
+    name: str, preprocessing: Preprocessing, rows: Tensor, model: nn.Module, node: dict[str, Any], is_chain: bool
+) -> str:
+    """The Python code for a format.
+
+    rows: raw rows, of which the first is the example. node: the model's `_target_` with its keys. is_chain: whether the
+    model is a chain of torch's layers.
+    """
+    facts = preprocessing.facts
     words = {
-        "what": "What the model says of one row of raw values",
+        "what": "Predicts one row of raw values",
         "classes": f"CLASSES = {facts.classes!r}\n" if facts.classes is not None else "",
         "dtype": str(rows.dtype).removeprefix("torch."),
         "shown": "CLASSES[output.argmax()], output.round(3)" if facts.classes is not None else "output",
@@ -63,38 +69,32 @@ def program(name: str, made: Preprocessing, rows: Tensor, model: nn.Module, node
     }
     if name != "safetensors":
         return (ONNX if name == "onnx" else TORCH_EXPORT).format(**words)
-    layers = chain(model) if plain else None
+    layers = chain(model) if is_chain else None
     module, _, kind = str(node["_target_"]).rpartition(".")
     settings = ", ".join(f"{key}={value!r}" for key, value in node.items() if key != "_target_")
     text = source(layers) if layers is not None else f"{kind}({settings})"
     imports = ["from pathlib import Path", "", "import torch", "from safetensors.torch import load_file"]
     imports = ["from collections import OrderedDict"] * ("OrderedDict" in text) + imports
     imports += ["from torch import nn"] if layers is not None else ["", f"from {module} import {kind}"]
+    unscale = ""
+    if facts.classes is not None:
+        unscale = "output = output.softmax(1)\n"
+    elif preprocessing.y is not None and preprocessing.y.state_dict():
+        unscale = 'output = output * tensors["output.std"] + tensors["output.mean"]\n'
     return SAFETENSORS.format(
         **words,
         imports="\n".join(imports) + "\n",
         own="" if layers is not None else f", and {module}",
         model=text,
-        scale='x = (x - tensors["input.mean"]) / tensors["input.std"]\n' if made.x.state_dict() else "",
-        unscale=_unscale(made),
+        scale='x = (x - tensors["input.mean"]) / tensors["input.std"]\n' if preprocessing.x.state_dict() else "",
+        unscale=unscale,
     )
 
 
-def _unscale(made: Preprocessing) -> str:
-    if made.facts.classes is not None:
-        return "output = output.softmax(1)\n"
-    if made.y is not None and made.y.state_dict():
-        return 'output = output * tensors["output.std"] + tensors["output.mean"]\n'
-    return ""
-
-
 def _literal(rows: Tensor) -> str:
-    if rows.numel() > MOST_VALUES:
-        zeros = "0.0"
-        for size in reversed(rows.shape):
-            zeros = f"[{zeros}] * {size}"
-        return zeros
-    return str(_rounded(rows.nan_to_num(0.0).tolist()))
+    if rows.numel() <= MOST_VALUES:
+        return str(_rounded(rows.nan_to_num(0.0).tolist()))
+    return functools.reduce(lambda inner, size: f"[{inner}] * {size}", reversed(rows.shape), "0.0")
 
 
 def _rounded(values: Any) -> Any:

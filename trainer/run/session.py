@@ -1,4 +1,4 @@
-"""The surroundings that a run is carried out in, handed through from the command line to the loop's listeners."""
+"""The surroundings of a run, passed from the command line to the loop's listeners."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from trainer.terminal.screen import Screen
 
 @dataclass(frozen=True)
 class Session:
-    """The screen that a run speaks on, and how it was started.
+    """The screen that a run prints to, and how it was started.
 
     Args:
         screen: where its lines go.
         started: perf_counter when the program started, in seconds.
         is_brief: whether it is a sweep's job, which shows no picture, chart or next commands.
-        listeners: more listeners, called after the run's own.
-        num_cores: the cores that threads=auto may take; None: all that this process may use.
+        listeners: additional listeners, called after the run's own.
+        num_cores: the cores that threads=auto may use; None: all that this process may use.
     """
 
     screen: Screen
@@ -28,5 +28,5 @@ class Session:
     num_cores: int | None = None
 
     def without_screen(self) -> dict[str, Any]:
-        """The other fields by name, which a process of its own can be given."""
+        """The other fields by name, which can be sent to another process."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "screen"}
