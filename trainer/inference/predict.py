@@ -59,9 +59,8 @@ def write(model: Trained, path: str, out: str | None, node: Mapping[str, Any], s
 def tell_unknown(unknown: Mapping[str, set[str]]) -> None:
     """Warn on stderr of categories that were not seen in training."""
     for name, categories in sorted(unknown.items()):
-        complain(
-            f"warning: {name} has categories not seen in training, treated as other: {listed(sorted(categories), 60)}"
-        )
+        text = "categories not seen in training, treated as other"
+        complain(f"warning: {name} has {text}: {listed(sorted(categories), 60)}")
 
 
 def names(facts: Facts, targets: list[str]) -> list[str]:

@@ -10,45 +10,35 @@ from trainer.inference.chain import chain, source
 
 MOST_VALUES = 64  # values of a row above which zeros stand in for it
 
-ONNX = """\
-\"\"\"{what}; needs onnxruntime.\"\"\"
-
-from pathlib import Path
-
-import numpy as np
-import onnxruntime
-
-{classes}session = onnxruntime.InferenceSession(Path(__file__).with_name("model.onnx"))
-x = np.array({row}, dtype=np.{dtype})
-for output in session.run(None, {{"x": x}})[0]:
-    print({shown})
-"""
-
-TORCH_EXPORT = """\
-\"\"\"{what}; needs torch.\"\"\"
-
-from pathlib import Path
-
-import torch
-
-{classes}model = torch.export.load(Path(__file__).with_name("model.pt2")).module()
-x = torch.tensor({row}, dtype=torch.{dtype})
-for output in model(x).detach().numpy():
-    print({shown})
-"""
-
-SAFETENSORS = """\
-\"\"\"{what}; needs torch and safetensors{own}.\"\"\"
+PROGRAM = """\
+\"\"\"Predicts one row of raw values; needs {needs}.\"\"\"
 
 {imports}
-{classes}model = {model}
+
+{classes}{body}
+    print({shown})
+"""
+
+ONNX = """\
+session = onnxruntime.InferenceSession(Path(__file__).with_name("model.onnx"))
+x = np.array({row}, dtype=np.{dtype})
+for output in session.run(None, {{"x": x}})[0]:"""
+
+TORCH_EXPORT = """\
+model = torch.export.load(Path(__file__).with_name("model.pt2")).module()
+x = torch.tensor({row}, dtype=torch.{dtype})
+for output in model(x).detach().numpy():"""
+
+SAFETENSORS = """\
+model = {model}
 tensors = load_file(Path(__file__).with_name("model.safetensors"))
 model.load_state_dict({{name: tensors[name] for name in model.state_dict()}})
 x = torch.tensor({row}, dtype=torch.{dtype})
 {scale}output = model.eval()(x).detach()
-{unscale}for output in output.numpy():
-    print({shown})
-"""
+{unscale}for output in output.numpy():"""
+
+SCALE = 'x = (x - tensors["input.mean"]) / tensors["input.std"]\n'
+UNSCALE = 'output = output * tensors["output.std"] + tensors["output.mean"]\n'
 
 
 def program(
@@ -59,35 +49,32 @@ def program(
     rows: raw rows, of which the first is the example. node: the model's `_target_` with its keys. is_chain: whether the
     model is a chain of torch's layers.
     """
-    facts = preprocessing.facts
-    words = {
-        "what": "Predicts one row of raw values",
-        "classes": f"CLASSES = {facts.classes!r}\n" if facts.classes is not None else "",
-        "dtype": str(rows.dtype).removeprefix("torch."),
-        "shown": "CLASSES[output.argmax()], output.round(3)" if facts.classes is not None else "output",
-        "row": _literal(rows[:1]),
-    }
-    if name != "safetensors":
-        return (ONNX if name == "onnx" else TORCH_EXPORT).format(**words)
-    layers = chain(model) if is_chain else None
-    module, _, kind = str(node["_target_"]).rpartition(".")
-    settings = ", ".join(f"{key}={value!r}" for key, value in node.items() if key != "_target_")
-    text = source(layers) if layers is not None else f"{kind}({settings})"
-    imports = ["from pathlib import Path", "", "import torch", "from safetensors.torch import load_file"]
-    imports = ["from collections import OrderedDict"] * ("OrderedDict" in text) + imports
-    imports += ["from torch import nn"] if layers is not None else ["", f"from {module} import {kind}"]
-    unscale = ""
-    if facts.classes is not None:
-        unscale = "output = output.softmax(1)\n"
-    elif preprocessing.y is not None and preprocessing.y.state_dict():
-        unscale = 'output = output * tensors["output.std"] + tensors["output.mean"]\n'
-    return SAFETENSORS.format(
-        **words,
-        imports="\n".join(imports) + "\n",
-        own="" if layers is not None else f", and {module}",
-        model=text,
-        scale='x = (x - tensors["input.mean"]) / tensors["input.std"]\n' if preprocessing.x.state_dict() else "",
-        unscale=unscale,
+    has_classes = preprocessing.facts.classes is not None
+    values = {"row": _literal(rows[:1]), "dtype": str(rows.dtype).removeprefix("torch.")}
+    imports, needs = ["from pathlib import Path", "", "import torch"], "torch"
+    if name == "onnx":
+        imports, needs, body = [*imports[:2], "import numpy as np", "import onnxruntime"], "onnxruntime", ONNX
+    elif name == "torch_export":
+        body = TORCH_EXPORT
+    else:
+        layers = chain(model) if is_chain else None
+        module, _, kind = str(node["_target_"]).rpartition(".")
+        settings = ", ".join(f"{key}={value!r}" for key, value in node.items() if key != "_target_")
+        text = source(layers) if layers is not None else f"{kind}({settings})"
+        imports = ["from collections import OrderedDict"] * ("OrderedDict" in text) + imports
+        imports += ["from safetensors.torch import load_file"]
+        imports += ["from torch import nn"] if layers is not None else ["", f"from {module} import {kind}"]
+        needs = "torch and safetensors" + ("" if layers is not None else f", and {module}")
+        unscale = UNSCALE if preprocessing.y is not None and preprocessing.y.state_dict() else ""
+        values["unscale"] = "output = output.softmax(1)\n" if has_classes else unscale
+        values |= {"model": text, "scale": SCALE if preprocessing.x.state_dict() else ""}
+        body = SAFETENSORS
+    return PROGRAM.format(
+        needs=needs,
+        imports="\n".join(imports),
+        classes=f"CLASSES = {preprocessing.facts.classes!r}\n" if has_classes else "",
+        body=body.format(**values),
+        shown="CLASSES[output.argmax()], output.round(3)" if has_classes else "output",
     )
 
 

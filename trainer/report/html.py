@@ -30,12 +30,9 @@ def render(template: str, **values: Any) -> str:
 def _environment() -> Any:
     import jinja2
 
+    loader, undefined = jinja2.FileSystemLoader(TEMPLATES), jinja2.StrictUndefined
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=undefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"value": value_text, "metric": metric_text, "cut": cut, "png": png, "seconds": clock}
     return environment

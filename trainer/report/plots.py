@@ -2,7 +2,7 @@
 points. Labels are text of the page, so that they keep their size on a phone."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,18 +57,25 @@ def curves(
     *,
     marks: Sequence[tuple[float, str]] = (),
     may_be_logarithmic: bool = False,
+    labels: Sequence[Mapping[str, Any]] = (),
+    columns: int = COLUMNS,
+    **more: Any,
 ) -> Plot | None:
-    """Curves over steps. series: (name, style, points). marks: (step, label). None where there is nothing to draw."""
+    """Curves over steps. series: (name, style, points). marks: (step, label). None where there is nothing to draw.
+
+    labels: more fields of each Trace; columns: of each curve; more: fields of the Plot.
+    """
     x = fit((step for _, _, points in series for step, _ in points), margin=0.0)
     y = fit((value for _, _, points in series for _, value in points), may_be_logarithmic=may_be_logarithmic)
     if x is None or y is None:
         return None
-    traces = [curve(name, style, points, x, y) for name, style, points in series if points]
+    drawn = [part for part in zip(series, labels or [{}] * len(series), strict=True) if part[0][2]]
+    traces = [curve(*one, x, y, columns, **label) for one, label in drawn]
     note, places = "log scale" if y.logarithmic else "", [(100 * x.place(step), text) for step, text in marks]
-    return Plot(title, traces, percent(x.ticks(6)), percent(y.ticks(4), flipped=True), note=note, marks=places)
+    return Plot(title, traces, percent(x.ticks(6)), percent(y.ticks(4), flipped=True), note=note, marks=places, **more)
 
 
-def curve(name: str, style: str, points: Points, x: Scale, y: Scale, columns: int = COLUMNS, **more: Any) -> Trace:
+def curve(name: str, style: str, points: Points, x: Scale, y: Scale, columns: int, **more: Any) -> Trace:
     """One curve, thinned; each of few points gets a dot, unless the curve is that of a sweep's job."""
     kept = thinned(points, columns)
     finite = [point for point in kept if math.isfinite(point[1])]

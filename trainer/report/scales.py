@@ -38,10 +38,8 @@ class Scale:
             return
         power = 10.0 ** math.floor(math.log10(width))
         step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= width * 0.999)
-        number = math.ceil(self.low / step - 1e-9)
-        while number * step <= self.high + step * 1e-9:
-            yield number * step
-            number += 1
+        multiples = (number * step for number in itertools.count(math.ceil(self.low / step - 1e-9)))
+        yield from itertools.takewhile(lambda value: value <= self.high + step * 1e-9, multiples)
 
     def _decades(self, most: int) -> Iterator[float]:
         first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)

@@ -64,13 +64,14 @@ def page(sweep: Path) -> str:
     ranked = ranking.rank(results, rows.monitored(results))
     names = table.short_names(table.setting_keys(ranked)[:MOST_KEYS])
     drawn = by_value(results, ranked)
+    best = plan[jobs.numbers[ranked.best.name]] if ranked.best else None
     return html.render(
         "sweep.html",
         name=sweep.name,
         metric=ranked.metric,
         better="higher" if ranked.mode == "max" else "lower",
         best=ranked.groups[0] if ranked.best else None,
-        command=command(plan[jobs.numbers[ranked.best.name]].overrides) if ranked.best else "",
+        command=cut(shlex.join(["trainer", "train", *best.overrides]), 4000) if best is not None else "",
         tiles=tiles(results),
         keys=[(key, cut(name, 40)) for key, name in names.items()],
         groups=[group_cells(group, index, ranked, jobs) for index, group in enumerate(ranked.groups[:MOST_ROWS])],
@@ -92,11 +93,6 @@ def by_value(results: Sequence[Row], ranked: Ranking) -> list[Row]:
     sign = -1.0 if ranked.mode == "max" else 1.0
     valued = [row for row in results if row.value(ranked.metric) is not None]
     return sorted(valued, key=lambda row: sign * row.metrics[ranked.metric])[:MOST_DRAWN]
-
-
-def command(overrides: Sequence[str]) -> str:
-    """The command that trains a job again."""
-    return cut(shlex.join(["trainer", "train", *overrides]), 4000)
 
 
 def settings_text(settings: Mapping[str, str]) -> str:
@@ -137,20 +133,10 @@ def curves(drawn: Sequence[Row], jobs: Jobs) -> Plot | None:
     """The validation losses of the jobs, or else their training losses; the best one is drawn last."""
     losses = [jobs.losses[jobs.numbers[row.name]] for row in drawn]
     name = "val" if any(curve["val"] for curve in losses) else "train"
-    series = [curve[name] for curve in losses]
-    x = fit((step for points in series for step, _ in points), margin=0.0)
-    y = fit((value for points in series for _, value in points), may_be_logarithmic=True)
-    if x is None or y is None:
-        return None
-    columns = max(2, MOST_POINTS // len(series) // 4)
-    traces = [
-        plots.curve("", "job", points, x, y, columns, **labels)
-        for points, labels in zip(series, trace_labels(drawn, jobs), strict=True)
-        if points
-    ]
-    ticks = plots.percent(x.ticks(6)), plots.percent(y.ticks(4), flipped=True)
-    note = "log scale" if y.logarithmic else ""
-    return Plot(f"{name}/loss of each job", traces[::-1], *ticks, kind="line", y_name=f"{name}/loss", note=note)
+    series = [("", "job", curve[name]) for curve in losses[::-1]]
+    labels, columns = list(trace_labels(drawn, jobs))[::-1], max(2, MOST_POINTS // max(1, len(series)) // 4)
+    kind: dict[str, Any] = {"kind": "line", "y_name": f"{name}/loss", "may_be_logarithmic": True}
+    return plots.curves(f"{name}/loss of each job", series, labels=labels, columns=columns, **kind)
 
 
 def trace_labels(drawn: Sequence[Row], jobs: Jobs) -> Iterator[dict[str, Any]]:

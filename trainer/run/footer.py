@@ -19,9 +19,8 @@ def show(
 ) -> None:
     """Report how the run went; a sweep's job shows no chart, files or next commands."""
     screen, config, progress, monitor = session.screen, setup.config, run.progress, run.stopping.monitor
-    if not session.is_brief and (
-        lines := chart(past.curves, title="loss", width=WIDTH, height=10, ascii_only=screen.ascii_only)
-    ):
+    plain = screen.ascii_only
+    if lines := [] if session.is_brief else chart(past.curves, title="loss", width=WIDTH, height=10, ascii_only=plain):
         screen.say("\n" + "\n".join(lines))
     screen.say()
     if progress.best is not None:
@@ -39,14 +38,14 @@ def show(
         screen.say(line)
     parts = ", ".join(f"{name} {value:.1f}" for name, value in result.seconds.items() if value >= 0.05)
     screen.say(f"time     {sum(result.seconds.values()):.1f} s: {parts}")
-    if result.throughput is not None:
-        screen.say(f"speed    {result.throughput.line()}")
+    if (speed := result.throughput) is not None:
+        screen.say(f"speed    {speed.rate:,.0f} samples/s, {speed.waiting:.0%} of the training time waiting for data")
     if session.is_brief:
         return
     names = [layout.REPORT, layout.PICTURE, layout.MODEL, layout.METRICS]
     screen.say("files    " + " ".join(name for name in names if (result.run_dir / name).exists()))
     lr, finished = run.optimizer.defaults["lr"], progress.step == progress.num_steps
-    hint = result.throughput.hint(config.loader, num_cores()) if result.throughput is not None else None
+    hint = speed.hint(config.loader, num_cores()) if speed is not None else None
     if hint := hint or hints.hint(past.evaluations, epochs=config.epochs, lr=lr, finished=finished):
         screen.say(f"hint     {hint}")
     screen.say("next     trainer eval latest · trainer runs · trainer ls")

@@ -29,8 +29,10 @@ def read(rank: int, process: int, code: int, scratch: Path, folder: Path | None)
     rank = next(iter(reports), rank) if rank not in reports and code >= 0 else rank
     report = reports.get(rank, {}) if code >= 0 else {}
     stack = report.get("traceback", "")
+    if report and not stack and report["code"] > 128:
+        return Interrupted(report["code"] - 128, report["message"], report["hint"])
     if report and not stack:
-        return _known(**report)
+        return KINDS.get(report["code"], TrainerError)(report["message"], report["hint"])
     if report:
         text = f"rank {rank}: {report['message']}"
         hint = f"the traceback is in {layout.log_name(folder)}" if folder is not None else None
@@ -47,13 +49,6 @@ def read(rank: int, process: int, code: int, scratch: Path, folder: Path | None)
     error = TrainerError(text, hint)
     error.add_note(stack)  # shown by --debug
     return error
-
-
-def _known(code: int, message: str, hint: str | None) -> TrainerError:
-    """One of trainer's errors, as the rank raised it."""
-    if code > 128:
-        return Interrupted(code - 128, message, hint)
-    return KINDS.get(code, TrainerError)(message, hint)
 
 
 def _last_line(rank: int, scratch: Path, folder: Path | None) -> str:

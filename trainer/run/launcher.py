@@ -33,46 +33,31 @@ TICK = 0.05  # seconds between two checks for signals
 
 @dataclass(frozen=True)
 class Work:
-    """The run that the ranks carry out, as plain data.
+    """The run that the ranks carry out, as plain data."""
 
-    Args:
-        config: the checked config.
-        session: the fields of a Session except its screen.
-        is_shown: whether rank 0's lines go to the parent's screen.
-        overrides: the overrides typed for a new run.
-        folder: the folder of the run being resumed; None for a new run.
-        download: whether missing data may be fetched.
-    """
-
-    config: dict[str, Any]
-    session: dict[str, Any]
-    is_shown: bool
-    overrides: Sequence[str] = ()
-    folder: Path | None = None
-    download: bool = True
+    config: dict[str, Any]  # checked
+    session: dict[str, Any]  # the fields of a Session except its screen
+    is_shown: bool  # whether rank 0's lines go to the parent's screen
+    overrides: Sequence[str] = ()  # typed for a new run
+    folder: Path | None = None  # of the run being resumed; None for a new run
+    download: bool = True  # whether missing data may be fetched
 
     @classmethod
     def of(cls, config: Config, session: Session, **rest: Any) -> "Work":
         """Make the work from a config and a session. rest: overrides, or folder and download."""
-        return cls(dataclasses.asdict(config), session.without_screen(), session.screen.shown, **rest)
+        rest_of_session = {name: value for name, value in vars(session).items() if name != "screen"}
+        return cls(dataclasses.asdict(config), rest_of_session, session.screen.shown, **rest)
 
 
 @dataclass(frozen=True)
 class Links:
-    """The connections of a rank to its parent.
+    """The connections of a rank to its parent."""
 
-    Args:
-        alive: closed when the parent ends.
-        folder: rank 0 asks for its folder here.
-        scratch: the folder for the ranks' errors.
-        out, err: the parent's stdout and stderr.
-    """
-
-    alive: Connection
-    folder: Connection
-    scratch: Path
-    out: Connection
-    err: Connection
+    alive: Connection  # closed when the parent ends
+    folder: Connection  # rank 0 asks for its folder here
+    scratch: Path  # the folder for the ranks' errors
+    out: Connection  # the parent's stdout
+    err: Connection  # the parent's stderr
 
 
 # Carries out the work in a rank; the third argument asks the parent for the folder of a run with that label.
@@ -91,7 +76,7 @@ def run(num_ranks: int, work: Work, carry_out: CarryOut, make_folder: Callable[[
 
     alive, held = context.Pipe(duplex=False)
     asking, answering = context.Pipe()
-    with tempfile.TemporaryDirectory(prefix="trainer-ranks-") as name, _quiet(), _hangup_kept():
+    with tempfile.TemporaryDirectory(prefix="trainer-ranks-") as name, _launcher_contained():
         scratch = Path(name)
         host = FolderHost(answering, make_folder, work.folder)
         out, err = (Connection(os.dup(descriptor), readable=False) for descriptor in (1, 2))
@@ -120,7 +105,8 @@ def run(num_ranks: int, work: Work, carry_out: CarryOut, make_folder: Callable[[
             rank, failure = error.get_first_failure()
             raise last_words.read(rank, failure.pid, failure.exitcode, scratch, host.folder) from None
         finally:
-            host.close()
+            host.over.set()
+            host.join()
             for end in (alive, held, asking, answering, out, err):
                 end.close()
 
@@ -145,7 +131,7 @@ class FolderHost(threading.Thread):
         self.over = threading.Event()
 
     def run(self) -> None:
-        """Serve rank 0 until `close`."""
+        """Serve rank 0 until `over` is set."""
         while not self.requests.poll(TICK):
             if self.over.is_set():
                 return
@@ -164,11 +150,6 @@ class FolderHost(threading.Thread):
                     _pass_on(process, number)
                 if signals.save_wanted():
                     _pass_on(process, signal.SIGUSR1)
-
-    def close(self) -> None:
-        """End the thread."""
-        self.over.set()
-        self.join()
 
 
 def _pass_on(process: int, number: int) -> None:
@@ -213,25 +194,17 @@ def main(work: Work, links: Links, carry_out: CarryOut) -> Result:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the log of torch's launcher; trainer reports what went wrong."""
+def _launcher_contained() -> Iterator[None]:
+    """Silence the log of torch's launcher, since trainer reports errors, and restore the SIGHUP handler it replaces."""
     levels = {logger: logger.level for logger in map(logging.getLogger, ("torch.distributed", "torch.multiprocessing"))}
     for logger in levels:
         logger.setLevel(logging.CRITICAL + 1)
+    has_hangup = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGHUP")
+    before = signal.getsignal(signal.SIGHUP) if has_hangup else None
     try:
         yield
     finally:
         for logger, level in levels.items():
             logger.setLevel(level)
-
-
-@contextmanager
-def _hangup_kept() -> Iterator[None]:
-    """Restore the handler of SIGHUP, which the launcher replaces."""
-    is_main = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGHUP")
-    before = signal.getsignal(signal.SIGHUP) if is_main else None
-    try:
-        yield
-    finally:
-        if is_main:
+        if has_hangup:
             signal.signal(signal.SIGHUP, before)

@@ -26,7 +26,8 @@ def explain(error: BaseException, run: TrainState, config: Config) -> TrainerErr
         size = config.loader.eval_batch_size
         text = f"out of memory in an evaluation, {size} rows at a time{needed}"
         return TrainerError(text, f"loader.eval_batch_size={max(1, size // 4)}; the metrics stay the same")
-    fixed, total, batch = held_bytes(run), total_bytes(run.device), config.loader.batch_size
+    fixed, batch = held_bytes(run), config.loader.batch_size
+    total = torch.cuda.mem_get_info(run.device)[1] if run.device.type == "cuda" else 0  # elsewhere it is unknown
     held = f"weights, gradients and optimizer hold {_size(fixed)}" + (f" of {_size(total)}" if total else "")
     text = f"out of memory at step {run.progress.step + 1:,}, batch {batch}{needed}: {held}"
     mostly_fixed = 0 < total * MOSTLY_FIXED < fixed
@@ -47,11 +48,6 @@ def held_bytes(run: TrainState) -> int:
     tensors += [p.grad for p in run.model.parameters() if p.grad is not None]
     tensors += [v for s in run.optimizer.state.values() for v in s.values() if isinstance(v, torch.Tensor)]
     return sum(t.numel() * t.element_size() for t in tensors)
-
-
-def total_bytes(device: torch.device) -> int:
-    """Total memory of a CUDA device; 0 for any other device, where it is unknown."""
-    return torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else 0
 
 
 def _size(count: int) -> str:

@@ -144,7 +144,10 @@ def _conclude(
     if progress.stop_reason == StopReason.DIVERGED:
         if config.guards != "none" and (source := replay.explain(config, folder)) is not None:
             header.show_finding(session.screen, source)
-        raise _diverged(run, result.checkpoint)
+        lr, last = run.optimizer.param_groups[0]["lr"], result.checkpoint
+        kept = f"last good checkpoint: {last}" if last else "no checkpoint had been saved yet"
+        text = f"the loss is NaN or infinite at step {progress.step} with learning rate {lr:g}; {kept}"
+        raise Diverged(text, f"optimizer.lr={min(lr / 10, 0.01):g}, or clip_grad_norm=1")
     footer.show(session, run, setup, result, predictions, past)
     reason = progress.stop_reason  # set even if only another rank received the signal
     if (number := signals.wish() or (reason.signal if reason else None)) is not None:
@@ -179,10 +182,3 @@ def _keep_weights(run: TrainState, setup: Setup, folder: Path, *, with_predictio
     with suppress(signals.Stop):  # the run is finished: after a signal, nobody wants to wait for its picture
         return measure(run, setup.splits.preprocessing, run.val_batches, "validation")
     return None
-
-
-def _diverged(run: TrainState, last: Path | None) -> Diverged:
-    lr = run.optimizer.param_groups[0]["lr"]
-    kept = f"last good checkpoint: {last}" if last else "no checkpoint had been saved yet"
-    text = f"the loss is NaN or infinite at step {run.progress.step} with learning rate {lr:g}; {kept}"
-    return Diverged(text, f"optimizer.lr={min(lr / 10, 0.01):g}, or clip_grad_norm=1")

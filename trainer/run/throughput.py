@@ -25,10 +25,6 @@ class Throughput:
         """Share of the time, 0 to 1, that the loop waited for data."""
         return min(1.0, self.waited / max(self.seconds, 1e-9))
 
-    def line(self) -> str:
-        """'17,100 samples/s, 2% of the training time waiting for data'."""
-        return f"{self.rate:,.0f} samples/s, {self.waiting:.0%} of the training time waiting for data"
-
     def hint(self, loader: Loader, cores: int) -> str | None:
         """What to type if the loop waits for data too long, or None."""
         if self.waiting <= MUCH:

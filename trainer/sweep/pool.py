@@ -16,6 +16,7 @@ from trainer.sweep import job as one
 from trainer.sweep.job import Place
 
 TICK = 0.2  # seconds between two checks for signals
+Count = Literal["auto"] | int
 
 
 def rehearse(job: Job) -> tuple[str, int, str] | TrainerError | None:
@@ -39,13 +40,7 @@ def rehearse(job: Job) -> tuple[str, int, str] | TrainerError | None:
 
 
 def places(
-    wanted: Literal["auto"] | int,
-    threads: Literal["auto"] | int,
-    device: str,
-    kind: str,
-    num_gpus: int,
-    num_jobs: int,
-    num_ranks: int = 1,
+    wanted: Count, threads: Count, device: str, kind: str, num_gpus: int, num_jobs: int, num_ranks: int = 1
 ) -> list[Place]:
     """The places where jobs run side by side: `wanted` of them, or one for each core or GPU. They share the cores.
 

@@ -24,16 +24,18 @@ class Search:
     def __init__(
         self, folder: Path, axes: Sequence[Axis], constant: Sequence[str], metric: str, seed: int, prune: bool
     ) -> None:
-        optuna = imported()
+        optuna: Any
+        try:
+            import optuna
+        except ImportError:
+            raise ConfigError("hydra/sweeper=optuna needs optuna 5", "pip install 'fiveline[optuna]'") from None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / STORAGE)))
         self.states = optuna.trial.TrialState
+        direction = "maximize" if mode(metric) == "max" else "minimize"
+        pruner = optuna.pruners.MedianPruner() if prune else optuna.pruners.NopPruner()
         self.study = optuna.create_study(
-            study_name="sweep",
-            storage=storage,
-            load_if_exists=True,
-            direction="maximize" if mode(metric) == "max" else "minimize",
-            pruner=optuna.pruners.MedianPruner() if prune else optuna.pruners.NopPruner(),
+            study_name="sweep", storage=storage, load_if_exists=True, direction=direction, pruner=pruner
         )
         # With the same seed, a resumed search would propose the same values again.
         self.study.sampler = optuna.samplers.TPESampler(seed=seed + len(self.study.trials))
@@ -78,12 +80,3 @@ def _suggest(trial: Any, axis: Axis) -> str:
     if axis.whole:
         return str(trial.suggest_int(axis.key, int(axis.low), int(axis.high), log=axis.log))
     return repr(trial.suggest_float(axis.key, axis.low, axis.high, log=axis.log))
-
-
-def imported() -> Any:
-    """The optuna module. Raises ConfigError where it is not installed."""
-    try:
-        import optuna
-    except ImportError:
-        raise ConfigError("hydra/sweeper=optuna needs optuna 5", "pip install 'fiveline[optuna]'") from None
-    return optuna
