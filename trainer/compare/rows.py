@@ -76,10 +76,8 @@ def varied(typed: Sequence[Sequence[str]]) -> list[dict[str, str]]:
 
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The keys that are not the same in all configs: {key: value} of each config, in the order of the schema.
-
-    Where the options of a group differ, the group is named. A key that only some options have is compared among those.
-    """
+    """The keys that are not the same in all configs: {key: value} of each config, in the order of the schema. Where the
+    options of a group differ, the group is named; a key that only some options have is compared among those."""
     flat = [dict(_flat(config)) for config in configs]
     keys = dict.fromkeys(key for config in flat for key in config)
     if len({config.get("dataset") for config in flat}) > 1:

@@ -9,8 +9,7 @@ from statistics import fmean, stdev
 def within_noise(a: Sequence[float], b: Sequence[float]) -> bool:
     """Whether the intervals mean ± std of two groups overlap: |mean_a - mean_b| <= std_a + std_b.
 
-    A rule of thumb that can be read off the table, not a test of significance. False where a group has fewer than two
-    values: its noise is then unknown.
+    A rule of thumb, not a test of significance. False where a group has fewer than two values: its noise is unknown.
     """
     if len(a) < 2 or len(b) < 2:
         return False

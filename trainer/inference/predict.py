@@ -28,10 +28,8 @@ def check_out(out: str | None) -> None:
 
 
 def write(model: Trained, path: str, out: str | None, node: Mapping[str, Any], size: int) -> int:
-    """Predict rows and write them with their predictions; warns of unknown categories on stderr.
-
-    node: the dataset of the run's config; size: rows at once. Returns the exit code. Raises ConfigError for wrong rows.
-    """
+    """Predict rows and write them with their predictions; warn of unknown categories. Returns the exit code. Raises
+    ConfigError for wrong rows. node: the dataset of the run's config; size: rows at once."""
     typed = out is not None and out.endswith((".parquet", ".pq"))
     rows = open_rows(path, model.preprocessing, node, size, typed=typed)
     table = model.preprocessing.table

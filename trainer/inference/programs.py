@@ -44,11 +44,8 @@ UNSCALE = 'output = output * tensors["output.std"] + tensors["output.mean"]\n'
 def program(
     name: str, preprocessing: Preprocessing, rows: Tensor, model: nn.Module, node: dict[str, Any], is_chain: bool
 ) -> str:
-    """The Python code for a format.
-
-    rows: raw rows, of which the first is the example. node: the model's `_target_` with its keys. is_chain: whether the
-    model is a chain of torch's layers.
-    """
+    """The Python code for a format. rows: raw; the first is the example. node: the model's `_target_` with its keys.
+    is_chain: whether the model is a chain of torch's layers."""
     has_classes = preprocessing.facts.classes is not None
     values = {"row": _literal(rows[:1]), "dtype": str(rows.dtype).removeprefix("torch.")}
     imports, needs = ["from pathlib import Path", "", "import torch"], "torch"

@@ -34,10 +34,8 @@ class Unlabelled:
 
 
 def open_rows(path: str, prepared: Preprocessing, node: Mapping[str, Any], size: int, *, typed: bool) -> Unlabelled:
-    """Open the rows at a path. Raises ConfigError for an input that does not match the training data.
-
-    node: the dataset of the run's config; size: pictures in a batch; typed: whether a table's numbers are returned as
-    numbers instead of text.
+    """Open the rows at a path. Raises ConfigError for an input that does not match the training data. node: the dataset
+    of the run's config; size: pictures in a batch; typed: whether a table's numbers are returned as numbers, not text.
     """
     if prepared.table is not None:
         source, unknown = open_table(path, prepared.table, with_targets=False), dict[str, set[str]]()
@@ -99,9 +97,7 @@ def encoded(source: Source, how: Table, unknown: dict[str, set[str]]) -> Iterato
 
 class Labelled:
     """The rows of a table that have a target, as batches (x, y) of at most `size` rows for an evaluation.
-
-    num_rows, left_out: the rows with and without a target, complete after the last batch.
-    """
+    num_rows, left_out: the rows with and without a target, complete after the last batch."""
 
     def __init__(
         self, source: Source, prepared: Preprocessing, size: int, device: torch.device, dtype: torch.dtype

@@ -1,5 +1,4 @@
-"""Pages from templates: every value is escaped, nothing is fetched, and only the script whose hash is in the page may
-run."""
+"""Pages from templates: values are escaped, nothing is fetched, and only trainer's script, named by its hash, runs."""
 
 import base64
 import hashlib

@@ -61,10 +61,8 @@ def curves(
     columns: int = COLUMNS,
     **more: Any,
 ) -> Plot | None:
-    """Curves over steps. series: (name, style, points). marks: (step, label). None where there is nothing to draw.
-
-    labels: more fields of each Trace; columns: of each curve; more: fields of the Plot.
-    """
+    """Curves over steps. series: (name, style, points). marks: (step, label). labels: more fields of each Trace;
+    columns: of each curve; more: fields of the Plot. None where there is nothing to draw."""
     x = fit((step for _, _, points in series for step, _ in points), margin=0.0)
     y = fit((value for _, _, points in series for _, value in points), may_be_logarithmic=may_be_logarithmic)
     if x is None or y is None:

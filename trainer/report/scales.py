@@ -52,10 +52,8 @@ class Scale:
 
 
 def fit(values: Iterable[float], *, margin: float = 0.04, may_be_logarithmic: bool = False) -> Scale | None:
-    """A scale over values, with a margin at both ends. None without a finite value. A flat line is in the middle.
-
-    may_be_logarithmic: it is if all values are above 0 and span more than FACTOR.
-    """
+    """A scale over values, with a margin at both ends; a flat line is in the middle. None without a finite value.
+    may_be_logarithmic: it is if all values are above 0 and span more than FACTOR."""
     finite = list(filter(math.isfinite, values))
     if not finite:
         return None

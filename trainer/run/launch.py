@@ -27,10 +27,7 @@ from trainer.terminal.screen import Screen
 
 
 def start(config: Config, overrides: list[str], make_folder: Callable[[str], Path], session: Session) -> Result:
-    """Build a new run, make its folder with `make_folder(label)` and train.
-
-    The folder is made after the build, so that a run that cannot be built leaves none behind.
-    """
+    """Build a new run, then make its folder with `make_folder(label)` and train. A failed build leaves no folder."""
     if (num_ranks := distributed.num_ranks(config)) > 1:
         return launcher.run(num_ranks, launcher.Work.of(config, session, overrides=overrides), in_rank, make_folder)
     with distributed.joined() as ranks, kernels_kept():

@@ -65,10 +65,8 @@ CarryOut = Callable[[Work, Screen, Callable[[str], Path]], Result]
 
 
 def run(num_ranks: int, work: Work, carry_out: CarryOut, make_folder: Callable[[str], Path] | None = None) -> Result:
-    """Carry out a run in num_ranks processes on this machine. Returns rank 0's result.
-
-    make_folder(label): called here, once the ranks have built the run. Raises the TrainerError that ended a rank.
-    """
+    """Carry out a run in num_ranks processes on this machine. Returns rank 0's result; raises the TrainerError that
+    ended a rank. make_folder(label): called here, once the ranks have built the run."""
     context = _start_method()
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError

@@ -51,10 +51,8 @@ def main(here: Path, sweep: Path, job: Job, place: Place, lifeline: Connection) 
 
 
 def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> int:
-    """Train a job: resume it from its checkpoint, or start again if it had failed. Returns the exit code.
-
-    Unless it is killed, its summary.json records how it ended.
-    """
+    """Train a job: resume it from its checkpoint, or start again if it had failed. Returns the exit code. Unless it is
+    killed, its summary.json records how it ended."""
     status = sweep_plan.status(sweep, job)
     folder = sweep_plan.claim(sweep, job)
     if status in ("failed", "diverged"):

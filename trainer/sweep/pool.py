@@ -20,10 +20,8 @@ Count = Literal["auto"] | int
 
 
 def rehearse(job: Job) -> tuple[str, int, str] | TrainerError | None:
-    """Build a job in its own process. Returns (type of device, number of GPUs, monitored metric), or its error.
-
-    None where the process died, or raised an error that is not the config's fault: the job itself will show it.
-    """
+    """Build a job in its own process. Returns (type of device, number of GPUs, monitored metric), or its error; None
+    where the process died, or raised an error that is not the config's fault: the job itself will show it."""
     context = start_method()
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=one.rehearse, args=(Path.cwd(), job, send))
@@ -67,10 +65,8 @@ def run(
     tick: Callable[[Sequence[tuple[Job, int]]], None],
 ) -> Iterator[tuple[Job, int]]:
     """Run jobs, each in its place. Yields (job, exit code) as they end; the code of a killed job is minus the signal.
-
     Once stop() is true no other job starts, and the running jobs are asked once to save and end. tick is called every
-    TICK seconds with (job, process id) of each running job.
-    """
+    TICK seconds with (job, process id) of each running job."""
     context = start_method()
     lifeline, held = context.Pipe(duplex=False)
     waiting, free = list(reversed(jobs)), list(reversed(places))

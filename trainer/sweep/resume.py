@@ -20,11 +20,8 @@ TRIALS = "hydra.sweeper.n_trials"
 
 
 def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> int:
-    """Run the unfinished jobs of a sweep. Returns the exit code.
-
-    Raises ConfigError where the folder's jobs are not the planned ones, for a key that cannot change on a resume, and
-    for another person's plan that would import unknown targets, unless it is trusted.
-    """
+    """Run the unfinished jobs of a sweep. Returns the exit code. Raises ConfigError for jobs that differ from the plan,
+    a key that cannot change, or another person's plan that would import unknown targets, unless it is trusted."""
     typed, jobs = sweep_plan.read_plan(folder)
     if not sweep_plan.is_own(folder):
         _judge(folder, typed, jobs, trusted)

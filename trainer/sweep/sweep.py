@@ -94,10 +94,8 @@ class Sweep:
         self.screen.open_log(folder / LOG)
 
     def run(self, jobs: Sequence[Job]) -> list[int]:
-        """Run jobs side by side and print a line for each as it ends. Returns the exit codes in order of ending.
-
-        Raises Interrupted after a signal, once all jobs have saved.
-        """
+        """Run jobs side by side and print a line for each as it ends. Returns the exit codes in order of ending. Raises
+        Interrupted after a signal, once all jobs have saved."""
         stopped, begun = False, time.monotonic()
         settings = self.settings
         codes = []

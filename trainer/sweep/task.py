@@ -42,8 +42,7 @@ class Task:
         launch: Callable[[Sequence[Sequence[str]], int], Any],
     ) -> None:
         """Run the jobs that an earlier start left open, then what optuna proposes until there are n_trials jobs.
-
-        options: the config of hydra.sweeper. compose_jobs and launch take (overrides of each job, number of the first).
+        options: the config of hydra.sweeper. compose_jobs, launch: take (overrides of each job, number of the first).
         """
         sweep = self.sweep
         sweep.num_expected = options.n_trials
