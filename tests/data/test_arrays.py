@@ -135,4 +135,4 @@ def test_pictures_and_arrays_are_predicted(tmp_path: Path, capsys: pytest.Captur
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 6
     capsys.readouterr()
     assert main(["predict", "latest", "e.npz"]) == 2
-    assert "rows of shape (8,), the run's are (1, 8, 8)" in capsys.readouterr().err
+    assert "rows of shape (8,); the run was trained on (1, 8, 8)" in capsys.readouterr().err

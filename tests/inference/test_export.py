@@ -124,7 +124,7 @@ def test_a_table_takes_categories_as_their_index(capsys: pytest.CaptureFixture[s
     assert "<b>" not in page
     assert r"a\|b &lt;script&gt;" in page
     assert main(["export", "latest", "format=safetensors"]) == 2
-    assert "more than numbers" in capsys.readouterr().err
+    assert "holds only tensors" in capsys.readouterr().err
 
 
 @pytest.mark.slow

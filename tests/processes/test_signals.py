@@ -65,7 +65,7 @@ def test_a_signal_after_the_last_step_leaves_a_finished_run(tmp_path: Path) -> N
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130, said
-    assert "stopped by SIGINT at step 4; it was done" in said
+    assert "stopped by SIGINT at step 4; the run was already finished" in said
     assert json.loads((tmp_path / "outputs/latest/summary.json").read_text())["status"] == "ok"
 
 

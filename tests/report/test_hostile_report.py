@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trainer.disk import history, layout, sweep_plan
-from trainer.disk import outcome as inspection
+from trainer.disk.outcome import read as read_outcome
 from trainer.disk.sweep_plan import Job
 from trainer.report import make, picture, run_page, sweep_page
 
@@ -181,5 +181,5 @@ def test_any_json_makes_a_page(tmp_path: Path, summary: dict, outcome: dict, row
     (tmp_path / layout.OUTCOME).write_text(json.dumps({**outcome, "format": 1}))
     (tmp_path / layout.METRICS).write_text(lines(*({"step": i, "epoch": 1, **row} for i, row in enumerate(rows))))
     check(run_page.page(tmp_path))
-    found = inspection.read(tmp_path)
-    assert picture.draw("x", history.read(tmp_path).curves, found and found.outcome).startswith(b"\x89PNG")
+    found = read_outcome(tmp_path)
+    assert picture.draw("x", history.read(tmp_path).curves, found and found.predictions).startswith(b"\x89PNG")

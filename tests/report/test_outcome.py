@@ -12,16 +12,16 @@ from trainer.build.build import build
 from trainer.config import files
 from trainer.data.embedded import Digits, Iris
 from trainer.data.loading import split_rows
-from trainer.disk import outcome as inspection
-from trainer.disk.outcome import Inspection, Layer, Outcome
+from trainer.disk import outcome
+from trainer.disk.outcome import Layer, Outcome, Predictions
 from trainer.report.changes import changes
 from trainer.report.layers import layers
-from trainer.report.outcome import measure
+from trainer.report.predictions import measure
 
 
 def test_the_most_confident_mistakes_are_those_of_the_model() -> None:
     run, setup = build(config("model=linear", "seed=3", "threads=1", "loader.eval_batch_size=100"))
-    outcome = measure(run, setup.splits.preprocessing, run.val_batches, "validation")
+    predictions = measure(run, setup.splits.preprocessing, run.val_batches, "validation")
     _, rows = split_rows(1797, 0.2, 0)
     data = Digits()
     x, y = data[rows]
@@ -29,46 +29,46 @@ def test_the_most_confident_mistakes_are_those_of_the_model() -> None:
     score, guess = chances.max(1)
     wrong = [(float(score[i]), i) for i in range(len(y)) if guess[i] != y[i]]
     expected = sorted(wrong, reverse=True)[:16]
-    assert [mistake.row for mistake in outcome.mistakes] == [row for _, row in expected]
-    assert [mistake.score for mistake in outcome.mistakes] == pytest.approx([score for score, _ in expected])
-    worst = outcome.mistakes[0]
+    assert [mistake.row for mistake in predictions.mistakes] == [row for _, row in expected]
+    assert [mistake.score for mistake in predictions.mistakes] == pytest.approx([score for score, _ in expected])
+    worst = predictions.mistakes[0]
     assert (worst.truth, worst.guess) == (int(y[worst.row]), int(guess[worst.row]))
     shown = torch.frombuffer(bytearray(worst.picture.pixels), dtype=torch.uint8).reshape(8, 8)
     assert torch.equal(shown, (x[worst.row, 0] * (255 / 16)).round().to(torch.uint8))
-    assert sum(outcome.confusions.values()) == len(y)
+    assert sum(predictions.confusions.values()) == len(y)
     for truth in range(10):
         for other in range(10):
             count = int(((y == truth) & (guess == other)).sum())
-            assert outcome.confusions.get((truth, other), 0) == count
+            assert predictions.confusions.get((truth, other), 0) == count
 
 
 def test_rows_are_shown_in_the_datas_units(tmp_path: Path) -> None:
     run, setup = build(config("dataset=iris", "model=linear", "threads=1"))
-    outcome = measure(run, setup.splits.preprocessing, run.val_batches, "validation")
+    predictions = measure(run, setup.splits.preprocessing, run.val_batches, "validation")
     x, _ = Iris()[split_rows(150, 0.2, 0)[1]]
-    for mistake in outcome.mistakes:
+    for mistake in predictions.mistakes:
         assert mistake.values == [f"{value:.4g}" for value in x[mistake.row].tolist()]
     run, setup = build(config("dataset=diabetes", "model=linear", "threads=1"))
-    outcome = measure(run, setup.splits.preprocessing, run.val_batches, "validation")
-    errors = sorted((abs(truth - guess) for truth, guess in outcome.pairs), reverse=True)[:16]
-    assert [mistake.score for mistake in outcome.mistakes] == pytest.approx(errors)
-    assert outcome.mistakes[0].score == abs(outcome.mistakes[0].truth - outcome.mistakes[0].guess)
-    found = Inspection(7, outcome, [Layer("a", "b", [2], 3)], [("k", "v", "d")])
-    inspection.write(tmp_path, found)
-    assert inspection.read(tmp_path) == Inspection(
+    predictions = measure(run, setup.splits.preprocessing, run.val_batches, "validation")
+    errors = sorted((abs(truth - guess) for truth, guess in predictions.pairs), reverse=True)[:16]
+    assert [mistake.score for mistake in predictions.mistakes] == pytest.approx(errors)
+    assert predictions.mistakes[0].score == abs(predictions.mistakes[0].truth - predictions.mistakes[0].guess)
+    found = Outcome(7, predictions, [Layer("a", "b", [2], 3)], [("k", "v", "d")])
+    outcome.write(tmp_path, found)
+    assert outcome.read(tmp_path) == Outcome(
         7,
-        Outcome("validation", None, {}, [tuple(pair) for pair in outcome.pairs], outcome.mistakes),
+        Predictions("validation", None, {}, [tuple(pair) for pair in predictions.pairs], predictions.mistakes),
         [Layer("a", "b", [2], 3)],
         [("k", "v", "d")],
     )
 
 
 def test_scores_by_hand() -> None:
-    outcome = Outcome("validation", ["a", "b", "c"], {(0, 0): 3, (0, 1): 1, (1, 0): 2, (1, 1): 4})
-    assert outcome.scores() == [(4, 3 / 5, 3 / 4, 6 / 9), (6, 4 / 5, 4 / 6, 8 / 11), (0, 0.0, 0.0, 0.0)]
-    assert outcome.weakest() == ("a", 6 / 9, "b", 1)
-    assert outcome.mix_ups() == [(1, 0, 2), (0, 1, 1)]
-    assert Outcome("validation", ["a"], {(0, 0): 3}).weakest() is None
+    predictions = Predictions("validation", ["a", "b", "c"], {(0, 0): 3, (0, 1): 1, (1, 0): 2, (1, 1): 4})
+    assert predictions.scores() == [(4, 3 / 5, 3 / 4, 6 / 9), (6, 4 / 5, 4 / 6, 8 / 11), (0, 0.0, 0.0, 0.0)]
+    assert predictions.weakest() == ("a", 6 / 9, "b", 1)
+    assert predictions.mix_ups() == [(1, 0, 2), (0, 1, 1)]
+    assert Predictions("validation", ["a"], {(0, 0): 3}).weakest() is None
 
 
 class Tied(nn.Module):

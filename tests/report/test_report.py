@@ -101,7 +101,7 @@ def test_a_big_sweep_stays_small(tmp_path: Path, num_jobs: int, num_lines: int) 
     big_sweep(tmp_path / "sweep", num_jobs, num_lines)
     text = sweep_page.page(tmp_path / "sweep")
     assert len(text.encode()) < 300_000
-    assert text.count('class="line job') == 2 * min(num_jobs, sweep_page.MOST_LINES)
+    assert text.count('class="line job') == 2 * min(num_jobs, sweep_page.MOST_DRAWN)
     assert f"Sweep of {num_jobs} jobs" in text
 
 

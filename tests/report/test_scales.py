@@ -26,8 +26,8 @@ def test_a_million_points_keep_their_peaks() -> None:
     assert {(5_678_900.0, 55.5), (1_234_560.0, -3.25), points[0], points[-1]} <= set(kept)
     drawn = plots.curves("", [("train", "", points)])
     assert drawn is not None
-    assert 55.5 in drawn.lines[0].values
-    assert len(drawn.lines[0].path) < 20_000
+    assert 55.5 in drawn.traces[0].values
+    assert len(drawn.traces[0].path) < 20_000
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=400), st.integers(1, 30))

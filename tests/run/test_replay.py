@@ -68,7 +68,7 @@ def test_what_is_not_a_function_of_the_seed_is_said_so(
 
     monkeypatch.setattr(runner, "train", poisoned)
     assert main(["train", *SHORT, *BLOBS]) == 3
-    assert "met nothing that is not finite" in " ".join(capsys.readouterr().out.split())
+    assert "met no NaN or infinity" in " ".join(capsys.readouterr().out.split())
 
 
 def test_without_guards_nobody_goes_the_way_again(

@@ -64,6 +64,6 @@ def test_hints_follow_their_rules() -> None:
     flat = [1.0] * 20
     assert "epochs=40" in (hint(rows(down, down), epochs=20, lr=0.1, finished=True) or "")
     assert hint(rows(down, down), epochs=20, lr=0.1, finished=False) is None
-    assert "rises since epoch 8" in (hint(rows(down, up_again), epochs=20, lr=0.1, finished=True) or "")
+    assert "has risen since epoch 8" in (hint(rows(down, up_again), epochs=20, lr=0.1, finished=True) or "")
     assert "optimizer.lr=0.01" in (hint(rows(down[::-1], flat), epochs=20, lr=0.1, finished=True) or "")
     assert hint(rows(flat, flat), epochs=20, lr=0.1, finished=True) is None

@@ -1,19 +1,21 @@
-"""The ranking: rows that differ in the seed alone become one group; groups in order of their mean."""
+"""The ranking: rows that differ only in the seed form one group; groups are ordered by their mean."""
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from trainer.compare import variance
 from trainer.compare.rows import Row, mode
+from trainer.text import clock
 
 SEED = "seed"
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs with the same settings but for the seed. values: of those that ended well."""
+    """Runs with the same settings except the seed. values: the metric of each run that ended well."""
 
     settings: dict[str, str]
     rows: list[Row]
@@ -32,7 +34,18 @@ class Group:
     @property
     def failures(self) -> list[Row]:
         """Runs that failed or diverged."""
-        return [row for row in self.rows if row.status in ("failed", "diverged")]
+        return [row for row in self.rows if row.failed]
+
+    @property
+    def time(self) -> str:
+        """Mean time of the runs that ended well, as text; '' without any."""
+        times = [row.seconds for row in self.rows if row.ok]
+        return clock(sum(times) / len(times)) if times else ""
+
+    @property
+    def curve(self) -> list[float]:
+        """The losses of the first run that ended well; empty without any."""
+        return next((row.curve for row in self.rows if row.ok), [])
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,7 @@ class Ranking:
 
     @property
     def num_ranked(self) -> int:
-        """How many groups have a place: all their runs that ended ended well."""
+        """Number of groups with a rank: those with a value and no failure."""
         return sum(bool(group.values) and not group.failures for group in self.groups)
 
     @property
@@ -62,21 +75,27 @@ class Ranking:
         rows = [row for row in self.groups[0].rows if row.value(self.metric) is not None]
         return pick(rows, key=lambda row: row.metrics[self.metric])
 
+    def place(self, index: int) -> tuple[str, str]:
+        """(rank, difference of the mean from the best) of a group, as text; ("-", "") where it is not ranked."""
+        if index >= self.num_ranked:
+            return "-", ""
+        return str(index + 1), "best" if index == 0 else f"{self.groups[index].mean - self.groups[0].mean:+.4g}"
+
     def within_noise(self, group: Group) -> bool:
-        """Whether this group cannot be told from the best one."""
+        """Whether this group cannot be distinguished from the best one."""
         return group is not self.groups[0] and variance.within_noise(group.values, self.groups[0].values)
 
 
 def rank(rows: Sequence[Row], metric: str, *, fold: bool = True) -> Ranking:
-    """Rank rows by a metric; fold: seeds as one group, mean ± std."""
-    found: dict[tuple[tuple[str, str], ...], list[Row]] = {}
+    """Rank rows by a metric. fold: group runs that differ only in the seed, as mean ± std."""
+    by_settings: dict[tuple[tuple[tuple[str, str], ...], int], list[Row]] = defaultdict(list)
     for index, row in enumerate(rows):
-        key = tuple((name, value) for name, value in row.settings.items() if name != SEED or not fold)
-        found.setdefault(key if fold else (*key, ("", str(index))), []).append(row)
-    groups = []
-    for key, members in found.items():
-        values = [value for row in members if (value := row.value(metric)) is not None]
-        groups.append(Group({name: value for name, value in key if name}, members, values))
+        settings = tuple((name, value) for name, value in row.settings.items() if name != SEED or not fold)
+        by_settings[settings, 0 if fold else index].append(row)
+    groups = [
+        Group(dict(settings), members, [value for row in members if (value := row.value(metric)) is not None])
+        for (settings, _), members in by_settings.items()
+    ]
     sign = -1.0 if mode(metric) == "max" else 1.0
     groups.sort(key=lambda g: (not g.values, bool(g.failures), sign * g.mean if g.values else 0.0))
     points = [(row.settings, value) for row in rows if (value := row.value(metric)) is not None]

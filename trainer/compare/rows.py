@@ -1,4 +1,4 @@
-"""Runs as rows of a table: what sets each apart, and what it came to. Reads run folders and nothing else."""
+"""Runs as rows of a table: the settings in which they differ, and their results. Reads run folders, nothing else."""
 
 import json
 import math
@@ -15,12 +15,13 @@ from trainer.disk import history, layout, reading, sweep_plan
 from trainer.disk.history import History
 from trainer.stopping import Stopping
 
-OWN = ("output_dir", "report", "sweep")
+NOT_COMPARED = ("output_dir", "report", "sweep")  # keys that do not change what is trained
 
 
 @dataclass(frozen=True)
 class Row:
-    """One run. settings: the keys in which the runs differ, as text. metrics: at its best step, or else its last."""
+    """One run. settings: the keys in which the runs differ, as text. metrics: at its best step, or else its last.
+    curve: the validation loss of each evaluation, or else the training loss."""
 
     name: str
     settings: dict[str, str]
@@ -34,21 +35,25 @@ class Row:
 
     @property
     def ok(self) -> bool:
-        """Whether it ended as it should."""
+        """Whether the run ended well."""
         return self.status == "ok"
 
+    @property
+    def failed(self) -> bool:
+        """Whether the run failed or diverged."""
+        return self.status in ("failed", "diverged")
+
     def value(self, metric: str) -> float | None:
-        """A metric of a run that ended well, if it is a number."""
-        found = self.metrics.get(metric)
-        return found if self.ok and found is not None and math.isfinite(found) else None
+        """A metric of a run that ended well; None where it is missing or not finite."""
+        value = self.metrics.get(metric, math.nan)
+        return value if self.ok and math.isfinite(value) else None
 
 
 def read_row(folder: Path, settings: dict[str, str], past: History | None = None) -> Row:
-    """The row of a run folder, which may hold little or nothing yet. past: its history, where it has been read."""
+    """The row of a run folder, which may still be empty. past: its history, if it has already been read."""
     summary = layout.read_summary(folder)
     metrics = reading.numbers(summary.get("best")) or reading.numbers(summary.get("last"))
     evaluations = (past or history.read(folder)).evaluations
-    curve = [row.get("val/loss", row.get("train/loss", math.nan)) for row in evaluations]
     return Row(
         str(layout.relative(folder)),
         settings,
@@ -57,38 +62,33 @@ def read_row(folder: Path, settings: dict[str, str], past: History | None = None
         {name: value for name, value in metrics.items() if "/" in name},
         sum(reading.numbers(summary.get("seconds")).values()),
         reading.count(summary.get("steps")) or 0,
-        curve,
+        [evaluation.get("val/loss", evaluation.get("train/loss", math.nan)) for evaluation in evaluations],
         reading.text(summary.get("error"), 2000) or None,
     )
 
 
 def varied(typed: Sequence[Sequence[str]]) -> list[dict[str, str]]:
-    """Of the overrides of each job, those that are not the same for all: {key: value}, in the order typed."""
+    """The overrides that are not the same for all jobs: {key: value} of each job, in the order typed."""
     pairs = [dict(override.partition("=")[::2] for override in overrides) for overrides in typed]
-    keys = list(dict.fromkeys(key for job in pairs for key in job))
+    keys = dict.fromkeys(key for job in pairs for key in job)
     differing = [key for key in keys if len({job.get(key) for job in pairs}) > 1]
     return [{key: job[key] for key in differing if key in job} for job in pairs]
 
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Of whole configs, the keys that are not the same for all: {key: value}, in the order of the schema.
-
-    Where the options of a group differ, the group is named; a key that some options lack counts among the others.
-    """
+    """The keys that are not the same in all configs: {key: value} of each config, in the order of the schema. Where the
+    options of a group differ, the group is named; a key that only some options have is compared among those."""
     flat = [dict(_flat(config)) for config in configs]
-    keys = list(dict.fromkeys(key for config in flat for key in config))
-    data_differs = len({config.get("dataset") for config in flat}) > 1
-    differing = []
-    for key in keys:
-        filled = data_differs and key.rpartition(".")[2] in FILLED_IN
-        if not filled and len({config[key] for config in flat if key in config}) > 1:
-            differing.append(key)
+    keys = dict.fromkeys(key for config in flat for key in config)
+    if len({config.get("dataset") for config in flat}) > 1:
+        keys = {key: None for key in keys if key.rpartition(".")[2] not in FILLED_IN}
+    differing = [key for key in keys if len({config[key] for config in flat if key in config}) > 1]
     return [{key: config[key] for key in differing if key in config} for config in flat]
 
 
 def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, value in dotted(config):
-        if key.partition(".")[0] in OWN or key.endswith("._target_"):
+        if key.partition(".")[0] in NOT_COMPARED or key.endswith("._target_"):
             continue
         if not isinstance(value, Mapping):
             yield key, value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
@@ -97,28 +97,27 @@ def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def of_runs(folders: Sequence[Path]) -> list[Row]:
-    """Rows of any runs, set apart by their configs."""
-    settings = differences([read_config(folder) for folder in folders])
-    return [read_row(folder, own) for folder, own in zip(folders, settings, strict=True)]
+    """Rows of any runs, with the keys in which their configs differ."""
+    return list(map(read_row, folders, differences([read_config(folder) for folder in folders])))
 
 
 def of_jobs(folders: Sequence[Path], typed: Sequence[Sequence[str]]) -> list[Row]:
-    """Rows of a sweep's jobs, set apart by what was typed for each."""
-    return [read_row(folder, own) for folder, own in zip(folders, varied(typed), strict=True)]
+    """Rows of a sweep's jobs, with the overrides in which they differ."""
+    return list(map(read_row, folders, varied(typed)))
 
 
 def of_sweep(sweep: Path) -> list[Row]:
-    """Rows of all jobs that a sweep has planned."""
+    """Rows of all planned jobs of a sweep."""
     _, jobs = sweep_plan.read_plan(sweep)
     return of_jobs([job.folder(sweep) for job in jobs], [job.overrides for job in jobs])
 
 
 def monitored(rows: Sequence[Row]) -> str:
-    """The metric that most runs monitored; '' where none says."""
+    """The metric that most runs monitored; '' where no run names one."""
     counts = Counter(row.monitor for row in rows if row.monitor)
     return counts.most_common(1)[0][0] if counts else ""
 
 
 def mode(metric: str) -> str:
-    """max where more is better, else min."""
+    """max where a larger value is better, else min."""
     return Stopping(metric, None, 0.0).mode

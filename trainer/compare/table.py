@@ -10,32 +10,32 @@ from typing import Any
 from trainer.compare.ranking import Group, Ranking
 from trainer.compare.rows import Row
 from trainer.disk.json_text import finite
-from trainer.text import WIDTH, clock, cut
+from trainer.text import WIDTH, cut
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 WIDEST = 22  # columns of one setting
 
 
 def sparkline(values: Sequence[float], *, width: int = 8, ascii_only: bool = False) -> str:
-    """A curve in `width` characters at most; '' without a finite value. Each stands for the last value of its share."""
-    finite = [value for value in values if math.isfinite(value)]
-    if not finite:
+    """A curve in at most `width` characters, each the last value of its part; '' without a finite value."""
+    numbers = list(filter(math.isfinite, values))
+    if not numbers:
         return ""
     bars = ASCII_BARS if ascii_only else BARS
-    count = min(width, len(finite))
-    picked = [finite[(index + 1) * len(finite) // count - 1] for index in range(count)]
+    count = min(width, len(numbers))
+    picked = [numbers[(index + 1) * len(numbers) // count - 1] for index in range(count)]
     low, high = min(picked), max(picked)
     return "".join(bars[round((value - low) / (high - low) * 7) if high > low else 0] for value in picked)
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """optimizer.lr as lr, wherever no other key ends like it."""
+    """{key: short name}: lr for optimizer.lr, unless another key ends in lr."""
     last = [key.rpartition(".")[2] for key in keys]
     return {key: end if last.count(end) == 1 else key for key, end in zip(keys, last, strict=True)}
 
 
 def short_value(text: str) -> str:
-    """A number of many digits in four; any other value as it is. What one copies, the best command, has them all."""
+    """A long number with four digits; any other value unchanged."""
     try:
         return f"{float(text):.4g}" if len(text) > 9 else text
     except ValueError:
@@ -43,62 +43,50 @@ def short_value(text: str) -> str:
 
 
 def setting_keys(ranking: Ranking) -> list[str]:
-    """The columns of what varied."""
+    """The keys that varied, one column each."""
     return list(dict.fromkeys(key for group in ranking.groups for key in group.settings))
 
 
 def cells(ranking: Ranking, ascii_only: bool = False) -> list[list[str]]:
-    """Head and rows of the table, as text."""
+    """The heading and the rows of the table, as text."""
     keys = setting_keys(ranking)
-    names = short_names(keys)
     seeds = any(len(group.rows) > 1 for group in ranking.groups)
-    head = ["rank", *(names[key] for key in keys), ranking.metric, *(["n"] if seeds else []), "vs best", "loss", "time"]
-    lines = [head]
+    names = short_names(keys).values()
+    head = ["rank", *names, ranking.metric, *(["n"] if seeds else []), "vs best", "loss", "time"]
+    table = [head]
     for index, group in enumerate(ranking.groups):
-        placed = index < ranking.num_ranked
-        best = ranking.groups[0]
-        gap = "best" if index == 0 else f"{group.mean - best.mean:+.4g}" if group.values else ""
-        gap += "  ~" if ranking.within_noise(group) else ""
-        seconds = [row.seconds for row in group.rows if row.ok]
-        curve = next((row.curve for row in group.rows if row.ok), [])
-        line = [
-            str(index + 1) if placed else "-",
-            *(short_value(group.settings.get(key, "")) for key in keys),
-            value_text(group),
-            *([f"{len(group.values)}/{len(group.rows)}"] if seeds else []),
-            gap if placed else "",
-            sparkline(curve, ascii_only=ascii_only),
-            clock(sum(seconds) / len(seconds)) if seconds else "",
-        ]
-        lines.append(line)
-    return lines
+        rank, gap = ranking.place(index)
+        settings = [short_value(group.settings.get(key, "")) for key in keys]
+        num_runs = [f"{len(group.values)}/{len(group.rows)}"] if seeds else []
+        gap += "  ~" if gap and ranking.within_noise(group) else ""
+        curve = sparkline(group.curve, ascii_only=ascii_only)
+        table.append([rank, *settings, value_text(group), *num_runs, gap, curve, group.time])
+    return table
 
 
 def value_text(group: Group) -> str:
-    """mean ± std, or why there is none."""
+    """mean ± std, or the status of a run where there is no value."""
     if not group.values:
-        return group.failures[0].status if group.failures else group.rows[0].status
+        return (group.failures or group.rows)[0].status
     return f"{group.mean:.4f}" + ("" if math.isnan(group.std) else f" ±{group.std:.4f}")
 
 
 def text_lines(ranking: Ranking, ascii_only: bool = False) -> list[str]:
-    """The table in at most 78 columns: the curve goes first where it gets too wide, then settings are cut."""
+    """The table in at most 78 columns: the columns loss, time and vs best go first, then lines are cut."""
     table = [[cut(cell, WIDEST) for cell in row] for row in cells(ranking, ascii_only)]
-    for column in ("loss", "time", "vs best"):
-        if _width(table) > WIDTH:
-            at = table[0].index(column)
+    for name in ("loss", "time", "vs best"):
+        if sum(_widths(table)) + 2 * (len(table[0]) - 1) > WIDTH:
+            at = table[0].index(name)
             table = [row[:at] + row[at + 1 :] for row in table]
-    widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
-    return [cut(line) for line in lines]
+    return [cut("  ".join(map(str.ljust, row, _widths(table))).rstrip()) for row in table]
 
 
-def _width(table: list[list[str]]) -> int:
-    return sum(max(len(row[at]) for row in table) + 2 for at in range(len(table[0]))) - 2
+def _widths(table: list[list[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*table, strict=True)]
 
 
 def footnotes(ranking: Ranking) -> list[str]:
-    """What the marks mean, and what mattered."""
+    """The meaning of the marks, and each key's share of the variance."""
     notes = []
     if any(ranking.within_noise(group) for group in ranking.groups[: ranking.num_ranked]):
         notes.append("~        within noise of the best: the intervals mean ± std overlap")
@@ -119,7 +107,7 @@ def markdown(ranking: Ranking) -> str:
 
 
 def csv_text(rows: Sequence[Row]) -> str:
-    """One line a run: its name, what varied, status, metrics, steps, seconds, error."""
+    """One line a run: name, settings that varied, status, metrics, steps, seconds, error."""
     keys = list(dict.fromkeys(key for row in rows for key in row.settings))
     metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
     out = io.StringIO()
@@ -133,25 +121,24 @@ def csv_text(rows: Sequence[Row]) -> str:
 
 
 def as_data(ranking: Ranking) -> dict[str, Any]:
-    """The ranking as plain JSON data; numbers that do not exist are null."""
-    groups = []
-    for index, group in enumerate(ranking.groups):
-        groups.append(
-            {
-                "rank": index + 1 if index < ranking.num_ranked else None,
-                "settings": group.settings,
-                "mean": finite(group.mean),
-                "std": finite(group.std),
-                "values": group.values,
-                "within_noise_of_best": ranking.within_noise(group),
-                "runs": [_row(row) for row in group.rows],
-            }
-        )
+    """The ranking as plain JSON data; missing numbers are null."""
+    groups = [
+        {
+            "rank": index + 1 if index < ranking.num_ranked else None,
+            "settings": group.settings,
+            "mean": finite(group.mean),
+            "std": finite(group.std),
+            "values": group.values,
+            "within_noise_of_best": ranking.within_noise(group),
+            "runs": [_row(row) for row in group.rows],
+        }
+        for index, group in enumerate(ranking.groups)
+    ]
     return {"metric": ranking.metric, "mode": ranking.mode, "share_of_variance": ranking.shares, "groups": groups}
 
 
 def json_text(ranking: Ranking) -> str:
-    """as_data, as text."""
+    """The ranking as JSON text, see `as_data`."""
     return json.dumps(as_data(ranking), indent=2, allow_nan=False)
 
 

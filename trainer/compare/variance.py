@@ -1,4 +1,4 @@
-"""The numbers of a ranking, as pure functions that can be checked by hand."""
+"""The statistics of a ranking, as pure functions that can be checked by hand."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,7 @@ from statistics import fmean, stdev
 def within_noise(a: Sequence[float], b: Sequence[float]) -> bool:
     """Whether the intervals mean ± std of two groups overlap: |mean_a - mean_b| <= std_a + std_b.
 
-    A rule of thumb that can be read off the table, and no test of significance. False where a group has one value:
-    then its noise is not known.
+    A rule of thumb, not a test of significance. False where a group has fewer than two values: its noise is unknown.
     """
     if len(a) < 2 or len(b) < 2:
         return False
@@ -22,8 +21,8 @@ def shares(points: Sequence[tuple[Mapping[str, str], float]]) -> dict[str, float
 
     SS_key = Σ over its levels of n_level · (mean_level - mean)², SS_total = Σ (x - mean)²: the main effects of an
     analysis of variance (Montgomery, Design and Analysis of Experiments, chapter 5; Cohen, Statistical Power Analysis,
-    8.2 for η²). In a full grid they are orthogonal and sum to at most 1; the rest is how the keys act together.
-    points: (value of each key, result). None where the grid is not full, or nothing varies.
+    8.2 for η²). In a full grid they are orthogonal and sum to at most 1; the rest is the interaction of the keys.
+    points: (value of each key, result). None where the grid is not full, or all results are equal.
     """
     if len(points) < 2:
         return None

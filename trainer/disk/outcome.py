@@ -1,4 +1,4 @@
-"""outcome.json: what a run's report needs beyond metrics and summary. Written at its end, read back as data."""
+"""outcome.json: the data that a run's report needs beyond metrics and summary. Written at the end of the run."""
 
 import base64
 import binascii
@@ -17,6 +17,8 @@ MOST = 2**25  # bytes of outcome.json that are read
 MOST_CLASSES = 100_000
 MOST_SIDE = 48  # pixels of a picture's side
 MOST_TEXT = 40  # characters of a value or its name
+
+Change = tuple[str, str, str]  # key, value, default: a key that differs from the default, as text
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,9 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Predictions over a split. confusions[truth, guess] counts for classes; pairs (truth, guess) for numbers, in the
-    data's units. inputs: what the values of a mistake are called, where they have names."""
+class Predictions:
+    """Predictions over a split. confusions[truth, guess]: counts, for classes. pairs: (truth, guess), for numbers in
+    the data's units. inputs: the names of a mistake's values, if they have names."""
 
     split: str
     classes: list[str] | None
@@ -99,42 +101,42 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Inspection:
-    """All of outcome.json. step: of the weights that were looked at. changed: (key, value, default) as text, where the
-    config is not the default one."""
+class Outcome:
+    """All of outcome.json. step: of the measured weights. changed: the keys in which the config differs from the
+    defaults."""
 
     step: int | None = None
-    outcome: Outcome | None = None
+    predictions: Predictions | None = None
     layers: Sequence[Layer] = ()
-    changed: Sequence[tuple[str, str, str]] = ()
+    changed: Sequence[Change] = ()
 
 
-def write(folder: Path, found: Inspection) -> None:
+def write(folder: Path, outcome: Outcome) -> None:
     """Write RUN/outcome.json."""
-    data: dict[str, Any] = {"format": FORMAT, "step": found.step, "outcome": None}
-    if (outcome := found.outcome) is not None:
+    data: dict[str, Any] = {"format": FORMAT, "step": outcome.step, "outcome": None}
+    if (predictions := outcome.predictions) is not None:
         data["outcome"] = {
-            "split": outcome.split,
-            "classes": outcome.classes,
-            "confusions": [[*cell, count] for cell, count in sorted(outcome.confusions.items())],
-            "pairs": [[finite(truth), finite(guess)] for truth, guess in outcome.pairs],
-            "mistakes": [_mistake_data(mistake) for mistake in outcome.mistakes],
-            "inputs": list(outcome.inputs),
+            "split": predictions.split,
+            "classes": predictions.classes,
+            "confusions": [[*cell, count] for cell, count in sorted(predictions.confusions.items())],
+            "pairs": [[finite(truth), finite(guess)] for truth, guess in predictions.pairs],
+            "mistakes": [_mistake_data(mistake) for mistake in predictions.mistakes],
+            "inputs": list(predictions.inputs),
         }
-    data["layers"] = [dataclasses.asdict(layer) for layer in found.layers]
-    data["changed"] = [list(row) for row in found.changed]
+    data["layers"] = [dataclasses.asdict(layer) for layer in outcome.layers]
+    data["changed"] = [list(row) for row in outcome.changed]
     storage.write_json(folder / layout.OUTCOME, data, indent=None)
 
 
-def read(folder: Path) -> Inspection | None:
-    """outcome.json of anybody's run; what is not as it should be is left out. None where there is none to be read."""
+def read(folder: Path) -> Outcome | None:
+    """The outcome.json of any run, without its malformed parts. None where there is no readable file."""
     try:
         data = reading.read_json(folder / layout.OUTCOME, MOST)
     except (FileNotFoundError, reading.Damaged):
         return None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         return None
-    outcome = data.get("outcome")
+    predictions = data.get("outcome")
     layers = [
         Layer(
             reading.text(item.get("name")),
@@ -148,12 +150,15 @@ def read(folder: Path) -> Inspection | None:
     ]
     rows = [row for row in reading.items(data.get("changed"), list) if len(row) == 3]
     changed = [(reading.text(key), reading.text(value), reading.text(default)) for key, value, default in rows]
-    return Inspection(
-        reading.count(data.get("step")), _outcome(outcome) if isinstance(outcome, dict) else None, layers, changed
+    return Outcome(
+        reading.count(data.get("step")),
+        _predictions(predictions) if isinstance(predictions, dict) else None,
+        layers,
+        changed,
     )
 
 
-def _outcome(data: Mapping[str, Any]) -> Outcome:
+def _predictions(data: Mapping[str, Any]) -> Predictions:
     names = data.get("classes")
     classes = [reading.text(name) for name in names[:MOST_CLASSES]] if isinstance(names, list) else None
     confusions = {}
@@ -168,7 +173,7 @@ def _outcome(data: Mapping[str, Any]) -> Outcome:
             pairs.append((numbers[0], numbers[1]))
     mistakes = [found for item in reading.items(data.get("mistakes"), dict) if (found := _mistake(item, classes))]
     inputs = tuple(reading.text(name, MOST_TEXT) for name in reading.items(data.get("inputs"), str))
-    return Outcome(reading.text(data.get("split")), classes, confusions, pairs, mistakes, inputs)  # type: ignore[arg-type]
+    return Predictions(reading.text(data.get("split")), classes, confusions, pairs, mistakes, inputs)  # type: ignore[arg-type]
 
 
 def _mistake(data: Mapping[str, Any], classes: list[str] | None) -> Mistake | None:

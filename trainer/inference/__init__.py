@@ -1,1 +1,1 @@
-"""A finished run as a model: load, predict, export."""
+"""A finished run as a model: load it, predict with it, export it."""

@@ -1,4 +1,4 @@
-"""A model as torch's own layers in a row, and those as Python: what loads the weights without the model's class."""
+"""A model as a chain of torch's layers, and the Python that builds it: loads the weights without the model's class."""
 
 from collections import OrderedDict
 
@@ -7,30 +7,29 @@ from torch import Tensor, nn
 
 
 def chain(model: nn.Module) -> nn.Sequential | None:
-    """The children of a model one after another, under the same names, flattened first for a linear layer; None where
-    they are more than layers in a row. Whether the model is no more than that, only numbers tell: `is_chain`."""
-    children = list(model.named_children())
+    """The children of a model one after another, under the same names; the input of a linear layer is flattened first.
+
+    None where they are not all layers of torch. Whether the model computes the same is for `is_chain` to test.
+    """
     leaves = [layer for layer in model.modules() if layer is not model and type(layer) is not nn.Sequential]
-    if not leaves or any(
-        not type(layer).__module__.startswith("torch.nn.") or any(layer.children()) for layer in leaves
-    ):
+    if not leaves or any(any(leaf.children()) or not type(leaf).__module__.startswith("torch.nn.") for leaf in leaves):
         return None
-    flat = [("flatten", nn.Flatten())] if isinstance(leaves[0], nn.Linear) else []
-    return nn.Sequential(OrderedDict([*flat, *children])).eval()
+    flatten = [("flatten", nn.Flatten())] if isinstance(leaves[0], nn.Linear) else []
+    return nn.Sequential(OrderedDict([*flatten, *model.named_children()])).eval()
 
 
 @torch.no_grad()
 def is_chain(model: nn.Module, x: Tensor) -> bool:
-    """Whether the chain gives the very numbers that the model gives for its inputs x."""
+    """Whether the chain and the model give exactly the same numbers for the model's inputs x."""
     layers = chain(model)
     try:
         return layers is not None and torch.equal(layers(x), model(x))
-    except RuntimeError:  # layers in another order than that of their definition
+    except RuntimeError:  # the model runs its layers in a different order
         return False
 
 
 def source(module: nn.Module) -> str:
-    """Python that makes a chain anew."""
+    """Python code that builds a chain."""
     if type(module) is not nn.Sequential:
         return f"nn.{module!r}"
     parts = [(name, source(child)) for name, child in module.named_children()]

@@ -1,4 +1,4 @@
-"""The formats: each makes the bytes of a file from a Whole, and runs such bytes as somebody else would."""
+"""The export formats: each makes the bytes of a file from a Whole, and loads such bytes as a user of the file would."""
 
 import copy
 import io
@@ -17,17 +17,18 @@ from trainer.data.scaling import Standardize
 from trainer.disk.tensors import tensor_bytes
 from trainer.errors import ConfigError, TrainerError
 from trainer.inference.whole import Whole, likely_rows, output_name
+from trainer.text import first_line
 
-Run = Callable[[Tensor], Tensor]
+Predict = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Format:
-    """file: its name. make: the bytes. load: a function that runs them. needs: libraries of an extra."""
+    """file: its name. make: makes its bytes. load: makes a function that predicts from them. needs: libraries."""
 
     file: str
     make: Callable[[Whole, Preprocessing], bytes]
-    load: Callable[[bytes, Whole], Run]
+    load: Callable[[bytes, Whole], Predict]
     needs: tuple[str, ...] = ()
 
     def check_installed(self, name: str) -> None:
@@ -37,60 +38,49 @@ class Format:
             raise ConfigError(f"format={name} needs {' and '.join(missing)}", f"pip install 'fiveline[{name}]'")
 
 
-def _torch_export(whole: Whole, made: Preprocessing) -> bytes:
+def _torch_export(whole: Whole, preprocessing: Preprocessing) -> bytes:
     buffer = io.BytesIO()
-    torch.export.save(_program(whole, made), buffer)
+    torch.export.save(_program(whole, preprocessing), buffer)
     return buffer.getvalue()
 
 
-def _program(whole: Whole, made: Preprocessing) -> torch.export.ExportedProgram:
-    example = likely_rows(made, 3, whole.dtype)
+def _program(whole: Whole, preprocessing: Preprocessing) -> torch.export.ExportedProgram:
+    example = likely_rows(preprocessing, 3, whole.dtype)
     logging.getLogger("torch").setLevel(logging.CRITICAL)
     try:
-        with redirect_stderr(io.StringIO()):  # before it raises it logs and prints pages
+        with redirect_stderr(io.StringIO()):  # it prints pages before it raises
             return torch.export.export(whole, (example,), dynamic_shapes={"x": {0: torch.export.Dim("batch", min=1)}})
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        text = f"torch.export cannot trace {type(whole.model).__name__} for any number of rows: {reason}"
+        text = f"torch.export cannot trace {type(whole.model).__name__} for any number of rows: {first_line(error)}"
         raise TrainerError(text, "format=safetensors keeps the weights") from error
 
 
-def _load_program(data: bytes, whole: Whole) -> Run:
-    run: Run = torch.export.load(io.BytesIO(data)).module()
-    return run
+def _load_program(data: bytes, whole: Whole) -> Predict:
+    module: Predict = torch.export.load(io.BytesIO(data)).module()
+    return module
 
 
-def _onnx(whole: Whole, made: Preprocessing) -> bytes:
-    program = _program(whole, made)
+def _onnx(whole: Whole, preprocessing: Preprocessing) -> bytes:
+    program, names = _program(whole, preprocessing), [output_name(preprocessing)]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own
-        exported = torch.onnx.export(
-            program,
-            input_names=["x"],
-            output_names=[output_name(made)],
-            dynamo=True,
-            verbose=False,
-        )
+        warnings.simplefilter("ignore")  # from the exporter
+        exported = torch.onnx.export(program, input_names=["x"], output_names=names, dynamo=True, verbose=False)
     if exported is None:
         raise TrainerError("torch.onnx made no program")
     data: bytes = exported.model_proto.SerializeToString()
     return data
 
 
-def _load_onnx(data: bytes, whole: Whole) -> Run:
+def _load_onnx(data: bytes, whole: Whole) -> Predict:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-
-    def run(x: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
-
-    return run
+    return lambda x: torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
 
 
-def _safetensors(whole: Whole, made: Preprocessing) -> bytes:
-    if not isinstance(whole.inputs, Standardize) and made.table is not None:
-        text = "format=safetensors holds tensors, and what is done to this run's table is more than numbers"
+def _safetensors(whole: Whole, preprocessing: Preprocessing) -> bytes:
+    if not isinstance(whole.inputs, Standardize) and preprocessing.table is not None:
+        text = "format=safetensors holds only tensors, and the preprocessing of this run's table needs more than that"
         raise ConfigError(text, "format=onnx|torch_export")
     tensors = dict(whole.model.state_dict())
     for place, scale in (("input", whole.inputs), ("output", whole.outputs)):
@@ -98,14 +88,14 @@ def _safetensors(whole: Whole, made: Preprocessing) -> bytes:
     return tensor_bytes(tensors)
 
 
-def _load_safetensors(data: bytes, whole: Whole) -> Run:
+def _load_safetensors(data: bytes, whole: Whole) -> Predict:
     from safetensors.torch import load
 
     tensors = load(data)
     model = copy.deepcopy(whole.model)
     model.load_state_dict({name: tensors[name] for name in model.state_dict()})
 
-    def run(x: Tensor) -> Tensor:
+    def predict(x: Tensor) -> Tensor:
         if "input.mean" in tensors:
             x = (x - tensors["input.mean"]) / tensors["input.std"]
         output: Tensor = model(x)
@@ -113,7 +103,7 @@ def _load_safetensors(data: bytes, whole: Whole) -> Run:
             return output.softmax(1)
         return output * tensors["output.std"] + tensors["output.mean"] if "output.mean" in tensors else output
 
-    return run
+    return predict
 
 
 FORMATS = {

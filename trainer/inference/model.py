@@ -1,4 +1,4 @@
-"""A run's model with its best weights and all that it needs around it, from the run folder alone."""
+"""A run's model with its best weights and its preprocessing, loaded from the run folder alone."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -28,7 +28,7 @@ from trainer.tasks import losses
 
 @dataclass
 class Trained:
-    """On its device, in eval mode. preprocessing: raw input to the model's, class names, units of numbers."""
+    """A trained model on its device, in eval mode, with the preprocessing of its raw inputs and targets."""
 
     model: nn.Module
     loss_fn: nn.Module
@@ -40,18 +40,18 @@ class Trained:
 
     @property
     def facts(self) -> Facts:
-        """What the training data was."""
+        """Facts about the training data."""
         return self.preprocessing.facts
 
     @property
     def scale_y(self) -> Scale | None:
-        """What takes numeric targets to what the model predicts."""
+        """Scales numeric targets to the model's outputs."""
         return self.preprocessing.y
 
     @torch.no_grad()
     def predict(self, raw: Tensor) -> Tensor:
-        """Raw rows (B, *raw_shape) on any device to (B, classes) probabilities or (B, outputs) numbers in the data's
-        units, on the CPU."""
+        """Predict raw rows (B, *raw_shape) on any device. Returns, on the CPU, probabilities (B, classes), or numbers
+        (B, outputs) in the data's units."""
         x = place(self.preprocessing.x(raw), self.device, self.dtype)
         with self.autocast():
             output: Tensor = self.model(x)
@@ -62,13 +62,13 @@ class Trained:
 
 
 def load(folder: Path, config: Config) -> Trained:
-    """Rebuild a run's model for a config that read_config has judged. Raises ConfigError where the run has no weights
-    yet, StorageError for files that do not fit or are not what they should be."""
+    """Rebuild a run's model. config: checked by read_config. Raises ConfigError where the run has no weights yet,
+    StorageError for damaged files, or weights that do not fit the model."""
     prepare_cpu()
     device, _ = choose_device(config.device)
     dtype = choose_dtype(config.dtype, device)
-    made = preprocessing.read(folder, dtype)
-    facts = made.facts
+    prepared = preprocessing.read(folder, dtype)
+    facts = prepared.facts
     model = make_model(complete(config.model, facts), device, dtype)
     try:
         data = reading.read_file(folder / layout.MODEL, checkpoint.most_bytes(model))
@@ -76,10 +76,10 @@ def load(folder: Path, config: Config) -> Trained:
     except FileNotFoundError:
         raise ConfigError(f"{folder} has no {layout.MODEL} yet", f"trainer resume {folder}") from None
     except (SafetensorError, RuntimeError, reading.Damaged) as error:
-        raise StorageError(f"{folder / layout.MODEL} does not fit: {str(error).splitlines()[-1].strip()}") from error
-    if made.y is not None:
-        made.y.to(device)
+        reason = str(error).splitlines()[-1].strip()
+        raise StorageError(f"{folder / layout.MODEL} does not fit the model: {reason}") from error
+    if prepared.y is not None:
+        prepared.y.to(device)
     loss_fn = losses.make_loss(losses.resolve(config.loss, facts), facts).to(device, dtype)
     set_threads(config.threads, device, 0, 1)
-    autocast = make_autocast(device, config.autocast)
-    return Trained(model.eval(), loss_fn, made, autocast, device, dtype)
+    return Trained(model.eval(), loss_fn, prepared, make_autocast(device, config.autocast), device, dtype)

@@ -1,4 +1,4 @@
-"""Rows through a trained model, batch by batch: the input's columns come back with a prediction beside them."""
+"""Predicts rows batch by batch: the output has the input's columns and the predictions."""
 
 import signal
 from collections.abc import Mapping
@@ -22,27 +22,27 @@ PREDICTION, PROBABILITY = "prediction", "probability_"
 
 
 def check_out(out: str | None) -> None:
-    """Raise ConfigError, before anything is read, for a place where nothing can be written."""
+    """Raise ConfigError, before anything is read, if the output cannot be written."""
     if out is not None:
         check_name(out)
 
 
 def write(model: Trained, path: str, out: str | None, node: Mapping[str, Any], size: int) -> int:
-    """Predict rows and write them with their predictions; says on stderr what was unknown. node: the dataset of the
-    run's config; size: rows at once."""
+    """Predict rows and write them with their predictions; warn of unknown categories. Returns the exit code. Raises
+    ConfigError for wrong rows. node: the dataset of the run's config; size: rows at once."""
     typed = out is not None and out.endswith((".parquet", ".pq"))
     rows = open_rows(path, model.preprocessing, node, size, typed=typed)
     table = model.preprocessing.table
     added = names(model.facts, table.targets if table is not None else [])
     if clash := [name for name in added if name in rows.names]:
-        raise ConfigError(f"{path} has a column '{clash[0]}' already", "rename that column")
+        raise ConfigError(f"{path} already has a column '{clash[0]}'", "rename that column")
     if out is not None and Path(out).expanduser().resolve() in [file.resolve() for file in rows.files]:
         raise ConfigError(f"-o {out} is the input itself", "-o another name")
     num_rows = 0
     with signals.listening(), open_sink(out) as sink:
-        for own, raw in rows.batches:
+        for given, raw in rows.batches:
             output = torch.cat([model.predict(part) for part in raw.split(size)])
-            sink.write({**own, **columns(output, model.facts, added)})
+            sink.write({**given, **columns(output, model.facts, added)})
             num_rows += len(raw)
             if (number := signals.stop_requested()) is not None:
                 raise Interrupted(number, f"stopped by {signal.Signals(number).name}; no file was written")
@@ -55,23 +55,22 @@ def write(model: Trained, path: str, out: str | None, node: Mapping[str, Any], s
 
 
 def tell_unknown(unknown: Mapping[str, set[str]]) -> None:
-    """Say on stderr which categories are new."""
-    for name, seen in sorted(unknown.items()):
-        complain(f"warning: {name} holds what training had not, and which counts as other: {listed(sorted(seen), 60)}")
+    """Warn on stderr of categories that were not seen in training."""
+    for name, categories in sorted(unknown.items()):
+        text = "categories not seen in training, treated as other"
+        complain(f"warning: {name} has {text}: {listed(sorted(categories), 60)}")
 
 
 def names(facts: Facts, targets: list[str]) -> list[str]:
-    """Of the columns that are added: prediction, and a probability for each class; one for each of several targets."""
+    """Names of the added columns: prediction, and a probability for each class; or a prediction for each target."""
     if facts.classes is not None:
         return [PREDICTION, *(PROBABILITY + name for name in facts.classes)]
     return [PREDICTION] if len(targets) <= 1 else [f"{PREDICTION}_{name}" for name in targets]
 
 
 def columns(output: Tensor, facts: Facts, added: list[str]) -> Mapping[str, Any]:
-    """The columns that are added, from probabilities (B, classes) or numbers (B, outputs)."""
-    if facts.classes is None:
-        return dict(
-            zip(added, map(pa.array, np.ascontiguousarray(output.reshape(len(output), -1).numpy().T)), strict=True)
-        )
-    best = pa.array(facts.classes).take(pa.array(output.argmax(1).numpy()))
-    return dict(zip(added, [best, *map(pa.array, np.ascontiguousarray(output.numpy().T))], strict=True))
+    """The added columns. output: probabilities (B, classes), or numbers (B, outputs)."""
+    values = [pa.array(column) for column in np.ascontiguousarray(output.reshape(len(output), -1).numpy().T)]
+    if facts.classes is not None:
+        values = [pa.array(facts.classes).take(pa.array(output.argmax(1).numpy())), *values]
+    return dict(zip(added, values, strict=True))

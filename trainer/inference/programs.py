@@ -1,5 +1,6 @@
-"""The program beside an exported file: some ten lines that load it, without trainer, and answer for one row."""
+"""The program beside an exported file: about ten lines that load it, without trainer, and predict one row."""
 
+import functools
 from typing import Any
 
 from torch import Tensor, nn
@@ -7,94 +8,77 @@ from torch import Tensor, nn
 from trainer.data.preprocessing import Preprocessing
 from trainer.inference.chain import chain, source
 
-MOST_VALUES = 64  # of a row that is written out
+MOST_VALUES = 64  # values of a row above which zeros stand in for it
 
-ONNX = """\
-\"\"\"{what}; needs onnxruntime.\"\"\"
-
-from pathlib import Path
-
-import numpy as np
-import onnxruntime
-
-{classes}session = onnxruntime.InferenceSession(Path(__file__).with_name("model.onnx"))
-x = np.array({row}, dtype=np.{dtype})
-for output in session.run(None, {{"x": x}})[0]:
-    print({shown})
-"""
-
-TORCH_EXPORT = """\
-\"\"\"{what}; needs torch.\"\"\"
-
-from pathlib import Path
-
-import torch
-
-{classes}model = torch.export.load(Path(__file__).with_name("model.pt2")).module()
-x = torch.tensor({row}, dtype=torch.{dtype})
-for output in model(x).detach().numpy():
-    print({shown})
-"""
-
-SAFETENSORS = """\
-\"\"\"{what}; needs torch and safetensors{own}.\"\"\"
+PROGRAM = """\
+\"\"\"Predicts one row of raw values; needs {needs}.\"\"\"
 
 {imports}
-{classes}model = {model}
+
+{classes}{body}
+    print({shown})
+"""
+
+ONNX = """\
+session = onnxruntime.InferenceSession(Path(__file__).with_name("model.onnx"))
+x = np.array({row}, dtype=np.{dtype})
+for output in session.run(None, {{"x": x}})[0]:"""
+
+TORCH_EXPORT = """\
+model = torch.export.load(Path(__file__).with_name("model.pt2")).module()
+x = torch.tensor({row}, dtype=torch.{dtype})
+for output in model(x).detach().numpy():"""
+
+SAFETENSORS = """\
+model = {model}
 tensors = load_file(Path(__file__).with_name("model.safetensors"))
 model.load_state_dict({{name: tensors[name] for name in model.state_dict()}})
 x = torch.tensor({row}, dtype=torch.{dtype})
 {scale}output = model.eval()(x).detach()
-{unscale}for output in output.numpy():
-    print({shown})
-"""
+{unscale}for output in output.numpy():"""
+
+SCALE = 'x = (x - tensors["input.mean"]) / tensors["input.std"]\n'
+UNSCALE = 'output = output * tensors["output.std"] + tensors["output.mean"]\n'
 
 
-def program(name: str, made: Preprocessing, rows: Tensor, model: nn.Module, node: dict[str, Any], plain: bool) -> str:
-    """Python for a format. rows: raw ones, of which the first is shown. node: the model's `_target_` with its keys.
-    plain: whether the model is a chain of torch's layers."""
-    facts = made.facts
-    words = {
-        "what": "What the model says of one row of raw values",
-        "classes": f"CLASSES = {facts.classes!r}\n" if facts.classes is not None else "",
-        "dtype": str(rows.dtype).removeprefix("torch."),
-        "shown": "CLASSES[output.argmax()], output.round(3)" if facts.classes is not None else "output",
-        "row": _literal(rows[:1]),
-    }
-    if name != "safetensors":
-        return (ONNX if name == "onnx" else TORCH_EXPORT).format(**words)
-    layers = chain(model) if plain else None
-    module, _, kind = str(node["_target_"]).rpartition(".")
-    settings = ", ".join(f"{key}={value!r}" for key, value in node.items() if key != "_target_")
-    text = source(layers) if layers is not None else f"{kind}({settings})"
-    imports = ["from pathlib import Path", "", "import torch", "from safetensors.torch import load_file"]
-    imports = ["from collections import OrderedDict"] * ("OrderedDict" in text) + imports
-    imports += ["from torch import nn"] if layers is not None else ["", f"from {module} import {kind}"]
-    return SAFETENSORS.format(
-        **words,
-        imports="\n".join(imports) + "\n",
-        own="" if layers is not None else f", and {module}",
-        model=text,
-        scale='x = (x - tensors["input.mean"]) / tensors["input.std"]\n' if made.x.state_dict() else "",
-        unscale=_unscale(made),
+def program(
+    name: str, preprocessing: Preprocessing, rows: Tensor, model: nn.Module, node: dict[str, Any], is_chain: bool
+) -> str:
+    """The Python code for a format. rows: raw; the first is the example. node: the model's `_target_` with its keys.
+    is_chain: whether the model is a chain of torch's layers."""
+    has_classes = preprocessing.facts.classes is not None
+    values = {"row": _literal(rows[:1]), "dtype": str(rows.dtype).removeprefix("torch.")}
+    imports, needs = ["from pathlib import Path", "", "import torch"], "torch"
+    if name == "onnx":
+        imports, needs, body = [*imports[:2], "import numpy as np", "import onnxruntime"], "onnxruntime", ONNX
+    elif name == "torch_export":
+        body = TORCH_EXPORT
+    else:
+        layers = chain(model) if is_chain else None
+        module, _, kind = str(node["_target_"]).rpartition(".")
+        settings = ", ".join(f"{key}={value!r}" for key, value in node.items() if key != "_target_")
+        text = source(layers) if layers is not None else f"{kind}({settings})"
+        imports = ["from collections import OrderedDict"] * ("OrderedDict" in text) + imports
+        imports += ["from safetensors.torch import load_file"]
+        imports += ["from torch import nn"] if layers is not None else ["", f"from {module} import {kind}"]
+        needs = "torch and safetensors" + ("" if layers is not None else f", and {module}")
+        unscale = UNSCALE if preprocessing.y is not None and preprocessing.y.state_dict() else ""
+        values["unscale"] = "output = output.softmax(1)\n" if has_classes else unscale
+        values |= {"model": text, "scale": SCALE if preprocessing.x.state_dict() else ""}
+        body = SAFETENSORS
+    return PROGRAM.format(
+        needs=needs,
+        imports="\n".join(imports),
+        classes=f"CLASSES = {preprocessing.facts.classes!r}\n" if has_classes else "",
+        body=body.format(**values),
+        shown="CLASSES[output.argmax()], output.round(3)" if has_classes else "output",
     )
 
 
-def _unscale(made: Preprocessing) -> str:
-    if made.facts.classes is not None:
-        return "output = output.softmax(1)\n"
-    if made.y is not None and made.y.state_dict():
-        return 'output = output * tensors["output.std"] + tensors["output.mean"]\n'
-    return ""
-
-
 def _literal(rows: Tensor) -> str:
-    if rows.numel() > MOST_VALUES:
-        zeros = "0.0"
-        for size in reversed(rows.shape):
-            zeros = f"[{zeros}] * {size}"
-        return zeros
-    return str(_rounded(rows.nan_to_num(0.0).tolist()))
+    if rows.numel() <= MOST_VALUES:
+        return str(_rounded(rows.nan_to_num(0.0).tolist()))
+    return functools.reduce(lambda inner, size: f"[{inner}] * {size}", reversed(rows.shape), "0.0")
 
 
 def _rounded(values: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Rows to predict, whatever they come as: a table, arrays, pictures. Each batch with the columns that name its rows."""
+"""Rows to predict, from a table, arrays or pictures. Each batch comes with the columns that identify its rows."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 @dataclass
 class Unlabelled:
-    """names, files: of the input; batches: (columns to give back, raw rows); unknown: categories that training had
-    not, complete when all batches are through."""
+    """Rows without targets. batches: (columns for the output, raw rows). unknown: categories not seen in training, by
+    column, complete after the last batch."""
 
     names: list[str]
     files: list[Path]
@@ -33,18 +33,17 @@ class Unlabelled:
     unknown: dict[str, set[str]]
 
 
-def open_rows(path: str, made: Preprocessing, node: Mapping[str, Any], size: int, *, typed: bool) -> Unlabelled:
-    """node: the dataset that the run was trained on; size: rows a batch, of pictures; typed: whether a table's numbers
-    come back as numbers, not as the text that they were. Raises ConfigError for an input of another kind."""
-    if made.table is not None:
-        source = open_table(path, made.table, with_targets=False)
-        unknown: dict[str, set[str]] = {}
-        return Unlabelled(
-            source.names, source.files, _table(encoded(source, made.table, unknown), made.table, typed), unknown
-        )
+def open_rows(path: str, prepared: Preprocessing, node: Mapping[str, Any], size: int, *, typed: bool) -> Unlabelled:
+    """Open the rows at a path. Raises ConfigError for an input that does not match the training data. node: the dataset
+    of the run's config; size: pictures in a batch; typed: whether a table's numbers are returned as numbers, not text.
+    """
+    if prepared.table is not None:
+        source, unknown = open_table(path, prepared.table, with_targets=False), dict[str, set[str]]()
+        batches = _table(encoded(source, prepared.table, unknown), prepared.table, typed)
+        return Unlabelled(source.names, source.files, batches, unknown)
     file = Path(path).expanduser()
     if file.suffix in (".npz", ".safetensors") and file.is_file():
-        return Unlabelled(["row"], [file], _arrays(file, made, str(node.get("x", "x"))), {})
+        return Unlabelled(["row"], [file], _arrays(file, prepared, str(node.get("x", "x"))), {})
     if str(node["_target_"]).endswith(".Images") and file.exists():
         return Unlabelled(["file"], [file], _pictures(file, node, size), {})
     if not file.exists():
@@ -64,13 +63,13 @@ def _table(
         yield columns, raw
 
 
-def _arrays(file: Path, made: Preprocessing, name: str) -> Iterator[tuple[Mapping[str, Any], Tensor]]:
-    found = arrays.READERS[file.suffix](file)
-    if name not in found:
-        raise ConfigError(f"{file} has no array '{name}'", f"it has: {', '.join(list(found)[:8])}")
-    x = found[name]
-    if tuple(x.shape[1:]) != made.raw_shape:
-        raise ConfigError(f"{file}: {name} holds rows of shape {tuple(x.shape[1:])}, the run's are {made.raw_shape}")
+def _arrays(file: Path, prepared: Preprocessing, name: str) -> Iterator[tuple[Mapping[str, Any], Tensor]]:
+    tensors = arrays.READERS[file.suffix](file)
+    if name not in tensors:
+        raise ConfigError(f"{file} has no array '{name}'", f"it has: {', '.join(list(tensors)[:8])}")
+    x, shape = tensors[name], prepared.raw_shape
+    if tuple(x.shape[1:]) != shape:
+        raise ConfigError(f"{file}: {name} holds rows of shape {tuple(x.shape[1:])}; the run was trained on {shape}")
     yield {"row": pa.array(np.arange(len(x)))}, x
 
 
@@ -80,12 +79,12 @@ def _pictures(path: Path, node: Mapping[str, Any], size: int) -> Iterator[tuple[
         raise ConfigError(f"{path} holds no pictures", "they end in " + ", ".join(PICTURES))
     decode = Images.decoder(int(node.get("size", 64)), grey=bool(node.get("grey", False)))
     for first in range(0, len(files), size):
-        some = files[first : first + size]
-        yield {"file": pa.array([str(file) for file in some])}, torch.stack([decode(str(file)) for file in some])
+        names = list(map(str, files[first : first + size]))
+        yield {"file": pa.array(names)}, torch.stack(list(map(decode, names)))
 
 
 def open_table(path: str | list[str], how: TableFormat, *, with_targets: bool) -> Source:
-    """Table files, read as the run's own was. Raises ConfigError that names the columns that they lack."""
+    """Open table files, read in the same way as the run's table. Raises ConfigError with the missing columns."""
     source = Source(path, Dialect(how.delimiter, how.encoding, tuple(how.missing)))
     needed = [column.name for column in how.columns] + how.targets * with_targets
     matrix.check_present(needed, source.names, label(source.files[0]))
@@ -93,29 +92,29 @@ def open_table(path: str | list[str], how: TableFormat, *, with_targets: bool) -
 
 
 def encoded(source: Source, how: TableFormat, unknown: dict[str, set[str]]) -> Iterator[tuple[Batch, Tensor]]:
-    """(batch, raw rows float64) of all rows. unknown: collects the categories that training had not."""
+    """Yield (batch, raw rows float64). unknown: collects the categories not seen in training, by column."""
     for batch in source.batches():
         yield batch, torch.from_numpy(matrix.encode(batch, how.columns, how.missing, unknown))
 
 
 class Labelled:
-    """The rows of a table that have a target, as batches for an evaluation. num_rows, left_out: known at the end."""
+    """The rows of a table that have a target, as batches (x, y) of at most `size` rows for an evaluation.
+    num_rows, left_out: the rows with and without a target, complete after the last batch."""
 
     def __init__(
-        self, source: Source, made: Preprocessing, size: int, device: torch.device, dtype: torch.dtype
+        self, source: Source, prepared: Preprocessing, size: int, device: torch.device, dtype: torch.dtype
     ) -> None:
-        self.source, self.made, self.size, self.device, self.dtype = source, made, size, device, dtype
+        self.source, self.prepared, self.size, self.device, self.dtype = source, prepared, size, device, dtype
         self.num_rows = self.left_out = 0
         self.unknown: dict[str, set[str]] = {}
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        made = self.made
-        inputs, how = made.of_table()
+        inputs, how = self.prepared.of_table()
         for batch, raw in encoded(self.source, how, self.unknown):
-            y = targets_of(batch, made)
+            y = targets_of(batch, self.prepared)
             present = ~y.isnan().any(1) if y.is_floating_point() else y >= 0
             self.num_rows += int(present.sum())
             self.left_out += int((~present).sum())
             for x_part, y_part in zip(raw[present].split(self.size), y[present].split(self.size), strict=True):
                 x, y_part = (place(part, self.device, self.dtype) for part in (inputs(x_part), y_part))
-                yield x, y_part if made.y is None else made.y(y_part)
+                yield x, y_part if self.prepared.y is None else self.prepared.y(y_part)

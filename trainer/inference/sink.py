@@ -1,4 +1,4 @@
-"""Where predictions go: CSV, TSV, either gzipped, or Parquet, batch by batch, in a file or on standard output."""
+"""Writes predictions batch by batch: CSV or TSV, gzipped or not, or Parquet; to a file or to standard output."""
 
 import csv
 import gzip
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,17 +20,12 @@ from trainer.errors import ConfigError
 ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
 
 
-class Sink(Protocol):
-    """Takes columns of the same length and names, again and again."""
-
-    def write(self, columns: Mapping[str, Any]) -> None: ...
-
-
 @contextmanager
-def open_sink(out: str | None) -> Iterator[Sink]:
-    """The format is that of the name's ending; None is CSV on standard output. A file appears whole or not at all."""
+def open_sink(out: str | None) -> Iterator["DelimitedText | Parquet"]:
+    """Open a sink in the format of the name's ending; None is CSV on standard output. The file appears only when it is
+    complete."""
     if out is None:
-        yield Text(sys.stdout.buffer, ",")
+        yield DelimitedText(sys.stdout.buffer, ",")
         sys.stdout.buffer.flush()
         return
     path = check_name(out)
@@ -40,19 +35,19 @@ def open_sink(out: str | None) -> Iterator[Sink]:
             try:
                 yield sink
             finally:
-                sink.close()  # after an error too: it would write its end later, when there is no file
+                sink.close()  # after an error too: otherwise it writes its footer later, to a closed file
             return
         zipped = gzip.GzipFile(fileobj=stream, mode="wb", filename="", mtime=0) if path.suffix == ".gz" else None
-        yield Text(cast(BinaryIO, zipped or stream), "\t" if ".tsv" in path.name else ",")
+        yield DelimitedText(cast(BinaryIO, zipped or stream), "\t" if ".tsv" in path.name else ",")
         if zipped is not None:
             zipped.close()
 
 
 def check_name(out: str) -> Path:
-    """Where to write. Raises ConfigError for a name without a known ending, or in a folder that is not there."""
+    """The path to write to. Raises ConfigError for an unknown ending or a missing folder."""
     path = Path(out).expanduser()
     if not path.name.endswith(ENDINGS):
-        raise ConfigError(f"-o {out}: its ending names no format", f"-o NAME{'|'.join(ENDINGS)}")
+        raise ConfigError(f"-o {out}: unknown ending", f"-o NAME{'|'.join(ENDINGS)}")
     if not path.parent.is_dir():
         raise ConfigError(f"-o {out}: there is no folder {path.parent}", f"mkdir -p {path.parent}")
     if path.is_dir():
@@ -60,8 +55,8 @@ def check_name(out: str) -> Path:
     return path
 
 
-class Text:
-    """CSV as RFC 4180 has it, with line feeds; values in quotes only where they need them."""
+class DelimitedText:
+    """CSV or TSV as in RFC 4180, but with line feeds; values are quoted only where necessary."""
 
     def __init__(self, stream: BinaryIO, delimiter: str) -> None:
         self.stream, self.delimiter, self.begun = stream, delimiter, False
@@ -73,7 +68,8 @@ class Text:
             self._write_rows([list(columns)])
             self.begun = True
         texts = [values for values in columns.values() if pa.types.is_string(values.type)]
-        if any(pc.any(pc.match_substring_regex(values, self.special)).as_py() for values in texts) or _alone(columns):
+        needs_quotes = any(pc.any(pc.match_substring_regex(values, self.special)).as_py() for values in texts)
+        if needs_quotes or len(columns) == 1:  # with one column, an empty value would be an empty line, not a row
             self._write_rows(zip(*(values.to_pylist() for values in columns.values()), strict=True))
             return
         options = pyarrow.csv.WriteOptions(include_header=False, delimiter=self.delimiter, quoting_style="none")
@@ -87,13 +83,8 @@ class Text:
         self.stream.write(text.getvalue().encode())
 
 
-def _alone(columns: Mapping[str, Any]) -> bool:
-    """Whether a row could be an empty line, which is no row."""
-    return len(columns) == 1
-
-
 class Parquet:
-    """One row group a batch."""
+    """Parquet, with one row group for each batch."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.stream = stream

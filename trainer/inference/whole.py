@@ -1,4 +1,4 @@
-"""Preprocessing, model and what makes an answer of its output, as one module: raw values in, answers out."""
+"""Preprocessing, model and postprocessing as one module, from raw values to predictions."""
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +12,13 @@ MISSING = 0.1  # share of a table's check values that are missing
 
 
 class Whole(nn.Module):
-    """(B, *raw_shape) floats, categories as their index and NaN for what is missing, to (B, classes) probabilities or
-    (B, outputs) numbers in the units of the data."""
+    """Takes floats (B, *raw_shape), with categories as their index and NaN for missing values. Returns probabilities
+    (B, classes), or numbers (B, outputs) in the units of the data."""
 
     def __init__(self, trained: Trained) -> None:
         super().__init__()
-        made = trained.preprocessing
-        self.inputs, self.model, self.outputs = made.x, trained.model, made.y
-        self.classes = made.facts.classes is not None
+        self.inputs, self.model, self.outputs = trained.preprocessing.x, trained.model, trained.preprocessing.y
+        self.classes = trained.facts.classes is not None
         self.dtype = trained.dtype
 
     def forward(self, x: Tensor) -> Tensor:
@@ -29,21 +28,21 @@ class Whole(nn.Module):
         return output if self.outputs is None else self.outputs.inverse(output)
 
 
-def output_name(made: Preprocessing) -> str:
-    """What the output is called."""
-    return "probabilities" if made.facts.classes is not None else "prediction"
+def output_name(prepared: Preprocessing) -> str:
+    """The name of the output."""
+    return "probabilities" if prepared.facts.classes is not None else "prediction"
 
 
-def likely_rows(made: Preprocessing, num_rows: int, dtype: torch.dtype) -> Tensor:
-    """Raw rows such as training may have seen, always the same: (num_rows, *raw_shape). Numbers are drawn by the mean
-    and spread of the training rows, categories evenly, unknown ones among them, and some values are missing."""
+def likely_rows(prepared: Preprocessing, num_rows: int, dtype: torch.dtype) -> Tensor:
+    """Raw rows (num_rows, *raw_shape) that resemble the training rows, the same on every call. Numbers are drawn with
+    their mean and spread, categories evenly, some of them unknown, and some values are missing."""
     generator = torch.Generator().manual_seed(0)
-    rows = torch.randn(num_rows, *made.raw_shape, generator=generator, dtype=torch.float64)
-    if isinstance(made.x, Standardize):
-        rows = rows * made.x.std.double() + made.x.mean.double()
-    elif isinstance(made.x, Columns):
-        rows = rows * made.x.scale + made.x.shift
-        for index, column in enumerate(made.table.columns if made.table else []):
+    rows = torch.randn(num_rows, *prepared.raw_shape, generator=generator, dtype=torch.float64)
+    if isinstance(prepared.x, Standardize):
+        rows = rows * prepared.x.std.double() + prepared.x.mean.double()
+    elif isinstance(prepared.x, Columns):
+        rows = rows * prepared.x.scale + prepared.x.shift
+        for index, column in enumerate(prepared.table.columns if prepared.table else []):
             if column.kind == "category":
                 rows[:, index] = torch.randint(-1, len(column.levels), (num_rows,), generator=generator).double()
         rows[torch.rand(rows.shape, generator=generator) < MISSING] = torch.nan

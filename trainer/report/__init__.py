@@ -1,1 +1,1 @@
-"""What a run has come to: its outcome in numbers, a picture, and one hint. Made from data, not from live objects."""
+"""Reports: results.png and report.html of a run or a sweep, made from its folder, and one hint."""

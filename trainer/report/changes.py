@@ -1,4 +1,4 @@
-"""What a config changes of what trainer would have done by itself."""
+"""The keys in which a config differs from the defaults."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,34 +9,34 @@ import yaml
 
 from trainer.config import files
 from trainer.config.target import FILLED_IN
+from trainer.disk.outcome import Change
 from trainer.tasks import losses
 
 GROUPS = ("dataset", "model", "loss", "optimizer", "scheduler")
 APART = ("output_dir", "report", "sweep", "threads", "expect")  # where and how, not what; threads are resolved
 
-SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, ten times as fast, where libyaml is there
+SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with libyaml, ten times as fast
 
 
-def changes(config: Mapping[str, Any], folders: list[Path]) -> list[tuple[str, str, str]]:
-    """(key, value, default) as text of every key that is not as in conf/; of a group, first the option that was picked
-    and then what differs from that option. What build fills in from the data is no change."""
+def changes(config: Mapping[str, Any], folders: list[Path]) -> list[Change]:
+    """(key, value, default) as text, for every key that differs from conf/. In a group, first the chosen option, then
+    the keys that differ from that option. Values that build fills in from the data are not changes."""
     options = files.options(folders)
     base = _parsed(_text_of(folders, "config.yaml"))
-    usual_options: dict[str, str] = {}
+    default_options: dict[str, str] = {}
     for entry in base.pop("defaults", None) or []:
-        usual_options |= {group: str(option) for group, option in entry.items()} if isinstance(entry, dict) else {}
+        default_options |= {group: str(option) for group, option in entry.items()} if isinstance(entry, dict) else {}
     rows = []
     for name, value in config.items():
         if name in APART:
             continue
         default = base.get(name)
         if name in GROUPS and isinstance(value, Mapping):
-            usual = usual_options.get(name, "")
-            names = dict.fromkeys((usual, *options.get(name, {})))
-            option, shipped = _option(folders, name, value, names)
-            if option != usual:
-                rows.append((name, option, usual))
-            default = {**(default or {}), **shipped}
+            default_option = default_options.get(name, "")
+            option, contents = _option(folders, name, value, dict.fromkeys((default_option, *options.get(name, {}))))
+            if option != default_option:
+                rows.append((name, option, default_option))
+            default = {**(default or {}), **contents}
         rows += list(_differences(name, value, default))
     return rows
 
@@ -44,19 +44,18 @@ def changes(config: Mapping[str, Any], folders: list[Path]) -> list[tuple[str, s
 def _option(
     folders: list[Path], group: str, node: Mapping[str, Any], names: Iterable[str]
 ) -> tuple[str, dict[str, Any]]:
-    """(name, contents) of the option that a node was made from: of those with its `_target_` the one that is most like
-    it, the first of `names` if in doubt; the target's own name where no option has it."""
+    """(name, contents) of the option that a node was made from: the most similar one with its `_target_`, and the first
+    of these in `names`. Where no option has the target, the name is the target."""
     target = str(node.get("_target_"))
-    found = {}
+    options = []
     for name in names:
         text = _text_of(folders, f"{group}/{name}.yaml")
-        if target in text or (name == "auto" and target in losses.AUTO.values()):  # YAML takes a while to parse
+        if target in text or (name == "auto" and target in losses.AUTO.values()):  # parsing YAML is slow
             contents = _parsed(text)
             if contents.get("_target_") in (target, "auto"):
-                found[name] = contents | {"_target_": target}
-    if not found:
-        return target, {"_target_": target}
-    return min(found.items(), key=lambda option: len(list(_differences(group, node, option[1]))))
+                options.append((name, contents | {"_target_": target}))
+    default = target, {"_target_": target}
+    return min(options, key=lambda option: len(list(_differences(group, node, option[1]))), default=default)
 
 
 def _text_of(folders: list[Path], name: str) -> str:
@@ -67,12 +66,12 @@ def _text_of(folders: list[Path], name: str) -> str:
 def _parsed(text: str) -> dict[str, Any]:
     try:
         data = SafeLoader(text).get_single_data()
-    except yaml.YAMLError:  # a file of the user's that Hydra did not need
+    except yaml.YAMLError:  # a user's file that Hydra did not need
         return {}
     return data if isinstance(data, dict) else {}
 
 
-def _differences(key: str, value: Any, default: Any) -> Iterator[tuple[str, str, str]]:
+def _differences(key: str, value: Any, default: Any) -> Iterator[Change]:
     if isinstance(value, Mapping):
         known = default if isinstance(default, Mapping) else {}
         for name, inner in value.items():

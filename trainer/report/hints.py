@@ -1,4 +1,4 @@
-"""At most one hint a run, from a few honest rules over its evaluations."""
+"""At most one hint for a run, from a few simple rules about its evaluations."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,23 +8,19 @@ FALLING = 0.02  # share by which the last tenth of a run still lowered val/loss
 RISING = 0.10  # share by which val/loss rose over its lowest while train/loss fell
 RISING_FOR = 3  # evaluations since then
 
-Row = Mapping[str, float]
 
-
-def hint(rows: Sequence[Row], *, epochs: int, lr: float, finished: bool) -> str | None:
-    """What to try next, or None. rows: one evaluation each, with epoch, train/loss and, mostly, val/loss."""
-    if len(rows) < 3:
+def hint(evaluations: Sequence[Mapping[str, float]], *, epochs: int, lr: float, finished: bool) -> str | None:
+    """What to try next, or None. evaluations: each with epoch, train/loss and, with a validation split, val/loss."""
+    if len(evaluations) < 3:
         return None
-    train = [row["train/loss"] for row in rows]
-    if train[-1] > train[0]:
-        return f"the loss grew from {train[0]:.4g} to {train[-1]:.4g}: try optimizer.lr={lr / 10:g}"
-    if "val/loss" not in rows[-1]:
+    first, last = evaluations[0]["train/loss"], evaluations[-1]["train/loss"]
+    if last > first:
+        return f"the loss grew from {first:.4g} to {last:.4g}: try optimizer.lr={lr / 10:g}"
+    if "val/loss" not in evaluations[-1]:
         return None
-    val = [row["val/loss"] for row in rows]
-    if (best := overfitting(rows, RISING, RISING_FOR)) is not None:
-        return f"val/loss rises since epoch {best['epoch']:g} while train/loss falls: try early_stop.patience=5"
-    lowest = min(range(len(val)), key=val.__getitem__)
-    before = val[-1 - max(1, len(val) // 10)]
-    if finished and lowest == len(val) - 1 and val[-1] < before * (1 - FALLING):
+    if (best := overfitting(evaluations, RISING, RISING_FOR)) is not None:
+        return f"val/loss has risen since epoch {best['epoch']:g} while train/loss fell: try early_stop.patience=5"
+    *before, last = (row["val/loss"] for row in evaluations)
+    if finished and last < min(before) and last < before[-max(1, len(evaluations) // 10)] * (1 - FALLING):
         return f"val/loss was still falling: trainer resume latest epochs={2 * epochs}"
     return None

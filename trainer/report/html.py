@@ -1,5 +1,4 @@
-"""Templates to pages: every value is escaped, nothing is fetched, and no script runs but our own, whose hash the page
-names."""
+"""Pages from templates: values are escaped, nothing is fetched, and only trainer's script, named by its hash, runs."""
 
 import base64
 import hashlib
@@ -16,22 +15,13 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(template: str, **values: Any) -> str:
-    """A page as one self-contained text."""
+    """Render a page as one self-contained text."""
     from markupsafe import Markup
 
-    script = _text("page.js")
+    script, css = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page: str = (
-        _environment()
-        .get_template(template)
-        .render(
-            **values,
-            version=__version__,
-            css=Markup(_text("page.css")),  # noqa: S704 - ours
-            script=Markup(script),  # noqa: S704 - ours
-            digest=digest,
-        )
-    )
+    values |= {"version": __version__, "digest": digest, "css": Markup(css), "script": Markup(script)}  # noqa: S704 - ours
+    page: str = _environment().get_template(template).render(values)
     return page
 
 
@@ -39,24 +29,16 @@ def render(template: str, **values: Any) -> str:
 def _environment() -> Any:
     import jinja2
 
+    loader, undefined = jinja2.FileSystemLoader(TEMPLATES), jinja2.StrictUndefined
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=undefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"value": value_text, "metric": metric_text, "cut": cut, "png": png, "seconds": clock}
     return environment
 
 
-@cache
-def _text(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8")
-
-
 def value_text(value: float) -> str:
-    """A number in some four digits; a whole one in all of them."""
+    """A number with about four significant digits; an integer with all its digits."""
     size = abs(value)
     if value == int(value) and size < 1e15:
         return f"{int(value):,}"
@@ -64,7 +46,7 @@ def value_text(value: float) -> str:
 
 
 def metric_text(value: float) -> str:
-    """A metric as the tables have it: 0.9805."""
+    """A metric as in the tables: 0.9805."""
     size = abs(value)
     if 1e3 <= size < 1e7:
         return f"{value:,.1f}"
@@ -72,7 +54,7 @@ def metric_text(value: float) -> str:
 
 
 def png(picture: Picture) -> str:
-    """A data URL."""
+    """The picture as a data URL."""
     from PIL import Image
 
     buffer = io.BytesIO()

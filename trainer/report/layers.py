@@ -1,4 +1,4 @@
-"""The layers of a model in the order in which they run, with what comes out of each."""
+"""The layers of a model in the order in which they run, with their output shapes."""
 
 from typing import Any
 
@@ -10,32 +10,32 @@ from trainer.disk.outcome import Layer
 
 @torch.no_grad()
 def layers(model: nn.Module, x: Tensor) -> list[Layer]:
-    """Every module without modules in it, and every other one that has parameters of its own.
+    """Every module without children, and every other module with direct parameters.
 
-    x: a few samples on the model's device. Runs forward once, in eval mode and without what torch.compile made of it;
-    leaves the model in eval mode. A layer that did not run comes last, without an output. Tied parameters count once.
+    x: a few samples on the model's device. Runs forward once, in eval mode and not compiled; leaves the model in eval
+    mode. A layer that did not run comes last, without an output. Tied parameters count once.
     """
     named = model.named_modules()
-    parts = {m: name for name, m in named if not list(m.children()) or list(m.parameters(recurse=False))}
+    names = {m: name for name, m in named if not list(m.children()) or list(m.parameters(recurse=False))}
     shapes: dict[nn.Module, list[int] | None] = {}
 
     def note(module: nn.Module, inputs: Any, output: Any) -> None:
         shapes.setdefault(module, list(output.shape[1:]) if isinstance(output, Tensor) else None)
 
-    handles = [part.register_forward_hook(note) for part in parts if part is not model]
+    handles = [module.register_forward_hook(note) for module in names if module is not model]
     try:
         output = model.eval().forward(x)
     finally:
         for handle in handles:
             handle.remove()
-    if model in parts:
+    if model in names:
         note(model, x, output)
-    seen: set[nn.Parameter] = set()
+    counted: set[nn.Parameter] = set()
     rows = []
-    for part in [*shapes, *(part for part in parts if part not in shapes)]:
-        own = [p for p in part.parameters(recurse=False) if p not in seen]
-        seen.update(own)
-        details = " ".join(part.extra_repr().split())
-        kind = f"{type(part).__name__}({details})" if details else type(part).__name__
-        rows.append(Layer(parts[part], kind, shapes.get(part), sum(p.numel() for p in own)))
+    for module in dict.fromkeys([*shapes, *names]):
+        parameters = set(module.parameters(recurse=False)) - counted
+        counted |= parameters
+        details = " ".join(module.extra_repr().split())
+        kind = f"{type(module).__name__}({details})" if details else type(module).__name__
+        rows.append(Layer(names[module], kind, shapes.get(module), sum(p.numel() for p in parameters)))
     return rows

@@ -1,27 +1,27 @@
-"""results.png and report.html, made anew from a folder alone."""
+"""Makes results.png and report.html from a folder alone."""
 
 from pathlib import Path
 
 from trainer.disk import history, layout, outcome, reading, storage
 from trainer.disk.history import History
+from trainer.disk.outcome import Outcome
 from trainer.report import run_page, sweep_page
 
 
 def of_run(folder: Path, past: History | None = None) -> list[Path]:
-    """Write both into a run folder; where they are. past: its history, where it has been read already."""
-    from trainer.report import picture  # matplotlib, which a sweep's page has no use for
+    """Write both files into a run folder. Returns their paths. past: the run's history, if it has already been read."""
+    from trainer.report import picture  # matplotlib, which a sweep's page does not need
 
     past = past or history.read(folder)
-    found = outcome.read(folder)
-    title = reading.text(layout.read_summary(folder).get("dataset"), 60)
-    title = f"{title} · {folder.name}" if title else folder.name
-    drawing = picture.draw(title, past.curves, found.outcome if found else None)
-    storage.write_file(folder / layout.PICTURE, drawing)
+    predictions = (outcome.read(folder) or Outcome()).predictions
+    dataset = reading.text(layout.read_summary(folder).get("dataset"), 60)
+    title = " · ".join(filter(None, [dataset, folder.name]))
+    storage.write_file(folder / layout.PICTURE, picture.draw(title, past.curves, predictions))
     storage.write_file(folder / layout.REPORT, run_page.page(folder, past).encode())
     return [folder / layout.PICTURE, folder / layout.REPORT]
 
 
 def of_sweep(sweep: Path) -> Path:
-    """Write report.html of a sweep, as far as it has come; where it is. Its jobs' own are theirs: see `of_run`."""
+    """Write a sweep's report.html from the jobs so far. Returns its path. Its jobs have their own: see `of_run`."""
     storage.write_file(sweep / layout.REPORT, sweep_page.page(sweep).encode())
     return sweep / layout.REPORT

@@ -1,4 +1,4 @@
-"""What a run came to, by name, beside the truth where the data set knows it and what its config expects."""
+"""The measured values of a run by name, with the data set's true values and the config's expectations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,31 +12,30 @@ Truth = Mapping[str, float]
 
 
 def values(run: TrainState, truth: Truth, past: History, metrics: Mapping[str, float]) -> dict[str, Any]:
-    """Metrics, steps, samples and parameters; `loss` as 'first -> last step' where step 1 was logged; and the numbers
-    learned, under their names in `truth`, where the model has just as many."""
-    progress = run.progress
-    found: dict[str, Any] = {**metrics, "steps": progress.step, "samples": progress.samples}
-    found["parameters"] = sizes.num_parameters(run.model)
-    curve = past.curves["train"]
+    """Metrics, steps, samples and parameters; `loss` of the first and last step, if step 1 was logged; and the learned
+    parameters, under their names in `truth`, if it has as many."""
+    num_parameters, curve = sizes.num_parameters(run.model), past.curves["train"]
+    counts = {"steps": run.progress.step, "samples": run.progress.samples, "parameters": num_parameters}
+    measured: dict[str, Any] = {**metrics, **counts}
     if curve and curve[0][0] == 1:
-        found["loss"] = f"{curve[0][1]:.4g} -> {curve[-1][1]:.3g}"
-    if len(truth) == found["parameters"]:
+        measured["loss"] = f"{curve[0][1]:.4g} -> {curve[-1][1]:.3g}"
+    if len(truth) == num_parameters:
         learned = [number for parameter in run.model.parameters() for number in parameter.flatten().tolist()]
-        found |= dict(zip(truth, learned, strict=True))
-    return found
+        measured |= dict(zip(truth, learned, strict=True))
+    return measured
 
 
-def lines(found: Mapping[str, Any], truth: Truth, expect: Mapping[str, Any]) -> list[str]:
-    """For the end of a run: what it learned beside the truth, and which values are not as was expected of it."""
-    said = []
-    if truth and truth.keys() <= found.keys():
-        said.append("learned " + ", ".join(f"{name}={found[name]:.3f} (true {true})" for name, true in truth.items()))
-        if "loss" in found:
-            said.append(f"loss: {found['loss']} over {found['steps']} steps")
-    expected = {name: expectations.parse(node) for name, node in expect.items() if name in found}
-    differing = [name for name, expectation in expected.items() if not expectation.holds(found[name])]
+def lines(measured: Mapping[str, Any], truth: Truth, expect: Mapping[str, Any]) -> list[str]:
+    """The last lines of a run: the learned parameters beside the true ones, and the values that are not as expected."""
+    text = []
+    if truth and truth.keys() <= measured.keys():
+        text.append("learned " + ", ".join(f"{key}={measured[key]:.3f} (true {true})" for key, true in truth.items()))
+        if "loss" in measured:
+            text.append(f"loss: {measured['loss']} over {measured['steps']} steps")
+    expected = {name: expectations.parse(node) for name, node in expect.items() if name in measured}
+    differing = [name for name, expectation in expected.items() if not expectation.holds(measured[name])]
     for name in differing:
-        said.append("expect   {}: {}, got {}".format(name, *expectations.shown_apart(expected[name], found[name])))
+        text.append("expect   {}: {}, got {}".format(name, *expectations.shown_apart(expected[name], measured[name])))
     if expected:
-        said.append(f"expect   {len(expected) - len(differing)} of {len(expected)} values are as expected")
-    return said
+        text.append(f"expect   {len(expected) - len(differing)} of {len(expected)} values are as expected")
+    return text

@@ -1,23 +1,23 @@
-"""Drawings for a page: SVG paths in a box of 2000 × 1000, which the page stretches, with ticks and the values behind
-them. Labels are the page's text, so that they keep their size on a phone."""
+"""Plots for a page: SVG paths in a box of 2000 × 1000, which the page stretches, with ticks and the values of the
+points. Labels are text of the page, so that they keep their size on a phone."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from trainer.report.scales import Points, Scale, fit, thinned
 
 BOX_WIDTH, BOX_HEIGHT = 2000, 1000
-COLUMNS = 200  # of a long curve; each keeps four points at most
+COLUMNS = 200  # of a long curve; each keeps at most four points
 
 Tick = tuple[float, str]  # place in percent, label
 
 
 @dataclass(frozen=True)
-class Line:
-    """A curve, or a cloud of points. at and values: what is behind each point of the path, in order; text: what is said
-    of the whole line; weight: 0 to 1, how much it stands out among others."""
+class Trace:
+    """A curve, or a cloud of points. at and values: x and y of each point of the path; text: shown for the whole trace;
+    weight: 0 to 1, how much it stands out."""
 
     name: str
     path: str
@@ -32,10 +32,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Plot:
-    """kind: how hovering works: x (all lines at one x), line (the nearest line) or point (the nearest point)."""
+    """kind: what hovering shows: x (all traces at one x), line (the nearest trace) or point (the nearest point)."""
 
     title: str
-    lines: list[Line]
+    traces: list[Trace]
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     kind: str = "x"
@@ -47,8 +47,8 @@ class Plot:
 
     @property
     def data(self) -> list[dict[str, Any]]:
-        """For the page's script."""
-        return [{"name": line.name, "at": line.at, "values": line.values, "text": line.text} for line in self.lines]
+        """The values for the page's script."""
+        return [{"name": t.name, "at": t.at, "values": t.values, "text": t.text} for t in self.traces]
 
 
 def curves(
@@ -57,68 +57,56 @@ def curves(
     *,
     marks: Sequence[tuple[float, str]] = (),
     may_be_logarithmic: bool = False,
+    labels: Sequence[Mapping[str, Any]] = (),
+    columns: int = COLUMNS,
+    **more: Any,
 ) -> Plot | None:
-    """Curves over steps. series: (name, style, points). marks: steps at which something happened. None where there is
-    nothing to draw."""
+    """Curves over steps. series: (name, style, points). marks: (step, label). labels: more fields of each Trace;
+    columns: of each curve; more: fields of the Plot. None where there is nothing to draw."""
     x = fit((step for _, _, points in series for step, _ in points), margin=0.0)
     y = fit((value for _, _, points in series for _, value in points), may_be_logarithmic=may_be_logarithmic)
     if x is None or y is None:
         return None
-    lines = [line(name, style, points, x, y) for name, style, points in series if points]
-    return Plot(
-        title,
-        lines,
-        percent(x.ticks(6)),
-        percent(y.ticks(4), flipped=True),
-        note="log scale" if y.logarithmic else "",
-        marks=[(100 * x.place(step), text) for step, text in marks],
-    )
+    drawn = [part for part in zip(series, labels or [{}] * len(series), strict=True) if part[0][2]]
+    traces = [curve(*one, x, y, columns, **label) for one, label in drawn]
+    note, places = "log scale" if y.logarithmic else "", [(100 * x.place(step), text) for step, text in marks]
+    return Plot(title, traces, percent(x.ticks(6)), percent(y.ticks(4), flipped=True), note=note, marks=places, **more)
 
 
-def line(name: str, style: str, points: Points, x: Scale, y: Scale, columns: int = COLUMNS, **more: Any) -> Line:
-    """One curve, thinned; few points get a dot each, unless it is one job's among many."""
+def curve(name: str, style: str, points: Points, x: Scale, y: Scale, columns: int, **more: Any) -> Trace:
+    """One curve, thinned; each of few points gets a dot, unless the curve is that of a sweep's job."""
     kept = thinned(points, columns)
-    shown = [point for point in kept if math.isfinite(point[1])]
-    few = 0 < len(shown) <= 60 and "run" not in more
-    return Line(
-        name,
-        path(kept, x, y),
-        style,
-        [step for step, _ in shown],
-        [rounded(value) for _, value in shown],
-        dots=cloud_path(shown, x, y) if few else "",
-        **more,
-    )
+    finite = [point for point in kept if math.isfinite(point[1])]
+    steps, values = [step for step, _ in finite], [rounded(value) for _, value in finite]
+    dots = cloud_path(finite, x, y) if len(finite) <= 60 and "run" not in more else ""
+    return Trace(name, path(kept, x, y), style, steps, values, dots, **more)
 
 
 def cloud(title: str, points: Points, x: Scale, y: Scale, names: tuple[str, str], guide: Points) -> Plot:
-    """A scatter plot. guide: a line to compare with."""
-    found = Line(
-        "", cloud_path(points, x, y), "cloud", [rounded(a) for a, _ in points], [rounded(b) for _, b in points]
-    )
+    """A scatter plot. guide: a line for comparison."""
+    a, b = ([rounded(point[axis]) for point in points] for axis in (0, 1))
+    trace = Trace("", cloud_path(points, x, y), "cloud", a, b)
     ticks = percent(x.ticks(4)), percent(y.ticks(4), flipped=True)
-    return Plot(title, [found], *ticks, kind="point", x_name=names[0], y_name=names[1], guide=path(guide, x, y))
+    return Plot(title, [trace], *ticks, kind="point", x_name=names[0], y_name=names[1], guide=path(guide, x, y))
 
 
 def path(points: Points, x: Scale, y: Scale) -> str:
     """An SVG path through points; it breaks where a value is not finite."""
-    parts, pen = [], "M"
+    path, pen = "", "M"
     for step, value in points:
-        if math.isfinite(value):
-            parts.append(f"{pen}{_at(step, value, x, y)}")
-            pen = "L"
-        else:
-            pen = "M"
-    return "".join(parts)
+        finite = math.isfinite(value)
+        path += f"{pen}{_at(step, value, x, y)}" if finite else ""
+        pen = "L" if finite else "M"
+    return path
 
 
 def cloud_path(points: Points, x: Scale, y: Scale) -> str:
-    """An SVG path of a dot for each point: lines without length, which round caps make visible."""
+    """An SVG path with a dot for each point: lines of length zero, which round caps make visible."""
     return "".join(f"M{_at(a, b, x, y)}h0" for a, b in points)
 
 
 def percent(ticks: Sequence[Tick], *, flipped: bool = False) -> list[Tick]:
-    """Ticks in percent from the left, or flipped from the top."""
+    """Ticks in percent from the left, or, if flipped, from the top."""
     return [(round(100 * (1 - place if flipped else place), 2), label) for place, label in ticks]
 
 
@@ -131,7 +119,7 @@ def spark(values: Sequence[float]) -> str:
 
 
 def rounded(value: float) -> float:
-    """To five digits, as the page shows them."""
+    """The value to five digits, as the page shows it."""
     number = float(f"{value:.5g}")
     return int(number) if number.is_integer() and abs(number) < 1e9 else number
 

@@ -1,1 +1,1 @@
-"""What surrounds the loop: launch, header, footer, summary."""
+"""Everything around the loop: launch, header, footer, summary."""

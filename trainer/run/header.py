@@ -1,4 +1,4 @@
-"""The lines that say what a run is, before it starts."""
+"""The lines that describe a run, before it starts."""
 
 from pathlib import Path
 
@@ -15,39 +15,30 @@ from trainer.terminal.screen import Screen
 
 
 def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = None) -> None:
-    """Say the header. folder: of the run; None where nothing is kept."""
-    config, splits, progress = setup.config, setup.splits, run.progress
-    facts = splits.facts
-    rows = f"{splits.num_train:,} train / {splits.num_val:,} val" + f" / {splits.num_test:,} test" * (
-        splits.num_test > 0
-    )
+    """Print the header. folder: of the run; None where nothing is kept."""
+    config, splits, progress, facts = setup.config, setup.splits, run.progress, setup.splits.facts
+    test = f" / {splits.num_test:,} test" if splits.num_test else ""
+    rows = f"{splits.num_train:,} train / {splits.num_val:,} val{test}"
     shape = "×".join(map(str, facts.input_shape)) or "1"
-    target = (
-        f"{len(facts.classes)} classes"
-        if facts.classes is not None
-        else f"{facts.num_outputs} number" + "s" * (facts.num_outputs != 1)
-    )
+    target = f"{facts.num_outputs} number{'s' * (facts.num_outputs != 1)}"
+    target = f"{len(facts.classes)} classes" if facts.classes is not None else target
     source = f" ({splits.source})" if splits.source else ""
     screen.say(f"trainer {__version__} · torch {torch.__version__} · seed {config.seed}", style="bold")
     screen.say(f"data     {splits.name}: {rows}, {shape}, {target}{source}")
     for note in splits.notes:
         screen.say(f"         {note}")
-    precision = [config.dtype, f"autocast {config.autocast}" if config.autocast != "none" else ""]
-    screen.say(
-        f"model    {sizes.describe(run.model)}, {sizes.num_parameters(run.model):,} parameters, "
-        + ", ".join(filter(None, precision))
-        + (", compiled" if config.compile == "model" else "")
-    )
+    precision = config.dtype + (f", autocast {config.autocast}" if config.autocast != "none" else "")
+    precision += ", compiled" if config.compile == "model" else ""
+    size = f"{sizes.num_parameters(run.model):,} parameters"
+    screen.say(f"model    {sizes.describe(run.model)}, {size}, {precision}")
     counts = ", a mean over samples as far as is known" if setup.loss_counts == "samples" else ""
     screen.say(f"loss     {type(run.loss_fn).__name__}{counts}; monitored: {run.stopping.monitor}")
     schedule = type(getattr(run.scheduler, "scheduler", run.scheduler)).__name__
     schedule = "" if schedule == "Constant" else f", {schedule}"
     screen.say(f"optim    {type(run.optimizer).__name__} lr={run.optimizer.defaults['lr']:g}{schedule}")
     batch = f"batch {config.loader.batch_size}" + f" × {config.accumulate}" * (config.accumulate > 1)
-    epochs = progress.num_steps / progress.steps_per_epoch
-    screen.say(
-        f"steps    {batch}: {progress.steps_per_epoch:,} steps × {epochs:g} epochs = {progress.num_steps:,} steps"
-    )
+    epochs = f"{progress.steps_per_epoch:,} steps × {progress.num_steps / progress.steps_per_epoch:g} epochs"
+    screen.say(f"steps    {batch}: {epochs} = {progress.num_steps:,} steps")
     if isinstance(run.step, CompiledStep):
         screen.say(f"compile  {run.step.describe()}")
     threads = f"{setup.threads} thread{'s' * (setup.threads != 1)} ({setup.threads_why})"
@@ -60,7 +51,7 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
 
 
 def show_finding(screen: Screen, finding: Finding) -> None:
-    """Say what a guard has found."""
+    """Print a guard's finding."""
     if finding.note:
         screen.entry("note", finding.texts)
     else:

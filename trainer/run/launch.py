@@ -1,4 +1,4 @@
-"""From a checked config to a run: build it, give it a folder, carry it out. Used by train, resume and sweeps."""
+"""From a checked config to a run: build it, make its folder, carry it out. Used by train, resume and sweeps."""
 
 import traceback
 from collections.abc import Callable, Iterator
@@ -27,10 +27,7 @@ from trainer.terminal.screen import Screen
 
 
 def start(config: Config, overrides: list[str], make_folder: Callable[[str], Path], session: Session) -> Result:
-    """Build a new run, make its folder with `make_folder(label)` and train.
-
-    The folder is made after the build, so that what cannot be built leaves none behind.
-    """
+    """Build a new run, then make its folder with `make_folder(label)` and train. A failed build leaves no folder."""
     if (num_ranks := distributed.num_ranks(config)) > 1:
         return launcher.run(num_ranks, launcher.Work.of(config, session, overrides=overrides), in_rank, make_folder)
     with distributed.joined() as ranks, kernels_kept():
@@ -50,17 +47,11 @@ def start(config: Config, overrides: list[str], make_folder: Callable[[str], Pat
 
 
 def resume(
-    folder: Path,
-    config: Config,
-    session: Session,
-    *,
-    download: bool = True,
-    ready: Callable[[], None] = lambda: None,
+    folder: Path, config: Config, session: Session, *, download: bool = True, ready: Callable[[], object] = lambda: None
 ) -> Result:
-    """Build a stored run again, load its newest good checkpoint and train on; from step 0 where there is none.
+    """Build a stored run again, load its newest good checkpoint and train on; from step 0 if there is none.
 
-    download: whether data that is missing may be fetched, which writes outside the folder. ready: is called when all
-    is built.
+    download: whether missing data may be fetched, which writes outside the folder. ready: called after the build.
     """
     if (num_ranks := distributed.num_ranks(config)) > 1:
         return launcher.run(num_ranks, launcher.Work.of(config, session, folder=folder, download=download), in_rank)
@@ -68,8 +59,7 @@ def resume(
         with nullcontext() if ranks.rank > 0 else traceback_in_log(folder, session.screen):
             run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks)
         if ranks.rank > 0:
-            newest = ranks.tell(None)
-            if newest is not None:
+            if newest := ranks.tell(None):
                 checkpoint.load(run, *newest)
             return follow(run)
         ready()
@@ -84,33 +74,29 @@ def resume(
 
 
 def in_rank(work: launcher.Work, screen: Screen, ask_for_folder: Callable[[str], Path]) -> Result:
-    """Carry out a run as one of several ranks, in a process of its own."""
+    """Carry out a run as one of several ranks, each in its own process."""
     config, session = check(work.config), Session(screen, **work.session)
     if work.folder is None:
         return start(config, list(work.overrides), ask_for_folder, session)
-
-    def ready() -> None:
-        ask_for_folder("")
-
-    return resume(work.folder, config, session, download=work.download, ready=ready)
+    return resume(work.folder, config, session, download=work.download, ready=lambda: ask_for_folder(""))
 
 
 @contextmanager
 def traceback_in_log(folder: Path, screen: Screen) -> Iterator[None]:
-    """Within: an error that nobody foresaw leaves its traceback in the run's log."""
+    """Write the traceback of an unexpected error to the run's log."""
     try:
         yield
     except TrainerError:
         raise
     except Exception as error:
-        with suppress(TrainerError):  # a full disk: the first error says so
+        with suppress(TrainerError):  # a full disk, which the first error reports
             screen.open_log(folder / layout.LOG)
             screen.note(traceback.format_exc())
         raise failed(error, layout.log_name(folder)) from error
 
 
 def follow(run: TrainState) -> Result:
-    """Train as a rank that writes nothing: the first one reports the result."""
+    """Train as a rank that writes nothing: rank 0 reports the result."""
     with signals.listening(may_abandon=False):
         for _ in until_wish(run):
             pass
@@ -118,17 +104,17 @@ def follow(run: TrainState) -> Result:
 
 
 def load_newest(run: TrainState, folder: Path, screen: Screen) -> dict[str, int]:
-    """Load a run's newest good checkpoint and say so. Returns the sizes of the metrics files that belong to it."""
-    found = run.ranks.tell(checkpoint.newest(run, folder))
+    """Load a run's newest good checkpoint and report it. Returns the sizes of the metrics files at that checkpoint."""
+    newest = run.ranks.tell(checkpoint.newest(run, folder))
     name = layout.relative(folder)
-    if found is None:
+    if newest is None:
         screen.say(f"resume   {name}: no checkpoint yet, so from step 0")
         return {}
-    loaded = checkpoint.load(run, *found)
+    loaded = checkpoint.load(run, *newest)
     screen.say(f"resume   {name} at step {run.progress.step:,}")
     if loaded.schedule:
         screen.say(f"schedule {loaded.schedule}")
     if loaded.elsewhere:
-        complain("warning: the same bits are promised for the same environment only; it had")
+        complain("warning: exact resume needs the same environment; the checkpoint was saved with")
         complain("         " + ", ".join(loaded.elsewhere))
     return loaded.offsets

@@ -1,6 +1,6 @@
-"""Starts the ranks of a run on this machine by torch's elastic launcher, and says in one line what ended them.
+"""Starts the ranks of a run on this machine with torch's elastic launcher, and reports in one line what ended them.
 
-The parent composes the config, makes the run folder and hears the signals; rank 0 writes, to the parent's screen.
+The parent composes the config, makes the run folder and receives the signals; rank 0 writes to the parent's screen.
 """
 
 import dataclasses
@@ -28,51 +28,36 @@ from trainer.run.result import Result
 from trainer.run.session import Session
 from trainer.terminal.screen import Screen
 
-TICK = 0.05  # seconds between two looks at the wish to stop
+TICK = 0.05  # seconds between two checks for signals
 
 
 @dataclass(frozen=True)
 class Work:
-    """The run that the ranks carry out, as plain data.
+    """The run that the ranks carry out, as plain data."""
 
-    Args:
-        config: the checked config.
-        session: the fields of a Session but its screen.
-        is_shown: whether rank 0's lines go to the parent's screen.
-        overrides: the words typed, of a new run.
-        folder: the folder of the run being resumed; None for a new run.
-        download: whether data that is missing may be fetched.
-    """
-
-    config: dict[str, Any]
-    session: dict[str, Any]
-    is_shown: bool
-    overrides: Sequence[str] = ()
-    folder: Path | None = None
-    download: bool = True
+    config: dict[str, Any]  # checked
+    session: dict[str, Any]  # the fields of a Session except its screen
+    is_shown: bool  # whether rank 0's lines go to the parent's screen
+    overrides: Sequence[str] = ()  # typed for a new run
+    folder: Path | None = None  # of the run being resumed; None for a new run
+    download: bool = True  # whether missing data may be fetched
 
     @classmethod
     def of(cls, config: Config, session: Session, **rest: Any) -> "Work":
-        """The work of a config and a session. rest: overrides, or folder and download."""
-        return cls(dataclasses.asdict(config), session.without_screen(), session.screen.shown, **rest)
+        """Make the work from a config and a session. rest: overrides, or folder and download."""
+        rest_of_session = {name: value for name, value in vars(session).items() if name != "screen"}
+        return cls(dataclasses.asdict(config), rest_of_session, session.screen.shown, **rest)
 
 
 @dataclass(frozen=True)
 class Links:
-    """What ties a rank to its parent.
+    """The connections of a rank to its parent."""
 
-    Args:
-        alive: ends with the parent.
-        folder: rank 0 asks for its folder here.
-        scratch: a folder for each rank's last words.
-        out, err: the parent's stdout and stderr.
-    """
-
-    alive: Connection
-    folder: Connection
-    scratch: Path
-    out: Connection
-    err: Connection
+    alive: Connection  # closed when the parent ends
+    folder: Connection  # rank 0 asks for its folder here
+    scratch: Path  # the folder for the ranks' errors
+    out: Connection  # the parent's stdout
+    err: Connection  # the parent's stderr
 
 
 # Carries out the work in a rank; the third argument asks the parent for the folder of a run with that label.
@@ -80,10 +65,8 @@ CarryOut = Callable[[Work, Screen, Callable[[str], Path]], Result]
 
 
 def run(num_ranks: int, work: Work, carry_out: CarryOut, make_folder: Callable[[str], Path] | None = None) -> Result:
-    """Carry out a run on so many processes of this machine. Returns rank 0's result, raises what ended a rank.
-
-    make_folder(label): called here, once the ranks have built the run. Raises TrainerError for a rank that died.
-    """
+    """Carry out a run in num_ranks processes on this machine. Returns rank 0's result; raises the TrainerError that
+    ended a rank. make_folder(label): called here, once the ranks have built the run."""
     context = _start_method()
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -91,43 +74,44 @@ def run(num_ranks: int, work: Work, carry_out: CarryOut, make_folder: Callable[[
 
     alive, held = context.Pipe(duplex=False)
     asking, answering = context.Pipe()
-    with tempfile.TemporaryDirectory(prefix="trainer-ranks-") as name, _quiet(), _hangup_kept():
+    with tempfile.TemporaryDirectory(prefix="trainer-ranks-") as name, _launcher_contained():
         scratch = Path(name)
         host = FolderHost(answering, make_folder, work.folder)
-        links = Links(alive, asking, scratch, _writable(1), _writable(2))
-        how = LaunchConfig(
+        out, err = (Connection(os.dup(descriptor), readable=False) for descriptor in (1, 2))
+        links = Links(alive, asking, scratch, out, err)
+        config = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
             nproc_per_node=num_ranks,
             run_id=scratch.name,
             rdzv_backend="c10d",
-            rdzv_endpoint="localhost:0",  # a free port: jobs side by side never meet
+            rdzv_endpoint="localhost:0",  # a free port, so that jobs running side by side do not collide
             local_addr="localhost",
             max_restarts=0,
             monitor_interval=TICK,
             start_method=context.get_start_method(),
-            signals_to_handle="SIGHUP",  # the others are trainer's
+            signals_to_handle="SIGHUP",  # trainer handles the others
             logs_specs=DefaultLogsSpecs(log_dir=name),
         )
         host.start()
         try:
-            results = elastic_launch(how, main)(work, links, carry_out)
-            result: Result = results[0]
+            result: Result = elastic_launch(config, main)(work, links, carry_out)[0]
             return result
         except SignalException as error:
-            raise Interrupted(error.sigval, "the terminal went away; the last checkpoint counts") from None
+            raise Interrupted(error.sigval, "the terminal was closed; the last checkpoint is kept") from None
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
             raise last_words.read(rank, failure.pid, failure.exitcode, scratch, host.folder) from None
         finally:
-            host.close()
-            for end in (alive, held, asking, answering, links.out, links.err):
+            host.over.set()
+            host.join()
+            for end in (alive, held, asking, answering, out, err):
                 end.close()
 
 
 def _start_method() -> Any:
-    """A sweep's job was forked from a server that has torch imported, and forks its ranks in turn; others start such a
-    server, or spawn. (A process that has touched CUDA cannot be forked.)"""
+    """How to start ranks: fork in a sweep's job, itself forked from a server that has imported torch; elsewhere from
+    such a server, or spawn. A process that has used CUDA cannot be forked."""
     import torch
 
     is_forked = type(multiprocessing.current_process()).__name__ == "ForkServerProcess"
@@ -137,48 +121,42 @@ def _start_method() -> Any:
 
 
 class FolderHost(threading.Thread):
-    """Beside the launcher, in the parent: gives rank 0 its folder, and passes signals on to it from then on."""
+    """A thread in the parent that gives rank 0 its folder, and from then on passes signals to it."""
 
-    def __init__(self, asked: Connection, make_folder: Callable[[str], Path] | None, folder: Path | None) -> None:
+    def __init__(self, requests: Connection, make_folder: Callable[[str], Path] | None, folder: Path | None) -> None:
         super().__init__(daemon=True)
-        self.asked, self.make_folder, self.folder = asked, make_folder, folder
+        self.requests, self.make_folder, self.folder = requests, make_folder, folder
         self.over = threading.Event()
 
     def run(self) -> None:
-        """Until `close`."""
-        while not self.asked.poll(TICK):
+        """Serve rank 0 until `over` is set."""
+        while not self.requests.poll(TICK):
             if self.over.is_set():
                 return
-        label, process = self.asked.recv()
+        label, process = self.requests.recv()
         with signals.listening():
             try:
                 if self.make_folder is not None:
                     self.folder = self.make_folder(label)
-                self.asked.send(self.folder)
+                self.requests.send(self.folder)
             except TrainerError as error:
-                self.asked.send(error)
-            told = False
+                self.requests.send(error)
+            is_stopping = False
             while not self.over.wait(TICK):
-                number = signals.stop_requested()
-                if number is not None and not told:
-                    told = _pass_on(process, number)
+                if not is_stopping and (number := signals.stop_requested()) is not None:
+                    is_stopping = True
+                    _pass_on(process, number)
                 if signals.save_requested():
                     _pass_on(process, signal.SIGUSR1)
 
-    def close(self) -> None:
-        """End the thread."""
-        self.over.set()
-        self.join()
 
-
-def _pass_on(process: int, number: int) -> bool:
+def _pass_on(process: int, number: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(process, signals.PASSED_ON[number])
-    return True
 
 
 def main(work: Work, links: Links, carry_out: CarryOut) -> Result:
-    """A rank, from its first to its last line. Ends with the exit code of the error that it met."""
+    """Run the process of a rank. Exits with the code of the error that ended it."""
     rank = environment.number()
     signals.install_in_rank()
     if hasattr(os, "setsid"):
@@ -193,7 +171,7 @@ def main(work: Work, links: Links, carry_out: CarryOut) -> Result:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if sys.platform == "linux":
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all ranks are here, whatever the host's name resolves to
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all ranks are on this machine
 
     def ask_for_folder(label: str) -> Path:
         links.folder.send((label, os.getpid()))
@@ -213,33 +191,18 @@ def main(work: Work, links: Links, carry_out: CarryOut) -> Result:
         sys.exit(last_words.leave(error, rank, links.scratch))
 
 
-def _writable(descriptor: int) -> Connection:
-    """A copy of stdout or stderr that can be handed to another process."""
-    return Connection(os.dup(descriptor), readable=False)
-
-
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Within: torch's launcher keeps its log to itself; trainer says what went wrong."""
-    loggers = [logging.getLogger(name) for name in ("torch.distributed", "torch.multiprocessing")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
+def _launcher_contained() -> Iterator[None]:
+    """Silence the log of torch's launcher, since trainer reports errors, and restore the SIGHUP handler it replaces."""
+    levels = {logger: logger.level for logger in map(logging.getLogger, ("torch.distributed", "torch.multiprocessing"))}
+    for logger in levels:
         logger.setLevel(logging.CRITICAL + 1)
+    has_hangup = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGHUP")
+    before = signal.getsignal(signal.SIGHUP) if has_hangup else None
     try:
         yield
     finally:
-        for logger, level in zip(loggers, before, strict=True):
+        for logger, level in levels.items():
             logger.setLevel(level)
-
-
-@contextmanager
-def _hangup_kept() -> Iterator[None]:
-    """Within: the launcher may take over SIGHUP."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGHUP"):
-        yield
-        return
-    before = signal.getsignal(signal.SIGHUP)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGHUP, before)
+        if has_hangup:
+            signal.signal(signal.SIGHUP, before)

@@ -1,4 +1,4 @@
-"""What a run leaves in memory when it is over."""
+"""The result of a run, as it stays in memory."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ from trainer.run.throughput import Throughput
 
 @dataclass
 class Result:
-    """What a run came to. best and last are metrics by name; measured is whatever `expect` may name."""
+    """The result of a run. best and last: metrics by name. measured: the values that `expect` may name."""
 
     run_dir: Path
     status: str

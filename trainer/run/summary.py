@@ -1,12 +1,10 @@
-"""summary.json: what a run was and what became of it."""
+"""summary.json: the facts of a run and its result."""
 
 import platform
-import shlex
 import subprocess
 import sys
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from trainer import __version__
@@ -14,38 +12,21 @@ from trainer.build import sizes
 from trainer.build.build import Setup
 from trainer.disk import layout, storage
 from trainer.disk.json_text import finite
-from trainer.run.throughput import Throughput
+from trainer.run.result import Result
 from trainer.state import TrainState
 
 
-def command() -> str:
-    """The command line of this process, as one would type it."""
-    return shlex.join(["trainer", *sys.argv[1:]])
-
-
-def write(
-    folder: Path,
-    run: TrainState,
-    setup: Setup,
-    *,
-    status: str,
-    seconds: dict[str, float],
-    last: dict[str, float],
-    best: dict[str, float],
-    throughput: Throughput | None = None,
-    error: str | None = None,
-) -> None:
-    """Write RUN/summary.json."""
-    progress = run.progress
+def write(run: TrainState, setup: Setup, result: Result, error: str | None = None) -> None:
+    """Write RUN/summary.json. error: why the run failed."""
+    progress, throughput = run.progress, result.throughput
+    best = {"step": progress.best_step, **{name: finite(value) for name, value in result.best.items()}}
     summary: dict[str, Any] = {
-        "status": status,
+        "status": result.status,
         "stop_reason": progress.stop_reason,
         "error": error,
         "monitor": run.stopping.monitor,
-        "best": {"step": progress.best_step, **{name: finite(value) for name, value in best.items()}}
-        if progress.best is not None
-        else None,
-        "last": {name: finite(value) for name, value in last.items()},
+        "best": best if progress.best is not None else None,
+        "last": {name: finite(value) for name, value in result.last.items()},
         "steps": progress.step,
         "num_steps": progress.num_steps,
         "epochs": round(progress.epoch, 6),
@@ -53,7 +34,7 @@ def write(
         "parameters": sizes.num_parameters(run.model),
         "model": sizes.describe(run.model),
         "dataset": setup.splits.name,
-        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "seconds": {name: round(value, 3) for name, value in result.seconds.items()},
         "samples_per_second": round(throughput.rate, 1) if throughput is not None else None,
         "waiting_for_data": round(throughput.waiting, 4) if throughput is not None else None,
         "seed": run.seed,
@@ -63,12 +44,12 @@ def write(
         "git": git_commit(),
         "versions": versions(),
     }
-    storage.write_json(folder / layout.SUMMARY, summary)
+    storage.write_json(result.run_dir / layout.SUMMARY, summary)
 
 
 @cache
 def versions() -> dict[str, str]:
-    """Of what the numbers depend on."""
+    """The versions of everything that the numbers depend on."""
     packages = {name: version(name) for name in ("torch", "hydra-core", "omegaconf", "numpy")}
     return {"trainer": __version__, "python": platform.python_version()} | packages
 
@@ -77,8 +58,8 @@ def versions() -> dict[str, str]:
 def git_commit() -> str | None:
     """The commit of the folder where the command was typed, with + for changes; None outside a repository."""
     try:
-        words = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
+        command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+        git = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() or None
+    return git.stdout.strip() or None

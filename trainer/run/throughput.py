@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from trainer.config.schema import Loader
 
-MUCH = 0.20  # share of waiting from which a hint is due
+MUCH = 0.20  # share of time waiting above which there is a hint
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """seconds: in training steps, compiling and evaluation aside; waited: those of them spent waiting for batches."""
+    """seconds: of training steps, without compiling and evaluation; waited: the part of them spent waiting for data."""
 
     samples: int
     seconds: float
@@ -25,14 +25,10 @@ class Throughput:
         """Share of the time, 0 to 1, that the loop waited for data."""
         return min(1.0, self.waited / max(self.seconds, 1e-9))
 
-    def line(self) -> str:
-        """'17,100 samples/s, 2% of the training time waiting for data'."""
-        return f"{self.rate:,.0f} samples/s, {self.waiting:.0%} of the training time waiting for data"
-
     def hint(self, loader: Loader, cores: int) -> str | None:
-        """What to type against much waiting, or None."""
+        """What to type if the loop waits for data too long, or None."""
         if self.waiting <= MUCH:
             return None
-        better = f"loader.num_workers={cores}" if loader.num_workers < cores else "loader.in_memory=true"
-        extra = " loader.num_workers=0" if better.endswith("true") and loader.num_workers else ""
-        return f"the loop waited for data {self.waiting:.0%} of its time: try {better}{extra}"
+        in_memory = "loader.in_memory=true" + (" loader.num_workers=0" if loader.num_workers else "")
+        remedy = f"loader.num_workers={cores}" if loader.num_workers < cores else in_memory
+        return f"the loop waited for data {self.waiting:.0%} of its time: try {remedy}"

@@ -1,1 +1,1 @@
-"""Sweeps: many runs from lists of overrides, side by side in processes of their own, and what they came to."""
+"""Sweeps: many runs from lists of overrides, each in its own process, and their results."""

@@ -1,4 +1,4 @@
-"""One job, in the process that it runs in: trains into the sweep's folder, and ends with an exit code."""
+"""One job, in its own process: trains into the sweep's folder, and ends with an exit code."""
 
 import os
 import signal
@@ -22,14 +22,14 @@ from trainer.terminal.screen import Screen
 
 @dataclass(frozen=True)
 class Place:
-    """Where a job runs: how many cores threads=auto may take, and the only GPUs that it sees, if any."""
+    """The resources of a job: the cores that threads=auto may take, and the only GPUs that it sees, if any."""
 
     cores: int
     gpu: str | None = None
 
 
 def main(here: Path, sweep: Path, job: Job, place: Place, lifeline: Connection) -> None:
-    """The process of a job. What it prints goes to its train.log; Ctrl-C reaches the sweep, which passes it on."""
+    """Run the process of a job. Its output goes to its train.log; Ctrl-C reaches the sweep, which passes it on."""
     signals.install()
     if hasattr(os, "setsid"):
         os.setsid()
@@ -52,13 +52,11 @@ def main(here: Path, sweep: Path, job: Job, place: Place, lifeline: Connection) 
 
 
 def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> int:
-    """Train a job, or go on with it from its checkpoint, or anew where it had failed. Returns the exit code.
-
-    However it ends, short of a kill, its summary.json says so.
-    """
-    found = sweep_plan.status(sweep, job)
+    """Train a job: resume it from its checkpoint, or start again if it had failed. Returns the exit code. Unless it is
+    killed, its summary.json records how it ended."""
+    status = sweep_plan.status(sweep, job)
     folder = sweep_plan.claim(sweep, job)
-    if found in ("failed", "diverged"):
+    if status in ("failed", "diverged"):
         sweep_plan.clear_job(folder)
     user_modules.allow_user_modules()
     from trainer.run import launch
@@ -67,8 +65,8 @@ def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> in
     session = Session(screen, time.perf_counter(), is_brief=True, num_cores=cores)
     try:
         with screen:
-            screen.open_log(folder / layout.LOG)  # what comes up before the run is built has no other place
-            if found == "interrupted" and (folder / layout.CONFIG).exists():
+            screen.open_log(folder / layout.LOG)  # for messages that appear before the run is built
+            if status == "interrupted" and (folder / layout.CONFIG).exists():
                 config = Settings(read_config(folder)).check()
                 launch.resume(folder, config, session)
             else:
@@ -88,8 +86,8 @@ def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> in
 
 
 def rehearse(here: Path, job: Job, answer: Connection) -> None:
-    """Build a job and throw it away: sends its kind of device, the number of GPUs and the monitored metric, or the
-    ConfigError that it met."""
+    """Build a job and discard it. Sends the type of its device, the number of GPUs and the monitored metric, or the
+    error."""
     parent_death.die_with_it()
     os.chdir(here)
     with open(os.devnull, "w", encoding="utf-8") as nowhere:

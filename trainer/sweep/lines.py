@@ -1,4 +1,4 @@
-"""What a sweep says of its jobs, in lines of at most 78 columns."""
+"""The lines that a sweep prints about its jobs, at most 78 columns wide."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ from trainer.text import WIDTH, clock, cut
 
 
 def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Path) -> list[str]:
-    """What is about to run, and where."""
-    differing = list(dict.fromkeys(key for job in varied([job.overrides for job in jobs]) for key in job))
+    """The jobs that are about to run, and where."""
+    differing = dict.fromkeys(key for settings in varied([job.overrides for job in jobs]) for key in settings)
     lines = [cut(f"sweep    {total} job{'s' * (total != 1)}" + (": " + " × ".join(differing) if differing else ""))]
     if places:
         cores = f"{places[0].cores} core{'s' * (places[0].cores != 1)} each"
@@ -24,15 +24,15 @@ def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Pat
 
 
 def settings_text(settings: Mapping[str, str]) -> str:
-    """lr=0.1 seed=2"""
+    """Settings as 'lr=0.1 seed=2'."""
     names = short_names(list(settings))
     return " ".join(f"{names[key]}={short_value(value)}" for key, value in settings.items())
 
 
 def job_lines(number: int, total: int, row: Row, is_best: bool) -> list[str]:
-    """A job that has ended: what varied, its metric, its time; or its failure with reason and log."""
+    """A job that has ended: its settings, metric and time; or its failure with reason and log."""
     head = f"[{number:>{len(str(total))}}/{total}] {settings_text(row.settings)}"
-    if row.status in ("failed", "diverged"):
+    if row.failed:
         return [cut(f"{head}  {row.status}"), *_reason_lines(row)]
     if not row.ok:
         return [cut(f"{head}  {row.status} at step {row.steps:,}")]
@@ -43,7 +43,7 @@ def job_lines(number: int, total: int, row: Row, is_best: bool) -> list[str]:
 
 
 def failure_lines(row: Row) -> list[str]:
-    """A failure below the ranking."""
+    """A failed run, listed below the ranking."""
     return [cut(f"{row.status:<8} {settings_text(row.settings)}"), *_reason_lines(row)]
 
 

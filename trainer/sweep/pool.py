@@ -1,5 +1,6 @@
-"""Jobs in processes of their own, so many side by side; this process imports no torch and only waits."""
+"""Runs jobs side by side, each in its own process; this process does not import torch, it only waits."""
 
+import itertools
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -14,15 +15,13 @@ from trainer.processes.machine import num_cores
 from trainer.sweep import job as one
 from trainer.sweep.job import Place
 
-TICK = 0.2  # seconds between two looks at the wish to stop
+TICK = 0.2  # seconds between two checks for signals
+Count = Literal["auto"] | int
 
 
 def rehearse(job: Job) -> tuple[str, int, str] | TrainerError | None:
-    """Build a job in a process of its own: (kind of device, number of GPUs, monitored metric), or
-    the error that it met.
-
-    None where its process died or raised what no config explains: the job itself will show that.
-    """
+    """Build a job in its own process. Returns (type of device, number of GPUs, monitored metric), or its error; None
+    where the process died, or raised an error that is not the config's fault: the job itself will show it."""
     context = start_method()
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=one.rehearse, args=(Path.cwd(), job, send))
@@ -39,31 +38,23 @@ def rehearse(job: Job) -> tuple[str, int, str] | TrainerError | None:
 
 
 def places(
-    wanted: Literal["auto"] | int,
-    threads: Literal["auto"] | int,
-    device: str,
-    kind: str,
-    num_gpus: int,
-    num_jobs: int,
-    num_ranks: int = 1,
+    wanted: Count, threads: Count, device: str, kind: str, num_gpus: int, num_jobs: int, num_ranks: int = 1
 ) -> list[Place]:
-    """Where jobs run side by side: a core or a GPU each, or as many as wanted; the cores are split between them.
+    """The places where jobs run side by side: `wanted` of them, or one for each core or GPU. They share the cores.
 
-    device: as the config has it; kind: what it came to be. Of several GPUs each job sees its own, in turn. num_ranks:
-    processes of each job, which take a core or a GPU each.
+    device: from the config; kind: the type of device it resolved to. Each job sees its own GPUs where there are
+    several. num_ranks: processes of each job, each of which takes a core or a GPU.
     """
-    own_gpu = kind == "cuda" and device in ("auto", "cuda")
-    per_device = num_gpus // num_ranks if own_gpu else 1
+    one_gpu_each = kind == "cuda" and device in ("auto", "cuda")
+    per_device = num_gpus // num_ranks if one_gpu_each else 1
     fitting = num_cores() // (num_ranks * (1 if threads == "auto" else threads)) if kind == "cpu" else per_device
     width = max(1, min(fitting if wanted == "auto" else wanted, num_jobs))
+    cores = max(1, num_cores() // width)
+    if not one_gpu_each:
+        return [Place(cores)] * width
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(num_gpus)))).split(",")
-    return [
-        Place(
-            max(1, num_cores() // width),
-            ",".join(visible[(slot * num_ranks + rank) % num_gpus] for rank in range(num_ranks)) if own_gpu else None,
-        )
-        for slot in range(width)
-    ]
+    gpus = itertools.cycle(visible[:num_gpus])
+    return [Place(cores, ",".join(itertools.islice(gpus, num_ranks))) for _ in range(width)]
 
 
 def run(
@@ -73,16 +64,14 @@ def run(
     stop: Callable[[], bool],
     tick: Callable[[Sequence[tuple[Job, int]]], None],
 ) -> Iterator[tuple[Job, int]]:
-    """Run jobs, a place each; yields (job, exit code) as they end. The code of a killed one is minus the signal.
-
-    Once stop() is true no other job starts, and those that run are asked once to save and end. tick((job, process id)
-    of those that run) is called now and then.
-    """
+    """Run jobs, each in its place. Yields (job, exit code) as they end; the code of a killed job is minus the signal.
+    Once stop() is true no other job starts, and the running jobs are asked once to save and end. tick is called every
+    TICK seconds with (job, process id) of each running job."""
     context = start_method()
     lifeline, held = context.Pipe(duplex=False)
     waiting, free = list(reversed(jobs)), list(reversed(places))
     running: dict[int, tuple[Any, Job, Place]] = {}
-    asked = False
+    is_stopping = False
     try:
         while waiting or running:
             while waiting and free and not stop():
@@ -91,12 +80,11 @@ def run(
                 with no_interrupt():
                     process.start()
                 running[process.sentinel] = process, job, place
-            if stop():
+            if stop() and not is_stopping:
+                is_stopping = True
                 waiting.clear()
-                if not asked:
-                    for process, _, _ in running.values():
-                        os.kill(process.pid, signal.SIGINT)
-                    asked = True
+                for process, _, _ in running.values():
+                    os.kill(process.pid, signal.SIGINT)
             for sentinel in wait(list(running), TICK):
                 process, job, place = running.pop(sentinel)  # type: ignore[arg-type]
                 process.join()

@@ -1,7 +1,7 @@
-"""What the fork server imports once, so that a job starts in milliseconds: torch, and all of trainer that trains.
+"""Imports that the fork server makes once, so that a job starts in milliseconds: torch, and the parts that train.
 
-Nothing here may start a thread pool or a device: a forked process inherits neither. A collection in a job would write
-to, and so copy, every page that it shares with the server; it leaves alone what was imported.
+Nothing here may start a thread pool or a device: a forked process inherits neither. The garbage collector skips what
+is imported here; otherwise a collection in a job would write to, and so copy, every page shared with the server.
 """
 
 from trainer.processes import parent_death
@@ -16,7 +16,7 @@ with uncollected():
     from trainer.run import launch, summary
     from trainer.sweep import job
 
-__all__ = ["embedded", "job", "launch", "mlp", "numpy"]  # what takes the time
+__all__ = ["embedded", "job", "launch", "mlp", "numpy"]  # the slow imports
 
 parent_death.die_with_it()
 summary.versions()

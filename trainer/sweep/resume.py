@@ -1,10 +1,9 @@
-"""trainer resume SWEEP: skips what is done, goes on with what was interrupted, runs again what failed."""
+"""trainer resume SWEEP: skips finished jobs, resumes interrupted ones and runs failed ones again."""
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from trainer.config import compose, files, trust, user_modules
 from trainer.config.changeable import Changeable
@@ -21,76 +20,68 @@ TRIALS = "hydra.sweeper.n_trials"
 
 
 def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> int:
-    """Run the jobs of a sweep that are not done. Returns the exit code.
-
-    Raises ConfigError where the folder's jobs are not those that were planned, for a key that would make it another
-    sweep, and for a plan of somebody else's that would import what is not known, unless it is trusted.
-    """
+    """Run the unfinished jobs of a sweep. Returns the exit code. Raises ConfigError for jobs that differ from the plan,
+    a key that cannot change, or another person's plan that would import unknown targets, unless it is trusted."""
     typed, jobs = sweep_plan.read_plan(folder)
     if not sweep_plan.is_own(folder):
         _judge(folder, typed, jobs, trusted)
     for job in jobs:
         sweep_plan.check_identity(folder, job)
-    found = {job.number: sweep_plan.status(folder, job) for job in jobs}
     if (folder / STORAGE).exists():
-        return _search(folder, [*typed, *overrides], jobs)
+        return _search(folder, typed, overrides, jobs)
+    statuses = {job.number: sweep_plan.status(folder, job) for job in jobs}
     changed = {key.partition(".")[2]: value for key, value in CHANGEABLE.read(overrides).items()}
-    left = [_with(job, changed) for job in jobs if found[job.number] != "ok"]
+    unfinished = [job for job in jobs if statuses[job.number] != "ok"]
+    left = [dataclasses.replace(job, data=job.data | {"sweep": job.data["sweep"] | changed}) for job in unfinished]
     if not left:
         print(f"{folder} is finished: {len(jobs)} jobs. Nothing to do.")
-        print(f"to see them: trainer compare {folder}")
+        print(f"To see them: trainer compare {folder}")
         return 0
     user_modules.allow_user_modules()
     with Screen() as screen:
         sweep = Sweep(typed, screen)
         sweep.prepare(left)
         sweep.open(folder, jobs, len(jobs) - len(left))
-        counts = Counter(found.values())
-        screen.say(
-            f"resume   {layout.relative(folder)}: " + ", ".join(f"{counts[name]} {name}" for name in counts) + "\n"
-        )
-        try:
-            sweep.run(left)
-        except Interrupted:
-            sweep.end()
-            raise
-        return sweep.end()
+        counts = ", ".join(f"{count} {status}" for status, count in Counter(statuses.values()).items())
+        screen.say(f"resume   {layout.relative(folder)}: {counts}\n")
+        return _to_the_end(sweep, lambda: sweep.run(left))
 
 
 def _judge(folder: Path, typed: Sequence[str], jobs: Sequence[Job], trusted: bool) -> None:
-    """A plan that this user has not signed: its targets have to be known ones, and a search composes what was typed."""
-    named = list(dict.fromkeys(stranger for job in jobs for stranger in trust.strangers(job.data)))
+    """Refuse a plan without the user's signature that would import unknown targets, or is a search: a search composes
+    the typed overrides again, which may name any target."""
+    unknown = list(dict.fromkeys(name for job in jobs for name in trust.strangers(job.data)))
     if (folder / STORAGE).exists():
-        named.append(f"whatever is composed of: {' '.join(typed)}")
-    if named and not trusted:
-        text = f"{folder / layout.SWEEP} would import {named[0]}, and does not bear your signature"
-        raise ConfigError(text, f"if you trust whoever made it: trainer resume {folder} --trust")
-    for name in named:
+        unknown.append(f"whatever these overrides name: {' '.join(typed)}")
+    if unknown and not trusted:
+        text = f"{folder / layout.SWEEP} would import {unknown[0]}, and is not signed with your key"
+        raise ConfigError(text, f"if you trust its author: trainer resume {folder} --trust")
+    for name in unknown:
         complain(f"trust    importing {name}")
 
 
-def _search(folder: Path, typed: list[str], jobs: list[Job]) -> int:
-    """Go on with a search: what is open, then as many proposals as are left; more with hydra.sweeper.n_trials=40."""
+def _search(folder: Path, typed: list[str], overrides: Sequence[str], jobs: list[Job]) -> int:
+    """Resume a search: first its open jobs, then the proposals that are left; hydra.sweeper.n_trials=40 adds more."""
     from trainer.sweep.task import Task
 
-    known = sweep_plan.read_plan(folder)[0]
-    for override in typed[len(known) :]:
-        if override.partition("=")[0] != TRIALS:
-            raise ConfigError(f"{override.partition('=')[0]} cannot change on a resume", f"{TRIALS}=40")
+    for key in (override.partition("=")[0] for override in overrides):
+        if key != TRIALS:
+            raise ConfigError(f"{key} cannot change on a resume", f"{TRIALS}=40")
     user_modules.allow_user_modules()
     with Screen() as screen:
-        sweep = Sweep(known, screen)
+        sweep = Sweep(typed, screen)
         sweep.prepare(jobs)
         sweep.open(folder, jobs, sum(sweep_plan.status(folder, job) not in ("waiting", "interrupted") for job in jobs))
         screen.say(f"resume   {layout.relative(folder)}: {len(jobs)} jobs so far\n")
-        source = Source(typed, files.roots())
-        try:
-            compose.sweep(source, Task(sweep, source))
-        except Interrupted:
-            sweep.end()
-            raise
-        return sweep.end()
+        source = Source([*typed, *overrides], files.roots())
+        return _to_the_end(sweep, lambda: compose.sweep(source, Task(sweep, source)))
 
 
-def _with(job: Job, changed: dict[str, Any]) -> Job:
-    return dataclasses.replace(job, data=job.data | {"sweep": job.data["sweep"] | changed})
+def _to_the_end(sweep: Sweep, run: Callable[[], object]) -> int:
+    """Run, and rank the jobs even if a signal interrupts them. Returns the exit code."""
+    try:
+        run()
+    except Interrupted:
+        sweep.end()
+        raise
+    return sweep.end()

@@ -1,4 +1,4 @@
-"""A sweep from its plan to its ranking: refuses what is wrong, runs the jobs, says what they came to. No torch."""
+"""A sweep from its plan to its ranking: refuses a wrong plan, runs the jobs, reports the results. No torch."""
 
 import os
 import shlex
@@ -24,27 +24,28 @@ from trainer.sweep.job import Place, train
 from trainer.terminal.screen import Screen
 from trainer.text import clock
 
+INTERRUPTED = (130, 143)  # exit codes after SIGINT and SIGTERM
 METRICS = ("train/loss", "val/loss", "val/acc", "val/mse", "val/mae", "val/r2")  # all that a run can report
 LOG = "sweep.log"
 
 
 class Sweep:
-    """The jobs of one sweep, in the order they were planned, and the folder they land in."""
+    """The jobs of one sweep, in the order they were planned, and its folder."""
 
     def __init__(self, typed: Sequence[str], screen: Screen) -> None:
         self.typed, self.screen = list(typed), screen
         self.folder: Path | None = None
         self.jobs: list[Job] = []
         self.places: list[Place] = []
-        self.num_expected = 0  # jobs in all, where they are not planned at once
+        self.num_expected = 0  # jobs in total, where they are not all planned at once
         self.monitor = ""
-        self.trails: Callable[[Job, Path], bool] | None = None  # whether a running job may stop, see search.py
+        self.trails: Callable[[Job, Path], bool] | None = None  # whether a running job may be stopped, see search.py
         self.pruned: set[int] = set()
         self.best: float | None = None
         self.num_ended = 0
 
     def plan(self, jobs: Sequence[Job], *, locally: bool = True) -> Path:
-        """Take these jobs on. Raises ConfigError before anything is started."""
+        """Add jobs to the sweep. Returns its folder. Raises ConfigError before anything is started."""
         check_metric(jobs)
         if self.folder is None:
             self.begin(jobs, locally=locally)
@@ -53,8 +54,8 @@ class Sweep:
         return self.need_folder()
 
     def begin(self, jobs: Sequence[Job], *, locally: bool = True) -> None:
-        """Make the folder, once these jobs are found good. locally: they run on this machine, so one is built and
-        thrown away to see that it can be."""
+        """Check these jobs, then make the folder. locally: the jobs run on this machine, so one is built and
+        discarded to check that it can be built."""
         layout.check_writable(jobs[0].data["output_dir"])
         if locally:
             self.prepare(jobs)
@@ -65,23 +66,22 @@ class Sweep:
         self.screen.say()
 
     def need_folder(self) -> Path:
-        """The folder, once there is one."""
+        """The folder of a sweep that has begun."""
         if self.folder is None:
             raise RuntimeError("a sweep has no folder before its first plan")
         return self.folder
 
     def row(self, job: Job) -> Row:
-        """What became of a job so far."""
+        """The results of a job so far."""
         return rows.read_row(job.folder(self.need_folder()), {})
 
     def prepare(self, jobs: Sequence[Job]) -> None:
-        """Find the places to run at. Raises the ConfigError that the first and the last job both meet."""
+        """Find the places to run at. Raises the first job's error if the last job fails too."""
         answer = pool.rehearse(jobs[0])
         if isinstance(answer, TrainerError):
-            last = pool.rehearse(jobs[-1]) if len(jobs) > 1 else answer
-            if isinstance(last, TrainerError):
-                raise answer
-            answer = last
+            first_error, answer = answer, pool.rehearse(jobs[-1]) if len(jobs) > 1 else answer
+            if isinstance(answer, TrainerError):
+                raise first_error
         kind, num_gpus, self.monitor = answer or ("cpu", 0, "")
         config = Settings(jobs[0].data, Source(jobs[0].overrides)).check()
         wanted, threads = config.sweep.jobs, config.threads
@@ -89,19 +89,15 @@ class Sweep:
         self.places = pool.places(wanted, threads, config.device, kind, num_gpus, num_jobs, num_ranks)
 
     def open(self, folder: Path, jobs: Sequence[Job], num_ended: int) -> None:
-        """Go on with a sweep that is there."""
+        """Take over an existing sweep. num_ended: the number of its jobs that have ended."""
         self.folder, self.jobs, self.num_ended = folder, list(jobs), num_ended
         self.screen.open_log(folder / LOG)
 
     def run(self, jobs: Sequence[Job]) -> list[int]:
-        """Run jobs side by side, a line for each as it ends; their exit codes in order of ending. Raises Interrupted
-        once all have saved, where a signal asked for it."""
-        folder, stopped = self.need_folder(), False
-        on_fail = jobs[0].data["sweep"]["on_fail"]
-        begun = time.monotonic()
-        settings = dict(
-            zip((job.number for job in self.jobs), rows.varied([j.overrides for j in self.jobs]), strict=True)
-        )
+        """Run jobs side by side and print a line for each as it ends. Returns the exit codes in order of ending. Raises
+        Interrupted after a signal, once all jobs have saved."""
+        stopped, begun = False, time.monotonic()
+        settings = self.settings
         codes = []
         with signals.listening():
 
@@ -114,45 +110,37 @@ class Sweep:
                 if not stop():
                     self.prune(active)
 
-            for job, code in pool.run(folder, jobs, self.places, stop, tick):
+            for job, code in pool.run(self.need_folder(), jobs, self.places, stop, tick):
                 row = self.ended(job, code, settings[job.number])
                 codes.append(code)
-                stopped = stopped or (on_fail == "stop" and row.status in ("failed", "diverged"))
+                stopped = stopped or (row.failed and jobs[0].data["sweep"]["on_fail"] == "stop")
             self.screen.clear()
             wish = signals.stop_requested()
         if wish is not None:
-            raise Interrupted(wish, "the sweep was stopped; what ran was saved", self.resume_command())
+            raise self.interrupted(wish)
         return codes
 
     def prune(self, active: Sequence[tuple[Job, int]]) -> None:
-        """Stop the running jobs (job, process id) that a search has no hope for."""
+        """Stop the running jobs that trail the others. active: (job, process id)."""
         for job, pid in active:
-            if (
-                self.trails is not None
-                and job.number not in self.pruned
-                and self.trails(job, job.folder(self.need_folder()))
-            ):
+            if self.trails and job.number not in self.pruned and self.trails(job, job.folder(self.need_folder())):
                 self.pruned.add(job.number)
                 os.kill(pid, signal.SIGINT)
 
     def run_here(self, number: int) -> int:
-        """Run a job in this process, as Hydra's basic launcher and submitit's have it. Returns the exit code."""
+        """Run a job in this process, for Hydra's basic launcher and submitit's. Returns the exit code."""
         job = self.jobs[number]
         self.screen.say(f"job {job.number}  {' '.join(job.overrides)}")
         code = train(self.need_folder(), job, Screen())
-        self.ended(job, code, rows.varied([j.overrides for j in self.jobs])[number])
-        if code in (130, 143):
-            raise Interrupted(code - 128, "the sweep was stopped; what ran was saved", self.resume_command())
+        self.ended(job, code, self.settings[job.number])
+        if code in INTERRUPTED:
+            raise self.interrupted(code - 128)
         return code
 
     def ended(self, job: Job, code: int, settings: dict[str, str]) -> Row:
-        """See that a job that ended is recorded, and say so."""
+        """Make sure that the end of a job is recorded, and report it."""
         folder = job.folder(self.need_folder())
-        if (
-            code != 0
-            and sweep_plan.status(self.need_folder(), job) in ("waiting", "interrupted")
-            and code not in (130, 143)
-        ):
+        if code not in (0, *INTERRUPTED) and sweep_plan.status(self.need_folder(), job) in ("waiting", "interrupted"):
             sweep_plan.record_failure(folder, signals.exit_reason(code))
         elif code == 130 and job.number in self.pruned:
             sweep_plan.record_failure(folder, "it trailed the others", "pruned")
@@ -162,57 +150,62 @@ class Sweep:
         better = max if rows.mode(row.monitor) == "max" else min
         is_best = value is not None and (self.best is None or better(value, self.best) == value != self.best)
         self.best = value if is_best else self.best
-        style = "red" if row.status in ("failed", "diverged") else None
         for line in lines.job_lines(self.num_ended, self.total, row, is_best):
-            self.screen.say(line, style=style)
+            self.screen.say(line, style="red" if row.failed else None)
         return row
 
     def end(self) -> int:
-        """Rank what there is, write sweep.csv and sweep.json, say so. Returns the exit code."""
+        """Rank the jobs, write sweep.csv and sweep.json, and print the ranking. Returns the exit code."""
         if self.folder is None:
             return 2
-        found = rows.of_jobs([job.folder(self.folder) for job in self.jobs], [job.overrides for job in self.jobs])
-        ranked = ranking.rank(found, rows.monitored(found))
+        results = rows.of_jobs([job.folder(self.folder) for job in self.jobs], [job.overrides for job in self.jobs])
+        ranked = ranking.rank(results, rows.monitored(results))
         sweep_plan.write_plan(self.folder, self.typed, self.jobs, {"ranking": table.as_data(ranked)})
-        storage.write_file(self.folder / layout.TABLE, table.csv_text(found).encode())
+        storage.write_file(self.folder / layout.TABLE, table.csv_text(results).encode())
         if self.jobs[0].data["report"]:
             from trainer.report import make  # jinja2, after all jobs are done
 
             make.of_sweep(self.folder)
-        self.say_ranking(found, ranked)
-        return 0 if all(row.status in ("ok", "pruned") for row in found) else 1
+        self.say_ranking(results, ranked)
+        return 0 if all(row.status in ("ok", "pruned") for row in results) else 1
 
-    def say_ranking(self, found: Sequence[Row], ranked: Ranking) -> None:
-        """The table, its footnotes, the failures, and what to type next."""
-        say = self.screen.say
-        counts = Counter(row.status for row in found)
-        words = ", ".join(f"{counts[status]} {status}" for status in counts)
-        say(f"\nsweep    {len(found)} jobs: {words}; by {ranked.metric or 'nothing'} ({ranked.mode})", style="bold")
+    def say_ranking(self, results: Sequence[Row], ranked: Ranking) -> None:
+        """Print the table, its footnotes, the failures, and the next commands."""
+        say, folder = self.screen.say, self.need_folder()
+        counts = ", ".join(f"{count} {status}" for status, count in Counter(row.status for row in results).items())
+        say(f"\nsweep    {len(results)} jobs: {counts}; by {ranked.metric or 'nothing'} ({ranked.mode})", style="bold")
         for index, line in enumerate(table.text_lines(ranked, self.screen.ascii_only)):
             say(line, style="bold" if index == 0 else None)
         for line in table.footnotes(ranked):
             say(line)
-        for row in found:
-            if row.status in ("failed", "diverged"):
-                for line in lines.failure_lines(row):
-                    say(line, style="red")
+        for line in (line for row in results if row.failed for line in lines.failure_lines(row)):
+            say(line, style="red")
         if ranked.best is not None:
-            job = next(
-                job for job in self.jobs if layout.relative(job.folder(self.need_folder())) == Path(ranked.best.name)
-            )
+            best = Path(ranked.best.name)
+            job = next(job for job in self.jobs if layout.relative(job.folder(folder)) == best)
             say(f"best     trainer train {shlex.join(job.overrides)}")
-        if any(row.status not in ("ok", "pruned") for row in found):
+        if any(row.status not in ("ok", "pruned") for row in results):
             say(f"again    {self.resume_command()}")
-        names = [name for name in (layout.REPORT, layout.TABLE) if (self.need_folder() / name).exists()]
-        say(f"files    {layout.relative(self.need_folder())}  {' '.join(names)}")
+        names = [name for name in (layout.REPORT, layout.TABLE) if (folder / name).exists()]
+        say(f"files    {layout.relative(folder)}  {' '.join(names)}")
+
+    @property
+    def settings(self) -> dict[int, dict[str, str]]:
+        """The overrides in which the jobs differ, by job number."""
+        varied = rows.varied([job.overrides for job in self.jobs])
+        return dict(zip((job.number for job in self.jobs), varied, strict=True))
 
     @property
     def total(self) -> int:
-        """How many jobs there are, or will be."""
+        """Number of jobs that there are, or will be."""
         return max(len(self.jobs), self.num_expected)
 
+    def interrupted(self, number: int) -> Interrupted:
+        """The error for a sweep that a signal stopped."""
+        return Interrupted(number, "the sweep was stopped; the running jobs were saved", self.resume_command())
+
     def resume_command(self) -> str:
-        """What goes on with this sweep."""
+        """The command that resumes this sweep."""
         return f"trainer resume {layout.relative(self.need_folder())}"
 
 

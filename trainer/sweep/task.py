@@ -1,4 +1,4 @@
-"""The function that Hydra's launchers and sweepers call: it plans, searches and runs the jobs of one sweep."""
+"""The task function that Hydra's launchers and sweepers call: it plans, searches and runs the jobs of one sweep."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,14 +15,14 @@ from trainer.terminal.screen import Screen
 
 
 class Task:
-    """What Hydra calls the task function. Hydra's own launchers call it once a job, ours takes its sweep."""
+    """Hydra's task function. Hydra's launchers call it once for each job; trainer's launcher calls `run`."""
 
     def __init__(self, sweep: Sweep, source: Source) -> None:
         self.sweep, self.source = sweep, source
 
     @property
     def num_planned(self) -> int:
-        """How many jobs the sweep has so far."""
+        """Number of jobs that the sweep has so far."""
         return len(self.sweep.jobs)
 
     def plan(self, jobs: Sequence[Job], *, locally: bool) -> Path:
@@ -30,7 +30,7 @@ class Task:
         return self.sweep.plan(jobs, locally=locally)
 
     def run(self, first: int, count: int) -> None:
-        """Run `count` planned jobs from number `first` on, on this machine."""
+        """Run `count` planned jobs, starting with number `first`, on this machine."""
         self.sweep.run(self.sweep.jobs[first : first + count])
 
     def search(
@@ -41,9 +41,8 @@ class Task:
         compose_jobs: Callable[[Sequence[Sequence[str]], int], list[Job]],
         launch: Callable[[Sequence[Sequence[str]], int], Any],
     ) -> None:
-        """Launch what optuna proposes until there are n_trials jobs, first those that an earlier start left open.
-
-        options: the config of hydra.sweeper. compose_jobs(overrides of each job, first number), launch(the same).
+        """Run the jobs that an earlier start left open, then what optuna proposes until there are n_trials jobs.
+        options: the config of hydra.sweeper. compose_jobs, launch: take (overrides of each job, number of the first).
         """
         sweep = self.sweep
         sweep.num_expected = options.n_trials
@@ -52,8 +51,7 @@ class Task:
             sweep.begin(compose_jobs([sample], 0))
         study = Search(sweep.need_folder(), axes, constant, sweep.monitor, options.seed, options.prune)
         sweep.trails = study.trails
-        open_jobs = [job for job in sweep.jobs if not study.tell(job, sweep.row(job))]
-        if open_jobs:
+        if open_jobs := [job for job in sweep.jobs if not study.tell(job, sweep.row(job))]:
             sweep.run(open_jobs)
         while len(sweep.jobs) < options.n_trials:
             first = len(sweep.jobs)
@@ -69,7 +67,7 @@ class Task:
         return self.sweep.need_folder().absolute()
 
     def __setstate__(self, folder: Path) -> None:
-        """In a process on another machine, the sweep is what its folder says."""
+        """Read the sweep from its folder, in a process on another machine."""
         typed, jobs = sweep_plan.read_plan(folder)
         self.sweep, self.source = Sweep(typed, Screen()), Source(typed, [])
         self.sweep.folder, self.sweep.jobs = folder, jobs

@@ -319,7 +319,7 @@ def test_three_commands_from_a_file_to_predictions(tmp_path: Path, cli: Cli) -> 
     (tmp_path / "new.csv").write_text(new.getvalue())
     done = cli("predict", "latest", "new.csv")
     assert done.returncode == 0
-    assert "city holds what training had not" in done.stderr
+    assert "city has categories not seen in training" in done.stderr
     assert 'Lou, "x"' in done.stderr
     told = list(csv.DictReader(io.StringIO(done.stdout)))
     assert list(told[0]) == ["extra", "city", "day", "size", "prediction", "probability_big", "probability_small"]
@@ -335,7 +335,7 @@ def test_three_commands_from_a_file_to_predictions(tmp_path: Path, cli: Cli) -> 
     assert read["prediction"].to_pylist() == [row["prediction"] for row in told]
     again = cli("predict", "latest", "out.tsv.gz")
     assert again.returncode == 2
-    assert "has a column 'prediction' already" in again.stderr
+    assert "already has a column 'prediction'" in again.stderr
     lacking = "size\n3\n"
     (tmp_path / "few.csv").write_text(lacking)
     done = cli("predict", "latest", "few.csv")

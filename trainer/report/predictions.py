@@ -1,4 +1,4 @@
-"""The model's predictions over a split: a confusion matrix or pairs, and the rows that it got most wrong."""
+"""A model's predictions over a split: the confusion matrix, or pairs of truth and guess, and the worst mistakes."""
 
 import dataclasses
 import heapq
@@ -13,7 +13,7 @@ from torch.nn import functional
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.tabular.column import Column
 from trainer.data.windows import EvalBatches
-from trainer.disk.outcome import MOST_SIDE, Mistake, Outcome, Picture
+from trainer.disk.outcome import MOST_SIDE, Mistake, Picture, Predictions
 from trainer.loop import predict
 from trainer.processes.signals import abandonable
 from trainer.state import TrainState
@@ -25,18 +25,16 @@ MOST_VALUES = 12  # inputs of a row that are kept
 Wrong = tuple[float, int, float, float]  # score, row, truth, guess
 
 
-def measure(run: TrainState, made: Preprocessing, batches: EvalBatches, split: str) -> Outcome:
-    """The outcome over a split with the weights as they are. made: what turned its rows into the model's inputs."""
-    classes = run.facts.classes
-    found, wrong = _of_numbers(run, batches, split) if classes is None else _of_classes(run, batches, split, classes)
-    columns = made.table.columns[:MOST_VALUES] if made.table is not None else []
-    names = tuple(column.name for column in columns)
-    return dataclasses.replace(found, mistakes=_mistakes(made, batches, wrong), inputs=names)
+def measure(run: TrainState, preprocessing: Preprocessing, batches: EvalBatches, split: str) -> Predictions:
+    """The predictions over a split with the current weights. preprocessing: that of the split's rows."""
+    predictions, wrong = (_of_numbers if run.facts.classes is None else _of_classes)(run, batches, split)
+    columns = preprocessing.table.columns[:MOST_VALUES] if preprocessing.table is not None else []
+    mistakes, names = _mistakes(preprocessing, batches, wrong), tuple(column.name for column in columns)
+    return dataclasses.replace(predictions, mistakes=mistakes, inputs=names)
 
 
-def _of_classes(
-    run: TrainState, batches: EvalBatches, split: str, classes: list[str]
-) -> tuple[Outcome, Sequence[Wrong]]:
+def _of_classes(run: TrainState, batches: EvalBatches, split: str) -> tuple[Predictions, Sequence[Wrong]]:
+    classes = run.facts.classes or []
     matrix = torch.zeros(len(classes) ** 2, dtype=torch.int64)
     wrong: list[Wrong] = []
     first = 0
@@ -46,15 +44,15 @@ def _of_classes(
         cell = labels * len(classes) + guesses
         matrix += torch.bincount(cell[labels >= 0], minlength=len(classes) ** 2)
         if len(guesses) == len(prediction):  # one label a row
-            chances = prediction.softmax(1).amax(1).cpu()
-            chances = torch.where((guesses != labels) & (labels >= 0), chances, -1.0)
-            wrong = _worst(wrong, chances, labels, guesses, first)
+            probabilities = prediction.softmax(1).amax(1).cpu()
+            scores = torch.where((guesses != labels) & (labels >= 0), probabilities, -1.0)
+            wrong = _worst(wrong, scores, labels, guesses, first)
         first += len(prediction)
     cells = {divmod(int(cell), len(classes)): int(matrix[cell]) for cell in matrix.nonzero().flatten().tolist()}
-    return Outcome(split, classes, cells), wrong
+    return Predictions(split, classes, cells), wrong
 
 
-def _of_numbers(run: TrainState, batches: EvalBatches, split: str) -> tuple[Outcome, Sequence[Wrong]]:
+def _of_numbers(run: TrainState, batches: EvalBatches, split: str) -> tuple[Predictions, Sequence[Wrong]]:
     pairs: list[tuple[float, float]] = []
     wrong: list[Wrong] = []
     first = 0
@@ -66,39 +64,40 @@ def _of_numbers(run: TrainState, batches: EvalBatches, split: str) -> tuple[Outc
         errors = (guesses - truths).abs().nan_to_num(0.0)
         wrong = _worst(wrong, errors, truths, guesses, first, len(truths) // max(1, len(y)))
         first += len(y)
-    return Outcome(split, None, {}, pairs), wrong
+    return Predictions(split, None, {}, pairs), wrong
 
 
 def _worst(
     known: Sequence[Wrong], scores: Tensor, truths: Tensor, guesses: Tensor, first: int, outputs: int = 1
 ) -> list[Wrong]:
-    """The rows with the highest scores above 0, of those known and of a batch that begins with row `first`."""
+    """The rows with the highest scores above 0, of `known` and of a batch that begins with row `first`."""
     top = scores.topk(min(MOST_MISTAKES, len(scores))).indices
     columns = (scores[top], first + top // outputs, truths[top], guesses[top])
-    found = [row for row in zip(*(column.tolist() for column in columns), strict=True) if row[0] > 0]
-    return heapq.nlargest(MOST_MISTAKES, [*known, *found])
+    rows = [row for row in zip(*(column.tolist() for column in columns), strict=True) if row[0] > 0]
+    return heapq.nlargest(MOST_MISTAKES, [*known, *rows])
 
 
-def _mistakes(made: Preprocessing, batches: EvalBatches, wrong: Sequence[Wrong]) -> list[Mistake]:
-    """With the inputs of these rows as they stand in the data: as pictures, or as text where there are few."""
+def _mistakes(preprocessing: Preprocessing, batches: EvalBatches, wrong: Sequence[Wrong]) -> list[Mistake]:
+    """These rows with their raw inputs: as pictures, or as text if there are few."""
     if not wrong:
         return []
     fetched = batches.loader.fetch([torch.tensor([row for _, row, _, _ in wrong])], 0)
     with abandonable:
         x, _ = batches.loader.load(next(iter(fetched)))
-    scale = next(made.x.buffers(), x)
-    raw = made.x.inverse(x.to(scale.device)).cpu()
-    shown = _pictures(raw.float()) if raw.ndim == 4 and raw.shape[1] in (1, 3) else [None] * len(raw)
-    columns = made.table.columns if made.table is not None else [None] * (raw.shape[1] if raw.ndim == 2 else 0)
-    few = columns[:MOST_VALUES] if made.table is not None or len(columns) <= MOST_VALUES else []
+    scale = next(preprocessing.x.buffers(), x)
+    raw = preprocessing.x.inverse(x.to(scale.device)).cpu()
+    pictures = _pictures(raw.float()) if raw.ndim == 4 and raw.shape[1] in (1, 3) else [None] * len(raw)
+    columns: Sequence[Column | None] = [None] * (raw.shape[1] if raw.ndim == 2 and raw.shape[1] <= MOST_VALUES else 0)
+    if preprocessing.table is not None:
+        columns = preprocessing.table.columns[:MOST_VALUES]
     return [
-        Mistake(row, truth, guess, score, picture, [_text(value, c) for value, c in zip(values, few, strict=False)])
-        for (score, row, truth, guess), picture, values in zip(wrong, shown, raw.flatten(1).tolist(), strict=True)
+        Mistake(row, truth, guess, score, picture, [_text(value, c) for value, c in zip(values, columns, strict=False)])
+        for (score, row, truth, guess), picture, values in zip(wrong, pictures, raw.flatten(1).tolist(), strict=True)
     ]
 
 
 def _text(value: float, column: Column | None) -> str:
-    """A value of a row as it stands in the data. A category is its index, a date the days since 1970."""
+    """A value of a row as it is in the data. Categories come as their index, dates as days since 1970."""
     if math.isnan(value):
         return "missing"
     if column is None or column.kind == "number":
@@ -109,7 +108,7 @@ def _text(value: float, column: Column | None) -> str:
 
 
 def _pictures(x: Tensor) -> list[Picture]:
-    """x (N, C, H, W) as bytes from its darkest to its brightest value, no side longer than MOST_SIDE."""
+    """x (N, C, H, W) as bytes, scaled from its darkest to its brightest value, with sides of at most MOST_SIDE."""
     longest = max(x.shape[2:])
     if longest > MOST_SIDE:
         size = [max(1, side * MOST_SIDE // longest) for side in x.shape[2:]]
