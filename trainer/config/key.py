@@ -1,4 +1,4 @@
-"""One key of the schema: a dataclass field that carries its help and its range."""
+"""One key of the schema: a dataclass field that carries its help, its range and its unit."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -12,11 +12,12 @@ def key(
     at_least: float | None = None,
     below: float | None = None,
     at_most: float | None = None,
+    unit: str = "",
     instead_of_true: str | None = None,
 ) -> Any:
     """A required field. Bounds hold for each element of a list; `instead_of_true` is the answer to key=true."""
     bounds = {"above": above, "at_least": at_least, "below": below, "at_most": at_most}
-    return dataclasses.field(metadata={"help": help, "instead_of_true": instead_of_true, **bounds})
+    return dataclasses.field(metadata={"help": help, "unit": unit, "instead_of_true": instead_of_true, **bounds})
 
 
 @dataclasses.dataclass
@@ -25,7 +26,7 @@ class NoKeys:
 
 
 def keys(schema: Any) -> dict[str, Any]:
-    """{name: dataclass field} of a schema: `type` is what the key holds, `metadata` its help and its range."""
+    """{name: dataclass field} of a schema: `type` is what the key holds, `metadata` its help, range and unit."""
     return {field.name: field for field in dataclasses.fields(schema)}
 
 

@@ -20,8 +20,8 @@ class Compiler:
 
 @dataclass
 class Loader:
-    batch_size: int = key("samples in a batch; with accumulate=k a step uses k batches", at_least=1)
-    eval_batch_size: int = key("samples in a batch in evaluation", at_least=1)
+    batch_size: int = key("samples in a batch; with accumulate=k a step uses k batches", at_least=1, unit="samples")
+    eval_batch_size: int = key("samples in a batch in evaluation", at_least=1, unit="samples")
     shuffle: bool = key("a new order each epoch, the same for the same seed")
     drop_last: bool = key("leave out the last, smaller batch of an epoch")
     num_workers: int = key("processes of torch's DataLoader; above 0 selects it", at_least=0)
@@ -31,13 +31,15 @@ class Loader:
 
 @dataclass
 class EarlyStop:
-    patience: int | None = key("stop after this many evaluations without improvement", at_least=1)
+    patience: int | None = key("stop after this many evaluations without improvement", at_least=1, unit="evaluations")
     min_delta: float = key("smallest change of the monitored metric that counts as an improvement", at_least=0)
 
 
 @dataclass
 class Checkpoint:
-    every_seconds: float = key("seconds between two saves, at least; the end and a stop always save", at_least=0)
+    every_seconds: float = key(
+        "seconds between two saves, at least; the end and a stop always save", at_least=0, unit="s"
+    )
     keep: int = key("number of checkpoints kept on disk", at_least=2)
 
 
@@ -59,7 +61,7 @@ class Config:
     scheduler: Target = key("how the learning rate changes")
 
     epochs: int = key("passes over the training split", at_least=1)
-    max_steps: int | None = key("stop after this many optimizer steps, if that comes first", at_least=1)
+    max_steps: int | None = key("stop after this many optimizer steps, if that comes first", at_least=1, unit="steps")
     seed: int = key("seeds the weights, the order of samples and dropout", at_least=0, below=2**63)
     dtype: Literal["float32", "float64"] = key("type of parameters and inputs")
 
@@ -72,7 +74,7 @@ class Config:
     compile: Literal["none", "model", "step"] = key("torch.compile the model or the step", instead_of_true="model")
     compiler: Compiler = key("options of torch.compile")
 
-    accumulate: int = key("batches whose gradients add up to one step", at_least=1)
+    accumulate: int = key("batches whose gradients add up to one step", at_least=1, unit="batches")
     clip_grad_norm: float | None = key("scale gradients down to this total norm", above=0)
 
     loader: Loader = key("how batches are made")
@@ -82,11 +84,11 @@ class Config:
     early_stop: EarlyStop = key("when to stop early")
     guards: Literal["warn", "strict", "none"] = key("what to do about a known trap: warn, refuse, or nothing")
 
-    explain: int = key("print the five verbs of the first N steps and what each one did", at_least=0)
+    explain: int = key("print the five verbs of the first N steps and what each one did", at_least=0, unit="steps")
     expect: Expect = key("expected results, by name: a value, or {value, within, at_least, at_most}")
 
     output_dir: str = key("the folder for run folders")
-    log_every: int = key("steps between two lines in metrics.jsonl", at_least=1)
+    log_every: int = key("steps between two lines in metrics.jsonl", at_least=1, unit="steps")
     checkpoint: Checkpoint = key("when to save")
     tensorboard: bool = key("write TensorBoard event files into the run folder; extra [tensorboard]")
     mlflow: bool = key("log to MLFLOW_TRACKING_URI, or to files in outputs/mlruns; extra [mlflow]")

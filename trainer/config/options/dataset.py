@@ -64,7 +64,7 @@ class Arrays:
 @dataclass
 class Images:
     path: str = key("the folder that holds a folder for each class")
-    size: int = key("side of the square that pictures are resized to, in pixels", at_least=1)
+    size: int = key("side of the square that pictures are resized to, in pixels", at_least=1, unit="pixels")
     augment: bool = key("mirror and crop at random, differently each epoch")
     grey: bool = key("one channel instead of three")
 

@@ -40,7 +40,7 @@ class OneCycleLR:
 class ReduceLROnPlateau:
     mode: Literal["min", "max"] | None = key("whether lower or higher is better; null: as for monitor")
     factor: float = key("factor on the learning rate at each cut", above=0, below=1)
-    patience: int = key("evaluations without improvement before a cut", at_least=0)
+    patience: int = key("evaluations without improvement before a cut", at_least=0, unit="evaluations")
     threshold: float = key("smallest relative improvement that counts", at_least=0)
     min_lr: float = key("lower bound", at_least=0)
 
