@@ -9,7 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 
-from trainer.config.check import target_schema
+from trainer.config.options import target_schema
 from trainer.config.schema import Config
 
 HERE = Path(__file__).resolve().parent

@@ -10,7 +10,7 @@ from conftest import config
 from torch import nn
 
 from trainer.build.build import build
-from trainer.data.windows import TrainBatches
+from trainer.data.batches import TrainBatches
 from trainer.events import Ended, Evaluated, Started, Stepped
 from trainer.loop import evaluate, train
 from trainer.state import TrainState

@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.sgd import sgd
 
+from trainer.data.batches import Window
 from trainer.data.loaders import InMemory
-from trainer.data.windows import Window
 from trainer.device import quiet_compiler
 from trainer.loop import train_step
 from trainer.state import TrainState

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from trainer.data.windows import Window
+from trainer.data.batches import Window
 from trainer.stopping import StopReason
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from trainer.data.windows import Window
+from trainer.data.batches import Window
 from trainer.events import Ended, Evaluated, Event, Started, Stepped
 from trainer.state import Measurable, TrainState
 from trainer.tasks import losses

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trainer.data import seeds
+from trainer.data.batches import EvalBatches, TrainBatches, Window
 from trainer.data.facts import Facts
 from trainer.data.scaling import Scale
-from trainer.data.windows import EvalBatches, TrainBatches, Window
 from trainer.device import seed_generator
 from trainer.processes.ranks import Ranks
 from trainer.stopping import Stopping, StopReason

@@ -8,7 +8,7 @@ from trainer.cli import main
 from trainer.config import compose, files
 from trainer.config.source import Source
 from trainer.disk.sweep_plan import Job
-from trainer.sweep.task import Task
+from trainer.sweep.hydra_task import Task
 
 pytestmark = pytest.mark.no_torch
 

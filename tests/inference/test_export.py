@@ -17,9 +17,9 @@ from trainer.cli import main
 from trainer.config.run_config import read_config
 from trainer.config.settings import Settings
 from trainer.data.embedded import BreastCancer, Diabetes, Digits
-from trainer.inference import card, formats
+from trainer.inference import formats, model_card
 from trainer.inference import model as trained
-from trainer.inference.chain import chain, is_chain
+from trainer.inference.layer_chain import chain, is_chain
 from trainer.inference.model import Trained
 
 QUICK = ["epochs=2", "report=false", "threads=1", "device=cpu"]
@@ -233,5 +233,5 @@ def test_only_layers_in_a_row_are_a_chain() -> None:
 
 
 def test_text_of_others_stays_text() -> None:
-    assert card.plain("<img src=x>\n# a|b") == r"&lt;img src=x&gt; \# a\|b"
-    assert card.code("a`\x1b[31mb") == "a  [31mb"
+    assert model_card.plain("<img src=x>\n# a|b") == r"&lt;img src=x&gt; \# a\|b"
+    assert model_card.code("a`\x1b[31mb") == "a  [31mb"

@@ -13,9 +13,9 @@ from trainer.compiled_step import CompiledStep
 from trainer.config.durations import in_steps
 from trainer.config.schema import Config
 from trainer.data import seeds
+from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.loading import make_splits
 from trainer.data.splits import Splits
-from trainer.data.windows import EvalBatches, TrainBatches
 from trainer.guards import structure
 from trainer.guards.before import before_training
 from trainer.guards.finding import Finding

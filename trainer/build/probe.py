@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from trainer.build import sizes
 from trainer.config.schema import Config
 from trainer.data import labels
+from trainer.data.batches import TrainBatches
 from trainer.data.splits import Splits
-from trainer.data.windows import TrainBatches
 from trainer.errors import ConfigError
 from trainer.guards import structure
 from trainer.guards.finding import Finding

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.config.key import dotted
 from trainer.config.run_config import read_config
+from trainer.config.schema_key import dotted
 from trainer.config.target import FILLED_IN
 from trainer.disk import history, layout, reading, sweep_plan
 from trainer.disk.history import History

@@ -11,9 +11,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 from trainer.config import expectations
 from trainer.config.durations import Duration, is_duration
 from trainer.config.expectations import is_number
-from trainer.config.key import keys
-from trainer.config.options import SCHEMAS, DatasetKeys
+from trainer.config.options import DatasetKeys, target_schema
 from trainer.config.schema import Config, DeviceName, Expect, Target
+from trainer.config.schema_key import keys
+from trainer.config.unknown_key import unknown_key
 from trainer.errors import ConfigError
 from trainer.terminal.spelling import closest
 
@@ -54,14 +55,6 @@ def known_keys(data: Data) -> Iterator[str]:
             yield from (f"{name}.{part}" for part in (node if schema is None else schema))
 
 
-def target_schema(group: str, node: Data) -> dict[str, Any] | None:
-    """{name: dataclass field} of the keys beside a shipped `_target_`; None where the class's signature decides."""
-    schema = SCHEMAS.get(node.get("_target_", ""))
-    if schema is None:
-        return None
-    return keys(schema) | (keys(DatasetKeys) if group == "dataset" else {})
-
-
 def _check_target(group: str, node: dict[str, Any], known: set[str]) -> None:
     for name in ("_target_", *node):
         if node.get(name) == MISSING:
@@ -75,14 +68,14 @@ def _check_target(group: str, node: dict[str, Any], known: set[str]) -> None:
             checked = _check_value(f"{group}.{name}", value, fields[name])
             node[name] = value if schema is None else checked
         elif schema is not None and name != "_target_":
-            raise _unknown(f"{group}.{name}", known)
+            raise unknown_key(f"{group}.{name}", known)
 
 
 def _check_fields(schema: Any, data: Data, prefix: str, known: set[str]) -> Any:
     fields, values = keys(schema), {}
     for name in data:
         if name not in fields:
-            raise _unknown(f"{prefix}{name}", known)
+            raise unknown_key(f"{prefix}{name}", known)
     for name, field in fields.items():
         path, value = prefix + name, data.get(name, MISSING)
         if value == MISSING:
@@ -168,11 +161,6 @@ def _check_range(path: str, value: Any, bounds: Data) -> None:
 
 def _missing(path: str) -> ConfigError:
     return ConfigError(f"{path} needs a value", f"{path}=…", path)
-
-
-def _unknown(path: str, known: set[str]) -> ConfigError:
-    near = closest(path, known)
-    return ConfigError(f"no key '{path}'", f"{near}=VALUE" if near else "trainer config shows all keys", path)
 
 
 def _show(value: Any) -> str:

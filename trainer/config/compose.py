@@ -60,7 +60,7 @@ def show(source: Source, cfg: str | None, info: str | None, package: str | None,
 
 
 def sweep(source: Source, task: Any) -> None:
-    """Hand a multirun to the Hydra sweeper and launcher that were picked. task: see sweep/task.py."""
+    """Hand a multirun to the Hydra sweeper and launcher that were picked. task: see sweep/hydra_task.py."""
     from hydra._internal.callbacks import Callbacks
     from hydra.core.plugins import Plugins
     from hydra.types import HydraContext, RunMode

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NewType
 
 from trainer.config.durations import Duration
-from trainer.config.key import key
+from trainer.config.schema_key import key
 
 DeviceName = NewType("DeviceName", str)
 Target = dict[str, Any]  # `_target_` and the keyword arguments beside it

@@ -16,7 +16,7 @@ from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import Standardize
 from trainer.disk.tensors import tensor_bytes
 from trainer.errors import ConfigError, TrainerError
-from trainer.inference.whole import Whole, likely_rows, output_name
+from trainer.inference.pipeline import Whole, likely_rows, output_name
 from trainer.text import first_line
 
 Predict = Callable[[Tensor], Tensor]

@@ -15,7 +15,7 @@ from trainer.data.tabular.notes import listed
 from trainer.errors import ConfigError, Interrupted, complain
 from trainer.inference.model import Trained
 from trainer.inference.rows import open_rows
-from trainer.inference.sink import check_name, open_sink
+from trainer.inference.writer import check_name, open_sink
 from trainer.processes import signals
 
 PREDICTION, PROBABILITY = "prediction", "probability_"

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from trainer.config.key import dotted
 from trainer.config.schema import Config
+from trainer.config.schema_key import dotted
 from trainer.disk import reading, storage
 from trainer.errors import ConfigError
 from trainer.events import Ended, Evaluated, Event, Stepped

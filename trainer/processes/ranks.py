@@ -1,4 +1,5 @@
-"""Several processes that train one model. Each takes its part of each batch, so their number changes no samples."""
+"""One process among several that train one model: run/start_ranks.py starts them. Each takes its part of each batch,
+so their number changes no samples."""
 
 import os
 import time

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainer.data.batches import EvalBatches
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.tabular.column import Column
-from trainer.data.windows import EvalBatches
 from trainer.disk.outcome import MOST_SIDE, Mistake, Picture, Predictions
 from trainer.loop import predict
 from trainer.processes.signals import abandonable

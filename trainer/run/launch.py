@@ -17,7 +17,7 @@ from trainer.disk.lock import only_writer
 from trainer.errors import ConfigError, TrainerError, complain, failed
 from trainer.processes import ranks as distributed
 from trainer.processes import signals
-from trainer.run import launcher
+from trainer.run import start_ranks
 from trainer.run.result import Result
 from trainer.run.runner import carry_out, until_wish
 from trainer.run.session import Session
@@ -29,7 +29,9 @@ from trainer.terminal.screen import Screen
 def start(config: Config, overrides: list[str], make_folder: Callable[[str], Path], session: Session) -> Result:
     """Build a new run, then make its folder with `make_folder(label)` and train. A failed build leaves no folder."""
     if (num_ranks := distributed.num_ranks(config)) > 1:
-        return launcher.run(num_ranks, launcher.Work.of(config, session, overrides=overrides), in_rank, make_folder)
+        return start_ranks.run(
+            num_ranks, start_ranks.Work.of(config, session, overrides=overrides), in_rank, make_folder
+        )
     with distributed.joined() as ranks, kernels_kept():
         run, setup = build(config, cores=session.num_cores, ranks=ranks)
         try:
@@ -54,7 +56,9 @@ def resume(
     download: whether missing data may be fetched, which writes outside the folder. ready: called after the build.
     """
     if (num_ranks := distributed.num_ranks(config)) > 1:
-        return launcher.run(num_ranks, launcher.Work.of(config, session, folder=folder, download=download), in_rank)
+        return start_ranks.run(
+            num_ranks, start_ranks.Work.of(config, session, folder=folder, download=download), in_rank
+        )
     with distributed.joined() as ranks, kernels_kept(), nullcontext() if ranks.rank > 0 else only_writer(folder):
         with nullcontext() if ranks.rank > 0 else traceback_in_log(folder, session.screen):
             run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks)
@@ -73,7 +77,7 @@ def resume(
             return carry_out(run, setup, folder, session)
 
 
-def in_rank(work: launcher.Work, screen: Screen, ask_for_folder: Callable[[str], Path]) -> Result:
+def in_rank(work: start_ranks.Work, screen: Screen, ask_for_folder: Callable[[str], Path]) -> Result:
     """Carry out a run as one of several ranks, each in its own process."""
     config, session = check(work.config), Session(screen, **work.session)
     if work.folder is None:

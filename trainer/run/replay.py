@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from trainer import checkpoint
 from trainer.build.build import build
 from trainer.config.schema import Config
-from trainer.data.windows import Window
+from trainer.data.batches import Window
 from trainer.events import Stepped
 from trainer.guards.finding import Finding
 from trainer.loop import train

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trainer.config import compose, files, trust, user_modules
-from trainer.config.changeable import Changeable
+from trainer.config.changeable_keys import Changeable
 from trainer.config.source import Source
 from trainer.disk import layout, sweep_plan
 from trainer.disk.sweep_plan import Job
@@ -62,7 +62,7 @@ def _judge(folder: Path, typed: Sequence[str], jobs: Sequence[Job], trusted: boo
 
 def _search(folder: Path, typed: list[str], overrides: Sequence[str], jobs: list[Job]) -> int:
     """Resume a search: first its open jobs, then the proposals that are left; hydra.sweeper.n_trials=40 adds more."""
-    from trainer.sweep.task import Task
+    from trainer.sweep.hydra_task import Task
 
     for key in (override.partition("=")[0] for override in overrides):
         if key != TRIALS:

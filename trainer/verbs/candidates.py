@@ -12,9 +12,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 import yaml
 
 from trainer.config import files
-from trainer.config.check import known_keys, target_schema
-from trainer.config.key import keys
+from trainer.config.check import known_keys
+from trainer.config.options import target_schema
 from trainer.config.schema import Config, DeviceName
+from trainer.config.schema_key import keys
 from trainer.disk import layout
 from trainer.verbs import VERBS
 from trainer.verbs.runs import outside_sweeps

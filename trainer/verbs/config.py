@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trainer.config import compose
-from trainer.config.check import target_schema
-from trainer.config.key import keys
+from trainer.config.options import target_schema
 from trainer.config.schema import Config
+from trainer.config.schema_key import keys
 from trainer.config.source import Source
 from trainer.verbs import arguments
 

@@ -4,7 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from trainer.config.changeable import Changeable
+from trainer.config.changeable_keys import Changeable
 from trainer.config.schema import Config
 from trainer.errors import ConfigError, complain
 from trainer.processes.torch_import import uncollected
@@ -56,8 +56,8 @@ def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int
 
 def _held_back(run: Any, config: Config, *, download: bool) -> tuple[str, str, Any]:
     """(name of the data, split, its batches) of the test split, or of val if there is no test split."""
+    from trainer.data.batches import EvalBatches
     from trainer.data.loading import make_splits
-    from trainer.data.windows import EvalBatches
 
     splits = make_splits(config, run.device, run.dtype, download=download, fitted=run.preprocessing)
     for split, loader, num_rows in (("test", splits.test, splits.num_test), ("val", splits.val, splits.num_val)):

@@ -40,10 +40,10 @@ def _export(folder: Path, config: Any, name: str) -> int:
         import torch
 
         from trainer.inference.model import load
-    from trainer.inference import card, programs
-    from trainer.inference.chain import is_chain
+    from trainer.inference import loading_program, model_card
     from trainer.inference.formats import FORMATS as KINDS
-    from trainer.inference.whole import Whole, likely_rows, output_name
+    from trainer.inference.layer_chain import is_chain
+    from trainer.inference.pipeline import Whole, likely_rows, output_name
 
     chosen = KINDS[name]
     chosen.check_installed(name)
@@ -64,14 +64,14 @@ def _export(folder: Path, config: Any, name: str) -> int:
     if not export.is_dir():
         storage.make_folder(export)
     storage.write_file(export / chosen.file, data)
-    text = programs.program(name, preprocessing, rows, model.model, config.model, plain)
-    storage.write_file(export / card.PROGRAM.format(name=name), text.encode())
+    text = loading_program.program(name, preprocessing, rows, model.model, config.model, plain)
+    storage.write_file(export / model_card.PROGRAM.format(name=name), text.encode())
     files = {key: entry.file for key, entry in KINDS.items() if (export / entry.file).exists()}
     dtype = str(whole.dtype).removeprefix("torch.")
-    page = card.card(folder, files, preprocessing, dtype, read_overrides(folder))
+    page = model_card.card(folder, files, preprocessing, dtype, read_overrides(folder))
     storage.write_file(export / layout.CARD, page.encode())
 
-    facts, program_file = preprocessing.facts, card.PROGRAM.format(name=name)
+    facts, program_file = preprocessing.facts, model_card.PROGRAM.format(name=name)
     outputs = ", ".join(facts.classes or [f"{facts.num_outputs} numbers"])
     print(f"export   {export / chosen.file} ({len(data) / 1000:,.1f} kB)")
     print(f"input    x: {dtype} (rows, {', '.join(map(str, preprocessing.raw_shape))}), raw values")

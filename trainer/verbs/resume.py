@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 
-from trainer.config.changeable import Changeable
+from trainer.config.changeable_keys import Changeable
 from trainer.disk import layout
 from trainer.errors import ConfigError
 from trainer.processes import environment

@@ -66,8 +66,8 @@ def _sweep(source: Source) -> int:
     if not any(word.startswith("hydra/launcher=") for word in source.overrides):
         forking.start_method()  # the fork server imports torch while the jobs are composed
 
+    from trainer.sweep.hydra_task import Task
     from trainer.sweep.sweep import Sweep
-    from trainer.sweep.task import Task
 
     user_modules.allow_user_modules(source.folders)
     with Screen() as screen:

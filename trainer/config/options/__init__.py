@@ -3,8 +3,20 @@
 A class that is not in SCHEMAS is checked against its own signature when it is built (config/target.py).
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from trainer.config.options import dataset, loss, model, optimizer, scheduler
 from trainer.config.options.dataset import DatasetKeys as DatasetKeys
+from trainer.config.schema_key import keys
 
 # {`_target_`: the dataclass of its keys}
 SCHEMAS = dataset.SCHEMAS | model.SCHEMAS | loss.SCHEMAS | optimizer.SCHEMAS | scheduler.SCHEMAS
+
+
+def target_schema(group: str, node: Mapping[str, Any]) -> dict[str, Any] | None:
+    """{name: dataclass field} of the keys beside a shipped `_target_`; None where the class's signature decides."""
+    schema = SCHEMAS.get(node.get("_target_", ""))
+    if schema is None:
+        return None
+    return keys(schema) | (keys(DatasetKeys) if group == "dataset" else {})

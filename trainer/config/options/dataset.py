@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from trainer.config.key import NoKeys, key
+from trainer.config.schema_key import NoKeys, key
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trainer.config.key import key
+from trainer.config.schema_key import key
 
 
 @dataclass

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from trainer.data.preprocessing import Preprocessing
-from trainer.inference.chain import chain, source
+from trainer.inference.layer_chain import chain, source
 
 MOST_VALUES = 64  # values of a row above which zeros stand in for it
 

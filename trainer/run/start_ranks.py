@@ -23,7 +23,7 @@ from trainer.config.schema import Config
 from trainer.errors import Interrupted, TrainerError
 from trainer.processes import environment, forking, parent_death, signals
 from trainer.processes.ranks import PeerLost
-from trainer.run import last_words
+from trainer.run import rank_errors
 from trainer.run.result import Result
 from trainer.run.session import Session
 from trainer.terminal.screen import Screen
@@ -101,7 +101,7 @@ def run(num_ranks: int, work: Work, carry_out: CarryOut, make_folder: Callable[[
             raise Interrupted(error.sigval, "the terminal was closed; the last checkpoint is kept") from None
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
-            raise last_words.read(rank, failure.pid, failure.exitcode, scratch, host.folder) from None
+            raise rank_errors.read(rank, failure.pid, failure.exitcode, scratch, host.folder) from None
         finally:
             host.over.set()
             host.join()
@@ -188,7 +188,7 @@ def main(work: Work, links: Links, carry_out: CarryOut) -> Result:
     except PeerLost:
         sys.exit(1)
     except Exception as error:
-        sys.exit(last_words.leave(error, rank, links.scratch))
+        sys.exit(rank_errors.leave(error, rank, links.scratch))
 
 
 @contextmanager

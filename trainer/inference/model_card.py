@@ -8,7 +8,7 @@ from typing import Any
 
 from trainer.data.preprocessing import Preprocessing
 from trainer.disk import layout
-from trainer.inference.whole import output_name
+from trainer.inference.pipeline import output_name
 
 PROGRAM = "load_{name}.py"
 READ = {"number": "a number", "date": "a date, as days since 1970-01-01"}
