@@ -32,8 +32,9 @@ NAMES = {
 }
 INTRODUCTION = """# Reference
 
-Every key of a config: `key=value` on the command line, or in a YAML file. This page is generated from the schema that
-checks the keys. `trainer config` shows the same for the config that you type.
+Every key of a config: `key=value` on the command line, or in a YAML file. A key that the class takes and its option
+leaves out is typed with a plus: `+optimizer.amsgrad=true`. This page is generated from the schema that checks the keys.
+`trainer config` shows the same for the config that you type.
 
 """
 HEAD = "| key | type | range | default | what it does |\n|---|---|---|---|---|\n"

@@ -48,7 +48,7 @@ def test_the_schedule_is_the_one_that_a_run_follows(words: list[str]) -> None:
 
 def test_what_does_not_follow_from_the_step_has_no_curve() -> None:
     long = ["scheduler=cosine", "epochs=600_000"]
-    for words, kind in ((["scheduler=plateau"], "metric"), ([], "stays"), (long, "too long")):
+    for words, kind in ((["scheduler=plateau"], "metric"), ([], "constant"), (long, "too long")):
         run, _ = build(config("dataset=iris", *words, *QUICK))
         assert plan.schedule(run) == []
         assert kind in plan.how_it_changes(run)

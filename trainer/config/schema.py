@@ -46,7 +46,7 @@ class Checkpoint:
 @dataclass
 class Sweep:
     jobs: Literal["auto"] | int = key("jobs at a time: auto is one for each core or GPU", at_least=1)
-    on_fail: Literal["continue", "stop"] = key("whether a failed job ends the sweep")
+    on_fail: Literal["continue", "stop"] = key("after a job that failed: continue with the others, or stop the sweep")
     confirm: bool = key("go ahead with more than 10,000 jobs")
 
 
@@ -82,7 +82,9 @@ class Config:
     eval_every: Duration = key("how often to evaluate: 1epoch, 500steps, 10000samples")
     monitor: str = key("the metric for best weights, early stop and plateau; auto: val/acc or val/loss")
     early_stop: EarlyStop = key("when to stop early")
-    guards: Literal["warn", "strict", "none"] = key("what to do about a known trap: warn, refuse, or nothing")
+    guards: Literal["warn", "strict", "none"] = key(
+        "what a known trap leads to: a warning, the end of the run (strict), or nothing (none)"
+    )
 
     explain: int = key("print the five verbs of the first N steps and what each one did", at_least=0, unit="steps")
     expect: Expect = key("expected results, by name: a value, or {value, within, at_least, at_most}")

@@ -20,7 +20,7 @@ def unknown_key(key: str, known: Iterable[str]) -> ConfigError:
 
 
 def unknown_to_hydra(key: str, root: Any, source: Source) -> ConfigError:
-    """The error for a key that Hydra does not know. root: the config so far; source: what was typed, and the folders."""
+    """The error for a key that Hydra does not know. root: the config so far; source: what was typed, and where."""
     from omegaconf import OmegaConf
 
     names = {override: override.lstrip("+~").partition("=")[0] for override in source.overrides}

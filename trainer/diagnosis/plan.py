@@ -73,7 +73,7 @@ def how_it_changes(run: TrainState) -> str:
     """Describe a schedule for which `schedule` has no points."""
     if isinstance(run.scheduler, OnPlateau):
         return "falls when the monitored metric stops improving"
-    return "stays" if isinstance(run.scheduler, Constant) else "has a schedule too long to follow here"
+    return "constant" if isinstance(run.scheduler, Constant) else "has a schedule too long to follow here"
 
 
 def timing(run: TrainState) -> Timing:

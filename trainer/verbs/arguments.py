@@ -64,7 +64,7 @@ def config_parser(
 ) -> Parser:
     """A parser for verbs that compose a config."""
     parser = Parser(verb, takes, description, more_help)
-    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="a setting, such as epochs=5")
     add_config_dir(parser)
     parser.add_argument("-cn", "--config-name", default="config", help="use another file than config.yaml")
     return parser

@@ -1,4 +1,4 @@
-"""Rank runs, or the jobs of sweeps, by a metric; seeds become mean ± std."""
+"""Rank runs, or the jobs of sweeps, by a metric. Runs that differ only in seed become one row, mean ± std."""
 
 from argparse import Namespace
 from collections.abc import Sequence

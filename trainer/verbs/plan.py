@@ -58,7 +58,7 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
         lines = chart({"lr": points}, title=title, width=WIDTH, ascii_only=plain, may_be_log=False)
         screen.say("\n".join(lines) + "\n")
     else:
-        screen.say(f"lr       {run_state.optimizer.defaults['lr']:g}, and {plan.how_it_changes(run_state)}")
+        screen.say(f"lr       {run_state.optimizer.defaults['lr']:g}, {plan.how_it_changes(run_state)}")
     screen.say(wrapped(f"memory   {memory_line(memory)}"))
     parts = f"start-up {clock(start_up)}, train {clock(timed.train)}, eval {clock(evaluation)}"
     steps = f"{run_state.progress.num_steps:,} steps of {clock(timed.step)}"

@@ -13,7 +13,12 @@ from trainer.verbs.open_run import open_run
 
 def parser() -> Parser:
     parser = Parser("predict", "RUN INPUT [-o OUT]", __doc__)
-    parser.add_argument("words", nargs="*", metavar="RUN INPUT", help="a run: latest, a folder or a name; a file")
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="RUN INPUT",
+        help="RUN: latest, a folder, or the end of its name; INPUT: a file, or -",
+    )
     formats = ".csv, .tsv, .csv.gz, .tsv.gz or .parquet; without, CSV to standard output"
     parser.add_argument("-o", "--out", metavar="OUT", help=formats)
     parser.add_argument("--device", help="auto, cpu, cuda, cuda:1 or mps; without, that of the run")

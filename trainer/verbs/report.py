@@ -9,7 +9,9 @@ from trainer.verbs.arguments import Parser
 
 def parser() -> Parser:
     parser = Parser("report", "[RUN|SWEEP|latest]", __doc__)
-    parser.add_argument("name", nargs="?", default=layout.LATEST, metavar="RUN|SWEEP", help="latest, a folder, a name")
+    parser.add_argument(
+        "name", nargs="?", default=layout.LATEST, metavar="RUN|SWEEP", help="latest, a folder, or the end of its name"
+    )
     parser.add_argument("--open", action="store_true", help="show report.html in the browser")
     return parser
 

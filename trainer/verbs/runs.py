@@ -12,7 +12,7 @@ from trainer.verbs.arguments import Parser
 
 def parser() -> Parser:
     parser = Parser("runs", "[FOLDER]", __doc__)
-    parser.add_argument("folder", nargs="?", default="outputs", help="where the runs are (outputs)")
+    parser.add_argument("folder", nargs="?", default="outputs", help="the folder to list (default: outputs)")
     parser.add_argument("--sweeps", action="store_true", help="list the jobs of sweeps too")
     return parser
 

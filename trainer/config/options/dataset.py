@@ -11,22 +11,22 @@ class DatasetKeys:
     """Keys of every dataset, beside those of its class."""
 
     val_fraction: float = key("share of the rows held back for validation", at_least=0, below=1)
-    split_seed: int = key("picks those rows, independently of seed", at_least=0)
+    split_seed: int = key("chooses the validation rows; independent of seed", at_least=0)
 
 
 @dataclass
 class Line:
-    num_points: int = key("points", at_least=2)
+    num_points: int = key("number of points", at_least=2)
     noise: float = key("standard deviation of the noise on y", at_least=0)
-    data_seed: int = key("which points", at_least=0)
+    data_seed: int = key("seed that draws the points", at_least=0)
 
 
 @dataclass
 class Spirals:
-    num_points: int = key("points in total", at_least=2)
-    num_classes: int = key("arms", at_least=2)
+    num_points: int = key("number of points in total", at_least=2)
+    num_classes: int = key("number of arms", at_least=2)
     noise: float = key("standard deviation of the noise on both coordinates", at_least=0)
-    data_seed: int = key("which points", at_least=0)
+    data_seed: int = key("seed that draws the points", at_least=0)
 
 
 @dataclass
