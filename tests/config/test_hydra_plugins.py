@@ -1,5 +1,6 @@
 """Hydra's grammar: the jobs that we plan are those that Hydra would have composed, and what is wrong starts nothing."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,4 +99,14 @@ def test_what_is_wrong_starts_nothing(
     error = capsys.readouterr().err
     assert said in error
     assert typed_instead in error
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_search_without_optuna_makes_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    search = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "optimizer.lr=tag(log,interval(1e-4,1e-1))"]
+    assert main(["train", "-m", *search]) == 2
+    assert "pip install 'fiveline[optuna]'" in capsys.readouterr().err
     assert not (tmp_path / "outputs").exists()

@@ -239,3 +239,19 @@ def test_the_memory_of_a_container_counts(monkeypatch: pytest.MonkeyPatch) -> No
     assert machine.total(cpu) == 1000
     assert machine.too_large([torch.zeros(62)], cpu) is None
     assert machine.too_large([torch.zeros(63)], cpu) is not None
+
+
+class WithTestSplit(Noisy):
+    """A Dataset of your own with a test split."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.test = Noisy()
+
+
+@pytest.mark.parametrize("in_memory", ["true", "false"])
+def test_the_test_split_of_your_own_dataset_is_kept(in_memory: str) -> None:
+    words = ["dataset=own", "dataset._target_=test_data.WithTestSplit", f"loader.in_memory={in_memory}", "model=linear"]
+    run, setup = build(config(*words))
+    assert setup.splits.num_test == len(Noisy())
+    assert sum(len(y) for _, y in run.test_batches) == len(Noisy())

@@ -1,5 +1,6 @@
 """Splits from a dataset node: rows for training and validation, and the official test set if there is one."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -52,8 +53,9 @@ def make_splits(
         [tensor for part in stored for tensor in (part.x, part.y)], config.loader, device
     )
     if in_memory and not stored:
-        x, y = default_collate([Seeded(dataset, seed)[0, row] for row in range(len(dataset))])  # draws once
-        dataset = TensorData(x, y, classes=facts_of(dataset).classes, source=getattr(dataset, "source", ""))
+        classes, source = facts_of(dataset).classes, getattr(dataset, "source", "")
+        dataset = TensorData(*_gathered(dataset, seed), classes=classes, source=source)
+        test = TensorData(*_gathered(test, seed), classes=classes) if test is not None else None
     facts = facts_of(dataset)
     num_classes = len(facts.classes) if facts.classes is not None else None
     scale_x, scale_y = _scales(dataset, train_rows, dtype) if fitted is None else (fitted.x, fitted.y)
@@ -98,6 +100,12 @@ def _class_counts(dataset: Any, train_rows: Tensor, num_classes: int | None) -> 
         return None
     y = dataset.y[train_rows]
     return tuple(torch.bincount(y[y >= 0], minlength=num_classes).tolist())
+
+
+def _gathered(dataset: Any, seed: int) -> Sequence[Tensor]:
+    """(inputs, targets) of every row, each read once; what is random in them is drawn once."""
+    rows: Sequence[Tensor] = default_collate([Seeded(dataset, seed)[0, row] for row in range(len(dataset))])
+    return rows
 
 
 def split_rows(num_rows: int, val_fraction: float, split_seed: int) -> tuple[Tensor, Tensor]:

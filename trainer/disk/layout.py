@@ -47,10 +47,12 @@ def _create(root: Path, kind: str, label: str) -> Path:
     while True:
         now = datetime.datetime.now()
         folder = root / kind / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}{label}-{secrets.token_hex(2)}"
-        with suppress(FileExistsError):  # another run has drawn the same name
+        try:
             storage.make_folder(folder)
-            storage.point(root / LATEST, folder.relative_to(root))
-            return folder
+        except FileExistsError:  # another run has drawn the same name
+            continue
+        storage.point(root / LATEST, folder.relative_to(root))
+        return folder
 
 
 def find(name: str, output_dir: str = "outputs") -> Path:

@@ -60,7 +60,7 @@ def resume(
             num_ranks, start_ranks.Work.of(config, session, folder=folder, download=download), in_rank
         )
     with distributed.joined() as ranks, kernels_kept(), nullcontext() if ranks.rank > 0 else only_writer(folder):
-        with nullcontext() if ranks.rank > 0 else traceback_in_log(folder, session.screen):
+        with nullcontext() if ranks.size > 1 else traceback_in_log(folder, session.screen):
             run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks)
         if ranks.rank > 0:
             if newest := ranks.tell(None):

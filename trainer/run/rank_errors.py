@@ -35,7 +35,7 @@ def read(rank: int, process: int, code: int, scratch: Path, folder: Path | None)
         return KINDS.get(report["code"], TrainerError)(report["message"], report["hint"])
     if report:
         text = f"rank {rank}: {report['message']}"
-        hint = f"the traceback is in {layout.log_name(folder)}" if folder is not None else None
+        hint = f"the traceback is in {layout.log_name(folder)}" if folder is not None else report["hint"]
     else:
         text = f"rank {rank} (process {process}): {exit_reason(code)}; {_last_line(rank, scratch, folder)}"
         hint = f"trainer resume {layout.relative(folder)}" if folder is not None else None

@@ -9,7 +9,7 @@ from trainer.config.search_space import Axis
 from trainer.config.source import Source
 from trainer.disk import sweep_plan
 from trainer.disk.sweep_plan import Job
-from trainer.sweep.search import Search
+from trainer.sweep.search import Search, import_optuna
 from trainer.sweep.sweep import Sweep
 from trainer.terminal.screen import Screen
 
@@ -44,6 +44,7 @@ class Task:
         """Run the jobs that an earlier start left open, then what optuna proposes until there are n_trials jobs.
         options: the config of hydra.sweeper. compose_jobs, launch: take (overrides of each job, number of the first).
         """
+        import_optuna()  # before a folder is made
         sweep = self.sweep
         sweep.num_expected = options.n_trials
         if sweep.folder is None:

@@ -54,6 +54,7 @@ def main(here: Path, sweep: Path, job: Job, place: Place, lifeline: Connection) 
 def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> int:
     """Train a job: resume it from its checkpoint, or start again if it had failed. Returns the exit code. Unless it is
     killed, its summary.json records how it ended."""
+    started = time.perf_counter()
     status = sweep_plan.status(sweep, job)
     folder = sweep_plan.claim(sweep, job)
     if status in ("failed", "diverged"):
@@ -62,7 +63,7 @@ def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> in
     from trainer.run import launch
     from trainer.run.session import Session
 
-    session = Session(screen, time.perf_counter(), is_brief=True, num_cores=cores)
+    session = Session(screen, started, is_brief=True, num_cores=cores)
     try:
         with screen:
             screen.open_log(folder / layout.LOG)  # for messages that appear before the run is built

@@ -18,17 +18,22 @@ STORAGE = "optuna.log"
 LOOK = 1.0  # seconds between two looks at the metrics of a running job
 
 
+def import_optuna() -> Any:
+    """The library. Raises ConfigError if it is not installed."""
+    try:
+        import optuna
+    except ImportError:
+        raise ConfigError("hydra/sweeper=optuna needs optuna 5", "pip install 'fiveline[optuna]'") from None
+    return optuna
+
+
 class Search:
     """A study over axes, stored in `folder`. constant: overrides that every job has; prune: stop jobs that trail."""
 
     def __init__(
         self, folder: Path, axes: Sequence[Axis], constant: Sequence[str], metric: str, seed: int, prune: bool
     ) -> None:
-        optuna: Any
-        try:
-            import optuna
-        except ImportError:
-            raise ConfigError("hydra/sweeper=optuna needs optuna 5", "pip install 'fiveline[optuna]'") from None
+        optuna = import_optuna()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / STORAGE)))
         self.states = optuna.trial.TrialState

@@ -156,7 +156,7 @@ class Sweep:
 
     def end(self) -> int:
         """Rank the jobs, write sweep.csv and sweep.json, and print the ranking. Returns the exit code."""
-        if self.folder is None:
+        if self.folder is None or not self.jobs:
             return 2
         results = rows.of_jobs([job.folder(self.folder) for job in self.jobs], [job.overrides for job in self.jobs])
         ranked = ranking.rank(results, rows.monitored(results))
