@@ -2,7 +2,8 @@
 
 A `_target_` is imported when it is built. So a stored config is checked before anything is built from it, and a name
 that is not known to be harmless needs a signature with this user's key, or --trust. The text of a name is checked
-first; then only modules of trainer, torch and torchvision are imported to check what it names.
+first; then only modules of trainer, torch and torchvision are imported to check what it names. config/run_config.py
+(for a run) and sweep/resume.py (for a sweep) look at the signature and --trust too, and refuse.
 """
 
 import importlib
