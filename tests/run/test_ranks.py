@@ -143,7 +143,7 @@ def interrupted(data: dict, prepared: bool) -> tuple[str, str]:
     if not prepared:
         import trainer.build.build
 
-        def plain(model, device, loss_of):
+        def plain(model, *_):
             return nn.parallel.DistributedDataParallel(model)
 
         trainer.build.build.averaging = plain
