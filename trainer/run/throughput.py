@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from trainer.config.schema import Loader
 
 MUCH = 0.20  # share of time waiting above which there is a hint
+ENOUGH = 1.0  # seconds of training below which the share says little
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Throughput:
 
     def hint(self, loader: Loader, cores: int) -> str | None:
         """What to type if the loop waits for data too long, or None."""
-        if self.waiting <= MUCH:
+        if self.waiting <= MUCH or self.seconds < ENOUGH:
             return None
         in_memory = "loader.in_memory=true" + (" loader.num_workers=0" if loader.num_workers else "")
         remedy = f"loader.num_workers={cores}" if loader.num_workers < cores else in_memory
