@@ -62,14 +62,13 @@ def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> 
         screen.clear()
         with suppress(TrainerError):  # a full disk, which the first error reports
             screen.note(traceback.format_exc())
-        known, text = failed(error, layout.log_name(folder)), f"{type(error).__name__}: {error}"
-        if out_of_memory.is_out_of_memory(error):
-            known = out_of_memory.explain(error, run, setup.config)
-            text = known.message
+        is_full = out_of_memory.is_out_of_memory(error)
+        known = out_of_memory.explain(error, run, setup.config) if is_full else failed(error, layout.log_name(folder))
+        text = known.message if is_full or known is error else f"{type(error).__name__}: {error}"
         result.status = "diverged" if isinstance(known, Diverged) else "failed"
         with suppress(TrainerError, OSError):  # a full disk, which the first error reports
-            summary.write(run, setup, result, known.message if known is error else text)
-        if known is error or (run.ranks.size > 1 and not out_of_memory.is_out_of_memory(error)):
+            summary.write(run, setup, result, text)
+        if known is error or (run.ranks.size > 1 and not is_full):
             raise  # of several ranks: run/rank_errors.py makes the message, unless this one has only lost a peer
         raise known from error
     finally:

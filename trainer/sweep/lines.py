@@ -1,14 +1,17 @@
-"""The lines that a sweep prints about its jobs, at most 78 columns wide."""
+"""What a sweep prints about its jobs, and the ranking, at most 78 columns wide."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from trainer.compare import table
+from trainer.compare.ranking import Ranking
 from trainer.compare.rows import Row, varied
 from trainer.compare.table import short_names, short_value
 from trainer.disk import layout
 from trainer.disk.sweep_plan import Job
 from trainer.sweep.job import Place
+from trainer.terminal.screen import Screen
 from trainer.text import WIDTH, clock, cut
 
 
@@ -42,9 +45,15 @@ def job_lines(number: int, total: int, row: Row, is_best: bool) -> list[str]:
     return [cut(head, WIDTH - len(tail)) + tail]
 
 
-def failure_lines(row: Row) -> list[str]:
-    """A failed run, listed below the ranking."""
-    return [cut(f"{row.status:<8} {settings_text(row.settings)}"), *_reason_lines(row)]
+def show_ranking(screen: Screen, ranked: Ranking, runs: Sequence[Row]) -> None:
+    """Print the table with its footnotes, and below it each failed run with its reason."""
+    for index, line in enumerate(table.text_lines(ranked, screen.ascii_only)):
+        screen.say(line, style="bold" if index == 0 else None)
+    for line in table.footnotes(ranked):
+        screen.say(line)
+    for row in (row for row in runs if row.failed):
+        for line in (cut(f"{row.status:<8} {settings_text(row.settings)}"), *_reason_lines(row)):
+            screen.say(line, style="red")
 
 
 def _reason_lines(row: Row) -> list[str]:

@@ -174,12 +174,7 @@ class Sweep:
         say, folder = self.screen.say, self.need_folder()
         counts = ", ".join(f"{count} {status}" for status, count in Counter(row.status for row in results).items())
         say(f"\nsweep    {len(results)} jobs: {counts}; by {ranked.metric or 'nothing'} ({ranked.mode})", style="bold")
-        for index, line in enumerate(table.text_lines(ranked, self.screen.ascii_only)):
-            say(line, style="bold" if index == 0 else None)
-        for line in table.footnotes(ranked):
-            say(line)
-        for line in (line for row in results if row.failed for line in lines.failure_lines(row)):
-            say(line, style="red")
+        lines.show_ranking(self.screen, ranked, results)
         if ranked.best is not None:
             best = Path(ranked.best.name)
             job = next(job for job in self.jobs if layout.relative(job.folder(folder)) == best)

@@ -67,12 +67,6 @@ def _show(ranked: ranking.Ranking, runs: Sequence[Row]) -> None:
 
     with Screen() as screen:
         screen.say(f"compare  {len(runs)} runs by {ranked.metric} ({ranked.mode})", style="bold")
-        for index, line in enumerate(table.text_lines(ranked, screen.ascii_only)):
-            screen.say(line, style="bold" if index == 0 else None)
-        for line in table.footnotes(ranked):
-            screen.say(line)
-        for row in runs:
-            for line in lines.failure_lines(row) if row.status in ("failed", "diverged") else []:
-                screen.say(line, style="red")
+        lines.show_ranking(screen, ranked, runs)
         if ranked.best is not None:
             screen.say(f"best     {ranked.best.name}")

@@ -21,9 +21,9 @@ def parser() -> Parser:
 def run(args: Namespace) -> int:
     """Measure a run's best weights and print the metrics. Returns the exit code."""
     name, overrides = split_words("eval", args.words)
-    stored = open_run(name, CHANGEABLE.read(overrides), overrides, trust_it=args.trust)
-    changed = any(override.startswith("dataset.path=") for override in overrides)
-    path = stored.config.dataset["path"] if changed else None
+    changes = CHANGEABLE.read(overrides)
+    stored = open_run(name, changes, overrides, trust_it=args.trust)
+    path = stored.config.dataset["path"] if "dataset.path" in changes else None
     return _evaluate(stored.folder, stored.config, path, download=stored.data.trusted)
 
 
