@@ -14,6 +14,7 @@ from trainer.config.durations import in_steps
 from trainer.config.schema import Config
 from trainer.data import seeds
 from trainer.data.batches import EvalBatches, TrainBatches
+from trainer.data.earlier import Earlier
 from trainer.data.loading import make_splits
 from trainer.data.splits import Splits
 from trainer.guards import structure
@@ -45,12 +46,18 @@ class Setup:
 
 
 def build(
-    config: Config, *, cores: int | None = None, download: bool = True, ranks: Ranks | None = None
+    config: Config,
+    *,
+    cores: int | None = None,
+    download: bool = True,
+    ranks: Ranks | None = None,
+    earlier: Earlier | None = None,
 ) -> tuple[TrainState, Setup]:
     """Build everything that a run needs, on its device. Raises ConfigError for parts that do not fit together.
 
     cores: how many threads=auto may use; None means all that this process may use. download: whether missing data may
-    be downloaded. ranks: this process among those that train together; None where it trains alone.
+    be downloaded. ranks: this process among those that train together; None where it trains alone. earlier: what the
+    run stored about its data, if it resumes.
     """
     check_installed(config)
     probe.check_options(config)
@@ -63,7 +70,7 @@ def build(
     dtype = models.choose_dtype(config.dtype, device)
 
     begun = time.perf_counter()
-    splits = make_splits(config, device, dtype, download=download)
+    splits = make_splits(config, device, dtype, download=download, earlier=earlier)
     data_seconds = time.perf_counter() - begun
 
     devices.seed_all(seeds.derive(config.seed, "weights"))

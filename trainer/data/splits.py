@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trainer.config.schema import Loader as LoaderConfig
 from trainer.data.facts import Facts
+from trainer.data.fingerprint import Fingerprint
 from trainer.data.loaders import Loader
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import Scale
@@ -33,6 +34,7 @@ class Splits:
     truth: Mapping[str, float]  # the numbers to learn by name, if the formula is known
     sample: tuple[Tensor, Tensor]  # up to two training rows, on the device, ready for the model
     preprocessing: Preprocessing
+    fingerprint: Fingerprint
     notes: Sequence[str] = ()  # lines for the header: what was found in the data, and how it is treated
     class_counts: tuple[int, ...] | None = None  # training rows of each class, if known
 

@@ -12,10 +12,10 @@ from torch.utils.data import Dataset
 
 from trainer.data.facts import Facts
 from trainer.data.preprocessing import Preprocessing, TableFormat
+from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL
 from trainer.data.tabular import fitting, matrix, notes, roles
 from trainer.data.tabular.column import Kind
 from trainer.data.tabular.one_hot import Columns
-from trainer.data.tabular.roles import LEFT_OUT, TEST, TRAIN, VAL
 from trainer.data.tabular.source import MISSING, Dialect, Source, masked
 from trainer.data.tabular.survey import Survey, take_survey
 from trainer.data.tabular.targets import classes_of, fit_targets, targets_of

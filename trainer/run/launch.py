@@ -10,14 +10,13 @@ from trainer.build.build import build
 from trainer.config import run_config
 from trainer.config.check import check
 from trainer.config.schema import Config
-from trainer.data import preprocessing
 from trainer.device import kernels_kept
 from trainer.disk import layout, storage
 from trainer.disk.lock import only_writer
 from trainer.errors import ConfigError, TrainerError, complain, failed
 from trainer.processes import ranks as distributed
 from trainer.processes import signals
-from trainer.run import start_ranks
+from trainer.run import start_ranks, stored_data
 from trainer.run.result import Result
 from trainer.run.runner import carry_out, until_wish
 from trainer.run.session import Session
@@ -44,29 +43,42 @@ def start(config: Config, overrides: list[str], make_folder: Callable[[str], Pat
         with only_writer(folder), signals.listening(may_abandon=ranks.size == 1):
             run_config.write(folder, setup.config)
             storage.write_file(folder / layout.OVERRIDES, run_config.dump(overrides))
-            preprocessing.write(folder, setup.splits.preprocessing)
+            stored_data.write(folder, setup.splits)
             return carry_out(run, setup, folder, session)
 
 
 def resume(
-    folder: Path, config: Config, session: Session, *, download: bool = True, ready: Callable[[], object] = lambda: None
+    folder: Path,
+    config: Config,
+    session: Session,
+    *,
+    download: bool = True,
+    may_differ: bool = False,
+    ready: Callable[[], object] = lambda: None,
 ) -> Result:
     """Build a stored run again, load its newest good checkpoint and train on; from step 0 if there is none.
 
-    download: whether missing data may be fetched, which writes outside the folder. ready: called after the build.
+    download: whether missing data may be fetched, which writes outside the folder. may_differ: whether the data may have
+    changed, see data/earlier.py. ready: called after the build. Raises ConfigError for data that has changed.
     """
     if (num_ranks := distributed.num_ranks(config)) > 1:
         return start_ranks.run(
-            num_ranks, start_ranks.Work.of(config, session, folder=folder, download=download), in_rank
+            num_ranks,
+            start_ranks.Work.of(config, session, folder=folder, download=download, may_differ=may_differ),
+            in_rank,
         )
     with distributed.joined() as ranks, kernels_kept(), nullcontext() if ranks.rank > 0 else only_writer(folder):
         with nullcontext() if ranks.size > 1 else traceback_in_log(folder, session.screen):
-            run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks)
+            earlier = stored_data.read(folder, config, may_differ=may_differ)
+            run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks, earlier=earlier)
         if ranks.rank > 0:
             if newest := ranks.tell(None):
                 checkpoint.load(run, *newest)
             return follow(run)
         ready()
+        if earlier is not None and earlier.fingerprint is None:
+            complain("warning: this run did not store what its data was, as version 0.1.0 did not")
+            complain("         whether the data has changed since cannot be told")
         with signals.listening(may_abandon=ranks.size == 1):
             offsets = load_newest(run, folder, session.screen)
             for name in (layout.METRICS, layout.RESULTS):
@@ -74,6 +86,7 @@ def resume(
             storage.remove_leftovers(folder)
             storage.remove_leftovers(folder / layout.CHECKPOINTS)
             run_config.write(folder, setup.config)
+            stored_data.write(folder, setup.splits)
             return carry_out(run, setup, folder, session)
 
 
@@ -82,7 +95,14 @@ def in_rank(work: start_ranks.Work, screen: Screen, ask_for_folder: Callable[[st
     config, session = check(work.config), Session(screen, **work.session)
     if work.folder is None:
         return start(config, list(work.overrides), ask_for_folder, session)
-    return resume(work.folder, config, session, download=work.download, ready=lambda: ask_for_folder(""))
+    return resume(
+        work.folder,
+        config,
+        session,
+        download=work.download,
+        may_differ=work.may_differ,
+        ready=lambda: ask_for_folder(""),
+    )
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from trainer.events import Stepped
 from trainer.guards.finding import Finding
 from trainer.loop import train
 from trainer.processes import signals
+from trainer.run import stored_data
 from trainer.state import TrainState
 
 REPLAY_SECONDS = 60.0  # checkpoints are 30 s apart by default, and the replay takes about as long as the run did
@@ -31,7 +32,8 @@ REPLAY_SECONDS = 60.0  # checkpoints are 30 s apart by default, and the replay t
 
 def explain(config: Config, folder: Path) -> Finding | None:
     """Replay a run that has diverged. config: as built, see `build.Setup`. None after a signal, or a time limit."""
-    run, _ = build(dataclasses.replace(config, guards="none", explain=0, compile="none"), download=False)
+    plain = dataclasses.replace(config, guards="none", explain=0, compile="none")
+    run, _ = build(plain, download=False, earlier=stored_data.read(folder, config))
     if (newest := checkpoint.newest(run, folder)) is not None:
         checkpoint.load(run, *newest)
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from trainer.build.build import Setup
 from trainer.config import files
+from trainer.data import fingerprint
 from trainer.disk import history, layout, outcome, storage, tensors
 from trainer.disk.outcome import Change, Outcome, Predictions
 from trainer.errors import Diverged, Interrupted, TrainerError, failed
@@ -81,7 +82,11 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
     metrics = MetricsFiles(run, folder)
     tools = trackers(config, run, folder)
 
+    data = setup.splits.fingerprint
+
     def sync() -> dict[str, int]:
+        if data.lazy:  # more has been read since the last checkpoint
+            fingerprint.write_digests(folder, data)
         for tool in tools:
             tool.flush()
         return metrics.sync()

@@ -41,10 +41,11 @@ class Work:
     overrides: Sequence[str] = ()  # typed for a new run
     folder: Path | None = None  # of the run being resumed; None for a new run
     download: bool = True  # whether missing data may be fetched
+    may_differ: bool = False  # whether the data of the run being resumed may have changed
 
     @classmethod
     def of(cls, config: Config, session: Session, **rest: Any) -> "Work":
-        """Make the work from a config and a session. rest: overrides, or folder and download."""
+        """Make the work from a config and a session. rest: overrides, or folder, download and may_differ."""
         rest_of_session = {name: value for name, value in vars(session).items() if name != "screen"}
         return cls(dataclasses.asdict(config), rest_of_session, session.screen.shown, **rest)
 

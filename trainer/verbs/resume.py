@@ -11,7 +11,7 @@ from trainer.verbs.arguments import Parser, run_parser
 from trainer.verbs.open_run import open_run, split_words
 
 CHANGEABLE = Changeable(
-    ("epochs", "max_steps", "device", "nproc", "threads", "loader.num_workers"),
+    ("epochs", "max_steps", "device", "nproc", "threads", "loader.num_workers", "data"),
     "cannot change on a resume: that would be a different run",
 )
 
@@ -31,7 +31,9 @@ def run(args: Namespace) -> int:
         from trainer.sweep import resume
 
         return resume.resume(sweep, overrides, trusted=args.trust)
-    stored = open_run(name, CHANGEABLE.read(overrides), overrides, trust_it=args.trust)
+    changes = CHANGEABLE.read(overrides)
+    may_differ = _may_differ(changes.pop("data", None))
+    stored = open_run(name, changes, overrides, trust_it=args.trust)
     folder, summary = stored.folder, layout.read_summary(stored.folder)
     if summary.get("status") == "ok" and not overrides:
         print(f"{folder} is finished: {summary.get('steps')} steps. Nothing to do.")
@@ -43,5 +45,13 @@ def run(args: Namespace) -> int:
     from trainer.terminal.screen import Screen
 
     with Screen() as screen:
-        launch.resume(folder, stored.config, Session(screen, args.started), download=stored.data.trusted)
+        session = Session(screen, args.started)
+        launch.resume(folder, stored.config, session, download=stored.data.trusted, may_differ=may_differ)
     return 0
+
+
+def _may_differ(word: str | None) -> bool:
+    """Whether data=changed was typed."""
+    if word not in (None, "changed"):
+        raise ConfigError(f"data={word}: the only word is changed", "data=changed continues with data that has changed")
+    return word == "changed"

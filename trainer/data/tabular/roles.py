@@ -6,11 +6,9 @@ import numpy as np
 import pyarrow.compute as pc
 
 from trainer.data import seeds
+from trainer.data.roles import TEST, TRAIN, VAL, Roles
 from trainer.errors import ConfigError
 
-Roles = np.ndarray[Any, np.dtype[np.int8]]
-
-TRAIN, VAL, TEST, LEFT_OUT = 0, 1, 2, -1
 WORDS = {"train": TRAIN, "training": TRAIN, "test": TEST, "testing": TEST} | dict.fromkeys(
     ("val", "valid", "validation", "dev", "eval"), VAL
 )

@@ -1,0 +1,114 @@
+"""Digests of the parts of a data set, files or others, each taken while the part is read.
+
+The digest is xxh3_128 (https://xxhash.com): it finds accidents, not forgeries.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import torch
+import xxhash
+from torch import Tensor
+
+from trainer.errors import DataChanged
+
+Digest = tuple[int, int]  # 128 bits as two int64
+UNREAD: Digest = (0, 0)  # of a part that has not been read
+
+
+def of_bytes(*data: Any) -> Digest:
+    """The digest of one or more bytes-like objects, as if they were one."""
+    digest = xxhash.xxh3_128()
+    for part in data:
+        digest.update(part)
+    return halves(digest)
+
+
+def of_tensors(*tensors: Tensor) -> Digest:
+    """The digest of the dtypes, shapes and bytes of tensors on the CPU."""
+    digest = xxhash.xxh3_128()
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return halves(digest)
+
+
+def halves(digest: xxhash.xxh3_128) -> Digest:
+    """A digest as two int64."""
+    data = digest.digest()
+    return int.from_bytes(data[:8], "little", signed=True), int.from_bytes(data[8:], "little", signed=True)
+
+
+class Digesting:
+    """A stream whose bytes are digested while they are read from beginning to end."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream, self.state = stream, xxhash.xxh3_128()
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to `size` bytes."""
+        data = self.stream.read(size)
+        self.state.update(data)
+        return data
+
+    def __enter__(self) -> "Digesting":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stream.close()
+
+
+@dataclass
+class Parts:
+    """The parts of a data set. names; sizes: in `unit`. digests: (P, 2) int64, shared with the loader's workers; zeros
+    for a part that has not been read."""
+
+    names: Sequence[str]
+    sizes: Sequence[int]
+    digests: Tensor
+    unit: str = "bytes"
+
+    @classmethod
+    def unread(cls, names: Sequence[str], sizes: Sequence[int]) -> "Parts":
+        """Parts that will be read one by one."""
+        return cls(names, sizes, torch.zeros(len(names), 2, dtype=torch.int64).share_memory_())
+
+    @classmethod
+    def read(cls, names: Sequence[str], sizes: Sequence[int], digests: Sequence[Digest]) -> "Parts":
+        """Parts that have all been read."""
+        return cls(names, sizes, torch.tensor(digests, dtype=torch.int64).reshape(len(names), 2))
+
+    def expect(self, earlier: "Parts") -> None:
+        """Take over the digests of an earlier run for the parts of the same name."""
+        known = {name: index for index, name in enumerate(earlier.names)}
+        for index, name in enumerate(self.names):
+            if name in known:
+                self.digests[index] = earlier.digests[known[name]]
+
+    def check(self, index: int, digest: Digest) -> None:
+        """Note the digest of a part that was just read. Raises DataChanged if it was different before."""
+        row = self.digests[index]
+        before = (int(row[0]), int(row[1]))
+        if before not in (UNREAD, digest):
+            raise DataChanged(f"{self.names[index]} has changed since this run first read it")
+        if before != digest:
+            row.copy_(torch.tensor(digest, dtype=torch.int64))
+
+    def differences(self, earlier: "Parts") -> list[str]:
+        """What has changed since an earlier run, part by part, in words; parts that one of them has not read are
+        compared by name and size."""
+        lines = []
+        before = {name: index for index, name in enumerate(earlier.names)}
+        for index, (name, size) in enumerate(zip(self.names, self.sizes, strict=True)):
+            if name not in before:
+                lines.append(f"{name} is new")
+                continue
+            old = before.pop(name)
+            if size != earlier.sizes[old]:
+                lines.append(f"{name} had {earlier.sizes[old]:,} {self.unit} and has {size:,}")
+                continue
+            one, other = self.digests[index], earlier.digests[old]
+            if bool(one.any()) and bool(other.any()) and not torch.equal(one, other):
+                lines.append(f"{name} has other content, of the same size")
+        return lines + [f"{name} is gone" for name in before]

@@ -1,0 +1,132 @@
+"""The fingerprint of a run's data, in two files of the run folder: what was read, and the role of each row.
+
+data.json holds the names and sizes of the parts of the data; data.safetensors their digests, and the id and the role of
+each row.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import safetensors.torch
+import torch
+import xxhash
+from safetensors import SafetensorError
+
+from trainer.data.digests import Parts
+from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL, Roles
+from trainer.data.row_ids import Ids
+from trainer.disk import layout, reading, storage
+from trainer.disk.tensors import tensor_bytes
+from trainer.errors import StorageError
+from trainer.text import first_line
+
+FORMAT = 1
+MOST_ROWS = 10_000_000  # of a table, above which rows are known by their position alone
+MOST_JSON = 128 * 2**20  # bytes: a million pictures
+MOST_TENSORS = 384 * 2**20  # bytes
+KnownBy = Literal["content", "file", "position"]
+MALFORMED = (KeyError, ValueError, TypeError, AttributeError, SafetensorError, reading.Damaged)
+
+
+@dataclass
+class Fingerprint:
+    """parts: of the data, with the digests of those that have been read. lazy: whether they are read one by one during
+    the run. ids, roles: (N,) of every row, those of a test split included. known_by: what an id stands for."""
+
+    parts: Parts
+    ids: Ids
+    roles: Roles
+    known_by: KnownBy
+    lazy: bool = False
+
+    @property
+    def digest(self) -> str:
+        """32 hexadecimal digits for all of it; of parts that are read one by one, for their names and sizes."""
+        lines = [f"{name} {size}\n" for name, size in zip(self.parts.names, self.parts.sizes, strict=True)]
+        state = xxhash.xxh3_128("".join(lines).encode())
+        if not self.lazy:
+            state.update(self.parts.digests.numpy().data)
+        return state.hexdigest()
+
+    def differences(self, earlier: "Fingerprint") -> list[str]:
+        """What has changed since an earlier run, in words; empty where nothing has, as far as both have read."""
+        lines = self.parts.differences(earlier.parts)
+        if lines and self.known_by == earlier.known_by == "content":
+            num_new = int((~np.isin(self.ids, earlier.ids)).sum())
+            num_gone = int((~np.isin(earlier.ids, self.ids)).sum())
+            counts = [f"{count:,} rows are {what}" for count, what in ((num_new, "new"), (num_gone, "gone")) if count]
+            lines += counts or ["the same rows in a different order"]
+        return lines
+
+    def num_trained(self, ids: Ids) -> int:
+        """How many of some rows this run was trained on, or on others with the same content. An id of 0 is unknown."""
+        trained = self.ids[(self.roles == TRAIN) & (self.ids != 0)]
+        return int(np.isin(ids, trained).sum())
+
+    def keep_roles(self, ids: Ids, drawn: Roles) -> Roles:
+        """The roles of the rows `ids`: as in this run for the rows that it had, else as drawn.
+
+        Of rows with the same id, some in validation, none is trained on. A row that is left out stays so.
+        """
+        roles = drawn.copy()
+        for role in (TRAIN, TEST, VAL):  # the last one wins
+            roles[np.isin(ids, self.ids[self.roles == role])] = role
+        roles[drawn == LEFT_OUT] = LEFT_OUT
+        return roles
+
+
+def write(folder: Path, fingerprint: Fingerprint) -> None:
+    """Write both files into a run folder."""
+    parts = fingerprint.parts
+    data = {
+        "format": FORMAT,
+        "digest": fingerprint.digest,
+        "rows": len(fingerprint.ids),
+        "known_by": fingerprint.known_by,
+        "lazy": fingerprint.lazy,
+        "unit": parts.unit,
+        "parts": [[name, size] for name, size in zip(parts.names, parts.sizes, strict=True)],
+    }
+    write_digests(folder, fingerprint)
+    storage.write_json(folder / layout.DATA, data)
+
+
+def write_digests(folder: Path, fingerprint: Fingerprint) -> None:
+    """Write the file of tensors: what has been read so far."""
+    tensors = {
+        "digests": fingerprint.parts.digests,
+        "ids": torch.from_numpy(fingerprint.ids.view(np.int64)),
+        "roles": torch.from_numpy(fingerprint.roles),
+    }
+    storage.write_file(folder / layout.DATA_ROWS, tensor_bytes(tensors))
+
+
+def read(folder: Path) -> Fingerprint | None:
+    """The fingerprint in a run folder, of any author; None if there is none, as in a run of version 0.1.0. Raises
+    StorageError for malformed files."""
+    path = folder / layout.DATA
+    try:
+        data = reading.read_json(path, MOST_JSON)
+        tensors = safetensors.torch.load(reading.read_file(folder / layout.DATA_ROWS, MOST_TENSORS))
+        return _rebuilt(data, tensors)
+    except FileNotFoundError:
+        return None
+    except MALFORMED as error:
+        raise StorageError(f"{path.with_suffix('')}.* cannot be used: {first_line(error)}") from error
+
+
+def _rebuilt(data: Any, tensors: dict[str, torch.Tensor]) -> Fingerprint:
+    if data["format"] != FORMAT:
+        raise ValueError(f"format {data['format']}, this trainer reads {FORMAT}")
+    names, sizes = [str(name) for name, _ in data["parts"]], [int(size) for _, size in data["parts"]]
+    digests, ids, roles = tensors["digests"], tensors["ids"], tensors["roles"]
+    if digests.dtype != torch.int64 or ids.dtype != torch.int64 or roles.dtype != torch.int8:
+        raise ValueError("its tensors are of another type")
+    if digests.shape != (len(names), 2) or ids.ndim != 1 or ids.shape != roles.shape:
+        raise ValueError("its tensors have other shapes")
+    if data["known_by"] not in ("content", "file", "position") or type(data["lazy"]) is not bool:
+        raise ValueError("it does not say how rows are known")
+    parts = Parts(names, sizes, digests, str(data["unit"])[:20])
+    return Fingerprint(parts, ids.numpy().view(np.uint64), roles.numpy(), data["known_by"], data["lazy"])
