@@ -51,7 +51,7 @@ def of_datasets(datasets: Mapping[str, Any], roles: Roles, seed: int) -> tuple[F
     parts.unit = "rows"
     text = f"checked in part: {num_checked - num_random:,} of {num_rows:,} rows, which are known by their position"
     if num_random:
-        text = f"its rows are random: {num_random:,} of {num_checked:,} differ when they are read again, so they are not checked"
+        text = f"not checked: {num_random:,} of {num_checked:,} rows differ when they are read again"
     return Fingerprint(parts, np.concatenate(ids), roles, "position"), text
 
 

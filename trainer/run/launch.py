@@ -58,8 +58,8 @@ def resume(
 ) -> Result:
     """Build a stored run again, load its newest good checkpoint and train on; from step 0 if there is none.
 
-    download: whether missing data may be fetched, which writes outside the folder. may_differ: whether the data may have
-    changed, see data/earlier.py. ready: called after the build. Raises ConfigError for data that has changed.
+    download: whether missing data may be fetched, which writes outside the folder. may_differ: whether the data may
+    have changed, see data/earlier.py. ready: called after the build. Raises ConfigError for data that has changed.
     """
     if (num_ranks := distributed.num_ranks(config)) > 1:
         return start_ranks.run(

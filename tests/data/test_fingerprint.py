@@ -1,0 +1,103 @@
+"""What a run stores about its data: digests of what was read, and an id and a role for each row."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.data import digests, fingerprint, row_ids
+from trainer.data.digests import Parts
+from trainer.data.fingerprint import Fingerprint
+from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL
+from trainer.errors import DataChanged, StorageError
+
+
+def of_rows(ids: list[int], roles: list[int], digest: tuple[int, int] = (1, 2)) -> Fingerprint:
+    """A fingerprint of one file with rows of these ids."""
+    parts = Parts.read(["data.csv"], [8 * len(ids)], [digest])
+    return Fingerprint(parts, np.array(ids, dtype=np.uint64), np.array(roles, dtype=np.int8), "content")
+
+
+def test_the_digest_is_xxh3_128() -> None:
+    """The published value for no input, 99aa06d3014798d86001c328468d497f, as two int64."""
+    stored = b"".join(half.to_bytes(8, "little", signed=True) for half in digests.of_bytes(b""))
+    assert stored.hex() == "99aa06d3014798d86001c328468d497f"
+    assert digests.of_bytes(b"ab") == digests.of_bytes(b"a", b"b") != digests.of_bytes(b"ba")
+
+
+@given(st.data())
+def test_one_changed_value_changes_one_id(data: st.DataObject) -> None:
+    """In tensors and in columns, whatever row, place and bit it is."""
+    num_rows, width = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 11))
+    x = torch.randint(0, 256, (num_rows, width), dtype=torch.uint8)
+    y = torch.arange(num_rows)
+    before = row_ids.of_tensors(x, y)
+    assert len(np.unique(before)) == num_rows
+    row, place = data.draw(st.integers(0, num_rows - 1)), data.draw(st.integers(0, width - 1))
+    x[row, place] ^= 1 << data.draw(st.integers(0, 7))
+    changed = np.flatnonzero(row_ids.of_tensors(x, y) != before)
+    assert changed.tolist() == [row]
+
+
+@given(st.permutations(range(7)))
+def test_a_row_keeps_its_id_wherever_it_and_its_columns_move(order: list[int]) -> None:
+    numbers = np.array([1.5, -0.0, np.nan, 2.0**60, 3.0, 3.0, -7.25])
+    texts = pa.array(["a", None, "ab", "", "é", "b", "a"])
+    ids = row_ids.of_columns({"n": numbers, "t": texts})
+    assert len(np.unique(ids)) == 7
+    moved = row_ids.of_columns({"t": texts.take(pa.array(order)), "n": numbers[order] + 0.0})
+    assert moved.tolist() == ids[order].tolist()
+    renamed = row_ids.of_columns({"m": numbers, "t": texts})
+    assert not np.isin(renamed, ids).any()
+
+
+def test_a_part_is_compared_with_its_first_reading() -> None:
+    parts = Parts.unread(["a.png", "b.png"], [3, 4])
+    parts.check(1, digests.of_bytes(b"four"))
+    parts.check(1, digests.of_bytes(b"four"))
+    with pytest.raises(DataChanged, match=r"b\.png has changed"):
+        parts.check(1, digests.of_bytes(b"five"))
+    again = Parts.unread(["b.png", "c.png"], [4, 4])
+    again.expect(parts)
+    with pytest.raises(DataChanged, match=r"b\.png has changed"):
+        again.check(0, digests.of_bytes(b"five"))
+
+
+def test_differences_are_named() -> None:
+    before = Parts.read(["a", "b", "c"], [1, 2, 3], [(1, 1), (2, 2), (3, 3)])
+    now = Parts.read(["a", "b", "d"], [1, 9, 3], [(7, 7), (2, 2), (3, 3)])
+    assert now.differences(before) == [
+        "a has other content, of the same size",
+        "b had 2 bytes and has 9",
+        "d is new",
+        "c is gone",
+    ]
+    grown = of_rows([1, 2, 3, 4], [0] * 4, (5, 5))
+    lines = grown.differences(of_rows([1, 2, 9], [0] * 3))
+    assert lines == ["data.csv had 24 bytes and has 32", "2 rows are new", "1 rows are gone"]
+
+
+def test_rows_that_were_held_back_stay_out_of_training() -> None:
+    """New rows are as drawn; of two equal rows, one of them in validation, none is trained on."""
+    before = of_rows([10, 11, 12, 13, 14, 12], [TRAIN, VAL, TRAIN, TEST, LEFT_OUT, VAL])
+    ids = np.array([99, 13, 12, 11, 10, 98, 10], dtype=np.uint64)
+    drawn = np.array([VAL, TRAIN, TRAIN, TRAIN, VAL, TRAIN, LEFT_OUT], dtype=np.int8)
+    assert before.keep_roles(ids, drawn).tolist() == [VAL, TEST, VAL, VAL, TRAIN, TRAIN, LEFT_OUT]
+    assert before.num_trained(np.array([10, 11, 12, 5], dtype=np.uint64)) == 2
+
+
+def test_a_fingerprint_is_read_back_and_a_damaged_one_refused(tmp_path: Path) -> None:
+    made = of_rows([1, 2**64 - 1], [TRAIN, VAL], (-5, 2**63 - 1))
+    fingerprint.write(tmp_path, made)
+    back = fingerprint.read(tmp_path)
+    assert back is not None and back.digest == made.digest and back.differences(made) == []
+    assert (back.ids.tolist(), back.roles.tolist()) == ([1, 2**64 - 1], [TRAIN, VAL])
+    text = (tmp_path / "data.json").read_text()
+    for old, new in (('"format": 1', '"format": 9'), ('"content"', '"magic"'), ('"data.csv"', '"data.csv", 1')):
+        (tmp_path / "data.json").write_text(text.replace(old, new))
+        with pytest.raises(StorageError, match="data.*cannot be used"):
+            fingerprint.read(tmp_path)
