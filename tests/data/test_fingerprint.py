@@ -23,9 +23,9 @@ def of_rows(ids: list[int], roles: list[int], digest: tuple[int, int] = (1, 2)) 
 
 
 def test_the_digest_is_xxh3_128() -> None:
-    """The published value for no input, 99aa06d3014798d86001c328468d497f, as two int64."""
+    """The published value for no input, 99aa06d3014798d86001c324468d497f, as two int64."""
     stored = b"".join(half.to_bytes(8, "little", signed=True) for half in digests.of_bytes(b""))
-    assert stored.hex() == "99aa06d3014798d86001c328468d497f"
+    assert stored.hex() == "99aa06d3014798d86001c324468d497f"
     assert digests.of_bytes(b"ab") == digests.of_bytes(b"a", b"b") != digests.of_bytes(b"ba")
 
 
@@ -94,10 +94,11 @@ def test_a_fingerprint_is_read_back_and_a_damaged_one_refused(tmp_path: Path) ->
     made = of_rows([1, 2**64 - 1], [TRAIN, VAL], (-5, 2**63 - 1))
     fingerprint.write(tmp_path, made)
     back = fingerprint.read(tmp_path)
-    assert back is not None and back.digest == made.digest and back.differences(made) == []
+    assert back is not None
+    assert (back.digest, back.differences(made)) == (made.digest, [])
     assert (back.ids.tolist(), back.roles.tolist()) == ([1, 2**64 - 1], [TRAIN, VAL])
     text = (tmp_path / "data.json").read_text()
     for old, new in (('"format": 1', '"format": 9'), ('"content"', '"magic"'), ('"data.csv"', '"data.csv", 1')):
         (tmp_path / "data.json").write_text(text.replace(old, new))
-        with pytest.raises(StorageError, match="data.*cannot be used"):
+        with pytest.raises(StorageError, match=r"data\.\* cannot be used"):
             fingerprint.read(tmp_path)

@@ -29,8 +29,8 @@ def of_tensors(parts: Mapping[str, TensorData], roles: Roles) -> Fingerprint:
 def of_datasets(datasets: Mapping[str, Any], roles: Roles, seed: int) -> tuple[Fingerprint, str]:
     """The fingerprint of Datasets that are read row by row, and a line for the header about what it checks.
 
-    datasets: {name: Dataset}, in the order of `roles`. Each row is read twice, with different random numbers; if the two
-    differ, it is not compared.
+    datasets: {name: Dataset}, in the order of `roles`. Each row is read twice, with different random numbers; if it
+    differs, it is not compared.
     """
     names, sizes, found, ids, num_random = [], [], [], [], 0
     num_checked, num_rows = 0, sum(map(len, datasets.values()))
