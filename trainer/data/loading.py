@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Subset, default_collate
 
 from trainer.config import target
 from trainer.config.schema import Config
-from trainer.data import labels, scaling, seeds
+from trainer.data import identify, labels, scaling, seeds
+from trainer.data.earlier import Earlier
 from trainer.data.facts import Facts
+from trainer.data.fingerprint import Fingerprint
 from trainer.data.loaders import InMemory, Loader, Seeded, Workers, place
 from trainer.data.preprocessing import Preprocessing
+from trainer.data.roles import TEST, TRAIN, VAL
 from trainer.data.scaling import Scale
 from trainer.data.splits import Splits, keep_in_memory
 from trainer.data.tabular.one_hot import Columns
@@ -25,13 +29,14 @@ TABLE = "trainer.data.table.Table"
 
 
 def make_splits(
-    config: Config, device: torch.device, dtype: torch.dtype, *, download: bool, fitted: Preprocessing | None = None
+    config: Config, device: torch.device, dtype: torch.dtype, *, download: bool, earlier: Earlier | None = None
 ) -> Splits:
     """Build the dataset, split it by (val_fraction, split_seed) and put a loader over each part. Raises ConfigError.
 
-    fitted: the preprocessing of an earlier run; None fits one to the training split. The rows of each split do not
-    depend on the run's seed.
+    earlier: what an earlier start of the run stored; None fits the preprocessing to the training split. The rows of each
+    split do not depend on the run's seed.
     """
+    fitted = earlier.preprocessing if earlier is not None else None
     node, seed = config.dataset, config.seed
     val_fraction, split_seed = node.get("val_fraction", 0.0), node.get("split_seed", 0)
     seed_all(seeds.derive(split_seed, "dataset"))
@@ -46,8 +51,13 @@ def make_splits(
         raise ConfigError(text, "see torch.utils.data.Dataset")
     if len(dataset) == 0:
         raise ConfigError(f"{node['_target_']} has no rows")
-    train_rows, val_rows = split_rows(len(dataset), val_fraction, split_seed)
     test = getattr(dataset, "test", None)
+    known, notes = _fingerprint(dataset, test, val_fraction, split_seed)
+    if earlier is not None:
+        notes += earlier.settle(known)
+    train_rows, val_rows = (
+        torch.from_numpy(np.flatnonzero(known.roles[: len(dataset)] == role)) for role in (TRAIN, VAL)
+    )
     stored = [part for part in (dataset, test) if part is not None] if isinstance(dataset, TensorData) else []
     in_memory, why_not = keep_in_memory(
         [tensor for part in stored for tensor in (part.x, part.y)], config.loader, device
@@ -91,8 +101,23 @@ def make_splits(
         truth=getattr(dataset, "truth", {}),
         sample=(scale_x(x), y if scale_y is None else scale_y(y)),
         preprocessing=fitted or Preprocessing(facts, facts.input_shape, scale_x, scale_y),
+        fingerprint=known,
+        notes=notes,
         class_counts=_class_counts(dataset, train_rows, num_classes),
     )
+
+
+def _fingerprint(dataset: Any, test: Any, val_fraction: float, split_seed: int) -> tuple[Fingerprint, list[str]]:
+    """The fingerprint of a data set with newly drawn roles, and lines for the header."""
+    roles = np.full(len(dataset), TRAIN, dtype=np.int8)
+    roles[split_rows(len(dataset), val_fraction, split_seed)[1]] = VAL
+    if test is not None:
+        roles = np.concatenate([roles, np.full(len(test), TEST, dtype=np.int8)])
+    if isinstance(dataset, TensorData):
+        return identify.of_tensors({"": dataset} | ({"_test": test} if test is not None else {}), roles), []
+    datasets = {type(dataset).__name__: dataset} | ({"test": test} if test is not None else {})
+    known, note = identify.of_datasets(datasets, roles, split_seed)
+    return known, [note]
 
 
 def _class_counts(dataset: Any, train_rows: Tensor, num_classes: int | None) -> tuple[int, ...] | None:
