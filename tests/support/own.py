@@ -27,6 +27,21 @@ class Augmented(Dataset):
         return moved, int(self.y[index])
 
 
+class Filed(Dataset):
+    """Two classes of points, from an .npy file of x, or made."""
+
+    classes = ("left", "right")
+
+    def __init__(self, file: str = "", num_rows: int = 60) -> None:
+        self.x = np.load(file) if file else np.random.default_rng(0).normal(size=(num_rows, 3)).astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return torch.from_numpy(self.x[index]), int(self.x[index, 0] > 0)
+
+
 class Forgetful(nn.Module):
     """A linear model with a count of its calls that is in no state_dict: no resume can be exact."""
 

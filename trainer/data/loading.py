@@ -33,8 +33,8 @@ def make_splits(
 ) -> Splits:
     """Build the dataset, split it by (val_fraction, split_seed) and put a loader over each part. Raises ConfigError.
 
-    earlier: what an earlier start of the run stored; None fits the preprocessing to the training split. The rows of each
-    split do not depend on the run's seed.
+    earlier: what an earlier start of the run stored; None fits the preprocessing to the training split. The rows of
+    each split do not depend on the run's seed.
     """
     fitted = earlier.preprocessing if earlier is not None else None
     node, seed = config.dataset, config.seed
