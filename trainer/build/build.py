@@ -74,6 +74,7 @@ def build(
     loss_node = losses.resolve(config.loss, splits.facts, splits.class_counts)
     unit = losses.unit(config.dataset, splits.scale_y)
     loss_fn = losses.make_loss(loss_node, splits.facts, unit).to(device, dtype)
+    losses.link(loss_fn, config.dataset, splits.preprocessing.y)
     denominator, loss_counts = losses.denominator(loss_fn)
     flops = probe.probe(model, loss_fn, splits)
 

@@ -21,18 +21,22 @@ AT_ONCE = 2**20  # values scaled at once, so that the float64 copy stays small
 ROUNDING = 8 * torch.finfo(torch.float64).eps
 UNTOLD = 0.01  # share of the spread of targets that may lie between two neighbours of the model's dtype
 
+Link = Literal["exp", "sigmoid"]
+LINKS = {"exp": torch.exp, "sigmoid": torch.sigmoid}
 Way = Literal["columns", "common"]  # of standardising targets: each column by itself, or all by one deviation
 
 
 class Scale(nn.Module):
     """From numbers of the data (B, *) to what the model or the loss sees, in `dtype`.
 
-    row_shape: of one row of the result; None keeps that of the data.
+    row_shape: of one row of the result; None keeps that of the data. link: from a model's output to what it predicts,
+    if the loss does not compare them directly.
     """
 
     def __init__(self, dtype: torch.dtype, row_shape: tuple[int, ...] | None = None) -> None:
         super().__init__()
         self.dtype, self.row_shape = dtype, row_shape
+        self.link: Link | None = None
 
     def shaped(self, x: Tensor) -> Tensor:
         return x if self.row_shape is None else x.reshape(len(x), *self.row_shape)
@@ -40,6 +44,10 @@ class Scale(nn.Module):
     def inverse(self, x: Tensor) -> Tensor:
         """Convert back to the units of the data."""
         return x
+
+    def predicted(self, output: Tensor) -> Tensor:
+        """What a model's output predicts, in the units of the data."""
+        return self.inverse(output if self.link is None else LINKS[self.link](output))
 
     def reshape(self, row_shape: tuple[int, ...]) -> None:
         """Give the rows another shape of as many numbers."""

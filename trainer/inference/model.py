@@ -59,7 +59,7 @@ class Trained:
         output = output.to(self.dtype)
         if self.facts.classes is not None:
             return output.softmax(1).cpu()
-        return (output if self.scale_y is None else self.scale_y.inverse(output)).cpu()
+        return (output if self.scale_y is None else self.scale_y.predicted(output)).cpu()
 
 
 def load(folder: Path, config: Config) -> Trained:
@@ -81,5 +81,6 @@ def load(folder: Path, config: Config) -> Trained:
         raise StorageError(f"{folder / layout.MODEL} does not fit the model: {reason}") from error
     unit = losses.unit(config.dataset, prepared.y)
     loss_fn = losses.make_loss(losses.resolve(config.loss, facts), facts, unit).to(device, dtype)
+    losses.link(loss_fn, config.dataset, prepared.y)
     set_threads(config.threads, device, 0, 1)
     return Trained(model.eval(), loss_fn, prepared, make_autocast(device, config.autocast), device, dtype)

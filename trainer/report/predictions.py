@@ -58,7 +58,7 @@ def _of_numbers(run: TrainState, batches: EvalBatches, split: str) -> tuple[Pred
     first = 0
     for prediction, y in predict(run, batches):
         if run.scale_y is not None:
-            prediction, y = run.scale_y.inverse(prediction), run.scale_y.inverse(y)
+            prediction, y = run.scale_y.predicted(prediction), run.scale_y.inverse(y)
         truths, guesses = y.cpu().flatten(), prediction.cpu().flatten()
         pairs += list(zip(truths.tolist(), guesses.tolist(), strict=True))[: MOST_PAIRS - len(pairs)]
         errors = (guesses - truths).abs().nan_to_num(0.0)

@@ -98,6 +98,17 @@ def unit(dataset: Mapping[str, Any], scale_y: Scale | None) -> float:
     return float(scale_y.std.flatten()[0])
 
 
+def link(loss_fn: nn.Module, dataset: Mapping[str, Any], scale_y: Scale | None) -> None:
+    """Let the scale of targets know that outputs are logits, or logarithms of a rate, so that metrics and predictions are
+    in the units of the data. Runs of version 0.1.0 keep theirs."""
+    if scale_y is None or "scale_targets" not in dataset:
+        return
+    if type(loss_fn) is nn.BCEWithLogitsLoss:
+        scale_y.link = "sigmoid"
+    elif type(loss_fn) is nn.PoissonNLLLoss and loss_fn.log_input:
+        scale_y.link = "exp"
+
+
 def is_torchs(kind: Any) -> bool:
     """Whether a class is one of torch's losses, not a user's."""
     return getattr(kind, "__module__", "") == nn.MSELoss.__module__
