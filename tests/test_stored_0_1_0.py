@@ -153,7 +153,7 @@ def test_predict_and_the_exported_file_say_the_same(capsys: pytest.CaptureFixtur
 
     assert main(["export", "run"]) == 0
     exported = torch.export.load("run/export/model.pt2").module()
-    assert exported(torch.tensor(ROWS)).flatten().tolist() == close(PREDICTIONS)
+    assert exported(torch.tensor(ROWS, dtype=torch.float64)).flatten().tolist() == close(PREDICTIONS)
 
 
 def test_exported_weights_are_those_of_the_run() -> None:

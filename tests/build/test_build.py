@@ -100,7 +100,14 @@ class Odd(TensorDataset):
         super().__init__(torch.rand(65, 3), torch.arange(65) % 2)
 
 
-OWN = "model=own"
+class Squares(nn.Module):
+    """A loss that leaves it to its author how a prediction meets its target."""
+
+    def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
+        return (prediction - y).square().mean()
+
+
+OWN, SQUARES = "model=own", ("loss=mse", "loss._target_=test_build.Squares")
 MISFITS = [
     (["model.out_features=5"], "the data has 10 classes"),
     (["model.in_features=5"], r"does not take inputs of shape \(2, 1, 8, 8\)"),
@@ -110,7 +117,7 @@ MISFITS = [
     (["monitor=val/accuracy"], "reports no such metric"),
     (["monitor=val/loss", "dataset.val_fraction=0"], "reports no such metric"),
     (["scheduler=warmup", "scheduler.warmup=30epochs"], "leaves nothing"),
-    (["dataset=line", OWN, "model._target_=test_build.Flat", "guards=strict"], r"broadcast to \(2, 2\)"),
+    (["dataset=line", OWN, "model._target_=test_build.Flat", *SQUARES, "guards=strict"], r"broadcast to \(2, 2\)"),
     (["dataset=line", OWN, "model._target_=test_build.Frozen"], "no trainable parameter"),
     ([OWN, "model._target_=test_build.Nothing"], "test_build has no Nothing"),
     ([OWN, "model._target_=nothere.Net"], "no module nothere"),
@@ -129,7 +136,7 @@ def test_what_does_not_fit_is_refused_with_the_reason(words: list[str], answer: 
 
 
 def test_a_broadcast_is_a_warning_unless_guards_are_strict_or_none() -> None:
-    words = ["dataset=line", OWN, "model._target_=test_build.Flat"]
+    words = ["dataset=line", OWN, "model._target_=test_build.Flat", *SQUARES]
     assert [finding.check for finding in build(config(*words))[1].findings] == ["broadcast"]
     assert build(config(*words, "guards=none"))[1].findings == []
 

@@ -47,7 +47,7 @@ CASES: list[tuple[list[str], Any, int]] = [  # what is trained, its rows, how ma
 
 
 def raw_rows(dataset: Any) -> torch.Tensor:
-    x = dataset().x.float()
+    x = dataset().x.double()
     return x.repeat(-(-1000 // len(x)), *[1] * (x.ndim - 1))[:1000]
 
 
@@ -112,7 +112,7 @@ def test_a_table_takes_categories_as_their_index(capsys: pytest.CaptureFixture[s
     model = model_of(run)
     assert [c.kind for c in model.preprocessing.table.columns] == ["number", "category", "date"]
     grid = [[size, colour, 20_000.0] for size in (2.5, np.nan) for colour in (-1.0, 0.0, 1.0, 2.0, np.nan)]
-    rows = torch.tensor(grid)
+    rows = torch.tensor(grid, dtype=torch.float64)
     expected = model.predict(rows)
     assert len(expected.unique()) >= 8  # each makes a difference
     (got,) = onnxruntime.InferenceSession(run / "export/model.onnx").run(None, {"x": rows.numpy()})

@@ -24,7 +24,7 @@ def test_classes_by_hand() -> None:
 
 
 def test_numbers_by_hand_in_the_units_of_the_data() -> None:
-    scale = Standardize(torch.tensor([10.0]), torch.tensor([2.0]))
+    scale = Standardize(torch.tensor([10.0]), torch.tensor([2.0]), torch.float32)
     # truths 8, 10, 14 and predictions 10, 10, 12 before scaling
     batches = [
         (torch.tensor([[0.0], [0.0]]), torch.tensor([[-1.0], [0.0]])),

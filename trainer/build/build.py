@@ -70,7 +70,9 @@ def build(
     dtype = models.choose_dtype(config.dtype, device)
 
     begun = time.perf_counter()
-    splits = make_splits(config, device, dtype, download=download, earlier=earlier)
+    splits = make_splits(
+        config, device, dtype, download=download, earlier=earlier, targets=losses.target_scaling(config)
+    )
     data_seconds = time.perf_counter() - begun
 
     devices.seed_all(seeds.derive(config.seed, "weights"))
@@ -79,7 +81,9 @@ def build(
     findings = structure.unregistered(model) if config.guards != "none" else []
 
     loss_node = losses.resolve(config.loss, splits.facts, splits.class_counts)
-    loss_fn = losses.make_loss(loss_node, splits.facts).to(device, dtype)
+    unit = losses.unit(config.dataset, splits.scale_y)
+    loss_fn = losses.make_loss(loss_node, splits.facts, unit).to(device, dtype)
+    losses.link(loss_fn, config.dataset, splits.preprocessing.y)
     denominator, loss_counts = losses.denominator(loss_fn)
     flops = probe.probe(model, loss_fn, splits)
 

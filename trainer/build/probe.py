@@ -15,6 +15,7 @@ from trainer.data.splits import Splits
 from trainer.errors import ConfigError
 from trainer.guards import structure
 from trainer.guards.finding import Finding
+from trainer.tasks import losses
 from trainer.text import first_line
 
 
@@ -35,6 +36,9 @@ def probe(model: nn.Module, loss_fn: nn.Module, splits: Splits) -> float:
     if not isinstance(prediction, Tensor):
         raise ConfigError(f"model {name} returns a {type(prediction).__name__}, not a tensor")
     check_prediction(prediction, y, splits, name)
+    if losses.takes_one_shape(loss_fn):
+        splits.shape_targets(tuple(prediction.shape[1:]))
+        x, y = splits.sample
     if splits.facts.classes is not None:
         ignored = getattr(loss_fn, "ignore_index", -100)
         labels.check_labels(y, len(splits.facts.classes), "the first rows", ignored)

@@ -12,6 +12,7 @@ from trainer.config import expectations
 from trainer.config.durations import Duration, is_duration
 from trainer.config.expectations import is_number
 from trainer.config.options import DatasetKeys, target_schema
+from trainer.config.options.dataset import MAY_BE_THEIRS
 from trainer.config.schema import Config, DeviceName, Expect, Target
 from trainer.config.schema_key import keys
 from trainer.config.unknown_key import unknown_key
@@ -64,6 +65,8 @@ def _check_target(group: str, node: dict[str, Any], known: set[str]) -> None:
     schema = target_schema(group, node)
     fields = (keys(DatasetKeys) if group == "dataset" else {}) if schema is None else schema
     for name, value in node.items():
+        if schema is None and name in MAY_BE_THEIRS:
+            continue
         if name in fields:
             checked = _check_value(f"{group}.{name}", value, fields[name])
             node[name] = value if schema is None else checked

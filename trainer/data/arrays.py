@@ -13,6 +13,7 @@ from trainer.data.tensors import Scaling, TensorData
 from trainer.errors import ConfigError
 from trainer.text import first_line
 
+BYTES = (torch.uint8, torch.int8, torch.bool)  # most likely pixels
 MOST_CLASSES = 100_000  # the largest label that can be a class
 
 
@@ -53,7 +54,7 @@ class _Arrays(TensorData):
     """An array file as a data set: integers in y are classes, floats are numbers.
 
     path: the file. x, y: the names of its arrays; f"{x}_test" and f"{y}_test" hold the test split. classes: their
-    names; the labels themselves by default. scaling: see TensorData; "auto" standardises rows of floats column by
+    names; the labels themselves by default. scaling: see TensorData; "auto" standardises rows of numbers column by
     column, and everything else (bytes, pictures) with one mean and standard deviation.
     """
 
@@ -71,7 +72,8 @@ class _Arrays(TensorData):
         class_names = None if is_numeric else list(classes or _labels(targets))
         how: Scaling = scaling  # type: ignore[assignment]
         if scaling == "auto":
-            how = "standardize" if inputs.ndim == 2 and inputs.is_floating_point() else "standardize_whole"
+            by_column = inputs.ndim == 2 and inputs.dtype not in BYTES
+            how = "standardize" if by_column else "standardize_whole"
         test = None
         if f"{x}_test" in arrays:
             test = TensorData(*_pair(arrays, name, f"{x}_test", f"{y}_test"), classes=class_names, scaling=how)

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from trainer.config.schema import Loader as LoaderConfig
 from trainer.data import labels, seeds
-from trainer.data.scaling import Scale
+from trainer.data.scaling import Scale, scaled, waits
 from trainer.data.tabular.one_hot import OneHot
 from trainer.errors import ConfigError
 from trainer.processes import parent_death
@@ -49,7 +49,7 @@ def place(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
 class InMemory:
     """All rows as tensors on the device; a fetched batch is a tensor of row indices.
 
-    Large data of bytes stays bytes, and is scaled batch by batch.
+    x, y: of the data, on the CPU. Large data of bytes stays bytes, and is scaled batch by batch.
     """
 
     name, knows_targets = "in memory", True
@@ -57,14 +57,15 @@ class InMemory:
     def __init__(
         self, x: Tensor, y: Tensor, scale_x: Scale | OneHot, scale_y: Scale | None, device: torch.device
     ) -> None:
-        self.scale_x = scale_x
-        self.x = place(x, device, scale_x.dtype)
+        self.scale_x = scale_x.on(device, scale_x.dtype)
         growth = getattr(scale_x, "growth", 1.0)  # one-hot categories take more memory than their indices
         self.at_once = (x.is_floating_point() and growth <= 1.5) or 4 * growth * x.numel() <= PREPARED_AT_ONCE
-        if self.at_once:
-            self.x = scale_x(self.x)
-        y = place(y, device, scale_x.dtype)
-        self.y = y if scale_y is None else scale_y(y)
+        if isinstance(scale_x, OneHot) or waits(x):
+            self.x = place(x, device, scale_x.dtype)
+            self.x = self.scale_x(self.x) if self.at_once else self.x
+        else:
+            self.x, self.at_once = place(scaled(x, scale_x), device, scale_x.dtype), True
+        self.y = place(y if scale_y is None else scale_y(y), device, scale_x.dtype)
         self.device = device
 
     def fetch(self, rows: Sequence[Tensor], epoch: int) -> Iterable[Tensor]:
@@ -102,6 +103,7 @@ class Workers:
         num_workers = config.num_workers
         self.name = f"DataLoader, {num_workers} worker{'s' * (num_workers != 1)}"
         self.scale_x, self.scale_y, self.device, self.num_classes = scale_x, scale_y, device, num_classes
+        self.finish = scale_x.on(device, scale_x.dtype)
         self.indices: list[list[tuple[int, int]]] = []  # of an epoch; always the same list, so that workers persist
         self.loader = DataLoader(
             Seeded(dataset, seed),
@@ -135,8 +137,11 @@ class Workers:
     def load(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         if self.num_classes is not None:
             labels.check_labels(batch[1], self.num_classes, "a batch")
-        x, y = (place(tensor, self.device, self.scale_x.dtype) for tensor in batch)
-        return self.scale_x(x), y if self.scale_y is None else self.scale_y(y)
+        x, y = batch
+        dtype, late = self.scale_x.dtype, isinstance(self.scale_x, OneHot) or waits(x)
+        x = place(x if late else self.scale_x(x), self.device, dtype)
+        y = place(y if self.scale_y is None else self.scale_y(y), self.device, dtype)
+        return self.finish(x) if late else x, y
 
 
 def begin_worker(run: int, worker: int) -> None:

@@ -1,6 +1,7 @@
 """Splits from a dataset node: rows for training and validation, and the official test set if there is one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,45 +15,58 @@ from trainer.data import identify, labels, scaling, seeds
 from trainer.data.earlier import Earlier
 from trainer.data.facts import Facts
 from trainer.data.fingerprint import Fingerprint
-from trainer.data.loaders import InMemory, Loader, Seeded, Workers, place
+from trainer.data.loaders import InMemory, Loader, Seeded, Workers
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import TEST, TRAIN, VAL
-from trainer.data.scaling import Scale
+from trainer.data.scaling import Scale, TargetScaling, Way
 from trainer.data.splits import Splits, keep_in_memory
 from trainer.data.tabular.one_hot import Columns
 from trainer.data.tensors import TensorData
 from trainer.device import seed_all
 from trainer.errors import ConfigError
 
-OWN_KEYS = ("val_fraction", "split_seed")  # of a dataset node: for make_splits, not for the dataset
+OWN_KEYS = ("val_fraction", "split_seed", "scale_targets")  # of a dataset node: for make_splits, not for the dataset
 TABLE = "trainer.data.table.Table"
 
 
 def make_splits(
-    config: Config, device: torch.device, dtype: torch.dtype, *, download: bool, earlier: Earlier | None = None
+    config: Config,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    download: bool,
+    earlier: Earlier | None = None,
+    targets: TargetScaling | None = None,
 ) -> Splits:
     """Build the dataset, split it by (val_fraction, split_seed) and put a loader over each part. Raises ConfigError.
 
-    earlier: what an earlier start of the run stored; None fits the preprocessing to the training split. The rows of
-    each split do not depend on the run's seed.
+    earlier: what an earlier start of the run stored; None fits the preprocessing to the training split. targets: how
+    numbers to predict are scaled, not needed with `earlier`. The rows of each split do not depend on the run's seed.
     """
     fitted = earlier.preprocessing if earlier is not None else None
     node, seed = config.dataset, config.seed
     val_fraction, split_seed = node.get("val_fraction", 0.0), node.get("split_seed", 0)
     seed_all(seeds.derive(split_seed, "dataset"))
-    keywords = {k: v for k, v in node.items() if k not in OWN_KEYS}
+    targets, mine, notes = targets or TargetScaling(), set(OWN_KEYS), list[str]()
+    if takes_scale_targets(node):
+        targets, mine = replace(targets, asked="auto"), mine - {"scale_targets"}
+        notes.append(f"dataset.scale_targets is an argument of {node['_target_']}")
+    keywords = {k: v for k, v in node.items() if k not in mine}
     dataset = target.construct(keywords, "dataset", may_download=download)
     if node["_target_"] == TABLE:
         from trainer.data.tabular.splits import table_splits  # imports pyarrow, which only tables need
 
-        return table_splits(dataset, dataset.prepare(val_fraction, split_seed, dtype, fitted), config, device, dtype)
+        prepared = dataset.prepare(val_fraction, split_seed, dtype, fitted, targets)
+        targets.check(prepared.preprocessing.facts.classes)
+        return table_splits(dataset, prepared, config, device, dtype)
     if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
         text = f"{node['_target_']} is not a map-style Dataset: it needs __len__ and __getitem__"
         raise ConfigError(text, "see torch.utils.data.Dataset")
     if len(dataset) == 0:
         raise ConfigError(f"{node['_target_']} has no rows")
     test = getattr(dataset, "test", None)
-    known, notes = _fingerprint(dataset, test, val_fraction, split_seed)
+    known, about_data = _fingerprint(dataset, test, val_fraction, split_seed)
+    notes += about_data
     if earlier is not None:
         notes += earlier.settle(known)
     train_rows, val_rows = (
@@ -67,13 +81,20 @@ def make_splits(
         dataset = TensorData(*_gathered(dataset, seed), classes=classes, source=source)
         test = TensorData(*_gathered(test, seed), classes=classes) if test is not None else None
     facts = facts_of(dataset)
-    num_classes = len(facts.classes) if facts.classes is not None else None
-    scale_x, scale_y = _scales(dataset, train_rows, dtype) if fitted is None else (fitted.x, fitted.y)
-    if isinstance(scale_x, Columns):
-        raise ConfigError(f"this run was trained on a table, not on {node['_target_']}")
-    scale_x.to(device)
-    if scale_y is not None:
-        scale_y.to(device)
+    targets.check(facts.classes)
+    num_classes, name = len(facts.classes) if facts.classes is not None else None, node["_target_"].rpartition(".")[2]
+    if fitted is None:
+        scale_x = _scale_of_inputs(dataset, train_rows, dtype)
+        scale_y = None
+        if num_classes is None:
+            ready = not (isinstance(dataset, TensorData) and dataset.scale_targets)
+            way, line = targets.choose(name, facts.num_outputs, ready=ready)
+            scale_y = _scale_of_targets(dataset, train_rows, dtype, way, seed)
+            notes.append(line)
+    else:
+        if isinstance(fitted.x, Columns):
+            raise ConfigError(f"this run was trained on a table, not on {node['_target_']}")
+        scale_x, scale_y = fitted.x, fitted.y
 
     def over(data: Any, rows: Tensor | None = None) -> Loader:
         if in_memory:
@@ -85,9 +106,10 @@ def make_splits(
         return Workers(data, scale_x, scale_y, device, config.loader, seed, num_classes)
 
     train = over(dataset, train_rows)
-    x, y = (place(part, device, dtype) for part in default_collate([dataset[int(row)] for row in train_rows[:2]]))
+    two = train_rows[:2]
+    batch = torch.arange(len(two), device=device) if in_memory else default_collate([dataset[int(row)] for row in two])
     return Splits(
-        name=node["_target_"].rpartition(".")[2],
+        name=name,
         source=getattr(dataset, "source", ""),
         facts=facts,
         train=train,
@@ -97,9 +119,8 @@ def make_splits(
         num_val=len(val_rows),
         num_test=len(test) if test is not None else 0,
         loader_name=train.name + (f" ({why_not})" if why_not else ""),
-        scale_y=scale_y,
         truth=getattr(dataset, "truth", {}),
-        sample=(scale_x(x), y if scale_y is None else scale_y(y)),
+        sample=train.load(batch),
         preprocessing=fitted or Preprocessing(facts, facts.input_shape, scale_x, scale_y),
         fingerprint=known,
         notes=notes,
@@ -163,12 +184,29 @@ def _classes_in(dataset: Any) -> list[str]:
     return [str(label) for label in range(int(torch.as_tensor(y).max()) + 1)]
 
 
-def _scales(dataset: Any, train_rows: Tensor, dtype: torch.dtype) -> tuple[Scale, Scale | None]:
-    """The scaling of inputs, and of targets that are numbers, fitted on the training rows alone."""
+def takes_scale_targets(node: Mapping[str, Any]) -> bool:
+    """Whether dataset.scale_targets was typed for a class that has an argument of that name: it gets the value."""
+    value = node.get("scale_targets", "auto")
+    if value == "auto":
+        return False
+    return "scale_targets" in target.parameters(target.locate(node["_target_"], "dataset"))
+
+
+def _scale_of_inputs(dataset: Any, train_rows: Tensor, dtype: torch.dtype) -> Scale:
+    """Fitted on the training rows alone."""
     if not isinstance(dataset, TensorData):
-        numbers = default_collate([dataset[0]])[1].is_floating_point()
-        return scaling.Cast(dtype), scaling.Cast(dtype) if numbers else None
-    scale_x = scaling.fit(dataset.x[train_rows], dataset.scaling, dtype)
-    if dataset.classes is not None:
-        return scale_x, None
-    return scale_x, scaling.fit(dataset.y[train_rows], "standardize" if dataset.scale_targets else "none", dtype)
+        return scaling.Cast(dtype)
+    return scaling.fit(dataset.x[train_rows], dataset.scaling, dtype)
+
+
+def _scale_of_targets(dataset: Any, train_rows: Tensor, dtype: torch.dtype, way: Way | None, seed: int) -> Scale:
+    """Fitted on the training rows alone. Those of a Dataset that is read row by row are read once, if necessary."""
+    if isinstance(dataset, TensorData):
+        y = dataset.y[train_rows]
+    elif way is None:
+        y = default_collate([dataset[0]])[1]
+        return scaling.Cast(dtype, tuple(y.shape[1:]))
+    else:
+        seeded = Seeded(dataset, seed)
+        y = default_collate([seeded[0, row][1] for row in train_rows.tolist()])
+    return scaling.for_targets(*scaling.moments(y), way, dtype, tuple(y.shape[1:]))

@@ -80,6 +80,7 @@ def write(folder: Path, preprocessing: Preprocessing) -> None:
         "raw_shape": list(preprocessing.raw_shape),
         "x": type(x).__name__,
         "y": type(y).__name__ if y is not None else None,
+        "y_shape": y.row_shape if y is not None else None,
         "table": asdict(table) if table is not None else None,
     }
     storage.write_json(folder / layout.PREPROCESSING_FACTS, data)
@@ -117,7 +118,7 @@ def _rebuilt(data: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Pr
     x: Scale | Columns
     if table is not None:
         num_numbers = sum(column.kind != "category" for column in table.columns)
-        mean, std = _mean_and_std(groups["x"], torch.float64, [(num_numbers,)])
+        mean, std = _mean_and_std(groups["x"], [(num_numbers,)])
         if data["x"] != "Columns" or raw_shape != (len(table.columns),):
             raise ValueError("x and its columns do not fit together")
         x = Columns(table.columns, mean, std, dtype)
@@ -127,7 +128,12 @@ def _rebuilt(data: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Pr
         x = cast(Scale, _scale(data["x"], groups["x"], dtype, raw_shape))
         if facts.input_shape != raw_shape or x is None:
             raise ValueError("input_shape and raw_shape differ")
-    y = _scale(data["y"], groups["y"], dtype, (outputs,))
+    y_shape = None if data.get("y_shape") is None else _shape(data["y_shape"])  # version 0.1.0 wrote none
+    if y_shape is not None and math.prod(y_shape) != outputs:
+        raise ValueError(f"{outputs} outputs in rows of shape {y_shape}")
+    y = _scale(data["y"], groups["y"], dtype, (outputs,) if y_shape is None else y_shape)
+    if y is not None:
+        y.row_shape = y_shape
     if (y is None) != (facts.task == "classes"):
         raise ValueError("targets are scaled if they are numbers, and not if they are classes")
     return Preprocessing(facts, raw_shape, x, y, table)
@@ -135,15 +141,15 @@ def _rebuilt(data: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Pr
 
 def _scale(name: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype, shape: tuple[int, ...]) -> Scale | None:
     if name == "Standardize":  # by one number, one per value, or one per channel
-        return Standardize(*_mean_and_std(tensors, dtype, [(), shape, shape[:1] + (1,) * (len(shape) - 1)]))
+        shapes = [(), shape, shape[:1] + (1,) * (len(shape) - 1)]
+        return Standardize(*_mean_and_std(tensors, shapes), dtype)
     if name not in ("Cast", None) or tensors:
         raise ValueError(f"unknown scaling {name!r}, or tensors that it does not have")
     return Cast(dtype) if name == "Cast" else None
 
 
-def _mean_and_std(
-    tensors: Mapping[str, Tensor], dtype: torch.dtype, shapes: Sequence[tuple[int, ...]]
-) -> tuple[Tensor, Tensor]:
+def _mean_and_std(tensors: Mapping[str, Tensor], shapes: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
+    """Both in float64; version 0.1.0 stored some in the model's dtype."""
     if set(tensors) != {"mean", "std"}:
         raise ValueError("exactly the tensors mean and std are needed")
     mean, std = tensors["mean"], tensors["std"]
@@ -151,7 +157,7 @@ def _mean_and_std(
         raise ValueError("mean and std are not floats of one shape")
     if tuple(mean.shape) not in shapes or not bool(mean.isfinite().all() and std.isfinite().all() and (std > 0).all()):
         raise ValueError(f"mean and std have shape {tuple(mean.shape)}, or are not finite, or std is not above 0")
-    return mean.to(dtype), std.to(dtype)
+    return mean.to(torch.float64), std.to(torch.float64)
 
 
 def _table(data: Any) -> TableFormat:

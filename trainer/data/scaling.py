@@ -1,51 +1,115 @@
-"""Scaling of inputs and numeric targets before the model sees them, fitted on the training split only."""
+"""Scaling of inputs and numeric targets before the model sees them, fitted on the training split only.
+
+float32 holds numbers near 1.7e9 to the nearest 128. So the offset is taken off in float64, on the CPU, before the cast
+to the model's dtype; MPS never sees float64. Only NARROW numbers, which every such dtype holds exactly, go to the
+device as they are and are scaled there.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from trainer.data.tensors import Scaling
+from trainer.device import widest_dtype
+from trainer.errors import ConfigError
+
+NARROW = frozenset({torch.bool, torch.uint8, torch.int8, torch.int16, torch.float16, torch.bfloat16})
+INTEGERS = frozenset({torch.int32, torch.int64, torch.uint16, torch.uint32, torch.uint64})
+AT_ONCE = 2**20  # values scaled at once, so that the float64 copy stays small
+ROUNDING = 8 * torch.finfo(torch.float64).eps
+UNTOLD = 0.01  # share of the spread of targets that may lie between two neighbours of the model's dtype
+
+Link = Literal["exp", "sigmoid"]
+LINKS = {"exp": torch.exp, "sigmoid": torch.sigmoid}
+Way = Literal["columns", "common"]  # of standardising targets: each column by itself, or all by one deviation
 
 
-class Standardize(nn.Module):
-    """(x - mean) / std, in the dtype of its buffers mean and std."""
+class Scale(nn.Module):
+    """From numbers of the data (B, *) to what the model or the loss sees, in `dtype`.
+
+    row_shape: of one row of the result; None keeps that of the data. link: from a model's output to what it predicts,
+    if the loss does not compare them directly.
+    """
+
+    def __init__(self, dtype: torch.dtype, row_shape: tuple[int, ...] | None = None) -> None:
+        super().__init__()
+        self.dtype, self.row_shape = dtype, row_shape
+        self.link: Link | None = None
+
+    def shaped(self, x: Tensor) -> Tensor:
+        return x if self.row_shape is None else x.reshape(len(x), *self.row_shape)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """Convert back to the units of the data."""
+        return x
+
+    def predicted(self, output: Tensor) -> Tensor:
+        """What a model's output predicts, in the units of the data."""
+        return self.inverse(output if self.link is None else LINKS[self.link](output))
+
+    def reshape(self, row_shape: tuple[int, ...]) -> None:
+        """Give the rows another shape of as many numbers."""
+        self.row_shape = row_shape
+
+    def on(self, device: torch.device, dtype: torch.dtype) -> "Scale":
+        """The same, computed on a device and in a dtype that it has."""
+        return self
+
+
+class Cast(Scale):
+    """Casts to `dtype` and does nothing else. Raises ConfigError for a whole number that it does not hold exactly."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        result = self.shaped(x).to(self.dtype)
+        if x.dtype in INTEGERS and x.device.type != "meta":
+            _check_exact(x, result)
+        return result
+
+
+class Standardize(Scale):
+    """(x - mean) / std, computed in the dtype of its buffers mean and std (float64 as fitted), then cast to `dtype`."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: Tensor, std: Tensor) -> None:
-        super().__init__()
+    def __init__(self, mean: Tensor, std: Tensor, dtype: torch.dtype, row_shape: tuple[int, ...] | None = None) -> None:
+        super().__init__(dtype, row_shape)
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the result."""
-        return self.mean.dtype
-
     def forward(self, x: Tensor) -> Tensor:
-        return (x.to(self.dtype) - self.mean) / self.std
+        return ((self.shaped(x).to(self.mean.dtype) - self.mean) / self.std).to(self.dtype)
 
     def inverse(self, x: Tensor) -> Tensor:
-        """Convert back to the units of the data."""
-        return x * self.std + self.mean
+        """Convert back to the units of the data, where mean and std are and in their dtype."""
+        return x.to(self.mean) * self.std + self.mean
+
+    def reshape(self, row_shape: tuple[int, ...]) -> None:
+        super().reshape(row_shape)
+        if self.mean.ndim:
+            self.mean, self.std = self.mean.reshape(row_shape), self.std.reshape(row_shape)
+
+    def on(self, device: torch.device, dtype: torch.dtype) -> "Standardize":
+        return Standardize(self.mean.to(device, dtype), self.std.to(device, dtype), self.dtype, self.row_shape)
 
 
-class Cast(nn.Module):
-    """Casts x to a dtype and does nothing else."""
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.dtype = dtype
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.to(self.dtype)
-
-    def inverse(self, x: Tensor) -> Tensor:
-        """Return x unchanged."""
-        return x
+def waits(x: Tensor) -> bool:
+    """Whether raw numbers go to the device as they are and are scaled there."""
+    return x.dtype in NARROW
 
 
-Scale = Standardize | Cast
+def inverse_on(scale: Scale | None, device: torch.device) -> Scale | None:
+    """The scale with its inverse in float64 on a device, or on the CPU where the device has no float64."""
+    has_it = scale is not None and widest_dtype(device) is torch.float64
+    return scale.on(device, torch.float64) if scale is not None and has_it else scale
+
+
+def scaled(x: Tensor, scale: Scale) -> Tensor:
+    """All rows x (N, *) of a data set, on the CPU, some at a time."""
+    rows = max(1, AT_ONCE * len(x) // max(1, x.numel()))
+    return torch.cat([scale(part) for part in x.split(rows)])
 
 
 def fit(x: Tensor, scaling: Scaling, dtype: torch.dtype) -> Scale:
@@ -53,9 +117,73 @@ def fit(x: Tensor, scaling: Scaling, dtype: torch.dtype) -> Scale:
     if scaling == "none":
         return Cast(dtype)
     if isinstance(scaling, str):
-        rows = x.to(torch.float64) if scaling == "standardize" else x.to(torch.float64).flatten()
-        mean, std = rows.mean(0), rows.std(0, correction=0)
-        std = torch.where(std > 0, std, torch.ones_like(std))
+        mean, std = moments(x if scaling == "standardize" else x.flatten())
     else:
         mean, std = (torch.tensor(value, dtype=torch.float64) for value in scaling)
-    return Standardize(mean.to(dtype), std.to(dtype))
+    return Standardize(mean, torch.where(std > 0, std, torch.ones_like(std)), dtype)
+
+
+def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """(mean, standard deviation) of x (N, *) over its rows, float64; the latter is 0 where all values are equal but for
+    the rounding of float64."""
+    rows = x.to(torch.float64)
+    std, low, high = rows.std(0, correction=0), rows.amin(0), rows.amax(0)
+    varies = high - low > ROUNDING * torch.maximum(low.abs(), high.abs())
+    return rows.mean(0), torch.where(varies, std, torch.zeros_like(std))
+
+
+def _check_exact(x: Tensor, result: Tensor) -> None:
+    lost = (result.to(torch.int64) != x.to(torch.int64)).flatten().nonzero()
+    if len(lost):
+        dtype, value = str(result.dtype).removeprefix("torch."), int(x.flatten()[lost[0]])
+        hint = "return floats that are already standardised" + ", or dtype=float64" * (dtype == "float32")
+        raise ConfigError(f"the inputs hold the whole number {value}, which {dtype} cannot hold exactly", hint)
+
+
+@dataclass(frozen=True)
+class TargetScaling:
+    """Whether numeric targets are standardised.
+
+    asked: dataset.scale_targets; None for a run of version 0.1.0, which standardised them whatever the loss. way: the
+    way that changes nothing about the loss but its units; None if there is none. loss: its name.
+    """
+
+    asked: Literal["auto"] | bool | None = None
+    way: Way | None = "columns"
+    loss: str = "the loss"
+
+    def check(self, classes: list[str] | None) -> None:
+        """Raise ConfigError where scaled targets are asked for, but they are classes."""
+        if self.asked is True and classes is not None:
+            raise ConfigError("dataset.scale_targets=true, but the targets are classes", "dataset.scale_targets=auto")
+
+    def choose(self, name: str, num_outputs: int, *, ready: bool) -> tuple[Way | None, str]:
+        """(how to standardise, None for not at all; a line for the header). name: of the dataset; ready: whether its
+        author left its targets as the model should learn them."""
+        way, why = self.way, f"for {self.loss}"
+        if self.asked is None:
+            way, why = "columns", "as in version 0.1.0"
+        if self.asked in (True, False):
+            way, why = (way or "columns") if self.asked else None, f"dataset.scale_targets={str(self.asked).lower()}"
+        elif ready and way is not None:
+            way, why = None, f"as {name} gives them"
+        if way is None:
+            return None, f"targets keep the data's units: {why}"
+        alike = f"; each of the {num_outputs} counts alike" if num_outputs > 1 and way == "columns" else ""
+        return way, f"targets are standardised: {why}{alike}"
+
+
+def for_targets(
+    mean: Tensor, std: Tensor, way: Way | None, dtype: torch.dtype, row_shape: tuple[int, ...] | None = None
+) -> Scale:
+    """The scale of targets with this mean and standard deviation, float64. Raises ConfigError for targets that keep
+    their units, if `dtype` cannot tell them apart."""
+    if way is None:
+        gap = mean.abs() * torch.finfo(dtype).eps
+        if bool(((gap > UNTOLD * std) & (std > 0)).any()):
+            name = str(dtype).removeprefix("torch.")
+            text = f"the targets are too far from 0 for {name}: {gap.max():.2g} apart at {mean.abs().max():.4g}"
+            raise ConfigError(text, "dataset.scale_targets=true" + ", or dtype=float64" * (name == "float32"))
+        return Cast(dtype, row_shape)
+    std = std.square().mean().sqrt().expand_as(std) if way == "common" else std
+    return Standardize(mean, torch.where(std > 0, std, torch.ones_like(std)).contiguous(), dtype, row_shape)

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from trainer.data.facts import Facts
 from trainer.data.preprocessing import Preprocessing, TableFormat
 from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL
+from trainer.data.scaling import TargetScaling
 from trainer.data.tabular import fitting, matrix, notes, roles
 from trainer.data.tabular.column import Kind
 from trainer.data.tabular.one_hot import Columns
@@ -88,7 +89,12 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
             matrix.check_present([name for name in names if name not in self.drop], other.names, str(other.files[0]))
 
     def prepare(
-        self, val_fraction: float, split_seed: int, dtype: torch.dtype, fitted: Preprocessing | None
+        self,
+        val_fraction: float,
+        split_seed: int,
+        dtype: torch.dtype,
+        fitted: Preprocessing | None,
+        scaling: TargetScaling | None = None,
     ) -> Prepared:
         """Type the columns, split the rows and fit the preprocessing, or use `fitted`. Raises ConfigError."""
         types: dict[str, Any] = dict(self.types)
@@ -102,7 +108,9 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         parts = self._parts(survey, val_fraction, split_seed, survey.kinds if fitted is None else types)
         if not parts[TRAIN].num_rows:
             raise ConfigError(f"{self.source.files[0]} has no row left to train on")
-        preprocessing, counts, lines = self._fit(survey, parts[TRAIN], dtype) if fitted is None else (fitted, None, [])
+        preprocessing, counts, lines = (
+            self._fit(survey, parts[TRAIN], dtype, scaling or TargetScaling()) if fitted is None else (fitted, None, [])
+        )
         if unlabelled := int((~survey.labelled).sum()):
             lines.append(f"{unlabelled:,} of {survey.num_rows:,} rows without {self.targets[0]} are left out")
         return Prepared(parts[TRAIN], parts.get(VAL), parts.get(TEST), preprocessing, counts, lines)
@@ -140,7 +148,7 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         return draw(values, val_fraction, split_seed)
 
     def _fit(
-        self, survey: Survey, train: Part, dtype: torch.dtype
+        self, survey: Survey, train: Part, dtype: torch.dtype, scaling: TargetScaling
     ) -> tuple[Preprocessing, tuple[int, ...] | None, list[str]]:
         classes = classes_of(survey, self.targets, self.task)
         left_out = dict.fromkeys(self.drop, "asked for") | dict.fromkeys(survey.empty, "no value")
@@ -155,12 +163,13 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         left_out |= useless
         if not columns:
             raise ConfigError(f"{self.source.files[0]} has no column to learn from: {notes.reasons(left_out, 60)}")
-        y, counts = fit_targets(target_tallies, self.targets, classes, self.source, dtype)
+        way, line = scaling.choose(self.targets[0], len(self.targets), ready=False)
+        y, counts = fit_targets(target_tallies, self.targets, classes, self.source, dtype, way)
         x = Columns(columns, *fitting.mean_and_std(tallies[column.name] for column in columns), dtype)
         facts = Facts((sum(column.width for column in columns),), classes, len(classes or self.targets))
         kind, dialect = kinds[self.targets[0]], self.dialect
         table = TableFormat(columns, self.targets, kind, dialect.delimiter, dialect.encoding, list(dialect.missing))
-        lines = notes.describe(columns, tallies, left_out, self.source)
+        lines = notes.describe(columns, tallies, left_out, self.source) + [line] * (classes is None)
         return Preprocessing(facts, (len(columns),), x, y, table), counts, lines
 
 

@@ -22,7 +22,8 @@ def broadcast(prediction: Tensor, y: Tensor, name: str) -> list[Finding]:
         return []
     what = f"output {tuple(prediction.shape)} against target {tuple(y.shape)} broadcast to {together}"
     squeezes = prediction.ndim == y.ndim + 1 and prediction.shape[-1] == 1
-    remedy = "return prediction.squeeze(-1)" if squeezes else f"an output of the target's shape, {tuple(y.shape)}"
+    fix = "return prediction.squeeze(-1), or a target of shape (1,) from the Dataset"
+    remedy = fix if squeezes else f"an output of the target's shape, {tuple(y.shape)}"
     return [Finding("broadcast", name, what, "every prediction is compared with every target", remedy)]
 
 

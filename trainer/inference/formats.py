@@ -45,7 +45,7 @@ def _torch_export(whole: Whole, preprocessing: Preprocessing) -> bytes:
 
 
 def _program(whole: Whole, preprocessing: Preprocessing) -> torch.export.ExportedProgram:
-    example = likely_rows(preprocessing, 3, whole.dtype)
+    example = likely_rows(preprocessing, 3)
     logging.getLogger("torch").setLevel(logging.CRITICAL)
     try:
         with redirect_stderr(io.StringIO()):  # it prints pages before it raises
@@ -97,11 +97,13 @@ def _load_safetensors(data: bytes, whole: Whole) -> Predict:
 
     def predict(x: Tensor) -> Tensor:
         if "input.mean" in tensors:
-            x = (x - tensors["input.mean"]) / tensors["input.std"]
+            x = ((x - tensors["input.mean"]) / tensors["input.std"]).to(whole.dtype)
         output: Tensor = model(x)
         if whole.classes:
             return output.softmax(1)
-        return output * tensors["output.std"] + tensors["output.mean"] if "output.mean" in tensors else output
+        if "output.mean" in tensors:
+            return output.double() * tensors["output.std"] + tensors["output.mean"]
+        return output if whole.outputs is None else whole.outputs.predicted(output)
 
     return predict
 

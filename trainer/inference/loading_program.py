@@ -1,6 +1,7 @@
 """The program beside an exported file: about ten lines that load it, without trainer, and predict one row."""
 
 import functools
+import math
 from typing import Any
 
 from torch import Tensor, nn
@@ -37,8 +38,8 @@ x = torch.tensor({row}, dtype=torch.{dtype})
 {scale}output = model.eval()(x).detach()
 {unscale}for output in output.numpy():"""
 
-SCALE = 'x = (x - tensors["input.mean"]) / tensors["input.std"]\n'
-UNSCALE = 'output = output * tensors["output.std"] + tensors["output.mean"]\n'
+SCALE = 'x = ((x - tensors["input.mean"]) / tensors["input.std"]).to(torch.{dtype})\n'
+UNSCALE = 'output = output.double() * tensors["output.std"] + tensors["output.mean"]\n'
 
 
 def program(
@@ -47,7 +48,7 @@ def program(
     """The Python code for a format. rows: raw; the first is the example. node: the model's `_target_` with its keys.
     is_chain: whether the model is a chain of torch's layers."""
     has_classes = preprocessing.facts.classes is not None
-    values = {"row": _literal(rows[:1]), "dtype": str(rows.dtype).removeprefix("torch.")}
+    values = {"row": _literal(rows), "dtype": str(rows.dtype).removeprefix("torch.")}
     imports, needs = ["from pathlib import Path", "", "import torch"], "torch"
     if name == "onnx":
         imports, needs, body = [*imports[:2], "import numpy as np", "import onnxruntime"], "onnxruntime", ONNX
@@ -62,9 +63,13 @@ def program(
         imports += ["from safetensors.torch import load_file"]
         imports += ["from torch import nn"] if layers is not None else ["", f"from {module} import {kind}"]
         needs = "torch and safetensors" + ("" if layers is not None else f", and {module}")
-        unscale = UNSCALE if preprocessing.y is not None and preprocessing.y.state_dict() else ""
-        values["unscale"] = "output = output.softmax(1)\n" if has_classes else unscale
-        values |= {"model": text, "scale": SCALE if preprocessing.x.state_dict() else ""}
+        values["unscale"] = "output = output.softmax(1)\n"
+        if preprocessing.y is not None:
+            link = f"output = output.{preprocessing.y.link}()\n" if preprocessing.y.link else ""
+            values["unscale"] = UNSCALE if preprocessing.y.state_dict() else link
+        dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+        text += ".double()" * (dtype == "float64")
+        values |= {"model": text, "scale": SCALE.format(dtype=dtype) if preprocessing.x.state_dict() else ""}
         body = SAFETENSORS
     return PROGRAM.format(
         needs=needs,
@@ -76,10 +81,14 @@ def program(
 
 
 def _literal(rows: Tensor) -> str:
-    if rows.numel() <= MOST_VALUES:
-        return str(_rounded(rows.nan_to_num(0.0).tolist()))
-    return functools.reduce(lambda inner, size: f"[{inner}] * {size}", reversed(rows.shape), "0.0")
+    """The first row, to about a thousandth of the spread of its column."""
+    row, spread = rows[:1].nan_to_num(0.0), rows.nan_to_num(0.0).std(0, keepdim=True)
+    if row.numel() <= MOST_VALUES:
+        return str(_rounded(row.tolist(), spread.tolist()))
+    return functools.reduce(lambda inner, size: f"[{inner}] * {size}", reversed(row.shape), "0.0")
 
 
-def _rounded(values: Any) -> Any:
-    return [_rounded(value) for value in values] if isinstance(values, list) else float(f"{values:.4g}")
+def _rounded(value: Any, spread: Any) -> Any:
+    if isinstance(value, list):
+        return [_rounded(*pair) for pair in zip(value, spread, strict=True)]
+    return round(value, 3 - math.floor(math.log10(spread))) if spread else value

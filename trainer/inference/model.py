@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from trainer.data import preprocessing
 from trainer.data.facts import Facts
 from trainer.data.loaders import place
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.scaling import Scale
+from trainer.data.scaling import Scale, inverse_on
 from trainer.device import choose_device, make_autocast, prepare_cpu, set_threads
 from trainer.disk import layout, reading
 from trainer.errors import ConfigError, StorageError
@@ -43,22 +44,22 @@ class Trained:
         """Facts about the training data."""
         return self.preprocessing.facts
 
-    @property
+    @cached_property
     def scale_y(self) -> Scale | None:
-        """Scales numeric targets to the model's outputs."""
-        return self.preprocessing.y
+        """The scale of numeric targets, for its inverse on the device."""
+        return inverse_on(self.preprocessing.y, self.device)
 
     @torch.no_grad()
     def predict(self, raw: Tensor) -> Tensor:
-        """Predict raw rows (B, *raw_shape) on any device. Returns, on the CPU, probabilities (B, classes), or numbers
-        (B, outputs) in the data's units."""
+        """Predict raw rows (B, *raw_shape), on the CPU, in the dtype of the data. Returns, on the CPU, probabilities
+        (B, classes), or numbers (B, outputs) in the data's units, in float64 where the targets were standardised."""
         x = place(self.preprocessing.x(raw), self.device, self.dtype)
         with self.autocast():
             output: Tensor = self.model(x)
         output = output.to(self.dtype)
         if self.facts.classes is not None:
             return output.softmax(1).cpu()
-        return (output if self.scale_y is None else self.scale_y.inverse(output)).cpu()
+        return (output if self.scale_y is None else self.scale_y.predicted(output)).cpu()
 
 
 def load(folder: Path, config: Config) -> Trained:
@@ -78,8 +79,8 @@ def load(folder: Path, config: Config) -> Trained:
     except (SafetensorError, RuntimeError, reading.Damaged) as error:
         reason = str(error).splitlines()[-1].strip()
         raise StorageError(f"{folder / layout.MODEL} does not fit the model: {reason}") from error
-    if prepared.y is not None:
-        prepared.y.to(device)
-    loss_fn = losses.make_loss(losses.resolve(config.loss, facts), facts).to(device, dtype)
+    unit = losses.unit(config.dataset, prepared.y)
+    loss_fn = losses.make_loss(losses.resolve(config.loss, facts), facts, unit).to(device, dtype)
+    losses.link(loss_fn, config.dataset, prepared.y)
     set_threads(config.threads, device, 0, 1)
     return Trained(model.eval(), loss_fn, prepared, make_autocast(device, config.autocast), device, dtype)

@@ -4,16 +4,17 @@ import torch
 from torch import Tensor, nn
 
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.scaling import Standardize
+from trainer.data.scaling import Cast, Standardize
 from trainer.data.tabular.one_hot import Columns
 from trainer.inference.model import Trained
 
+FAR = 10.0  # standard deviations, times what a normal distribution draws
 MISSING = 0.1  # share of a table's check values that are missing
 
 
 class Whole(nn.Module):
-    """Takes floats (B, *raw_shape), with categories as their index and NaN for missing values. Returns probabilities
-    (B, classes), or numbers (B, outputs) in the units of the data."""
+    """Takes floats (B, *raw_shape) of input_dtype, with categories as their index and NaN for missing values. Returns
+    probabilities (B, classes), or numbers (B, outputs) in the units of the data."""
 
     def __init__(self, trained: Trained) -> None:
         super().__init__()
@@ -25,7 +26,7 @@ class Whole(nn.Module):
         output: Tensor = self.model(self.inputs(x))
         if self.classes:
             return output.softmax(1)
-        return output if self.outputs is None else self.outputs.inverse(output)
+        return output if self.outputs is None else self.outputs.predicted(output)
 
 
 def output_name(prepared: Preprocessing) -> str:
@@ -33,17 +34,30 @@ def output_name(prepared: Preprocessing) -> str:
     return "probabilities" if prepared.facts.classes is not None else "prediction"
 
 
-def likely_rows(prepared: Preprocessing, num_rows: int, dtype: torch.dtype) -> Tensor:
-    """Raw rows (num_rows, *raw_shape) that resemble the training rows, the same on every call. Numbers are drawn with
-    their mean and spread, categories evenly, some of them unknown, and some values are missing."""
+def input_dtype(prepared: Preprocessing) -> torch.dtype:
+    """The dtype of raw rows that go into an exported model: float64 where they are standardised, so that no digit is
+    lost before their offset is taken off; the model's where they are not."""
+    return prepared.x.dtype if isinstance(prepared.x, Cast) else torch.float64
+
+
+def units_of(prepared: Preprocessing) -> tuple[Tensor, Tensor] | None:
+    """(mean, standard deviation) of the targets, float64; None where they were not standardised."""
+    return (prepared.y.mean, prepared.y.std) if isinstance(prepared.y, Standardize) else None
+
+
+def likely_rows(prepared: Preprocessing, num_rows: int) -> Tensor:
+    """Raw rows (num_rows, *raw_shape) that resemble the training rows, in input_dtype, the same on every call. Numbers
+    are drawn with their mean and spread, in some rows up to FAR times as far; categories evenly, some of them unknown,
+    and some values are missing."""
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(num_rows, *prepared.raw_shape, generator=generator, dtype=torch.float64)
+    rows[num_rows // 2 :] *= torch.linspace(1, FAR, num_rows - num_rows // 2).reshape(-1, *[1] * (rows.ndim - 1))
     if isinstance(prepared.x, Standardize):
-        rows = rows * prepared.x.std.double() + prepared.x.mean.double()
+        rows = prepared.x.inverse(rows)
     elif isinstance(prepared.x, Columns):
         rows = rows * prepared.x.scale + prepared.x.shift
         for index, column in enumerate(prepared.table.columns if prepared.table else []):
             if column.kind == "category":
                 rows[:, index] = torch.randint(-1, len(column.levels), (num_rows,), generator=generator).double()
         rows[torch.rand(rows.shape, generator=generator) < MISSING] = torch.nan
-    return rows.to(dtype)
+    return rows.to(input_dtype(prepared))

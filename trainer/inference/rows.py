@@ -116,5 +116,5 @@ class Labelled:
             self.num_rows += int(present.sum())
             self.left_out += int((~present).sum())
             for x_part, y_part in zip(raw[present].split(self.size), y[present].split(self.size), strict=True):
-                x, y_part = (place(part, self.device, self.dtype) for part in (inputs(x_part), y_part))
-                yield x, y_part if self.prepared.y is None else self.prepared.y(y_part)
+                y_part = y_part if self.prepared.y is None else self.prepared.y(y_part)
+                yield place(inputs(x_part), self.device, self.dtype), place(y_part, self.device, self.dtype)

@@ -58,7 +58,7 @@ def _of_numbers(run: TrainState, batches: EvalBatches, split: str) -> tuple[Pred
     first = 0
     for prediction, y in predict(run, batches):
         if run.scale_y is not None:
-            prediction, y = run.scale_y.inverse(prediction), run.scale_y.inverse(y)
+            prediction, y = run.scale_y.predicted(prediction), run.scale_y.inverse(y)
         truths, guesses = y.cpu().flatten(), prediction.cpu().flatten()
         pairs += list(zip(truths.tolist(), guesses.tolist(), strict=True))[: MOST_PAIRS - len(pairs)]
         errors = (guesses - truths).abs().nan_to_num(0.0)
@@ -84,8 +84,7 @@ def _mistakes(preprocessing: Preprocessing, batches: EvalBatches, wrong: Sequenc
     fetched = batches.loader.fetch([torch.tensor([row for _, row, _, _ in wrong])], 0)
     with abandonable:
         x, _ = batches.loader.load(next(iter(fetched)))
-    scale = next(preprocessing.x.buffers(), x)
-    raw = preprocessing.x.inverse(x.to(scale.device)).cpu()
+    raw = preprocessing.x.inverse(x).cpu()
     pictures = _pictures(raw.float()) if raw.ndim == 4 and raw.shape[1] in (1, 3) else [None] * len(raw)
     columns: Sequence[Column | None] = [None] * (raw.shape[1] if raw.ndim == 2 and raw.shape[1] <= MOST_VALUES else 0)
     if preprocessing.table is not None:

@@ -7,13 +7,22 @@ import torch
 from torch import Tensor, nn
 
 from trainer.config import target
+from trainer.config.schema import Config
 from trainer.data.facts import Facts
 from trainer.data.labels import Denominator
+from trainer.data.scaling import Scale, Standardize, TargetScaling, Way
 from trainer.device import widest_dtype
 from trainer.errors import ConfigError
 
 AUTO = {"classes": "torch.nn.CrossEntropyLoss", "numbers": "torch.nn.MSELoss"}
 
+WAYS: dict[Any, Way] = {  # losses that scaled targets change only in their units
+    nn.MSELoss: "columns",
+    nn.L1Loss: "columns",
+    nn.HuberLoss: "common",
+    nn.SmoothL1Loss: "common",
+}
+THRESHOLDS = {nn.HuberLoss: "delta", nn.SmoothL1Loss: "beta"}
 ELEMENTWISE = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCEWithLogitsLoss, nn.BCELoss)
 
 
@@ -44,8 +53,11 @@ def balanced(class_counts: Sequence[int] | None) -> list[float]:
     return [total / (len(class_counts) * count) if count else 0.0 for count in class_counts]
 
 
-def make_loss(node: Mapping[str, Any], facts: Facts) -> nn.Module:
-    """The loss that a config names. Raises ConfigError if it does not fit the task."""
+def make_loss(node: Mapping[str, Any], facts: Facts, unit: float = 1.0) -> nn.Module:
+    """The loss that a config names. Raises ConfigError if it does not fit the task.
+
+    unit: what the loss sees as 1, in the units of the data; the delta of Huber and the beta of SmoothL1 are in those.
+    """
     weight = node.get("weight")
     if isinstance(weight, list):
         if facts.classes is not None and len(weight) != len(facts.classes):
@@ -53,11 +65,59 @@ def make_loss(node: Mapping[str, Any], facts: Facts) -> nn.Module:
         node = {**node, "weight": torch.tensor(weight)}
     loss_fn: nn.Module = target.construct(node, "loss")
     name = type(loss_fn).__name__
+    if type(loss_fn) in THRESHOLDS:
+        threshold = THRESHOLDS[type(loss_fn)]
+        setattr(loss_fn, threshold, getattr(loss_fn, threshold) / unit)
     if isinstance(loss_fn, (nn.CrossEntropyLoss, nn.NLLLoss)) and facts.task == "numbers":
         raise ConfigError(f"loss={name} needs classes, but the targets are numbers", "loss=mse")
     if isinstance(loss_fn, ELEMENTWISE) and facts.task == "classes" and not isinstance(loss_fn, nn.BCEWithLogitsLoss):
         raise ConfigError(f"loss={name} needs numbers, but the targets are classes", "loss=auto")
     return loss_fn
+
+
+def target_scaling(config: Config) -> TargetScaling:
+    """How a run standardises the numbers that it predicts. Raises ConfigError where it must not.
+
+    MSE and L1 only change their units, if each column is standardised by itself; so do Huber and SmoothL1, if all
+    columns share one deviation. Any other loss sees the data's own values.
+    """
+    asked, loss = config.dataset.get("scale_targets"), config.loss["_target_"]
+    kind = target.locate(AUTO["numbers"] if loss == "auto" else loss, "loss")
+    name, way = getattr(kind, "__name__", str(loss)), WAYS.get(kind)
+    if asked is True and way is None and is_torchs(kind):
+        text = f"dataset.scale_targets=true, but {name} needs the targets as they are in the data"
+        raise ConfigError(text, "dataset.scale_targets=auto", "dataset.scale_targets")
+    return TargetScaling(asked, way, name)
+
+
+def unit(dataset: Mapping[str, Any], scale_y: Scale | None) -> float:
+    """What a loss sees as 1, in the units of the data. dataset: the config's node; in version 0.1.0, which did not have
+    scale_targets, thresholds were in scaled units."""
+    if "scale_targets" not in dataset or not isinstance(scale_y, Standardize):
+        return 1.0
+    return float(scale_y.std.flatten()[0])
+
+
+def link(loss_fn: nn.Module, dataset: Mapping[str, Any], scale_y: Scale | None) -> None:
+    """Let the scale of targets know that outputs are logits, or logarithms of a rate, so that metrics and predictions are
+    in the units of the data. Runs of version 0.1.0 keep theirs."""
+    if scale_y is None or "scale_targets" not in dataset:
+        return
+    if type(loss_fn) is nn.BCEWithLogitsLoss:
+        scale_y.link = "sigmoid"
+    elif type(loss_fn) is nn.PoissonNLLLoss and loss_fn.log_input:
+        scale_y.link = "exp"
+
+
+def is_torchs(kind: Any) -> bool:
+    """Whether a class is one of torch's losses, not a user's."""
+    return getattr(kind, "__module__", "") == nn.MSELoss.__module__
+
+
+def takes_one_shape(loss_fn: nn.Module) -> bool:
+    """Whether a loss on numbers compares each with its own target, so that both need one shape. A user's loss may
+    reshape them itself."""
+    return is_torchs(type(loss_fn))
 
 
 def denominator(loss_fn: nn.Module) -> tuple[Denominator, str]:

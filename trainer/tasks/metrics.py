@@ -30,7 +30,7 @@ class Totals:
             wide = widest_dtype(y.device)
             truth, guess = y.to(wide), prediction.to(wide)
             if self.scale_y is not None:
-                truth, guess = self.scale_y.inverse(truth), self.scale_y.inverse(guess)
+                truth, guess = self.scale_y.inverse(truth), self.scale_y.predicted(guess)
             error = (guess - truth).reshape(len(truth), -1)
             truth = truth.reshape(len(truth), -1)
             self._add("squared", error.square().sum(0))

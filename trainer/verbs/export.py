@@ -14,7 +14,7 @@ from trainer.verbs.arguments import Parser, run_parser
 from trainer.verbs.open_run import open_run, split_words
 
 FORMATS = "torch_export|onnx|safetensors"
-ROWS, TOLERANCE = 1000, 1e-5  # of the check; relative to the largest output if that is above 1
+ROWS, TOLERANCE = 1000, 1e-5  # of the check, see _off
 
 
 def parser() -> Parser:
@@ -43,19 +43,19 @@ def _export(folder: Path, config: Any, name: str) -> int:
     from trainer.inference import loading_program, model_card
     from trainer.inference.formats import FORMATS as KINDS
     from trainer.inference.layer_chain import is_chain
-    from trainer.inference.pipeline import Whole, likely_rows, output_name
+    from trainer.inference.pipeline import Whole, likely_rows, output_name, units_of
 
     chosen = KINDS[name]
     chosen.check_installed(name)
     model = load(folder, config)
     preprocessing = model.preprocessing
     whole = Whole(model).eval()
-    rows = likely_rows(preprocessing, ROWS, whole.dtype)
+    rows = likely_rows(preprocessing, ROWS)
     with torch.no_grad():
-        expected = whole(rows)
+        expected, units = model.predict(rows), units_of(preprocessing)
         data = chosen.make(whole, preprocessing)
         run_file = chosen.load(data, whole)
-        off = max(_off(run_file(rows[:count]), expected[:count]) for count in (1, 7, ROWS))
+        off = max(_off(run_file(rows[:count]), expected[:count], units) for count in (1, 7, ROWS))
         plain = is_chain(model.model, preprocessing.x(rows[:2]))
     if not off <= TOLERANCE:
         raise TrainerError(f"{chosen.file} differs from the model by {off:.2g} on {ROWS:,} rows; it was not written")
@@ -67,23 +67,29 @@ def _export(folder: Path, config: Any, name: str) -> int:
     text = loading_program.program(name, preprocessing, rows, model.model, config.model, plain)
     storage.write_file(export / model_card.PROGRAM.format(name=name), text.encode())
     files = {key: entry.file for key, entry in KINDS.items() if (export / entry.file).exists()}
-    dtype = str(whole.dtype).removeprefix("torch.")
+    dtype, gives = (str(tensor.dtype).removeprefix("torch.") for tensor in (rows, expected))
     page = model_card.card(folder, files, preprocessing, dtype, read_overrides(folder))
     storage.write_file(export / layout.CARD, page.encode())
 
     facts, program_file = preprocessing.facts, model_card.PROGRAM.format(name=name)
+    of_spread = " of the targets' spread" * (units is not None)
     outputs = ", ".join(facts.classes or [f"{facts.num_outputs} numbers"])
     print(f"export   {export / chosen.file} ({len(data) / 1000:,.1f} kB)")
     print(f"input    x: {dtype} (rows, {', '.join(map(str, preprocessing.raw_shape))}), raw values")
-    print(printable(f"output   {output_name(preprocessing)}: float (rows, {facts.num_outputs}): {outputs}")[:WIDTH])
-    print(f"checked  {ROWS:,} rows through the file: equal to the model within {off:.1g}")
+    print(printable(f"output   {output_name(preprocessing)}: {gives} (rows, {facts.num_outputs}): {outputs}")[:WIDTH])
+    print(f"checked  {ROWS:,} rows through the file: as predict gives them, within {off:.1g}{of_spread}")
     print(f"files    {layout.CARD} {program_file}")
     print(f"next     python {export / program_file}")
     return 0
 
 
-def _off(got: Any, expected: Any) -> float:
-    """The largest difference, relative to the largest output if that is above 1. NaN if an output is NaN."""
-    if got.shape != expected.shape:
+def _off(got: Any, expected: Any, units: Any) -> float:
+    """The largest difference, relative to the largest output if that is above 1. NaN if an output is NaN.
+
+    units: (mean, standard deviation) of the targets, as which outputs are measured; None takes them as they are.
+    """
+    if got.shape != expected.shape or got.dtype != expected.dtype:
         return float("inf")
+    if units is not None:
+        got, expected = ((output - units[0]) / units[1] for output in (got, expected))
     return float((got - expected).abs().max() / max(1.0, float(expected.abs().max())))

@@ -12,6 +12,12 @@ class DatasetKeys:
 
     val_fraction: float = key("share of the rows held back for validation", at_least=0, below=1)
     split_seed: int = key("chooses the validation rows; independent of seed", at_least=0)
+    scale_targets: Literal["auto"] | bool = key(
+        "standardise numbers to predict; auto: where that changes only the units of the loss (mse, l1, Huber)"
+    )
+
+
+MAY_BE_THEIRS = ("scale_targets",)  # of DatasetKeys: a class that has such an argument gets the value, whatever it is
 
 
 @dataclass

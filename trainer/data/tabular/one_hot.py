@@ -39,7 +39,7 @@ class Columns(nn.Module):
 
     def inverse(self, x: Tensor) -> Tensor:
         """Inputs back to rows (B, columns), float64: NaN for a missing value, -1 for a category without an input."""
-        return self.expand.inverse(x).to(self.shift.dtype) * self.scale + self.shift
+        return self.expand.inverse(x).to(self.shift) * self.scale + self.shift
 
 
 class OneHot(nn.Module):
@@ -69,6 +69,10 @@ class OneHot(nn.Module):
             self.register_buffer(name, torch.tensor(values, dtype=torch.int64), persistent=False)
         self.num_levels = sum(widths)
         self.growth = sum(c.width for c in columns) / len(columns)  # inputs per column
+
+    def on(self, device: torch.device, dtype: torch.dtype) -> "OneHot":
+        """Itself, moved to a device."""
+        return self.to(device)
 
     def forward(self, x: Tensor) -> Tensor:
         values = x[:, self.numbers]

@@ -137,8 +137,9 @@ class RowGroups:
         return batch[1]
 
     def load(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        x, y = (place(tensor, self.device, self.dtype) for tensor in batch)
-        return self.expand(x), y if self.scale_y is None else self.scale_y(y)
+        x, y = batch
+        y = y if self.scale_y is None else self.scale_y(y)
+        return self.expand(place(x, self.device, self.dtype)), place(y, self.device, self.dtype)
 
     def _gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Rows by their index in this part, in that order. Kept groups come first, before a new one displaces them."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from trainer.config.schema import Config
 from trainer.config.schema import Loader as LoaderConfig
-from trainer.data.loaders import InMemory, Loader, Workers, place
+from trainer.data.loaders import InMemory, Loader, Workers
 from trainer.data.splits import Splits, keep_in_memory
 from trainer.data.table import Part, Prepared, Table, rows_of
 from trainer.data.tabular.row_groups import RowGroups
@@ -21,14 +21,12 @@ def table_splits(table: Table, prepared: Prepared, config: Config, device: torch
     """Put a loader over each part of a prepared table. Raises ConfigError."""
     preprocessing, streamed = prepared.preprocessing, _is_streamed(table, prepared, config.loader)
     facts, scale_y = preprocessing.facts, preprocessing.y
-    if scale_y is not None:
-        scale_y.to(device)
 
     def over(part: Part) -> Loader:
         if streamed:
             return RowGroups(part, preprocessing, device, dtype)
         x, y = rows_of(part, preprocessing)
-        scale_x = preprocessing.of_table()[0].expand.to(device)
+        scale_x = preprocessing.of_table()[0].expand
         if keep_in_memory([x, y], config.loader, device)[0]:
             return InMemory(x, y, scale_x, scale_y, device)
         data, num_classes = TensorData(x, y, classes=facts.classes), len(facts.classes) if facts.classes else None
@@ -47,9 +45,8 @@ def table_splits(table: Table, prepared: Prepared, config: Config, device: torch
         num_val=val.num_rows if val else 0,
         num_test=test.num_rows if test else 0,
         loader_name=train.name,
-        scale_y=scale_y,
         truth={},
-        sample=_sample(train, prepared.train.num_rows, device, dtype),
+        sample=_sample(train, prepared.train.num_rows),
         preprocessing=preprocessing,
         notes=prepared.notes,
         class_counts=prepared.class_counts,
@@ -65,9 +62,8 @@ def _is_streamed(table: Table, prepared: Prepared, loader: LoaderConfig) -> bool
     return (loader.in_memory is False or is_large) and loader.num_workers == 0
 
 
-def _sample(train: Loader, num_rows: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def _sample(train: Loader, num_rows: int) -> tuple[Tensor, Tensor]:
     if isinstance(train, Workers):
         data: Any = train.loader.dataset
-        x, y = (place(rows[:2], device, dtype) for rows in (data.dataset.x, data.dataset.y))
-        return train.scale_x(x), y if train.scale_y is None else train.scale_y(y)
+        return train.load((data.dataset.x[:2], data.dataset.y[:2]))
     return train.load(next(iter(train.fetch([torch.arange(min(2, num_rows))], 0))))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.scaling import Standardize
+from trainer.data.scaling import Scale, Way, for_targets
 from trainer.data.tabular import matrix
 from trainer.data.tabular.fitting import Levels, Moments, mean_and_std
 from trainer.data.tabular.source import Batch, Source
@@ -51,10 +51,11 @@ def fit_targets(
     classes: Sequence[str] | None,
     source: Source,
     dtype: torch.dtype,
-) -> tuple[Standardize | None, tuple[int, ...] | None]:
+    way: Way | None,
+) -> tuple[Scale | None, tuple[int, ...] | None]:
     """(the scaling of numeric targets, the number of training rows of each class); one of them is None.
 
-    tallies: of the training rows, one for each of `targets`. Raises ConfigError.
+    tallies: of the training rows, one for each of `targets`; way: see TargetScaling. Raises ConfigError.
     """
     if classes is not None and isinstance(tallies[0], Levels):
         rows = {_class_name(text): count for text, count in tallies[0].counts.items()}
@@ -72,7 +73,7 @@ def fit_targets(
                 _check_finite(batch, name, matrix.to_floats(batch.columns[name], "number", source.dialect.missing))
         if tally.squares == 0:
             raise ConfigError(f"{name} is always {tally.mean:g}: there is nothing to learn", "dataset.target=COLUMN")
-    return Standardize(*mean_and_std(moments, dtype)), None
+    return for_targets(*mean_and_std(moments), way, dtype, (len(targets),)), None
 
 
 def targets_of(batch: Batch, preprocessing: Preprocessing) -> Tensor:
