@@ -16,11 +16,11 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from trainer.disk import json_text, layout, reading, storage
+from trainer.disk import history, json_text, layout, reading, storage
 from trainer.disk.tensors import tensor_bytes
 from trainer.errors import ConfigError, Diverged, StorageError, complain
 from trainer.state import Progress, TrainState
-from trainer.stopping import StopReason
+from trainer.stopping import StopReason, loss_of
 
 FORMAT = 1
 LARGEST = 16  # times the model's bytes: more than weights, best weights and any optimizer's state take
@@ -141,7 +141,7 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         weights = safetensors.torch.load(files[WEIGHTS])
         best = safetensors.torch.load(files[BEST]) if BEST in files else None
         tensors = safetensors.torch.load(files[OPTIMIZER])
-        progress = check_progress(json_text.decode(state["progress"]))
+        progress = check_progress(since_0_1_0(json_text.decode(state["progress"]), path))
         optimizer = optimizer_state(run, tensors, state["optimizer"])
         schedule = json_text.decode(state["scheduler"])
         scaler = json_text.decode(state["scaler"])
@@ -182,9 +182,19 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
     return Loaded(offsets, elsewhere, note)
 
 
+def since_0_1_0(progress: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Saved progress with the fields that version 0.1.0 did not save: it kept the value that patience refers to as the
+    best one, and the loss of those weights only in metrics.jsonl."""
+    if {"reference", "best_loss"} & progress.keys() or progress.get("best") is None:
+        return {"reference": None, "best_loss": None} | progress
+    best_loss = loss_of(history.read(path.parent.parent).at(progress["best_step"]))
+    return {"reference": progress["best"], "best_loss": best_loss} | progress
+
+
 def check_progress(progress: dict[str, Any]) -> dict[str, Any]:
     """Return saved progress unchanged. Raises ValueError for wrong names, types or negative numbers."""
-    kinds = {"loss_sum": (float,), "best": (float, NoneType), "stop_reason": (str, NoneType)}
+    kinds = {"loss_sum": (float,), "stop_reason": (str, NoneType)}
+    kinds |= dict.fromkeys(("best", "best_loss", "reference"), (float, NoneType))
     if progress.keys() != {f.name for f in fields(Progress)}:
         raise ValueError("its progress has other fields")
     for name, value in progress.items():

@@ -1,7 +1,7 @@
 """The state of a run: its live objects (TrainState) and how far it has come (Progress)."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,13 +16,14 @@ from trainer.data.facts import Facts
 from trainer.data.scaling import Scale
 from trainer.device import seed_generator
 from trainer.processes.ranks import Ranks
-from trainer.stopping import Stopping, StopReason
+from trainer.stopping import Stopping, StopReason, loss_of
 
 
 @dataclass
 class Progress:
     """How far a run has come, between two optimizer steps. A checkpoint holds all of it. loss_sum: over the samples
-    since the last evaluation; a float on the CPU, else a 0-dim tensor on the device."""
+    since the last evaluation; a float on the CPU, else a 0-dim tensor on the device. best, best_loss: the monitored
+    metric and the loss of the weights that are kept. reference: the value that patience waits to see improved."""
 
     num_steps: int
     steps_per_epoch: int
@@ -34,7 +35,9 @@ class Progress:
     loss_sum: float | Tensor = 0.0
     loss_samples: int = 0
     best: float | None = None
+    best_loss: float | None = None
     best_step: int = 0
+    reference: float | None = None
     bad_evaluations: int = 0
     stop_reason: StopReason | None = None
 
@@ -88,6 +91,8 @@ class Measurable(Protocol):
     @property
     def facts(self) -> Facts: ...
     @property
+    def metrics(self) -> Sequence[str]: ...
+    @property
     def scale_y(self) -> Scale | None: ...
     @property
     def dtype(self) -> torch.dtype: ...
@@ -113,6 +118,7 @@ class TrainState:
     progress: Progress
     stopping: Stopping
     facts: Facts
+    metrics: Sequence[str]  # the names of those that an evaluation measures
     scale_y: Scale | None
     device: torch.device
     seed: int
@@ -151,18 +157,22 @@ class TrainState:
         return None
 
     def judge(self, metrics: Mapping[str, float]) -> bool:
-        """Keep the best weights, move a plateau scheduler, stop early. Returns whether the monitored one improved."""
-        progress, value = self.progress, metrics[self.stopping.monitor]
+        """Keep the best weights, move a plateau scheduler, stop early. Returns whether these weights are the best."""
+        progress, stopping = self.progress, self.stopping
+        value, loss = metrics[stopping.monitor], loss_of(metrics)
         if hasattr(self.scheduler, "look"):
             self.scheduler.look(value)
-        if self.stopping.improves(value, progress.best):
-            progress.best, progress.best_step, progress.bad_evaluations = value, progress.step, 0
+        if stopping.improves(value, progress.reference):
+            progress.reference, progress.bad_evaluations = value, 0
+        else:
+            progress.bad_evaluations += 1
+            if stopping.patience is not None and progress.bad_evaluations >= stopping.patience:
+                progress.stop_reason = progress.stop_reason or StopReason.EARLY_STOP
+        best = stopping.standing(math.nan if progress.best is None else progress.best, progress.best_loss)
+        if is_best := stopping.standing(value, loss) > best:
+            progress.best, progress.best_loss, progress.best_step = value, loss, progress.step
             self.keep_best()
-            return True
-        progress.bad_evaluations += 1
-        if self.stopping.patience is not None and progress.bad_evaluations >= self.stopping.patience:
-            progress.stop_reason = progress.stop_reason or StopReason.EARLY_STOP
-        return False
+        return is_best
 
     def keep_best(self) -> None:
         """Copy the current weights as the best so far."""

@@ -1,15 +1,21 @@
-"""Reasons to stop, and the metric that decides on the best weights and an early stop."""
+"""Reasons to stop, the metrics by name, and which evaluation is better: for the best weights and an early stop."""
 
 import math
 import signal as signals
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from trainer.config.schema import EarlyStop
 from trainer.errors import ConfigError
 
-LARGER_IS_BETTER = ("acc", "r2", "f1", "precision", "recall", "auc")
+METRICS = {  # of a validation split, by task, and the better direction of each
+    "classes": {"loss": "min", "acc": "max", "f1": "max", "balanced_acc": "max"},
+    "numbers": {"loss": "min", "mse": "min", "mae": "min", "r2": "max"},
+}
+MODES = {name: mode for metrics in METRICS.values() for name, mode in metrics.items()}
+MONITORS = ("train/loss", *(f"val/{name}" for name in MODES))  # all that a run can report
 
 
 class StopReason(StrEnum):
@@ -37,6 +43,14 @@ def status_of(reason: StopReason | None) -> str:
     return reason.status if reason is not None else "ok"
 
 
+class Standing(NamedTuple):
+    """How good an evaluation is: the larger of two is the better. The loss decides between equal values of the metric;
+    NaN is worse than any number."""
+
+    value: float
+    loss: float
+
+
 @dataclass(frozen=True)
 class Stopping:
     """The monitored metric, and how many evaluations in a row without improvement end the run (None: never)."""
@@ -48,20 +62,32 @@ class Stopping:
     @property
     def mode(self) -> str:
         """max if a larger value is better, else min."""
-        return "max" if self.monitor.rpartition("/")[2] in LARGER_IS_BETTER else "min"
+        return MODES.get(self.monitor.rpartition("/")[2], "min")
 
-    def improves(self, value: float, best: float | None) -> bool:
-        """Whether `value` beats the best so far by more than min_delta. NaN never does."""
-        if best is None:
+    def standing(self, value: float, loss: float | None) -> Standing:
+        """Where an evaluation stands. value: of the monitored metric; loss: of the same weights, None if unknown."""
+        if math.isnan(value):
+            return Standing(-math.inf, -math.inf)
+        known = loss is not None and not math.isnan(loss)
+        return Standing(value if self.mode == "max" else -value, -loss if known else -math.inf)  # type: ignore[operator]
+
+    def improves(self, value: float, reference: float | None) -> bool:
+        """Whether `value` is better than `reference` by more than min_delta, so that patience starts again."""
+        if reference is None:
             return not math.isnan(value)
-        return (value - best if self.mode == "max" else best - value) > self.min_delta
+        return (value - reference if self.mode == "max" else reference - value) > self.min_delta
+
+
+def loss_of(metrics: Mapping[str, float]) -> float | None:
+    """The loss that decides between equal values of the metric: of the validation split, if there is one."""
+    return metrics.get("val/loss", metrics.get("train/loss"))
 
 
 def make_stopping(monitor: str, early_stop: EarlyStop, names: Sequence[str], favourite: str) -> Stopping:
     """Choose the monitored metric.
 
-    names: the metrics of the validation split; empty without such a split. favourite: the one of them that
-    monitor=auto means. Raises ConfigError for a metric that the run does not report.
+    names: the metrics that the validation split can give; empty without such a split. favourite: the one of them that
+    monitor=auto means. Raises ConfigError for a metric that the run cannot report.
     """
     known = ["train/loss", *(f"val/{name}" for name in names)]
     if monitor == "auto":

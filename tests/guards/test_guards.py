@@ -5,6 +5,7 @@ import re
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from broken import BLOBS, SHORT, data, model
@@ -32,7 +33,7 @@ def found_in(*words: str) -> list[Finding]:
     """What guards say of a whole run, in their order."""
     run, setup = build(config(*SHORT, *words))
     found = list(setup.findings)
-    guards = Guards(run, found.append)
+    guards = Guards(run, found.append, chosen=setup.splits.preprocessing.table is not None)
     with nullcontext() if not any("broken.Detached" in word for word in words) else suppress(RuntimeError):
         for event in train(run):
             guards(event)
@@ -87,6 +88,21 @@ def test_a_trap_trips_its_guard_and_no_other(words: list[str], check: str, text:
     assert re.search(text, found[0].message), found[0].message
     assert re.search(remedy, found[0].remedy), found[0].remedy
     assert found[0].note == (check == "frozen")
+
+
+def test_targets_and_inputs_are_judged_as_the_data_has_them() -> None:
+    """Labels stored as floats, which the scaling of targets hides; a table's own rule and its user may want numbers.
+    An outlier in the first rows is no sign of a wrong scale, where the scale is the training split's own."""
+    chance = np.random.default_rng(0)
+    x, y = chance.normal(size=(3000, 3)), chance.integers(0, 3, 3000)
+    x[:2] = 1e6
+    np.savez("labels.npz", x=x, y=y.astype(np.float32))
+    np.savetxt("labels.csv", np.column_stack([x, y]), delimiter=",", header="a,b,c,y", comments="")
+    words = ["dataset.val_fraction=0.2", "epochs=1", "loss=mse"]
+    (finding,) = found_in("dataset=npz", "dataset.path=labels.npz", *words)
+    assert (finding.check, "whole numbers 0 to 2" in finding.what) == ("target", True)
+    table = ["dataset=table", "dataset.path=labels.csv", "dataset.target=y", "dataset.task=numbers", *words]
+    assert found_in(*table) == []
 
 
 def test_what_cannot_be_carried_out_at_all_is_an_error_that_names_the_trap() -> None:

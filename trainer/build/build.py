@@ -16,6 +16,7 @@ from trainer.data import seeds
 from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.earlier import Earlier
 from trainer.data.loading import make_splits
+from trainer.data.scaling import Cast
 from trainer.data.splits import Splits
 from trainer.guards import structure
 from trainer.guards.before import before_training
@@ -98,11 +99,13 @@ def build(
     eval_every = in_steps(config.eval_every, steps_per_epoch, samples_per_step)
 
     task = splits.facts.task
-    names = metrics.NAMES[task] if splits.val is not None else ()
-    stopping = make_stopping(config.monitor, config.early_stop, names, metrics.MONITOR[task])
+    stopping = make_stopping(
+        config.monitor, config.early_stop, metrics.known(task, splits.num_val), metrics.MONITOR[task]
+    )
     optimizer = make_optimizer(config.optimizer, model, device)
     if config.guards != "none":
-        findings += before_training(model, loss_fn, optimizer, splits.sample)
+        is_standardised = not isinstance(splits.preprocessing.x, Cast)
+        findings += before_training(model, loss_fn, optimizer, splits.sample, is_standardised=is_standardised)
         probe.refuse(findings, config.guards)
     scaler = devices.make_scaler(device, config.autocast)
     lengths = {"num_steps": num_steps, "steps_per_epoch": steps_per_epoch, "samples_per_step": samples_per_step}
@@ -136,6 +139,7 @@ def build(
         progress=Progress(num_steps, steps_per_epoch, eval_every),
         stopping=stopping,
         facts=splits.facts,
+        metrics=metrics.measured(task, splits.num_val, splits.class_counts, stopping.monitor),
         scale_y=splits.scale_y,
         device=device,
         seed=config.seed,

@@ -45,9 +45,17 @@ class Scale(nn.Module):
         """Convert back to the units of the data."""
         return x
 
+    def units(self, x: Tensor) -> Tensor:
+        """Convert back to the units of the data, but for the offset."""
+        return x
+
+    def linked(self, output: Tensor) -> Tensor:
+        """What a model's output predicts, still scaled."""
+        return output if self.link is None else LINKS[self.link](output)
+
     def predicted(self, output: Tensor) -> Tensor:
         """What a model's output predicts, in the units of the data."""
-        return self.inverse(output if self.link is None else LINKS[self.link](output))
+        return self.inverse(self.linked(output))
 
     def reshape(self, row_shape: tuple[int, ...]) -> None:
         """Give the rows another shape of as many numbers."""
@@ -85,6 +93,9 @@ class Standardize(Scale):
     def inverse(self, x: Tensor) -> Tensor:
         """Convert back to the units of the data, where mean and std are and in their dtype."""
         return x.to(self.mean) * self.std + self.mean
+
+    def units(self, x: Tensor) -> Tensor:
+        return x.to(self.std) * self.std
 
     def reshape(self, row_shape: tuple[int, ...]) -> None:
         super().reshape(row_shape)

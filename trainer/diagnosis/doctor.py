@@ -25,7 +25,7 @@ def examine(composed: Settings, screen: Screen) -> int:
     """Print the table. Returns 1 if a guard has tripped, else 0; a note does not count."""
     run, setup = short_run.prepare(composed, WATCHED)
     header.show(screen, run, setup)
-    findings = [*setup.findings, *train_on_one_batch(composed, run, WATCHED), *shared_rows(setup.splits)]
+    findings = [*setup.findings, *train_on_one_batch(composed, run, setup.splits), *shared_rows(setup.splits)]
     screen.say()
     screen.say(" ".join(map(str.ljust, ("check", "found", "what to type"), COLUMNS)))
     screen.say(("-" if screen.ascii_only else "─") * (sum(COLUMNS) + 2))
@@ -37,11 +37,11 @@ def examine(composed: Settings, screen: Screen) -> int:
     return 1 if tripped else 0
 
 
-def train_on_one_batch(composed: Settings, run: TrainState, num_steps: int) -> list[Finding]:
-    """The guards' findings in some steps over the first batch; an error in a step is a finding too."""
+def train_on_one_batch(composed: Settings, run: TrainState, splits: Splits) -> list[Finding]:
+    """The guards' findings in WATCHED steps over the first batch; an error in a step is a finding too."""
     findings: list[Finding] = []
     short_run.keep_one_batch(run)
-    guards = Guards(run, findings.append)
+    guards = Guards(run, findings.append, chosen=splits.preprocessing.table is not None)
     try:
         for event in train(run):
             guards(event)
@@ -51,7 +51,7 @@ def train_on_one_batch(composed: Settings, run: TrainState, num_steps: int) -> l
         what = f"it raised {first_line(error)}"
         findings.append(Finding("training step", "the loop", what, "nothing is trained", "see above"))
     if run.progress.stop_reason == StopReason.DIVERGED:
-        again, _ = short_run.prepare(composed, num_steps)
+        again, _ = short_run.prepare(composed, WATCHED)
         short_run.keep_one_batch(again)
         if (source := replay.replay(again)) is not None:
             findings.append(source)

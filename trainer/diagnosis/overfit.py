@@ -34,7 +34,7 @@ def overfit(composed: Settings, screen: Screen) -> int:
     header.show(screen, run, setup)
     findings = list(setup.findings)
     short_run.keep_one_batch(run)
-    guards = Guards(run, findings.append)
+    guards = Guards(run, findings.append, chosen=setup.splits.preprocessing.table is not None)
     batches = [(x, y) for x, y, _, _ in next(run.windows())]
     x, y = (torch.cat(parts) for parts in zip(*batches, strict=True))
     floor, guessing = loss_range(run, y)

@@ -48,9 +48,15 @@ def look(model: nn.Module, x: Tensor) -> Look:
 
 
 def before_training(
-    model: nn.Module, loss_fn: nn.Module, optimizer: Optimizer, sample: tuple[Tensor, Tensor]
+    model: nn.Module,
+    loss_fn: nn.Module,
+    optimizer: Optimizer,
+    sample: tuple[Tensor, Tensor],
+    *,
+    is_standardised: bool = False,
 ) -> list[Finding]:
-    """All findings before the first step. sample: inputs and targets of two rows, on the model's device."""
+    """All findings before the first step. sample: inputs and targets of two rows, on the model's device.
+    is_standardised: whether the inputs have unit scale over the training rows, whatever these two rows hold."""
     x, y = sample
     name = type(model).__name__
     if findings := structure.elsewhere(model, loss_fn, x, y):
@@ -59,6 +65,8 @@ def before_training(
     findings = structure.frozen(model) + structure.outside_optimizer(model, optimizer)
     findings += outputs.detached(seen.prediction, name) + outputs.broadcast(seen.prediction, y, name)
     findings += outputs.activation(seen.prediction, loss_fn, name)
-    if seen.layer is not None and seen.given is not None:
+    if seen.layer is None or seen.given is None:
+        return findings
+    if not (is_standardised and torch.equal(seen.given.flatten(1), x.flatten(1))):
         findings += inputs.unscaled(seen.layer, seen.given, seen.path)
     return findings

@@ -13,6 +13,7 @@ UNSCALED = 20.0
 
 MOST_CLASSES = 100  # up to this many distinct whole numbers, targets look like class labels
 REPEATS = 4  # rows per class, on average, before this is more than chance
+EXACT = 1e-4  # how far a whole number may be off after its scaling was undone
 
 
 def unscaled(layer: nn.Module, x: Tensor, path: str) -> list[Finding]:
@@ -33,13 +34,17 @@ def unscaled(layer: nn.Module, x: Tensor, path: str) -> list[Finding]:
     return [Finding("scale", path, what, why, f"{how}, in the Dataset or at the start of forward")]
 
 
-def target(y: Tensor, loss_fn: nn.Module) -> list[Finding]:
-    """Class labels stored as floats, which a regression would fit, and targets outside the range of the loss."""
+def target(y: Tensor, loss_fn: nn.Module, *, chosen: bool = False) -> list[Finding]:
+    """Class labels stored as floats, which a regression would fit, and targets outside the range of the loss.
+
+    y: in the data's units. chosen: whether a table's rule or its user has decided that whole numbers are numbers.
+    """
     loss, values = type(loss_fn).__name__, y.detach()
     if values.numel() == 0:  # a process that has no row of the batch
         return []
-    if isinstance(loss_fn, (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)):
-        distinct = values.unique()
+    if not chosen and isinstance(loss_fn, (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)):
+        whole = values.round()
+        distinct = (whole if bool(((values - whole).abs() < EXACT).all()) else values).unique()
         consecutive = torch.equal(distinct, torch.arange(len(distinct), device=y.device, dtype=y.dtype))
         if y.numel() == len(y) and consecutive and 2 <= len(distinct) <= min(MOST_CLASSES, len(y) // REPEATS):
             dtype = str(y.dtype).removeprefix("torch.")

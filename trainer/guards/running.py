@@ -9,8 +9,13 @@ from torch import nn
 from trainer.guards.finding import Finding, names
 
 FLAT_AFTER = 200  # steps at about the full learning rate; a model that learns has improved by 1% long before
-FELL = 0.01  # share of the first loss by which it must fall
-CHANCE = 0.5  # a first loss below this share of chance level belongs to a model that was trained before
+FELL = 0.01  # share of the loss of guessing, or of the first loss, by which it must fall
+SURE, UNSURE = 3.0, 1.0  # standard errors that show learning, and those that leave it open
+HALF = 0.5  # below this share of the very first loss, one number is enough to compare with
+
+LOW = 1e-3  # share of its first value below which a learning rate moves nothing
+LEFT = 1 / 3  # share of the steps still to go that is long before the end
+LASTING = 1 / 20  # share of the steps that it stays low, so that a restart does not count
 
 # In a run that learns, gradients shrink or stay; those of layers that begin at zero grow tenfold. A lasting hundredfold
 # growth over the first logged steps is a mistake.
@@ -24,12 +29,36 @@ RISING = 0.5  # share by which val/loss is above its minimum; the hint at the en
 RISING_FOR = 5  # evaluations since the minimum
 
 
-def has_fallen(first: Sequence[float], recent: Sequence[float], chance: float | None = None) -> bool:
-    """Whether recent losses are below the first ones, and below the loss of guessing (`chance`) if that is known, by
-    FELL and by twice the standard error of the difference."""
-    (first_mean, first_error), (mean, error) = _mean_and_squared_error(first), _mean_and_squared_error(recent)
-    start = first_mean if chance is None else min(first_mean, chance)
-    return start - mean > max(FELL * abs(start), 2 * math.sqrt(first_error + error))
+def has_learned(
+    first: Sequence[float], recent: Sequence[float], guesses: Sequence[float], start: float, errors: float
+) -> bool:
+    """Whether recent losses show that something is learned. guesses: the losses of guessing, see start.guesses; empty
+    if they are unknown. first: of the first logged steps. start: of the very first step. errors: how many standard
+    errors count as a difference.
+
+    A loss below that of guessing has learned, however early. Where guessing is unknown, or only estimated from targets,
+    a loss that has fallen since the first steps has learned too.
+    """
+    if guesses and _below(recent, guesses, errors):
+        return True
+    if len(guesses) == 1:  # exact, as ln(classes) is
+        return False
+    return _below(recent, first, errors) or (not guesses and start - max(recent) > (1 - HALF) * abs(start))
+
+
+def _below(recent: Sequence[float], others: Sequence[float], errors: float) -> bool:
+    """Whether `recent` is below `others` by the share FELL, and either by so many standard errors of the difference or
+    without an exception: where a loss falls fast, its standard error is mostly the fall itself."""
+    (level, level_error), (mean, error) = _mean_and_squared_error(others), _mean_and_squared_error(recent)
+    clearly = level - mean > errors * math.sqrt(level_error + error) or max(recent) < min(others)
+    return level - mean > FELL * abs(level) and clearly
+
+
+def validation_falls(rows: Sequence[float], guesses: Sequence[float]) -> bool:
+    """Whether val/loss, of each evaluation so far, shows that something is learned. It is always of the same rows, and
+    so has no noise from their choice."""
+    start = guesses[0] if len(guesses) == 1 else rows[0]
+    return start - rows[-1] > FELL * abs(start)
 
 
 def _mean_and_squared_error(values: Sequence[float]) -> tuple[float, float]:
@@ -39,7 +68,7 @@ def _mean_and_squared_error(values: Sequence[float]) -> tuple[float, float]:
 
 
 def flat(first: Sequence[float], recent: Sequence[float], step: int, lr: float, norm: float | None) -> Finding:
-    """The finding if `has_fallen` was never true in FLAT_AFTER steps. norm: of all gradients, if known."""
+    """The finding if `has_learned` was never true in FLAT_AFTER steps. norm: of all gradients, if known."""
     what = f"it was {sum(first) / len(first):.4g} and is {sum(recent) / len(recent):.4g} after {step:,} steps"
     why = f"the model learns nothing at learning rate {lr:g}" + (
         f", gradient norm {norm:.3g}" if norm is not None else ""
@@ -102,3 +131,11 @@ def rising(rows: Sequence[Mapping[str, float]]) -> list[Finding]:
     why = "train/loss still falls: the model memorises its training rows"
     remedy = f"early_stop.patience={RISING_FOR}, a smaller model, model.dropout=0.2 or optimizer.weight_decay=0.1"
     return [Finding("overfitting", "validation", what, why, remedy)]
+
+
+def low_rate(lr: float, first: float, step: int, num_steps: int) -> list[Finding]:
+    """A note that the schedule has brought the learning rate to nearly nothing, with many steps still to go."""
+    what = f"it has fallen from {first:g} to {lr:.2g}, with {num_steps - step:,} of {num_steps:,} steps still to go"
+    why = "steps this small hardly change a weight"
+    remedy = "fewer epochs, or a schedule that falls later; a plateau: scheduler.min_lr, scheduler.patience"
+    return [Finding("low rate", "the learning rate", what, why, remedy, note=True)]

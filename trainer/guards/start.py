@@ -1,5 +1,6 @@
 """Mistakes that the first steps show: a loss that does not begin at chance level, weights that do not change."""
 
+import copy
 import math
 
 import torch
@@ -11,6 +12,8 @@ from trainer.guards.finding import Finding
 # initialisations networks begin near it (those of torchvision and trainer: below 1.3 times).
 FAR_ABOVE = 3.0
 FAR_BELOW = 0.1  # guessing never gets this low: the weights or the inputs know the labels
+
+ERRORS = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)  # losses of numbers that are 0 for the target itself
 
 SAMPLED = 1000  # numbers to look at in each parameter: a step that changes a tensor changes nearly all of it
 
@@ -55,3 +58,17 @@ def first_loss(loss: float, chance: float | None, num_classes: int | None) -> li
         remedy = "if the weights are new, look for the target among the columns"
         return [Finding("first loss", "the loss", what, why, remedy, note=True)]
     return []
+
+
+def guesses(loss_fn: nn.Module, chance: float | None, y: Tensor) -> list[float]:
+    """Losses of guessing: `chance` where it is known; for an error of numbers, that of predicting the mean of targets
+    y (rows, …), a number for each row; empty for another loss."""
+    if chance is not None:
+        return [chance]
+    if not isinstance(loss_fn, ERRORS) or type(loss_fn) not in ERRORS or loss_fn.reduction != "mean" or len(y) < 2:
+        return []
+    each = copy.copy(loss_fn)
+    each.reduction = "none"
+    with torch.no_grad():
+        losses: Tensor = each.forward(y.mean(0, keepdim=True).expand_as(y), y)
+    return losses.reshape(len(y), -1).mean(1).tolist()

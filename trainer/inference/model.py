@@ -1,6 +1,6 @@
 """A run's model with its best weights and its preprocessing, loaded from the run folder alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,7 +24,9 @@ from trainer.device import choose_device, make_autocast, prepare_cpu, set_thread
 from trainer.disk import layout, reading
 from trainer.errors import ConfigError, StorageError
 from trainer.processes.ranks import Ranks
+from trainer.stopping import METRICS
 from trainer.tasks import losses
+from trainer.tasks.metrics import OF_EACH_CLASS
 
 
 @dataclass
@@ -34,6 +36,7 @@ class Trained:
     model: nn.Module
     loss_fn: nn.Module
     preprocessing: Preprocessing
+    metrics: Sequence[str]  # the names of those that the run measured
     autocast: Callable[[], AbstractContextManager[Any]]
     device: torch.device
     dtype: torch.dtype  # of the model
@@ -83,4 +86,18 @@ def load(folder: Path, config: Config) -> Trained:
     loss_fn = losses.make_loss(losses.resolve(config.loss, facts), facts, unit).to(device, dtype)
     losses.link(loss_fn, config.dataset, prepared.y)
     set_threads(config.threads, device, 0, 1)
-    return Trained(model.eval(), loss_fn, prepared, make_autocast(device, config.autocast), device, dtype)
+    return Trained(
+        model.eval(),
+        loss_fn,
+        prepared,
+        measured_by(folder, facts.task),
+        make_autocast(device, config.autocast),
+        device,
+        dtype,
+    )
+
+
+def measured_by(folder: Path, task: str) -> list[str]:
+    """The metrics of the task that a run measured; without a validation split, those of even classes."""
+    last = reading.numbers(layout.read_summary(folder).get("last"))
+    return [name for name in METRICS[task] if f"val/{name}" in last or name not in OF_EACH_CLASS]

@@ -92,8 +92,11 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
         return metrics.sync()
 
     saver = Checkpoints(run, folder, config.checkpoint.every_seconds, config.checkpoint.keep, sync)
-    console = Console(run, screen, history.read(folder).curves)
-    guards = Guards(run, partial(header.show_finding, screen), strict=config.guards == "strict")
+    curves = history.read(folder).curves
+    logged = [loss for _, loss in curves["train"]]
+    console = Console(run, screen, curves)
+    report, is_table = partial(header.show_finding, screen), setup.splits.preprocessing.table is not None
+    guards = Guards(run, report, strict=config.guards == "strict", chosen=is_table, past=logged)
     listeners: list[Listener] = [metrics, Finite(run), *tools, saver, console]
     listeners += [Explain(run, screen, config.explain)] if config.explain else []
     listeners += [guards] if config.guards != "none" else []

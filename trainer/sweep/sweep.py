@@ -19,13 +19,13 @@ from trainer.disk import layout, storage, sweep_plan
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError, Interrupted, TrainerError
 from trainer.processes import signals
+from trainer.stopping import MONITORS
 from trainer.sweep import lines, pool
 from trainer.sweep.job import Place, train
 from trainer.terminal.screen import Screen
 from trainer.text import clock
 
 INTERRUPTED = (130, 143)  # exit codes after SIGINT and SIGTERM
-METRICS = ("train/loss", "val/loss", "val/acc", "val/mse", "val/mae", "val/r2")  # all that a run can report
 LOG = "sweep.log"
 
 
@@ -207,5 +207,5 @@ class Sweep:
 def check_metric(jobs: Sequence[Job]) -> None:
     """Raise ConfigError for a metric to rank by that no run can report."""
     for metric in dict.fromkeys(job.data.get("monitor", "auto") for job in jobs):
-        if metric not in ("auto", *METRICS):
-            raise ConfigError(f"monitor={metric}: no run reports such a metric", "monitor=" + "|".join(METRICS))
+        if metric not in ("auto", *MONITORS):
+            raise ConfigError(f"monitor={metric}: no run reports such a metric", "monitor=" + "|".join(MONITORS))
