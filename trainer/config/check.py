@@ -65,8 +65,7 @@ def _check_target(group: str, node: dict[str, Any], known: set[str]) -> None:
     fields = (keys(DatasetKeys) if group == "dataset" else {}) if schema is None else schema
     for name, value in node.items():
         if name in fields:
-            checked = _check_value(f"{group}.{name}", value, fields[name])
-            node[name] = value if schema is None else checked
+            node[name] = _check_value(f"{group}.{name}", value, fields[name])
         elif schema is not None and name != "_target_":
             raise unknown_key(f"{group}.{name}", known)
 
