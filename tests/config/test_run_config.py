@@ -78,9 +78,21 @@ CHANGES = {
     "partial": {"model": {"_target_": "torch.nn.Linear", "_partial_": True, "y": {"_target_": "evil.f"}}},
     "weights": {"model": {"_target_": "torchvision.models.resnet18", "weights": "DEFAULT"}},
     "backbone": {"model": {"_target_": "torchvision.models.resnet18", "weights_backbone": "DEFAULT"}},
+    "weights of a nested model": {
+        "model": {"_target_": "torch.nn.Sequential", "x": {"_target_": "torchvision.models.resnet18", "weights": "a"}}
+    },
+    "a dataset that could download, nested": {
+        "dataset": {"_target_": "trainer.data.images.Images", "path": {"_target_": "trainer.data.vision.MNIST"}}
+    },
     "number as a target": {"model": {"_target_": 3}},
     "list as a target": {"model": {"_target_": ["os", "system"]}},
 }
+
+
+KNOWN = {
+    "model": "torch.nn.Sequential", "dataset": "trainer.data.embedded.Iris", "loss": "torch.nn.MSELoss",
+    "optimizer": "torch.optim.SGD", "scheduler": "torch.optim.lr_scheduler.SequentialLR",
+}  # fmt: skip
 
 
 def refused(folder: Path) -> bool:
@@ -96,7 +108,19 @@ def refused(folder: Path) -> bool:
 
 def cases() -> list[tuple[str, object]]:
     found: list[tuple[str, object]] = [(text, tuple(text.split(":", 1))) for text in TARGETS]
+    for text in TARGETS:  # the same inside a class that is known
+        group, target = text.split(":", 1)
+        for inside in ({"x": {"_target_": target}}, {"x": [[{"y": {"_target_": target}}]]}):
+            found.append((f"{text} in {inside}", {group: {"_target_": KNOWN[group], **inside}}))
     return found + list(TEXTS.items()) + list(CHANGES.items())
+
+
+def test_known_classes_may_stand_inside_one_another(plain_config) -> None:
+    part = {"_target_": "torch.optim.lr_scheduler.LinearLR", "total_iters": "2epochs"}
+    nested = {"scheduler": {"_target_": KNOWN["scheduler"], "schedulers": [part]}}
+    nested["loss"] = {"_target_": "torch.nn.MSELoss", "x": {"_target_": "torch.nn.Identity"}}
+    assert trust.strangers({**plain_config, **nested}) == []
+    assert trust.strangers({**plain_config, "loss": {"_target_": "torch.nn.MSELoss", "x": part}}) != []
 
 
 def test_hostile_configs_are_refused_and_nothing_happens(tmp_path, plain_config, watch, monkeypatch, capfd) -> None:

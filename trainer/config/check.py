@@ -68,8 +68,7 @@ def _check_target(group: str, node: dict[str, Any], known: set[str]) -> None:
         if schema is None and name in MAY_BE_THEIRS:
             continue
         if name in fields:
-            checked = _check_value(f"{group}.{name}", value, fields[name])
-            node[name] = value if schema is None else checked
+            node[name] = _check_value(f"{group}.{name}", value, fields[name])
         elif schema is not None and name != "_target_":
             raise unknown_key(f"{group}.{name}", known)
 

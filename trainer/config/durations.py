@@ -2,7 +2,10 @@
 
 import math
 import re
-from typing import NewType
+from collections.abc import Mapping
+from typing import Any, NewType
+
+from trainer.errors import ConfigError
 
 Duration = NewType("Duration", str)
 
@@ -22,3 +25,21 @@ def in_steps(duration: str, steps_per_epoch: int, samples_per_step: int) -> int:
     count = float(match[1].replace("_", ""))
     steps = {"epoch": count * steps_per_epoch, "step": count, "sample": count / samples_per_step}[match[2]]
     return max(1, math.ceil(steps))
+
+
+def with_steps(value: Any, key: str, steps_per_epoch: int, samples_per_step: int) -> Any:
+    """A copy of plain data in which each duration, however deep, is its number of steps.
+
+    key: the dotted key of the data. Raises ConfigError for a text that begins like a duration and is none: the class
+    that gets it would compare it with a number of steps, perhaps without a word.
+    """
+    lengths = (steps_per_epoch, samples_per_step)
+    if isinstance(value, Mapping):
+        return {name: with_steps(inner, f"{key}.{name}", *lengths) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [with_steps(inner, f"{key}.{place}", *lengths) for place, inner in enumerate(value)]
+    if is_duration(value):
+        return in_steps(value, *lengths)
+    if isinstance(value, str) and value[:1].isdigit():
+        raise ConfigError(f"{key}={value} is not a duration", "10epochs, 500steps or 10000samples", key)
+    return value

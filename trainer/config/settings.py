@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from trainer.config import files
+from trainer.config import files, own_target
 from trainer.config.check import check
 from trainer.config.schema import Config
 from trainer.config.source import Source
@@ -16,13 +16,20 @@ from trainer.errors import ConfigError
 class Settings:
     """A resolved config, not yet checked.
 
-    source: what it was composed from; choices: the option picked in each group; multirun: whether it asks for a sweep.
+    source: what it was composed from; choices: the option picked in each group, empty for a stored config; multirun:
+    whether it asks for a sweep.
     """
 
     data: dict[str, Any]
     source: Source = field(default_factory=Source)
     choices: dict[str, str] = field(default_factory=dict)
     multirun: bool = False
+
+    def __post_init__(self) -> None:
+        if self.choices:
+            overrides, folders = self.source.overrides, self.source.folders
+            data = own_target.without_option_keys(self.data, overrides, self.choices, folders)
+            object.__setattr__(self, "data", data)
 
     def check(self) -> Config:
         """The config as typed dataclasses. Raises ConfigError with the first wrong key and where it was set."""

@@ -1,8 +1,12 @@
-"""The class that a `_target_` names, its signature, and an instance of it. Errors say which keys it takes."""
+"""The class that a `_target_` names, its signature, and an instance of it. Errors say which keys it takes.
+
+A node is a mapping with a `_target_`; its other keys are the arguments, and may hold nodes again, however deep.
+"""
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from trainer.errors import ConfigError
@@ -16,7 +20,7 @@ FILLED_IN = (*INPUT_NAMES, *OUTPUT_NAMES, "in_channels")
 
 def locate(dotted: str, group: str) -> Any:
     """Import the object with a dotted name. Raises ConfigError, which says which part does not exist."""
-    parts = dotted.split(".")
+    parts = str(dotted).split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise ConfigError(f"{group}._target_={dotted} is not a dotted name", f"{group}._target_=my_file.MyClass")
     for length in range(len(parts) - 1, 0, -1):
@@ -44,11 +48,35 @@ def parameters(target: Any) -> dict[str, inspect.Parameter]:
     return {name: p for name, p in inspect.signature(target).parameters.items() if p.kind is not p.VAR_POSITIONAL}
 
 
+def mapped(value: Any, key: str, change: Callable[[Mapping[str, Any], str], Any]) -> Any:
+    """A copy of plain data in which change(node, its dotted key) stands for each outermost node."""
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            return change(value, key)
+        return {name: mapped(inner, f"{key}.{name}", change) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [mapped(inner, f"{key}.{place}", change) for place, inner in enumerate(value)]
+    return value
+
+
 def complete(node: Mapping[str, Any], group: str, **facts: Any) -> dict[str, Any]:
-    """A node with its null or absent keys that its target takes filled in from `facts`.
+    """A node with its null or absent keys that its target takes filled in from `facts`; in nested nodes, the null ones.
 
     Raises ConfigError for a key that the target does not take, and names the closest that it does.
     """
+    accepted = _checked(node, group)
+    missing = {k: fact for k, fact in facts.items() if (k in accepted or k in node) and node.get(k) is None}
+    inside = partial(_complete_nested, facts=facts)
+    return {name: mapped(value, f"{group}.{name}", inside) for name, value in node.items()} | missing
+
+
+def _complete_nested(node: Mapping[str, Any], key: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    null = {name for name, value in node.items() if value is None}
+    return complete(node, key, **{name: fact for name, fact in facts.items() if name in null})
+
+
+def _checked(node: Mapping[str, Any], group: str) -> dict[str, inspect.Parameter]:
+    """The parameters of a node's target. Raises ConfigError for a key that is not among them."""
     target = locate(node["_target_"], group)
     if not callable(target):
         raise ConfigError(f"{group}._target_={node['_target_']} is not a class or function")
@@ -59,20 +87,32 @@ def complete(node: Mapping[str, Any], group: str, **facts: Any) -> dict[str, Any
             near = closest(name, accepted)
             hint = f"{group}.{near}=VALUE" if near else f"it takes: {', '.join(accepted)}"
             raise ConfigError(f"no key '{group}.{name}': {node['_target_']} does not take it", hint, f"{group}.{name}")
-    missing = {k: fact for k, fact in facts.items() if (k in accepted or k in node) and node.get(k) is None}
-    return {**node, **missing}
+    return accepted
 
 
-def construct(node: Mapping[str, Any], group: str, *first: Any, **facts: Any) -> Any:
-    """Call a node's `_target_` with the arguments `first` and its keys, completed by `facts`. Raises ConfigError."""
-    keywords = complete(node, group, **facts)
-    target = locate(keywords.pop("_target_"), group)
+def construct(node: Mapping[str, Any], group: str, given: Mapping[str, Any] | None = None, **facts: Any) -> Any:
+    """Call a node's `_target_` with its keys, completed by `facts`, after building the nodes in it. Raises ConfigError.
+
+    given: objects for the parameters of these names, in nested nodes too, such as the optimizer of each scheduler. An
+    outermost target without such a parameter gets them first.
+    """
+    return _built(complete(node, group, **facts), group, given or {}, outermost=True)
+
+
+def _built(node: Mapping[str, Any], key: str, given: Mapping[str, Any], outermost: bool = False) -> Any:
+    inside = partial(_built, given=given)
+    keywords = {name: mapped(value, f"{key}.{name}", inside) for name, value in node.items() if name != "_target_"}
+    target = locate(node["_target_"], key)
+    named = {name: value for name, value in given.items() if name in parameters(target)}
+    first = list(given.values()) if outermost and not named else []
+    keywords = named | keywords
     try:
         inspect.signature(target).bind(*first, **keywords)
     except TypeError as error:
         name = str(error).rpartition("'")[0].rpartition("'")[2]
-        raise ConfigError(f"{node['_target_']}: {error}", f"+{group}.{name}=…" if name else None) from error
+        text = f"{node['_target_']}: {error}" if outermost else f"{key}: {node['_target_']}: {error}"
+        raise ConfigError(text, f"++{key}.{name}=…" if name and outermost else None) from error
     try:
         return target(*first, **keywords)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{group}: {node['_target_']} refused its settings: {error}") from error
+        raise ConfigError(f"{key}: {node['_target_']} refused its settings: {error}") from error

@@ -18,29 +18,31 @@ NAMES = {  # group: the pattern of its `_target_`
     "optimizer": r"torch\.optim\.[A-Z]\w*",
     "scheduler": r"(torch\.optim\.lr_scheduler|trainer\.schedules)\.[A-Z]\w*",
 }
+NESTED = ("model", "loss", "scheduler")  # groups whose known classes may also stand inside one another
 
 
 def strangers(config: Mapping[str, Any]) -> list[str]:
     """Every 'key=_target_' in plain data, however deep, that is not a known class in its usual place."""
-    return [f"{key}={target}" for key, target in _named(config) if not _known(key, target, config)]
+    return [f"{key}={node['_target_']}" for key, node in _nodes(config) if not _known(key, node)]
 
 
-def _named(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(node, Mapping):
-        for name, value in node.items():
-            if name == "_target_":
-                yield f"{prefix}{name}", value
-            else:
-                yield from _named(value, f"{prefix}{name}.")
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _named(value, f"{prefix}{index}.")
+def _nodes(value: Any, prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(dotted key of its `_target_`, node) of every node."""
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            yield f"{prefix}_target_", value
+        for name, inner in value.items():
+            yield from _nodes(inner, f"{prefix}{name}.")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _nodes(inner, f"{prefix}{index}.")
 
 
-def _known(key: str, target: Any, config: Mapping[str, Any]) -> bool:
-    group, _, rest = key.partition(".")
+def _known(key: str, node: Mapping[str, Any]) -> bool:
+    (group, _, rest), target = key.partition("."), node["_target_"]
     pattern = NAMES.get(group)
-    if rest != "_target_" or pattern is None or not isinstance(target, str) or not re.fullmatch(pattern, target, re.A):
+    in_place = rest == "_target_" or (group in NESTED and bool(rest))
+    if not in_place or pattern is None or not isinstance(target, str) or not re.fullmatch(pattern, target, re.A):
         return False
     if target == "auto":
         return True
@@ -50,7 +52,7 @@ def _known(key: str, target: Any, config: Mapping[str, Any]) -> bool:
     except ImportError:
         return False
     if module_name == "torchvision.models":
-        pretrained = [value for option, value in config[group].items() if option.startswith("weights")]
+        pretrained = [value for option, value in node.items() if option.startswith("weights")]
         return name in module.list_models(module=module) and not any(pretrained)
     cls = getattr(module, name, None)
     home = getattr(cls, "__module__", "")

@@ -38,7 +38,7 @@ def make_optimizer(node: Mapping[str, Any], model: nn.Module, device: torch.devi
     has_kernel = "fused" in accepted and device.type in ("cpu", "cuda", "mps")  # one for the entire update
     facts = {"fused": True} if has_kernel else {}
     with shortcuts.without_compiler():
-        optimizer = target.construct(node, "optimizer", params, **facts)
+        optimizer = target.construct(node, "optimizer", {"params": params}, **facts)
     if not isinstance(optimizer, Optimizer):
         raise ConfigError(f"optimizer._target_={node['_target_']} is not a torch.optim.Optimizer")
     shortcuts.strip(optimizer)

@@ -1,16 +1,18 @@
 """A config's scheduler, with wrappers for a scaler that skips steps and for a plateau."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from torch.amp import GradScaler
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from trainer.config import target
-from trainer.config.durations import in_steps, is_duration
+from trainer.config.durations import with_steps
 from trainer.errors import ConfigError
 
+MEANT_BY = {"max_lr": OneCycleLR, "mode": ReduceLROnPlateau}  # another class may mean something else by these names
 LENGTHS = ("num_steps", "total_steps", "T_max", "num_training_steps")  # parameters for the length of the run
 
 
@@ -60,17 +62,31 @@ def make_scheduler(
     samples_per_step: int,
     mode: str,
 ) -> Any:
-    """Construct the config's scheduler: lengths left null become the run's, durations become steps. mode: min or max,
-    the better direction of the monitored metric. Raises ConfigError."""
-    lengths = (steps_per_epoch, samples_per_step)
-    node = {name: in_steps(value, *lengths) if is_duration(value) else value for name, value in node.items()}
+    """Construct the config's scheduler: lengths left null become the run's, durations become steps, in lists and
+    nested nodes too. mode: min or max, the better direction of the monitored metric. Raises ConfigError."""
+    node = with_steps(node, "scheduler", steps_per_epoch, samples_per_step)
     has_momentum = "momentum" in optimizer.defaults or "betas" in optimizer.defaults
-    facts: dict[str, Any] = {**dict.fromkeys(LENGTHS, num_steps), "cycle_momentum": has_momentum}
-    if "max_lr" in node or "mode" in node:  # a class with another meaning for them does not list them as null
-        facts |= {"max_lr": optimizer.defaults["lr"], "mode": mode}
-    scheduler = target.construct(node, "scheduler", optimizer, **facts)
+    facts = {"cycle_momentum": has_momentum, "max_lr": optimizer.defaults["lr"], "mode": mode}
+    node = with_facts(node, "scheduler", num_steps, facts)
+    scheduler = target.construct(node, "scheduler", {"optimizer": optimizer})
     if isinstance(scheduler, ReduceLROnPlateau):
         return OnPlateau(scheduler)
     if not hasattr(scheduler, "step"):
         raise ConfigError(f"scheduler._target_={node['_target_']} has no step()")
     return UnlessSkipped(scheduler, scaler) if scaler.is_enabled() else scheduler
+
+
+def with_facts(node: Mapping[str, Any], key: str, num_steps: int, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A scheduler's node with `facts` and the lengths that are null or absent: num_steps, or for each part of a
+    SequentialLR the steps up to the next milestone. key: its dotted key."""
+    parts, ends = node.get("schedulers"), node.get("milestones", [])
+    if isinstance(parts, list):
+        spans = [num_steps] * len(parts)
+        if ends and len(ends) + 1 == len(parts):
+            spans = [max(1, end - begin) for begin, end in pairwise([0, *ends, num_steps])]
+        filled = [with_facts(part, f"{key}.schedulers.{i}", spans[i], facts) for i, part in enumerate(parts)]
+        node = {**node, "schedulers": filled}
+    kind = target.locate(node["_target_"], key)
+    bases = kind.__mro__ if isinstance(kind, type) else ()
+    apt = {name: value for name, value in facts.items() if name in node or MEANT_BY.get(name, object) in bases}
+    return target.complete(node, key, **apt, **dict.fromkeys(LENGTHS, num_steps))

@@ -1,0 +1,79 @@
+"""Schedulers by `_target_`: durations in lists and in nested nodes, and lengths from the run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import Cli, config
+from torch.optim import lr_scheduler
+
+from trainer.build.build import build
+from trainer.errors import ConfigError
+from trainer.loop import train
+
+RUN = ("dataset=iris", "loader.batch_size=10", "optimizer.lr=0.01", "epochs=6")  # 12 steps an epoch
+LINEAR = "{_target_:torch.optim.lr_scheduler.LinearLR,total_iters:2epochs,start_factor:0.1}"
+COSINE = "{_target_:torch.optim.lr_scheduler.CosineAnnealingLR}"
+STEPS = "{_target_:torch.optim.lr_scheduler.MultiStepLR,milestones:[24samples,4epochs]}"
+
+
+def by_torch(make: Any, num_steps: int = 72) -> list[float]:
+    """The learning rates of torch's own loop, before each step."""
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=0.01)
+    scheduler, rates = make(optimizer), []
+    for _ in range(num_steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+def sequence(optimizer: Any) -> Any:
+    parts = [lr_scheduler.LinearLR(optimizer, 0.1, total_iters=24), lr_scheduler.CosineAnnealingLR(optimizer, 48)]
+    return lr_scheduler.SequentialLR(optimizer, parts, [24])
+
+
+def chain(optimizer: Any) -> Any:
+    parts = [lr_scheduler.LinearLR(optimizer, 0.1, total_iters=24), lr_scheduler.MultiStepLR(optimizer, [3, 48])]
+    return lr_scheduler.ChainedScheduler(parts)
+
+
+CASES = {
+    "a list": (
+        ["MultiStepLR", "+scheduler.milestones=[2epochs,50steps]"], lambda o: lr_scheduler.MultiStepLR(o, [24, 50]),
+    ),
+    "nodes in a list": (
+        ["SequentialLR", f"+scheduler.schedulers=[{LINEAR},{COSINE}]", "+scheduler.milestones=[2epochs]"], sequence,
+    ),
+    "a chain": (["ChainedScheduler", f"+scheduler.schedulers=[{LINEAR},{STEPS}]"], chain),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_durations_inside_a_scheduler_are_steps(name: str) -> None:
+    (kind, *keys), make = CASES[name]
+    run, _ = build(config(*RUN, f"scheduler._target_=torch.optim.lr_scheduler.{kind}", *keys))
+    assert [event.lr for event in train(run) if hasattr(event, "lr")] == by_torch(make)
+
+
+def test_a_longer_run_moves_a_nested_schedule(tmp_path: Path, cli: Cli) -> None:
+    words = ["scheduler._target_=torch.optim.lr_scheduler.ChainedScheduler", CASES["a chain"][0][1], "log_every=1"]
+    assert cli("train", *RUN, *words, "report=false").returncode == 0
+    done = cli("resume", "latest", "epochs=8")
+    assert done.returncode == 0, done.stderr
+    lines = map(json.loads, (tmp_path / "outputs/latest/metrics.jsonl").read_text().splitlines())
+    assert [line["lr"] for line in lines if "eval" not in line] == by_torch(chain, 96)
+
+
+@pytest.mark.parametrize("text", ["10ep", "10 minutes", "1.5"])
+def test_text_that_is_almost_a_duration_is_refused(text: str) -> None:
+    words = ["scheduler._target_=torch.optim.lr_scheduler.MultiStepLR", f"+scheduler.milestones=[2epochs,'{text}']"]
+    with pytest.raises(ConfigError, match=rf"scheduler.milestones.1={text} is not a duration"):
+        build(config(*RUN, *words))
+
+
+def test_a_plateau_by_target_follows_the_monitored_metric() -> None:
+    run, _ = build(config(*RUN, "scheduler._target_=torch.optim.lr_scheduler.ReduceLROnPlateau"))
+    assert (run.stopping.monitor, run.scheduler.scheduler.mode) == ("val/acc", "max")
