@@ -1,6 +1,7 @@
 """Hydra's grammar: the jobs that we plan are those that Hydra would have composed, and what is wrong starts nothing."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from trainer.config import compose, files
 from trainer.config.source import Source
 from trainer.disk.sweep_plan import Job
 from trainer.sweep.hydra_task import Task
+from trainer.sweep.lines import partial_keys
 
 pytestmark = pytest.mark.no_torch
 
@@ -45,8 +47,21 @@ def jobs(*overrides: str) -> list[Job]:
         (["seed=sort(3,1)", "++epochs=4,5"], None),
         (["model=own", "model._target_=a.B", "+model.width=1,2", "loss=cross_entropy", "~loss.label_smoothing"], None),
         (["experiment=sweep/lr_by_seed", "seed=7", "loss=auto,mse"], None),
+        (["seed=0,1", "dataset.split_seed=${seed}"], ["seed=0 dataset.split_seed=${seed}",
+                                                      "seed=1 dataset.split_seed=${seed}"]),
+        (["optimizer.lr=1e-3,1e-2", "optimizer.weight_decay=0,${optimizer.lr}"], None),
+        (["model=mlp,cnn", "model.channels=[8],[16]"], ["model=mlp", "model=cnn model.channels=[8]",
+                                                       "model=cnn model.channels=[16]"]),
+        (["model.channels=[8]", "model=mlp,cnn"], ["model=mlp", "model.channels=[8] model=cnn"]),
+        (["scheduler=none,step", "seed=1,2", "scheduler.gamma=.1,.2"], [
+            "scheduler=none seed=1", "scheduler=none seed=2", "scheduler=step seed=1 scheduler.gamma=0.1",
+            "scheduler=step seed=1 scheduler.gamma=0.2", "scheduler=step seed=2 scheduler.gamma=0.1",
+            "scheduler=step seed=2 scheduler.gamma=0.2"]),
+        (["model=linear,mlp", "~model.dropout"], ["model=linear", "model=mlp ~model.dropout"]),
+        (["dataset=table,digits", "dataset.path=a.csv", "dataset.target=price"], [
+            "dataset=table dataset.path=a.csv dataset.target=price", "dataset=digits"]),
     ],
-)
+)  # fmt: skip
 def test_each_job_is_what_hydra_composes(overrides: list[str], typed: list[str] | None) -> None:
     found = jobs(*overrides)
     if typed is not None:
@@ -63,6 +78,49 @@ def test_a_sweep_in_yaml() -> None:
         (lr, seed) for lr in (1e-4, 3e-4, 1e-3, 3e-3) for seed in range(4)
     }
     assert len({job.identity for job in found}) == 16
+
+
+def test_an_interpolation_is_each_jobs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLACE", "elsewhere")
+    assert [job.data["dataset"]["split_seed"] for job in jobs("seed=0,1,2", "dataset.split_seed=${seed}")] == [0, 1, 2]
+    found = jobs("optimizer.lr=1e-3,1e-2", "optimizer.weight_decay=${optimizer.lr}", "output_dir=${oc.env:PLACE}")
+    assert [job.data["optimizer"]["weight_decay"] for job in found] == [1e-3, 1e-2]
+    assert [job.data["output_dir"] for job in found] == ["elsewhere"] * 2
+    assert "output_dir=${oc.env:PLACE}" in found[0].overrides
+
+
+def test_an_interpolation_in_the_params_of_an_experiment_is_each_jobs_own(tmp_path: Path) -> None:
+    (tmp_path / "conf/experiment").mkdir(parents=True)
+    params = "{seed: '3,4', dataset.split_seed: '${seed}', model.hidden: '[${epochs}]', epochs: 5}"
+    text = f"# @package _global_\nhydra: {{mode: MULTIRUN, sweeper: {{params: {params}}}}}\n"
+    (tmp_path / "conf/experiment/both.yaml").write_text(text)
+    found = jobs("experiment=both")
+    assert [(job.data["dataset"]["split_seed"], job.data["model"]["hidden"]) for job in found] == [(3, [5]), (4, [5])]
+
+
+class Samples(Task):
+    """Takes on the samples of a search, then one proposal."""
+
+    def search(self, axes: object, constant: list[str], options: object, samples: list[Job], run: Callable) -> None:
+        self.plan(samples, locally=True)
+        run([[*constant, "optimizer.lr=0.05", "model=mlp", "model.channels=[8]"]], len(samples))
+
+
+def test_a_search_checks_every_choice_and_both_ends_and_keeps_to_the_same_rules() -> None:
+    words = ["hydra/sweeper=optuna", "optimizer.lr=interval(1e-3,1e-1)", "optimizer.weight_decay=${optimizer.lr}"]
+    sweep, source = Planned(), Source([*words, "model=mlp,cnn", "model.channels=[4],[8]"], files.roots())
+    compose.sweep(source, Samples(sweep, source))  # type: ignore[arg-type]
+    *samples, proposal = sweep.jobs
+    typed = {word for job in samples for word in job.overrides}
+    assert {"optimizer.lr=0.001", "optimizer.lr=0.1", "model=mlp", "model=cnn"} <= typed
+    assert all(job.data["optimizer"]["weight_decay"] == job.data["optimizer"]["lr"] for job in sweep.jobs)
+    assert proposal.overrides == ["optimizer.weight_decay=${optimizer.lr}", "optimizer.lr=0.05", "model=mlp"]
+
+
+def test_the_header_says_which_jobs_a_key_is_set_in() -> None:
+    typed = [job.overrides for job in jobs("model=mlp,linear,cnn", "model.dropout=.1,.2", "seed=1")]
+    assert partial_keys(typed) == ["model.dropout is set only where model=mlp or model=cnn"]
+    assert partial_keys([["seed=1", "epochs=2"], ["seed=2", "epochs=2"]]) == []
 
 
 def test_two_hundred_jobs_are_composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,6 +148,10 @@ def test_the_identity_forgets_how_and_where() -> None:
         (["monitor=val/f1", "seed=0,1"], "no run reports", "val/acc"),
         (["model=mlp,cmm"], "no model 'cmm'", "mlp"),
         (["sweep.jobs=0", "seed=0,1"], "sweep.jobs must be at least 1", ""),
+        (["model=mlp,cnn", "model.chanels=[8],[16]"], "no key 'model.chanels'", "model.channels=[8],[16]"),
+        (["model=mlp,cnn", "nonsense=1"], "no key 'nonsense'", "trainer config"),
+        (["hydra/sweeper=optuna", "optimizer.lr=interval(-1,1)"], "optimizer.lr must be", ""),
+        (["seed=0,1", "optimizer.lr=interval(1e-4,1e-2)"], "an interval is for a search", "hydra/sweeper=optuna"),
     ],
 )
 def test_what_is_wrong_starts_nothing(

@@ -63,15 +63,16 @@ def sweep(source: Source, task: Any) -> None:
     """Hand a multirun to the Hydra sweeper and launcher that were picked. task: see sweep/hydra_task.py."""
     from hydra._internal.callbacks import Callbacks
     from hydra.core.plugins import Plugins
-    from hydra.types import HydraContext, RunMode
+    from hydra.types import HydraContext
 
     _refuse(source)
-    overrides = [*source.overrides, *IN_OUR_FOLDERS, *WITHOUT_LOGS]
     with _hydra(source) as hydra:
-        cfg = hydra.compose_config(source.name, overrides, RunMode.MULTIRUN, with_log_configuration=False)
+        from trainer.config import grid
+
+        cfg, words = grid.frame(hydra, source, [*IN_OUR_FOLDERS, *WITHOUT_LOGS])
         context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(cfg))
         sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=task, config=cfg)
-        sweeper.sweep(arguments=list(cfg.hydra.overrides.task))
+        sweeper.sweep(arguments=words)
 
 
 @contextmanager

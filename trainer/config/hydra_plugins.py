@@ -4,22 +4,20 @@ Hydra looks plugins up by a name below `hydra_plugins`, so they get one; no such
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from trainer.config.grid import compose_jobs
+from trainer.config.grid import Grid
 from trainer.config.search_space import Axis
-from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError
 
 Plugins.instance()  # its scan executes Hydra's plugin modules again, so import their classes after it
@@ -33,10 +31,9 @@ class LocalLauncher(Launcher):
     """hydra/launcher=local: processes on this machine."""
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
-        self.loader, self.task, self.config = hydra_context.config_loader, task_function, config
+        self.task = task_function
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        plan(self.task, self.loader, self.config, job_overrides, initial_job_idx)
         self.task.run(initial_job_idx, len(job_overrides))
         done = JobReturn(status=JobStatus.COMPLETED)
         done.return_value = 0
@@ -48,22 +45,30 @@ class GridSweeper(BasicSweeper):
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        self.task = task_function
-
-        self.loader = hydra_context.config_loader
+        self.task, self.settings = task_function, config
+        self.grid = Grid(hydra_context.config_loader, config, task_function.source)
 
     def parse(self, arguments: list[str]) -> list[Override]:
-        """The overrides that were typed, after those of hydra.sweeper.params."""
-        parser = OverridesParser.create(config_loader=self.loader)
-        return parser.parse_overrides([*self._parse_config(), *arguments])
+        """The overrides that were typed, after those of hydra.sweeper.params, whose interpolations are each job's."""
+        params = OmegaConf.to_container(self.settings.hydra.sweeper, resolve=False).get("params") or {}  # type: ignore[union-attr]
+        return self.grid.parser.parse_overrides([*(f"{key}={value}" for key, value in params.items()), *arguments])
 
     def sweep(self, arguments: list[str]) -> Any:
         overrides = self.parse(arguments)
-        check_size(overrides, bool(self.config.sweep.confirm))  # type: ignore[union-attr]
-        batches = self.split_arguments(overrides, self.max_batch_size)
-        plan(self.task, self.loader, self.config, list(itertools.chain(*batches)), 0)
+        check_size(overrides, bool(self.settings.sweep.confirm))
+        jobs = self.grid.applicable(list(combinations(overrides)))
+        self.plan(jobs, 0)
+        batches = list(self.split_overrides_to_chunks(jobs, self.max_batch_size))
         firsts = itertools.accumulate(map(len, batches), initial=0)
         return [self.launcher.launch(batch, first) for batch, first in zip(batches, firsts, strict=False)]  # type: ignore[union-attr]
+
+    def plan(self, batch: Sequence[Sequence[str]], first: int) -> None:
+        """Compose the jobs of a batch, numbered from `first`, and add them to the sweep."""
+        config: Any = self.settings
+        locally = str(config.hydra.runtime.choices.get("hydra/launcher")) in ("local", "basic")
+        folder = self.task.plan(list(self.grid.compose_jobs(batch, first)), locally=locally)
+        with read_write(config), read_write(config.hydra), open_dict(config.hydra.sweep):
+            config.hydra.sweep.dir = str(folder.absolute())
 
 
 class OptunaSweeper(GridSweeper):
@@ -78,12 +83,17 @@ class OptunaSweeper(GridSweeper):
         constant = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
         if not axes:
             raise ConfigError("hydra/sweeper=optuna: nothing to search", "optimizer.lr=tag(log,interval(1e-4,1e-1))")
-        config: Any = self.config
+        first = {axis.key: axis.samples()[0] for axis in axes}
+        samples = [first, *({**first, axis.key: value} for axis in axes for value in axis.samples()[1:])]
+        words = [[*constant, *(f"{key}={value}" for key, value in sample.items())] for sample in samples]
+        jobs = list(self.grid.compose_jobs(self.grid.applicable(words), 0))
+        self.task.search(axes, constant, self.settings.hydra.sweeper, jobs, self.run)
 
-        def jobs(batch: Sequence[Sequence[str]], first: int) -> list[Job]:
-            return list(compose_jobs(self.loader, config, batch, first, self.task.source))
-
-        self.task.search(axes, constant, config.hydra.sweeper, jobs, self.launcher.launch)  # type: ignore[union-attr]
+    def run(self, batch: Sequence[Sequence[str]], first: int) -> None:
+        """Plan the jobs of a batch, numbered from `first`, and run them. Jobs may be equal here: each is a trial."""
+        jobs = [job for words in batch for job in self.grid.applicable([words])]
+        self.plan(jobs, first)
+        self.launcher.launch(jobs, first)  # type: ignore[union-attr]
 
 
 @dataclass
@@ -102,14 +112,18 @@ class GridConf:
     params: dict[str, Any] | None = None
 
 
-def plan(task: Any, loader: Any, config: Any, batch: Sequence[Sequence[str]], first: int) -> None:
-    """Compose the jobs of a batch and hand them to the task, unless it already has them."""
-    if first < task.num_planned:
-        return
-    locally = str(config.hydra.runtime.choices.get("hydra/launcher")) in ("local", "basic")
-    folder = task.plan(list(compose_jobs(loader, config, batch, first, task.source)), locally=locally)
-    with read_write(config), read_write(config.hydra), open_dict(config.hydra.sweep):
-        config.hydra.sweep.dir = str(folder.absolute())
+def combinations(overrides: Sequence[Override]) -> Iterator[list[str]]:
+    """The words of each job of a grid, the last key varying fastest. Raises ConfigError for an interval."""
+    lines: dict[str, list[str]] = {}  # of a key that was typed twice, the last word counts, as for Hydra
+    for override in overrides:
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            lines[key] = [str(override.input_line)]
+        elif override.is_discrete_sweep():
+            lines[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise ConfigError(f"{override.input_line}: an interval is for a search", "hydra/sweeper=optuna")
+    return map(list, itertools.product(*lines.values()))
 
 
 def axis(override: Override) -> Axis:

@@ -14,6 +14,7 @@ class Axis:
     integer: bool = False
     log: bool = False
 
-    def sample(self) -> str:
-        """Some value of it."""
-        return self.choices[0] if self.choices else str(int(self.low) if self.integer else self.low)
+    def samples(self) -> tuple[str, ...]:
+        """Every choice, or the ends of the interval, as they are typed."""
+        ends = (int(self.low), int(self.high)) if self.integer else (self.low, self.high)
+        return self.choices or tuple(dict.fromkeys(map(str, ends)))

@@ -20,11 +20,6 @@ class Task:
     def __init__(self, sweep: Sweep, source: Source) -> None:
         self.sweep, self.source = sweep, source
 
-    @property
-    def num_planned(self) -> int:
-        """Number of jobs that the sweep has so far."""
-        return len(self.sweep.jobs)
-
     def plan(self, jobs: Sequence[Job], *, locally: bool) -> Path:
         """Check the jobs and add them to the sweep. Returns the sweep's folder."""
         return self.sweep.plan(jobs, locally=locally)
@@ -38,18 +33,18 @@ class Task:
         axes: Sequence[Axis],
         constant: list[str],
         options: Any,
-        compose_jobs: Callable[[Sequence[Sequence[str]], int], list[Job]],
-        launch: Callable[[Sequence[Sequence[str]], int], Any],
+        samples: Sequence[Job],
+        run: Callable[[Sequence[Sequence[str]], int], None],
     ) -> None:
         """Run the jobs that an earlier start left open, then what optuna proposes until there are n_trials jobs.
-        options: the config of hydra.sweeper. compose_jobs, launch: take (overrides of each job, number of the first).
+        options: the config of hydra.sweeper. samples: jobs with every choice, and the ends of each interval.
+        run: takes (overrides of each job, number of the first).
         """
         import_optuna()  # before a folder is made
         sweep = self.sweep
         sweep.num_expected = options.n_trials
         if sweep.folder is None:
-            sample = [*constant, *(f"{axis.key}={axis.sample()}" for axis in axes)]
-            sweep.begin(compose_jobs([sample], 0))
+            sweep.begin(samples)
         study = Search(sweep.need_folder(), axes, constant, sweep.monitor, options.seed, options.prune)
         sweep.trails = study.trails
         if open_jobs := [job for job in sweep.jobs if not study.tell(job, sweep.row(job))]:
@@ -57,7 +52,7 @@ class Task:
         while len(sweep.jobs) < options.n_trials:
             first = len(sweep.jobs)
             last = min(options.n_trials, first + len(sweep.places))
-            launch([study.ask(number) for number in range(first, last)], first)
+            run([study.ask(number) for number in range(first, last)], first)
             for job in sweep.jobs[first:]:
                 study.tell(job, sweep.row(job))
 

@@ -19,11 +19,26 @@ def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Pat
     """The jobs that are about to run, and where."""
     differing = dict.fromkeys(key for settings in varied([job.overrides for job in jobs]) for key in settings)
     lines = [cut(f"sweep    {total} job{'s' * (total != 1)}" + (": " + " × ".join(differing) if differing else ""))]
+    lines += [cut(f"note     {text}") for text in partial_keys([job.overrides for job in jobs])]
     if places:
         cores = f"{places[0].cores} core{'s' * (places[0].cores != 1)} each"
         gpus = ", a GPU each" if places[0].gpu is not None else ""
         lines.append(f"device   {len(places)} side by side, {cores}{gpus}")
     return [*lines, f"run      {layout.relative(folder)}"]
+
+
+def partial_keys(typed: Sequence[Sequence[str]]) -> list[str]:
+    """A sentence for each key that only some jobs have, since it belongs to some options only."""
+    pairs = [dict(word.partition("=")[::2] for word in overrides) for overrides in typed]
+    sentences = []
+    for key in dict.fromkeys(key for job in pairs for key in job):
+        having = [job for job in pairs if key in job]
+        if len(having) < len(pairs):
+            name = key.lstrip("~+")
+            group = name.partition(".")[0]
+            options = dict.fromkeys(f"{group}={job[group]}" for job in having if group in job)
+            sentences.append(f"{name} is set only {'where ' + ' or '.join(options) if options else 'in some jobs'}")
+    return sentences
 
 
 def settings_text(settings: Mapping[str, str]) -> str:

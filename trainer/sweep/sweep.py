@@ -85,7 +85,7 @@ class Sweep:
         kind, num_gpus, self.monitor = answer or ("cpu", 0, "")
         config = Settings(jobs[0].data, Source(jobs[0].overrides)).check()
         wanted, threads = config.sweep.jobs, config.threads
-        num_jobs, num_ranks = max(len(jobs), self.num_expected), 1 if config.nproc == "auto" else config.nproc
+        num_jobs, num_ranks = self.num_expected or len(jobs), 1 if config.nproc == "auto" else config.nproc
         self.places = pool.places(wanted, threads, config.device, kind, num_gpus, num_jobs, num_ranks)
 
     def open(self, folder: Path, jobs: Sequence[Job], num_ended: int) -> None:
