@@ -34,6 +34,7 @@ class Splits:
     sample: tuple[Tensor, Tensor]  # up to two training rows, on the device, ready for the model
     preprocessing: Preprocessing
     notes: Sequence[str] = ()  # lines for the header: what was found in the data, and how it is treated
+    warnings: Sequence[Sequence[str]] = ()  # of traps in the data, each in paragraphs
     class_counts: tuple[int, ...] | None = None  # training rows of each class, if known
 
 
