@@ -18,6 +18,7 @@ from torch import Tensor
 from trainer.data.facts import Facts
 from trainer.data.scaling import Cast, Scale, Standardize
 from trainer.data.tabular.column import KINDS, Column
+from trainer.data.tabular.dialect import WORDS, Dialect
 from trainer.data.tabular.one_hot import Columns
 from trainer.disk import layout, reading, storage
 from trainer.disk.tensors import tensor_bytes
@@ -26,7 +27,7 @@ from trainer.text import first_line
 
 FORMAT = 1
 MOST_JSON = 16 * 2**20  # bytes: 10,000 columns of 32 categories
-MOST_TENSORS = 64 * 2**20  # bytes
+MOST_TENSORS = 256 * 2**20  # bytes: 300 columns of 100,000 rare categories
 MOST_INPUTS = 10**7
 T = TypeVar("T")
 MALFORMED = (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError, OverflowError, SafetensorError)
@@ -35,14 +36,12 @@ MALFORMED = (KeyError, ValueError, TypeError, AttributeError, IndexError, Runtim
 @dataclass
 class TableFormat:
     """How a table is read. columns: the inputs, in order; targets: the names of the columns to predict, and
-    target_kind their kind; missing: the texts that count as no value."""
+    target_kind their kind, which for classes says whether their names are whole numbers."""
 
     columns: list[Column]
     targets: list[str]
     target_kind: str
-    delimiter: str
-    encoding: str
-    missing: list[str]
+    dialect: Dialect
 
 
 @dataclass
@@ -70,6 +69,9 @@ def write(folder: Path, preprocessing: Preprocessing) -> None:
     tensors = {
         f"{key}.{name}": tensor for key, module in modules.items() for name, tensor in module.state_dict().items()
     }
+    for place, column in enumerate(table.columns if table is not None else []):
+        if column.rare:
+            tensors[f"rare.{place}"] = torch.tensor(sorted(column.rare))
     storage.write_file(folder / layout.PREPROCESSING, tensor_bytes(tensors))
     data = {
         "format": FORMAT,
@@ -81,7 +83,7 @@ def write(folder: Path, preprocessing: Preprocessing) -> None:
         "x": type(x).__name__,
         "y": type(y).__name__ if y is not None else None,
         "y_shape": y.row_shape if y is not None else None,
-        "table": asdict(table) if table is not None else None,
+        "table": _table_data(table) if table is not None else None,
     }
     storage.write_json(folder / layout.PREPROCESSING_FACTS, data)
 
@@ -96,7 +98,7 @@ def read(folder: Path, dtype: torch.dtype) -> Preprocessing:
     except FileNotFoundError as error:
         text = f"{folder} has no {Path(error.filename).name}"
         raise StorageError(text, "train it again: it ended too early") from error
-    except (*MALFORMED, reading.Damaged) as error:
+    except (*MALFORMED, ConfigError, reading.Damaged) as error:
         raise StorageError(f"{path.with_suffix('')}.* cannot be used: {first_line(error)}") from error
 
 
@@ -111,8 +113,11 @@ def _rebuilt(data: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Pr
     if classes is not None and len(classes) != outputs:
         raise ValueError(f"{len(classes)} classes, {outputs} outputs")
     raw_shape = _shape(data["raw_shape"])
-    table = None if data["table"] is None else _table(data["table"])
-    groups = {key: {n[2:]: t for n, t in tensors.items() if n.startswith(key + ".")} for key in ("x", "y")}
+    groups = {
+        key: {n.removeprefix(f"{key}."): t for n, t in tensors.items() if n.startswith(f"{key}.")}
+        for key in ("x", "y", "rare")
+    }
+    table = None if data["table"] is None else _table(data["table"], groups["rare"])
     if sum(map(len, groups.values())) != len(tensors):
         raise ValueError("a tensor has an unknown name")
     x: Scale | Columns
@@ -160,24 +165,38 @@ def _mean_and_std(tensors: Mapping[str, Tensor], shapes: Sequence[tuple[int, ...
     return mean.to(torch.float64), std.to(torch.float64)
 
 
-def _table(data: Any) -> TableFormat:
-    columns = [_column(entry) for entry in _typed(data["columns"], list)]
+def _table_data(table: TableFormat) -> dict[str, Any]:
+    """The table without the fingerprints of its rare categories, which are tensors."""
+    columns = [{name: value for name, value in asdict(column).items() if name != "rare"} for column in table.columns]
+    named = {"columns": columns, "targets": table.targets, "target_kind": table.target_kind}
+    return named | asdict(table.dialect)
+
+
+def _table(data: Any, rare: Mapping[str, Tensor]) -> TableFormat:
+    """Rebuild a table. Version 0.1.0 stored neither the notation of numbers and dates nor the ranges of columns."""
+    entries = _typed(data["columns"], list)
+    columns = [_column(entry, rare.get(str(place))) for place, entry in enumerate(entries)]
     names = {column.name for column in columns}
-    if not columns or len(names) != len(columns):
-        raise ValueError("there are no columns, or two have the same name")
+    if not columns or len(names) != len(columns) or not all(0 <= int(place) < len(columns) for place in rare):
+        raise ValueError("there are no columns, or two have the same name, or a rare category has none")
     targets, kind = _texts(data["targets"]), data["target_kind"]
     if not targets or kind not in KINDS or names.intersection(targets):
         raise ValueError("there are no targets, or one is an input too, or their kind is unknown")
-    delimiter, encoding = _typed(data["delimiter"], str), _typed(data["encoding"], str)
-    return TableFormat(columns, targets, kind, delimiter, encoding, _texts(data["missing"]))
+    texts = {
+        key: _typed(data[key], str) for key in ("delimiter", "encoding", *WORDS) if key not in WORDS or key in data
+    }
+    return TableFormat(columns, targets, kind, Dialect(missing=tuple(_texts(data["missing"])), **texts))
 
 
-def _column(entry: Any) -> Column:
+def _column(entry: Any, rare: Tensor | None) -> Column:
     name, kind, levels = _typed(entry["name"], str), entry["kind"], tuple(_texts(entry["levels"]))
     other, missing = _typed(entry["other"], bool), _typed(entry["missing"], bool)
     if kind not in KINDS or (kind != "category" and (levels or other)) or len(set(levels)) != len(levels):
         raise ValueError(f"column {name!r} is not valid")
-    return Column(name, kind, levels, other, missing)
+    low, high = (None if entry.get(key) is None else _typed(entry[key], float) for key in ("low", "high"))
+    if rare is not None and (rare.dtype != torch.int64 or rare.ndim != 1):
+        raise ValueError(f"the rare categories of column {name!r} are not valid")
+    return Column(name, kind, levels, other, missing, low, high, frozenset(rare.tolist() if rare is not None else ()))
 
 
 def _typed(value: Any, kind: type[T]) -> T:

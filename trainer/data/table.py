@@ -1,45 +1,31 @@
 """Your own table: read, its columns typed, split, and made into rows for training."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from trainer.data.facts import Facts
 from trainer.data.preprocessing import Preprocessing, TableFormat
-from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL
+from trainer.data.roles import TEST, TRAIN, VAL
 from trainer.data.scaling import TargetScaling
-from trainer.data.tabular import fitting, matrix, notes, roles
-from trainer.data.tabular.column import Kind
+from trainer.data.tabular import fitting, matrix, notes
+from trainer.data.tabular.dialect import MISSING, Dialect
 from trainer.data.tabular.one_hot import Columns
-from trainer.data.tabular.source import MISSING, Dialect, Source, masked
+from trainer.data.tabular.parts import Part, Splitting, check_share, parts_of
+from trainer.data.tabular.source import Source, masked
 from trainer.data.tabular.survey import Survey, take_survey
 from trainer.data.tabular.targets import classes_of, fit_targets, targets_of
 from trainer.errors import ConfigError
 
 
 @dataclass
-class Part:
-    """The rows of a source that have one role. roles: (N,) int8, of all rows of the source."""
-
-    source: Source
-    roles: Any
-    role: int
-
-    @property
-    def num_rows(self) -> int:
-        """The number of rows with the role."""
-        return int((self.roles == self.role).sum())
-
-
-@dataclass
 class Prepared:
-    """A table ready to be loaded. preprocessing: fitted on `train`; notes: lines for the header."""
+    """A table ready to be loaded. preprocessing: fitted on `train`; notes: lines for the header; warnings: for the
+    header, each in paragraphs."""
 
     train: Part
     val: Part | None
@@ -47,6 +33,7 @@ class Prepared:
     preprocessing: Preprocessing
     class_counts: tuple[int, ...] | None
     notes: list[str]
+    warnings: list[list[str]]
 
 
 class Table(Dataset[tuple[Tensor, Tensor]]):
@@ -69,24 +56,28 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         delimiter: str = "auto",
         encoding: str = "utf-8",
         missing: Sequence[str] = MISSING,
+        decimal: str = "point",
+        thousands: str = "none",
+        dates: str = "iso",
     ) -> None:
-        self.dialect = Dialect(delimiter, encoding, tuple(missing))
+        self.dialect = Dialect(delimiter, encoding, tuple(missing), decimal, thousands, dates)
         self.source = Source(path, self.dialect)
         paths = {VAL: val_path, TEST: test_path}
         self.others = {role: Source(other, self.dialect) for role, other in paths.items() if other is not None}
         self.targets = [target] if isinstance(target, str) else list(target)
         self.task, self.types, self.drop = task, dict(types or {}), list(drop)
-        self.split, self.split_by = split, split_by
+        self.splitting = Splitting(split, split_by)
         names, file = self.source.names, str(self.source.files[0])
         matrix.check_present([*self.targets, *self.drop, *([split_by] if split_by is not None else [])], names, file)
         matrix.check_types(self.types, names, file)
-        needs_column = split in ("time", "column", "group")
-        if needs_column and split_by is None:
-            raise ConfigError(f"dataset.split={split} needs dataset.split_by, the name of a column")
-        if split_by is not None and not needs_column:
-            raise ConfigError(f"dataset.split_by={split_by} needs dataset.split=time|column|group")
+        if len(set(self.targets)) < len(self.targets):
+            raise ConfigError(f"dataset.target names a column twice: {', '.join(self.targets)}")
+        if dropped := [name for name in self.targets if name in self.drop]:
+            raise ConfigError(f"dataset.drop names the target {dropped[0]}", "dataset.target=COLUMN")
+        self.index = [name for name in self.source.index if name not in {*self.targets, *self.types}]
         for other in self.others.values():
-            matrix.check_present([name for name in names if name not in self.drop], other.names, str(other.files[0]))
+            needed = [name for name in names if name not in self.drop and name not in self.index]
+            matrix.check_present(needed, other.names, str(other.files[0]))
 
     def prepare(
         self,
@@ -97,63 +88,40 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         scaling: TargetScaling | None = None,
     ) -> Prepared:
         """Type the columns, split the rows and fit the preprocessing, or use `fitted`. Raises ConfigError."""
+        how = replace(self.splitting, val_fraction=val_fraction, seed=split_seed)
         types: dict[str, Any] = dict(self.types)
+        infer = [name for name in self.source.names if name not in self.drop and name not in self.index]
         if fitted is not None and fitted.table is not None:
-            types = {column.name: column.kind for column in fitted.table.columns}
+            types |= {column.name: column.kind for column in fitted.table.columns}
             types |= dict.fromkeys(self.targets, fitted.table.target_kind)
-        key = self.split_by or (self.targets[0] if self.split == "stratified" else None)
-        survey = take_survey(self.source, self.targets, types, key, infer=fitted is None, drop=self.drop)
+            infer = []
+        infer += [how.by] if how.split == "time" and how.by is not None and how.by not in infer else []
+        survey = take_survey(self.source, self.targets, types, how.key(self.targets), infer)
         if not survey.labelled.any():
             raise ConfigError(f"{self.source.files[0]} has no row with a {self.targets[0]}")
-        parts = self._parts(survey, val_fraction, split_seed, survey.kinds if fitted is None else types)
+        parts = parts_of(self.source, survey, self.others, self.targets, how)
         if not parts[TRAIN].num_rows:
             raise ConfigError(f"{self.source.files[0]} has no row left to train on")
-        preprocessing, counts, lines = (
-            self._fit(survey, parts[TRAIN], dtype, scaling or TargetScaling()) if fitted is None else (fitted, None, [])
-        )
+        preprocessing, counts, lines, warnings = fitted, None, list[str](), list[list[str]]()
+        if preprocessing is None:
+            if VAL not in self.others:
+                check_share(parts.get(VAL), survey, how)
+            preprocessing, counts, lines = self._fit(survey, parts[TRAIN], dtype, scaling or TargetScaling())
+            numbers = preprocessing.facts.classes is None
+            warnings = notes.notations(survey.texts) + notes.held_back(parts, how, self.others, numbers=numbers)
         if unlabelled := int((~survey.labelled).sum()):
             lines.append(f"{unlabelled:,} of {survey.num_rows:,} rows without {self.targets[0]} are left out")
-        return Prepared(parts[TRAIN], parts.get(VAL), parts.get(TEST), preprocessing, counts, lines)
-
-    def _parts(self, survey: Survey, val_fraction: float, split_seed: int, kinds: dict[str, Kind]) -> dict[int, Part]:
-        all_roles = np.full(survey.num_rows, LEFT_OUT, dtype=np.int8)
-        all_roles[survey.labelled] = self._roles(survey, 0.0 if VAL in self.others else val_fraction, split_seed)
-        parts = {role: Part(self.source, all_roles, role) for role in (VAL, TEST) if (all_roles == role).any()}
-        parts[TRAIN] = Part(self.source, all_roles, TRAIN)
-        for role, source in self.others.items():
-            other = take_survey(source, self.targets, kinds, None, infer=False)
-            both = survey.distinct is not None and other.distinct is not None
-            survey.distinct = survey.distinct | other.distinct if both else None  # type: ignore[operator]
-            parts[role] = Part(source, np.where(other.labelled, role, LEFT_OUT).astype(np.int8), role)
-        return parts
-
-    def _roles(self, survey: Survey, val_fraction: float, split_seed: int) -> Any:
-        """The roles of the labelled rows."""
-        if self.split == "random":
-            return roles.random_roles(int(survey.labelled.sum()), val_fraction, split_seed)
-        missing, name = self.dialect.missing, self.split_by or ""
-        chunks = [values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values for values in survey.key]
-        key = pa.concat_arrays(chunks).filter(pa.array(survey.labelled))
-        if self.split == "time":
-            kind = survey.kinds.get(name) or "date"
-            if kind == "category":
-                raise ConfigError(
-                    f"dataset.split=time: column '{name}' holds neither numbers nor dates like 2026-11-25"
-                )
-            return roles.time_roles(matrix.to_floats(key, kind, missing), val_fraction)
-        values = matrix.to_text(key, missing)
-        if self.split == "column":
-            return roles.named_roles(values, name)
-        draw = roles.stratified_roles if self.split == "stratified" else roles.group_roles
-        return draw(values, val_fraction, split_seed)
+        return Prepared(parts[TRAIN], parts.get(VAL), parts.get(TEST), preprocessing, counts, lines, warnings)
 
     def _fit(
         self, survey: Survey, train: Part, dtype: torch.dtype, scaling: TargetScaling
     ) -> tuple[Preprocessing, tuple[int, ...] | None, list[str]]:
-        classes = classes_of(survey, self.targets, self.task)
-        left_out = dict.fromkeys(self.drop, "asked for") | dict.fromkeys(survey.empty, "no value")
-        if self.split == "column" and self.split_by is not None:
-            left_out[self.split_by] = "names the split"
+        self._check_notation(survey)
+        classes, kind = classes_of(survey, self.targets, self.task, self.dialect)
+        left_out = dict.fromkeys(self.drop, "asked for") | dict.fromkeys(self.index, "an index of pandas")
+        left_out |= dict.fromkeys(survey.empty, "no value")
+        if self.splitting.split == "column" and self.splitting.by is not None:
+            left_out[self.splitting.by] = "names the split"
         names = [name for name in self.source.names if name in survey.kinds and name not in left_out]
         kinds = {name: survey.kinds[name] for name in names if name not in self.targets}
         kinds |= {name: "category" if classes is not None else survey.kinds[name] for name in self.targets}
@@ -164,13 +132,21 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         if not columns:
             raise ConfigError(f"{self.source.files[0]} has no column to learn from: {notes.reasons(left_out, 60)}")
         way, line = scaling.choose(self.targets[0], len(self.targets), ready=False)
-        y, counts = fit_targets(target_tallies, self.targets, classes, self.source, dtype, way)
+        y, counts = fit_targets(target_tallies, self.targets, classes, kind, self.source, dtype, way)
         x = Columns(columns, *fitting.mean_and_std(tallies[column.name] for column in columns), dtype)
         facts = Facts((sum(column.width for column in columns),), classes, len(classes or self.targets))
-        kind, dialect = kinds[self.targets[0]], self.dialect
-        table = TableFormat(columns, self.targets, kind, dialect.delimiter, dialect.encoding, list(dialect.missing))
-        lines = notes.describe(columns, tallies, left_out, self.source) + [line] * (classes is None)
+        lines = notes.describe(columns, tallies, left_out, self.source) + notes.spelled(survey.texts)
+        lines += [line] * (classes is None)
+        table = TableFormat(columns, self.targets, kind, self.dialect)
         return Preprocessing(facts, (len(columns),), x, y, table), counts, lines
+
+    def _check_notation(self, survey: Survey) -> None:
+        """Raise ConfigError for a target that is text, but looks like numbers or dates in another notation."""
+        for name in self.targets:
+            other = survey.texts[name].other if name in survey.texts else None
+            if other is not None and survey.kinds[name] == "category" and self.task != "classes":
+                remedy = f"{other.remedy}; if they are classes, dataset.task=classes"
+                raise ConfigError(f"the values of {name} look like {other.what}", remedy)
 
 
 def rows_of(part: Part, preprocessing: Preprocessing) -> tuple[Tensor, Tensor]:
@@ -178,7 +154,7 @@ def rows_of(part: Part, preprocessing: Preprocessing) -> tuple[Tensor, Tensor]:
     inputs, table = preprocessing.of_table()
     names, xs, ys = [column.name for column in table.columns] + table.targets, [], []
     for batch, mask in masked(part.source.batches(names), part.roles == part.role):
-        raw = torch.from_numpy(matrix.encode(batch, table.columns, table.missing, {}))
+        raw = torch.from_numpy(matrix.encode(batch, table.columns, table.dialect, None))
         rows = torch.from_numpy(mask)
         xs.append(inputs.standardize(raw[rows]))
         ys.append(targets_of(batch, preprocessing)[rows])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from trainer.data.facts import Facts
-from trainer.data.tabular.notes import listed
+from trainer.data.tabular.unseen import Unseen
 from trainer.errors import ConfigError, Interrupted, complain
 from trainer.inference.model import Trained
 from trainer.inference.rows import open_rows
@@ -28,8 +28,8 @@ def check_out(out: str | None) -> None:
 
 
 def write(model: Trained, path: str, out: str | None, node: Mapping[str, Any], size: int) -> int:
-    """Predict rows and write them with their predictions; warn of unknown categories. Returns the exit code. Raises
-    ConfigError for wrong rows. node: the dataset of the run's config; size: rows at once."""
+    """Predict rows and write them with their predictions; warn of values that training did not have. Returns the exit
+    code. Raises ConfigError for wrong rows. node: the dataset of the run's config; size: rows at once."""
     typed = out is not None and out.endswith((".parquet", ".pq"))
     rows = open_rows(path, model.preprocessing, node, size, typed=typed)
     table = model.preprocessing.table
@@ -54,11 +54,10 @@ def write(model: Trained, path: str, out: str | None, node: Mapping[str, Any], s
     return 0
 
 
-def tell_unknown(unknown: Mapping[str, set[str]]) -> None:
-    """Warn on stderr of categories that were not seen in training."""
-    for name, categories in sorted(unknown.items()):
-        text = "categories not seen in training, treated as other"
-        complain(f"warning: {name} has {text}: {listed(sorted(categories), 60)}")
+def tell_unknown(unknown: Unseen) -> None:
+    """Warn on stderr of values that training did not have."""
+    for text in unknown.warnings():
+        complain(f"warning: {text}")
 
 
 def names(facts: Facts, targets: list[str]) -> list[str]:

@@ -15,8 +15,10 @@ from trainer.data.images import Images
 from trainer.data.loaders import place
 from trainer.data.preprocessing import Preprocessing, TableFormat
 from trainer.data.tabular import matrix
-from trainer.data.tabular.source import Batch, Dialect, Source, label
+from trainer.data.tabular.conversion import to_floats
+from trainer.data.tabular.source import Batch, Source, label
 from trainer.data.tabular.targets import targets_of
+from trainer.data.tabular.unseen import Unseen
 from trainer.errors import ConfigError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
@@ -24,13 +26,13 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 @dataclass
 class Unlabelled:
-    """Rows without targets. batches: (columns for the output, raw rows). unknown: categories not seen in training, by
-    column, complete after the last batch."""
+    """Rows without targets. batches: (columns for the output, raw rows). unknown: values that training did not have,
+    complete after the last batch."""
 
     names: list[str]
     files: list[Path]
     batches: Iterator[tuple[Mapping[str, Any], Tensor]]
-    unknown: dict[str, set[str]]
+    unknown: Unseen
 
 
 def open_rows(path: str, prepared: Preprocessing, node: Mapping[str, Any], size: int, *, typed: bool) -> Unlabelled:
@@ -38,14 +40,14 @@ def open_rows(path: str, prepared: Preprocessing, node: Mapping[str, Any], size:
     of the run's config; size: pictures in a batch; typed: whether a table's numbers are returned as numbers, not text.
     """
     if prepared.table is not None:
-        source, unknown = open_table(path, prepared.table, with_targets=False), dict[str, set[str]]()
+        source, unknown = open_table(path, prepared.table, with_targets=False), Unseen()
         batches = _table(encoded(source, prepared.table, unknown), prepared.table, typed)
         return Unlabelled(source.names, source.files, batches, unknown)
     file = Path(path).expanduser()
     if file.suffix in (".npz", ".safetensors") and file.is_file():
-        return Unlabelled(["row"], [file], _arrays(file, prepared, str(node.get("x", "x"))), {})
+        return Unlabelled(["row"], [file], _arrays(file, prepared, str(node.get("x", "x"))), Unseen())
     if str(node["_target_"]).endswith(".Images") and file.exists():
-        return Unlabelled(["file"], [file], _pictures(file, node, size), {})
+        return Unlabelled(["file"], [file], _pictures(file, node, size), Unseen())
     if not file.exists():
         raise ConfigError(f"there is no file {path}")
     raise ConfigError(f"this run was not trained on a table: {path} should be .npz or .safetensors with rows in x")
@@ -59,7 +61,7 @@ def _table(
         columns = dict(batch.columns)
         for name in numbers:
             if pa.types.is_string(columns[name].type):
-                columns[name] = pa.array(matrix.to_floats(columns[name], "number", how.missing), from_pandas=True)
+                columns[name] = pa.array(to_floats(columns[name], "number", how.dialect), from_pandas=True)
         yield columns, raw
 
 
@@ -85,16 +87,16 @@ def _pictures(path: Path, node: Mapping[str, Any], size: int) -> Iterator[tuple[
 
 def open_table(path: str | list[str], how: TableFormat, *, with_targets: bool) -> Source:
     """Open table files, read in the same way as the run's table. Raises ConfigError with the missing columns."""
-    source = Source(path, Dialect(how.delimiter, how.encoding, tuple(how.missing)))
+    source = Source(path, how.dialect)
     needed = [column.name for column in how.columns] + how.targets * with_targets
     matrix.check_present(needed, source.names, label(source.files[0]))
     return source
 
 
-def encoded(source: Source, how: TableFormat, unknown: dict[str, set[str]]) -> Iterator[tuple[Batch, Tensor]]:
-    """Yield (batch, raw rows float64). unknown: collects the categories not seen in training, by column."""
+def encoded(source: Source, how: TableFormat, unknown: Unseen) -> Iterator[tuple[Batch, Tensor]]:
+    """Yield (batch, raw rows float64). unknown: counts the values that training did not have."""
     for batch in source.batches():
-        yield batch, torch.from_numpy(matrix.encode(batch, how.columns, how.missing, unknown))
+        yield batch, torch.from_numpy(matrix.encode(batch, how.columns, how.dialect, unknown))
 
 
 class Labelled:
@@ -106,7 +108,7 @@ class Labelled:
     ) -> None:
         self.source, self.prepared, self.size, self.device, self.dtype = source, prepared, size, device, dtype
         self.num_rows = self.left_out = 0
-        self.unknown: dict[str, set[str]] = {}
+        self.unknown = Unseen()
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         inputs, how = self.prepared.of_table()

@@ -27,6 +27,8 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     screen.say(f"data     {splits.name}: {rows}, {shape}, {target}{source}")
     for note in splits.notes:
         screen.say(f"         {note}")
+    for texts in splits.warnings:
+        screen.warn(texts)
     precision = config.dtype + (f", autocast {config.autocast}" if config.autocast != "none" else "")
     precision += ", compiled" if config.compile == "model" else ""
     size = f"{sizes.num_parameters(run.model):,} parameters"

@@ -232,10 +232,10 @@ def test_mutated_files_are_refused_by_name_or_read_as_they_stand(count: int, tmp
             found = [value for batch in batches for value in batch.columns[name].to_pylist()]
             assert found == [row[name] for row in texts], data
         made = prepared.preprocessing.table
-        raw = np.concatenate([matrix.encode(batch, made.columns, made.missing, {}) for batch in batches])
+        raw = np.concatenate([matrix.encode(batch, made.columns, made.dialect, None) for batch in batches])
         for index, column in enumerate(made.columns):
             if column.kind == "number":
-                expected = [as_number(row[column.name], made.missing) for row in texts]
+                expected = [as_number(row[column.name], made.dialect.missing) for row in texts]
                 np.testing.assert_array_equal(raw[:, index], expected, str(data))
         classes = prepared.preprocessing.facts.classes
         if classes is not None:

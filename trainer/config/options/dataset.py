@@ -55,7 +55,10 @@ class Table:
     test_path: str | list[str] | None = key("a separate file to test on")
     delimiter: str = key("between values; auto: the comma, semicolon, tab or | of the first line")
     encoding: str = key("encoding of the text: utf-8, cp1252, utf-16")
-    missing: list[str] = key("texts that mean a missing value")
+    missing: list[str] = key("texts that mean a missing value, beside an empty one")
+    decimal: Literal["point", "comma"] = key("the decimal mark of numbers in text")
+    thousands: Literal["none", "point", "comma", "space"] = key("the mark between thousands of numbers in text")
+    dates: Literal["iso", "dmy", "mdy"] = key("dates in text: 2026-11-25; dmy 25/11/2026, mdy 11/25/2026, also - or .")
 
 
 @dataclass

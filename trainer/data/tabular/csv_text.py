@@ -92,7 +92,7 @@ def _head(first: bytes, name: str, delimiter: str) -> tuple[Head, int, int]:
     _check_quotes(first[:size], name, 1, delimiter)
     names = [column.strip() for column in names]
     for number, column in enumerate(names, 1):
-        if not column:
+        if not column and (number > 1 or len(names) == 1):  # pandas and R write an index without a name, first
             text = f"{name} line {lines}: column {number} has no name"
             raise ConfigError(text, "name every column in the first line")
         if (before := names.index(column) + 1) < number:

@@ -1,8 +1,11 @@
 """The second pass over a table: statistics of its training rows alone, in bounded memory."""
 
+import math
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,57 +14,114 @@ import torch
 from torch import Tensor
 
 from trainer.data.tabular import matrix
-from trainer.data.tabular.column import MOST_LEVELS, Column, Kind
-from trainer.data.tabular.matrix import Floats
+from trainer.data.tabular.column import MOST_LEVELS, Column, Kind, fingerprint
+from trainer.data.tabular.conversion import Floats, to_text
 from trainer.data.tabular.source import Source, masked
 
 MOST_COUNTED = 100_000  # distinct texts of a column that are counted
+CHUNK = 4096  # values of a column at once
+EPSILON = sys.float_info.epsilon
+LARGEST = 1e150  # the square of a larger number may be infinite
 
 
 @dataclass
 class Moments:
-    """Count, mean and sum of squared deviations of finite values, batch by batch (Chan, Golub and LeVeque 1979)."""
+    """Count, mean and spread of the finite values of a column.
+
+    They depend on the values and their order alone, not on how a table is cut into files and batches: values are taken
+    CHUNK at a time. Sums are exact, so the mean is the nearest float64 in any order; the squares of the chunks are
+    merged as in Chan, Golub and LeVeque 1979.
+    """
 
     count: int = 0
-    mean: float = 0.0
+    sum: Fraction = Fraction(0)
     squares: float = 0.0
+    low: float = math.inf
+    high: float = -math.inf
     missing: int = 0
     infinite: int = 0
+    waiting: list[Floats] = field(default_factory=list)
 
     def add(self, values: Floats) -> None:
         """Add a batch of the column."""
         finite = values[np.isfinite(values)]
         self.infinite += int(np.isinf(values).sum())
         self.missing += len(values) - len(finite)
-        if not len(finite):
-            return
-        mean, count = float(finite.mean()), self.count + len(finite)
-        apart = mean - self.mean
-        self.squares += float(np.square(finite - mean).sum()) + apart * apart * self.count * len(finite) / count
-        self.mean += apart * len(finite) / count
-        self.count = count
+        self.waiting.append(finite)
+        if sum(map(len, self.waiting)) >= CHUNK:
+            values = np.concatenate(self.waiting)
+            last = len(values) - len(values) % CHUNK
+            self.waiting = [values[last:].copy()]
+            for first in range(0, last, CHUNK):
+                self._take(values[first : first + CHUNK])
+
+    def close(self) -> None:
+        """Take the last values. To be called once, after all batches."""
+        values, self.waiting = np.concatenate([*self.waiting, np.empty(0)]), []
+        if len(values):
+            self._take(values)
+
+    def _take(self, values: Floats) -> None:
+        self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
+        if max(abs(self.low), abs(self.high)) > LARGEST:
+            self.squares, values = math.inf, np.zeros_like(values)
+        total, count = exact_sum(values), self.count + len(values)
+        rest = values - float(total / len(values))
+        squares = max(float(np.square(rest).sum()) - float(rest.sum()) ** 2 / len(values), 0.0)
+        if self.count:
+            apart = float(total / len(values) - self.sum / self.count)
+            squares += apart * apart * self.count * len(values) / count
+        self.count, self.sum, self.squares = count, self.sum + total, self.squares + squares
+
+    @property
+    def mean(self) -> float:
+        """The mean; 0 without values."""
+        return float(self.sum / self.count) if self.count else 0.0
+
+    @property
+    def constant(self) -> bool:
+        """Whether all values are equal, but for the last two bits of numbers that are not whole."""
+        apart, whole = self.high - self.low, self.low.is_integer() and self.high.is_integer()
+        return apart <= (0.0 if whole else 4 * EPSILON * max(abs(self.low), abs(self.high)))
 
     @property
     def std(self) -> float:
-        """The population's standard deviation; 1 if all values are equal."""
-        return (self.squares / self.count) ** 0.5 if self.count and self.squares > 0 else 1.0
+        """The population's standard deviation. If all values are equal, their size, or 1 if they are 0: a column is
+        then kept for its missing values alone, and a new value in it should not become huge."""
+        if self.constant:
+            return abs(self.mean) or 1.0
+        return float((self.squares / self.count) ** 0.5) or self.high - self.low
+
+
+def exact_sum(values: Floats) -> Fraction:
+    """The sum of float64 values (N,), N > 0, to about 100 bits: they are added in pairs, and what each addition rounds
+    off is added too (Knuth's two-sum)."""
+    rounded_off = 0.0
+    while len(values) > 1:
+        values = np.append(values, 0.0) if len(values) % 2 else values
+        a, b = values[::2], values[1::2]
+        values = a + b
+        of_b = values - a
+        rounded_off += float(((a - (values - of_b)) + (b - of_b)).sum())
+    return Fraction(float(values[0])) + Fraction(rounded_off)
 
 
 @dataclass
 class Levels:
-    """How often each text occurs in a column."""
+    """How often each text occurs in a column. uncounted: values that came after MOST_COUNTED different ones."""
 
     counts: Counter[str] = field(default_factory=Counter)
     missing: int = 0
-    values: int = 0
+    uncounted: int = 0
 
     def add(self, text: Any) -> None:
         """Add a batch of the column, as text."""
         self.missing += text.null_count
-        self.values += len(text) - text.null_count
         for entry in text.drop_null().value_counts().to_pylist():
             if entry["values"] in self.counts or len(self.counts) < MOST_COUNTED:
                 self.counts[entry["values"]] += entry["counts"]
+            else:
+                self.uncounted += entry["counts"]
 
 
 def fit(source: Source, kinds: dict[str, Kind], keep: Any) -> dict[str, Moments | Levels]:
@@ -70,9 +130,12 @@ def fit(source: Source, kinds: dict[str, Kind], keep: Any) -> dict[str, Moments 
     for batch, rows in masked(source.batches(list(kinds)), keep):
         for name, tally in tallies.items():
             if isinstance(tally, Levels):
-                tally.add(matrix.to_text(batch.columns[name], source.dialect.missing).filter(pa.array(rows)))
+                tally.add(to_text(batch.columns[name], source.dialect).filter(pa.array(rows)))
             else:
-                tally.add(matrix.numbers_of(batch, name, kinds[name], source.dialect.missing)[rows])
+                tally.add(matrix.numbers_of(batch, name, kinds[name], source.dialect)[rows])
+    for tally in tallies.values():
+        if isinstance(tally, Moments):
+            tally.close()
     return tallies
 
 
@@ -80,20 +143,35 @@ def choose(features: dict[str, Moments | Levels], kinds: dict[str, Kind]) -> tup
     """The columns to learn from, and why each of the others is left out."""
     chosen, left_out = [], {}
     for name, tally in features.items():
-        if isinstance(tally, Levels):
-            levels = sorted(tally.counts, key=lambda text: (-tally.counts[text], text))
-            if len(levels) > MOST_LEVELS and len(levels) == tally.values:
-                left_out[name] = "text, all different"
-            elif len(levels) + (tally.missing > 0) < 2:
-                left_out[name] = "one value"
-            else:
-                other = len(levels) > MOST_LEVELS
-                chosen.append(Column(name, "category", tuple(levels[:MOST_LEVELS]), other, tally.missing > 0))
-        elif tally.squares == 0 and (not tally.missing or not tally.count):
-            left_out[name] = "one value" if tally.count else "no value"
+        column = _levels(name, tally) if isinstance(tally, Levels) else _numbers(name, tally, kinds[name])
+        if isinstance(column, Column):
+            chosen.append(column)
         else:
-            chosen.append(Column(name, kinds[name], missing=tally.missing > 0))
+            left_out[name] = column
     return chosen, left_out
+
+
+def _levels(name: str, tally: Levels) -> Column | str:
+    levels = sorted(tally.counts, key=lambda text: (-tally.counts[text], text))
+    if not levels:
+        return "no value"
+    if len(levels) > MOST_LEVELS and tally.counts[levels[0]] == 1:
+        return "text, all different"
+    if len(levels) + (tally.missing > 0) < 2:
+        return "one value"
+    rare = frozenset(map(fingerprint, levels[MOST_LEVELS:])) if not tally.uncounted else frozenset()
+    other = len(levels) > MOST_LEVELS
+    return Column(name, "category", tuple(levels[:MOST_LEVELS]), other, tally.missing > 0, rare=rare)
+
+
+def _numbers(name: str, tally: Moments, kind: Kind) -> Column | str:
+    if not tally.count:
+        return "no value"
+    if tally.constant and not tally.missing:
+        return "one value"
+    if not math.isfinite(tally.std):
+        return "too large to standardise"
+    return Column(name, kind, missing=tally.missing > 0, low=tally.low, high=tally.high)
 
 
 def mean_and_std(tallies: Iterable[Moments | Levels], dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:

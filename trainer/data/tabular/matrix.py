@@ -1,4 +1,4 @@
-"""The kinds of a table's columns, and a batch of rows as one matrix of floats.
+"""A batch of rows as one matrix of floats.
 
 A number stands for itself, a date for the days since 1970, a category for its index: levels first, then `other`, then
 `missing`, if training had such rows. NaN stands for a missing value of any kind.
@@ -12,71 +12,27 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainer.data.tabular.column import KINDS, MOST_LEVELS, Column, Kind
+from trainer.data.tabular.column import KINDS, Column, Kind
+from trainer.data.tabular.conversion import Floats, to_floats, to_text
+from trainer.data.tabular.dialect import Dialect
 from trainer.data.tabular.source import Batch
+from trainer.data.tabular.unseen import Unseen, spelling_of
 from trainer.errors import ConfigError
 from trainer.terminal.spelling import did_you_mean
 from trainer.text import cut
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-
-MICROSECONDS_PER_DAY = 86_400e6
-LOOKS: dict[Kind, str] = {
-    "number": r"^(?i)[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity|nan)$",
-    "date": r"^\d{4}-\d{1,2}-\d{1,2}",
-}
 WHAT = {"number": "a number", "date": "a date like 2026-11-25", "category": "text"}
 
 
-def text_of(values: Any, missing: Sequence[str]) -> Any:
-    """Trim a column of text; null for what counts as missing."""
-    trimmed = pc.utf8_trim_whitespace(values)
-    return pc.if_else(pc.is_in(trimmed, value_set=pa.array(missing, pa.string())), None, trimmed)
-
-
-def to_text(values: Any, missing: Sequence[str]) -> Any:
-    """Any column as text, for a category: text is trimmed, whole numbers have no decimal point."""
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type):
-        return text_of(values.cast(pa.string()), missing)
-    if pa.types.is_floating(values.type):
-        return pa.array([None if v is None or v != v else f"{v:.15g}" for v in values.to_pylist()], pa.string())
-    return values.cast(pa.string())
-
-
-def to_floats(values: Any, kind: Kind, missing: Sequence[str]) -> Floats:
-    """Numbers or dates as float64, NaN for missing ones. Raises pa.ArrowInvalid for a text that is neither."""
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        values = text_of(values, missing)
-        if kind == "date":
-            values = _timestamps(values)
-    if pa.types.is_temporal(values.type):
-        return _numpy(values.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64())) / MICROSECONDS_PER_DAY
-    return _numpy(values.cast(pa.float64()))
-
-
-def _numpy(values: Any) -> Floats:
-    return np.array(values.to_numpy(zero_copy_only=False), dtype=np.float64)
-
-
-def _timestamps(text: Any) -> Any:
-    """ISO dates and times; those with a time zone are converted to UTC."""
-    try:
-        return text.cast(pa.timestamp("us"))
-    except pa.ArrowInvalid:
-        return text.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
-
-
-def numbers_of(batch: Batch, name: str, kind: Kind, missing: Sequence[str]) -> Floats:
+def numbers_of(batch: Batch, name: str, kind: Kind, dialect: Dialect) -> Floats:
     """A column of numbers or dates as float64 with NaN. Raises ConfigError that names the first bad value."""
     try:
-        return to_floats(batch.columns[name], kind, missing)
+        return to_floats(batch.columns[name], kind, dialect)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise refusal(batch, name, kind, missing) from error
+        raise refusal(batch, name, kind, dialect) from error
 
 
-def refusal(batch: Batch, name: str, kind: Kind, missing: Sequence[str]) -> ConfigError:
+def refusal(batch: Batch, name: str, kind: Kind, dialect: Dialect) -> ConfigError:
     """The error for a column that is not of its kind: file, line, column and the first bad value."""
     values = batch.columns[name]
     if not pa.types.is_string(values.type):
@@ -85,7 +41,7 @@ def refusal(batch: Batch, name: str, kind: Kind, missing: Sequence[str]) -> Conf
     def is_bad(row: int) -> bool:
         """Whether there is a bad value up to this row."""
         try:
-            to_floats(values.slice(0, row + 1), kind, missing)
+            to_floats(values.slice(0, row + 1), kind, dialect)
         except pa.ArrowInvalid:
             return True
         return False
@@ -95,44 +51,63 @@ def refusal(batch: Batch, name: str, kind: Kind, missing: Sequence[str]) -> Conf
     return ConfigError(f"{batch.where(row)} column {number} ({name}): '{shown}' is not {WHAT[kind]}")
 
 
-def encode(batch: Batch, columns: Sequence[Column], missing: Sequence[str], unknown: dict[str, set[str]]) -> Floats:
-    """Encode a batch as (rows, columns) float64. unknown: collects the categories not seen in training, by column.
+def encode(batch: Batch, columns: Sequence[Column], dialect: Dialect, unseen: Unseen | None) -> Floats:
+    """Encode a batch as (rows, columns) float64. unseen: counts the values that training did not have.
 
     A category beyond the levels is `other` if training had such rows, else -1. Raises ConfigError.
     """
     matrix = np.empty((batch.num_rows, len(columns)), dtype=np.float64)
     for index, column in enumerate(columns):
         if column.kind == "category":
-            matrix[:, index] = _codes(column, to_text(batch.columns[column.name], missing), unknown)
-        else:
-            numbers = numbers_of(batch, column.name, column.kind, missing)
-            matrix[:, index] = np.where(np.isinf(numbers), np.nan, numbers)
+            matrix[:, index] = _codes(column, batch.columns[column.name], dialect, unseen)
+            continue
+        numbers = numbers_of(batch, column.name, column.kind, dialect)
+        matrix[:, index] = numbers = np.where(np.isinf(numbers), np.nan, numbers)
+        if unseen is not None:
+            unseen.numbers(column, numbers)
     return matrix
 
 
-def _codes(column: Column, text: Any, unknown: dict[str, set[str]]) -> Floats:
-    codes = _numpy(pc.index_in(text, value_set=pa.array(column.levels, pa.string())))
-    missing = np.asarray(text.is_null())
-    rare = np.isnan(codes) & ~missing
-    codes[rare] = len(column.levels) if column.other else -1
-    codes[missing] = np.nan if column.missing else -1
-    if rare.any() and not column.other and len(unknown.get(column.name, ())) < MOST_LEVELS:
-        new = pc.unique(text.filter(pa.array(rare))).to_pylist()[:MOST_LEVELS]
-        unknown.setdefault(column.name, set()).update(new)
+def _codes(column: Column, values: Any, dialect: Dialect, unseen: Unseen | None) -> Floats:
+    text, levels = to_text(values, dialect), pa.array(column.levels, pa.string())
+    codes = _places(text, levels)
+    strange = np.isnan(codes) & pc.is_valid(text).to_numpy(zero_copy_only=False)
+    if strange.any():
+        strangers = text.filter(pa.array(strange))
+        counts = strangers.value_counts()
+        spelled = _as_trained(column, counts.to_pylist(), unseen, is_text=pa.types.is_string(values.type))
+        places = pc.index_in(strangers, value_set=counts.field("values"))
+        codes[strange] = _places(pa.array(spelled, pa.string()).take(places), levels)
+        codes[strange & np.isnan(codes)] = len(column.levels) if column.other else -1
+    codes[pc.is_null(text).to_numpy(zero_copy_only=False)] = np.nan if column.missing else -1
     return codes
 
 
-def schema_kind(field: Any) -> Kind:
-    """The kind of a Parquet column. Raises ConfigError if it is neither a number, a date nor text."""
-    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    if pa.types.is_boolean(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return "category"
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return "number"
-    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        return "date"
-    text = f"column '{field.name}' is {kind}, which is neither a number, a date nor text"
-    raise ConfigError(text, f"dataset.drop=[{field.name}]")
+def _places(text: Any, levels: Any) -> Floats:
+    return np.array(pc.index_in(text, value_set=levels).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _as_trained(
+    column: Column, counts: Sequence[Mapping[str, Any]], unseen: Unseen | None, *, is_text: bool
+) -> list[str]:
+    """Values beyond the levels, each as training spelled it, if it did. unseen: counts those that training did not
+    have, and of text those that it spelled differently."""
+    result = []
+    for value, count in ((entry["values"], entry["counts"]) for entry in counts):
+        spelling = spelled(column, value)
+        if unseen is not None and spelling is not None and is_text:
+            unseen.spelled[column.name, value, spelling] += count
+        elif unseen is not None and spelling is None and not column.is_open and not column.has(value):
+            unseen.category(column, value, count)
+        result.append(spelling or value)
+    return result
+
+
+def spelled(column: Column, value: str) -> str | None:
+    """How training spelled a value that it had in another spelling only, such as 101 for 101.0; else None."""
+    spell = spelling_of(column.levels)
+    others = [text for text in spell(value) if text != value] if spell is not None else []
+    return next(filter(column.has, others), None) if others and not column.has(value) else None
 
 
 def check_present(needed: Sequence[str], names: Sequence[str], where: str) -> None:

@@ -1,11 +1,15 @@
 """Lines of the header about the columns of a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from trainer.data.roles import VAL
 from trainer.data.tabular.column import MOST_LEVELS, Column
 from trainer.data.tabular.fitting import Levels, Moments
+from trainer.data.tabular.notation import Notation
+from trainer.data.tabular.parts import Part, Splitting
 from trainer.data.tabular.source import Source
-from trainer.text import cut
+from trainer.data.tabular.survey import Tally
+from trainer.text import listed
 
 
 def describe(
@@ -38,15 +42,42 @@ def describe(
 
 def reasons(left_out: Mapping[str, str], width: int) -> str:
     """The columns that are left out, and why."""
-    return listed([f"{name} ({why})" for name, why in left_out.items()], width)
+    return listed([f"{name or 'column 1'} ({why})" for name, why in left_out.items()], width)
 
 
-def listed(words: Sequence[str], width: int) -> str:
-    """As many words as fit, separated by commas, and how many more there are."""
-    line = ""
-    for number, word in enumerate(words):
-        more = f", and {len(words) - number} more" if number < len(words) - 1 else ""
-        if line and len(line) + 2 + len(word) + len(more) > width:
-            return f"{line}, and {len(words) - number} more"
-        line += (", " if line else "") + word
-    return cut(line, width)
+def spelled(texts: Mapping[str, Tally]) -> list[str]:
+    """Lines about columns of text whose spelling decides what they are, and what to type where that is wrong."""
+    lines = []
+    if padded := [name for name, tally in texts.items() if tally.padded and tally.digits == tally.values]:
+        lines.append("categories, as their digits begin with 0: " + listed(padded, 27))
+        lines.append(f"if they are numbers: 'dataset.types={{{padded[0]}: number}}'")
+    if percent := [name for name, tally in texts.items() if tally.percent and "number" not in tally.odd]:
+        lines.append("percentages, 45% is read as 45: " + listed(percent, 37))
+    return lines
+
+
+def notations(texts: Mapping[str, Tally]) -> list[list[str]]:
+    """Warnings, in paragraphs, of text that looks like numbers or dates in another notation."""
+    others: dict[Notation, list[str]] = {}
+    for name, tally in texts.items():
+        if tally.other is not None and len(tally.odd) == len(tally.like):
+            others.setdefault(tally.other, []).append(name)
+    return [
+        [f"{listed(names, 100)} look{'s' * (len(names) == 1)} like {other.what}, taken as text", f"try: {other.remedy}"]
+        for other, names in others.items()
+    ]
+
+
+def held_back(parts: Mapping[int, Part], how: Splitting, files: Collection[int], *, numbers: bool) -> list[list[str]]:
+    """Warnings of a validation split that is empty, tiny, or not the one that dataset.split describes. files: the roles
+    with files of their own; numbers: whether the targets are numbers."""
+    num_rows = parts[VAL].num_rows if VAL in parts else 0
+    if VAL in files and how.split not in ("random", "column"):
+        return [[f"dataset.split={how.split} is not used: dataset.val_path names the rows that validate"]]
+    if num_rows == 0 and how.split == "column":
+        return [[f"no row validates: column '{how.by}' never says val"]]
+    if num_rows == 0 and how.val_fraction > 0:
+        return [[f"no row validates: dataset.val_fraction={how.val_fraction:g} is less than one row"]]
+    if num_rows == 1 and numbers:
+        return [["only one row validates, too few for R²", "try: a larger dataset.val_fraction"]]
+    return []

@@ -48,9 +48,11 @@ def group_roles(groups: Any, val_fraction: float, split_seed: int) -> Roles:
 
 
 def time_roles(times: Any, val_fraction: float) -> Roles:
-    """Use the latest rows for validation. times: float64 (N,). Raises ConfigError for a missing time."""
+    """Use the latest rows for validation. times: float64 (N,). Raises ConfigError for a missing time, or one time."""
     if np.isnan(times).any():
         raise ConfigError(f"dataset.split=time: {int(np.isnan(times).sum()):,} rows have no time in dataset.split_by")
+    if len(times) > 1 and times.min() == times.max():
+        raise ConfigError("dataset.split=time: all rows have the same time in dataset.split_by", "dataset.split=random")
     roles = np.zeros(len(times), dtype=np.int8)
     roles[np.argsort(times, kind="stable")[len(times) - int(len(times) * val_fraction) :]] = VAL
     return roles

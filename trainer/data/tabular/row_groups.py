@@ -18,8 +18,8 @@ from torch import Tensor
 from trainer.data import seeds
 from trainer.data.loaders import place
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.table import Part
 from trainer.data.tabular import matrix
+from trainer.data.tabular.parts import Part
 from trainer.data.tabular.source import Batch, group_batches, label, masked, open_parquet
 from trainer.data.tabular.targets import targets_of
 
@@ -175,7 +175,7 @@ class RowGroups:
         for batch, mask in masked(batches, keep):
             rows = chosen(batch, mask)
             here = slice(done, done + rows.num_rows)
-            raw = torch.from_numpy(matrix.encode(rows, self.table.columns, self.table.missing, {}))
+            raw = torch.from_numpy(matrix.encode(rows, self.table.columns, self.table.dialect, None))
             x[here], y[here] = self.standardize(raw), targets_of(rows, self.preprocessing)
             done += rows.num_rows
         self.kept[number] = (x, y)

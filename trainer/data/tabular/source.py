@@ -1,12 +1,13 @@
 """Rows of one or more table files, in batches and always in the same order: CSV, TSV, either gzipped, or Parquet.
 
-Values of CSV are text, which matrix.py converts; Parquet has types.
+Values of CSV are text, Parquet has types; conversion.py gives both one meaning.
 """
 
 import csv
 import glob
 import gzip
 import io
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -19,12 +20,14 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from trainer.data.tabular import csv_text
+from trainer.data.tabular import conversion, csv_text
+from trainer.data.tabular.column import Kind
 from trainer.data.tabular.csv_text import Block, Head
+from trainer.data.tabular.dialect import Dialect
 from trainer.errors import ConfigError
 from trainer.text import first_line
 
-MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "?")
+INDEX = re.compile(r"|Unnamed: 0|__index_level_\d+__")  # how pandas names an index that has no name
 BATCH = 65_536  # rows of Parquet at once
 KEPT = 128 * 2**20  # bytes of CSV up to which parsed rows are kept for the next pass
 
@@ -38,33 +41,16 @@ class Batch:
     where: Callable[[int], str]
 
 
-@dataclass(frozen=True)
-class Dialect:
-    """How text is read. missing: the texts that count as a missing value, after trimming."""
-
-    delimiter: str = "auto"
-    encoding: str = "utf-8"
-    missing: tuple[str, ...] = MISSING
-
-    def __post_init__(self) -> None:
-        mark = self.delimiter
-        if mark != "auto" and (len(mark) != 1 or not mark.isascii() or mark in '"\r\n'):
-            raise ConfigError(f"dataset.delimiter={mark!r} is not one character", "dataset.delimiter=auto")
-        try:
-            "".encode(self.encoding)
-        except (LookupError, ValueError) as error:
-            raise ConfigError(f"dataset.encoding={self.encoding}: {error}", "dataset.encoding=cp1252") from error
-
-
 class Source:
-    """Table files with the same columns. names: of the columns; text: whether values are text."""
+    """Table files with the same columns. names: of the columns; index: those of them that are pandas' index; text:
+    whether values are text."""
 
     def __init__(self, path: str | Sequence[str], dialect: Dialect) -> None:
         self.dialect = dialect
         self.files = [Path("-")] if path == "-" else find(path)
         self.text = not is_parquet(self.files[0])
         self.kept: list[Batch] | None = None
-        self.schema: Any = None
+        levels: Sequence[Any] = ()
         if any(is_parquet(file) == self.text for file in self.files):
             raise ConfigError(f"{path} matches both Parquet and text files: choose one kind")
         if self.text:
@@ -72,8 +58,12 @@ class Source:
                 self.first = self._read(self.files[0], stream)
             self.names, self.delimiter = self.first[0].names, self.first[0].delimiter
         else:
-            self.schema = open_parquet(self.files[0]).schema_arrow
-            self.names, self.delimiter = list(self.schema.names), ""
+            schema = open_parquet(self.files[0]).schema_arrow
+            self.names, self.delimiter = list(schema.names), ""
+            levels = (schema.pandas_metadata or {}).get("index_columns", [])
+            if twice := [name for name in self.names if self.names.count(name) > 1]:
+                raise ConfigError(f"{self.files[0]}: two columns are both named '{twice[0]}'")
+        self.index = [name for name in self.names if INDEX.fullmatch(name) or name in levels]
 
     def batches(self, only: Sequence[str] | None = None) -> Iterator[Batch]:
         """All rows; of Parquet, only the columns `only`. Standard input can be read once. Raises ConfigError."""
@@ -88,6 +78,19 @@ class Source:
                     keep.append(batch)
                 yield batch
         self.kept = keep
+
+    def kinds(self, names: Sequence[str]) -> dict[str, Kind]:
+        """The kinds of columns by their types in Parquet; without those that are text in a file, or of two kinds.
+        Raises ConfigError for a column that is neither a number, a date nor text."""
+        found: dict[str, set[Any]] = {name: set() for name in names}
+        for file in [] if self.text else self.files:
+            for field in open_parquet(file).schema_arrow:
+                try:
+                    if field.name in found and (kind := conversion.kind_of(field.type)) is not None:
+                        found[field.name].add(kind)
+                except TypeError as error:
+                    raise ConfigError(f"column '{field.name}' is {error}", f"dataset.drop=[{field.name}]") from error
+        return {name: next(iter(kinds)) for name, kinds in found.items() if len(kinds) == 1 and "text" not in kinds}
 
     def _open(self, file: Path) -> AbstractContextManager[BinaryIO]:
         if str(file) == "-":
@@ -130,7 +133,7 @@ def group_batches(
     """The rows of a row group, which begins at row `first` of its file, up to `size` at a time."""
     try:
         for batch in parquet.iter_batches(size, [number], None if only is None else list(only), use_threads=False):
-            columns = {field: batch.column(index) for index, field in enumerate(batch.schema.names)}
+            columns = {field: conversion.plain(batch.column(i)) for i, field in enumerate(batch.schema.names)}
             yield Batch(columns, batch.num_rows, lambda row, first=first: f"{name} row {first + row + 1}")  # type: ignore[misc]
             first += batch.num_rows
     except (pa.ArrowException, OSError) as error:

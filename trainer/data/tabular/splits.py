@@ -9,7 +9,8 @@ from trainer.config.schema import Config
 from trainer.config.schema import Loader as LoaderConfig
 from trainer.data.loaders import InMemory, Loader, Workers
 from trainer.data.splits import Splits, keep_in_memory
-from trainer.data.table import Part, Prepared, Table, rows_of
+from trainer.data.table import Prepared, Table, rows_of
+from trainer.data.tabular.parts import Part
 from trainer.data.tabular.row_groups import RowGroups
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
@@ -49,6 +50,7 @@ def table_splits(table: Table, prepared: Prepared, config: Config, device: torch
         sample=_sample(train, prepared.train.num_rows),
         preprocessing=preprocessing,
         notes=prepared.notes,
+        warnings=prepared.warnings,
         class_counts=prepared.class_counts,
     )
 

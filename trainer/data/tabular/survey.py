@@ -8,101 +8,123 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainer.data.tabular import matrix
+from trainer.data.tabular import conversion, matrix, notation
 from trainer.data.tabular.column import Kind
+from trainer.data.tabular.dialect import Dialect
+from trainer.data.tabular.notation import Notation
 from trainer.data.tabular.source import Batch, Source
 from trainer.errors import ConfigError
 
 NEARLY = 0.9  # share of numbers in a column above which a text is an error, and not a category
 MOST_CLASSES = 1000
-FEW = 20  # distinct whole numbers up to which a target has classes
+LOOKS = {"number": notation.NUMBER, "date": notation.DATE}
 
 
 @dataclass
 class Tally:
     """Counts of a column of text. like: values that look like each kind; odd: the first batch with a value that is
-    not of the kind."""
+    not of the kind; digits, padded: values of digits alone, and those that begin with a 0; percent: values with a %
+    sign; other: the first notation seen that is not the usual one."""
 
     values: int = 0
     like: dict[Kind, int] = field(default_factory=lambda: {"number": 0, "date": 0})
     odd: dict[Kind, Batch] = field(default_factory=dict)
+    digits: int = 0
+    padded: int = 0
+    percent: int = 0
+    other: Notation | None = None
 
-    def add(self, batch: Batch, name: str, missing: Sequence[str]) -> None:
+    def add(self, batch: Batch, name: str, dialect: Dialect) -> None:
         """Count a batch."""
-        text = matrix.text_of(batch.columns[name], missing)
-        count = len(text) - text.null_count
-        self.values += count
-        for kind, pattern in matrix.LOOKS.items():
+        text = conversion.to_text(batch.columns[name], dialect)
+        self.values += (count := len(text) - text.null_count)
+        for kind in self.like:
             try:
-                matrix.to_floats(text, kind, missing)
+                conversion.parsed(text, kind, dialect)
                 self.like[kind] += count
             except pa.ArrowInvalid:
                 self.odd.setdefault(kind, batch)
-                self.like[kind] += pc.sum(pc.match_substring_regex(text, pattern)).as_py() or 0
+                usual = (notation.pointed if kind == "number" else notation.year_first)(text, dialect)
+                self.like[kind] += total(pc.match_substring_regex(usual, LOOKS[kind]))
+        if len(self.odd) == len(self.like):
+            self.other = self.other or notation.other_notation(text.drop_null()[: notation.SOME])
+        digits = pc.ascii_is_decimal(text)
+        padded = pc.and_(pc.and_(digits, pc.starts_with(text, "0")), pc.greater(pc.binary_length(text), 1))
+        self.digits, self.padded = self.digits + total(digits), self.padded + total(padded)
+        self.percent += total(pc.ends_with(text, "%"))
 
-    def kind(self, name: str, missing: Sequence[str]) -> Kind:
+    def kind(self, name: str, dialect: Dialect) -> Kind:
         """The column's kind. Raises ConfigError if nearly all values are numbers, or dates, and some are not."""
+        types = f"'dataset.types={{{name}: category}}'"
+        if self.padded and self.digits == self.values:
+            return "category"
+        if "number" not in self.odd and 0 < self.percent < self.values:
+            text = (
+                f"column '{name}' has {self.percent:,} values with a % sign and {self.values - self.percent:,} without"
+            )
+            raise ConfigError(text, f"{types}, or one way in the file")
         for kind in self.like:
             if kind not in self.odd:
                 return kind
         for kind, count in self.like.items():
-            if count >= NEARLY * self.values:
-                error = matrix.refusal(self.odd[kind], name, kind, missing)
+            if count >= NEARLY * self.values and not self.padded:
+                error = matrix.refusal(self.odd[kind], name, kind, dialect)
                 text = f"{error.message}, but {count:,} others are {kind}s"
-                raise ConfigError(text, f"'dataset.types={{{name}: category}}', or that text in dataset.missing")
+                remedy = self.other.remedy if self.other is not None else "that text in dataset.missing"
+                raise ConfigError(text, f"{types}, or {remedy}")
         return "category"
 
 
 @dataclass
 class Survey:
-    """Results of the pass. labelled: (N,) bool, rows with a target; key: the column to split by, in batches."""
+    """Results of the pass. labelled: (N,) bool, rows with a target; key: the column to split by, in batches; texts: the
+    columns of text whose kind was inferred; distinct: the values of the first target as text, None if too many."""
 
     num_rows: int = 0
     kinds: dict[str, Kind] = field(default_factory=dict)
-    empty: list[str] = field(default_factory=list)
+    texts: dict[str, Tally] = field(default_factory=dict)
     labelled: Any = None
     key: list[Any] = field(default_factory=list)
-    distinct: set[Any] | None = field(default_factory=set)  # values of the first target; None if there are too many
+    distinct: set[str] | None = field(default_factory=set)
+
+    @property
+    def empty(self) -> list[str]:
+        """The columns of text without a value."""
+        return [name for name, tally in self.texts.items() if not tally.values]
 
 
 def take_survey(
-    source: Source,
-    targets: Sequence[str],
-    types: dict[str, Kind],
-    key: str | None,
-    *,
-    infer: bool = True,
-    drop: Sequence[str] = (),
+    source: Source, targets: Sequence[str], types: dict[str, Kind], key: str | None, infer: Sequence[str] = ()
 ) -> Survey:
-    """Read all rows once; of Parquet, the targets and the key alone.
+    """Read all rows once; of Parquet, only the targets, the key, and text whose kind is not known.
 
-    types: the kinds of columns that are known; infer: infer the kinds of the others, except for those in `drop`.
-    Raises ConfigError for what cannot be read, and for a column without a clear kind.
+    types: the kinds of columns that are known; infer: the columns whose kind to infer, unless it is known. Raises
+    ConfigError for what cannot be read, and for a column without a clear kind.
     """
-    missing, survey = source.dialect.missing, Survey()
-    tallies: dict[str, Tally] = {}
-    if source.text:
-        tallies = {name: Tally() for name in source.names if infer and name not in types and name not in drop}
-        survey.kinds = dict(types)
-    else:
-        fields = [field for field in source.schema if field.name in types or (infer and field.name not in drop)]
-        survey.kinds = {field.name: types.get(field.name) or matrix.schema_kind(field) for field in fields}
-    wanted = list(dict.fromkeys([*targets, key] if key else targets))
+    dialect, survey = source.dialect, Survey()
+    wanted = [name for name in infer if name not in types]
+    typed = source.kinds(wanted)
+    survey.kinds = types | typed
+    survey.texts = {name: Tally() for name in wanted if name not in typed}
     labelled = []
-    for batch in source.batches(None if source.text else wanted):
+    for batch in source.batches(list(dict.fromkeys([*targets, *([key] if key else []), *survey.texts]))):
         survey.num_rows += batch.num_rows
-        for name, tally in tallies.items():
-            tally.add(batch, name, missing)
+        for name, tally in survey.texts.items():
+            tally.add(batch, name, dialect)
         columns = [batch.columns[name] for name in targets]
-        columns = [matrix.text_of(v, missing) if pa.types.is_string(v.type) else v for v in columns]
-        nulls = [pc.is_null(values, nan_is_null=True).to_numpy(zero_copy_only=False) for values in columns]
-        labelled.append(~np.logical_or.reduce(nulls))
+        labelled.append(~np.logical_or.reduce([conversion.is_missing(values, dialect) for values in columns]))
         if survey.distinct is not None:
-            survey.distinct |= {value for value in pc.unique(columns[0]).to_pylist() if value == value} - {None}
-            survey.distinct = survey.distinct if len(survey.distinct) <= MOST_CLASSES else None
+            unique = pc.unique(columns[0])
+            few = len(unique) <= 2 * MOST_CLASSES  # blanks around a text make it another one here
+            survey.distinct |= set(conversion.to_text(unique, dialect).drop_null().to_pylist()) if few else set()
+            survey.distinct = survey.distinct if few and len(survey.distinct) <= MOST_CLASSES else None
         if key is not None:
             survey.key.append(batch.columns[key])
     survey.labelled = np.concatenate(labelled) if labelled else np.zeros(0, dtype=bool)
-    survey.empty = [name for name, tally in tallies.items() if not tally.values]
-    survey.kinds |= {name: tally.kind(name, missing) for name, tally in tallies.items()}
+    survey.kinds |= {name: tally.kind(name, dialect) for name, tally in survey.texts.items()}
     return survey
+
+
+def total(mask: Any) -> int:
+    """The number of true values."""
+    return pc.sum(mask).as_py() or 0

@@ -1,6 +1,10 @@
 """The targets of a table: numbers, or names of classes."""
 
+import math
+import re
+from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -12,54 +16,89 @@ from torch import Tensor
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import Scale, Way, for_targets
 from trainer.data.tabular import matrix
+from trainer.data.tabular.column import Column, Kind
+from trainer.data.tabular.conversion import Floats, to_text
+from trainer.data.tabular.dialect import Dialect
 from trainer.data.tabular.fitting import Levels, Moments, mean_and_std
+from trainer.data.tabular.notation import pointed
 from trainer.data.tabular.source import Batch, Source
-from trainer.data.tabular.survey import FEW, MOST_CLASSES, Survey
+from trainer.data.tabular.survey import MOST_CLASSES, Survey
 from trainer.errors import ConfigError
 
+FEW = 20  # distinct whole numbers up to which a target has classes
+MOST_DIGITS = 40  # of a whole number that names a class
+NUMERAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,9})?", re.ASCII | re.IGNORECASE)
 
-def classes_of(survey: Survey, targets: Sequence[str], task: str) -> list[str] | None:
-    """Names of the classes, in order; None for numbers. Raises ConfigError if the targets can be neither."""
-    name, distinct = targets[0], survey.distinct
-    is_numeric, num_labelled = survey.kinds[name] == "number", int(survey.labelled.sum())
+
+def classes_of(survey: Survey, targets: Sequence[str], task: str, dialect: Dialect) -> tuple[list[str] | None, Kind]:
+    """(names of the classes in order, None for numbers; the kind of the targets: classes of kind number are whole
+    numbers, and 1.0 is 1; those of kind category are texts). Raises ConfigError if the targets can be neither."""
+    name, texts, kind = targets[0], survey.distinct, survey.kinds[targets[0]]
+    names: set[str] | None
+    num_labelled = int(survey.labelled.sum())
     if len(targets) > 1 and task == "classes":
         raise ConfigError("several targets have to be numbers", "dataset.task=numbers")
     if task == "numbers" or len(targets) > 1:
         if wrong := [n for n in targets if survey.kinds[n] == "category"]:
             text = f"dataset.task=numbers, but {wrong[0]} holds text"
             raise ConfigError(text, f"'dataset.types={{{wrong[0]}: number}}' shows the line")
-        return None
-    if is_numeric and task == "auto":
-        is_small = distinct is not None and len(distinct) <= max(2, min(FEW, num_labelled // 5))
-        if not is_small or not all(float(value).is_integer() for value in distinct or ()):
-            return None
-    if distinct is None:
+        return None, kind
+    if kind == "number" and task == "auto":
+        wholes = set(whole_numbers(pa.array(sorted(texts or ()), pa.string()), dialect))
+        if texts is None or None in wholes or len(wholes) > max(2, min(FEW, num_labelled // 5)):
+            return None, kind
+        names = {name for name in wholes if name is not None}
+    else:
+        names, kind = texts, "category"
+    if names is None:
         text = f"{name} has more than {MOST_CLASSES:,} different values, too many for classes"
         raise ConfigError(text, "dataset.task=numbers")
-    names = {_class_name(value) for value in distinct}
-    if not is_numeric and len(names) > max(20, num_labelled // 2):
+    if survey.kinds[name] != "number" and len(names) > max(20, num_labelled // 2):
         text = f"{name} holds {len(names):,} different texts: neither numbers nor classes"
-        raise ConfigError(text, "dataset.target=COLUMN")
+        raise ConfigError(text, f"dataset.target=COLUMN, or 'dataset.types={{{name}: number}}'")
     if len(names) < 2:
         raise ConfigError(f"{name} is always {next(iter(names))}: there is nothing to learn", "dataset.target=COLUMN")
-    return sorted(names, key=lambda text: (float(text), "") if is_numeric else (0.0, text))
+    return sorted(names, key=in_order), kind
+
+
+def in_order(name: str) -> tuple[bool, Decimal, str]:
+    """A key that sorts numbers by value and before texts, and what is equal as text."""
+    is_number = NUMERAL.fullmatch(name) is not None
+    return not is_number, Decimal(name) if is_number else Decimal(0), name
+
+
+def whole_numbers(texts: Any, dialect: Dialect) -> list[str | None]:
+    """Texts as whole numbers, with all their digits: 1 for 1.0 and 1e0. None for what is not a whole number."""
+    return [_whole(text) for text in pointed(texts.cast(pa.string()), dialect).to_pylist()]
+
+
+def _whole(text: str | None) -> str | None:
+    text = (text or "").removesuffix("%").rstrip()
+    if not NUMERAL.fullmatch(text) or (number := Decimal(text)).adjusted() > MOST_DIGITS:
+        return None
+    return f"{int(number)}" if number == int(number) else None
 
 
 def fit_targets(
     tallies: Sequence[Moments | Levels],
     targets: Sequence[str],
     classes: Sequence[str] | None,
+    kind: Kind,
     source: Source,
     dtype: torch.dtype,
     way: Way | None,
 ) -> tuple[Scale | None, tuple[int, ...] | None]:
     """(the scaling of numeric targets, the number of training rows of each class); one of them is None.
 
-    tallies: of the training rows, one for each of `targets`; way: see TargetScaling. Raises ConfigError.
+    tallies: of the training rows, one for each of `targets`; kind: of the targets; way: see TargetScaling. Raises
+    ConfigError.
     """
     if classes is not None and isinstance(tallies[0], Levels):
-        rows = {_class_name(text): count for text, count in tallies[0].counts.items()}
-        counts = tuple(rows.get(name, 0) for name in classes)
+        texts, rows = list(tallies[0].counts), Counter[str | None]()
+        names = whole_numbers(pa.array(texts, pa.string()), source.dialect) if kind == "number" else texts
+        for text, name in zip(texts, names, strict=True):
+            rows[name] += tallies[0].counts[text]
+        counts = tuple(rows[name] for name in classes)
         if 0 in counts:
             text = (
                 f"class '{classes[counts.index(0)]}' of {targets[0]} has no row to train on, only rows in other splits"
@@ -70,8 +109,10 @@ def fit_targets(
     for name, tally in zip(targets, moments, strict=True):
         if tally.infinite:
             for batch in source.batches([name]):
-                _check_finite(batch, name, matrix.to_floats(batch.columns[name], "number", source.dialect.missing))
-        if tally.squares == 0:
+                _check_finite(batch, name, matrix.numbers_of(batch, name, kind, source.dialect))
+        if math.isinf(tally.squares):
+            raise ConfigError(f"{name} is too large to learn from: {tally.low:g} to {tally.high:g}")
+        if tally.constant:
             raise ConfigError(f"{name} is always {tally.mean:g}: there is nothing to learn", "dataset.target=COLUMN")
     return for_targets(*mean_and_std(moments), way, dtype, (len(targets),)), None
 
@@ -81,15 +122,18 @@ def targets_of(batch: Batch, preprocessing: Preprocessing) -> Tensor:
     (_, table), classes = preprocessing.of_table(), preprocessing.facts.classes
     if classes is None:
         kind: Any = table.target_kind
-        columns = {name: matrix.numbers_of(batch, name, kind, table.missing) for name in table.targets}
+        columns = {name: matrix.numbers_of(batch, name, kind, table.dialect) for name in table.targets}
         for name, values in columns.items():
             _check_finite(batch, name, values)
         return torch.from_numpy(np.stack(list(columns.values()), 1))
     name = table.targets[0]
-    text = matrix.to_text(batch.columns[name], table.missing)
-    unique = pc.unique(text)
-    names = pa.array([None if v is None else _class_name(v) for v in unique.to_pylist()], pa.string())
-    codes = pc.index_in(names, value_set=pa.array(classes, pa.string())).take(pc.index_in(text, value_set=unique))
+    text = to_text(batch.columns[name], table.dialect)
+    texts = text.unique()
+    names = whole_numbers(texts, table.dialect) if table.target_kind == "number" else texts.to_pylist()
+    column = Column(name, "category", tuple(classes))
+    names = [None if name is None else matrix.spelled(column, name) or name for name in names]
+    codes = pc.index_in(pa.array(names, pa.string()), value_set=pa.array(classes, pa.string()))
+    codes = codes.take(pc.index_in(text, value_set=texts))
     unknown = np.flatnonzero(pc.and_(pc.is_null(codes), pc.is_valid(text)))
     if len(unknown):
         row = int(unknown[0])
@@ -98,18 +142,7 @@ def targets_of(batch: Batch, preprocessing: Preprocessing) -> Tensor:
     return torch.from_numpy(np.asarray(codes.fill_null(-1)).astype(np.int64))
 
 
-def _check_finite(batch: Batch, name: str, values: matrix.Floats) -> None:
+def _check_finite(batch: Batch, name: str, values: Floats) -> None:
     rows = np.flatnonzero(np.isinf(values))
     if len(rows):
         raise ConfigError(f"{batch.where(int(rows[0]))}: {name} is infinite")
-
-
-def _class_name(value: Any) -> str:
-    """The name of a value as a class: 1.0 and 1 are the same."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return str(value)
-    return f"{number:.15g}" if number == number else str(value)

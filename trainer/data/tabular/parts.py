@@ -1,0 +1,117 @@
+"""The rows of a table by their role: those that train, those that validate, those that test."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL
+from trainer.data.tabular import conversion, matrix, roles
+from trainer.data.tabular.column import Kind
+from trainer.data.tabular.source import Source
+from trainer.data.tabular.survey import Survey, take_survey
+from trainer.errors import ConfigError
+
+LEAST = 0.5  # share of the rows asked for that a split has to hold back
+
+
+@dataclass
+class Part:
+    """The rows of a source that have one role. roles: (N,) int8, of all rows of the source."""
+
+    source: Source
+    roles: Any
+    role: int
+
+    @property
+    def num_rows(self) -> int:
+        """The number of rows with the role."""
+        return int((self.roles == self.role).sum())
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """How rows are chosen to validate. split: random, stratified, group, time or column; by: the name of a column;
+    val_fraction: of the rows. Raises ConfigError for a split without its column."""
+
+    split: str
+    by: str | None
+    val_fraction: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        needs_column = self.split in ("time", "column", "group")
+        if needs_column and self.by is None:
+            raise ConfigError(f"dataset.split={self.split} needs dataset.split_by, the name of a column")
+        if self.by is not None and not needs_column:
+            raise ConfigError(f"dataset.split_by={self.by} needs dataset.split=time|column|group")
+
+    def key(self, targets: list[str]) -> str | None:
+        """The column that the split depends on."""
+        return self.by or (targets[0] if self.split == "stratified" else None)
+
+
+def parts_of(
+    source: Source, survey: Survey, others: Mapping[int, Source], targets: list[str], how: Splitting
+) -> dict[int, Part]:
+    """The part of each role that has rows, and those of separate files. others: these files, by role. Adds the values
+    of their targets to the survey. Raises ConfigError for a split that holds back much less than it was asked to."""
+    own = how if VAL not in others else Splitting(how.split, how.by, 0.0, how.seed)
+    all_roles = np.full(survey.num_rows, LEFT_OUT, dtype=np.int8)
+    all_roles[survey.labelled] = _roles(source, survey, own)
+    parts = {role: Part(source, all_roles, role) for role in (VAL, TEST) if (all_roles == role).any()}
+    if twice := sorted(parts.keys() & others.keys()):
+        key = {VAL: "val", TEST: "test"}[twice[0]]
+        text = (
+            f"dataset.{key}_path names a file, but column '{how.by}' names {parts[twice[0]].num_rows:,} rows {key} too"
+        )
+        raise ConfigError(text, f"dataset.{key}_path=null")
+    parts[TRAIN] = Part(source, all_roles, TRAIN)
+    for role, other in others.items():
+        found = take_survey(other, targets, survey.kinds, None)
+        if not found.labelled.any():
+            raise ConfigError(f"{other.files[0]} has no row with a {targets[0]}")
+        both = survey.distinct is not None and found.distinct is not None
+        survey.distinct = survey.distinct | found.distinct if both else None  # type: ignore[operator]
+        parts[role] = Part(other, np.where(found.labelled, role, LEFT_OUT).astype(np.int8), role)
+    return parts
+
+
+def check_share(part: Part | None, survey: Survey, how: Splitting) -> None:
+    """Raise ConfigError if a split by class or by group holds back much less than it was asked to."""
+    asked, num_rows = how.val_fraction * int(survey.labelled.sum()), part.num_rows if part is not None else 0
+    if how.split not in ("stratified", "group") or asked < 1 or num_rows >= LEAST * asked:
+        return
+    why, remedy = f"the groups of '{how.by}' are too large", "a larger dataset.val_fraction"
+    if how.split == "stratified":
+        why, remedy = "most values of the target occur once or twice", "dataset.split=random"
+    text = f"dataset.split={how.split} holds back {num_rows:,} rows, and dataset.val_fraction asks for {asked:,.0f}"
+    raise ConfigError(f"{text}: {why}", remedy)
+
+
+def _roles(source: Source, survey: Survey, how: Splitting) -> roles.Roles:
+    """The roles of the labelled rows."""
+    labelled, dialect, name = survey.labelled, source.dialect, how.by or ""
+    if how.split == "random":
+        return roles.random_roles(int(labelled.sum()), how.val_fraction, how.seed)
+    if how.split == "time":
+        times = np.concatenate([_times(source, survey.kinds[name], values, name) for values in survey.key])
+        return roles.time_roles(times[labelled], how.val_fraction)
+    values = pa.concat_arrays([conversion.to_text(values, dialect) for values in survey.key]).filter(pa.array(labelled))
+    if how.split == "column":
+        return roles.named_roles(values, name)
+    draw = roles.stratified_roles if how.split == "stratified" else roles.group_roles
+    return draw(values, how.val_fraction, how.seed)
+
+
+def _times(source: Source, kind: Kind, values: Any, name: str) -> conversion.Floats:
+    if kind == "category":
+        raise ConfigError(f"dataset.split=time: column '{name}' holds neither numbers nor dates like 2026-11-25")
+    try:
+        return conversion.to_floats(values, kind, source.dialect)
+    except pa.ArrowInvalid:
+        for batch in source.batches([name]):  # finds the line
+            matrix.numbers_of(batch, name, kind, source.dialect)
+        raise
