@@ -1,4 +1,6 @@
-"""Short texts that every room writes the same way: a first line, a cut line, a printable line, a time."""
+"""Short texts that every room writes the same way: a first line, a cut line, a list, a time."""
+
+from collections.abc import Sequence
 
 WIDTH = 78  # columns of every line that a person reads
 
@@ -12,6 +14,17 @@ def first_line(error: BaseException) -> str:
 def cut(text: str, most: int = WIDTH) -> str:
     """The text in at most `most` characters; an ellipsis stands for the rest."""
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def listed(words: Sequence[str], width: int = 60) -> str:
+    """As many words as fit, separated by commas, and how many more there are."""
+    line = ""
+    for number, word in enumerate(words):
+        more = f", and {len(words) - number} more" if number < len(words) - 1 else ""
+        if line and len(line) + 2 + len(word) + len(more) > width:
+            return f"{line}, and {len(words) - number} more"
+        line += (", " if line else "") + word
+    return cut(line, width)
 
 
 def printable(text: str) -> str:

@@ -10,7 +10,9 @@ from torch.utils.data import Subset, default_collate
 from trainer.config import target
 from trainer.config.schema import Config
 from trainer.data import labels, scaling, seeds
+from trainer.data.augmentation import Augmented
 from trainer.data.facts import Facts
+from trainer.data.images import Images
 from trainer.data.loaders import InMemory, Loader, Seeded, Workers, place
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import Scale
@@ -19,6 +21,7 @@ from trainer.data.tabular.one_hot import Columns
 from trainer.data.tensors import TensorData
 from trainer.device import seed_all
 from trainer.errors import ConfigError
+from trainer.text import listed
 
 OWN_KEYS = ("val_fraction", "split_seed")  # of a dataset node: for make_splits, not for the dataset
 TABLE = "trainer.data.table.Table"
@@ -46,17 +49,24 @@ def make_splits(
         raise ConfigError(text, "see torch.utils.data.Dataset")
     if len(dataset) == 0:
         raise ConfigError(f"{node['_target_']} has no rows")
-    train_rows, val_rows = split_rows(len(dataset), val_fraction, split_seed)
-    test = getattr(dataset, "test", None)
-    stored = [part for part in (dataset, test) if part is not None] if isinstance(dataset, TensorData) else []
+    pictures = dataset if isinstance(dataset, Images) else None
+    if pictures is not None:
+        fitted = pictures.match(fitted) if fitted is not None else pictures.preprocessing(dtype)
+    val, test = getattr(dataset, "val", None), getattr(dataset, "test", None)
+    train_rows, val_rows = split_rows(len(dataset), val_fraction if val is None else 0.0, split_seed)
+    stored = [part for part in (dataset, val, test) if part is not None] if isinstance(dataset, TensorData) else []
     in_memory, why_not = keep_in_memory(
         [tensor for part in stored for tensor in (part.x, part.y)], config.loader, device
     )
     if in_memory and not stored:
         classes, source = facts_of(dataset).classes, getattr(dataset, "source", "")
         dataset = TensorData(*_gathered(dataset, seed), classes=classes, source=source)
-        test = TensorData(*_gathered(test, seed), classes=classes) if test is not None else None
+        val, test = (
+            TensorData(*_gathered(part, seed), classes=classes) if part is not None else None for part in (val, test)
+        )
     facts = facts_of(dataset)
+    if fitted is not None:
+        facts = check_classes(facts, fitted.facts, node["_target_"])
     num_classes = len(facts.classes) if facts.classes is not None else None
     scale_x, scale_y = _scales(dataset, train_rows, dtype) if fitted is None else (fitted.x, fitted.y)
     if isinstance(scale_x, Columns):
@@ -65,32 +75,36 @@ def make_splits(
     if scale_y is not None:
         scale_y.to(device)
 
-    def over(data: Any, rows: Tensor | None = None) -> Loader:
-        if in_memory:
+    def over(data: Any, rows: Tensor | None = None, *, augment: bool = False) -> Loader:
+        if in_memory and not augment:
             x, y = (data.x, data.y) if rows is None else data[rows]
             if num_classes is not None:
                 labels.check_labels(y, num_classes, node["_target_"])
             return InMemory(x, y, scale_x, scale_y, device)
         data = data if rows is None else Subset(data, rows.tolist())
+        data = Augmented(data) if augment else data
         return Workers(data, scale_x, scale_y, device, config.loader, seed, num_classes)
 
-    train = over(dataset, train_rows)
+    augment = pictures is not None and pictures.augment
+    train = over(dataset, train_rows, augment=augment)
+    loader_name = "in memory, augmented by a " * (in_memory and augment) + train.name
     x, y = (place(part, device, dtype) for part in default_collate([dataset[int(row)] for row in train_rows[:2]]))
     return Splits(
         name=node["_target_"].rpartition(".")[2],
         source=getattr(dataset, "source", ""),
         facts=facts,
         train=train,
-        val=over(dataset, val_rows) if len(val_rows) else None,
+        val=over(val) if val is not None else over(dataset, val_rows) if len(val_rows) else None,
         test=over(test) if test is not None else None,
         num_train=len(train_rows),
-        num_val=len(val_rows),
+        num_val=len(val) if val is not None else len(val_rows),
         num_test=len(test) if test is not None else 0,
-        loader_name=train.name + (f" ({why_not})" if why_not else ""),
+        loader_name=loader_name + (f" ({why_not})" if why_not else ""),
         scale_y=scale_y,
         truth=getattr(dataset, "truth", {}),
         sample=(scale_x(x), y if scale_y is None else scale_y(y)),
         preprocessing=fitted or Preprocessing(facts, facts.input_shape, scale_x, scale_y),
+        notes=pictures.notes if pictures is not None else (),
         class_counts=_class_counts(dataset, train_rows, num_classes),
     )
 
@@ -128,6 +142,18 @@ def facts_of(dataset: Any) -> Facts:
         return Facts(shape, None, y[0].numel())
     classes = getattr(dataset, "classes", None) or _classes_in(dataset)
     return Facts(shape, [str(name) for name in classes], len(classes))
+
+
+def check_classes(found: Facts, run: Facts, name: str) -> Facts:
+    """The facts of a run, for data with its classes in its order. Raises ConfigError for other ones. name: the data."""
+    if found.task != run.task:
+        raise ConfigError(f"{name} holds {found.task}, but the run was trained on {run.task}")
+    known = run.classes or []
+    for label, word in enumerate(found.classes or []):
+        if word not in known[label : label + 1]:
+            text = f"label {label} of {name} is {word}, but the run was trained on {listed(known)}"
+            raise ConfigError(text, "the same classes in the same order")
+    return run
 
 
 def _classes_in(dataset: Any) -> list[str]:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from trainer.data.facts import Facts
+from trainer.data.picture_file import BACKGROUNDS, SQUARES, PictureFormat
 from trainer.data.scaling import Cast, Scale, Standardize
 from trainer.data.tabular.column import KINDS, Column
 from trainer.data.tabular.one_hot import Columns
@@ -48,13 +49,14 @@ class TableFormat:
 @dataclass
 class Preprocessing:
     """x: raw input (B, *raw_shape) to the model's (B, *facts.input_shape); y: numeric targets to what the loss sees,
-    None for classes. table: how rows are read, if the data is a table."""
+    None for classes. table, pictures: how rows are read, if the data is a table or a folder of pictures."""
 
     facts: Facts
     raw_shape: tuple[int, ...]
     x: Scale | Columns
     y: Scale | None
     table: TableFormat | None = None
+    pictures: PictureFormat | None = None
 
     def of_table(self) -> tuple[Columns, TableFormat]:
         """x and table. Raises ConfigError if the run was not trained on a table."""
@@ -81,6 +83,7 @@ def write(folder: Path, preprocessing: Preprocessing) -> None:
         "x": type(x).__name__,
         "y": type(y).__name__ if y is not None else None,
         "table": asdict(table) if table is not None else None,
+        "pictures": asdict(preprocessing.pictures) if preprocessing.pictures is not None else None,
     }
     storage.write_json(folder / layout.PREPROCESSING_FACTS, data)
 
@@ -130,7 +133,10 @@ def _rebuilt(data: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Pr
     y = _scale(data["y"], groups["y"], dtype, (outputs,))
     if (y is None) != (facts.task == "classes"):
         raise ValueError("targets are scaled if they are numbers, and not if they are classes")
-    return Preprocessing(facts, raw_shape, x, y, table)
+    pictures = _pictures(data["pictures"]) if data.get("pictures") is not None else None
+    if pictures is not None and (table is not None or pictures.shape != raw_shape):
+        raise ValueError("pictures and raw_shape do not fit together")
+    return Preprocessing(facts, raw_shape, x, y, table, pictures)
 
 
 def _scale(name: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype, shape: tuple[int, ...]) -> Scale | None:
@@ -164,6 +170,12 @@ def _table(data: Any) -> TableFormat:
         raise ValueError("there are no targets, or one is an input too, or their kind is unknown")
     delimiter, encoding = _typed(data["delimiter"], str), _typed(data["encoding"], str)
     return TableFormat(columns, targets, kind, delimiter, encoding, _texts(data["missing"]))
+
+
+def _pictures(data: Any) -> PictureFormat:
+    if data["background"] not in BACKGROUNDS or data["resize"] not in SQUARES:
+        raise ValueError("pictures are read in an unknown way")
+    return PictureFormat(_int(data["size"], 1), _typed(data["grey"], bool), data["background"], data["resize"])
 
 
 def _column(entry: Any) -> Column:

@@ -12,8 +12,8 @@ MISSING = 0.1  # share of a table's check values that are missing
 
 
 class Whole(nn.Module):
-    """Takes floats (B, *raw_shape), with categories as their index and NaN for missing values. Returns probabilities
-    (B, classes), or numbers (B, outputs) in the units of the data."""
+    """Takes floats (B, *raw_shape), with categories as their index and NaN for missing values; of pictures bytes.
+    Returns probabilities (B, classes), or numbers (B, outputs) in the units of the data."""
 
     def __init__(self, trained: Trained) -> None:
         super().__init__()
@@ -35,8 +35,10 @@ def output_name(prepared: Preprocessing) -> str:
 
 def likely_rows(prepared: Preprocessing, num_rows: int, dtype: torch.dtype) -> Tensor:
     """Raw rows (num_rows, *raw_shape) that resemble the training rows, the same on every call. Numbers are drawn with
-    their mean and spread, categories evenly, some of them unknown, and some values are missing."""
+    their mean and spread, categories evenly, some of them unknown, and some values are missing. Pictures are bytes."""
     generator = torch.Generator().manual_seed(0)
+    if prepared.pictures is not None:
+        return torch.randint(0, 256, (num_rows, *prepared.raw_shape), generator=generator, dtype=torch.uint8)
     rows = torch.randn(num_rows, *prepared.raw_shape, generator=generator, dtype=torch.float64)
     if isinstance(prepared.x, Standardize):
         rows = rows * prepared.x.std.double() + prepared.x.mean.double()

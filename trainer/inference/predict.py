@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from trainer.data.facts import Facts
-from trainer.data.tabular.notes import listed
 from trainer.errors import ConfigError, Interrupted, complain
 from trainer.inference.model import Trained
 from trainer.inference.rows import open_rows
 from trainer.inference.writer import check_name, open_sink
 from trainer.processes import signals
+from trainer.text import listed
 
 PREDICTION, PROBABILITY = "prediction", "probability_"
 

@@ -67,18 +67,19 @@ def _export(folder: Path, config: Any, name: str) -> int:
     text = loading_program.program(name, preprocessing, rows, model.model, config.model, plain)
     storage.write_file(export / model_card.PROGRAM.format(name=name), text.encode())
     files = {key: entry.file for key, entry in KINDS.items() if (export / entry.file).exists()}
-    dtype = str(whole.dtype).removeprefix("torch.")
+    dtype = str(rows.dtype).removeprefix("torch.")
     page = model_card.card(folder, files, preprocessing, dtype, read_overrides(folder))
     storage.write_file(export / layout.CARD, page.encode())
 
     facts, program_file = preprocessing.facts, model_card.PROGRAM.format(name=name)
     outputs = ", ".join(facts.classes or [f"{facts.num_outputs} numbers"])
     print(f"export   {export / chosen.file} ({len(data) / 1000:,.1f} kB)")
-    print(f"input    x: {dtype} (rows, {', '.join(map(str, preprocessing.raw_shape))}), raw values")
+    values = "raw values" if preprocessing.pictures is None else "pixels from 0 to 255"
+    print(f"input    x: {dtype} (rows, {', '.join(map(str, preprocessing.raw_shape))}), {values}")
     print(printable(f"output   {output_name(preprocessing)}: float (rows, {facts.num_outputs}): {outputs}")[:WIDTH])
     print(f"checked  {ROWS:,} rows through the file: equal to the model within {off:.1g}")
     print(f"files    {layout.CARD} {program_file}")
-    print(f"next     python {export / program_file}")
+    print(f"next     python {export / program_file}{' PICTURE' * (preprocessing.pictures is not None)}")
     return 0
 
 

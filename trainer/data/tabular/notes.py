@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from trainer.data.tabular.column import MOST_LEVELS, Column
 from trainer.data.tabular.fitting import Levels, Moments
 from trainer.data.tabular.source import Source
-from trainer.text import cut
+from trainer.text import listed
 
 
 def describe(
@@ -39,14 +39,3 @@ def describe(
 def reasons(left_out: Mapping[str, str], width: int) -> str:
     """The columns that are left out, and why."""
     return listed([f"{name} ({why})" for name, why in left_out.items()], width)
-
-
-def listed(words: Sequence[str], width: int) -> str:
-    """As many words as fit, separated by commas, and how many more there are."""
-    line = ""
-    for number, word in enumerate(words):
-        more = f", and {len(words) - number} more" if number < len(words) - 1 else ""
-        if line and len(line) + 2 + len(word) + len(more) > width:
-            return f"{line}, and {len(words) - number} more"
-        line += (", " if line else "") + word
-    return cut(line, width)
