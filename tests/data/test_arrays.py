@@ -53,6 +53,25 @@ def test_bad_arrays_are_refused(tmp_path: Path, name: str) -> None:
         build(config("dataset=npz", "dataset.path=a.npz"))
 
 
+def test_other_arrays_are_measured_as_they_are_predicted(capsys: pytest.CaptureFixture[str]) -> None:
+    chance = np.random.default_rng(0)
+    x, y = chance.normal(4, 3, (90, 3)).astype("float32"), np.arange(90) % 3
+    np.savez("a.npz", x=x, y=y)
+    np.savez("b.npz", x=x[:40], y=y[:40] % 2, x_test=x[40:50], y_test=y[40:50])
+    np.savez("c.npz", x=x, y=y + 1)
+    assert main(["train", "dataset=npz", "dataset.path=a.npz", "epochs=2", "report=false"]) == 0
+    capsys.readouterr()
+    assert main(["eval", "latest", "dataset.path=b.npz"]) == 0
+    out = capsys.readouterr().out
+    np.savez("d.npz", x=x[:50])
+    assert main(["predict", "latest", "d.npz", "-o", "out.csv"]) == 0
+    guesses = np.loadtxt("out.csv", delimiter=",", skiprows=1, usecols=1)
+    assert "b.npz: 50 rows" in out
+    assert f"acc          {(guesses == np.concatenate([y[:40] % 2, y[40:50]])).mean():.4f}\n" in out
+    assert main(["eval", "latest", "dataset.path=c.npz"]) == 2
+    assert "label 3 of trainer.data.arrays.Npz is 3, but the run was trained on 0, 1, 2" in capsys.readouterr().err
+
+
 def test_arrays_are_predicted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "max_steps=20", "report=false"]) == 0
     np.savez(tmp_path / "d.npz", x=np.zeros((5, 1, 8, 8), dtype="uint8"))

@@ -13,7 +13,7 @@ from trainer.data import picture_file, picture_folder
 from trainer.data.facts import Facts
 from trainer.data.picture_file import PictureFormat
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.scaling import Standardize
+from trainer.data.scaling import Cast, Standardize
 from trainer.errors import ConfigError
 from trainer.text import listed
 
@@ -106,7 +106,8 @@ class Images(Pictures):
 def upgraded(prepared: Preprocessing, node: Mapping[str, Any], dtype: torch.dtype) -> Preprocessing:
     """The preprocessing of a run with this dataset. Version 0.1.0 normalised pictures as it decoded them, and stored
     nothing of it; now bytes are normalised, by the same numbers."""
-    if node["_target_"] != f"{Images.__module__}.Images" or prepared.pictures is not None:
+    of_pictures = node["_target_"] == f"{__name__}.Images" and isinstance(prepared.x, Cast)
+    if not of_pictures or len(prepared.raw_shape) != 3:
         return prepared
     channels, size, _ = prepared.raw_shape
     how = PictureFormat(size, channels == 1, resize="torchvision")
