@@ -16,7 +16,7 @@ def cut(text: str, most: int = WIDTH) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
-def listed(words: Sequence[str], width: int) -> str:
+def listed(words: Sequence[str], width: int = 60) -> str:
     """As many words as fit, separated by commas, and how many more there are."""
     line = ""
     for number, word in enumerate(words):

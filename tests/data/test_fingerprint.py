@@ -18,7 +18,7 @@ from trainer.errors import DataChanged, StorageError
 
 def of_rows(ids: list[int], roles: list[int], digest: tuple[int, int] = (1, 2)) -> Fingerprint:
     """A fingerprint of one file with rows of these ids."""
-    parts = Parts.read(["data.csv"], [8 * len(ids)], [digest])
+    parts = Parts.of(["data.csv"], [8 * len(ids)], [digest])
     return Fingerprint(parts, np.array(ids, dtype=np.uint64), np.array(roles, dtype=np.int8), "content")
 
 
@@ -56,20 +56,20 @@ def test_a_row_keeps_its_id_wherever_it_and_its_columns_move(order: list[int]) -
 
 
 def test_a_part_is_compared_with_its_first_reading() -> None:
-    parts = Parts.unread(["a.png", "b.png"], [3, 4])
+    parts = Parts.of(["a.png", "b.png"], [3, 4])
     parts.check(1, digests.of_bytes(b"four"))
     parts.check(1, digests.of_bytes(b"four"))
     with pytest.raises(DataChanged, match=r"b\.png has changed"):
         parts.check(1, digests.of_bytes(b"five"))
-    again = Parts.unread(["b.png", "c.png"], [4, 4])
+    again = Parts.of(["b.png", "c.png"], [4, 4])
     again.expect(parts)
     with pytest.raises(DataChanged, match=r"b\.png has changed"):
         again.check(0, digests.of_bytes(b"five"))
 
 
 def test_differences_are_named() -> None:
-    before = Parts.read(["a", "b", "c"], [1, 2, 3], [(1, 1), (2, 2), (3, 3)])
-    now = Parts.read(["a", "b", "d"], [1, 9, 3], [(7, 7), (2, 2), (3, 3)])
+    before = Parts.of(["a", "b", "c"], [1, 2, 3], [(1, 1), (2, 2), (3, 3)])
+    now = Parts.of(["a", "b", "d"], [1, 9, 3], [(7, 7), (2, 2), (3, 3)])
     assert now.differences(before) == [
         "a has other content, of the same size",
         "b had 2 bytes and has 9",

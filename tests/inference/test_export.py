@@ -2,8 +2,10 @@
 
 import csv
 import random
+import runpy
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import Cli
+from drawn import draw
+from PIL import Image
 
 import trainer
 from trainer.cli import main
@@ -30,11 +34,12 @@ def model_of(run: Path) -> Trained:
     return trained.load(run, Settings(read_config(run)).check())
 
 
-def answer(program: Path, *forbidden: str) -> str:
+def answer(program: Path, *forbidden: str, pictures: Sequence[str] = ()) -> str:
     """What a program beside an exported file prints in a process that cannot import some modules."""
     block = "".join(f"sys.modules[{name!r}] = None; " for name in ("trainer", *forbidden))
-    code = f"import sys, runpy; {block}runpy.run_path(sys.argv[1])"
-    done = subprocess.run([sys.executable, "-I", "-c", code, str(program)], capture_output=True, text=True)
+    code = f"import sys, runpy; {block}del sys.argv[0]; runpy.run_path(sys.argv[0])"
+    command = [sys.executable, "-I", "-c", code, str(program), *pictures]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -235,3 +240,49 @@ def test_only_layers_in_a_row_are_a_chain() -> None:
 def test_text_of_others_stays_text() -> None:
     assert model_card.plain("<img src=x>\n# a|b") == r"&lt;img src=x&gt; \# a\|b"
     assert model_card.code("a`\x1b[31mb") == "a  [31mb"
+
+
+FORMS = [
+    ("safetensors", "false"),
+    pytest.param("torch_export", "true", marks=pytest.mark.slow),
+    pytest.param("onnx", "false", marks=[pytest.mark.slow, onnx]),
+]
+
+
+@pytest.mark.parametrize(("form", "grey"), FORMS)
+def test_the_program_predicts_a_jpeg_as_predict_does(
+    form: str, grey: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for library in formats.FORMATS[form].needs:
+        pytest.importorskip(library)
+    draw(Path("pics"), 6, ending="jpg")
+    words = ["dataset=images", "dataset.path=pics", "dataset.size=12", f"dataset.grey={grey}", "model=cnn"]
+    run = trainer.train([*words, "model.channels=[4]", *QUICK]).run_dir
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    with Image.open("pics/red/00.jpg") as picture:
+        picture.save("phone.jpg", exif=turned)
+        picture.convert("RGBA").rotate(30, expand=True).save("sticker.png")
+    assert main(["predict", str(run), "phone.jpg", "-o", "phone.csv"]) == 0
+    assert main(["predict", str(run), "sticker.png", "-o", "sticker.csv"]) == 0
+    expected = []
+    for name in ("phone.csv", "sticker.csv"):
+        with open(name) as file:
+            (row,) = csv.DictReader(file)
+            expected.append([float(row["probability_blue"]), float(row["probability_red"])])
+    assert main(["export", str(run), f"format={form}"]) == 0
+    program = run / f"export/load_{form}.py"
+    words = ["phone.jpg", "sticker.png"]
+    if form == "safetensors":  # in this process, which has torch already
+        monkeypatch.setattr(sys, "argv", [str(program), *words])
+        capsys.readouterr()
+        runpy.run_path(str(program))
+        lines = capsys.readouterr().out
+    else:
+        lines = answer(program, *["torch"] * (form == "onnx"), pictures=words)
+    got = [[float(number) for number in line.partition("[")[2].strip("]").split()] for line in lines.splitlines()]
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
+    card = (run / "export/README.md").read_text()
+    mean = "114.75 and divides by 57.375" if grey == "true" else "123.675, 116.28, 103.53 and divides by 58.395, 57.12"
+    for text in ("uint8", "upright", "over white", mean, "resized to 12 × 12 pixels"):
+        assert text in card

@@ -41,22 +41,22 @@ def halves(digest: xxhash.xxh3_128) -> Digest:
 
 
 class Digesting:
-    """A stream whose bytes are digested while they are read from beginning to end."""
+    """A stream whose bytes are digested while they are read from beginning to end. ended: whether all of them were."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self.stream, self.state = stream, xxhash.xxh3_128()
+        self.stream, self.state, self.ended = stream, xxhash.xxh3_128(), False
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of what has been read."""
+        return halves(self.state)
 
     def read(self, size: int = -1) -> bytes:
         """Read up to `size` bytes."""
         data = self.stream.read(size)
         self.state.update(data)
+        self.ended = not data
         return data
-
-    def __enter__(self) -> "Digesting":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.stream.close()
 
 
 @dataclass
@@ -70,14 +70,10 @@ class Parts:
     unit: str = "bytes"
 
     @classmethod
-    def unread(cls, names: Sequence[str], sizes: Sequence[int]) -> "Parts":
-        """Parts that will be read one by one."""
-        return cls(names, sizes, torch.zeros(len(names), 2, dtype=torch.int64).share_memory_())
-
-    @classmethod
-    def read(cls, names: Sequence[str], sizes: Sequence[int], digests: Sequence[Digest]) -> "Parts":
-        """Parts that have all been read."""
-        return cls(names, sizes, torch.tensor(digests, dtype=torch.int64).reshape(len(names), 2))
+    def of(cls, names: Sequence[str], sizes: Sequence[int], digests: Sequence[Digest] | None = None) -> "Parts":
+        """Parts with these digests; without any, they will be read one by one."""
+        halves = torch.tensor(digests or [UNREAD] * len(names), dtype=torch.int64)
+        return cls(names, sizes, halves.reshape(len(names), 2).share_memory_())
 
     def expect(self, earlier: "Parts") -> None:
         """Take over the digests of an earlier run for the parts of the same name."""

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
 
 from trainer.data.fingerprint import Fingerprint
 from trainer.data.preprocessing import Preprocessing
@@ -9,38 +12,51 @@ from trainer.errors import ConfigError
 from trainer.text import cut
 
 NAMED = 3  # differences that an error names
+IfChanged = Literal["refuse", "continue", "measure"]
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """fingerprint: None in a run of version 0.1.0, which stored none. may_differ: whether the data may have changed
-    since: rows that are known again then keep their roles."""
+    """fingerprint: None in a run of version 0.1.0, which stored none.
+
+    if_changed: what to do where the data has changed since: `refuse` it; `continue` to train on it, with the rows that
+    are known again in their roles; or only `measure` it, with the same roles.
+    """
 
     preprocessing: Preprocessing
     fingerprint: Fingerprint | None
-    may_differ: bool = False
+    if_changed: IfChanged = "refuse"
 
     def settle(self, now: Fingerprint, complete: Callable[[], None] = lambda: None) -> list[str]:
-        """Give the rows of `now`, whose roles are newly drawn, the roles that they had, and return lines for the header
-        about what has changed. Raises ConfigError if it may not.
+        """Give the rows of `now`, whose roles are newly drawn, the roles that they had. Returns lines for the header
+        about what has changed. Raises ConfigError if nothing may have.
 
-        complete: reads what has not been read yet, so that every row is known.
+        complete: reads what is otherwise read during the run, so that every row is known.
         """
         before = self.fingerprint
         if before is None:
             return []
         differences = now.differences(before)
-        if not differences:
-            now.roles = before.roles
-            now.parts.expect(before.parts)
-            return []
-        text = "; ".join(differences[:NAMED])
-        text += f"; and {len(differences) - NAMED} more differences" if len(differences) > NAMED else ""
-        if not self.may_differ:
+        if differences and self.if_changed == "refuse":
             raise ConfigError(
-                f"the data of this run has changed: {text}",
+                f"the data of this run has changed: {_summary(differences)}",
                 "put the old data back; or data=changed continues with the new data",
             )
+        if not differences and self.if_changed != "continue":
+            now.roles = before.roles
+            if self.if_changed == "refuse":
+                now.parts.expect(before.parts)
+            return []
         complete()
-        now.roles = before.keep_roles(now.ids, now.roles)
-        return [f"changed since the last start: {cut(text, 50)}", "rows that the run knows keep their split"]
+        if np.array_equal(now.ids, before.ids):
+            now.roles = before.roles
+        else:
+            now.roles = before.keep_roles(now.ids, now.roles)
+        if not differences:
+            return []
+        return [cut(f"changed: {_summary(differences)}", 69), "rows that the run knows keep their split"]
+
+
+def _summary(differences: list[str]) -> str:
+    more = f"; and {len(differences) - NAMED} more" if len(differences) > NAMED else ""
+    return "; ".join(differences[:NAMED]) + more

@@ -10,6 +10,7 @@ from torch import Tensor
 from trainer.data import digests, row_ids, seeds
 from trainer.data.digests import UNREAD, Digest, Parts
 from trainer.data.fingerprint import Fingerprint
+from trainer.data.images import Images
 from trainer.data.loaders import Seeded
 from trainer.data.roles import Roles
 from trainer.data.tensors import TensorData
@@ -21,9 +22,15 @@ def of_tensors(parts: Mapping[str, TensorData], roles: Roles) -> Fingerprint:
     """The fingerprint of rows in memory. parts: {ending of the names: data}, in the order of `roles`."""
     named = {key + ending: tensor for ending, data in parts.items() for key, tensor in (("x", data.x), ("y", data.y))}
     sizes = [tensor.numel() * tensor.element_size() for tensor in named.values()]
-    read = Parts.read(list(named), sizes, [digests.of_tensors(tensor) for tensor in named.values()])
+    read = Parts.of(list(named), sizes, [digests.of_tensors(tensor) for tensor in named.values()])
     ids = np.concatenate([row_ids.of_tensors(data.x, data.y) for data in parts.values()])
     return Fingerprint(read, ids, roles, "content")
+
+
+def of_pictures(pictures: Images, roles: Roles) -> Fingerprint:
+    """The fingerprint of a folder of pictures, whose digests are taken as they are decoded."""
+    ids = pictures.parts.digests[:, 0].numpy().view(np.uint64)  # the same memory: an id is known once its file is read
+    return Fingerprint(pictures.parts, ids, roles, "file", lazy=True)
 
 
 def of_datasets(datasets: Mapping[str, Any], roles: Roles, seed: int) -> tuple[Fingerprint, str]:
@@ -47,7 +54,7 @@ def of_datasets(datasets: Mapping[str, Any], roles: Roles, seed: int) -> tuple[F
             sizes.append(1)
             found.append(digest)
         num_checked += len(places)
-    parts = Parts.read(names, sizes, found)
+    parts = Parts.of(names, sizes, found)
     parts.unit = "rows"
     text = f"checked in part: {num_checked - num_random:,} of {num_rows:,} rows, which are known by their position"
     if num_random:

@@ -1,7 +1,8 @@
-"""A folder of pictures with one subfolder per class, as torchvision's ImageFolder reads it."""
+"""A folder of pictures as a data set, with one folder for each class."""
 
-from collections.abc import Callable
-from functools import partial
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,68 +10,129 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from trainer.data import digests, picture_file, picture_folder
+from trainer.data.digests import Parts
+from trainer.data.facts import Facts
+from trainer.data.picture_file import PictureFormat
+from trainer.data.preprocessing import Preprocessing
+from trainer.data.scaling import Cast, Standardize
 from trainer.errors import ConfigError
-from trainer.text import first_line
+from trainer.text import listed
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's pixels from 0 to 1, as torchvision's models expect
 STD = (0.229, 0.224, 0.225)
-MOST_PIXELS = 100 * 10**6  # in one picture; more could be a decompression bomb
+GREY = (0.45, 0.225)
+SPLITS = ("train", "val", "test")
+
+log = logging.getLogger(__name__)
 
 
-class Images(Dataset[tuple[Tensor, int]]):
-    """x (channels, size, size) float32, y the class: folders in alphabetical order.
+def normalisation(how: PictureFormat, dtype: torch.dtype) -> Standardize:
+    """Scales bytes by channel, with the mean and deviation of ImageNet's pixels."""
+    numbers = ((GREY[0],), (GREY[1],)) if how.grey else (MEAN, STD)
+    mean, std = (255 * torch.tensor(values, dtype=torch.float64).reshape(-1, 1, 1) for values in numbers)
+    return Standardize(mean, std, dtype)
 
-    Each picture is decoded when its row is read: in workers with loader.num_workers, or only once with
-    loader.in_memory=true. size: in pixels. augment: crop a random part (at least 60%) and mirror at random, each time
-    again. grey: one channel instead of three.
+
+class Pictures(Dataset[tuple[Tensor, int]]):
+    """x (channels, size, size) uint8, y the class. Each picture is decoded when its row is read.
+
+    files: path and class of each; classes: their names; how: see PictureFormat. parts: the digests of all files of the
+    folder, in which those of these files begin with number `first`.
     """
 
-    def __init__(self, path: str, size: int = 64, augment: bool = False, grey: bool = False) -> None:
-        from torchvision.datasets import ImageFolder
-
-        root = Path(path).expanduser()
-        if not root.is_dir():
-            raise ConfigError(f"there is no folder {path}", key="dataset.path")
-        try:
-            folder = ImageFolder(str(root))
-        except FileNotFoundError as error:
-            raise ConfigError(
-                f"{path}: {first_line(error)}", "put the pictures of each class into a subfolder"
-            ) from error
-        self.classes, self.targets = folder.classes, list(folder.targets)
-        self.paths = [name for name, _ in folder.samples]
-        self.decode = self.decoder(size, grey=grey, augment=augment)
-        self.source = f"{len(self.targets):,} files"
-
-    @staticmethod
-    def decoder(size: int, *, grey: bool, augment: bool = False) -> Callable[[str], Tensor]:
-        """A function from a file's name to its picture, (channels, size, size) float32."""
-        from torchvision.transforms import v2
-
-        cut: list[Any] = [v2.Resize(size, antialias=True), v2.CenterCrop(size)]
-        if augment:
-            cut = [v2.RandomResizedCrop(size, scale=(0.6, 1.0), antialias=True), v2.RandomHorizontalFlip()]
-        mean, std = ((0.45,), (0.225,)) if grey else (MEAN, STD)
-        scale = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)]
-        return v2.Compose([partial(_open, mode="L" if grey else "RGB"), v2.PILToTensor(), *cut, *scale])  # type: ignore[no-any-return]
+    def __init__(
+        self, files: Sequence[tuple[str, int]], classes: Sequence[str], how: PictureFormat, parts: Parts, first: int = 0
+    ) -> None:
+        self.paths, self.targets = [path for path, _ in files], [label for _, label in files]
+        self.classes, self.how = list(classes), how
+        self.parts, self.first = parts, first
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.decode(self.paths[index]), self.targets[index]
+        return picture_file.decoded(self.checked_bytes(index), self.paths[index], self.how), self.targets[index]
+
+    def checked_bytes(self, index: int) -> bytes:
+        """The bytes of a file. Raises DataChanged if they were different before."""
+        data = picture_file.read_bytes(self.paths[index])
+        self.parts.check(self.first + index, digests.of_bytes(data))
+        return data
 
 
-def _open(path: str, mode: str) -> Any:
-    """Open a picture in a mode. Raises ConfigError with the file's name if it is not a picture or broken."""
-    from PIL import Image, UnidentifiedImageError
+class Images(Pictures):
+    """The pictures to train on; `val` and `test` hold those of the folders of these names, or are None.
 
-    try:
-        with open(path, "rb") as file, Image.open(file) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise ConfigError(f"{path} has {picture.width}×{picture.height} pixels, more than {MOST_PIXELS:,}")
-            return picture.convert(mode)
-    except UnidentifiedImageError as error:
-        raise ConfigError(f"{path} is not a picture") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ConfigError(f"{path} cannot be read: {first_line(error)}") from error
+    path: the folder, see picture_folder.find. size: side of the square, in pixels. augment: crop a random part (at
+    least 60%) of the square and mirror it at random, each time again; only in training. grey: one channel instead of
+    three. background: white or black, behind transparent pictures.
+    """
+
+    def __init__(
+        self, path: str, size: int = 64, augment: bool = False, grey: bool = False, background: str = "white"
+    ) -> None:
+        folder, how = picture_folder.find(path), PictureFormat(size, grey, background)
+        files = [Path(name) for split in SPLITS for name, _ in folder.splits.get(split, ())]
+        names = [file.relative_to(folder.root).as_posix() for file in files]
+        parts = Parts.of(names, [file.stat().st_size for file in files])
+        made, first = dict[str, Pictures](), 0
+        for split in SPLITS:
+            if split in folder.splits:
+                made[split] = Pictures(folder.splits[split], folder.classes, how, parts, first)
+                first += len(made[split])
+        super().__init__(folder.splits["train"], folder.classes, how, parts)
+        self.val, self.test = made.get("val"), made.get("test")
+        self.path, self.augment = path, augment
+        self.source, self.notes = f"{sum(map(len, folder.splits.values())):,} files", list(folder.notes)
+        if folder.left_out.total():
+            self.notes.append(f"left out: {picture_folder.described(folder.left_out)}")
+        if folder.lookalikes:
+            log.warning("warning  read as classes: %s. Splits would hold class folders,", listed(folder.lookalikes, 30))
+            log.warning("         and no other folders would stand beside them.")
+
+    def preprocessing(self, dtype: torch.dtype) -> Preprocessing:
+        """What is stored of these pictures: nothing in it is fitted."""
+        facts = Facts(self.how.shape, self.classes, len(self.classes))
+        return Preprocessing(facts, self.how.shape, normalisation(self.how, dtype), None, pictures=self.how)
+
+    def digest_all(self) -> None:
+        """Digest every file now, without decoding it."""
+        for part in filter(None, (self, self.val, self.test)):
+            for index in range(len(part)):
+                part.checked_bytes(index)
+
+    def match(self, run: Preprocessing) -> Preprocessing:
+        """Read these pictures as an earlier run read its own, and number the classes as it did, by their names.
+
+        Returns the run's preprocessing. Raises ConfigError for a class that the run does not know, and where a key of
+        the dataset asks for pictures that are read in another way.
+        """
+        how, known = run.pictures, run.facts.classes
+        if how is None or known is None:
+            raise ConfigError("this run was not trained on pictures")
+        for key in ("size", "grey", "background"):
+            if (value := getattr(how, key)) != getattr(self.how, key):
+                raise ConfigError(f"dataset.{key} cannot change: it is {value} in this run".lower())
+        if unknown := [name for name in self.classes if name not in known]:
+            text = f"{self.path} has the class {listed(unknown)}, which the run does not know"
+            raise ConfigError(text, f"rename or move the folder; the run knows {listed(known)}")
+        if lacking := [name for name in known if name not in self.classes]:
+            log.warning("warning  %s has no pictures of %s", self.path, listed(lacking))
+        labels = [known.index(name) for name in self.classes]
+        for part in (self, self.val, self.test):
+            if part is not None:
+                part.how, part.classes = how, list(known)
+                part.targets = [labels[target] for target in part.targets]
+        return run
+
+
+def upgraded(prepared: Preprocessing, node: Mapping[str, Any], dtype: torch.dtype) -> Preprocessing:
+    """The preprocessing of a run with this dataset. Version 0.1.0 normalised pictures as it decoded them, and stored
+    nothing of it; now bytes are normalised, by the same numbers."""
+    of_pictures = node["_target_"] == f"{__name__}.Images" and isinstance(prepared.x, Cast)
+    if not of_pictures or len(prepared.raw_shape) != 3:
+        return prepared
+    channels, size, _ = prepared.raw_shape
+    how = PictureFormat(size, channels == 1, resize="torchvision")
+    return replace(prepared, x=normalisation(how, dtype), pictures=how)

@@ -22,7 +22,7 @@ from trainer.config.schema import Loader as LoaderConfig
 from trainer.data import labels, seeds
 from trainer.data.scaling import Scale, scaled, waits
 from trainer.data.tabular.one_hot import OneHot
-from trainer.errors import ConfigError
+from trainer.errors import TrainerError
 from trainer.processes import parent_death
 
 GRACE = 8  # seconds that a worker outlives a SIGTERM
@@ -123,8 +123,9 @@ class Workers:
         try:
             for batch in rows:
                 yield next(batches) if len(batch) else self._empty()
-        except ConfigError as error:  # from a worker: torch puts the traceback before the message
-            raise ConfigError(error.message.strip().splitlines()[-1].rpartition("ConfigError: ")[2]) from error
+        except TrainerError as error:  # from a worker: torch puts the traceback before the message
+            text = error.message.strip().splitlines()[-1].rpartition(f"{type(error).__name__}: ")[2]
+            raise TrainerError(text, error.hint) from error
 
     def _empty(self) -> tuple[Tensor, Tensor]:
         """A batch of no rows in the right shapes, for a rank that has no row of some batch."""

@@ -12,9 +12,11 @@ from torch.utils.data import Subset, default_collate
 from trainer.config import target
 from trainer.config.schema import Config
 from trainer.data import identify, labels, scaling, seeds
+from trainer.data.augmentation import Augmented
 from trainer.data.earlier import Earlier
 from trainer.data.facts import Facts
 from trainer.data.fingerprint import Fingerprint
+from trainer.data.images import Images
 from trainer.data.loaders import InMemory, Loader, Seeded, Workers
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import TEST, TRAIN, VAL
@@ -24,6 +26,7 @@ from trainer.data.tabular.one_hot import Columns
 from trainer.data.tensors import TensorData
 from trainer.device import seed_all
 from trainer.errors import ConfigError
+from trainer.text import listed
 
 OWN_KEYS = ("val_fraction", "split_seed", "scale_targets")  # of a dataset node: for make_splits, not for the dataset
 TABLE = "trainer.data.table.Table"
@@ -58,31 +61,41 @@ def make_splits(
 
         prepared = dataset.prepare(val_fraction, split_seed, dtype, fitted, targets)
         targets.check(prepared.preprocessing.facts.classes)
-        return table_splits(dataset, prepared, config, device, dtype)
+        return table_splits(dataset, prepared, config, device, dtype, earlier)
     if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
         text = f"{node['_target_']} is not a map-style Dataset: it needs __len__ and __getitem__"
         raise ConfigError(text, "see torch.utils.data.Dataset")
     if len(dataset) == 0:
         raise ConfigError(f"{node['_target_']} has no rows")
-    test = getattr(dataset, "test", None)
-    known, about_data = _fingerprint(dataset, test, val_fraction, split_seed)
+    pictures = dataset if isinstance(dataset, Images) else None
+    if pictures is not None:
+        fitted = pictures.match(fitted) if fitted is not None else pictures.preprocessing(dtype)
+        notes += pictures.notes
+    val, test = getattr(dataset, "val", None), getattr(dataset, "test", None)
+    datasets = {"": dataset, "val": val, "test": test}
+    known, about_data = _fingerprint(datasets, val_fraction if val is None else 0.0, split_seed)
     notes += about_data
     if earlier is not None:
-        notes += earlier.settle(known)
+        notes += earlier.settle(known, pictures.digest_all if pictures is not None else lambda: None)
     train_rows, val_rows = (
         torch.from_numpy(np.flatnonzero(known.roles[: len(dataset)] == role)) for role in (TRAIN, VAL)
     )
-    stored = [part for part in (dataset, test) if part is not None] if isinstance(dataset, TensorData) else []
+    stored = [part for part in (dataset, val, test) if part is not None] if isinstance(dataset, TensorData) else []
     in_memory, why_not = keep_in_memory(
         [tensor for part in stored for tensor in (part.x, part.y)], config.loader, device
     )
     if in_memory and not stored:
         classes, source = facts_of(dataset).classes, getattr(dataset, "source", "")
         dataset = TensorData(*_gathered(dataset, seed), classes=classes, source=source)
-        test = TensorData(*_gathered(test, seed), classes=classes) if test is not None else None
+        val, test = (
+            TensorData(*_gathered(part, seed), classes=classes) if part is not None else None for part in (val, test)
+        )
     facts = facts_of(dataset)
     targets.check(facts.classes)
-    num_classes, name = len(facts.classes) if facts.classes is not None else None, node["_target_"].rpartition(".")[2]
+    name = node["_target_"].rpartition(".")[2]
+    if fitted is not None:
+        facts = check_classes(facts, fitted.facts, node["_target_"])
+    num_classes = len(facts.classes) if facts.classes is not None else None
     if fitted is None:
         scale_x = _scale_of_inputs(dataset, train_rows, dtype)
         scale_y = None
@@ -96,29 +109,33 @@ def make_splits(
             raise ConfigError(f"this run was trained on a table, not on {node['_target_']}")
         scale_x, scale_y = fitted.x, fitted.y
 
-    def over(data: Any, rows: Tensor | None = None) -> Loader:
-        if in_memory:
+    def over(data: Any, rows: Tensor | None = None, *, augment: bool = False) -> Loader:
+        if in_memory and not augment:
             x, y = (data.x, data.y) if rows is None else data[rows]
             if num_classes is not None:
                 labels.check_labels(y, num_classes, node["_target_"])
             return InMemory(x, y, scale_x, scale_y, device)
         data = data if rows is None else Subset(data, rows.tolist())
+        data = Augmented(data) if augment else data
         return Workers(data, scale_x, scale_y, device, config.loader, seed, num_classes)
 
-    train = over(dataset, train_rows)
+    augment = pictures is not None and pictures.augment
+    train = over(dataset, train_rows, augment=augment)
+    loader_name = "in memory, augmented by a " * (in_memory and augment) + train.name
     two = train_rows[:2]
-    batch = torch.arange(len(two), device=device) if in_memory else default_collate([dataset[int(row)] for row in two])
+    as_rows = in_memory and not augment
+    batch = torch.arange(len(two), device=device) if as_rows else default_collate([dataset[int(row)] for row in two])
     return Splits(
         name=name,
         source=getattr(dataset, "source", ""),
         facts=facts,
         train=train,
-        val=over(dataset, val_rows) if len(val_rows) else None,
+        val=over(val) if val is not None else over(dataset, val_rows) if len(val_rows) else None,
         test=over(test) if test is not None else None,
         num_train=len(train_rows),
-        num_val=len(val_rows),
+        num_val=len(val) if val is not None else len(val_rows),
         num_test=len(test) if test is not None else 0,
-        loader_name=train.name + (f" ({why_not})" if why_not else ""),
+        loader_name=loader_name + (f" ({why_not})" if why_not else ""),
         truth=getattr(dataset, "truth", {}),
         sample=train.load(batch),
         preprocessing=fitted or Preprocessing(facts, facts.input_shape, scale_x, scale_y),
@@ -128,16 +145,20 @@ def make_splits(
     )
 
 
-def _fingerprint(dataset: Any, test: Any, val_fraction: float, split_seed: int) -> tuple[Fingerprint, list[str]]:
-    """The fingerprint of a data set with newly drawn roles, and lines for the header."""
-    roles = np.full(len(dataset), TRAIN, dtype=np.int8)
-    roles[split_rows(len(dataset), val_fraction, split_seed)[1]] = VAL
-    if test is not None:
-        roles = np.concatenate([roles, np.full(len(test), TEST, dtype=np.int8)])
-    if isinstance(dataset, TensorData):
-        return identify.of_tensors({"": dataset} | ({"_test": test} if test is not None else {}), roles), []
-    datasets = {type(dataset).__name__: dataset} | ({"test": test} if test is not None else {})
-    known, note = identify.of_datasets(datasets, roles, split_seed)
+def _fingerprint(datasets: Mapping[str, Any], val_fraction: float, split_seed: int) -> tuple[Fingerprint, list[str]]:
+    """The fingerprint of a data set with newly drawn roles, and lines for the header. datasets: the rows to train on,
+    and those of val and test, or None."""
+    rows, val, test = datasets.values()
+    roles = np.full(len(rows), TRAIN, dtype=np.int8)
+    roles[split_rows(len(rows), val_fraction, split_seed)[1]] = VAL
+    ends = [np.full(len(part), role, dtype=np.int8) for part, role in ((val, VAL), (test, TEST)) if part is not None]
+    roles = np.concatenate([roles, *ends])
+    given = {name: part for name, part in datasets.items() if part is not None}
+    if isinstance(rows, Images):
+        return identify.of_pictures(rows, roles), []
+    if isinstance(rows, TensorData):
+        return identify.of_tensors(given, roles), []
+    known, note = identify.of_datasets(given, roles, split_seed)
     return known, [note]
 
 
@@ -174,6 +195,18 @@ def facts_of(dataset: Any) -> Facts:
         return Facts(shape, None, y[0].numel())
     classes = getattr(dataset, "classes", None) or _classes_in(dataset)
     return Facts(shape, [str(name) for name in classes], len(classes))
+
+
+def check_classes(found: Facts, run: Facts, name: str) -> Facts:
+    """The facts of a run, for data with its classes in its order. Raises ConfigError for other ones. name: the data."""
+    if found.task != run.task:
+        raise ConfigError(f"{name} holds {found.task}, but the run was trained on {run.task}")
+    known = run.classes or []
+    for label, word in enumerate(found.classes or []):
+        if word not in known[label : label + 1]:
+            text = f"label {label} of {name} is {word}, but the run was trained on {listed(known)}"
+            raise ConfigError(text, "the same classes in the same order")
+    return run
 
 
 def _classes_in(dataset: Any) -> list[str]:

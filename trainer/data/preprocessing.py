@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from trainer.data.facts import Facts
+from trainer.data.picture_file import BACKGROUNDS, SQUARES, PictureFormat
 from trainer.data.scaling import Cast, Scale, Standardize
 from trainer.data.tabular.column import KINDS, Column
 from trainer.data.tabular.dialect import WORDS, Dialect
@@ -43,17 +44,23 @@ class TableFormat:
     target_kind: str
     dialect: Dialect
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all columns that are used."""
+        return [column.name for column in self.columns] + self.targets
+
 
 @dataclass
 class Preprocessing:
     """x: raw input (B, *raw_shape) to the model's (B, *facts.input_shape); y: numeric targets to what the loss sees,
-    None for classes. table: how rows are read, if the data is a table."""
+    None for classes. table, pictures: how rows are read, if the data is a table or a folder of pictures."""
 
     facts: Facts
     raw_shape: tuple[int, ...]
     x: Scale | Columns
     y: Scale | None
     table: TableFormat | None = None
+    pictures: PictureFormat | None = None
 
     def of_table(self) -> tuple[Columns, TableFormat]:
         """x and table. Raises ConfigError if the run was not trained on a table."""
@@ -84,6 +91,7 @@ def write(folder: Path, preprocessing: Preprocessing) -> None:
         "y": type(y).__name__ if y is not None else None,
         "y_shape": y.row_shape if y is not None else None,
         "table": _table_data(table) if table is not None else None,
+        "pictures": asdict(preprocessing.pictures) if preprocessing.pictures is not None else None,
     }
     storage.write_json(folder / layout.PREPROCESSING_FACTS, data)
 
@@ -141,7 +149,10 @@ def _rebuilt(data: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Pr
         y.row_shape = y_shape
     if (y is None) != (facts.task == "classes"):
         raise ValueError("targets are scaled if they are numbers, and not if they are classes")
-    return Preprocessing(facts, raw_shape, x, y, table)
+    pictures = _pictures(data["pictures"]) if data.get("pictures") is not None else None
+    if pictures is not None and (table is not None or pictures.shape != raw_shape):
+        raise ValueError("pictures and raw_shape do not fit together")
+    return Preprocessing(facts, raw_shape, x, y, table, pictures)
 
 
 def _scale(name: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype, shape: tuple[int, ...]) -> Scale | None:
@@ -186,6 +197,12 @@ def _table(data: Any, rare: Mapping[str, Tensor]) -> TableFormat:
         key: _typed(data[key], str) for key in ("delimiter", "encoding", *WORDS) if key not in WORDS or key in data
     }
     return TableFormat(columns, targets, kind, Dialect(missing=tuple(_texts(data["missing"])), **texts))
+
+
+def _pictures(data: Any) -> PictureFormat:
+    if data["background"] not in BACKGROUNDS or data["resize"] not in SQUARES:
+        raise ValueError("pictures are read in an unknown way")
+    return PictureFormat(_int(data["size"], 1), _typed(data["grey"], bool), data["background"], data["resize"])
 
 
 def _column(entry: Any, rare: Tensor | None) -> Column:

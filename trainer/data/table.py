@@ -16,20 +16,18 @@ from trainer.data.tabular import fitting, matrix, notes
 from trainer.data.tabular.dialect import MISSING, Dialect
 from trainer.data.tabular.one_hot import Columns
 from trainer.data.tabular.parts import Part, Splitting, check_share, parts_of
-from trainer.data.tabular.source import Source, masked
+from trainer.data.tabular.source import Source
 from trainer.data.tabular.survey import Survey, take_survey
-from trainer.data.tabular.targets import classes_of, fit_targets, targets_of
+from trainer.data.tabular.targets import classes_of, fit_targets
 from trainer.errors import ConfigError
 
 
 @dataclass
 class Prepared:
-    """A table ready to be loaded. preprocessing: fitted on `train`; notes: lines for the header; warnings: for the
-    header, each in paragraphs."""
+    """A table ready to be loaded. parts: by role; preprocessing: fitted on those to train on; notes: lines for the
+    header; warnings: for the header, each in paragraphs."""
 
-    train: Part
-    val: Part | None
-    test: Part | None
+    parts: dict[int, Part]
     preprocessing: Preprocessing
     class_counts: tuple[int, ...] | None
     notes: list[str]
@@ -102,7 +100,8 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         parts = parts_of(self.source, survey, self.others, self.targets, how)
         if not parts[TRAIN].num_rows:
             raise ConfigError(f"{self.source.files[0]} has no row left to train on")
-        preprocessing, counts, lines, warnings = fitted, None, list[str](), list[list[str]]()
+        preprocessing, counts, warnings = fitted, None, list[list[str]]()
+        lines = notes.kinds(fitted.of_table()[1].columns) if fitted is not None else []
         if preprocessing is None:
             if VAL not in self.others:
                 check_share(parts.get(VAL), survey, how)
@@ -111,7 +110,7 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
             warnings = notes.notations(survey.texts) + notes.held_back(parts, how, self.others, numbers=numbers)
         if unlabelled := int((~survey.labelled).sum()):
             lines.append(f"{unlabelled:,} of {survey.num_rows:,} rows without {self.targets[0]} are left out")
-        return Prepared(parts[TRAIN], parts.get(VAL), parts.get(TEST), preprocessing, counts, lines, warnings)
+        return Prepared(parts, preprocessing, counts, lines, warnings)
 
     def _fit(
         self, survey: Survey, train: Part, dtype: torch.dtype, scaling: TargetScaling
@@ -147,15 +146,3 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
             if other is not None and survey.kinds[name] == "category" and self.task != "classes":
                 remedy = f"{other.remedy}; if they are classes, dataset.task=classes"
                 raise ConfigError(f"the values of {name} look like {other.what}", remedy)
-
-
-def rows_of(part: Part, preprocessing: Preprocessing) -> tuple[Tensor, Tensor]:
-    """All rows of a part: x standardised as OneHot needs it, y labels int64 or numbers float64."""
-    inputs, table = preprocessing.of_table()
-    names, xs, ys = [column.name for column in table.columns] + table.targets, [], []
-    for batch, mask in masked(part.source.batches(names), part.roles == part.role):
-        raw = torch.from_numpy(matrix.encode(batch, table.columns, table.dialect, None))
-        rows = torch.from_numpy(mask)
-        xs.append(inputs.standardize(raw[rows]))
-        ys.append(targets_of(batch, preprocessing)[rows])
-    return torch.cat(xs), torch.cat(ys)

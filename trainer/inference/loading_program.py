@@ -1,45 +1,61 @@
 """The program beside an exported file: about ten lines that load it, without trainer, and predict one row."""
 
 import functools
+import inspect
 import math
 from typing import Any
 
 from torch import Tensor, nn
 
+from trainer.data import picture_file
+from trainer.data.picture_file import PictureFormat
 from trainer.data.preprocessing import Preprocessing
 from trainer.inference.layer_chain import chain, source
 
 MOST_VALUES = 64  # values of a row above which zeros stand in for it
 
 PROGRAM = """\
-\"\"\"Predicts one row of raw values; needs {needs}.\"\"\"
+\"\"\"Predicts {what}; needs {needs}.\"\"\"
 
 {imports}
 
-{classes}{body}
+{classes}{reader}{body}
     print({shown})
 """
 
 ONNX = """\
 session = onnxruntime.InferenceSession(Path(__file__).with_name("model.onnx"))
-x = np.array({row}, dtype=np.{dtype})
+x = {rows}
 for output in session.run(None, {{"x": x}})[0]:"""
 
 TORCH_EXPORT = """\
 model = torch.export.load(Path(__file__).with_name("model.pt2")).module()
-x = torch.tensor({row}, dtype=torch.{dtype})
+x = {rows}
 for output in model(x).detach().numpy():"""
 
 SAFETENSORS = """\
 model = {model}
 tensors = load_file(Path(__file__).with_name("model.safetensors"))
 model.load_state_dict({{name: tensors[name] for name in model.state_dict()}})
-x = torch.tensor({row}, dtype=torch.{dtype})
+x = {rows}
 {scale}output = model.eval()(x).detach()
 {unscale}for output in output.numpy():"""
 
 SCALE = 'x = ((x - tensors["input.mean"]) / tensors["input.std"]).to(torch.{dtype})\n'
 UNSCALE = 'output = output.double() * tensors["output.std"] + tensors["output.mean"]\n'
+READER = """
+
+{shown}
+
+{square}
+
+def read(path):
+    with Image.open(path) as picture:
+        return {name}(shown(picture, grey={grey}, background={background!r}), {size})
+
+
+paths = sys.argv[1:] or sys.exit("name the pictures to predict")
+"""
 
 
 def program(
@@ -48,7 +64,8 @@ def program(
     """The Python code for a format. rows: raw; the first is the example. node: the model's `_target_` with its keys.
     is_chain: whether the model is a chain of torch's layers."""
     has_classes = preprocessing.facts.classes is not None
-    values = {"row": _literal(rows), "dtype": str(rows.dtype).removeprefix("torch.")}
+    array, dtype = "np.array" if name == "onnx" else "torch.tensor", str(rows.dtype).rpartition(".")[2]
+    values = {"rows": f"{array}({_literal(rows)}, dtype={array.partition('.')[0]}.{dtype})"}
     imports, needs = ["from pathlib import Path", "", "import torch"], "torch"
     if name == "onnx":
         imports, needs, body = [*imports[:2], "import numpy as np", "import onnxruntime"], "onnxruntime", ONNX
@@ -71,13 +88,27 @@ def program(
         text += ".double()" * (dtype == "float64")
         values |= {"model": text, "scale": SCALE.format(dtype=dtype) if preprocessing.x.state_dict() else ""}
         body = SAFETENSORS
+    if (pictures := preprocessing.pictures) is not None:
+        values["rows"] = "np.stack([read(path) for path in paths])"
+        values["rows"] = values["rows"] if name == "onnx" else f"torch.tensor({values['rows']})"
+        imports = ["import sys", *imports, *["import numpy as np"] * (name != "onnx"), "from PIL import Image"]
+        needs = f"pillow, numpy, {needs}"
     return PROGRAM.format(
+        what="pictures" if pictures is not None else "one row of raw values",
         needs=needs,
         imports="\n".join(imports),
         classes=f"CLASSES = {preprocessing.facts.classes!r}\n" if has_classes else "",
+        reader=_reader(pictures) if pictures is not None else "",
         body=body.format(**values),
-        shown="CLASSES[output.argmax()], output.round(3)" if has_classes else "output",
+        shown="CLASSES[output.argmax()], output.round(6)" if has_classes else "output",
     )
+
+
+def _reader(how: PictureFormat) -> str:
+    """Code that reads pictures with the functions that the run reads them with."""
+    square = picture_file.SQUARES[how.resize]
+    sources = {"shown": inspect.getsource(picture_file.shown), "square": inspect.getsource(square)}
+    return READER.format(**sources, name=square.__name__, grey=how.grey, background=how.background, size=how.size)
 
 
 def _literal(rows: Tensor) -> str:

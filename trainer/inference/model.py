@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from trainer import checkpoint
 from trainer.build.model import choose_dtype, complete, make_model
 from trainer.config.schema import Config
-from trainer.data import preprocessing
+from trainer.data import images, preprocessing
 from trainer.data.facts import Facts
 from trainer.data.loaders import place
 from trainer.data.preprocessing import Preprocessing
@@ -71,7 +71,7 @@ def load(folder: Path, config: Config) -> Trained:
     prepare_cpu()
     device, _ = choose_device(config.device)
     dtype = choose_dtype(config.dtype, device)
-    prepared = preprocessing.read(folder, dtype)
+    prepared = images.upgraded(preprocessing.read(folder, dtype), config.dataset, dtype)
     facts = prepared.facts
     model = make_model(complete(config.model, facts), device, dtype)
     try:

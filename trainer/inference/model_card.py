@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from trainer.data.picture_file import PictureFormat
 from trainer.data.preprocessing import Preprocessing
 from trainer.disk import layout
 from trainer.inference.pipeline import output_name
@@ -26,15 +27,21 @@ def card(folder: Path, files: Mapping[str, str], preprocessing: Preprocessing, d
         *_origin(summary, overrides),
         "\n## Files\n",
     ]
+    pictures = preprocessing.pictures is not None
+    what = "pictures" if pictures else "one row"
     for name, file in files.items():
-        command = f"python {PROGRAM.format(name=name)}"
-        lines.append(f"- `{file}` ({name.replace('_', '.')}): `{command}` loads it and predicts one row")
+        command = f"python {PROGRAM.format(name=name)}{' PICTURE' * pictures}"
+        lines.append(f"- `{file}` ({name.replace('_', '.')}): `{command}` loads it and predicts {what}")
     return "\n".join(lines) + "\n"
 
 
 def _input(preprocessing: Preprocessing, dtype: str) -> Iterator[str]:
     yield "\n## What goes in\n"
     shape = ", ".join(["rows", *map(str, preprocessing.raw_shape)])
+    if preprocessing.pictures is not None:
+        yield f"`x`: {dtype}, of shape ({shape}), any number of rows."
+        yield from _pictures(preprocessing.pictures, preprocessing.x.state_dict())
+        return
     yield f"`x`: {dtype}, of shape ({shape}), any number of rows. Raw values, in the units of the training data: the"
     yield "file applies the preprocessing of the training."
     if preprocessing.table is not None:
@@ -44,6 +51,19 @@ def _input(preprocessing: Preprocessing, dtype: str) -> Iterator[str]:
             unknown = f"; {len(column.levels)} is any other" if column.other else "; -1 is any other"
             value = READ.get(column.kind, f"a category as its index: {levels}{unknown}")
             yield f"| {place} | {plain(column.name)} | {value}; NaN where it is missing |"
+
+
+def _pictures(how: PictureFormat, normalisation: Mapping[str, Any]) -> Iterator[str]:
+    means, deviations = (", ".join(f"{v:.6g}" for v in normalisation[k].flatten().tolist()) for k in ("mean", "std"))
+    yield f"Pixels from 0 to 255, the channel{' is grey' if how.grey else 's are red, green and blue, in this order'}."
+    yield f"The file subtracts {means} and divides by {deviations}. Before that, each picture is\n"
+    yield "1. turned upright, as the orientation in its EXIF data says; of several pictures in a file, the first counts"
+    yield "2. brought to 8 bits: values of 16 bits are divided by 257, floats from 0 to 1 are multiplied by 255"
+    yield f"3. laid over {how.background} where it is transparent"
+    yield f"4. converted to RGB{', and then to grey,' if how.grey else ''} as Pillow does, without its colour profile"
+    yield "5. cut to the square in its middle"
+    filter = "the bilinear filter of Pillow" if how.resize == "pillow" else "torchvision, bilinear with antialias"
+    yield f"6. resized to {how.size} × {how.size} pixels by {filter}"
 
 
 def _output(preprocessing: Preprocessing) -> Iterator[str]:

@@ -13,7 +13,7 @@ MISSING = 0.1  # share of a table's check values that are missing
 
 
 class Whole(nn.Module):
-    """Takes floats (B, *raw_shape) of input_dtype, with categories as their index and NaN for missing values. Returns
+    """Takes raw rows (B, *raw_shape) of input_dtype, with categories as their index and NaN for missing values. Returns
     probabilities (B, classes), or numbers (B, outputs) in the units of the data."""
 
     def __init__(self, trained: Trained) -> None:
@@ -36,7 +36,9 @@ def output_name(prepared: Preprocessing) -> str:
 
 def input_dtype(prepared: Preprocessing) -> torch.dtype:
     """The dtype of raw rows that go into an exported model: float64 where they are standardised, so that no digit is
-    lost before their offset is taken off; the model's where they are not."""
+    lost before their offset is taken off; the model's where they are not; uint8 for pictures."""
+    if prepared.pictures is not None:
+        return torch.uint8
     return prepared.x.dtype if isinstance(prepared.x, Cast) else torch.float64
 
 
@@ -50,6 +52,8 @@ def likely_rows(prepared: Preprocessing, num_rows: int) -> Tensor:
     are drawn with their mean and spread, in some rows up to FAR times as far; categories evenly, some of them unknown,
     and some values are missing."""
     generator = torch.Generator().manual_seed(0)
+    if prepared.pictures is not None:
+        return torch.randint(0, 256, (num_rows, *prepared.raw_shape), generator=generator, dtype=torch.uint8)
     rows = torch.randn(num_rows, *prepared.raw_shape, generator=generator, dtype=torch.float64)
     rows[num_rows // 2 :] *= torch.linspace(1, FAR, num_rows - num_rows // 2).reshape(-1, *[1] * (rows.ndim - 1))
     if isinstance(prepared.x, Standardize):

@@ -1,5 +1,6 @@
 """Rows to predict, from a table, arrays or pictures. Each batch comes with the columns that identify its rows."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,18 +11,16 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from trainer.data import arrays
-from trainer.data.images import Images
+from trainer.data import arrays, picture_file, picture_folder
 from trainer.data.loaders import place
+from trainer.data.picture_file import PictureFormat
 from trainer.data.preprocessing import Preprocessing, TableFormat
 from trainer.data.tabular import matrix
 from trainer.data.tabular.conversion import to_floats
 from trainer.data.tabular.source import Batch, Source, label
 from trainer.data.tabular.targets import targets_of
 from trainer.data.tabular.unseen import Unseen
-from trainer.errors import ConfigError
-
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+from trainer.errors import ConfigError, complain
 
 
 @dataclass
@@ -46,8 +45,8 @@ def open_rows(path: str, prepared: Preprocessing, node: Mapping[str, Any], size:
     file = Path(path).expanduser()
     if file.suffix in (".npz", ".safetensors") and file.is_file():
         return Unlabelled(["row"], [file], _arrays(file, prepared, str(node.get("x", "x"))), Unseen())
-    if str(node["_target_"]).endswith(".Images") and file.exists():
-        return Unlabelled(["file"], [file], _pictures(file, node, size), Unseen())
+    if prepared.pictures is not None and file.exists():
+        return Unlabelled(["file"], [file], _pictures(file, prepared.pictures, size), Unseen())
     if not file.exists():
         raise ConfigError(f"there is no file {path}")
     raise ConfigError(f"this run was not trained on a table: {path} should be .npz or .safetensors with rows in x")
@@ -75,14 +74,16 @@ def _arrays(file: Path, prepared: Preprocessing, name: str) -> Iterator[tuple[Ma
     yield {"row": pa.array(np.arange(len(x)))}, x
 
 
-def _pictures(path: Path, node: Mapping[str, Any], size: int) -> Iterator[tuple[Mapping[str, Any], Tensor]]:
-    files = sorted(f for f in path.rglob("*") if f.suffix.lower() in PICTURES) if path.is_dir() else [path]
+def _pictures(path: Path, how: PictureFormat, size: int) -> Iterator[tuple[Mapping[str, Any], Tensor]]:
+    left_out = Counter[str]()
+    files = picture_folder.pictures_in(path, left_out) if path.is_dir() else [str(path)]
     if not files:
-        raise ConfigError(f"{path} holds no pictures", "they end in " + ", ".join(PICTURES))
-    decode = Images.decoder(int(node.get("size", 64)), grey=bool(node.get("grey", False)))
+        raise ConfigError(f"{path} holds no pictures", "they end in .jpg, .png, .webp and the like")
+    if left_out.total():
+        complain(f"note     left out: {picture_folder.described(left_out)}")
     for first in range(0, len(files), size):
-        names = list(map(str, files[first : first + size]))
-        yield {"file": pa.array(names)}, torch.stack(list(map(decode, names)))
+        names = files[first : first + size]
+        yield {"file": pa.array(names)}, torch.stack([picture_file.read(name, how) for name in names])
 
 
 def open_table(path: str | list[str], how: TableFormat, *, with_targets: bool) -> Source:

@@ -10,6 +10,7 @@ from trainer.build.build import build
 from trainer.config import run_config
 from trainer.config.check import check
 from trainer.config.schema import Config
+from trainer.data.earlier import IfChanged
 from trainer.device import kernels_kept
 from trainer.disk import layout, storage
 from trainer.disk.lock import only_writer
@@ -53,23 +54,23 @@ def resume(
     session: Session,
     *,
     download: bool = True,
-    may_differ: bool = False,
+    if_changed: IfChanged = "refuse",
     ready: Callable[[], object] = lambda: None,
 ) -> Result:
     """Build a stored run again, load its newest good checkpoint and train on; from step 0 if there is none.
 
-    download: whether missing data may be fetched, which writes outside the folder. may_differ: whether the data may
-    have changed, see data/earlier.py. ready: called after the build. Raises ConfigError for data that has changed.
+    download: whether missing data may be fetched, which writes outside the folder. if_changed: see data/earlier.py.
+    ready: called after the build. Raises ConfigError for data that has changed.
     """
     if (num_ranks := distributed.num_ranks(config)) > 1:
         return start_ranks.run(
             num_ranks,
-            start_ranks.Work.of(config, session, folder=folder, download=download, may_differ=may_differ),
+            start_ranks.Work.of(config, session, folder=folder, download=download, if_changed=if_changed),
             in_rank,
         )
     with distributed.joined() as ranks, kernels_kept(), nullcontext() if ranks.rank > 0 else only_writer(folder):
         with nullcontext() if ranks.size > 1 else traceback_in_log(folder, session.screen):
-            earlier = stored_data.read(folder, config, may_differ=may_differ)
+            earlier = stored_data.read(folder, config, if_changed=if_changed)
             run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks, earlier=earlier)
         if ranks.rank > 0:
             if newest := ranks.tell(None):
@@ -100,7 +101,7 @@ def in_rank(work: start_ranks.Work, screen: Screen, ask_for_folder: Callable[[st
         config,
         session,
         download=work.download,
-        may_differ=work.may_differ,
+        if_changed=work.if_changed,
         ready=lambda: ask_for_folder(""),
     )
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from trainer.config import user_modules
 from trainer.config.schema import Config
+from trainer.data.earlier import IfChanged
 from trainer.errors import Interrupted, TrainerError
 from trainer.processes import environment, forking, parent_death, signals
 from trainer.processes.ranks import PeerLost
@@ -41,11 +42,11 @@ class Work:
     overrides: Sequence[str] = ()  # typed for a new run
     folder: Path | None = None  # of the run being resumed; None for a new run
     download: bool = True  # whether missing data may be fetched
-    may_differ: bool = False  # whether the data of the run being resumed may have changed
+    if_changed: IfChanged = "refuse"  # the data of the run being resumed, see data/earlier.py
 
     @classmethod
     def of(cls, config: Config, session: Session, **rest: Any) -> "Work":
-        """Make the work from a config and a session. rest: overrides, or folder, download and may_differ."""
+        """Make the work from a config and a session. rest: overrides, or folder, download and if_changed."""
         rest_of_session = {name: value for name, value in vars(session).items() if name != "screen"}
         return cls(dataclasses.asdict(config), rest_of_session, session.screen.shown, **rest)
 

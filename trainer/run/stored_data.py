@@ -6,19 +6,19 @@ from trainer import checkpoint
 from trainer.build.model import choose_dtype
 from trainer.config.schema import Config
 from trainer.data import fingerprint, preprocessing
-from trainer.data.earlier import Earlier
+from trainer.data.earlier import Earlier, IfChanged
 from trainer.data.splits import Splits
 from trainer.device import choose_device
 from trainer.disk import layout
 
 
-def read(folder: Path, config: Config, *, may_differ: bool = False) -> Earlier | None:
+def read(folder: Path, config: Config, *, if_changed: IfChanged = "refuse") -> Earlier | None:
     """The preprocessing and the fingerprint; None if the run ended before it wrote them. Raises StorageError."""
     if not (folder / layout.PREPROCESSING_FACTS).exists() and not checkpoint.checkpoints(folder):
         return None
     device, _ = choose_device(config.device)
     prepared = preprocessing.read(folder, choose_dtype(config.dtype, device))
-    return Earlier(prepared, fingerprint.read(folder), may_differ)
+    return Earlier(prepared, fingerprint.read(folder), if_changed)
 
 
 def write(folder: Path, splits: Splits) -> None:

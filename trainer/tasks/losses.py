@@ -99,8 +99,8 @@ def unit(dataset: Mapping[str, Any], scale_y: Scale | None) -> float:
 
 
 def link(loss_fn: nn.Module, dataset: Mapping[str, Any], scale_y: Scale | None) -> None:
-    """Let the scale of targets know that outputs are logits, or logarithms of a rate, so that metrics and predictions are
-    in the units of the data. Runs of version 0.1.0 keep theirs."""
+    """Let the scale of targets know that outputs are logits, or logarithms of a rate, so that metrics and predictions
+    are in the units of the data. Runs of version 0.1.0 keep theirs."""
     if scale_y is None or "scale_targets" not in dataset:
         return
     if type(loss_fn) is nn.BCEWithLogitsLoss:

@@ -28,7 +28,7 @@ def run(args: Namespace) -> int:
 
 
 def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int:
-    """path: another table than the one trained on; all its rows are measured."""
+    """path: other data than the run was trained on; all its rows are measured."""
     with uncollected():
         from trainer.inference import model
         from trainer.loop import evaluate
@@ -38,11 +38,10 @@ def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int
         name, split, batches = _held_back(run, config, download=download)
         metrics, where = evaluate(run, batches, split), f" of the {split} split"
     else:
+        from trainer.inference.labelled import open_labelled
         from trainer.inference.predict import tell_unknown
-        from trainer.inference.rows import Labelled, open_table
 
-        source = open_table(path, run.preprocessing.of_table()[1], with_targets=True)
-        batches = Labelled(source, run.preprocessing, config.loader.eval_batch_size, run.device, run.dtype)
+        batches = open_labelled(config, run, download=download)
         metrics, name, where = evaluate(run, batches, "all"), str(path), ""
         tell_unknown(batches.unknown)
         if batches.left_out:

@@ -75,11 +75,12 @@ def _export(folder: Path, config: Any, name: str) -> int:
     of_spread = " of the targets' spread" * (units is not None)
     outputs = ", ".join(facts.classes or [f"{facts.num_outputs} numbers"])
     print(f"export   {export / chosen.file} ({len(data) / 1000:,.1f} kB)")
-    print(f"input    x: {dtype} (rows, {', '.join(map(str, preprocessing.raw_shape))}), raw values")
+    values = "raw values" if preprocessing.pictures is None else "pixels from 0 to 255"
+    print(f"input    x: {dtype} (rows, {', '.join(map(str, preprocessing.raw_shape))}), {values}")
     print(printable(f"output   {output_name(preprocessing)}: {gives} (rows, {facts.num_outputs}): {outputs}")[:WIDTH])
     print(f"checked  {ROWS:,} rows through the file: as predict gives them, within {off:.1g}{of_spread}")
     print(f"files    {layout.CARD} {program_file}")
-    print(f"next     python {export / program_file}")
+    print(f"next     python {export / program_file}{' PICTURE' * (preprocessing.pictures is not None)}")
     return 0
 
 

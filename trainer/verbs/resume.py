@@ -1,6 +1,7 @@
 """Continue a run from its last checkpoint, train it for longer, or finish a sweep."""
 
 from argparse import Namespace
+from typing import Literal
 
 from trainer.config.changeable_keys import Changeable
 from trainer.disk import layout
@@ -32,7 +33,7 @@ def run(args: Namespace) -> int:
 
         return resume.resume(sweep, overrides, trusted=args.trust)
     changes = CHANGEABLE.read(overrides)
-    may_differ = _may_differ(changes.pop("data", None))
+    if_changed = _if_changed(changes.pop("data", None))
     stored = open_run(name, changes, overrides, trust_it=args.trust)
     folder, summary = stored.folder, layout.read_summary(stored.folder)
     if summary.get("status") == "ok" and not overrides:
@@ -46,12 +47,12 @@ def run(args: Namespace) -> int:
 
     with Screen() as screen:
         session = Session(screen, args.started)
-        launch.resume(folder, stored.config, session, download=stored.data.trusted, may_differ=may_differ)
+        launch.resume(folder, stored.config, session, download=stored.data.trusted, if_changed=if_changed)
     return 0
 
 
-def _may_differ(word: str | None) -> bool:
-    """Whether data=changed was typed."""
+def _if_changed(word: str | None) -> Literal["refuse", "continue"]:
+    """What data=changed, or its absence, means."""
     if word not in (None, "changed"):
         raise ConfigError(f"data={word}: the only word is changed", "data=changed continues with data that has changed")
-    return word == "changed"
+    return "continue" if word == "changed" else "refuse"

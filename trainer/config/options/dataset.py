@@ -74,8 +74,9 @@ class Arrays:
 class Images:
     path: str = key("the folder that holds a folder for each class")
     size: int = key("side of the square that pictures are resized to, in pixels", at_least=1, unit="pixels")
-    augment: bool = key("mirror and crop at random, differently each epoch")
+    augment: bool = key("mirror and crop training pictures at random, differently each epoch")
     grey: bool = key("one channel instead of three")
+    background: Literal["white", "black"] = key("the colour behind transparent pictures")
 
 
 BUNDLED = ("Digits", "Iris", "Wine", "BreastCancer", "Diabetes")

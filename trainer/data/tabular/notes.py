@@ -16,12 +16,7 @@ def describe(
     columns: Sequence[Column], tallies: Mapping[str, Moments | Levels], left_out: Mapping[str, str], source: Source
 ) -> list[str]:
     """Lines about the columns: their types and categories, missing values, and the columns that are left out."""
-    lines = []
-    for kind, plural in (("number", "numbers"), ("date", "dates"), ("category", "categories")):
-        names = [column.name for column in columns if column.kind == kind]
-        if names:
-            count = f"{len(names)} {plural if len(names) > 1 else kind}: "
-            lines.append(count + listed(names, 69 - len(count)))
+    lines = kinds(columns)
     rare = [f"{c.name} ({len(tallies[c.name].counts):,})" for c in columns if c.other]  # type: ignore[union-attr]
     missing = [f"{c.name} {tallies[c.name].missing:,}" for c in columns if tallies[c.name].missing]
     infinite = [f"{name} {t.infinite:,}" for name, t in tallies.items() if isinstance(t, Moments) and t.infinite]
@@ -37,6 +32,17 @@ def describe(
     if source.text and source.delimiter != ",":
         mark = {"\t": "tabs", ";": "semicolons"}.get(source.delimiter, source.delimiter)
         lines.append(f"values are separated by {mark}")
+    return lines
+
+
+def kinds(columns: Sequence[Column]) -> list[str]:
+    """Lines about the types of the columns."""
+    lines = []
+    for kind, plural in (("number", "numbers"), ("date", "dates"), ("category", "categories")):
+        names = [column.name for column in columns if column.kind == kind]
+        if names:
+            count = f"{len(names)} {plural if len(names) > 1 else kind}: "
+            lines.append(count + listed(names, 69 - len(count)))
     return lines
 
 

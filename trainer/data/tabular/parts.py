@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL
+from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL, Roles
 from trainer.data.tabular import conversion, matrix, roles
 from trainer.data.tabular.column import Kind
 from trainer.data.tabular.source import Source
@@ -29,6 +29,31 @@ class Part:
     def num_rows(self) -> int:
         """The number of rows with the role."""
         return int((self.roles == self.role).sum())
+
+
+def by_source(parts: Mapping[int, Part]) -> list[Part]:
+    """A part of each source, that of the training rows first."""
+    first = {id(part.source): part for _, part in sorted(parts.items())}
+    return list(first.values())
+
+
+def with_roles(parts: Mapping[int, Part], roles: Roles) -> dict[int, Part]:
+    """The same sources with other roles, (N,) of the rows of all sources; a role without rows has no part.
+
+    A role that has a source of its own, such as a file to validate on, is not given to rows of another source, and no
+    other role to rows of that source: such rows are left out.
+    """
+    main, result, first = parts[TRAIN].source, dict[int, Part](), 0
+    apart = {role for role, part in parts.items() if part.source is not main}
+    for part in by_source(parts):
+        mine = roles[first : first + len(part.roles)]
+        first += len(part.roles)
+        may = (
+            {TRAIN, VAL, TEST} - apart if part.source is main else {r for r in apart if parts[r].source is part.source}
+        )
+        mine = np.where(np.isin(mine, list(may)), mine, LEFT_OUT).astype(np.int8)
+        result |= {role: Part(part.source, mine, role) for role in sorted(may) if (mine == role).any()}
+    return result
 
 
 @dataclass(frozen=True)
@@ -91,7 +116,7 @@ def check_share(part: Part | None, survey: Survey, how: Splitting) -> None:
     raise ConfigError(f"{text}: {why}", remedy)
 
 
-def _roles(source: Source, survey: Survey, how: Splitting) -> roles.Roles:
+def _roles(source: Source, survey: Survey, how: Splitting) -> Roles:
     """The roles of the labelled rows."""
     labelled, dialect, name = survey.labelled, source.dialect, how.by or ""
     if how.split == "random":

@@ -19,6 +19,7 @@ from trainer.data import seeds
 from trainer.data.loaders import place
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.tabular import matrix
+from trainer.data.tabular.chunks import Chunks
 from trainer.data.tabular.parts import Part
 from trainer.data.tabular.source import Batch, group_batches, label, masked, open_parquet
 from trainer.data.tabular.targets import targets_of
@@ -100,7 +101,10 @@ class RowGroups:
 
     name, knows_targets = "read in parts", False
 
-    def __init__(self, part: Part, preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, part: Part, preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype, chunks: Chunks
+    ) -> None:
+        self.chunks = chunks
         columns, self.table = preprocessing.of_table()
         self.part, self.preprocessing, self.device, self.dtype = part, preprocessing, device, dtype
         self.standardize = columns.standardize
@@ -168,8 +172,9 @@ class RowGroups:
         y = torch.empty(num_rows, dtype=torch.int64)
         if facts.classes is None:
             y = torch.empty(num_rows, facts.num_outputs, dtype=torch.float64)
-        names, file = [column.name for column in self.table.columns] + self.table.targets, group.file
+        names, file = self.table.names, group.file
         name = label(self.part.source.files[file])
+        self.chunks.check(self.part.source.files[file], group.number)
         batches = group_batches(self.files[file], group.number, names, name, group.first, ROWS)
         keep, done = self.part.roles[group.start : group.start + group.num_rows] == self.part.role, 0
         for batch, mask in masked(batches, keep):

@@ -10,8 +10,9 @@ import io
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from trainer.data import digests
+from trainer.data.digests import Digest, Digesting
 from trainer.data.tabular import conversion, csv_text
 from trainer.data.tabular.column import Kind
 from trainer.data.tabular.csv_text import Block, Head
@@ -29,6 +32,7 @@ from trainer.text import first_line
 
 INDEX = re.compile(r"|Unnamed: 0|__index_level_\d+__")  # how pandas names an index that has no name
 BATCH = 65_536  # rows of Parquet at once
+DIGESTED = 2**20  # bytes of Parquet digested at once
 KEPT = 128 * 2**20  # bytes of CSV up to which parsed rows are kept for the next pass
 
 
@@ -50,6 +54,7 @@ class Source:
         self.files = [Path("-")] if path == "-" else find(path)
         self.text = not is_parquet(self.files[0])
         self.kept: list[Batch] | None = None
+        self.digests: dict[Path, Digest] = {}  # of text files, once they have been read
         levels: Sequence[Any] = ()
         if any(is_parquet(file) == self.text for file in self.files):
             raise ConfigError(f"{path} matches both Parquet and text files: choose one kind")
@@ -92,10 +97,24 @@ class Source:
                     raise ConfigError(f"column '{field.name}' is {error}", f"dataset.drop=[{field.name}]") from error
         return {name: next(iter(kinds)) for name, kinds in found.items() if len(kinds) == 1 and "text" not in kinds}
 
-    def _open(self, file: Path) -> AbstractContextManager[BinaryIO]:
+    def digest(self, file: Path) -> Digest:
+        """The digest of all bytes of a file; of text after it has been read."""
+        if file not in self.digests:
+            with file.open("rb") as stream:
+                self.digests[file] = digests.of_bytes(*iter(partial(stream.read, DIGESTED), b""))
+        return self.digests[file]
+
+    @contextmanager
+    def _open(self, file: Path) -> Iterator[BinaryIO]:
+        """Open a text file, whose bytes are digested if all of them are read."""
         if str(file) == "-":
-            return nullcontext(sys.stdin.buffer)
-        return gzip.open(file) if file.suffix == ".gz" else file.open("rb")  # type: ignore[return-value]
+            yield sys.stdin.buffer
+            return
+        with file.open("rb") as plain:
+            stream = Digesting(plain)
+            yield gzip.GzipFile(fileobj=stream) if file.suffix == ".gz" else stream  # type: ignore
+            if stream.ended:
+                self.digests[file] = stream.digest
 
     def _read(self, file: Path, stream: BinaryIO) -> tuple[Head, Iterator[Block]]:
         delimiter = self.dialect.delimiter

@@ -1,64 +1,118 @@
 """A table as splits: in memory if it fits, else by row groups."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from trainer.config.schema import Config
 from trainer.config.schema import Loader as LoaderConfig
+from trainer.data import row_ids
+from trainer.data.digests import Parts
+from trainer.data.earlier import Earlier
+from trainer.data.fingerprint import MOST_ROWS, Fingerprint
 from trainer.data.loaders import InMemory, Loader, Workers
+from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL
+from trainer.data.row_ids import Ids
 from trainer.data.splits import Splits, keep_in_memory
-from trainer.data.table import Prepared, Table, rows_of
-from trainer.data.tabular.parts import Part
+from trainer.data.table import Prepared, Table
+from trainer.data.tabular.chunks import Chunks
+from trainer.data.tabular.parts import by_source, with_roles
 from trainer.data.tabular.row_groups import RowGroups
+from trainer.data.tabular.rows import Rows, read_ids, read_rows
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
 
 MOST = 512 * 2**20  # bytes of a Parquet table, as float64, up to which in_memory=auto reads all of it
 
 
-def table_splits(table: Table, prepared: Prepared, config: Config, device: torch.device, dtype: torch.dtype) -> Splits:
-    """Put a loader over each part of a prepared table. Raises ConfigError."""
-    preprocessing, streamed = prepared.preprocessing, _is_streamed(table, prepared, config.loader)
-    facts, scale_y = preprocessing.facts, preprocessing.y
+def table_splits(
+    table: Table,
+    prepared: Prepared,
+    config: Config,
+    device: torch.device,
+    dtype: torch.dtype,
+    earlier: Earlier | None = None,
+) -> Splits:
+    """Put a loader over each part of a prepared table. Raises ConfigError. earlier: see make_splits."""
+    preprocessing, sources, notes = prepared.preprocessing, by_source(prepared.parts), list(prepared.notes)
+    facts, names = preprocessing.facts, preprocessing.of_table()[1].names
+    streamed = _is_streamed(table, prepared, config.loader)
+    files = [file for part in sources for file in part.source.files]
+    rows: list[Rows] = []
+    if streamed:
+        chunks = Chunks(files, names)
+        known = _fingerprint(prepared, chunks.parts, _ids(prepared), lazy=True)
+    else:
+        rows = [read_rows(part.source, part.roles != LEFT_OUT, preprocessing) for part in sources]
+        sizes = [file.stat().st_size for file in files]
+        read = [part.source.digest(file) for part in sources for file in part.source.files]
+        known = _fingerprint(prepared, Parts.of(list(map(str, files)), sizes, read), [r.ids for r in rows], lazy=False)
+    if earlier is not None:
+        notes += earlier.settle(known)
+    parts = with_roles(prepared.parts, known.roles)
 
-    def over(part: Part) -> Loader:
+    def over(role: int) -> Loader | None:
+        if role not in parts:
+            return None
+        part = parts[role]
         if streamed:
-            return RowGroups(part, preprocessing, device, dtype)
-        x, y = rows_of(part, preprocessing)
-        scale_x = preprocessing.of_table()[0].expand
+            return RowGroups(part, preprocessing, device, dtype, chunks)
+        index = next(index for index, source in enumerate(sources) if source.source is part.source)
+        chosen = torch.from_numpy(part.roles[sources[index].roles != LEFT_OUT] == role)
+        x, y, scale_x = rows[index].x[chosen], rows[index].y[chosen], preprocessing.of_table()[0].expand
         if keep_in_memory([x, y], config.loader, device)[0]:
-            return InMemory(x, y, scale_x, scale_y, device)
+            return InMemory(x, y, scale_x, preprocessing.y, device)
         data, num_classes = TensorData(x, y, classes=facts.classes), len(facts.classes) if facts.classes else None
-        return Workers(data, scale_x, scale_y, device, config.loader, config.seed, num_classes)
+        return Workers(data, scale_x, preprocessing.y, device, config.loader, config.seed, num_classes)
 
-    train, val, test = over(prepared.train), prepared.val, prepared.test
-    files = table.source.files
+    train = over(TRAIN)
+    if train is None:
+        raise ConfigError(f"{files[0]} has no row left to train on")
+    counts = {role: parts[role].num_rows if role in parts else 0 for role in (TRAIN, VAL, TEST)}
     return Splits(
         name=files[0].name.partition(".")[0] or "table",
-        source=files[0].name if len(files) == 1 else f"{len(files)} files",
+        source=files[0].name if len(table.source.files) == 1 else f"{len(table.source.files)} files",
         facts=facts,
         train=train,
-        val=over(val) if val else None,
-        test=over(test) if test else None,
-        num_train=prepared.train.num_rows,
-        num_val=val.num_rows if val else 0,
-        num_test=test.num_rows if test else 0,
+        val=over(VAL),
+        test=over(TEST),
+        num_train=counts[TRAIN],
+        num_val=counts[VAL],
+        num_test=counts[TEST],
         loader_name=train.name,
         truth={},
-        sample=_sample(train, prepared.train.num_rows),
+        sample=_sample(train, counts[TRAIN]),
         preprocessing=preprocessing,
-        notes=prepared.notes,
+        fingerprint=known,
+        notes=notes,
         warnings=prepared.warnings,
         class_counts=prepared.class_counts,
     )
 
 
+def _ids(prepared: Prepared) -> list[Ids]:
+    """The ids of the rows that are kept of each source; their positions if there are too many."""
+    sources = by_source(prepared.parts)
+    if sum(len(part.roles) for part in sources) > MOST_ROWS:
+        return [row_ids.positions(len(part.roles), salt)[part.roles != LEFT_OUT] for salt, part in enumerate(sources)]
+    return [read_ids(part.source, part.roles != LEFT_OUT, prepared.preprocessing) for part in sources]
+
+
+def _fingerprint(prepared: Prepared, parts: Parts, ids: Sequence[Ids], *, lazy: bool) -> Fingerprint:
+    """ids: of the rows that are kept of each source."""
+    roles = np.concatenate([part.roles for part in by_source(prepared.parts)])
+    every = np.zeros(len(roles), dtype=np.uint64)
+    every[roles != LEFT_OUT] = np.concatenate(ids)
+    return Fingerprint(parts, every, roles, "content" if len(roles) <= MOST_ROWS else "position", lazy)
+
+
 def _is_streamed(table: Table, prepared: Prepared, loader: LoaderConfig) -> bool:
     if table.source.text or loader.in_memory is True:
         return False
-    is_large = 8 * len(prepared.train.roles) * len(table.source.names) > MOST
+    is_large = 8 * len(prepared.parts[TRAIN].roles) * len(table.source.names) > MOST
     if is_large and loader.num_workers > 0:
         raise ConfigError("a table that is read in parts cannot have workers", "loader.num_workers=0")
     return (loader.in_memory is False or is_large) and loader.num_workers == 0
