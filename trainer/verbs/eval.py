@@ -1,5 +1,6 @@
 """Measure a run's best weights on its test split, or on validation if there is no test split."""
 
+import math
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -11,31 +12,35 @@ from trainer.processes.torch_import import uncollected
 from trainer.verbs.arguments import Parser, run_parser
 from trainer.verbs.open_run import open_run, split_words
 
-CHANGEABLE = Changeable(("device", "dataset.*", "loader.*"), "cannot change in eval")
+CHANGEABLE = Changeable(("split", "device", "dataset.*", "loader.*"), "cannot change in eval")
 
 
 def parser() -> Parser:
-    return run_parser("eval", "[RUN|latest] [dataset.key=value …]", __doc__)
+    return run_parser("eval", "[RUN|latest] [split=train|val|test] [dataset.key=value …]", __doc__)
 
 
 def run(args: Namespace) -> int:
     """Measure a run's best weights and print the metrics. Returns the exit code."""
     name, overrides = split_words("eval", args.words)
     changes = CHANGEABLE.read(overrides)
+    split = changes.pop("split", None)
     stored = open_run(name, changes, overrides, trust_it=args.trust)
     path = stored.config.dataset["path"] if "dataset.path" in changes else None
-    return _evaluate(stored.folder, stored.config, path, download=stored.data.trusted)
+    if path is not None and split is not None:
+        text = f"split={split} is a part of the run's own data; of dataset.path={path} all rows are measured"
+        raise ConfigError(text, "leave split out")
+    return _evaluate(stored.folder, stored.config, path, split, download=stored.data.trusted)
 
 
-def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int:
-    """path: another table than the one trained on; all its rows are measured."""
+def _evaluate(folder: Path, config: Config, path: Any, split: Any, *, download: bool) -> int:
+    """path: another table than the one trained on; all its rows are measured. split: of the run's own data."""
     with uncollected():
         from trainer.inference import model
         from trainer.loop import evaluate
 
     run = model.load(folder, config)
     if path is None:
-        name, split, batches = _held_back(run, config, download=download)
+        name, split, batches = _part(run, config, split, download=download)
         metrics, where = evaluate(run, batches, split), f" of the {split} split"
     else:
         from trainer.inference.predict import tell_unknown
@@ -49,18 +54,26 @@ def _evaluate(folder: Path, config: Config, path: Any, *, download: bool) -> int
             complain(f"warning: {batches.left_out:,} rows do not have a target and are left out")
     print(f"run      {folder}")
     print(f"data     {name}: {batches.num_rows:,} rows{where}")
+    width = max(12, *map(len, metrics))
     for name, value in metrics.items():
-        print(f"{name.removeprefix('all/'):<12} {value:.4f}")
+        print(f"{name.removeprefix('all/'):<{width}} {'undefined' if math.isnan(value) else f'{value:.4f}'}")
     return 0
 
 
-def _held_back(run: Any, config: Config, *, download: bool) -> tuple[str, str, Any]:
-    """(name of the data, split, its batches) of the test split, or of val if there is no test split."""
+def _part(run: Any, config: Config, split: Any, *, download: bool) -> tuple[str, str, Any]:
+    """(name of the data, split, its batches). split: None is test, or val if there is no test split."""
     from trainer.data.batches import EvalBatches
     from trainer.data.loading import make_splits
 
     splits = make_splits(config, run.device, run.dtype, download=download, fitted=run.preprocessing)
-    for split, loader, num_rows in (("test", splits.test, splits.num_test), ("val", splits.val, splits.num_val)):
-        if loader is not None:
-            return splits.name, split, EvalBatches(loader, num_rows, config.loader.eval_batch_size)
-    raise ConfigError("this run held back no rows to evaluate on", "dataset.val_fraction=0.2")
+    parts = {"train": (splits.train, splits.num_train), "val": (splits.val, splits.num_val)}
+    parts |= {"test": (splits.test, splits.num_test)}
+    known = [name for name, (loader, _) in parts.items() if loader is not None]
+    if split is None:
+        split = known[-1]
+        if split == "train":
+            raise ConfigError("this run held back no rows to evaluate on", "dataset.val_fraction=0.2, or split=train")
+    elif split not in known:
+        raise ConfigError(f"split={split}: this run does not have such a split", f"split={'|'.join(known)}")
+    loader, num_rows = parts[split]
+    return splits.name, split, EvalBatches.of(loader, num_rows, config.loader.eval_batch_size)
