@@ -82,12 +82,17 @@ def test_differences_are_named() -> None:
 
 
 def test_rows_that_were_held_back_stay_out_of_training() -> None:
-    """New rows are as drawn; of two equal rows, one of them in validation, none is trained on."""
+    """New rows are as drawn; of equal rows, as many as before validate, and as many train."""
     before = of_rows([10, 11, 12, 13, 14, 12], [TRAIN, VAL, TRAIN, TEST, LEFT_OUT, VAL])
     ids = np.array([99, 13, 12, 11, 10, 98, 10], dtype=np.uint64)
     drawn = np.array([VAL, TRAIN, TRAIN, TRAIN, VAL, TRAIN, LEFT_OUT], dtype=np.int8)
     assert before.keep_roles(ids, drawn).tolist() == [VAL, TEST, VAL, VAL, TRAIN, TRAIN, LEFT_OUT]
-    assert before.num_trained(np.array([10, 11, 12, 5], dtype=np.uint64)) == 2
+    twins = np.array([11, 11, 12, 12, 12], dtype=np.uint64)
+    assert before.keep_roles(twins, np.array([TRAIN] * 5, dtype=np.int8)).tolist() == [VAL, VAL, VAL, TRAIN, TRAIN]
+    now = of_rows([10, 11, 12, 5, 10], [TRAIN] * 5, (7, 7))
+    assert before.num_trained(now, np.array([True, True, True, True, False])) == 2
+    now.known_by = "position"
+    assert before.num_trained(now, now.ids > 0) is None
 
 
 def test_a_fingerprint_is_read_back_and_a_damaged_one_refused(tmp_path: Path) -> None:

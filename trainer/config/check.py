@@ -9,7 +9,7 @@ from dataclasses import is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
 from trainer.config import expectations
-from trainer.config.durations import Duration, is_duration
+from trainer.config.durations import Duration, is_duration, is_empty
 from trainer.config.expectations import is_number
 from trainer.config.options import DatasetKeys, target_schema
 from trainer.config.options.dataset import MAY_BE_THEIRS
@@ -151,6 +151,9 @@ def _convert(value: Any, hint: Any) -> Any:
 
 
 def _check_range(path: str, value: Any, bounds: Data) -> None:
+    if is_empty(value) and (bounds["above"] is not None or bounds["at_least"]):
+        unit = value.lstrip("0._ ").rstrip("s")
+        raise ConfigError(f"{path}={value}: {path} must be above 0", f"{path}=1{unit}", path)
     for item in filter(is_number, value if isinstance(value, list) else [value]):
         if math.isnan(item):
             raise ConfigError(f"{path}={_show(value)}: {path} must be a number", key=path)

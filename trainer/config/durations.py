@@ -17,6 +17,11 @@ def is_duration(value: object) -> bool:
     return isinstance(value, str) and PATTERN.fullmatch(value) is not None
 
 
+def is_empty(value: object) -> bool:
+    """Whether `value` is a duration of nothing, like 0epochs."""
+    return isinstance(value, str) and is_duration(value) and not any(digit in value for digit in "123456789")
+
+
 def in_steps(duration: str, steps_per_epoch: int, samples_per_step: int) -> int:
     """The optimizer steps in a duration, rounded up, at least 1. Raises ValueError if it is not a duration."""
     match = PATTERN.fullmatch(duration)

@@ -32,7 +32,7 @@ class Loader:
 @dataclass
 class EarlyStop:
     patience: int | None = key("stop after this many evaluations without improvement", at_least=1, unit="evaluations")
-    min_delta: float = key("smallest change of the monitored metric that counts as an improvement", at_least=0)
+    min_delta: float = key("smallest change of the monitored metric that starts patience again", at_least=0)
 
 
 @dataclass
@@ -79,8 +79,10 @@ class Config:
 
     loader: Loader = key("how batches are made")
 
-    eval_every: Duration = key("how often to evaluate: 1epoch, 500steps, 10000samples")
-    monitor: str = key("the metric for best weights, early stop and plateau; auto: val/acc or val/loss")
+    eval_every: Duration = key("how often to evaluate: 1epoch, 500steps, 10000samples", above=0)
+    monitor: str = key(
+        "the metric for best weights, early stop and plateau; auto: val/acc or val/loss; equal ones: the lower loss"
+    )
     early_stop: EarlyStop = key("when to stop early")
     guards: Literal["warn", "strict", "none"] = key(
         "what a known trap leads to: a warning, the end of the run (strict), or nothing (none)"

@@ -60,21 +60,45 @@ class Fingerprint:
             lines += counts or ["the same rows in a different order"]
         return lines
 
-    def num_trained(self, ids: Ids) -> int:
-        """How many of some rows this run was trained on, or on others with the same content. An id of 0 is unknown."""
+    def num_trained(self, now: "Fingerprint", chosen: Any) -> int | None:
+        """How many of the rows `chosen`, a bool for each row of `now`, this run was trained on; of data that has
+        changed since, how many are the same as rows that it was trained on. None where that cannot be told."""
+        if len(self.ids) == len(now.ids) and not now.differences(self):
+            return int((self.roles[chosen] == TRAIN).sum())
+        if "position" in (self.known_by, now.known_by) or self.known_by != now.known_by:
+            return None
         trained = self.ids[(self.roles == TRAIN) & (self.ids != 0)]
-        return int(np.isin(ids, trained).sum())
+        return int(np.isin(now.ids[chosen], trained).sum())
 
     def keep_roles(self, ids: Ids, drawn: Roles) -> Roles:
         """The roles of the rows `ids`: as in this run for the rows that it had, else as drawn.
 
-        Of rows with the same id, some in validation, none is trained on. A row that is left out stays so.
+        Of equal rows as many as in this run validate, and as many train; if there are more of them now, and none was
+        trained on, none is. A row that is left out stays so.
         """
+        had = self.roles != LEFT_OUT
+        unique, places = np.unique(self.ids[had], return_inverse=True)
+        counts = {
+            role: np.bincount(places[self.roles[had] == role], minlength=len(unique)) for role in (VAL, TEST, TRAIN)
+        }
+        chosen = np.flatnonzero((drawn != LEFT_OUT) & np.isin(ids, unique))
+        place, copy = np.searchsorted(unique, ids[chosen]), _copies(ids[chosen])
+        val, test, train = (counts[role][place] for role in (VAL, TEST, TRAIN))
+        more = np.where(train > 0, drawn[chosen], np.where(val > 0, VAL, TEST))
+        before = [copy < val, copy < val + test, copy < val + test + train]
         roles = drawn.copy()
-        for role in (TRAIN, TEST, VAL):  # the last one wins
-            roles[np.isin(ids, self.ids[self.roles == role])] = role
-        roles[drawn == LEFT_OUT] = LEFT_OUT
+        roles[chosen] = np.select(before, [VAL, TEST, TRAIN], more)
         return roles
+
+
+def _copies(ids: Ids) -> Any:
+    """For each row, how many rows before it have the same id."""
+    order = np.argsort(ids, kind="stable")
+    ordered = ids[order]
+    starts = np.searchsorted(ordered, ordered)
+    result = np.empty(len(ids), dtype=np.int64)
+    result[order] = np.arange(len(ids)) - starts
+    return result
 
 
 def write(folder: Path, fingerprint: Fingerprint) -> None:

@@ -38,6 +38,11 @@ class Splits:
     warnings: Sequence[Sequence[str]] = ()  # of traps in the data, each in paragraphs
     class_counts: tuple[int, ...] | None = None  # training rows of each class, if known
 
+    def part(self, name: str) -> tuple[Loader | None, int]:
+        """The loader and the number of rows of train, val or test."""
+        parts = {"train": (self.train, self.num_train), "val": (self.val, self.num_val)}
+        return (parts | {"test": (self.test, self.num_test)})[name]
+
     @property
     def scale_y(self) -> Scale | None:
         """The scale of numeric targets, for its inverse on the device."""

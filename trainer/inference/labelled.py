@@ -1,46 +1,135 @@
-"""Every labelled row of other data than a run was trained on, as batches for an evaluation."""
+"""Labelled rows to measure a finished run on: a split of its own data, or all rows of other data."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from trainer.config.schema import Config
 from trainer.data.batches import EvalBatches
+from trainer.data.earlier import Earlier
+from trainer.data.fingerprint import Fingerprint
+from trainer.data.loaders import place
 from trainer.data.loading import make_splits
+from trainer.data.preprocessing import Preprocessing
+from trainer.data.roles import ROLES, TRAIN
+from trainer.data.row_ids import Ids
 from trainer.data.splits import Splits
-from trainer.errors import complain
+from trainer.data.tabular.rows import ids_of
+from trainer.data.tabular.source import Source
+from trainer.data.tabular.targets import targets_of
+from trainer.data.tabular.unseen import Unseen
+from trainer.errors import ConfigError, complain
 from trainer.inference.model import Trained
-from trainer.inference.rows import Labelled, open_table
+from trainer.inference.rows import encoded, open_table
 
 
-class EveryRow:
-    """The rows of all splits, one split after another, as batches (x, y) of at most `size` rows."""
+class Labelled(Protocol):
+    """Batches (x, y), ready for the model. name: of the data; split: in front of the names of metrics; num_rows:
+    complete after the last batch, as are the warnings. warnings: lines, some of them from comparing with the data that
+    the run was trained on, if that is known."""
 
-    left_out = 0
-    unknown: Mapping[str, set[str]] = MappingProxyType({})
+    name: str
+    split: str
+    num_rows: int
 
-    def __init__(self, splits: Splits, size: int) -> None:
-        loaders = (splits.train, splits.val, splits.test)
-        counts = (splits.num_train, splits.num_val, splits.num_test)
-        parts = (EvalBatches.of(loader, count, size) for loader, count in zip(loaders, counts, strict=True))
-        self.parts, self.num_rows = [part for part in parts if part is not None], sum(counts)
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]: ...
+    def warnings(self, known: Fingerprint | None) -> Iterator[str]: ...
+
+
+class OfSplits:
+    """The rows of some splits of a data set, one split after another, at most `size` rows at a time."""
+
+    def __init__(self, splits: Splits, names: Sequence[str], size: int) -> None:
+        self.name, self.split, self.splits = splits.name, names[0] if len(names) == 1 else "all", splits
+        self.parts = [EvalBatches(*splits.part(name), size) for name in names]  # type: ignore[arg-type]
+        self.num_rows = sum(part.num_rows for part in self.parts)
+        self.roles = [ROLES[name] for name in names]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for part in self.parts:
             yield from part
 
+    def warnings(self, known: Fingerprint | None) -> Iterator[str]:
+        if known is None or self.split == "train":
+            return
+        now = self.splits.fingerprint
+        count = known.num_trained(now, np.isin(now.roles, self.roles))
+        if count is None:
+            yield "warning: whether the run was trained on these rows cannot be told: they are known by their position"
+        elif count:
+            yield _trained_on(count, self.num_rows)
 
-def open_labelled(config: Config, run: Trained, *, download: bool) -> Labelled | EveryRow:
+
+class OfTable:
+    """The rows of a table that have a target, at most `size` at a time."""
+
+    split = "all"
+
+    def __init__(
+        self, name: str, source: Source, prepared: Preprocessing, size: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.name, self.source, self.prepared, self.size = name, source, prepared, size
+        self.device, self.dtype = device, dtype
+        self.num_rows = self.left_out = 0
+        self.unknown, self.ids = Unseen(), list[Ids]()
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        inputs, how = self.prepared.of_table()
+        for batch, raw in encoded(self.source, how, self.unknown):
+            y = targets_of(batch, self.prepared)
+            present = ~y.isnan().any(1) if y.is_floating_point() else y >= 0
+            self.num_rows += int(present.sum())
+            self.left_out += int((~present).sum())
+            self.ids.append(ids_of(batch, raw.numpy(), y, how)[present.numpy()])
+            for x_part, y_part in zip(raw[present].split(self.size), y[present].split(self.size), strict=True):
+                y_part = y_part if self.prepared.y is None else self.prepared.y(y_part)
+                yield place(inputs(x_part), self.device, self.dtype), place(y_part, self.device, self.dtype)
+
+    def warnings(self, known: Fingerprint | None) -> Iterator[str]:
+        yield from (f"warning: {text}" for text in self.unknown.warnings())
+        if self.left_out:
+            yield f"warning: {self.left_out:,} rows do not have a target and are left out"
+        if known is not None and known.known_by == "content":
+            count = int(np.isin(np.concatenate(self.ids), known.ids[known.roles == TRAIN]).sum())
+            if count:
+                yield _trained_on(count, self.num_rows)
+
+
+def open_own(config: Config, run: Trained, known: Fingerprint | None, split: str | None, *, download: bool) -> Labelled:
+    """Open a split of the run's own data; without a name its test split, or val if it has none. Raises ConfigError.
+
+    known: the data that the run was trained on, whose splits are used; None draws them again.
+    """
+    earlier = Earlier(run.preprocessing, known, "measure")
+    splits = make_splits(config, run.device, run.dtype, download=download, earlier=earlier)
+    names = [name for name in ROLES if splits.part(name)[0] is not None]
+    if split is None and names == ["train"]:
+        raise ConfigError("this run held back no rows to evaluate on", "dataset.val_fraction=0.2, or split=train")
+    if split is not None and split not in names:
+        raise ConfigError(f"split={split}: this run does not have such a split", f"split={'|'.join(names)}")
+    return OfSplits(splits, [split or names[-1]], config.loader.eval_batch_size)
+
+
+def open_other(config: Config, run: Trained, *, download: bool) -> Labelled:
     """Open the data that config.dataset names. Raises ConfigError where it does not match the run's own."""
     size, prepared = config.loader.eval_batch_size, run.preprocessing
     if prepared.table is not None:
-        source = open_table(config.dataset["path"], prepared.table, with_targets=True)
-        return Labelled(source, prepared, size, run.device, run.dtype)
+        path = config.dataset["path"]
+        source = open_table(path, prepared.table, with_targets=True)
+        return OfTable(str(path), source, prepared, size, run.device, run.dtype)
     whole = {"val_fraction": 0.0} | ({"augment": False} if prepared.pictures is not None else {})
     config = dataclasses.replace(config, dataset={**config.dataset, **whole})
-    splits = make_splits(config, run.device, run.dtype, download=download, fitted=prepared)
+    splits = make_splits(config, run.device, run.dtype, download=download, earlier=Earlier(prepared, None, "measure"))
     for note in splits.notes:
         complain(f"note     {note}")
-    return EveryRow(splits, size)
+    rows = OfSplits(splits, [name for name in ROLES if splits.part(name)[0] is not None], size)
+    rows.name, rows.split = str(config.dataset["path"]), "all"
+    return rows
+
+
+def _trained_on(count: int, num_rows: int) -> str:
+    return f"warning: {count:,} of these {num_rows:,} rows {'was' if count == 1 else 'were'} trained on"

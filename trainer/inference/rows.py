@@ -12,13 +12,11 @@ import torch
 from torch import Tensor
 
 from trainer.data import arrays, picture_file, picture_folder
-from trainer.data.loaders import place
 from trainer.data.picture_file import PictureFormat
 from trainer.data.preprocessing import Preprocessing, TableFormat
 from trainer.data.tabular import matrix
 from trainer.data.tabular.conversion import to_floats
 from trainer.data.tabular.source import Batch, Source, label
-from trainer.data.tabular.targets import targets_of
 from trainer.data.tabular.unseen import Unseen
 from trainer.errors import ConfigError, complain
 
@@ -98,26 +96,3 @@ def encoded(source: Source, how: TableFormat, unknown: Unseen) -> Iterator[tuple
     """Yield (batch, raw rows float64). unknown: counts the values that training did not have."""
     for batch in source.batches():
         yield batch, torch.from_numpy(matrix.encode(batch, how.columns, how.dialect, unknown))
-
-
-class Labelled:
-    """The rows of a table that have a target, as batches (x, y) of at most `size` rows for an evaluation.
-    num_rows, left_out: the rows with and without a target, complete after the last batch."""
-
-    def __init__(
-        self, source: Source, prepared: Preprocessing, size: int, device: torch.device, dtype: torch.dtype
-    ) -> None:
-        self.source, self.prepared, self.size, self.device, self.dtype = source, prepared, size, device, dtype
-        self.num_rows = self.left_out = 0
-        self.unknown = Unseen()
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        inputs, how = self.prepared.of_table()
-        for batch, raw in encoded(self.source, how, self.unknown):
-            y = targets_of(batch, self.prepared)
-            present = ~y.isnan().any(1) if y.is_floating_point() else y >= 0
-            self.num_rows += int(present.sum())
-            self.left_out += int((~present).sum())
-            for x_part, y_part in zip(raw[present].split(self.size), y[present].split(self.size), strict=True):
-                y_part = y_part if self.prepared.y is None else self.prepared.y(y_part)
-                yield place(inputs(x_part), self.device, self.dtype), place(y_part, self.device, self.dtype)

@@ -1,6 +1,7 @@
 """Shows a run: one line per evaluation, and on a terminal a bar and a curve below them."""
 
 import time
+from collections.abc import Sequence
 
 from rich.text import Text
 
@@ -20,7 +21,7 @@ class Console(Listener):
 
     def __init__(self, run: TrainState, screen: Screen, curves: dict[str, list[tuple[float, float]]]) -> None:
         self.run, self.screen, self.curves = run, screen, curves
-        self.columns: list[str] = []
+        self.columns: dict[str, int] = {}  # name of a metric: its width
         self.interactive, self.due_at = screen.interactive, 0.0
         self.started, self.first_sample = time.monotonic(), run.progress.samples
 
@@ -41,13 +42,13 @@ class Console(Listener):
 
     def _line(self, event: Evaluated) -> None:
         if not self.columns:
-            self.columns = list(event.metrics)
-            head = f"{'epoch':>9} {'step':>9}" + "".join(f"{name:>11}" for name in self.columns)
+            self.columns = widths(list(event.metrics))
+            head = f"{'epoch':>9} {'step':>9}" + "".join(f"{name:>{width}}" for name, width in self.columns.items())
             self.screen.say("\n" + head, style="bold")
         progress = self.run.progress
         total = progress.num_steps / progress.steps_per_epoch
         epoch = f"{event.step / progress.steps_per_epoch:.4g}/{total:.4g}"
-        values = "".join(f"{_cell(event.metrics[name]):>11}" for name in self.columns)
+        values = "".join(f"{_cell(event.metrics[name], width):>{width}}" for name, width in self.columns.items())
         self.screen.say(f"{epoch:>9} {event.step:>9,}{values}{' *' if event.improved else ''}")
 
     def _show(self) -> None:
@@ -65,7 +66,17 @@ class Console(Listener):
         self.due_at = done_at + max(REFRESH, (done_at - begun_at) / SHARE)
 
 
-def _cell(value: float) -> str:
+def widths(names: Sequence[str]) -> dict[str, int]:
+    """The width of each metric's column: 11, or less where they would not fit beside epoch, step and the star."""
+    room = WIDTH - len(f"{'':>9} {'':>9} *")
+    for narrowest in (11, 10, 9):
+        found = {name: max(narrowest, len(name) + 1) for name in names}
+        if sum(found.values()) <= room:
+            break
+    return found
+
+
+def _cell(value: float, width: int) -> str:
     """Four decimals, or fewer if there is no room for a space before them."""
-    text = f"{value:.4f}"
-    return text if len(text) <= 10 else f"{value:.4g}"
+    texts = [f"{value:.4f}", *(f"{value:.{digits}g}" for digits in (4, 3, 2, 1))]
+    return next((text for text in texts if len(text) < width), texts[-1])

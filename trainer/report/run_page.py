@@ -13,6 +13,7 @@ from trainer.disk.outcome import Outcome, Predictions
 from trainer.report import html, plots
 from trainer.report.plots import Plot
 from trainer.report.scales import fit
+from trainer.tasks.baseline import Baseline
 from trainer.text import clock, cut
 
 MOST_CELLS = 30  # classes above which the matrix is not shown
@@ -52,18 +53,21 @@ def page(folder: Path, past: History | None = None) -> str:
 def head(summary: Mapping[str, Any]) -> dict[str, Any]:
     """The top of the page: the headline metric, and the numbers beside it."""
     monitor = reading.text(summary.get("monitor"))
-    best, last = (reading.numbers(summary.get(name)) for name in ("best", "last"))
+    best, last, baseline = (reading.numbers(summary.get(name)) for name in ("best", "last", "baseline"))
+    weak = Baseline("", baseline).missed(monitor, best)
     metrics = best or last
     steps, epochs = reading.count(summary.get("steps")), reading.number(summary.get("epochs"))
     step = metrics.get("step") if best else steps
     at = f"at step {html.value_text(step)}" if step is not None else ""
     if best and epochs and steps and step is not None:
         at = f"at epoch {html.value_text(round(step * epochs / steps, 2))}, step {html.value_text(step)}"
+    answer = reading.text((summary.get("baseline") or {}).get("answer")) if weak else ""
     others = {name: value for name, value in metrics.items() if "/" in name and name != monitor}
     return {
         "status": reading.text(summary.get("status")) or "unknown",
         "reason": reading.text(summary.get("stop_reason")),
         "error": reading.text(summary.get("error"), 2000),
+        "weak": f"does no better than {answer}, which gives {weak} {html.metric_text(baseline[weak])}" if weak else "",
         "metric": monitor,
         "value": html.metric_text(metrics[monitor]) if monitor in metrics else None,
         "which": f"best {at}" if best else f"last {at}",

@@ -27,7 +27,13 @@ def show(
         at = f"at epoch {progress.best_step / progress.steps_per_epoch:g} (step {progress.best_step:,})"
         loss = result.best.get("val/loss") if monitor != "val/loss" else None
         extra = f"   val/loss {loss:.4f}" if loss is not None else ""
-        screen.say(f"best     {monitor} {progress.best:.4f} {at}{extra}", style="bold green")
+        missed = result.baseline.missed(monitor, result.best)
+        screen.say(f"best     {monitor} {progress.best:.4f} {at}{extra}", style="bold" if missed else "bold green")
+        if missed:
+            value = f"{missed} {result.baseline.metrics[missed]:.4f}"
+            remedy = "more epochs, or loss.weight=balanced with monitor=val/f1"
+            remedies = [f"try: {remedy}"] if setup.splits.facts.task == "classes" else []
+            screen.warn([f"the model does no better than {result.baseline.answer}, which gives {value}", *remedies])
     if predictions is not None and (weakest := predictions.weakest()) is not None:
         name, score, other, count = weakest
         confused = f"; taken for {other}: {count}×" if count else ""

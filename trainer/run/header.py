@@ -1,5 +1,6 @@
 """The lines that describe a run, before it starts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -8,10 +9,16 @@ from trainer import __version__
 from trainer.build import sizes
 from trainer.build.build import Setup
 from trainer.compiled_step import CompiledStep
+from trainer.data.scaling import Standardize
+from trainer.data.splits import Splits
 from trainer.disk import layout
 from trainer.guards.finding import Finding
 from trainer.state import TrainState
+from trainer.tasks import baseline
 from trainer.terminal.screen import Screen
+from trainer.text import WIDTH, cut, printable
+
+FEW = 3  # classes whose shares are named one by one
 
 
 def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = None) -> None:
@@ -25,7 +32,7 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     source = f" ({splits.source})" if splits.source else ""
     screen.say(f"trainer {__version__} · torch {torch.__version__} · seed {config.seed}", style="bold")
     screen.say(f"data     {splits.name}: {rows}, {shape}, {target}{source}")
-    for note in splits.notes:
+    for note in [*splits.notes, *baseline_lines(splits, run.metrics)]:
         screen.say(f"         {note}")
     for texts in splits.warnings:
         screen.warn(texts)
@@ -50,6 +57,25 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
         screen.say(f"         {run.ranks.size} processes, which share each batch")
     if folder is not None:
         screen.say(f"run      {layout.relative(folder)}")
+
+
+def baseline_lines(splits: Splits, metrics: Sequence[str]) -> list[str]:
+    """The shares of the classes, and what always giving the same answer measures. metrics: those of the run."""
+    classes, counts, scale = splits.facts.classes, splits.class_counts, splits.scale_y
+    if classes is None:
+        mse = f", mse {float(scale.std.double().square().mean()):.4g}" if isinstance(scale, Standardize) else ""
+        mean = [f"predicting the mean gives r2 0{mse}"] if "r2" in metrics else []
+        return mean or ["r2 is undefined for a single row of validation"] * (splits.num_val == 1)
+    if counts is None:
+        return []
+    names, total = [cut(name, 16) for name in classes], sum(counts)
+    shares = ", ".join(f"{name} {count / total:.1%}" for name, count in zip(names, counts, strict=True))
+    if len(names) > FEW:
+        shares = f"classes of {min(counts) / total:.1%} to {max(counts) / total:.1%} of the rows"
+    answer = baseline.of_classes(names, counts)
+    lines = [shares, f"{answer.answer} gives acc {answer.metrics['val/acc']:.4f}"]
+    lines = ["; ".join(lines)] if sum(map(len, lines)) < WIDTH - 10 else lines
+    return list(map(printable, lines))
 
 
 def show_finding(screen: Screen, finding: Finding) -> None:

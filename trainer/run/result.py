@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from trainer.run.throughput import Throughput
+from trainer.tasks.baseline import Baseline
 
 
 @dataclass
 class Result:
-    """The result of a run. best and last: metrics by name. measured: the values that `expect` may name."""
+    """The result of a run. best and last: metrics by name. measured: the values that `expect` may name.
+    baseline: of the validation split."""
 
     run_dir: Path
     status: str
@@ -17,5 +19,6 @@ class Result:
     last: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
+    baseline: Baseline = Baseline()
     throughput: Throughput | None = None
     checkpoint: Path | None = None  # the newest

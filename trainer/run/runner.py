@@ -37,6 +37,7 @@ from trainer.run.session import Session
 from trainer.run.throughput import Throughput
 from trainer.state import TrainState
 from trainer.stopping import StopReason, status_of
+from trainer.tasks import baseline
 
 
 def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> Result:
@@ -135,6 +136,7 @@ def _conclude(
     past = history.read(folder)
     result.best, result.last = past.at(progress.best_step), past.at(progress.evaluated_at)
     predictions = _keep_weights(run, setup, folder, with_predictions=result.status != "stopped")
+    result.baseline = baseline.of_predictions(predictions)
     result.measured = measured.values(run, setup.splits.truth, past, result.last | result.best)
     if reports:
         step = progress.step if run.best_weights is None else progress.best_step

@@ -18,7 +18,7 @@ from trainer.state import TrainState
 
 def write(run: TrainState, setup: Setup, result: Result, error: str | None = None) -> None:
     """Write RUN/summary.json. error: why the run failed."""
-    progress, throughput = run.progress, result.throughput
+    progress, throughput, baseline = run.progress, result.throughput, result.baseline
     best = {"step": progress.best_step, **{name: finite(value) for name, value in result.best.items()}}
     summary: dict[str, Any] = {
         "status": result.status,
@@ -27,6 +27,7 @@ def write(run: TrainState, setup: Setup, result: Result, error: str | None = Non
         "monitor": run.stopping.monitor,
         "best": best if progress.best is not None else None,
         "last": {name: finite(value) for name, value in result.last.items()},
+        "baseline": {"answer": baseline.answer, **baseline.metrics} if baseline.metrics else None,
         "steps": progress.step,
         "num_steps": progress.num_steps,
         "epochs": round(progress.epoch, 6),
