@@ -15,7 +15,7 @@ CHANGEABLE = Changeable(("device", "dataset.*", "loader.*"), "cannot change in e
 
 
 def parser() -> Parser:
-    return run_parser("eval", "[RUN|latest] [dataset.key=value …]", __doc__)
+    return run_parser("eval", "[RUN|SWEEP|latest] [dataset.key=value …]", __doc__)
 
 
 def run(args: Namespace) -> int:
