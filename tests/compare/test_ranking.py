@@ -4,19 +4,26 @@ import csv
 import io
 import json
 import math
+from pathlib import Path
 
 import pytest
 
 from trainer.compare import table
-from trainer.compare.ranking import rank
+from trainer.compare.protocol import Protocol, protocol
+from trainer.compare.ranking import labels, rank, rankings
 from trainer.compare.rows import Row, differences, varied
 
 pytestmark = pytest.mark.no_torch
 
 
-def row(settings: dict[str, str], value: float, status: str = "ok", metric: str = "val/acc") -> Row:
+def row(
+    settings: dict[str, str], value: float, status: str = "ok", metric: str = "val/acc", num_val: int | None = 1000,
+    name: str = "run", data: str = "Iris",
+) -> Row:  # fmt: skip
     metrics = {} if math.isnan(value) else {metric: value}
-    return Row("run", settings, status, metric, metrics, 1.0, 5, [3.0, 2.0, 1.0], None)
+    seeds = tuple(settings[key] for key in ("seed", "dataset.split_seed") if key in settings)
+    how = Protocol(data, data)
+    return Row(name, settings, status, metric, metrics, 1.0, 5, [3.0, 2.0, 1.0], None, how, seeds, num_val)
 
 
 def settings(lr: str, seed: int) -> dict[str, str]:
@@ -25,12 +32,12 @@ def settings(lr: str, seed: int) -> dict[str, str]:
 
 def test_seeds_fold_and_a_group_with_a_failure_has_no_place() -> None:
     rows = [
-        row(settings("0.1", 0), 0.7),
-        row(settings("0.1", 1), 0.9),
+        row(settings("0.1", 0), 0.79),
+        row(settings("0.1", 1), 0.81),
         row(settings("0.2", 0), 0.99),
         row(settings("0.2", 1), math.nan, "diverged"),
-        row(settings("0.3", 0), 0.75),
-        row(settings("0.3", 1), 0.77),
+        row(settings("0.3", 0), 0.77),
+        row(settings("0.3", 1), 0.79),
         row(settings("0.4", 0), 0.1),
         row(settings("0.4", 1), 0.1),
     ]
@@ -41,10 +48,103 @@ def test_seeds_fold_and_a_group_with_a_failure_has_no_place() -> None:
     assert ranked.best is rows[1]
     assert ranked.shares is None
     head, first, *_, last = table.text_lines(ranked)
-    assert head.split() == ["rank", "lr", "val/acc", "n", "vs", "best", "loss", "time"]
-    assert first.split()[:5] == ["1", "0.1", "0.8000", "±0.1414", "2/2"]
-    assert last.split()[:4] == ["-", "0.2", "0.9900", "1/2"]
+    assert head.split() == ["rank", "lr", "val/acc", "n", "vs", "best", "curve", "time"]
+    # Wilson, 0.8 of 1,000: 0.77412 to 0.82363; s / √2 = 0.01, so √((0.8 - 0.77412)² + (1.96 · 0.01)²) = 0.0325
+    assert first.split()[:5] == ["1", "0.1", "0.8000", "±0.0325", "2"]
+    assert last.split()[:5] == ["-", "0.2", "0.9900", "±0.0083", "1/2"]
     assert len(rank(rows, "val/acc", fold=False).groups) == 8
+
+
+def test_a_setting_with_a_failure_holds_the_best_run_where_there_is_no_other() -> None:
+    rows = [row(settings("0.1", 0), math.nan, "failed"), row(settings("0.1", 1), 0.8)]
+    assert rank(rows, "val/acc").num_ranked == 0
+    assert rank(rows, "val/acc").best is rows[1]
+
+
+def test_equal_seeds_are_repeats_and_not_evidence() -> None:
+    def loss(seed: int, value: float, split_seed: str = "0") -> Row:
+        return row(settings("0.1", seed) | {"dataset.split_seed": split_seed}, value, metric="val/loss")
+
+    once, twice = rank([loss(0, 0.25)], "val/loss"), rank([loss(0, 0.25), loss(0, 0.25)], "val/loss")
+    assert twice.groups[0].values == once.groups[0].values == [0.25]
+    assert twice.groups[0].interval is None
+    assert "repeats  1: " in "\n".join(table.footnotes(twice))
+    three = rank([loss(0, 0.2), loss(0, 0.4), loss(1, 0.5), loss(0, 0.6, "7")], "val/loss").groups
+    assert [group.values for group in three] == [pytest.approx([0.3, 0.5, 0.6])]
+    assert table.seeds_text(three[0]) == "3"
+
+
+def test_without_the_number_of_validation_rows_accuracy_counts_on_the_seeds_alone_and_says_so() -> None:
+    rows = [row(settings("0.1", 0), 0.79, num_val=None), row(settings("0.1", 1), 0.81)]
+    ranked = rank(rows, "val/acc")
+    assert ranked.groups[0].interval == pytest.approx((0.8 - 0.127062, 0.8 + 0.127062))  # 12.7062 · 0.0141 / √2
+    assert "was not recorded" in table.footnotes(ranked)[0]
+    alone = rank(rows[:1], "val/acc")
+    assert alone.groups[0].interval is None
+    assert table.footnotes(alone)[0].startswith("no ±")
+
+
+def test_each_data_split_and_metric_has_its_own_ranking() -> None:
+    def config(dataset: dict, **more: object) -> dict:
+        return {
+            "dataset": {"val_fraction": 0.2, "split_seed": 0} | dataset,
+            "loss": {"_target_": "torch.nn.MSELoss"},
+        } | more
+
+    def key(config: dict, metric: str = "val/acc") -> tuple[str, ...]:
+        return protocol(config, Path()).key(metric)
+
+    iris, table_ = {"_target_": "trainer.data.embedded.Iris"}, {"_target_": "trainer.data.table.Table", "path": "a.csv"}
+    own = {"_target_": "my.Data", "augment": False}
+    assert key(config(iris)) == key(config(iris | {"split_seed": 3, "fold": 1}, seed=4))
+    assert key(config(iris)) != key(config(iris | {"val_fraction": 0.3}))
+    assert key(config(iris | {"folds": 5})) != key(config(iris | {"folds": 10}))
+    assert key(config(iris)) != key(config({"_target_": "trainer.data.embedded.Wine"}))
+    assert key(config(table_)) == key(config(table_ | {"drop": ["x"], "delimiter": ";", "missing": ["-"]}))
+    for other in ({"path": "b.csv"}, {"target": "y"}, {"split": "time"}, {"split_by": "day"}, {"val_path": "v.csv"}):
+        assert key(config(table_)) != key(config(table_ | other))
+    assert key(config(own)) != key(config(own | {"augment": True}))
+    l1 = {"_target_": "torch.nn.L1Loss"}
+    assert key(config(iris)) == key(config(iris, loss=l1))
+    assert key(config(iris), "val/loss") != key(config(iris, loss=l1), "val/loss")
+
+
+def test_rankings_stand_apart_and_nothing_is_lost() -> None:
+    rows = [
+        row({"dataset": "iris", "model": "mlp", "seed": "0"}, 0.9, name="a"),
+        row({"dataset": "wine", "model": "mlp", "seed": "0"}, 0.8, name="b", data="Wine"),
+        row({"dataset": "iris", "model": "cnn", "seed": "0"}, 0.7, name="c"),
+        row({"dataset": "wine", "model": "cnn", "seed": "0"}, math.nan, "failed", name="d", data="Wine", metric=""),
+        row({"dataset": "iris", "model": "cnn", "seed": "0"}, 0.5, name="e", metric="val/loss"),
+    ]
+    ranked = rankings(rows)
+    assert [(part.data, part.metric, part.best and part.best.name) for part in ranked] == [
+        ("Iris", "val/acc", "a"), ("Wine", "val/acc", "b"), ("Iris", "val/loss", "e"),
+    ]  # fmt: skip
+    assert [group.settings for group in ranked[0].groups] == [{"model": "mlp"}, {"model": "cnn"}]
+    data = json.loads(table.json_text(ranked))
+    assert [(group["ranking"], group["data"], group["rank"]) for group in data["groups"]] == [
+        (0, "Iris", 1), (0, "Iris", 2), (1, "Wine", 1), (1, "Wine", None), (2, "Iris", 1),
+    ]  # fmt: skip
+    assert (data["metric"], data["rankings"][2]["metric"], data["rankings"][1]["best"]) == ("val/acc", "val/loss", "b")
+    lines = list(csv.DictReader(io.StringIO(table.csv_text(rows, ranked))))
+    assert [(line["run"], line["dataset"], line["data"], line["metric"], line["rank"]) for line in lines] == [
+        ("a", "iris", "Iris", "val/acc", "1"), ("b", "wine", "Wine", "val/acc", "1"),
+        ("c", "iris", "Iris", "val/acc", "2"), ("d", "wine", "Wine", "val/acc", "-"),
+        ("e", "iris", "Iris", "val/loss", "1"),
+    ]  # fmt: skip
+    assert table.markdown(ranked).count("**") == 6
+    assert [part.metric for part in rankings(rows, "val/loss")] == ["val/loss"] * 2
+
+
+def test_data_of_one_name_are_told_apart() -> None:
+    def named(data: str, **own: str) -> Protocol:
+        return Protocol("Iris", data, settings=own)
+
+    pairs = [(named("1", val_fraction="0.2"), "val/acc"), (named("1", val_fraction="0.3"), "val/acc")]
+    assert labels(pairs) == ["Iris val_fraction=0.2", "Iris val_fraction=0.3"]
+    pairs = [(named("1", loss="MSELoss"), "val/acc"), (named("2", loss="MSELoss"), "val/acc"), (named("1"), "val/loss")]
+    assert labels(pairs) == ["Iris", "Iris (2)", "Iris"]
 
 
 def test_a_loss_is_ranked_from_below_and_a_missing_metric_not_at_all() -> None:
@@ -68,9 +168,9 @@ def test_wide_tables_stay_within_78_columns_and_nothing_is_lost_elsewhere() -> N
     rows = [row({f"model.setting_number_{n}": "x" * 40 for n in range(9)} | {"seed": "0"}, 0.5)]
     ranked = rank(rows, "val/acc")
     assert all(len(line) <= 78 for line in table.text_lines(ranked))
-    read = list(csv.DictReader(io.StringIO(table.csv_text(rows))))
+    read = list(csv.DictReader(io.StringIO(table.csv_text(rows, [ranked]))))
     assert read[0]["model.setting_number_8"] == "x" * 40
-    assert json.loads(table.json_text(ranked))["groups"][0]["runs"][0]["metrics"] == {"val/acc": 0.5}
+    assert json.loads(table.json_text([ranked]))["groups"][0]["runs"][0]["metrics"] == {"val/acc": 0.5}
 
 
 def test_sparkline() -> None:

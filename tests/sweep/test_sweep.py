@@ -2,9 +2,11 @@
 
 import csv
 import json
+import math
 import os
 import random
 import re
+import shlex
 import signal
 import statistics
 import subprocess
@@ -14,6 +16,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Cli
+
+from trainer.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 ODD = """
@@ -83,7 +87,9 @@ def test_four_ways_to_fail_cost_the_other_six_nothing(cli: Cli, tmp_path: Path) 
     assert {job: (sweep / job / "metrics.jsonl").stat().st_mtime_ns for job in before} == before
 
 
-def test_a_grid_ends_in_numbers_that_the_metrics_files_hold(cli: Cli, tmp_path: Path) -> None:
+def test_a_grid_ends_in_numbers_that_the_metrics_files_hold(
+    cli: Cli, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rates = ["1e-4", "3e-4", "1e-3", "3e-3"]
     done = cli("train", "-m", f"optimizer.lr={','.join(rates)}", "seed=0,1,2,3", "epochs=2")
     assert (done.returncode, done.stderr) == (0, "")
@@ -97,6 +103,9 @@ def test_a_grid_ends_in_numbers_that_the_metrics_files_hold(cli: Cli, tmp_path: 
         assert group["values"] == groups[rate]
         assert group["mean"] == pytest.approx(statistics.mean(groups[rate]), rel=1e-12)
         assert group["std"] == pytest.approx(statistics.stdev(groups[rate]), rel=1e-12)
+        assert (group["n"], group["num_val"]) == (4, 359)
+        low, high = interval_by_hand(groups[rate], 359)
+        assert group["interval"] == pytest.approx([low, min(1.0, high)], abs=1e-5)
     centre = statistics.mean(best)
     total = sum((value - centre) ** 2 for value in best)
     by_rate = sum(4 * (statistics.mean(values) - centre) ** 2 for values in groups.values())
@@ -109,14 +118,77 @@ def test_a_grid_ends_in_numbers_that_the_metrics_files_hold(cli: Cli, tmp_path: 
     assert json.loads(compared.stdout)["groups"] == ranking["groups"]
     assert cli("compare", "--sort", "val/f1").returncode == 2
 
+    job = Path(next(run["run"] for run in ranking["groups"][0]["runs"] if run["metrics"]["val/acc"] == max(best)))
+    *_, last = re.split(r"^(?=best  )", done.stdout, flags=re.M)
+    assert f"run      {job}\n" in last
+    for words in ("eval latest", "predict latest new.npz", "export latest", f"resume {job} epochs=4"):
+        assert f"trainer {words}" in last
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    for name in ("latest", sweep.name, str(job)):
+        assert main(["eval", name]) == 0
+        said = capsys.readouterr().out
+        assert f"run      {job}\n" in said
+        assert f"val/acc      {max(best):.4f}\n" in said
+        assert (f"best     {job}: val/acc {max(best):.4f}" in said) == (name != str(job))
+    assert main(["predict", "latest", "none.npz"]) == 2
+    assert capsys.readouterr().out == ""
+
     command = next(line for line in done.stdout.splitlines() if line.startswith("best  ")).split()[2:]
     threads = json.loads((sweep / "000/summary.json").read_text())["threads"]
     alone = cli(*command, f"threads={threads}")
     assert alone.returncode == 0
-    job = Path(next(run["run"] for run in ranking["groups"][0]["runs"] if run["metrics"]["val/acc"] == max(best)))
     assert metrics(tmp_path / "outputs/latest") == metrics(tmp_path / job)
     weights = "model.safetensors"
     assert (tmp_path / "outputs/latest" / weights).read_bytes() == (tmp_path / job / weights).read_bytes()
+
+
+def interval_by_hand(values: list[float], rows: int) -> tuple[float, float]:
+    """The 95% interval of a mean accuracy: Wilson's for the rows and z · s / √n for the seeds, added up as squares."""
+    p, z, n = statistics.mean(values), 1.959964, len(values)
+    spread = z * statistics.stdev(values) / n**0.5
+    centre, shrink = p + z**2 / (2 * rows), 1 + z**2 / rows
+    reach = z * (p * (1 - p) / rows + z**2 / (4 * rows**2)) ** 0.5
+    low, high = (centre - reach) / shrink, (centre + reach) / shrink
+    return p - math.hypot(p - low, spread), p + math.hypot(high - p, spread)
+
+
+@pytest.mark.slow
+def test_jobs_of_different_data_are_not_ranked_against_each_other(cli: Cli, tmp_path: Path) -> None:
+    quick = ["epochs=1", "max_steps=2", "report=false"]
+    grid = ["dataset=iris,wine", "model=linear,mlp", "model.hidden=[4],[8]", "seed=0,1", "dataset.split_seed=${seed}"]
+    done = cli("train", "-m", *grid, *quick)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (
+        "sweep    12 jobs: dataset × model × model.hidden × seed\nnote     model.hidden is set only where model=mlp\n"
+        in done.stdout
+    )
+    sweep = (tmp_path / "outputs/latest").resolve()
+    table = list(csv.DictReader((sweep / "sweep.csv").read_text().splitlines()))
+    assert {(row["dataset"], row["data"], row["num_val"]) for row in table} == {
+        ("iris", "Iris", "30"),
+        ("wine", "Wine", "35"),
+    }
+    ranking = json.loads((sweep / "sweep.json").read_text())["ranking"]
+    assert [(part["data"], part["metric"]) for part in ranking["rankings"]] == [
+        ("Iris", "val/acc"),
+        ("Wine", "val/acc"),
+    ]
+    for number in (0, 1):
+        groups = [group for group in ranking["groups"] if group["ranking"] == number]
+        assert [group["rank"] for group in groups] == [1, 2, 3]
+        assert [group["n"] for group in groups] == [2, 2, 2]  # the split follows the seed, and both are folded
+        assert {run["run"].split("/")[-1] for group in groups for run in group["runs"]} == {
+            f"{job:03d}" for job in range(6 * number, 6 * number + 6)
+        }
+    for words in (["eval"], ["predict", "latest", "new.npz"], ["export", "latest"]):
+        refused = cli(*words)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert all(part["best"] in refused.stderr for part in ranking["rankings"])
+    command = next(line for line in done.stdout.splitlines() if line.startswith("best  "))
+    alone = cli(*shlex.split(command)[2:], f"threads={summaries(sweep)[0]['threads']}")
+    assert alone.returncode == 0
+    config = (tmp_path / "outputs/latest/config.yaml").read_text()
+    assert config == (tmp_path / ranking["rankings"][0]["best"] / "config.yaml").read_text()
 
 
 def children(pid: int) -> set[int]:

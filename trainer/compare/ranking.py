@@ -1,25 +1,43 @@
-"""The ranking: rows that differ only in the seed form one group; groups are ordered by their mean."""
+"""The ranking: runs that differ only in their seeds form one group; groups are ordered by their mean."""
 
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from statistics import fmean, stdev
 
 from trainer.compare import variance
-from trainer.compare.rows import Row, mode
+from trainer.compare.interval import Interval, difference, interval
+from trainer.compare.protocol import ROWS, Protocol
+from trainer.compare.rows import Row, mode, monitored
 from trainer.text import clock
 
-SEED = "seed"
+FOLDED = ("seed", *(f"dataset.{key}" for key in ROWS))  # a ranking averages over these keys
+SHARES = ("val/acc",)  # metrics that are a share of the validation rows
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs with the same settings except the seed. values: the metric of each run that ended well."""
+    """Runs with the same settings except the seeds."""
 
     settings: dict[str, str]
     rows: list[Row]
-    values: list[float]
+    metric: str
+
+    @cached_property
+    def values(self) -> list[float]:
+        """The metric for each seed with a run that ended well. Repeats, runs with the same seeds, count once."""
+        by_seed = defaultdict(list)
+        for row in self.rows:
+            if (value := row.value(self.metric)) is not None:
+                by_seed[row.seeds].append(value)
+        return [fmean(values) for values in by_seed.values()]
+
+    @property
+    def num_seeds(self) -> int:
+        """Number of different seeds, those without a value included."""
+        return len({row.seeds for row in self.rows})
 
     @property
     def mean(self) -> float:
@@ -30,6 +48,18 @@ class Group:
     def std(self) -> float:
         """NaN for fewer than two values."""
         return stdev(self.values) if len(self.values) > 1 else math.nan
+
+    @property
+    def num_rows(self) -> int | None:
+        """Rows of the smallest validation split; None if the metric is not a share of them, or a run did not say."""
+        counts = [row.num_val for row in self.rows if row.value(self.metric) is not None]
+        known = [count for count in counts if count]
+        return min(known) if known and len(known) == len(counts) and self.metric in SHARES else None
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """The 95% interval of the mean; None where it is unknown. See interval.py."""
+        return interval(self.values, self.num_rows) if self.values else None
 
     @property
     def failures(self) -> list[Row]:
@@ -50,16 +80,23 @@ class Group:
 
 @dataclass(frozen=True)
 class Ranking:
-    """groups: best first, then those with a failure, then those without a value. shares: see variance.shares."""
+    """groups: best first, then those with a failure, then those without a value. shares: see variance.shares.
+    data: the name of what all runs were measured on."""
 
     metric: str
     groups: list[Group]
     shares: dict[str, float] | None
+    data: str = ""
 
     @property
     def mode(self) -> str:
         """max or min."""
         return mode(self.metric)
+
+    @property
+    def num_runs(self) -> int:
+        """Number of runs, those without a value included."""
+        return sum(len(group.rows) for group in self.groups)
 
     @property
     def num_ranked(self) -> int:
@@ -68,12 +105,10 @@ class Ranking:
 
     @property
     def best(self) -> Row | None:
-        """The best run of the best group."""
-        if not self.num_ranked:
-            return None
+        """The best run of the best group; of one with a failure only where no other group has a value."""
         pick = max if self.mode == "max" else min
         rows = [row for row in self.groups[0].rows if row.value(self.metric) is not None]
-        return pick(rows, key=lambda row: row.metrics[self.metric])
+        return pick(rows, key=lambda row: row.metrics[self.metric], default=None)
 
     def place(self, index: int) -> tuple[str, str]:
         """(rank, difference of the mean from the best) of a group, as text; ("-", "") where it is not ranked."""
@@ -81,23 +116,69 @@ class Ranking:
             return "-", ""
         return str(index + 1), "best" if index == 0 else f"{self.groups[index].mean - self.groups[0].mean:+.4g}"
 
-    def within_noise(self, group: Group) -> bool:
-        """Whether this group cannot be distinguished from the best one."""
-        return group is not self.groups[0] and variance.within_noise(group.values, self.groups[0].values)
+    def within_noise(self, group: Group) -> bool | None:
+        """Whether this group is a tie with the best one: the 95% interval of their difference contains 0. None where
+        an interval is unknown."""
+        best = self.groups[0]
+        if group is best:
+            return False
+        if group.interval is None or best.interval is None:
+            return None
+        low, high = difference(best.mean, best.interval, group.mean, group.interval)
+        return low <= 0 <= high
 
 
-def rank(rows: Sequence[Row], metric: str, *, fold: bool = True) -> Ranking:
-    """Rank rows by a metric. fold: group runs that differ only in the seed, as mean ± std."""
+def rank(rows: Sequence[Row], metric: str, *, fold: bool = True, data: str = "") -> Ranking:
+    """Rank runs of the same data by a metric. fold: group runs that differ only in their seeds."""
     by_settings: dict[tuple[tuple[tuple[str, str], ...], int], list[Row]] = defaultdict(list)
     for index, row in enumerate(rows):
-        settings = tuple((name, value) for name, value in row.settings.items() if name != SEED or not fold)
+        settings = tuple((name, v) for name, v in row.settings.items() if not fold or name.lstrip("+") not in FOLDED)
         by_settings[settings, 0 if fold else index].append(row)
-    groups = [
-        Group(dict(settings), members, [value for row in members if (value := row.value(metric)) is not None])
-        for (settings, _), members in by_settings.items()
-    ]
+    groups = [Group(dict(settings), members, metric) for (settings, _), members in by_settings.items()]
     sign = -1.0 if mode(metric) == "max" else 1.0
     groups.sort(key=lambda g: (not g.values, bool(g.failures), sign * g.mean if g.values else 0.0))
     points = [(row.settings, value) for row in rows if (value := row.value(metric)) is not None]
     full = len(points) == len(rows) and len({tuple(row.settings) for row in rows}) == 1
-    return Ranking(metric, groups, variance.shares(points) if full and rows and rows[0].settings else None)
+    shares = variance.shares(points) if full and rows and rows[0].settings else None
+    return Ranking(metric, groups, shares, data)
+
+
+def rankings(rows: Sequence[Row], metric: str | None = None, *, fold: bool = True) -> list[Ranking]:
+    """A ranking for each data, way of splitting and metric: only those of one are comparable.
+
+    metric: None ranks each run by what it monitored; a run that says nothing joins the others of its data.
+    """
+    peers, parts = defaultdict(list), defaultdict(list)
+    for row in rows:
+        peers[row.protocol.key("")].append(row)
+    for row in rows:
+        by = metric or row.monitor or monitored(peers[row.protocol.key("")])
+        parts[row.protocol.key(by), by].append(row)
+    if len(parts) < 2:
+        return [rank(rows, by, fold=fold, data=rows[0].protocol.name) for _, by in parts]
+    names = labels([(members[0].protocol, by) for (_, by), members in parts.items()])
+    own = map(_without_constants, parts.values())
+    return [rank(members, by, fold=fold, data=name) for (_, by), members, name in zip(parts, own, names, strict=True)]
+
+
+def labels(measured: Sequence[tuple[Protocol, str]]) -> list[str]:
+    """A name for each of several (protocol, metric): that of its data, with the settings in which those of one name
+    differ, or else a number."""
+    numbers: dict[str, list[str]] = defaultdict(list)
+    found = []
+    for protocol, metric in measured:
+        namesakes = [other.settings for other, _ in measured if other.name == protocol.name]
+        keys = [key for key in protocol.settings if key != "loss" or metric.endswith("/loss")]
+        differing = [key for key in keys if len({settings.get(key) for settings in namesakes}) > 1]
+        label = " ".join([protocol.name, *(f"{key}={protocol.settings[key]}" for key in differing)])
+        if protocol.data not in numbers[label]:
+            numbers[label].append(protocol.data)
+        number = numbers[label].index(protocol.data) + 1
+        found.append(f"{label} ({number})" if number > 1 else label)
+    return found
+
+
+def _without_constants(rows: list[Row]) -> list[Row]:
+    """The rows without the settings that are the same for all of them."""
+    same = {key for key in rows[0].settings if len({row.settings.get(key) for row in rows}) == 1}
+    return [replace(row, settings={key: v for key, v in row.settings.items() if key not in same}) for row in rows]

@@ -3,16 +3,18 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.compare.protocol import Protocol, protocol, seeds
 from trainer.config.run_config import read_config
 from trainer.config.schema_key import dotted
 from trainer.config.target import FILLED_IN
 from trainer.disk import history, layout, reading, sweep_plan
 from trainer.disk.history import History
+from trainer.disk.sweep_plan import Job
 from trainer.stopping import Stopping
 
 NOT_COMPARED = ("output_dir", "report", "sweep")  # keys that do not change what is trained
@@ -21,7 +23,8 @@ NOT_COMPARED = ("output_dir", "report", "sweep")  # keys that do not change what
 @dataclass(frozen=True)
 class Row:
     """One run. settings: the keys in which the runs differ, as text. metrics: at its best step, or else its last.
-    curve: the validation loss of each evaluation, or else the training loss."""
+    curve: the validation loss of each evaluation, or else the training loss. seeds: what runs that repeat one setting
+    may vary. num_val: rows of the validation split; None where the run did not record it."""
 
     name: str
     settings: dict[str, str]
@@ -32,6 +35,9 @@ class Row:
     steps: int
     curve: list[float]
     error: str | None
+    protocol: Protocol = Protocol()
+    seeds: tuple[str, ...] = ()
+    num_val: int | None = None
 
     @property
     def ok(self) -> bool:
@@ -49,8 +55,9 @@ class Row:
         return value if self.ok and math.isfinite(value) else None
 
 
-def read_row(folder: Path, settings: dict[str, str], past: History | None = None) -> Row:
-    """The row of a run folder, which may still be empty. past: its history, if it has already been read."""
+def read_row(folder: Path, config: Mapping[str, Any], settings: dict[str, str], past: History | None = None) -> Row:
+    """The row of a run folder, which may still be empty. config: the run's, as plain data. past: its history, if it
+    has already been read."""
     summary = layout.read_summary(folder)
     metrics = reading.numbers(summary.get("best")) or reading.numbers(summary.get("last"))
     evaluations = (past or history.read(folder)).evaluations
@@ -64,15 +71,22 @@ def read_row(folder: Path, settings: dict[str, str], past: History | None = None
         reading.count(summary.get("steps")) or 0,
         [evaluation.get("val/loss", evaluation.get("train/loss", math.nan)) for evaluation in evaluations],
         reading.text(summary.get("error"), 2000) or None,
+        protocol(config, folder),
+        seeds(config),
+        reading.count(summary.get("num_val")),
     )
 
 
 def varied(typed: Sequence[Sequence[str]]) -> list[dict[str, str]]:
     """The overrides that are not the same for all jobs: {key: value} of each job, in the order typed."""
     pairs = [dict(override.partition("=")[::2] for override in overrides) for overrides in typed]
-    keys = dict.fromkeys(key for job in pairs for key in job)
-    differing = [key for key in keys if len({job.get(key) for job in pairs}) > 1]
+    differing = [key for key in all_keys(pairs) if len({job.get(key) for job in pairs}) > 1]
     return [{key: job[key] for key in differing if key in job} for job in pairs]
+
+
+def all_keys(settings: Iterable[Mapping[str, str]]) -> list[str]:
+    """The keys that occur, in the order of those settings that have most."""
+    return list(dict.fromkeys(key for own in sorted(settings, key=len, reverse=True) for key in own))
 
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -98,18 +112,19 @@ def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def of_runs(folders: Sequence[Path]) -> list[Row]:
     """Rows of any runs, with the keys in which their configs differ."""
-    return list(map(read_row, folders, differences([read_config(folder) for folder in folders])))
+    configs = [read_config(folder) for folder in folders]
+    return list(map(read_row, folders, configs, differences(configs)))
 
 
-def of_jobs(folders: Sequence[Path], typed: Sequence[Sequence[str]]) -> list[Row]:
+def of_jobs(sweep: Path, jobs: Sequence[Job]) -> list[Row]:
     """Rows of a sweep's jobs, with the overrides in which they differ."""
-    return list(map(read_row, folders, varied(typed)))
+    settings = varied([job.overrides for job in jobs])
+    return [read_row(job.folder(sweep), job.data, own) for job, own in zip(jobs, settings, strict=True)]
 
 
 def of_sweep(sweep: Path) -> list[Row]:
     """Rows of all planned jobs of a sweep."""
-    _, jobs = sweep_plan.read_plan(sweep)
-    return of_jobs([job.folder(sweep) for job in jobs], [job.overrides for job in jobs])
+    return of_jobs(sweep, sweep_plan.read_plan(sweep)[1])
 
 
 def monitored(rows: Sequence[Row]) -> str:

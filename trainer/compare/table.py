@@ -1,4 +1,4 @@
-"""The ranking as text, Markdown, CSV and JSON."""
+"""Rankings as text, Markdown, CSV and JSON."""
 
 import csv
 import io
@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from trainer.compare.ranking import Group, Ranking
-from trainer.compare.rows import Row
+from trainer.compare.ranking import SHARES, Group, Ranking
+from trainer.compare.rows import Row, all_keys
 from trainer.disk.json_text import finite
 from trainer.text import WIDTH, cut
 
@@ -44,37 +44,43 @@ def short_value(text: str) -> str:
 
 def setting_keys(ranking: Ranking) -> list[str]:
     """The keys that varied, one column each."""
-    return list(dict.fromkeys(key for group in ranking.groups for key in group.settings))
+    return all_keys(group.settings for group in ranking.groups)
 
 
 def cells(ranking: Ranking, ascii_only: bool = False) -> list[list[str]]:
     """The heading and the rows of the table, as text."""
     keys = setting_keys(ranking)
-    seeds = any(len(group.rows) > 1 for group in ranking.groups)
     names = short_names(keys).values()
-    head = ["rank", *names, ranking.metric, *(["n"] if seeds else []), "vs best", "loss", "time"]
+    head = ["rank", *names, ranking.metric, "n", "vs best", "curve", "time"]
     table = [head]
     for index, group in enumerate(ranking.groups):
         rank, gap = ranking.place(index)
         settings = [short_value(group.settings.get(key, "")) for key in keys]
-        num_runs = [f"{len(group.values)}/{len(group.rows)}"] if seeds else []
         gap += "  ~" if gap and ranking.within_noise(group) else ""
         curve = sparkline(group.curve, ascii_only=ascii_only)
-        table.append([rank, *settings, value_text(group), *num_runs, gap, curve, group.time])
+        table.append([rank, *settings, value_text(group), seeds_text(group), gap, curve, group.time])
     return table
 
 
 def value_text(group: Group) -> str:
-    """mean ± std, or the status of a run where there is no value."""
+    """mean ± the distance to the farther limit of its 95% interval, or the status of a run where there is no value."""
     if not group.values:
         return (group.failures or group.rows)[0].status
-    return f"{group.mean:.4f}" + ("" if math.isnan(group.std) else f" ±{group.std:.4f}")
+    if group.interval is None:
+        return f"{group.mean:.4f}"
+    low, high = group.interval
+    return f"{group.mean:.4f} ±{max(group.mean - low, high - group.mean):.4f}"
+
+
+def seeds_text(group: Group) -> str:
+    """Number of seeds with a value, and of all seeds where some have none."""
+    return str(len(group.values)) + (f"/{group.num_seeds}" if group.num_seeds > len(group.values) else "")
 
 
 def text_lines(ranking: Ranking, ascii_only: bool = False) -> list[str]:
-    """The table in at most 78 columns: the columns loss, time and vs best go first, then lines are cut."""
+    """The table in at most 78 columns: the columns curve, time and vs best go first, then lines are cut."""
     table = [[cut(cell, WIDEST) for cell in row] for row in cells(ranking, ascii_only)]
-    for name in ("loss", "time", "vs best"):
+    for name in ("curve", "time", "vs best"):
         if sum(_widths(table)) + 2 * (len(table[0]) - 1) > WIDTH:
             at = table[0].index(name)
             table = [row[:at] + row[at + 1 :] for row in table]
@@ -85,11 +91,27 @@ def _widths(table: list[list[str]]) -> list[int]:
     return [max(map(len, column)) for column in zip(*table, strict=True)]
 
 
+def marks(ranking: Ranking) -> list[tuple[str, str]]:
+    """(mark, its meaning) of the marks in a table."""
+    notes, groups = [], ranking.groups[: ranking.num_ranked]
+    seeds = "the spread over seeds" if any(len(group.values) > 1 for group in groups) else ""
+    if counts := [group.num_rows for group in groups if group.num_rows]:
+        notes.append(("±", f"95%: {f'{seeds} and the' if seeds else 'of'} {min(counts):,} validation rows"))
+    elif any(group.interval for group in groups):
+        unknown = "; the number of validation rows was not recorded" if ranking.metric in SHARES else ""
+        notes.append(("±", f"95%: {seeds} alone{unknown}"))
+    if any(ranking.within_noise(group) for group in groups):
+        notes.append(("~", "a tie with the best: the 95% interval of the difference contains 0"))
+    if any(group.interval is None for group in groups):
+        notes.append(("no ±", "one value, or equal ones, say nothing about chance; try seed=0,1,2"))
+    if repeats := sum(len(group.rows) - group.num_seeds for group in ranking.groups):
+        notes.append(("repeats", f"{repeats}: the settings and seeds of another run, so not counted in n"))
+    return notes
+
+
 def footnotes(ranking: Ranking) -> list[str]:
     """The meaning of the marks, and each key's share of the variance."""
-    notes = []
-    if any(ranking.within_noise(group) for group in ranking.groups[: ranking.num_ranked]):
-        notes.append("~        within noise of the best: the intervals mean ± std overlap")
+    notes = [f"{mark:<9}{meaning}" for mark, meaning in marks(ranking)]
     if ranking.shares:
         names = short_names(list(ranking.shares))
         parts = sorted(ranking.shares.items(), key=lambda part: -part[1])
@@ -99,47 +121,85 @@ def footnotes(ranking: Ranking) -> list[str]:
     return notes
 
 
-def markdown(ranking: Ranking) -> str:
-    """A table for a README or an issue."""
-    head, *rows = [[cell.replace("|", "\\|") for cell in row] for row in cells(ranking)]
-    rule = ["---"] * len(head)
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
+def heading(ranking: Ranking) -> str:
+    """What a ranking is of: its data, the number of its runs, and the metric."""
+    runs = f"{ranking.num_runs} run{'s' * (ranking.num_runs != 1)}"
+    return f"{ranking.data}: {runs} by {ranking.metric or 'nothing'} ({ranking.mode})"
 
 
-def csv_text(rows: Sequence[Row]) -> str:
-    """One line a run: name, settings that varied, status, metrics, steps, seconds, error."""
-    keys = list(dict.fromkeys(key for row in rows for key in row.settings))
+def markdown(rankings: Sequence[Ranking]) -> str:
+    """A table for each ranking, for a README or an issue."""
+    parts = []
+    for ranking in rankings:
+        head, *rows = [[cell.replace("|", "\\|") for cell in row] for row in cells(ranking)]
+        lines = ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
+        parts.append("\n".join(lines if len(rankings) == 1 else [f"**{heading(ranking)}**", "", *lines]))
+    return "\n\n".join(parts)
+
+
+def csv_text(rows: Sequence[Row], rankings: Sequence[Ranking]) -> str:
+    """One line a run: name, settings that varied, status, metrics, steps, seconds, error, and its place: the data, the
+    number of validation rows, the metric it is ranked by and its rank among the runs of this data."""
+    keys = all_keys(row.settings for row in rows)
     metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
+    places = {
+        row.name: (ranking.data, row.num_val or "", ranking.metric, ranking.place(index)[0])
+        for ranking in rankings
+        for index, group in enumerate(ranking.groups)
+        for row in group.rows
+    }
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["run", *keys, "status", *metrics, "steps", "seconds", "error"])
+    place_columns = ["data", "num_val", "metric", "rank"]
+    writer.writerow(["run", *keys, "status", *metrics, "steps", "seconds", "error", *place_columns])
     for row in rows:
         settings = [row.settings.get(key, "") for key in keys]
         numbers = [row.metrics.get(name, "") for name in metrics]
-        writer.writerow([row.name, *settings, row.status, *numbers, row.steps, round(row.seconds, 3), row.error or ""])
+        ended = [row.steps, round(row.seconds, 3), row.error or ""]
+        writer.writerow([row.name, *settings, row.status, *numbers, *ended, *places[row.name]])
     return out.getvalue()
 
 
-def as_data(ranking: Ranking) -> dict[str, Any]:
-    """The ranking as plain JSON data; missing numbers are null."""
+def as_data(rankings: Sequence[Ranking]) -> dict[str, Any]:
+    """The rankings as plain JSON data; missing numbers are null. `groups` holds those of all rankings, each with its
+    place in `rankings`; the metric, mode and shares beside it are those of the first."""
+    first = rankings[0]
     groups = [
         {
             "rank": index + 1 if index < ranking.num_ranked else None,
+            "ranking": number,
+            "data": ranking.data,
             "settings": group.settings,
             "mean": finite(group.mean),
             "std": finite(group.std),
+            "interval": list(group.interval) if group.interval is not None else None,
+            "n": len(group.values),
+            "num_val": group.num_rows,
             "values": group.values,
             "within_noise_of_best": ranking.within_noise(group),
             "runs": [_row(row) for row in group.rows],
         }
+        for number, ranking in enumerate(rankings)
         for index, group in enumerate(ranking.groups)
     ]
-    return {"metric": ranking.metric, "mode": ranking.mode, "share_of_variance": ranking.shares, "groups": groups}
+    head = {"metric": first.metric, "mode": first.mode, "share_of_variance": first.shares}
+    return head | {"rankings": [_head(ranking) for ranking in rankings], "groups": groups}
 
 
-def json_text(ranking: Ranking) -> str:
-    """The ranking as JSON text, see `as_data`."""
-    return json.dumps(as_data(ranking), indent=2, allow_nan=False)
+def json_text(rankings: Sequence[Ranking]) -> str:
+    """The rankings as JSON text, see `as_data`."""
+    return json.dumps(as_data(rankings), indent=2, allow_nan=False)
+
+
+def _head(ranking: Ranking) -> dict[str, Any]:
+    best = ranking.best.name if ranking.best is not None else None
+    return {
+        "data": ranking.data,
+        "metric": ranking.metric,
+        "mode": ranking.mode,
+        "share_of_variance": ranking.shares,
+        "best": best,
+    }
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -1,19 +1,9 @@
-"""The statistics of a ranking, as pure functions that can be checked by hand."""
+"""Which keys mattered: their shares of the variance, as a pure function that can be checked by hand."""
 
 import math
 from collections.abc import Mapping, Sequence
 from itertools import product
-from statistics import fmean, stdev
-
-
-def within_noise(a: Sequence[float], b: Sequence[float]) -> bool:
-    """Whether the intervals mean ± std of two groups overlap: |mean_a - mean_b| <= std_a + std_b.
-
-    A rule of thumb, not a test of significance. False where a group has fewer than two values: its noise is unknown.
-    """
-    if len(a) < 2 or len(b) < 2:
-        return False
-    return abs(fmean(a) - fmean(b)) <= stdev(a) + stdev(b)
+from statistics import fmean
 
 
 def shares(points: Sequence[tuple[Mapping[str, str], float]]) -> dict[str, float] | None:

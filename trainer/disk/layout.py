@@ -77,11 +77,21 @@ def find_sweep(name: str, output_dir: str = "outputs") -> Path | None:
     return relative(folder) if folder is not None and (folder / SWEEP).is_file() else None
 
 
+def is_latest(folder: Path, output_dir: str = "outputs") -> bool:
+    """Whether `latest` means this folder."""
+    link = Path(output_dir) / LATEST
+    return os.path.lexists(link) and (_latest(link).resolve() == folder.resolve())
+
+
+def _latest(link: Path) -> Path:
+    return link.parent / link.read_text(encoding="utf-8").strip() if link.is_file() else link.resolve()
+
+
 def _find(name: str, root: Path, marker: str, folders: Iterable[Path]) -> Path | None:
     """latest's target, the path `name` if `marker` is there, or the only one of `folders` whose path ends so."""
     link = root / LATEST
     if name == LATEST and os.path.lexists(link):
-        return root / link.read_text(encoding="utf-8").strip() if link.is_file() else link.resolve()
+        return _latest(link)
     if (Path(name) / marker).is_file():
         return Path(name)
     matches = [folder for folder in folders if folder.as_posix().endswith(name.rstrip("/"))]

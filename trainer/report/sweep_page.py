@@ -1,4 +1,4 @@
-"""The report.html of a sweep: ranking, curves of the jobs, settings side by side, and each key's share of variance."""
+"""The report.html of a sweep: its rankings, curves of the jobs, settings side by side, each key's share of variance."""
 
 import math
 import shlex
@@ -13,6 +13,7 @@ from trainer.compare import ranking, rows, table
 from trainer.compare.ranking import Group, Ranking
 from trainer.compare.rows import Row
 from trainer.disk import history, layout, sweep_plan
+from trainer.disk.sweep_plan import Job
 from trainer.report import html, plots
 from trainer.report.plots import Plot, Tick, Trace
 from trainer.report.scales import Points, Scale, fit
@@ -21,6 +22,7 @@ from trainer.text import clock, cut
 MOST_ROWS = 150  # of the ranking
 MOST_DRAWN = 200  # jobs in a plot, the best ones
 MOST_KEYS = 10
+MOST_RANKINGS = 12
 MOST_POINTS = 4800  # of all curves together
 FEW = 8  # values of a key that are placed side by side instead of on a scale
 
@@ -38,11 +40,6 @@ class Jobs:
         """The number of each row by its name."""
         return {row.name: number for number, row in enumerate(self.rows)}
 
-    def keys(self, ranked: Ranking) -> list[str]:
-        """The keys that varied; the seed, over which the ranking averages, is last."""
-        keys = [key for key in table.setting_keys(ranked) if key != ranking.SEED][:MOST_KEYS]
-        return keys + [ranking.SEED] * any(ranking.SEED in row.settings for row in self.rows)
-
 
 @dataclass(frozen=True)
 class ParallelAxis:
@@ -59,39 +56,56 @@ def page(sweep: Path) -> str:
     plan = [job for job in planned if not job.folder(sweep).is_symlink()]  # a folder elsewhere is not one of its jobs
     folders = [job.folder(sweep) for job in plan]
     pasts = [history.read(folder) for folder in folders]
-    results = list(map(rows.read_row, folders, rows.varied([job.overrides for job in plan]), pasts))
+    settings = rows.varied([job.overrides for job in plan])
+    results = list(map(rows.read_row, folders, [job.data for job in plan], settings, pasts))
     jobs = Jobs(results, folders, [past.curves for past in pasts])
-    ranked = ranking.rank(results, rows.monitored(results))
-    names = table.short_names(table.setting_keys(ranked)[:MOST_KEYS])
-    drawn = by_value(results, ranked)
-    best = plan[jobs.numbers[ranked.best.name]] if ranked.best else None
+    rankings = ranking.rankings(results)
     return html.render(
         "sweep.html",
         name=sweep.name,
-        metric=ranked.metric,
-        better="higher" if ranked.mode == "max" else "lower",
-        best=ranked.groups[0] if ranked.best else None,
-        command=cut(shlex.join(["trainer", "train", *best.overrides]), 4000) if best is not None else "",
         tiles=tiles(results),
-        keys=[(key, cut(name, 40)) for key, name in names.items()],
-        groups=[group_cells(group, index, ranked, jobs) for index, group in enumerate(ranked.groups[:MOST_ROWS])],
-        num_groups=len(ranked.groups),
-        seeds=any(len(group.rows) > 1 for group in ranked.groups),
-        noise=any(ranked.within_noise(group) for group in ranked.groups[: ranked.num_ranked]),
-        plot=curves(drawn, jobs),
-        parallel=parallel(drawn, jobs, jobs.keys(ranked), ranked.metric),
         num_jobs=len(results),
-        num_drawn=len(drawn),
-        shares=shares(ranked),
+        num_rankings=len(rankings),
+        sections=[section(ranked, jobs, plan, len(rankings)) for ranked in rankings[:MOST_RANKINGS]],
         failures=[(row, settings_text(row.settings)) for row in results if row.failed][:40],
         settings_text=settings_text,
     )
 
 
-def by_value(results: Sequence[Row], ranked: Ranking) -> list[Row]:
+def section(ranked: Ranking, jobs: Jobs, plan: Sequence[Job], num_rankings: int) -> dict[str, Any]:
+    """One ranking with its plots."""
+    names = table.short_names(table.setting_keys(ranked)[:MOST_KEYS])
+    drawn = by_value(ranked)
+    best = plan[jobs.numbers[ranked.best.name]] if ranked.best else None
+    return {
+        "data": cut(ranked.data, 200),
+        "metric": ranked.metric,
+        "better": "higher" if ranked.mode == "max" else "lower",
+        "best": ranked.groups[0] if ranked.best else None,
+        "command": cut(shlex.join(["trainer", "train", *best.overrides]), 4000) if best is not None else "",
+        "columns": [(key, cut(name, 40)) for key, name in names.items()],
+        "groups": [group_cells(group, index, ranked, jobs) for index, group in enumerate(ranked.groups[:MOST_ROWS])],
+        "num_groups": len(ranked.groups),
+        "marks": table.marks(ranked),
+        "plot": curves(drawn, jobs, MOST_POINTS // min(num_rankings, MOST_RANKINGS)),
+        "parallel": parallel(drawn, jobs, parallel_keys(ranked), ranked.metric),
+        "num_jobs": ranked.num_runs,
+        "num_drawn": len(drawn),
+        "shares": shares(ranked),
+    }
+
+
+def parallel_keys(ranked: Ranking) -> list[str]:
+    """The keys that varied; those over which the ranking averages are last."""
+    settings = [row.settings for group in ranked.groups for row in group.rows]
+    folded = dict.fromkeys(key for own in settings for key in own if key.lstrip("+") in ranking.FOLDED)
+    return [*table.setting_keys(ranked)[:MOST_KEYS], *(key for key in folded if key not in ranked.groups[0].settings)]
+
+
+def by_value(ranked: Ranking) -> list[Row]:
     """The jobs with a value, best first, at most MOST_DRAWN."""
     sign = -1.0 if ranked.mode == "max" else 1.0
-    valued = [row for row in results if row.value(ranked.metric) is not None]
+    valued = [row for group in ranked.groups for row in group.rows if row.value(ranked.metric) is not None]
     return sorted(valued, key=lambda row: sign * row.metrics[ranked.metric])[:MOST_DRAWN]
 
 
@@ -120,7 +134,7 @@ def group_cells(group: Group, index: int, ranked: Ranking, jobs: Jobs) -> dict[s
         "rank": rank,
         "settings": {key: cut(table.short_value(value), 60) for key, value in group.settings.items()},
         "value": table.value_text(group),
-        "n": f"{len(group.values)}/{len(group.rows)}",
+        "n": table.seeds_text(group),
         "gap": f"{gap} ~" if gap and ranked.within_noise(group) else gap,
         "spark": plots.spark(group.curve),
         "time": group.time,
@@ -129,12 +143,12 @@ def group_cells(group: Group, index: int, ranked: Ranking, jobs: Jobs) -> dict[s
     }
 
 
-def curves(drawn: Sequence[Row], jobs: Jobs) -> Plot | None:
+def curves(drawn: Sequence[Row], jobs: Jobs, most_points: int) -> Plot | None:
     """The validation losses of the jobs, or else their training losses; the best one is drawn last."""
     losses = [jobs.losses[jobs.numbers[row.name]] for row in drawn]
     name = "val" if any(curve["val"] for curve in losses) else "train"
     series = [("", "job", curve[name]) for curve in losses[::-1]]
-    labels, columns = list(trace_labels(drawn, jobs))[::-1], max(2, MOST_POINTS // max(1, len(series)) // 4)
+    labels, columns = list(trace_labels(drawn, jobs))[::-1], max(2, most_points // max(1, len(series)) // 4)
     kind: dict[str, Any] = {"kind": "line", "y_name": f"{name}/loss", "may_be_logarithmic": True}
     return plots.curves(f"{name}/loss of each job", series, labels=labels, columns=columns, **kind)
 
@@ -158,7 +172,7 @@ def parallel(
         return None
     axes, columns = [], []
     for number, (key, name) in enumerate(table.short_names(list(keys)).items()):
-        levels = list(dict.fromkeys(row.settings[key] for row in jobs.rows if key in row.settings))
+        levels = list(dict.fromkeys(row.settings[key] for row in drawn))
         places, ticks = key_places([row.settings[key] for row in drawn], levels)
         left = round(100 * number / len(keys), 2)
         axes.append(ParallelAxis(cut(name, 24), left, plots.percent(ticks, flipped=True)))

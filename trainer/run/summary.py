@@ -35,6 +35,8 @@ def write(run: TrainState, setup: Setup, result: Result, error: str | None = Non
         "parameters": sizes.num_parameters(run.model),
         "model": sizes.describe(run.model),
         "dataset": setup.splits.name,
+        "num_train": setup.splits.num_train,
+        "num_val": setup.splits.num_val,
         "seconds": {name: round(value, 3) for name, value in result.seconds.items()},
         "samples_per_second": round(throughput.rate, 1) if throughput is not None else None,
         "waiting_for_data": round(throughput.waiting, 4) if throughput is not None else None,

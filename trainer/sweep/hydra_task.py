@@ -44,7 +44,7 @@ class Task:
         sweep = self.sweep
         sweep.num_expected = options.n_trials
         if sweep.folder is None:
-            sweep.begin(samples)
+            sweep.begin(samples, is_search=True)
         study = Search(sweep.need_folder(), axes, constant, sweep.monitor, options.seed, options.prune)
         sweep.trails = study.trails
         if open_jobs := [job for job in sweep.jobs if not study.tell(job, sweep.row(job))]:

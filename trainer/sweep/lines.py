@@ -1,12 +1,12 @@
 """What a sweep prints about its jobs, and the ranking, at most 78 columns wide."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from trainer.compare import table
 from trainer.compare.ranking import Ranking
-from trainer.compare.rows import Row, varied
+from trainer.compare.rows import Row, all_keys, varied
 from trainer.compare.table import short_names, short_value
 from trainer.disk import layout
 from trainer.disk.sweep_plan import Job
@@ -14,10 +14,12 @@ from trainer.sweep.job import Place
 from trainer.terminal.screen import Screen
 from trainer.text import WIDTH, clock, cut
 
+NEW_ROWS = {"Table": "new.csv", "Images": "new_pictures"}  # what predict takes, by dataset
+
 
 def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Path) -> list[str]:
     """The jobs that are about to run, and where."""
-    differing = dict.fromkeys(key for settings in varied([job.overrides for job in jobs]) for key in settings)
+    differing = all_keys(varied([job.overrides for job in jobs]))
     lines = [cut(f"sweep    {total} job{'s' * (total != 1)}" + (": " + " × ".join(differing) if differing else ""))]
     lines += [cut(f"note     {text}") for text in partial_keys([job.overrides for job in jobs])]
     if places:
@@ -60,15 +62,43 @@ def job_lines(number: int, total: int, row: Row, is_best: bool) -> list[str]:
     return [cut(head, WIDTH - len(tail)) + tail]
 
 
-def show_ranking(screen: Screen, ranked: Ranking, runs: Sequence[Row]) -> None:
-    """Print the table with its footnotes, and below it each failed run with its reason."""
-    for index, line in enumerate(table.text_lines(ranked, screen.ascii_only)):
-        screen.say(line, style="bold" if index == 0 else None)
-    for line in table.footnotes(ranked):
-        screen.say(line)
+def show_rankings(
+    screen: Screen, rankings: Sequence[Ranking], runs: Sequence[Row], best_lines: Callable[[Row], list[str]]
+) -> None:
+    """Print each table with its footnotes and its best run; below them each failed run with its reason."""
+    for ranked in rankings:
+        if len(rankings) > 1:
+            screen.say()
+            screen.say(cut(f"data     {table.heading(ranked)}"), style="bold")
+        for index, line in enumerate(table.text_lines(ranked, screen.ascii_only)):
+            screen.say(line, style="bold" if index == 0 else None)
+        for line in [*table.footnotes(ranked), *(best_lines(ranked.best) if ranked.best is not None else [])]:
+            screen.say(line)
     for row in (row for row in runs if row.failed):
         for line in (cut(f"{row.status:<8} {settings_text(row.settings)}"), *_reason_lines(row)):
             screen.say(line, style="red")
+
+
+def ranked_by(rankings: Sequence[Ranking]) -> str:
+    """How runs are ranked: 'by val/acc (max)', or the number of rankings."""
+    if len(rankings) > 1:
+        return f"in {len(rankings)} rankings, as their data, splits or metrics differ"
+    return f"by {rankings[0].metric or 'nothing'} ({rankings[0].mode})"
+
+
+def next_lines(sweep: Path, best: Job, *, is_only: bool) -> list[str]:
+    """The commands to type next for a sweep's best job. is_only: whether it is the best of the sweep, which then
+    stands for it."""
+    run = layout.relative(best.folder(sweep))
+    name = (layout.LATEST if layout.is_latest(sweep) else layout.relative(sweep)) if is_only else run
+    key = "max_steps" if best.data["max_steps"] else "epochs"
+    rows = NEW_ROWS.get(best.data["dataset"]["_target_"].rpartition(".")[2], "new.npz")
+    words = [f"eval {name}", f"predict {name} {rows}", f"export {name}", f"resume {run} {key}={2 * best.data[key]}"]
+    lines = [""]
+    for command in (f"trainer {word}" for word in words):
+        joined = f"{lines[-1]} · {command}"
+        lines = [*lines[:-1], joined] if lines[-1] and len(joined) < WIDTH - 8 else [*lines, command]
+    return [f"{'next' if line == lines[1] else '':<9}{line}" for line in lines[1:]]
 
 
 def _reason_lines(row: Row) -> list[str]:

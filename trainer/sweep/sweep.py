@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.text import Text
 
 from trainer.compare import ranking, rows, table
+from trainer.compare.protocol import protocol
 from trainer.compare.ranking import Ranking
 from trainer.compare.rows import Row
 from trainer.config.settings import Settings
@@ -41,7 +42,7 @@ class Sweep:
         self.monitor = ""
         self.trails: Callable[[Job, Path], bool] | None = None  # whether a running job may be stopped, see search.py
         self.pruned: set[int] = set()
-        self.best: float | None = None
+        self.best: dict[tuple[str, tuple[str, ...]], float] = {}  # by metric and what it was measured on
         self.num_ended = 0
 
     def plan(self, jobs: Sequence[Job], *, locally: bool = True) -> Path:
@@ -53,12 +54,14 @@ class Sweep:
         sweep_plan.write_plan(self.need_folder(), self.typed, self.jobs, {})
         return self.need_folder()
 
-    def begin(self, jobs: Sequence[Job], *, locally: bool = True) -> None:
+    def begin(self, jobs: Sequence[Job], *, locally: bool = True, is_search: bool = False) -> None:
         """Check these jobs, then make the folder. locally: the jobs run on this machine, so one is built and
-        discarded to check that it can be built."""
+        discarded to check that it can be built. is_search: the jobs are compared, so they must be comparable."""
         layout.check_writable(jobs[0].data["output_dir"])
         if locally:
             self.prepare(jobs)
+        if is_search:
+            check_comparable(jobs, self.monitor)
         self.folder = layout.create_sweep(jobs[0].data["output_dir"])
         self.screen.open_log(self.folder / LOG)
         for line in lines.header(jobs, self.total or len(jobs), self.places, self.folder):
@@ -73,7 +76,7 @@ class Sweep:
 
     def row(self, job: Job) -> Row:
         """The results of a job so far."""
-        return rows.read_row(job.folder(self.need_folder()), {})
+        return rows.read_row(job.folder(self.need_folder()), job.data, {})
 
     def prepare(self, jobs: Sequence[Job]) -> None:
         """Find the places to run at. Raises the first job's error if the last job fails too."""
@@ -144,12 +147,13 @@ class Sweep:
             sweep_plan.record_failure(folder, signals.exit_reason(code))
         elif code == 130 and job.number in self.pruned:
             sweep_plan.record_failure(folder, "it trailed the others", "pruned")
-        row = rows.read_row(folder, settings)
+        row = rows.read_row(folder, job.data, settings)
         self.num_ended += 1
-        value = row.value(row.monitor)
-        better = max if rows.mode(row.monitor) == "max" else min
-        is_best = value is not None and (self.best is None or better(value, self.best) == value != self.best)
-        self.best = value if is_best else self.best
+        value, key = row.value(row.monitor), (row.monitor, row.protocol.key(row.monitor))
+        best, better = self.best.get(key), max if rows.mode(row.monitor) == "max" else min
+        is_best = value is not None and (best is None or better(value, best) == value != best)
+        if value is not None and is_best:
+            self.best[key] = value
         for line in lines.job_lines(self.num_ended, self.total, row, is_best):
             self.screen.say(line, style="red" if row.failed else None)
         return row
@@ -158,10 +162,10 @@ class Sweep:
         """Rank the jobs, write sweep.csv and sweep.json, and print the ranking. Returns the exit code."""
         if self.folder is None or not self.jobs:
             return 2
-        results = rows.of_jobs([job.folder(self.folder) for job in self.jobs], [job.overrides for job in self.jobs])
-        ranked = ranking.rank(results, rows.monitored(results))
+        results = rows.of_jobs(self.folder, self.jobs)
+        ranked = ranking.rankings(results)
         sweep_plan.write_plan(self.folder, self.typed, self.jobs, {"ranking": table.as_data(ranked)})
-        storage.write_file(self.folder / layout.TABLE, table.csv_text(results).encode())
+        storage.write_file(self.folder / layout.TABLE, table.csv_text(results, ranked).encode())
         if self.jobs[0].data["report"]:
             from trainer.report import make  # jinja2, after all jobs are done
 
@@ -169,20 +173,24 @@ class Sweep:
         self.say_ranking(results, ranked)
         return 0 if all(row.status in ("ok", "pruned") for row in results) else 1
 
-    def say_ranking(self, results: Sequence[Row], ranked: Ranking) -> None:
-        """Print the table, its footnotes, the failures, and the next commands."""
+    def say_ranking(self, results: Sequence[Row], ranked: Sequence[Ranking]) -> None:
+        """Print the tables, their footnotes, the failures, and the next commands."""
         say, folder = self.screen.say, self.need_folder()
+        jobs = {str(layout.relative(job.folder(folder))): job for job in self.jobs}
         counts = ", ".join(f"{count} {status}" for status, count in Counter(row.status for row in results).items())
-        say(f"\nsweep    {len(results)} jobs: {counts}; by {ranked.metric or 'nothing'} ({ranked.mode})", style="bold")
-        lines.show_ranking(self.screen, ranked, results)
-        if ranked.best is not None:
-            best = Path(ranked.best.name)
-            job = next(job for job in self.jobs if layout.relative(job.folder(folder)) == best)
-            say(f"best     trainer train {shlex.join(job.overrides)}")
+        say(f"\nsweep    {len(results)} jobs: {counts}; {lines.ranked_by(ranked)}", style="bold")
+
+        def best_lines(best: Row) -> list[str]:
+            return [f"best     trainer train {shlex.join(jobs[best.name].overrides)}", f"run      {best.name}"]
+
+        lines.show_rankings(self.screen, ranked, results, best_lines)
         if any(row.status not in ("ok", "pruned") for row in results):
             say(f"again    {self.resume_command()}")
         names = [name for name in (layout.REPORT, layout.TABLE) if (folder / name).exists()]
         say(f"files    {layout.relative(folder)}  {' '.join(names)}")
+        if best := next((ranking.best for ranking in ranked if ranking.best is not None), None):
+            for line in lines.next_lines(folder, jobs[best.name], is_only=len(ranked) == 1):
+                say(line)
 
     @property
     def settings(self) -> dict[int, dict[str, str]]:
@@ -202,6 +210,13 @@ class Sweep:
     def resume_command(self) -> str:
         """The command that resumes this sweep."""
         return f"trainer resume {layout.relative(self.need_folder())}"
+
+
+def check_comparable(jobs: Sequence[Job], metric: str) -> None:
+    """Raise ConfigError for a search whose jobs do not measure the same: it would find the easiest data or loss."""
+    if len({protocol(job.data, Path()).key(metric) for job in jobs}) > 1:
+        text = "a search compares its jobs, so they need the same data and split, and for a loss the same loss"
+        raise ConfigError(text, "a grid: leave out hydra/sweeper=optuna")
 
 
 def check_metric(jobs: Sequence[Job]) -> None:

@@ -1,4 +1,5 @@
-"""Rank runs, or the jobs of sweeps, by a metric. Runs that differ only in seed become one row, mean ± std."""
+"""Rank runs, or the jobs of sweeps, by a metric, those of each data and way of splitting apart. Runs that differ only
+in their seeds become one row, with the 95% interval of its mean."""
 
 from argparse import Namespace
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from trainer.verbs.runs import outside_sweeps
 def parser() -> Parser:
     parser = Parser("compare", "[RUN…|SWEEP…]", __doc__)
     parser.add_argument("names", nargs="*", metavar="RUN|SWEEP", help="none: latest if it is a sweep, else all runs")
-    parser.add_argument("--sort", metavar="METRIC", help="rank by this one; without, by what most runs monitored")
+    parser.add_argument("--sort", metavar="METRIC", help="rank by this one; without, by what each run monitored")
     parser.add_argument("--all", action="store_true", help="a line for each run, without folding seeds")
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--json", action="store_true", help="print everything as JSON")
@@ -30,14 +31,14 @@ def run(args: Namespace) -> int:
     runs = read_runs(args.names)
     metric = args.sort or rows.monitored(runs)
     known = list(dict.fromkeys(name for row in runs for name in row.metrics))
-    if metric not in known:
+    if metric not in known and (args.sort or not known):
         choices = "|".join(known) or "none of these runs has reported a metric yet"
         raise ConfigError(f"no run here reports '{metric}'.{did_you_mean(metric, known)}", f"--sort {choices}")
-    ranked = ranking.rank(runs, metric, fold=not args.all)
+    ranked = ranking.rankings(runs, args.sort, fold=not args.all)
     if args.json:
         print(table.json_text(ranked))
     elif args.csv:
-        print(table.csv_text(runs), end="")
+        print(table.csv_text(runs, ranked), end="")
     elif args.md:
         print(table.markdown(ranked))
     else:
@@ -61,12 +62,10 @@ def read_runs(names: Sequence[str]) -> list[Row]:
     return rows.of_runs(folders)
 
 
-def _show(ranked: ranking.Ranking, runs: Sequence[Row]) -> None:
+def _show(ranked: Sequence[ranking.Ranking], runs: Sequence[Row]) -> None:
     from trainer.sweep import lines
     from trainer.terminal.screen import Screen
 
     with Screen() as screen:
-        screen.say(f"compare  {len(runs)} runs by {ranked.metric} ({ranked.mode})", style="bold")
-        lines.show_ranking(screen, ranked, runs)
-        if ranked.best is not None:
-            screen.say(f"best     {ranked.best.name}")
+        screen.say(f"compare  {len(runs)} runs {lines.ranked_by(ranked)}", style="bold")
+        lines.show_rankings(screen, ranked, runs, lambda best: [f"best     {best.name}"])

@@ -18,7 +18,7 @@ ROWS, TOLERANCE = 1000, 1e-5  # of the check, see _off
 
 
 def parser() -> Parser:
-    return run_parser("export", "[RUN|latest] [format=onnx|safetensors|torch_export]", __doc__)
+    return run_parser("export", "[RUN|SWEEP|latest] [format=onnx|safetensors|torch_export]", __doc__)
 
 
 def run(args: Namespace) -> int:

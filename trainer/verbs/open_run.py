@@ -1,10 +1,12 @@
-"""Open the run folder that a verb works on: find, read, change and check its config, and allow its imports."""
+"""Open the run that a verb works on, of a sweep its best: find, read, change and check its config, and allow its
+imports."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.compare import ranking, rows
 from trainer.config import user_modules
 from trainer.config.run_config import Stored, read_config
 from trainer.config.schema import Config
@@ -32,14 +34,21 @@ def split_words(verb: str, words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def open_run(
-    name: str, changes: Mapping[str, Any] | None = None, overrides: Sequence[str] = (), *, trust_it: bool
+    name: str,
+    changes: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    trust_it: bool,
+    say: Callable[[str], object] = print,
 ) -> OpenRun:
-    """Open a run, ready to be built. A config that this user signed or trusts may import from the current folder.
+    """Open a run, or the best run of a sweep, ready to be built. A config that this user signed or trusts may import
+    from the current folder.
 
-    changes: {dotted key: new value}; overrides: the words typed for them; trust_it: --trust was typed.
-    Raises ConfigError, and StorageError if the config cannot be read.
+    changes: {dotted key: new value}; overrides: the words typed for them; trust_it: --trust was typed; say: prints the
+    line that names a sweep's best run. Raises ConfigError, and StorageError if the config cannot be read.
     """
-    folder = layout.find(name)
+    sweep = layout.find_sweep(name)
+    folder = layout.find(name) if sweep is None else best_run(sweep, say)
     data = read_config(folder, trust_it=trust_it)
     for key, value in (changes or {}).items():
         group, _, last = key.rpartition(".")
@@ -48,3 +57,18 @@ def open_run(
     if data.trusted:
         user_modules.allow_user_modules()
     return OpenRun(folder, data, config)
+
+
+def best_run(sweep: Path, say: Callable[[str], object]) -> Path:
+    """The best run of a sweep. say: prints the line that names it. Raises ConfigError where there is none, or several,
+    since the jobs are not all comparable."""
+    rankings = ranking.rankings(rows.of_sweep(sweep))
+    best = [(ranked, ranked.best) for ranked in rankings if ranked.best is not None]
+    if not best:
+        raise ConfigError(f"no job of {sweep} has ended well", f"trainer compare {sweep}, or trainer resume {sweep}")
+    if len(best) > 1:
+        text = f"the data, splits or metrics of {sweep} differ, so it has {len(best)} best runs: name one"
+        raise ConfigError(text, "; ".join(f"{row.name} ({ranked.data})" for ranked, row in best[:5]))
+    ranked, row = best[0]
+    say(f"best     {row.name}: {ranked.metric} {row.metrics[ranked.metric]:.4f}, the best run of the sweep")
+    return Path(row.name)

@@ -5,19 +5,19 @@ written some at a time."""
 
 from argparse import Namespace
 
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, complain
 from trainer.processes.torch_import import uncollected
 from trainer.verbs.arguments import Parser, add_trust
 from trainer.verbs.open_run import open_run
 
 
 def parser() -> Parser:
-    parser = Parser("predict", "RUN INPUT [-o OUT]", __doc__)
+    parser = Parser("predict", "RUN|SWEEP INPUT [-o OUT]", __doc__)
     parser.add_argument(
         "words",
         nargs="*",
         metavar="RUN INPUT",
-        help="RUN: latest, a folder, or the end of its name; INPUT: a file, or -",
+        help="RUN: latest, a folder, or the end of its name; of a sweep, its best run; INPUT: a file, or -",
     )
     formats = ".csv, .tsv, .csv.gz, .tsv.gz or .parquet; without, CSV to standard output"
     parser.add_argument("-o", "--out", metavar="OUT", help=formats)
@@ -31,7 +31,7 @@ def run(args: Namespace) -> int:
     if len(args.words) != 2:
         raise ConfigError("predict takes a run and a file of rows", "trainer predict latest new.csv -o out.csv")
     changes = {"device": args.device} if args.device is not None else {}
-    stored = open_run(args.words[0], changes, trust_it=args.trust)
+    stored = open_run(args.words[0], changes, trust_it=args.trust, say=complain)  # standard output is for the rows
     with uncollected():
         from trainer.inference import predict
         from trainer.inference.model import load
