@@ -100,14 +100,7 @@ class Odd(TensorDataset):
         super().__init__(torch.rand(65, 3), torch.arange(65) % 2)
 
 
-class Squares(nn.Module):
-    """A loss that leaves it to its author how a prediction meets its target."""
-
-    def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
-        return (prediction - y).square().mean()
-
-
-OWN, SQUARES = "model=own", ("loss=mse", "loss._target_=test_build.Squares")
+OWN, SQUARES = "model=own", ("loss=mse", "loss._target_=broken.Squares")
 MISFITS = [
     (["model.out_features=5"], "the data has 10 classes"),
     (["model.in_features=5"], r"does not take inputs of shape \(2, 1, 8, 8\)"),

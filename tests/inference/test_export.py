@@ -2,6 +2,7 @@
 
 import csv
 import random
+import re
 import runpy
 import subprocess
 import sys
@@ -130,6 +131,29 @@ def test_a_table_takes_categories_as_their_index(capsys: pytest.CaptureFixture[s
     assert r"a\|b &lt;script&gt;" in page
     assert main(["export", "latest", "format=safetensors"]) == 2
     assert "holds only tensors" in capsys.readouterr().err
+
+
+def test_digits_that_float32_cannot_hold_reach_the_exported_model(tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+    days = 19_783.5 + chance.uniform(0, 600, 300) / 86_400  # ten minutes of one day
+    y = 1.7e9 + 100 * np.sin(days * 86_400 / 100) + chance.normal(size=300)
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["day", "y"], *zip(days.tolist(), y.tolist(), strict=True)])
+    run = trainer.train(["dataset=table", "dataset.path=t.csv", "dataset.target=y", *QUICK, "epochs=20"]).run_dir
+    assert main(["predict", "latest", "t.csv", "-o", "p.csv"]) == 0
+    predicted = [float(row["prediction"]) for row in csv.DictReader((tmp_path / "p.csv").read_text().splitlines())]
+    assert np.std(predicted) > 1  # of numbers around 1.7e9
+    assert main(["export", "latest"]) == 0
+    loaded = torch.export.load(run / "export/model.pt2").module()
+    exported = loaded(torch.from_numpy(days)[:, None]).detach().numpy()[:, 0]
+    assert np.abs(exported - predicted).max() < 1e-5 * y.std()
+    with pytest.raises(RuntimeError, match="dtype mismatch"):
+        loaded(torch.from_numpy(days).float()[:, None])
+    example = re.search(
+        r"torch.tensor\(\[\[(.*?)\]\], dtype=torch.float64\)", (run / "export/load_torch_export.py").read_text()
+    )
+    assert abs(float(example[1]) - days.mean()) < 5 * days.std()
+    assert "`x`: float64, of shape (rows, 1)" in (run / "export/README.md").read_text()
 
 
 @pytest.mark.slow

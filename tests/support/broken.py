@@ -160,6 +160,13 @@ class Scaled(Plain):
         return self.last(self.norm(self.first(x.flatten(1))).relu())
 
 
+class Squares(nn.Module):
+    """A loss that leaves it to the user how a prediction meets its target."""
+
+    def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
+        return (prediction - y).square().mean()
+
+
 class Logarithm(Plain):
     """Takes a logarithm of what becomes 0: a unit that is dead for a whole batch."""
 

@@ -158,7 +158,7 @@ def _fingerprint(datasets: Mapping[str, Any], val_fraction: float, split_seed: i
         return identify.of_pictures(rows, roles), []
     if isinstance(rows, TensorData):
         return identify.of_tensors(given, roles), []
-    known, note = identify.of_datasets(given, roles, split_seed)
+    known, note = identify.of_datasets(given, roles)
     return known, [note]
 
 

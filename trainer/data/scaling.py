@@ -156,17 +156,24 @@ class TargetScaling:
     """Whether numeric targets are standardised.
 
     asked: dataset.scale_targets; None for a run of version 0.1.0, which standardised them whatever the loss. way: the
-    way that changes nothing about the loss but its units; None if there is none. loss: its name.
+    way that changes nothing about the loss but its units; None if there is none. loss: its name. strict: whether the
+    loss gives no meaning to other numbers than the data's own.
     """
 
     asked: Literal["auto"] | bool | None = None
     way: Way | None = "columns"
     loss: str = "the loss"
+    strict: bool = False
 
     def check(self, classes: list[str] | None) -> None:
-        """Raise ConfigError where scaled targets are asked for, but they are classes."""
+        """Raise ConfigError where scaled targets are asked for, but make no sense. classes: None for numbers."""
+        key, hint = "dataset.scale_targets", "dataset.scale_targets=auto"
+        if self.asked not in ("auto", True, False, None):
+            raise ConfigError(f"{key}={self.asked}: {key} must be auto or true or false", hint, key)
         if self.asked is True and classes is not None:
-            raise ConfigError("dataset.scale_targets=true, but the targets are classes", "dataset.scale_targets=auto")
+            raise ConfigError(f"{key}=true, but the targets are classes", hint, key)
+        if self.asked is True and self.strict:
+            raise ConfigError(f"{key}=true, but {self.loss} needs the targets as they are in the data", hint, key)
 
     def choose(self, name: str, num_outputs: int, *, ready: bool) -> tuple[Way | None, str]:
         """(how to standardise, None for not at all; a line for the header). name: of the dataset; ready: whether its

@@ -112,8 +112,10 @@ def _reader(how: PictureFormat) -> str:
 
 
 def _literal(rows: Tensor) -> str:
-    """The first row, to about a thousandth of the spread of its column."""
-    row, spread = rows[:1].nan_to_num(0.0), rows.nan_to_num(0.0).std(0, keepdim=True)
+    """The first row that is complete, to about a thousandth of the spread of each column."""
+    complete = rows[~rows.flatten(1).isnan().any(1)]
+    rows = complete if len(complete) > 1 else rows.nan_to_num(0.0)
+    row, spread = rows[:1], rows.std(0, keepdim=True)
     if row.numel() <= MOST_VALUES:
         return str(_rounded(row.tolist(), spread.tolist()))
     return functools.reduce(lambda inner, size: f"[{inner}] * {size}", reversed(row.shape), "0.0")

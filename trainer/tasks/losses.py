@@ -76,7 +76,7 @@ def make_loss(node: Mapping[str, Any], facts: Facts, unit: float = 1.0) -> nn.Mo
 
 
 def target_scaling(config: Config) -> TargetScaling:
-    """How a run standardises the numbers that it predicts. Raises ConfigError where it must not.
+    """How a run standardises the numbers that it predicts. Raises ConfigError for a loss that does not exist.
 
     MSE and L1 only change their units, if each column is standardised by itself; so do Huber and SmoothL1, if all
     columns share one deviation. Any other loss sees the data's own values.
@@ -84,10 +84,7 @@ def target_scaling(config: Config) -> TargetScaling:
     asked, loss = config.dataset.get("scale_targets"), config.loss["_target_"]
     kind = target.locate(AUTO["numbers"] if loss == "auto" else loss, "loss")
     name, way = getattr(kind, "__name__", str(loss)), WAYS.get(kind)
-    if asked is True and way is None and is_torchs(kind):
-        text = f"dataset.scale_targets=true, but {name} needs the targets as they are in the data"
-        raise ConfigError(text, "dataset.scale_targets=auto", "dataset.scale_targets")
-    return TargetScaling(asked, way, name)
+    return TargetScaling(asked, way, name, strict=way is None and is_torchs(kind))
 
 
 def unit(dataset: Mapping[str, Any], scale_y: Scale | None) -> float:
@@ -99,8 +96,8 @@ def unit(dataset: Mapping[str, Any], scale_y: Scale | None) -> float:
 
 
 def link(loss_fn: nn.Module, dataset: Mapping[str, Any], scale_y: Scale | None) -> None:
-    """Let the scale of targets know that outputs are logits, or logarithms of a rate, so that metrics and predictions
-    are in the units of the data. Runs of version 0.1.0 keep theirs."""
+    """Let the scale of targets know whether outputs are logits, or logarithms of a rate, so that metrics and
+    predictions are in the units of the data. Runs of version 0.1.0 keep theirs."""
     if scale_y is None or "scale_targets" not in dataset:
         return
     if type(loss_fn) is nn.BCEWithLogitsLoss:
