@@ -124,7 +124,9 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         columns, useless = fitting.choose(tallies, kinds)
         left_out |= useless
         if not columns:
-            raise ConfigError(f"{self.source.files[0]} has no column to learn from: {notes.reasons(left_out, 60)}")
+            remedies = [warning[-1].removeprefix("try: ") for warning in notes.notations(survey.texts)]
+            text = f"{self.source.files[0]} has no column to learn from: {notes.reasons(left_out, 60)}"
+            raise ConfigError(text, remedies[0] if remedies else None)
         y, counts = fit_targets(target_tallies, self.targets, classes, kind, self.source, dtype)
         x = Columns(columns, *fitting.mean_and_std(tallies[column.name] for column in columns), dtype)
         facts = Facts((sum(column.width for column in columns),), classes, len(classes or self.targets))
