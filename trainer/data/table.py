@@ -129,7 +129,9 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         columns, useless = fitting.choose(tallies, kinds)
         left_out |= useless
         if not columns:
-            raise ConfigError(f"{self.source.files[0]} has no column to learn from: {notes.reasons(left_out, 60)}")
+            remedies = [warning[-1].removeprefix("try: ") for warning in notes.notations(survey.texts)]
+            text = f"{self.source.files[0]} has no column to learn from: {notes.reasons(left_out, 60)}"
+            raise ConfigError(text, remedies[0] if remedies else None)
         way, line = scaling.choose(self.targets[0], len(self.targets), ready=False)
         y, counts = fit_targets(target_tallies, self.targets, classes, kind, self.source, dtype, way)
         x = Columns(columns, *fitting.mean_and_std(tallies[column.name] for column in columns), dtype)

@@ -70,7 +70,7 @@ class DelimitedText:
         texts = [values for values in columns.values() if pa.types.is_string(values.type)]
         needs_quotes = any(pc.any(pc.match_substring_regex(values, self.special)).as_py() for values in texts)
         if needs_quotes or len(columns) == 1:  # with one column, an empty value would be an empty line, not a row
-            self._write_rows(zip(*(values.to_pylist() for values in columns.values()), strict=True))
+            self._write_rows(zip(*map(_texts, columns.values()), strict=True))
             return
         options = pyarrow.csv.WriteOptions(include_header=False, delimiter=self.delimiter, quoting_style="none")
         buffer = pa.BufferOutputStream()
@@ -81,6 +81,14 @@ class DelimitedText:
         text = io.StringIO()
         csv.writer(text, delimiter=self.delimiter, lineterminator="\n").writerows(rows)
         self.stream.write(text.getvalue().encode())
+
+
+def _texts(values: Any) -> list[Any]:
+    """Values as write_csv writes them: a float32 of 0.1 is 0.1, and not 0.10000000149."""
+    try:
+        return values.cast(pa.string()).to_pylist()  # type: ignore[no-any-return]
+    except pa.ArrowNotImplementedError:  # lists, for one
+        return values.to_pylist()  # type: ignore[no-any-return]
 
 
 class Parquet:

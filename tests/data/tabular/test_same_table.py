@@ -18,7 +18,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 import torch
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.data.preprocessing import Preprocessing
@@ -90,7 +90,7 @@ def worth(number: Any) -> float:
     return float((number - EPOCH).days) if isinstance(number, datetime.date) else float(number)
 
 
-@settings(max_examples=25, phases=[Phase.generate])
+@settings(max_examples=10)
 @given(table=tables(), cut=st.integers(1, 29), size=st.integers(1, 60), draw=st.integers(0, 99))
 def test_files_and_arrays_in_memory_are_one_table(
     tmp_path_factory: pytest.TempPathFactory, table: dict[str, list[Any]], cut: int, size: int, draw: int

@@ -79,7 +79,7 @@ def to_text(values: Any, dialect: Dialect) -> Any:
 
 
 def _float_text(value: Any) -> str:
-    return str(int(value)) if float(value).is_integer() and abs(value) < LONGEST else str(value)
+    return str(int(value)) if float(value).is_integer() and abs(float(value)) < LONGEST else str(value)
 
 
 def to_floats(values: Any, kind: Kind, dialect: Dialect) -> Floats:

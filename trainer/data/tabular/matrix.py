@@ -62,7 +62,7 @@ def encode(batch: Batch, columns: Sequence[Column], dialect: Dialect, unseen: Un
             matrix[:, index] = _codes(column, batch.columns[column.name], dialect, unseen)
             continue
         numbers = numbers_of(batch, column.name, column.kind, dialect)
-        matrix[:, index] = numbers = np.where(np.isinf(numbers), np.nan, numbers)
+        matrix[:, index] = np.where(np.isinf(numbers), np.nan, numbers)
         if unseen is not None:
             unseen.numbers(column, numbers)
     return matrix

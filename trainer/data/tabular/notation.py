@@ -1,8 +1,8 @@
 """Numbers and dates as people write them: a column of text in the notation of a dialect becomes numbers or times."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ from trainer.data.tabular.dialect import MARKS, Dialect
 NUMBER = r"(?i)^[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity|nan)\s*%?$"
 DATE = r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}"
 DAY_FIRST = r"^(\d{1,2})[-/.](\d{1,2})[-/.]"
+BEGINS = r"^[+-]?[$€£¥]?\s*[+-]?\d"
 SOME = 2000  # texts of a batch that are compared with other notations
 MOST = 0.9  # share of them that has to fit
 
@@ -91,38 +92,47 @@ def _number(decimal: str, thousands: str) -> str:
     return rf"^[+-]?{whole}([{MARKS[decimal]}]\d+)?\s*%?$"
 
 
-def _others() -> Iterator[Notation]:
+@lru_cache
+def _others(dialect: Dialect) -> tuple[Notation, ...]:
+    """The notations that a column may have beside that of the dialect, the first that fits counts."""
+    found = []
     for decimal, thousands, what in (
+        ("point", "none", "numbers with a decimal point"),
         ("point", "comma", "numbers with a comma at the thousands"),
         ("comma", "none", "numbers with a decimal comma"),
         ("comma", "point", "numbers with a decimal comma"),
         ("point", "space", "numbers with spaces at the thousands"),
         ("comma", "space", "numbers with a decimal comma"),
     ):
-        keys = {"decimal": (decimal, "point"), "thousands": (thousands, "none")}
-        remedy = " ".join(f"dataset.{key}={word}" for key, (word, default) in keys.items() if word != default)
-        yield Notation(what, remedy, _number(decimal, thousands))
-    day, end = r"(0?[1-9]|[12]\d|3[01])", r"(\d{4}|\d{2})([ T]|$)"
-    month = r"(0?[1-9]|1[0-2])"
-    both = rf"^{month}[-/.]{month}[-/.]{end}"
-    yield Notation("dates, day or month first", "dataset.dates=dmy, or dataset.dates=mdy", both)
-    yield Notation("dates, day first", "dataset.dates=dmy", rf"^{day}[-/.]{month}[-/.]{end}")
-    yield Notation("dates, month first", "dataset.dates=mdy", rf"^{month}[-/.]{day}[-/.]{end}")
-    money = r"[$€£¥]"
-    yield Notation(
-        "amounts of money", "numbers without the sign", rf"^[+-]?({money}\s*[+-]?[\d.,]+|[\d.,]+\s*{money})$"
-    )
-    yield Notation("durations", "numbers, as seconds", r"^-?\d+ days?( [+-]?\d+:\d\d(:\d\d(\.\d+)?)?)?$")
+        keys = {"decimal": decimal, "thousands": thousands}
+        remedy = " ".join(f"dataset.{key}={word}" for key, word in keys.items() if word != getattr(dialect, key))
+        found += [Notation(what, remedy, _number(decimal, thousands))] if remedy else []
+    day, month, year = r"(0?[1-9]|[12]\d|3[01])", r"(0?[1-9]|1[0-2])", r"(\d{4}|\d{2})([ T]|$)"
+    for first, second, what, remedy in (
+        (month, month, "dates, day or month first", "dataset.dates=dmy, or dataset.dates=mdy"),
+        (day, month, "dates, day first", "dataset.dates=dmy"),
+        (month, day, "dates, month first", "dataset.dates=mdy"),
+    ):
+        found.append(Notation(what, remedy, rf"^{first}[-/.]{second}[-/.]{year}"))
+    money, amount = r"[$€£¥]", r"[+-]?[\d.,]+"
+    sign = rf"^({amount}\s*{money}|[+-]?{money}\s*{amount})$"
+    found.append(Notation("amounts of money", "numbers without the sign", sign))
+    found.append(Notation("durations", "numbers, as seconds", r"^-?\d+ days?( [+-]?\d+:\d\d(:\d\d(\.\d+)?)?)?$"))
+    return tuple(found)
 
 
-OTHERS = tuple(_others())
-
-
-def other_notation(text: Any) -> Notation | None:
-    """The notation that nearly all of some texts have, if it is not the usual one. text: without missing values."""
-    usual = pc.match_substring_regex(text, NUMBER)
-    for notation in OTHERS:
+def other_notation(text: Any, dialect: Dialect) -> Notation | None:
+    """The notation that nearly all of some texts have, if it is not the dialect's. text: without missing values."""
+    if total(pc.match_substring_regex(text, BEGINS)) < MOST * len(text):
+        return None
+    usual = pc.match_substring_regex(pointed(text, dialect), NUMBER)
+    for notation in _others(dialect):
         fits = pc.match_substring_regex(text, notation.pattern)
-        if (pc.sum(fits).as_py() or 0) >= MOST * len(text) and pc.any(pc.and_not(fits, usual)).as_py():
+        if total(fits) >= MOST * len(text) and total(pc.and_not(fits, usual)):
             return notation
     return None
+
+
+def total(mask: Any) -> int:
+    """The number of true values."""
+    return pc.sum(mask).as_py() or 0

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from trainer.data.tabular import conversion, matrix, notation
 from trainer.data.tabular.column import Kind
 from trainer.data.tabular.dialect import Dialect
-from trainer.data.tabular.notation import Notation
+from trainer.data.tabular.notation import Notation, total
 from trainer.data.tabular.source import Batch, Source
 from trainer.errors import ConfigError
 
@@ -47,7 +47,7 @@ class Tally:
                 usual = (notation.pointed if kind == "number" else notation.year_first)(text, dialect)
                 self.like[kind] += total(pc.match_substring_regex(usual, LOOKS[kind]))
         if len(self.odd) == len(self.like):
-            self.other = self.other or notation.other_notation(text.drop_null()[: notation.SOME])
+            self.other = self.other or notation.other_notation(text.drop_null()[: notation.SOME], dialect)
         digits = pc.ascii_is_decimal(text)
         padded = pc.and_(pc.and_(digits, pc.starts_with(text, "0")), pc.greater(pc.binary_length(text), 1))
         self.digits, self.padded = self.digits + total(digits), self.padded + total(padded)
@@ -123,8 +123,3 @@ def take_survey(
     survey.labelled = np.concatenate(labelled) if labelled else np.zeros(0, dtype=bool)
     survey.kinds |= {name: tally.kind(name, dialect) for name, tally in survey.texts.items()}
     return survey
-
-
-def total(mask: Any) -> int:
-    """The number of true values."""
-    return pc.sum(mask).as_py() or 0

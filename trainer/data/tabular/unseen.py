@@ -74,11 +74,11 @@ def _shown(value: float, kind: Kind) -> str:
 
 @lru_cache(maxsize=1000)
 def spelling_of(levels: tuple[str, ...]) -> Spelling | None:
-    """How a value could be spelled to be among the levels, if they are all whole numbers, all whole numbers with a
-    decimal point and zeros, or all booleans; None if they are not."""
+    """How a value could be spelled to be among the levels, if they are all whole numbers, all whole numbers with .0
+    at their end, or all booleans; None if they are not. Digits that begin with 0 are not numbers: 1.0 may mean 01."""
     for pattern, spell in (
-        (r"[+-]?\d+", lambda text: [re.sub(r"\.0+$", "", text)]),
-        (r"[+-]?\d+\.0", lambda text: [text + ".0"] if "." not in text else []),
+        (r"[+-]?(0|[1-9]\d*)", lambda text: [re.sub(r"\.0+$", "", text)]),
+        (r"[+-]?(0|[1-9]\d*)\.0", lambda text: [text + ".0"] if "." not in text else []),
         (r"(?i)true|false", lambda text: [text.lower(), text.title(), text.upper()]),
     ):
         if levels and all(re.fullmatch(pattern, level) for level in levels):
