@@ -11,13 +11,12 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from trainer.disk import history, json_text, layout, reading, storage
-from trainer.disk.tensors import tensor_bytes
+from trainer.disk.tensors import read_tensors, tensor_bytes, tensors_of
 from trainer.errors import ConfigError, Diverged, StorageError, complain
 from trainer.state import Progress, TrainState
 from trainer.stopping import StopReason, loss_of
@@ -100,7 +99,7 @@ def check_finite(run: TrainState) -> None:
     parts += [("optimizer ", entry) for entry in run.optimizer.state_dict()["state"].values()]
     for kind, tensors in parts:
         for name, tensor in tensors.items():
-            if isinstance(tensor, Tensor) and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            if isinstance(tensor, Tensor) and not bool(tensor.isfinite().all()):
                 run.progress.stop_reason = StopReason.DIVERGED
                 raise Diverged(f"{kind}{name} is not finite after step {run.progress.step}; this step was not saved")
 
@@ -118,7 +117,7 @@ def newest(run: TrainState, folder: Path) -> tuple[dict[str, bytes], Path] | Non
 
 def most_bytes(model: nn.Module) -> int:
     """The most bytes that a checkpoint of this model can take."""
-    num_bytes: int = sum(t.numel() * t.element_size() for t in model.state_dict().values())
+    num_bytes: int = sum(t.numel() * t.element_size() for t in tensors_of(model.state_dict()).values())
     return SPARE + LARGEST * num_bytes
 
 
@@ -138,9 +137,9 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         state = reading.parse_json(files[STATE], path / STATE)
         if state["format"] != FORMAT:
             raise StorageError(f"{path} has format {state['format']}, this trainer reads format {FORMAT}")
-        weights = safetensors.torch.load(files[WEIGHTS])
-        best = safetensors.torch.load(files[BEST]) if BEST in files else None
-        tensors = safetensors.torch.load(files[OPTIMIZER])
+        weights = read_tensors(files[WEIGHTS])
+        best = read_tensors(files[BEST]) if BEST in files else None
+        tensors = tensors_of(read_tensors(files[OPTIMIZER]))
         progress = check_progress(since_0_1_0(json_text.decode(state["progress"]), path))
         optimizer = optimizer_state(run, tensors, state["optimizer"])
         schedule = json_text.decode(state["scheduler"])
@@ -161,10 +160,13 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
     try:
         run.model.load_state_dict(weights)
         if best is not None:
-            run.best_weights = {name: best[name].to(tensor) for name, tensor in run.model.state_dict().items()}
+            run.best_weights = {
+                name: best[name].to(value) if isinstance(value, Tensor) else best[name]
+                for name, value in run.model.state_dict().items()
+            }
         elif progress["best"] is not None:
             run.keep_best()
-    except (RuntimeError, KeyError) as error:
+    except MALFORMED as error:
         raise ConfigError(f"{path} is of another model: {str(error).splitlines()[-1].strip()}") from error
     other_length = progress["num_steps"] != run.progress.num_steps
     for name, value in progress.items():
@@ -173,8 +175,9 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
     if progress["stop_reason"] == StopReason.EARLY_STOP and not other_length:
         run.progress.stop_reason = StopReason.EARLY_STOP  # it was killed after its last save, but it was over
     run.scaler.load_state_dict(scaler)
-    if other_length and "last_epoch" in schedule and not hasattr(run.scheduler, "look"):
-        note = stretch(run, optimizer, schedule["last_epoch"])
+    moves = schedule.get("last_epoch", next((part.get("last_epoch") for part in schedule.get("_schedulers", ())), None))
+    if other_length and moves is not None and not hasattr(run.scheduler, "look"):
+        note = stretch(run, optimizer, moves)
     else:
         note = ""
         run.scheduler.load_state_dict(schedule)
@@ -219,6 +222,8 @@ def optimizer_state(run: TrainState, tensors: Mapping[str, Tensor], stored: Mapp
         shape = () if name == "step" else parameters[int(number)].shape
         if fused and isinstance(value, Tensor) and value.shape != shape:
             raise ValueError(f"optimizer state {key} has shape {tuple(value.shape)}, not {tuple(shape)}")
+        if isinstance(value, Tensor) and value.shape == (like := parameters[int(number)]).shape:
+            value = torch.empty_like(like, dtype=value.dtype, device=value.device).copy_(value)  # with its strides
         entries.setdefault(int(number), {})[name] = value
     return {"state": entries, "param_groups": groups}
 

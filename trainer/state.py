@@ -1,5 +1,6 @@
 """The state of a run: its live objects (TrainState) and how far it has come (Progress)."""
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -128,7 +129,7 @@ class TrainState:
     zero: Tensor  # 0-dim 0.0 on the device: a step's loss adds up from here
     compile_seconds: float = 0.0  # spent compiling `step` so far
     ranks: Ranks = field(default_factory=Ranks)
-    best_weights: dict[str, Tensor] | None = None
+    best_weights: dict[str, Any] | None = None
 
     def windows(self) -> Iterator[Window]:
         """Yield the windows to train on before the next evaluation, from the current step on."""
@@ -176,4 +177,7 @@ class TrainState:
 
     def keep_best(self) -> None:
         """Copy the current weights as the best so far."""
-        self.best_weights = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        self.best_weights = {
+            name: value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)  # extra state
+            for name, value in self.model.state_dict().items()
+        }

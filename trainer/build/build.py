@@ -26,7 +26,7 @@ from trainer.loop import train_step
 from trainer.optim.optimizers import make_optimizer
 from trainer.optim.scheduler import make_scheduler
 from trainer.processes.machine import num_cores
-from trainer.processes.ranks import Ranks, averaging
+from trainer.processes.ranks import Ranks, averaging, synchronised
 from trainer.state import Progress, TrainState
 from trainer.stopping import make_stopping
 from trainer.tasks import losses, metrics
@@ -78,8 +78,12 @@ def build(
 
     devices.seed_all(seeds.derive(config.seed, "weights"))
     model_node = models.complete(config.model, splits.facts)
-    model = models.make_model(model_node, device, dtype, ranks if config.sync_batchnorm else None)
+    model = models.make_model(model_node, device, dtype)
     findings = structure.unregistered(model) if config.guards != "none" else []
+    models.materialize(model, splits.sample[0])
+    models.check_storable(model)
+    if config.sync_batchnorm:
+        model = synchronised(model, device, ranks)
 
     loss_node = losses.resolve(config.loss, splits.facts, splits.class_counts)
     unit = losses.unit(config.dataset, splits.scale_y)

@@ -1,15 +1,19 @@
-"""A config's model, on its device."""
+"""A config's model, on its device, its lazy parameters with their shapes."""
 
-from collections.abc import Mapping
+import itertools
+import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from trainer.config import target
 from trainer.data.facts import Facts
+from trainer.disk import tensors
 from trainer.errors import ConfigError
-from trainer.processes.ranks import Ranks, synchronised
+from trainer.text import first_line
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
@@ -25,16 +29,59 @@ def complete(node: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     return target.complete(node, "model", **facts.for_model())
 
 
-def make_model(
-    node: dict[str, Any], device: torch.device, dtype: torch.dtype, synchronised_by: Ranks | None = None
-) -> nn.Module:
-    """Construct the model of a completed node. Raises ConfigError.
-
-    synchronised_by: the ranks whose batch norms share their statistics; None where they do not.
-    """
-    model = target.construct(node, "model")
+def make_model(node: dict[str, Any], device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """Construct the model of a completed node; lazy parameters still wait for `materialize`. Raises ConfigError."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Lazy modules are a new feature")
+        model = target.construct(node, "model")
     if not isinstance(model, nn.Module):
         kind = type(model).__name__
         raise ConfigError(f"model._target_={node['_target_']} makes a {kind}, which is not an nn.Module")
-    model = model.to(device, dtype)
-    return model if synchronised_by is None else synchronised(model, device, synchronised_by)
+    try:
+        if not any(not is_lazy(tensor) and tensor.is_complex() for _, tensor in _tensors(model)):
+            return model.to(device, dtype)
+        model.to(device)  # with a real dtype, torch would drop the imaginary parts
+        model._apply(lambda tensor: tensor.to(_counterpart(tensor, dtype)))
+    except NotImplementedError as error:  # of parameters on the meta device
+        text = f"the parameters of {type(model).__name__} have no values: {first_line(error)}"
+        raise ConfigError(text, "leave device='meta' out of the model") from error
+    return model
+
+
+def _counterpart(tensor: Tensor, dtype: torch.dtype) -> torch.dtype:
+    """The dtype that a parameter or buffer gets in a model of `dtype`; integers keep theirs."""
+    if is_lazy(tensor) or tensor.is_floating_point():
+        return dtype
+    return dtype.to_complex() if tensor.is_complex() else tensor.dtype
+
+
+def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    return itertools.chain(model.named_parameters(), model.named_buffers())
+
+
+def materialize(model: nn.Module, x: Tensor) -> None:
+    """Give lazy parameters their shapes by one forward of x (B, *input_shape), in eval mode. Raises ConfigError."""
+    if not any(is_lazy(tensor) for _, tensor in _tensors(model)):
+        return
+    try:
+        with torch.no_grad():
+            model.eval()(x)
+    except Exception as error:
+        raise does_not_take(model, x, error) from error
+    finally:
+        model.train()
+    if left := [name for name, tensor in _tensors(model) if is_lazy(tensor)]:
+        text = f"{left[0]} of {type(model).__name__} is lazy, and forward does not use it, so it has no shape"
+        raise ConfigError(text, "nn.Linear(in, out), or leave it out")
+
+
+def does_not_take(model: nn.Module, x: Tensor, error: Exception) -> ConfigError:
+    """The error for a model that cannot be called with inputs like x."""
+    text = f"model {type(model).__name__} does not take inputs of shape {tuple(x.shape)}"
+    return ConfigError(f"{text}: {first_line(error)}")
+
+
+def check_storable(model: nn.Module) -> None:
+    """Raise ConfigError for a model whose state no checkpoint can hold."""
+    if found := tensors.unstorable(model.state_dict()):
+        raise ConfigError(f"the state of {type(model).__name__} cannot be saved: {found[0]}", found[1])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.build import sizes
+from trainer.build.model import does_not_take
 from trainer.config.schema import Config
 from trainer.data import labels
 from trainer.data.batches import TrainBatches
@@ -31,8 +32,7 @@ def probe(model: nn.Module, loss_fn: nn.Module, splits: Splits) -> float:
     except Exception as error:
         for finding in structure.elsewhere(model, loss_fn, x, y):
             raise ConfigError(finding.message, finding.remedy) from error
-        text = f"model {name} does not take inputs of shape {tuple(x.shape)}"
-        raise ConfigError(f"{text}: {first_line(error)}") from error
+        raise does_not_take(model, x, error) from error
     if not isinstance(prediction, Tensor):
         raise ConfigError(f"model {name} returns a {type(prediction).__name__}, not a tensor")
     check_prediction(prediction, y, splits, name)

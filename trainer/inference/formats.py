@@ -48,7 +48,8 @@ def _program(whole: Whole, preprocessing: Preprocessing) -> torch.export.Exporte
     example = likely_rows(preprocessing, 3)
     logging.getLogger("torch").setLevel(logging.CRITICAL)
     try:
-        with redirect_stderr(io.StringIO()):  # it prints pages before it raises
+        with redirect_stderr(io.StringIO()), warnings.catch_warnings():  # it prints pages before it raises
+            warnings.simplefilter("ignore")
             return torch.export.export(whole, (example,), dynamic_shapes={"x": {0: torch.export.Dim("batch", min=1)}})
     except Exception as error:
         text = f"torch.export cannot trace {type(whole.model).__name__} for any number of rows: {first_line(error)}"
@@ -83,6 +84,10 @@ def _safetensors(whole: Whole, preprocessing: Preprocessing) -> bytes:
         text = "format=safetensors holds only tensors, and the preprocessing of this run's table needs more than that"
         raise ConfigError(text, "format=onnx|torch_export")
     tensors = dict(whole.model.state_dict())
+    if others := [name for name, value in tensors.items() if not isinstance(value, Tensor)]:
+        raise ConfigError(
+            f"format=safetensors holds only tensors, and {others[0]} is not one", "format=torch_export|onnx"
+        )
     for place, scale in (("input", whole.inputs), ("output", whole.outputs)):
         tensors |= {f"{place}.{name}": tensor for name, tensor in (scale.state_dict() if scale else {}).items()}
     return tensor_bytes(tensors)

@@ -7,13 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from trainer import checkpoint
-from trainer.build.model import choose_dtype, complete, make_model
+from trainer.build.model import choose_dtype, complete, make_model, materialize
 from trainer.config.schema import Config
 from trainer.data import images, preprocessing
 from trainer.data.facts import Facts
@@ -22,6 +21,7 @@ from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import Scale, inverse_on
 from trainer.device import choose_device, make_autocast, prepare_cpu, set_threads
 from trainer.disk import layout, reading
+from trainer.disk.tensors import read_tensors
 from trainer.errors import ConfigError, StorageError
 from trainer.processes.ranks import Ranks
 from trainer.stopping import METRICS
@@ -74,12 +74,13 @@ def load(folder: Path, config: Config) -> Trained:
     prepared = images.upgraded(preprocessing.read(folder, dtype), config.dataset, dtype)
     facts = prepared.facts
     model = make_model(complete(config.model, facts), device, dtype)
+    materialize(model, torch.zeros(2, *facts.input_shape, device=device, dtype=dtype))
     try:
         data = reading.read_file(folder / layout.MODEL, checkpoint.most_bytes(model))
-        model.load_state_dict(safetensors.torch.load(data))
+        model.load_state_dict(read_tensors(data))
     except FileNotFoundError:
         raise ConfigError(f"{folder} has no {layout.MODEL} yet", f"trainer resume {folder}") from None
-    except (SafetensorError, RuntimeError, reading.Damaged) as error:
+    except (*checkpoint.MALFORMED, SafetensorError, reading.Damaged) as error:
         reason = str(error).splitlines()[-1].strip()
         raise StorageError(f"{folder / layout.MODEL} does not fit the model: {reason}") from error
     unit = losses.unit(config.dataset, prepared.y)

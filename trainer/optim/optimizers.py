@@ -36,6 +36,7 @@ def make_optimizer(node: Mapping[str, Any], model: nn.Module, device: torch.devi
     if node.get("weight_decay"):
         params = parameter_groups(model, node["weight_decay"])
     has_kernel = "fused" in accepted and device.type in ("cpu", "cuda", "mps")  # one for the entire update
+    has_kernel &= not any(p.is_complex() for p in model.parameters())
     facts = {"fused": True} if has_kernel else {}
     with shortcuts.without_compiler():
         optimizer = target.construct(node, "optimizer", {"params": params}, **facts)
