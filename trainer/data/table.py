@@ -136,8 +136,8 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         y, counts = fit_targets(target_tallies, self.targets, classes, kind, self.source, dtype, way)
         x = Columns(columns, *fitting.mean_and_std(tallies[column.name] for column in columns), dtype)
         facts = Facts((sum(column.width for column in columns),), classes, len(classes or self.targets))
-        lines = notes.describe(columns, tallies, left_out, self.source) + notes.spelled(survey.texts)
-        lines += [line] * (classes is None)
+        lines = notes.describe(columns, tallies, left_out, self.source)
+        lines += [line] * (classes is None) + notes.spelled(survey.texts)
         table = TableFormat(columns, self.targets, kind, self.dialect)
         return Preprocessing(facts, (len(columns),), x, y, table), counts, lines
 

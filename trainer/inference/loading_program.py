@@ -65,7 +65,8 @@ def program(
     is_chain: whether the model is a chain of torch's layers."""
     has_classes = preprocessing.facts.classes is not None
     array, dtype = "np.array" if name == "onnx" else "torch.tensor", str(rows.dtype).rpartition(".")[2]
-    values = {"rows": f"{array}({_literal(rows)}, dtype={array.partition('.')[0]}.{dtype})"}
+    given = _literal(rows) if preprocessing.pictures is None else ""
+    values = {"rows": f"{array}({given}, dtype={array.partition('.')[0]}.{dtype})"}
     imports, needs = ["from pathlib import Path", "", "import torch"], "torch"
     if name == "onnx":
         imports, needs, body = [*imports[:2], "import numpy as np", "import onnxruntime"], "onnxruntime", ONNX

@@ -5,7 +5,7 @@ from pathlib import Path
 from trainer import checkpoint
 from trainer.build.model import choose_dtype
 from trainer.config.schema import Config
-from trainer.data import fingerprint, preprocessing
+from trainer.data import fingerprint, images, preprocessing
 from trainer.data.earlier import Earlier, IfChanged
 from trainer.data.splits import Splits
 from trainer.device import choose_device
@@ -17,7 +17,8 @@ def read(folder: Path, config: Config, *, if_changed: IfChanged = "refuse") -> E
     if not (folder / layout.PREPROCESSING_FACTS).exists() and not checkpoint.checkpoints(folder):
         return None
     device, _ = choose_device(config.device)
-    prepared = preprocessing.read(folder, choose_dtype(config.dtype, device))
+    dtype = choose_dtype(config.dtype, device)
+    prepared = images.upgraded(preprocessing.read(folder, dtype), config.dataset, dtype)
     return Earlier(prepared, fingerprint.read(folder), if_changed)
 
 

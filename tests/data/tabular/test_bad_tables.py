@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from table_rows import rows_of
 
-from trainer.data.table import Prepared, Table, rows_of
+from trainer.data.roles import TRAIN
+from trainer.data.table import Prepared, Table
 from trainer.data.tabular import matrix
 from trainer.errors import ConfigError
 
@@ -129,8 +131,7 @@ def everything(folder: Path, data: bytes, keys: dict) -> tuple[Prepared, list[tu
     path.write_bytes(data)
     table = Table(str(folder / keys.pop("read", path.name)), **keys)
     prepared = table.prepare(0.2, 0, torch.float32, None)
-    parts = [part for part in (prepared.train, prepared.val, prepared.test) if part is not None]
-    return prepared, [rows_of(part, prepared.preprocessing) for part in parts]
+    return prepared, [rows_of(prepared, role) for role in sorted(prepared.parts)]
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -222,7 +223,7 @@ def test_mutated_files_are_refused_by_name_or_read_as_they_stand(count: int, tmp
             told.add(re.sub(r"\d+", "0", error.message))
             continue
         outcomes["read"] += 1
-        source = prepared.train.source
+        source = prepared.parts[TRAIN].source
         names, *rows = reference(data, source.delimiter)
         assert source.names == [name.strip() for name in names]
         assert {len(row) for row in rows} == {len(names)}, data

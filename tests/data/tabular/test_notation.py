@@ -10,9 +10,10 @@ import torch
 from conftest import Cli
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from table_rows import rows_of
 
 from trainer.data import preprocessing
-from trainer.data.table import Prepared, Table, rows_of
+from trainer.data.table import Prepared, Table
 from trainer.errors import ConfigError
 
 MARKS = {"point": ".", "comma": ",", "space": "\u202f", "none": ""}
@@ -136,7 +137,7 @@ def test_a_wrong_mark_is_refused_where_it_stands(tmp_path: Path) -> None:
 def test_percentages_are_numbers_unless_only_some_have_the_sign(tmp_path: Path) -> None:
     write(tmp_path / "t.csv", ["45%", "7.5 %", "100%"] * 20)
     made = prepared(tmp_path / "t.csv")
-    x, _ = rows_of(made.train, made.preprocessing)
+    x, _ = rows_of(made)
     assert made.preprocessing.x.inverse(made.preprocessing.x.expand(x))[:3, 0].tolist() == pytest.approx([45, 7.5, 100])
     assert "percentages, 45% is read as 45: v" in made.notes
     write(tmp_path / "t.csv", ["45%", "0.5", "100%"] * 20)

@@ -20,9 +20,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from table_rows import rows_of
 
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.table import Table, rows_of
+from trainer.data.table import Table
 from trainer.data.tabular.conversion import shortest
 from trainer.errors import ConfigError
 
@@ -72,7 +73,7 @@ def fitted(path: Any, target: str = "label", **keys: Any) -> tuple[Preprocessing
     """The preprocessing, and x and y of the training rows."""
     keys = {"split": "column", "split_by": "part", **keys}
     prepared = Table(str(path), target, **keys).prepare(0.2, 0, torch.float32, None)
-    return prepared.preprocessing, *rows_of(prepared.train, prepared.preprocessing)
+    return prepared.preprocessing, *rows_of(prepared)
 
 
 def same(one: Any, other: Any) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import Cli
 
+from trainer.data.roles import TRAIN, VAL
 from trainer.data.table import Prepared, Table
 from trainer.errors import ConfigError
 
@@ -97,8 +98,8 @@ def test_every_split_holds_back_its_share_also_by_a_column_that_is_dropped(
 ) -> None:
     keys = {"split": split, "split_by": by, "drop": [by or "x" for _ in drop]}
     made = prepared(**keys)
-    roles = made.train.roles
-    assert 15 <= made.val.num_rows <= 30
+    roles = made.parts[TRAIN].roles
+    assert 15 <= made.parts[VAL].num_rows <= 30
     assert made.warnings == []
     if split == "time":
         order = np.argsort(COLUMNS[by], kind="stable")

@@ -14,11 +14,13 @@ import pytest
 import torch
 from conftest import Cli, config
 from own import read_rows
+from table_rows import rows_of
 
 from trainer.build.build import build
 from trainer.data import preprocessing
 from trainer.data.facts import Facts
-from trainer.data.table import Table, rows_of
+from trainer.data.roles import TEST, TRAIN, VAL
+from trainer.data.table import Table
 from trainer.data.tabular import row_groups
 from trainer.data.tabular.column import Column
 from trainer.data.tabular.one_hot import Columns
@@ -76,7 +78,7 @@ def test_only_training_rows_are_fitted_on(tmp_path: Path) -> None:
     table(tmp_path)
     before = Table("t.csv", "label").prepare(0.3, 0, torch.float64, None)
     rows = list(csv.reader((tmp_path / "t.csv").read_text().splitlines()))
-    for row, role in zip(rows[1:], before.train.roles, strict=True):
+    for row, role in zip(rows[1:], before.parts[TRAIN].roles, strict=True):
         if role == 1:
             row[0], row[1], row[2] = "1e6", "Kyiv", "1999-01-01"
     (tmp_path / "t.csv").write_text("\n".join(",".join(row) for row in rows))
@@ -84,9 +86,9 @@ def test_only_training_rows_are_fitted_on(tmp_path: Path) -> None:
     assert torch.equal(before.preprocessing.x.mean, after.preprocessing.x.mean)
     assert torch.equal(before.preprocessing.x.std, after.preprocessing.x.std)
     assert before.preprocessing.table == after.preprocessing.table
-    x, _ = rows_of(after.train, after.preprocessing)
+    x, _ = rows_of(after)
     assert float(x[:, 0].nanmean().abs()) < 1e-12
-    assert rows_of(after.val, after.preprocessing)[0][:, 0].nanmean() > 1000
+    assert rows_of(after, VAL)[0][:, 0].nanmean() > 1000
 
 
 def test_levels_are_the_most_frequent_of_training_and_the_rest_is_other(tmp_path: Path) -> None:
@@ -108,12 +110,14 @@ def test_every_split_is_what_it_says(tmp_path: Path, split: str) -> None:
     by = {"group": "group", "time": "day", "column": "part"}.get(split)
     prepared = Table("t.csv", "label", split=split, split_by=by).prepare(0.25, 3, torch.float32, None)
     rows = read_rows(tmp_path / "t.csv")
-    of = {role: [row for row, r in zip(rows, prepared.train.roles, strict=True) if r == role] for role in (0, 1, 2)}
+    of = {
+        role: [row for row, r in zip(rows, prepared.parts[TRAIN].roles, strict=True) if r == role] for role in (0, 1, 2)
+    }
     assert len(of[0]) + len(of[1]) + len(of[2]) == 300
     if split == "column":
         assert {row["part"] for row in of[0]} == {"train", "Train"}
         assert {row["part"] for row in of[1]} == {"val"}
-        assert prepared.test.num_rows == len(of[2]) == 75
+        assert prepared.parts[TEST].num_rows == len(of[2]) == 75
         assert "part" not in [column.name for column in prepared.preprocessing.table.columns]
     else:
         assert len(of[1]) == pytest.approx(75, abs=8)
@@ -127,7 +131,7 @@ def test_every_split_is_what_it_says(tmp_path: Path, split: str) -> None:
     if split == "random":
         assert len(of[1]) == 75
         other = Table("t.csv", "label").prepare(0.25, 4, torch.float32, None)
-        assert not np.array_equal(other.train.roles, prepared.train.roles)
+        assert not np.array_equal(other.parts[TRAIN].roles, prepared.parts[TRAIN].roles)
 
 
 def test_files_of_their_own_validate_and_test(tmp_path: Path) -> None:

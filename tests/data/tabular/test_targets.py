@@ -12,9 +12,11 @@ import torch
 from conftest import config
 from hypothesis import given
 from hypothesis import strategies as st
+from table_rows import rows_of
 
 from trainer.build.build import build
-from trainer.data.table import Table, rows_of
+from trainer.data.roles import TRAIN
+from trainer.data.table import Table
 from trainer.data.tabular.targets import in_order
 from trainer.errors import ConfigError
 
@@ -34,7 +36,7 @@ def write(path: str, labels: list[Any], num_rows: int = 300) -> list[str]:
 def learned(path: str, **keys: Any) -> tuple[list[str] | None, list[str]]:
     """The names of the classes, and those of the training rows."""
     prepared = Table(path, "label", **keys).prepare(0.0, 0, torch.float32, None)
-    classes, (_, y) = prepared.preprocessing.facts.classes, rows_of(prepared.train, prepared.preprocessing)
+    classes, (_, y) = prepared.preprocessing.facts.classes, rows_of(prepared)
     assert classes is None or prepared.class_counts == tuple(np.bincount(y, minlength=len(classes)))
     return classes, [classes[i] for i in y] if classes is not None else y[:, 0].tolist()
 
@@ -119,7 +121,7 @@ def test_classes_of_new_rows_are_found_by_their_words() -> None:
     made = Table("t.csv", "label").prepare(0.0, 0, torch.float32, None)
     write("t.csv", ["1", "01", "1.0"], 99)
     with pytest.raises(ConfigError, match=r"line 4: label '1.0' is not one of the classes 01, 1"):
-        rows_of(Table("t.csv", "label").prepare(0.0, 0, torch.float32, made.preprocessing).train, made.preprocessing)
+        rows_of(Table("t.csv", "label").prepare(0.0, 0, torch.float32, made.preprocessing))
 
 
 @pytest.mark.parametrize("missing", [["NIL"], ["", "NIL"]])
@@ -128,7 +130,7 @@ def test_an_empty_text_is_missing_whatever_else_is(missing: list[str]) -> None:
     made = Table("t.csv", "label", missing=missing).prepare(0.0, 0, torch.float32, None)
     (column,) = made.preprocessing.table.columns
     assert (set(column.levels), column.missing) == ({"Oslo", "Rome"}, True)
-    assert made.train.num_rows == 80
+    assert made.parts[TRAIN].num_rows == 80
 
 
 @pytest.mark.parametrize("end", ["csv", "parquet"])

@@ -12,9 +12,10 @@ import pyarrow.parquet
 import pytest
 import torch
 from conftest import Cli
+from table_rows import rows_of
 
 from trainer.data import preprocessing
-from trainer.data.table import Prepared, Table, rows_of
+from trainer.data.table import Prepared, Table
 from trainer.data.tabular.fitting import MOST_COUNTED
 from trainer.inference.rows import encoded, open_table
 
@@ -61,7 +62,7 @@ def test_a_constant_column_is_left_out_whatever_its_rounding(value: float) -> No
 def test_columns_of_small_spread_are_kept_and_scaled(values: list[float]) -> None:
     write("t.parquet", x=values * 50, y=[0.5, 1.5] * 50)
     made = prepared("t.parquet")
-    x, _ = rows_of(made.train, made.preprocessing)
+    x, _ = rows_of(made)
     low, high = x[:, 0].unique().tolist()  # the mean of 2**53 and 2**53 - 1 is one of them
     assert 1 <= high - low <= 2.001
 
@@ -100,7 +101,7 @@ def test_new_categories_are_counted_however_many_there_were(count: int, end: str
     raw, warnings = read_again(made, f"new.{end}")
     assert warnings == ["store has categories not seen in training, treated as other (3 values): 7, 9"]
     assert raw[-3:, 0].tolist() == ([32.0] * 3 if count > 32 else [-1.0] * 3)
-    assert rows_of(made.train, made.preprocessing)[0][:, 0].tolist() == raw[:-3, 0].tolist()
+    assert rows_of(made)[0][:, 0].tolist() == raw[:-3, 0].tolist()
 
 
 @pytest.mark.parametrize("count", [5, 500])
@@ -112,7 +113,7 @@ def test_a_number_spelled_as_a_float_is_the_same_category_and_that_is_said(count
     for trained, new in (("int.csv", "float.csv"), ("float.csv", "int.csv"), ("int.csv", "float.parquet")):
         made = prepared(trained, types={"store": "category"})
         raw, warnings = read_again(made, new)
-        np.testing.assert_array_equal(raw[:, 0], rows_of(made.train, made.preprocessing)[0][:, 0])
+        np.testing.assert_array_equal(raw[:, 0], rows_of(made)[0][:, 0])
         spelled = f"store is written in another way than in training ({20 * count:,} values): "
         assert [text[: len(spelled)] for text in warnings] == ([spelled] if new.endswith("csv") else [])
     write("version.csv", store=["1", "1.1", "2"] * 20, y=np.arange(60.0))
