@@ -71,7 +71,7 @@ def baseline_lines(splits: Splits, metrics: Sequence[str]) -> list[str]:
     names, total = [cut(name, 16) for name in classes], sum(counts)
     shares = ", ".join(f"{name} {count / total:.1%}" for name, count in zip(names, counts, strict=True))
     if len(names) > FEW:
-        shares = f"classes of {min(counts) / total:.1%} to {max(counts) / total:.1%} of the rows"
+        shares = f"classes of {min(counts) / total:.1%} to {max(counts) / total:.1%}"
     answer = baseline.of_classes(names, counts)
     lines = [shares, f"{answer.answer} gives acc {answer.metrics['val/acc']:.4f}"]
     lines = ["; ".join(lines)] if sum(map(len, lines)) < WIDTH - 10 else lines
