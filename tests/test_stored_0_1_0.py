@@ -129,8 +129,9 @@ def test_every_class_that_a_stored_config_names_still_imports() -> None:
          {"loss": 0.1971, "mse": 1282.7325, "mae": 27.4095, "r2": 0.7853}),
         (["digits"], "Digits: 359 rows of the val split", {"val/loss": 0.4337, "val/acc": 0.8774}),
         (["sweep/002"], "Iris: 30 rows of the val split", {"val/loss": 0.2753, "val/acc": 0.9}),
+        (["sweep"], "Iris: 30 rows of the val split", {"val/loss": 0.2753, "val/acc": 0.9}),
     ],
-    ids=["run", "whole table", "digits", "job"],
+    ids=["run", "whole table", "digits", "job", "best job"],
 )  # fmt: skip
 def test_eval_prints_the_same(words: list[str], data: str, numbers: dict, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", *words]) == 0

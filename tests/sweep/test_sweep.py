@@ -18,6 +18,9 @@ import pytest
 from conftest import Cli
 
 from trainer.cli import main
+from trainer.disk.sweep_plan import Job
+from trainer.errors import ConfigError
+from trainer.sweep.sweep import check_comparable
 
 ROOT = Path(__file__).resolve().parents[2]
 ODD = """
@@ -189,6 +192,16 @@ def test_jobs_of_different_data_are_not_ranked_against_each_other(cli: Cli, tmp_
     assert alone.returncode == 0
     config = (tmp_path / "outputs/latest/config.yaml").read_text()
     assert config == (tmp_path / ranking["rankings"][0]["best"] / "config.yaml").read_text()
+
+
+def test_a_search_over_different_data_or_losses_is_refused() -> None:
+    def job(dataset: str, loss: str) -> Job:
+        return Job(0, [], {"dataset": {"_target_": f"trainer.data.embedded.{dataset}"}, "loss": {"_target_": loss}})
+
+    check_comparable([job("Iris", "a"), job("Iris", "b")], "val/acc")
+    for other in (job("Wine", "a"), job("Iris", "b")):
+        with pytest.raises(ConfigError, match="the same data and split"):
+            check_comparable([job("Iris", "a"), other], "val/loss")
 
 
 def children(pid: int) -> set[int]:

@@ -31,9 +31,18 @@ def unknown_to_hydra(key: str, root: Any, source: Source) -> ConfigError:
     near = closest(key, [*keys, *files.options(source.folders)])
     value = f"={typed.partition('=')[2]}" if typed else ""
     hint = f"{near}{value}" if near else NO_HINT
-    if typed and typed[0] not in "+~" and _may_be_added(key, data, near):
+    if having := _options_with(key, source):
+        hint = f"{key.partition('.')[0]}={'|'.join(having)}, which {'have' if len(having) > 1 else 'has'} it"
+    elif typed and typed[0] not in "+~" and _may_be_added(key, data, near):
         hint = f"+{typed}"
     return ConfigError(f"no key '{key}' ({'on the command line' if typed else 'in a config file'})", hint)
+
+
+def _options_with(key: str, source: Source) -> list[str]:
+    """The options of a key's group whose files have this key."""
+    group, _, name = key.partition(".")
+    paths = {o: files.find(f"{group}/{o}.yaml", source.folders) for o in files.options(source.folders).get(group, {})}
+    return [option for option, path in paths.items() if name and path and files.line_of(path, name.split("."))]
 
 
 def _may_be_added(key: str, data: Any, near: str | None) -> bool:

@@ -1,0 +1,51 @@
+"""A sweep stands for its best run, if it has one: the folders here were never trained, only their results are read."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from trainer.cli import main
+from trainer.disk import layout, sweep_plan
+from trainer.disk.sweep_plan import Job
+from trainer.errors import ConfigError
+from trainer.verbs.open_run import best_run
+
+pytestmark = pytest.mark.no_torch
+
+
+def sweep(*results: tuple[str, str, float | None]) -> Path:
+    """A sweep with a job for each (status, dataset, val/acc)."""
+    folder = layout.create_sweep("outputs")
+    nodes = [{"_target_": f"trainer.data.embedded.{dataset}", "split_seed": 0} for _, dataset, _ in results]
+    jobs = [Job(number, [f"seed={number}"], {"seed": number, "dataset": node}) for number, node in enumerate(nodes)]
+    sweep_plan.write_plan(folder, ["seed=0,1"], jobs, {})
+    for job, (status, _, value) in zip(jobs, results, strict=True):
+        best = {"step": 1, "val/acc": value} if value is not None else None
+        summary = {"status": status, "monitor": "val/acc", "best": best, "num_val": 30}
+        (sweep_plan.claim(folder, job) / layout.SUMMARY).write_text(json.dumps(summary))
+    return folder
+
+
+def test_the_best_run_is_named() -> None:
+    said: list[str] = []
+    folder = sweep(("ok", "Iris", 0.5), ("ok", "Iris", 0.75), ("failed", "Iris", None))
+    assert best_run(folder, said.append) == layout.relative(folder) / "001"
+    assert said == [f"best     {folder}/001: val/acc 0.7500, the best run of the sweep"]
+
+
+@pytest.mark.parametrize("verb", ["eval", "export", "predict"])
+def test_a_sweep_without_a_good_run_is_refused(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = sweep(("failed", "Iris", None), ("diverged", "Iris", None))
+    assert main([verb, "latest", *(["new.csv"] if verb == "predict" else [])]) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert f"no job of {folder} has ended well" in error
+    assert f"trainer resume {folder}" in error
+
+
+def test_a_sweep_over_several_data_has_several_best_runs() -> None:
+    folder = sweep(("ok", "Iris", 0.5), ("ok", "Wine", 0.9), ("ok", "Iris", 0.7))
+    with pytest.raises(ConfigError, match="2 best runs") as refusal:
+        best_run(folder, print)
+    assert refusal.value.hint == f"{folder}/002 (Iris); {folder}/001 (Wine)"
