@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import math
-from pathlib import Path
 
 import pytest
 
@@ -92,7 +91,7 @@ def test_each_data_split_and_metric_has_its_own_ranking() -> None:
         } | more
 
     def key(config: dict, metric: str = "val/acc") -> tuple[str, ...]:
-        return protocol(config, Path()).key(metric)
+        return protocol(config).key(metric)
 
     iris, table_ = {"_target_": "trainer.data.embedded.Iris"}, {"_target_": "trainer.data.table.Table", "path": "a.csv"}
     own = {"_target_": "my.Data", "augment": False}

@@ -1,7 +1,7 @@
 """What a run was measured on: its data, its way of splitting and its loss. Results of different ones are not ranked."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from trainer.config.options import SCHEMAS
 ROWS = ("split_seed", "fold")  # which rows are held back; with the seed, what repeated runs vary
 SPLIT = ("val_fraction", "folds", "split", "split_by", "val_path")  # how rows are held back
 # Keys of the shipped datasets that say how the data are read: the rows and their targets stay the same.
+PLACES = ("path", "root")  # where the data are: of no matter once they have been read
 READING = (
     *("test_path", "root", "delimiter", "encoding", "missing", "decimal", "thousands", "dates"),
     *("types", "drop", "classes", "x", "scaling", "size", "augment", "grey"),
@@ -19,32 +20,36 @@ READING = (
 
 @dataclass(frozen=True)
 class Protocol:
-    """name: of the data, for people. data: see `data_key`. split, loss: as JSON. settings: what may tell two protocols
-    of one name apart, for people."""
+    """name: of the data, for people. node: the keys of its dataset as JSON, without those that only choose or read its
+    rows. digest: of the data that was read, if the run recorded it. split, loss: as JSON. settings: what may tell two
+    protocols of one name apart, for people."""
 
     name: str = ""
-    data: str = ""
+    node: str = ""
+    digest: str = ""
     split: str = ""
     loss: str = ""
     settings: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def data(self) -> str:
+        """Equal for runs of the same data, wherever it was."""
+        if not self.digest:
+            return self.node
+        return _json({"digest": self.digest, **_without(json.loads(self.node), PLACES)})
 
     def key(self, metric: str) -> tuple[str, ...]:
         """Equal for runs whose values of a metric can be compared. Another loss function makes another loss."""
         return self.data, self.split, self.loss if metric.endswith("/loss") else ""
 
 
-def protocol(config: Mapping[str, Any], folder: Path) -> Protocol:
-    """The protocol of a run. config: plain data; folder: the run folder, which may still be empty."""
+def protocol(config: Mapping[str, Any], digest: str = "") -> Protocol:
+    """The protocol of a run. config: plain data; digest: of its data, from summary.json."""
     node, loss = _node(config, "dataset"), _node(config, "loss")
     split = {key: node[key] for key in SPLIT if key in node}
     settings = {key: _text(value) for key, value in {**_data(node), **split}.items()}
     settings["loss"] = str(loss.get("_target_", "")).rpartition(".")[2]
-    return Protocol(_name(node), data_key(config, folder), _json(split), _json(loss), settings)
-
-
-def data_key(config: Mapping[str, Any], folder: Path) -> str:
-    """Equal for runs of the same data: its dataset's keys, without those that only choose or read its rows."""
-    return _json(_data(_node(config, "dataset")))
+    return Protocol(_name(node), _json(_data(node)), digest, _json(split), _json(loss), settings)
 
 
 def seeds(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -58,8 +63,11 @@ def _node(config: Mapping[str, Any], group: str) -> Mapping[str, Any]:
 
 
 def _data(node: Mapping[str, Any]) -> dict[str, Any]:
-    left_out = ROWS + SPLIT + (READING if node.get("_target_") in SCHEMAS else ())
-    return {key: value for key, value in node.items() if key not in left_out}
+    return _without(node, ROWS + SPLIT + (READING if node.get("_target_") in SCHEMAS else ()))
+
+
+def _without(node: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if key not in keys}
 
 
 def _name(node: Mapping[str, Any]) -> str:

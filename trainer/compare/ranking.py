@@ -148,7 +148,7 @@ def rankings(rows: Sequence[Row], metric: str | None = None, *, fold: bool = Tru
 
     metric: None ranks each run by what it monitored; a run that says nothing joins the others of its data.
     """
-    peers, parts = defaultdict(list), defaultdict(list)
+    peers, parts, rows = defaultdict(list), defaultdict(list), _with_digests(rows)
     for row in rows:
         peers[row.protocol.key("")].append(row)
     for row in rows:
@@ -159,6 +159,19 @@ def rankings(rows: Sequence[Row], metric: str | None = None, *, fold: bool = Tru
     names = labels([(members[0].protocol, by) for (_, by), members in parts.items()])
     own = map(_without_constants, parts.values())
     return [rank(members, by, fold=fold, data=name) for (_, by), members, name in zip(parts, own, names, strict=True)]
+
+
+def _with_digests(rows: Sequence[Row]) -> list[Row]:
+    """The rows; those that did not record a digest of their data, as before a run begins, take that of the others of
+    the same dataset, if these agree."""
+    digests: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        digests[row.protocol.node].add(row.protocol.digest)
+    only = {node: next(iter(found - {""})) for node, found in digests.items() if len(found) == 2 and "" in found}
+    return [
+        replace(row, protocol=replace(row.protocol, digest=row.protocol.digest or only.get(row.protocol.node, "")))
+        for row in rows
+    ]
 
 
 def labels(measured: Sequence[tuple[Protocol, str]]) -> list[str]:

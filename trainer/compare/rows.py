@@ -71,7 +71,7 @@ def read_row(folder: Path, config: Mapping[str, Any], settings: dict[str, str], 
         reading.count(summary.get("steps")) or 0,
         [evaluation.get("val/loss", evaluation.get("train/loss", math.nan)) for evaluation in evaluations],
         reading.text(summary.get("error"), 2000) or None,
-        protocol(config, folder),
+        protocol(config, reading.text(summary.get("data"))),
         seeds(config),
         reading.count(summary.get("num_val")),
     )

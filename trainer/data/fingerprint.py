@@ -5,6 +5,7 @@ each row.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,7 +42,7 @@ class Fingerprint:
     known_by: KnownBy
     lazy: bool = False
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """32 hexadecimal digits for all of it; of parts that are read one by one, for their names and sizes."""
         lines = [f"{name} {size}\n" for name, size in zip(self.parts.names, self.parts.sizes, strict=True)]

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -105,6 +105,7 @@ def open_own(config: Config, run: Trained, known: Fingerprint | None, split: str
     known: the data that the run was trained on, whose splits are used; None draws them again.
     """
     earlier = Earlier(run.preprocessing, known, "measure")
+    config = _plain(config, run)
     splits = make_splits(config, run.device, run.dtype, download=download, earlier=earlier)
     names = [name for name in ROLES if splits.part(name)[0] is not None]
     if split is None and names == ["train"]:
@@ -121,14 +122,19 @@ def open_other(config: Config, run: Trained, *, download: bool) -> Labelled:
         path = config.dataset["path"]
         source = open_table(path, prepared.table, with_targets=True)
         return OfTable(str(path), source, prepared, size, run.device, run.dtype)
-    whole = {"val_fraction": 0.0} | ({"augment": False} if prepared.pictures is not None else {})
-    config = dataclasses.replace(config, dataset={**config.dataset, **whole})
+    config = _plain(config, run, val_fraction=0.0)
     splits = make_splits(config, run.device, run.dtype, download=download, earlier=Earlier(prepared, None, "measure"))
     for note in splits.notes:
         complain(f"note     {note}")
     rows = OfSplits(splits, [name for name in ROLES if splits.part(name)[0] is not None], size)
     rows.name, rows.split = str(config.dataset["path"]), "all"
     return rows
+
+
+def _plain(config: Config, run: Trained, **keys: Any) -> Config:
+    """The config with other keys of its dataset, and with pictures as they are."""
+    keys |= {"augment": False} if run.preprocessing.pictures is not None else {}
+    return dataclasses.replace(config, dataset={**config.dataset, **keys})
 
 
 def _trained_on(count: int, num_rows: int) -> str:

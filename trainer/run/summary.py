@@ -35,6 +35,7 @@ def write(run: TrainState, setup: Setup, result: Result, error: str | None = Non
         "parameters": sizes.num_parameters(run.model),
         "model": sizes.describe(run.model),
         "dataset": setup.splits.name,
+        "data": setup.splits.fingerprint.digest,
         "num_train": setup.splits.num_train,
         "num_val": setup.splits.num_val,
         "seconds": {name: round(value, 3) for name, value in result.seconds.items()},

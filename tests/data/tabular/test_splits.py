@@ -108,7 +108,7 @@ def test_every_split_holds_back_its_share_also_by_a_column_that_is_dropped(
         not drop and split != "column" and by is not None
     )
     again = Table("t.csv", "label", **keys).prepare(0.2, 0, torch.float32, made.preprocessing)  # as `eval` does
-    assert np.array_equal(again.train.roles, roles)
+    assert np.array_equal(again.parts[TRAIN].roles, roles)
 
 
 @pytest.mark.slow
