@@ -18,6 +18,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 import torch
+from conftest import Cli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from table_rows import rows_of
@@ -264,3 +265,30 @@ def test_a_float32_means_its_shortest_text() -> None:
     values = np.float32([*(chance.normal(size=20_000) * sizes), *np.round(chance.normal(size=999) * 1e4, 2)])
     values = np.append(values, np.float32([0, -0.0, math.inf, -math.inf, math.nan, 1e-45, 3.4e38, 16777217, 1e10]))
     np.testing.assert_array_equal(shortest(values), [float(str(value)) for value in values])
+
+
+@pytest.mark.slow
+def test_every_file_trains_the_same_weights_and_gets_the_same_predictions(tmp_path: Path, cli: Cli) -> None:
+    chance = np.random.default_rng(5)
+    number, city = 1e6 + chance.normal(size=400), [CITIES[i] for i in chance.integers(0, 5, 400)]
+    table = {
+        "number": number.tolist(), "city": city, "day": [EPOCH + datetime.timedelta(int(d)) for d in number * 3 % 9000],
+        "flag": [None if v % 1 < 0.1 else v % 1 < 0.5 for v in number],
+        "label": [LABELS[int(v * 7) % 4 + 2 * (c == "Oslo")] for v, c in zip(number, city, strict=True)],
+    }  # fmt: skip
+    texts = {**table, "flag": [v if v is None else str(v).lower() for v in table["flag"]]}
+    write_csv(tmp_path / "t.csv.gz", texts)
+    write_parquet(tmp_path / "t.parquet", table, 130)
+    for name, part in (("1.part", range(150)), ("2.part", range(150, 400))):
+        write_csv(tmp_path / f"{name}.csv", rows(texts, part))
+    found = []
+    for name in ("t.csv.gz", "t.parquet", "*.part.csv"):
+        words = ["dataset=table", f"dataset.path='{name}'", "dataset.target=label", "dataset.task=classes"]
+        done = cli("train", *words, "epochs=3", "report=false")
+        assert done.returncode == 0, done.stderr
+        done = cli("predict", "latest", "t.parquet")
+        assert (done.returncode, done.stderr) == (0, "")
+        (run,) = (tmp_path / "outputs" / "latest").resolve().glob("model.safetensors")
+        evaluated = cli("eval", "latest", f"dataset.path='{name}'")
+        found.append((run.read_bytes(), done.stdout, evaluated.stdout.splitlines()[2:], evaluated.stderr))
+    assert found[0] == found[1] == found[2]

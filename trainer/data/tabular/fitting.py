@@ -19,7 +19,8 @@ from trainer.data.tabular.conversion import Floats, to_text
 from trainer.data.tabular.source import Source, masked
 
 MOST_COUNTED = 100_000  # distinct texts of a column that are counted
-CHUNK = 4096  # values of a column at once
+CHUNK = 8192  # values of a column at once
+FEW = 64  # values that fsum adds as fast as numpy does
 EPSILON = sys.float_info.epsilon
 LARGEST = 1e150  # the square of a larger number may be infinite
 
@@ -94,16 +95,17 @@ class Moments:
 
 
 def exact_sum(values: Floats) -> Fraction:
-    """The sum of float64 values (N,), N > 0, to about 100 bits: they are added in pairs, and what each addition rounds
-    off is added too (Knuth's two-sum)."""
+    """The sum of float64 values (N,), N > 0, to about 100 bits: halves are added, and what each addition rounds off is
+    added too (Knuth's two-sum)."""
     rounded_off = 0.0
-    while len(values) > 1:
+    while len(values) > FEW:
         values = np.append(values, 0.0) if len(values) % 2 else values
-        a, b = values[::2], values[1::2]
+        a, b = np.split(values, 2)
         values = a + b
         of_b = values - a
         rounded_off += float(((a - (values - of_b)) + (b - of_b)).sum())
-    return Fraction(float(values[0])) + Fraction(rounded_off)
+    high = math.fsum(values.tolist())
+    return Fraction(high) + Fraction(math.fsum([*values.tolist(), -high])) + Fraction(rounded_off)
 
 
 @dataclass
