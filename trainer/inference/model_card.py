@@ -74,7 +74,8 @@ def _output(preprocessing: Preprocessing) -> Iterator[str]:
         yield ", ".join(plain(name) for name in facts.classes) + "."
     else:
         targets = f": {', '.join(map(plain, table.targets))}" if table is not None else ""
-        yield f"`{name}`: (rows, {facts.num_outputs}), in the units of the training data{targets}."
+        dtype = "float64" if preprocessing.y is not None and preprocessing.y.state_dict() else "floats"
+        yield f"`{name}`: {dtype}, of shape (rows, {facts.num_outputs}), in the units of the training data{targets}."
 
 
 def _metrics(summary: Mapping[str, Any]) -> Iterator[str]:

@@ -73,7 +73,7 @@ def _export(folder: Path, config: Any, name: str) -> int:
 
     facts, program_file = preprocessing.facts, model_card.PROGRAM.format(name=name)
     of_spread = " of the targets' spread" * (units is not None)
-    outputs = ", ".join(facts.classes or [f"{facts.num_outputs} numbers"])
+    outputs = ", ".join(facts.classes or [f"{facts.num_outputs} number{'s' * (facts.num_outputs != 1)}"])
     print(f"export   {export / chosen.file} ({len(data) / 1000:,.1f} kB)")
     values = "raw values" if preprocessing.pictures is None else "pixels from 0 to 255"
     print(f"input    x: {dtype} (rows, {', '.join(map(str, preprocessing.raw_shape))}), {values}")
