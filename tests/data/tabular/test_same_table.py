@@ -143,6 +143,7 @@ def test_means_and_spreads_are_exact_at_any_offset_and_size() -> None:
     for offset in (0.0, 1e6, 1e12, 1e15):
         values = offset + np.random.default_rng(3).normal(size=3 * CHUNK + 5)
         exact = statistics.mean(values.tolist()), statistics.pstdev(values.tolist())
+        spreads = []
         for pieces in ([values], np.array_split(values, 7), np.split(np.sort(values), [1, 2, 9000])):
             moments = Moments()
             for piece in pieces:
@@ -150,6 +151,8 @@ def test_means_and_spreads_are_exact_at_any_offset_and_size() -> None:
             moments.close()
             assert moments.mean == exact[0]
             assert moments.std == pytest.approx(exact[1], rel=1e-12)
+            spreads.append(moments.std)
+        assert spreads[0] == spreads[1]  # the same values in the same order, cut in another way
 
 
 # --- what other libraries write
