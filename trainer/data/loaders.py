@@ -19,10 +19,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from trainer.config.schema import Loader as LoaderConfig
-from trainer.data import labels, seeds
+from trainer.data import seeds
 from trainer.data.scaling import Scale
 from trainer.data.tabular.one_hot import OneHot
-from trainer.errors import ConfigError
+from trainer.errors import TrainerError
 from trainer.processes import parent_death
 
 GRACE = 8  # seconds that a worker outlives a SIGTERM
@@ -82,10 +82,7 @@ class InMemory:
 
 
 class Workers:
-    """torch's DataLoader over any map-style Dataset; a fetched batch is (x, y) on the CPU.
-
-    num_classes: labels are checked against it before they reach the device; None for numbers.
-    """
+    """torch's DataLoader over any map-style Dataset; a fetched batch is (x, y) on the CPU, its labels checked."""
 
     knows_targets = False
 
@@ -97,11 +94,10 @@ class Workers:
         device: torch.device,
         config: LoaderConfig,
         seed: int,
-        num_classes: int | None,
     ) -> None:
         num_workers = config.num_workers
         self.name = f"DataLoader, {num_workers} worker{'s' * (num_workers != 1)}"
-        self.scale_x, self.scale_y, self.device, self.num_classes = scale_x, scale_y, device, num_classes
+        self.scale_x, self.scale_y, self.device = scale_x, scale_y, device
         self.indices: list[list[tuple[int, int]]] = []  # of an epoch; always the same list, so that workers persist
         self.loader = DataLoader(
             Seeded(dataset, seed),
@@ -121,8 +117,9 @@ class Workers:
         try:
             for batch in rows:
                 yield next(batches) if len(batch) else self._empty()
-        except ConfigError as error:  # from a worker: torch puts the traceback before the message
-            raise ConfigError(error.message.strip().splitlines()[-1].rpartition("ConfigError: ")[2]) from error
+        except TrainerError as error:  # from a worker: torch puts the traceback before the message
+            text = error.message.strip().splitlines()[-1].split(f"{type(error).__name__}: ", 1)[-1]
+            raise type(error)(text, error.hint) from error
 
     def _empty(self) -> tuple[Tensor, Tensor]:
         """A batch of no rows in the right shapes, for a rank that has no row of some batch."""
@@ -133,8 +130,6 @@ class Workers:
         return batch[1]
 
     def load(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        if self.num_classes is not None:
-            labels.check_labels(batch[1], self.num_classes, "a batch")
         x, y = (place(tensor, self.device, self.scale_x.dtype) for tensor in batch)
         return self.scale_x(x), y if self.scale_y is None else self.scale_y(y)
 

@@ -1,6 +1,6 @@
 """Splits from a dataset node: rows for training and validation, and the official test set if there is one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,7 +12,9 @@ from trainer.config.schema import Config
 from trainer.data import labels, scaling, seeds
 from trainer.data.facts import Facts
 from trainer.data.loaders import InMemory, Loader, Seeded, Workers, place
+from trainer.data.partition import Part, parts_of
 from trainer.data.preprocessing import Preprocessing
+from trainer.data.rows import Rows
 from trainer.data.scaling import Scale
 from trainer.data.splits import Splits, keep_in_memory
 from trainer.data.tabular.one_hot import Columns
@@ -35,107 +37,96 @@ def make_splits(
     node, seed = config.dataset, config.seed
     val_fraction, split_seed = node.get("val_fraction", 0.0), node.get("split_seed", 0)
     seed_all(seeds.derive(split_seed, "dataset"))
-    keywords = {k: v for k, v in node.items() if k not in OWN_KEYS}
-    dataset = target.construct(keywords, "dataset", may_download=download)
-    if node["_target_"] == TABLE:
+    name, ignored = node["_target_"], labels.ignored(config.loss)
+    takes_split = "split" in node and "split" in target.parameters(target.locate(name, "dataset"))
+    mine = OWN_KEYS if takes_split else (*OWN_KEYS, "split")
+    keywords = {k: v for k, v in node.items() if k not in mine}
+    dataset = target.construct(keywords, "dataset", may_download=download, ignored_label=ignored)
+    if name == TABLE:
         from trainer.data.tabular.splits import table_splits  # imports pyarrow, which only tables need
 
         return table_splits(dataset, dataset.prepare(val_fraction, split_seed, dtype, fitted), config, device, dtype)
-    if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
-        text = f"{node['_target_']} is not a map-style Dataset: it needs __len__ and __getitem__"
-        raise ConfigError(text, "see torch.utils.data.Dataset")
-    if len(dataset) == 0:
-        raise ConfigError(f"{node['_target_']} has no rows")
-    train_rows, val_rows = split_rows(len(dataset), val_fraction, split_seed)
-    test = getattr(dataset, "test", None)
-    stored = [part for part in (dataset, test) if part is not None] if isinstance(dataset, TensorData) else []
-    in_memory, why_not = keep_in_memory(
-        [tensor for part in stored for tensor in (part.x, part.y)], config.loader, device
-    )
+    truth = getattr(dataset, "truth", {})
+    parts, notes = parts_of(dataset, name, {key: value for key, value in node.items() if key in mine}, ignored)
+    if takes_split:
+        notes.append(f"dataset.split is an argument of {name}")
+    stored = {id(part.data): part.data for part in parts.values() if isinstance(part.data, TensorData)}.values()
+    tensors = [tensor for data in stored for tensor in (data.x, data.y)]
+    in_memory, why_not = keep_in_memory(tensors, config.loader, device)
     if in_memory and not stored:
-        classes, source = facts_of(dataset).classes, getattr(dataset, "source", "")
-        dataset = TensorData(*_gathered(dataset, seed), classes=classes, source=source)
-        test = TensorData(*_gathered(test, seed), classes=classes) if test is not None else None
-    facts = facts_of(dataset)
-    num_classes = len(facts.classes) if facts.classes is not None else None
-    scale_x, scale_y = _scales(dataset, train_rows, dtype) if fitted is None else (fitted.x, fitted.y)
+        parts = _gathered(parts, seed)
+    data, train_rows = parts["train"].data, parts["train"].rows
+    facts = facts_of(data, ignored)
+    scale_x, scale_y = _scales(data, train_rows, dtype) if fitted is None else (fitted.x, fitted.y)
     if isinstance(scale_x, Columns):
-        raise ConfigError(f"this run was trained on a table, not on {node['_target_']}")
+        raise ConfigError(f"this run was trained on a table, not on {name}")
     scale_x.to(device)
     if scale_y is not None:
         scale_y.to(device)
 
-    def over(data: Any, rows: Tensor | None = None) -> Loader:
-        if in_memory:
-            x, y = (data.x, data.y) if rows is None else data[rows]
-            if num_classes is not None:
-                labels.check_labels(y, num_classes, node["_target_"])
-            return InMemory(x, y, scale_x, scale_y, device)
-        data = data if rows is None else Subset(data, rows.tolist())
-        return Workers(data, scale_x, scale_y, device, config.loader, seed, num_classes)
+    def over(part: Part) -> Loader:
+        data, rows = part.data, part.rows
+        is_whole = torch.equal(rows, torch.arange(len(data)))
+        if isinstance(data, TensorData):
+            x, y = (data.x, data.y) if is_whole else data[rows]
+            if facts.classes is not None:
+                labels.check_labels(y, len(facts.classes), name, ignored)
+            if in_memory:
+                return InMemory(x, y, scale_x, scale_y, device)
+        chosen = data if is_whole else Subset(data, rows.tolist())
+        return Workers(chosen, scale_x, scale_y, device, config.loader, seed)
 
-    train = over(dataset, train_rows)
-    x, y = (place(part, device, dtype) for part in default_collate([dataset[int(row)] for row in train_rows[:2]]))
+    loaders = {key: over(part) for key, part in parts.items()}
+    num_rows = {key: len(part.rows) for key, part in parts.items()}
+    first = [data.read(int(row)) if isinstance(data, Rows) else data[int(row)] for row in train_rows[:2]]
+    x, y = (place(part, device, dtype) for part in default_collate(first))
     return Splits(
-        name=node["_target_"].rpartition(".")[2],
-        source=getattr(dataset, "source", ""),
+        name=name.rpartition(".")[2],
+        source=data.source,
         facts=facts,
-        train=train,
-        val=over(dataset, val_rows) if len(val_rows) else None,
-        test=over(test) if test is not None else None,
-        num_train=len(train_rows),
-        num_val=len(val_rows),
-        num_test=len(test) if test is not None else 0,
-        loader_name=train.name + (f" ({why_not})" if why_not else ""),
+        train=loaders["train"],
+        val=loaders.get("val"),
+        test=loaders.get("test"),
+        num_train=num_rows["train"],
+        num_val=num_rows.get("val", 0),
+        num_test=num_rows.get("test", 0),
+        loader_name=loaders["train"].name + (f" ({why_not})" if why_not else ""),
         scale_y=scale_y,
-        truth=getattr(dataset, "truth", {}),
+        truth=truth,
         sample=(scale_x(x), y if scale_y is None else scale_y(y)),
         preprocessing=fitted or Preprocessing(facts, facts.input_shape, scale_x, scale_y),
-        class_counts=_class_counts(dataset, train_rows, num_classes),
+        class_counts=_class_counts(data, train_rows, facts),
+        notes=notes,
     )
 
 
-def _class_counts(dataset: Any, train_rows: Tensor, num_classes: int | None) -> tuple[int, ...] | None:
-    if num_classes is None or not isinstance(dataset, TensorData) or dataset.y.ndim != 1:
+def _class_counts(dataset: TensorData | Rows, train_rows: Tensor, facts: Facts) -> tuple[int, ...] | None:
+    y = dataset.y if isinstance(dataset, TensorData) else dataset.known
+    if facts.classes is None or y is None or y.ndim != 1:
         return None
-    y = dataset.y[train_rows]
-    return tuple(torch.bincount(y[y >= 0], minlength=num_classes).tolist())
+    y = y[train_rows]
+    return tuple(torch.bincount(y[y != facts.ignored], minlength=len(facts.classes)).tolist())
 
 
-def _gathered(dataset: Any, seed: int) -> Sequence[Tensor]:
-    """(inputs, targets) of every row, each read once; what is random in them is drawn once."""
-    rows: Sequence[Tensor] = default_collate([Seeded(dataset, seed)[0, row] for row in range(len(dataset))])
-    return rows
+def _gathered(parts: Mapping[str, Part], seed: int) -> dict[str, Part]:
+    """The same parts of tensors: every row is read once; what is random in it is drawn once."""
+    tensors: dict[int, TensorData] = {}
+    for part in parts.values():
+        data = part.data
+        if isinstance(data, Rows) and id(data) not in tensors:
+            read = Seeded(data, seed)
+            x, y = default_collate([read[0, row] for row in range(len(data))])
+            tensors[id(data)] = TensorData(x, y, classes=data.classes, source=data.source)
+    return {key: Part(tensors.get(id(part.data), part.data), part.rows) for key, part in parts.items()}
 
 
-def split_rows(num_rows: int, val_fraction: float, split_seed: int) -> tuple[Tensor, Tensor]:
-    """Row indices for training and for validation, int64, sorted: a permutation by split_seed, cut in two."""
-    num_val = int(num_rows * val_fraction)
-    order = seeds.permutation(num_rows, split_seed)
-    return order[num_val:].sort().values, order[:num_val].sort().values
-
-
-def facts_of(dataset: Any) -> Facts:
-    """Shapes, task and classes of a dataset, from its first row and its `classes` or labels. Raises ConfigError."""
-    sample = dataset[0]
-    if not isinstance(sample, (tuple, list)) or len(sample) != 2:
-        raise ConfigError(f"{type(dataset).__name__}[0] is not a pair (input, target)")
-    x, y = default_collate([sample])
-    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
-        raise ConfigError(f"{type(dataset).__name__}[0] is not a pair of numbers, arrays or tensors")
+def facts_of(data: TensorData | Rows, ignored: int) -> Facts:
+    """Shapes, task and classes of data, from its first row and its class names."""
+    x, y = default_collate([data[0]])
     shape = tuple(x.shape[1:])
-    if y.is_floating_point():
+    if data.classes is None:
         return Facts(shape, None, y[0].numel())
-    classes = getattr(dataset, "classes", None) or _classes_in(dataset)
-    return Facts(shape, [str(name) for name in classes], len(classes))
-
-
-def _classes_in(dataset: Any) -> list[str]:
-    """Names 0, 1, … up to the largest label: from the dataset's `targets` if it has them, else by reading every row."""
-    y = getattr(dataset, "targets", None)
-    if y is None:
-        y = [int(dataset[index][1]) for index in range(len(dataset))]
-    return [str(label) for label in range(int(torch.as_tensor(y).max()) + 1)]
+    return Facts(shape, data.classes, len(data.classes), ignored)
 
 
 def _scales(dataset: Any, train_rows: Tensor, dtype: torch.dtype) -> tuple[Scale, Scale | None]:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from trainer.data.labels import IGNORED
 from trainer.data.scaling import Scale
 from trainer.device import widest_dtype
 
@@ -13,8 +14,9 @@ MONITOR = {"classes": "acc", "numbers": "loss"}  # what monitor=auto means
 class Totals:
     """Sums over a split: correct predictions of classes, or squared and absolute errors of numbers in their units."""
 
-    def __init__(self, task: str, scale_y: Scale | None) -> None:
-        self.task, self.scale_y = task, scale_y
+    def __init__(self, task: str, scale_y: Scale | None, ignored: int = IGNORED) -> None:
+        """ignored: the label that does not count; nor does any below 0."""
+        self.task, self.scale_y, self.ignored = task, scale_y, ignored
         self.sums: dict[str, Tensor] = {}
 
     def add(self, prediction: Tensor, y: Tensor, loss: Tensor, denominator: Tensor) -> None:
@@ -23,7 +25,7 @@ class Totals:
         self._add("denominator", denominator)
         if self.task == "classes":
             labels = y if not y.is_floating_point() else y.argmax(1)
-            counted = labels >= 0
+            counted = (labels >= 0) & (labels != self.ignored)
             self._add("correct", ((prediction.argmax(1) == labels) & counted).sum())
             self._add("count", counted.sum())
         else:

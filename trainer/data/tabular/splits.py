@@ -31,8 +31,8 @@ def table_splits(table: Table, prepared: Prepared, config: Config, device: torch
         scale_x = preprocessing.of_table()[0].expand.to(device)
         if keep_in_memory([x, y], config.loader, device)[0]:
             return InMemory(x, y, scale_x, scale_y, device)
-        data, num_classes = TensorData(x, y, classes=facts.classes), len(facts.classes) if facts.classes else None
-        return Workers(data, scale_x, scale_y, device, config.loader, config.seed, num_classes)
+        data = TensorData(x, y, classes=facts.classes)
+        return Workers(data, scale_x, scale_y, device, config.loader, config.seed)
 
     train, val, test = over(prepared.train), prepared.val, prepared.test
     files = table.source.files
