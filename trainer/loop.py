@@ -62,7 +62,7 @@ def train_step(run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
 def evaluate(run: Measurable, batches: Iterable[tuple[Tensor, Tensor]], split: str) -> dict[str, float]:
     """Measure a split. Returns metrics by name (val/loss, val/acc, …); leaves the model in eval mode."""
     denominator, _ = losses.denominator(run.loss_fn)
-    totals = Totals(run.facts.task, run.metrics, run.scale_y)
+    totals = Totals(run.facts, run.metrics, run.scale_y)
     run.ranks.share_buffers(run.model)
     for prediction, y in predict(run, batches):
         totals.add(prediction, y, run.loss_fn(prediction, y), denominator(y))

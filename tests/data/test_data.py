@@ -15,7 +15,7 @@ from torch.utils.data import TensorDataset
 
 from trainer.build.build import build
 from trainer.data import embedded, synthetic
-from trainer.data.loading import split_rows
+from trainer.data.partition import split_rows
 from trainer.errors import ConfigError
 from trainer.loop import train
 from trainer.models.mlp import MLP

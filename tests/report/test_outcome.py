@@ -11,7 +11,7 @@ from trainer.build import sizes
 from trainer.build.build import build
 from trainer.config import files
 from trainer.data.embedded import Digits, Iris
-from trainer.data.loading import split_rows
+from trainer.data.partition import split_rows
 from trainer.disk import outcome
 from trainer.disk.outcome import Layer, Outcome, Predictions
 from trainer.report.changes import changes

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from trainer.data.facts import Facts
 from trainer.data.scaling import Standardize
 from trainer.processes.ranks import Ranks
 from trainer.stopping import METRICS
@@ -45,7 +46,8 @@ class Follower(Ranks):
 
 
 def totals(task: str, batches: Batches, scale: Standardize | None = None) -> Totals:
-    sums = Totals(task, list(METRICS[task]), scale)
+    classes = ["0", "1", "2", "3", "4"] if task == "classes" else None
+    sums = Totals(Facts((1,), classes, 1), list(METRICS[task]), scale)
     for prediction, y in batches:
         sums.add(prediction, y, torch.tensor(float(len(y))), torch.tensor(float(len(y)), dtype=torch.float64))
     return sums

@@ -3,18 +3,19 @@
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.data import labels
 from trainer.data.tabular.source import find
 from trainer.data.tensors import Scaling, TensorData
 from trainer.errors import ConfigError
 from trainer.text import first_line
 
 BYTES = (torch.uint8, torch.int8, torch.bool)  # most likely pixels
-MOST_CLASSES = 100_000  # the largest label that can be a class
 
 
 def _read_npz(file: Path) -> dict[str, Tensor]:
@@ -55,13 +56,20 @@ class _Arrays(TensorData):
 
     path: the file. x, y: the names of its arrays; f"{x}_test" and f"{y}_test" hold the test split. classes: their
     names; the labels themselves by default. scaling: see TensorData; "auto" standardises rows of numbers column by
-    column, and everything else (bytes, pictures) with one mean and standard deviation.
+    column, and everything else (bytes, pictures) with one mean and standard deviation. ignored_label: the label that
+    the loss leaves out.
     """
 
     suffix: str  # of the kind of file
 
     def __init__(
-        self, path: str, x: str = "x", y: str = "y", classes: Sequence[str] | None = None, scaling: str = "auto"
+        self,
+        path: str,
+        x: str = "x",
+        y: str = "y",
+        classes: Sequence[str] | None = None,
+        scaling: str = "auto",
+        ignored_label: int = labels.IGNORED,
     ) -> None:
         (file,) = find(path)
         arrays, name = READERS[self.suffix](file), str(file)
@@ -69,7 +77,10 @@ class _Arrays(TensorData):
         is_numeric = targets.is_floating_point()
         if is_numeric and classes is not None:
             raise ConfigError(f"{name}: {y} holds floats, but dataset.classes names classes", "dataset.classes=null")
-        class_names = None if is_numeric else list(classes or _labels(targets))
+        class_names, remark = list(classes) if classes else None, None
+        if not is_numeric and class_names is None:
+            counts = labels.tally(targets, ignored_label, f"{name}: {y}")
+            class_names, remark = [str(label) for label in range(len(counts))], labels.remark(counts)
         how: Scaling = scaling  # type: ignore[assignment]
         if scaling == "auto":
             by_column = inputs.ndim == 2 and inputs.dtype not in BYTES
@@ -77,9 +88,9 @@ class _Arrays(TensorData):
         test = None
         if f"{x}_test" in arrays:
             test = TensorData(*_pair(arrays, name, f"{x}_test", f"{y}_test"), classes=class_names, scaling=how)
-        super().__init__(
-            inputs, targets, classes=class_names, scaling=how, scale_targets=is_numeric, test=test, source=file.name
-        )
+        keywords: dict[str, Any] = {"classes": class_names, "scaling": how, "scale_targets": is_numeric}
+        notes = [remark] if remark else []
+        super().__init__(inputs, targets, **keywords, test=test, source=file.name, notes=notes)
 
 
 class Npz(_Arrays):
@@ -113,12 +124,3 @@ def _pair(arrays: dict[str, Tensor], name: str, x: str, y: str) -> tuple[Tensor,
     if targets.shape[1] != 1:
         raise ConfigError(f"{name}: {y} has {targets.shape[1]} labels per row, but a row needs exactly one")
     return inputs, targets[:, 0].long()
-
-
-def _labels(y: Tensor) -> list[str]:
-    if int(y.min()) < 0:
-        raise ConfigError(f"label {int(y.min())} in row {int(y.argmin())}: labels count from 0")
-    if (most := int(y.max())) > MOST_CLASSES:
-        text = f"label {most} in row {int(y.argmax())} is too large for a class: it would be one of {most + 1:,}"
-        raise ConfigError(text, "if the targets are numbers, store them as floats")
-    return [str(label) for label in range(most + 1)]

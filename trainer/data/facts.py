@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainer.config.target import INPUT_NAMES, OUTPUT_NAMES
+from trainer.data.labels import IGNORED
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known from the data alone. input_shape: of one sample; classes: their names, None for numbers."""
+    """What is known from the data alone. input_shape: of one sample; classes: their names, None for numbers; ignored:
+    the label that marks a target to leave out."""
 
     input_shape: tuple[int, ...]
     classes: list[str] | None
     num_outputs: int
+    ignored: int = IGNORED
 
     @property
     def task(self) -> str:

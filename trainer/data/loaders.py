@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from trainer.config.schema import Loader as LoaderConfig
-from trainer.data import labels, seeds
+from trainer.data import seeds
 from trainer.data.scaling import Scale, scaled, waits
 from trainer.data.tabular.one_hot import OneHot
 from trainer.errors import TrainerError
@@ -83,10 +83,7 @@ class InMemory:
 
 
 class Workers:
-    """torch's DataLoader over any map-style Dataset; a fetched batch is (x, y) on the CPU.
-
-    num_classes: labels are checked against it before they reach the device; None for numbers.
-    """
+    """torch's DataLoader over any map-style Dataset; a fetched batch is (x, y) on the CPU, its labels checked."""
 
     knows_targets = False
 
@@ -98,11 +95,10 @@ class Workers:
         device: torch.device,
         config: LoaderConfig,
         seed: int,
-        num_classes: int | None,
     ) -> None:
         num_workers = config.num_workers
         self.name = f"DataLoader, {num_workers} worker{'s' * (num_workers != 1)}"
-        self.scale_x, self.scale_y, self.device, self.num_classes = scale_x, scale_y, device, num_classes
+        self.scale_x, self.scale_y, self.device = scale_x, scale_y, device
         self.finish = scale_x.on(device, scale_x.dtype)
         self.indices: list[list[tuple[int, int]]] = []  # of an epoch; always the same list, so that workers persist
         self.loader = DataLoader(
@@ -124,7 +120,7 @@ class Workers:
             for batch in rows:
                 yield next(batches) if len(batch) else self._empty()
         except TrainerError as error:  # from a worker: torch puts the traceback before the message
-            text = error.message.strip().splitlines()[-1].rpartition(f"{type(error).__name__}: ")[2]
+            text = error.message.strip().splitlines()[-1].split(f"{type(error).__name__}: ", 1)[-1]
             raise TrainerError(text, error.hint) from error
 
     def _empty(self) -> tuple[Tensor, Tensor]:
@@ -136,8 +132,6 @@ class Workers:
         return batch[1]
 
     def load(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        if self.num_classes is not None:
-            labels.check_labels(batch[1], self.num_classes, "a batch")
         x, y = batch
         dtype, late = self.scale_x.dtype, isinstance(self.scale_x, OneHot) or waits(x)
         x = place(x if late else self.scale_x(x), self.device, dtype)
@@ -161,8 +155,10 @@ def begin_worker(run: int, worker: int) -> None:
 class Seeded(Dataset[Any]):
     """A Dataset whose randomness is a function of (seed, epoch, index), whichever process reads the row."""
 
-    def __init__(self, dataset: Dataset[Any], seed: int) -> None:
+    def __init__(self, dataset: Dataset[Any], seed: int, *, before_training: bool = False) -> None:
+        """before_training: whether errors of your own Dataset are errors of the config, see rows.Rows.read."""
         self.dataset, self.seed = dataset, seed
+        self.read = dataset.read if before_training else dataset.__getitem__  # type: ignore[attr-defined]
 
     def __getitem__(self, position: tuple[int, int]) -> Any:
         epoch, index = position
@@ -170,4 +166,4 @@ class Seeded(Dataset[Any]):
         torch.default_generator.manual_seed(state)
         random.seed(state)
         np.random.seed(state % 2**32)  # what a user's Dataset draws from
-        return self.dataset[index]
+        return self.read(index)

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from trainer.data.facts import Facts
+from trainer.data.labels import IGNORED
 from trainer.data.picture_file import BACKGROUNDS, SQUARES, PictureFormat
 from trainer.data.scaling import Cast, Scale, Standardize
 from trainer.data.tabular.column import KINDS, Column
@@ -85,6 +86,7 @@ def write(folder: Path, preprocessing: Preprocessing) -> None:
         "task": facts.task,
         "classes": facts.classes,
         "num_outputs": facts.num_outputs,
+        "ignored": facts.ignored,
         "input_shape": list(facts.input_shape),
         "raw_shape": list(preprocessing.raw_shape),
         "x": type(x).__name__,
@@ -115,7 +117,7 @@ def _rebuilt(data: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Pr
         raise ValueError(f"format {data['format']}, this trainer reads {FORMAT}")
     classes = None if data["classes"] is None else _texts(data["classes"])
     outputs = _int(data["num_outputs"], 1)
-    facts = Facts(_shape(data["input_shape"]), classes, outputs)
+    facts = Facts(_shape(data["input_shape"]), classes, outputs, _typed(data.get("ignored", IGNORED), int))
     if data["task"] != facts.task:
         raise ValueError("task and classes do not fit together")
     if classes is not None and len(classes) != outputs:

@@ -16,7 +16,8 @@ class TensorData(Dataset[tuple[Tensor, Tensor]]):
     x: (N, *shape). y: (N,) int64 class indices if `classes` names them, else (N, outputs) float numbers.
     scaling: of x, see scaling.py: "standardize" each column or "standardize_whole" by all values of the training split,
     a known (mean, standard deviation) of the stored values, or "none". scale_targets: standardise y too, for numbers
-    far from 0. test: the official test set, if there is one. source: where the data comes from, for the header.
+    far from 0. test: the official test set, if there is one. source, notes: where the data comes from and lines on it,
+    for the header.
     """
 
     truth: Mapping[str, float] = MappingProxyType({})  # the numbers to learn by name, if the formula is known
@@ -31,11 +32,17 @@ class TensorData(Dataset[tuple[Tensor, Tensor]]):
         scale_targets: bool = False,
         test: "TensorData | None" = None,
         source: str = "",
+        notes: Sequence[str] = (),
     ) -> None:
         self.x, self.y = x, y.long() if classes is not None else y
         self.classes = list(classes) if classes is not None else None
         self.scaling, self.scale_targets = scaling, scale_targets
-        self.test, self.source = test, source
+        self.test, self.source, self.notes = test, source, notes
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """x and y."""
+        return self.x, self.y
 
     def __len__(self) -> int:
         return len(self.x)

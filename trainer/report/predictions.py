@@ -41,11 +41,12 @@ def _of_classes(run: TrainState, batches: EvalBatches, split: str) -> tuple[Pred
     for prediction, y in predict(run, batches):
         labels = (y.argmax(1) if y.is_floating_point() else y).cpu().reshape(-1)
         guesses = prediction.argmax(1).cpu().reshape(-1)
+        counted = (labels >= 0) & (labels != run.facts.ignored)
         cell = labels * len(classes) + guesses
-        matrix += torch.bincount(cell[labels >= 0], minlength=len(classes) ** 2)
+        matrix += torch.bincount(cell[counted], minlength=len(classes) ** 2)
         if len(guesses) == len(prediction):  # one label a row
             probabilities = prediction.softmax(1).amax(1).cpu()
-            scores = torch.where((guesses != labels) & (labels >= 0), probabilities, -1.0)
+            scores = torch.where((guesses != labels) & counted, probabilities, -1.0)
             wrong = _worst(wrong, scores, labels, guesses, first)
         first += len(prediction)
     cells = {divmod(int(cell), len(classes)): int(matrix[cell]) for cell in matrix.nonzero().flatten().tolist()}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from trainer.data.facts import Facts
 from trainer.data.scaling import Scale
 from trainer.device import widest_dtype
 from trainer.processes.ranks import Ranks
@@ -32,8 +33,8 @@ class Totals:
     """Sums over a split: correct predictions of classes, or squared and absolute errors of numbers. names: of the
     metrics to measure, see METRICS. scale_y: from the data's units to those of predictions and targets, if any."""
 
-    def __init__(self, task: str, metrics: Sequence[str], scale_y: Scale | None) -> None:
-        self.task, self.metrics, self.scale_y = task, metrics, scale_y
+    def __init__(self, facts: Facts, metrics: Sequence[str], scale_y: Scale | None) -> None:
+        self.facts, self.metrics, self.scale_y = facts, metrics, scale_y
         self.sums: dict[str, Tensor] = {}
         self.center: Tensor | None = None  # a row of targets, which their sums count from
 
@@ -41,14 +42,14 @@ class Totals:
         """Add a batch. prediction: (B, C) logits or (B, outputs); loss, denominator: 0-dim; see losses.denominator."""
         self._add("loss", loss.to(denominator.dtype) * denominator)
         self._add("denominator", denominator)
-        if self.task == "classes":
+        if self.facts.task == "classes":
             self._add_classes(prediction, y)
         else:
             self._add_numbers(prediction, y)
 
     def _add_classes(self, prediction: Tensor, y: Tensor) -> None:
         labels = y if not y.is_floating_point() else y.argmax(1)
-        guesses, counted = prediction.argmax(1), labels >= 0
+        guesses, counted = prediction.argmax(1), (labels >= 0) & (labels != self.facts.ignored)
         right = (guesses == labels) & counted
         self._add("correct", right.sum())
         self._add("count", counted.sum())
@@ -88,7 +89,7 @@ class Totals:
         """{'val/loss': …, 'val/acc': …}: the metrics by name, of numbers in the data's units; NaN where undefined."""
         sums = {name: value.to("cpu", torch.float64) for name, value in self.sums.items()}
         values = {"loss": sums["loss"] / sums["denominator"]}
-        if self.task == "classes":
+        if self.facts.task == "classes":
             values["acc"] = sums["correct"] / sums["count"]
             values |= _of_each_class(sums) if "hits" in sums else {}
         else:

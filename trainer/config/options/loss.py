@@ -8,7 +8,7 @@ from trainer.config.schema_key import NoKeys, key
 
 @dataclass
 class AutoLoss:
-    weight: Literal["balanced"] | list[float] | None = key("weight of each class; balanced: more if rarer")
+    weight: Literal["balanced"] | list[float] | None = key("weight of each class; balanced: more if rarer", at_least=0)
 
 
 @dataclass

@@ -65,8 +65,8 @@ def table_splits(
         x, y, scale_x = rows[index].x[chosen], rows[index].y[chosen], preprocessing.of_table()[0].expand
         if keep_in_memory([x, y], config.loader, device)[0]:
             return InMemory(x, y, scale_x, preprocessing.y, device)
-        data, num_classes = TensorData(x, y, classes=facts.classes), len(facts.classes) if facts.classes else None
-        return Workers(data, scale_x, preprocessing.y, device, config.loader, config.seed, num_classes)
+        data = TensorData(x, y, classes=facts.classes)
+        return Workers(data, scale_x, preprocessing.y, device, config.loader, config.seed)
 
     train = over(TRAIN)
     if train is None:

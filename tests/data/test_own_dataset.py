@@ -1,0 +1,462 @@
+"""Datasets of a user's own: which targets are classes, what is refused before training, and the splits they bring."""
+
+import datetime
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from conftest import Cli, config
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import Dataset, IterableDataset, Subset
+
+from trainer.build.build import build
+from trainer.data.splits import Splits
+from trainer.errors import ConfigError, TrainerError
+from trainer.loop import evaluate, train
+from trainer.report.predictions import measure
+
+N = 120
+OWN = ("dataset=own", "model=linear", "threads=1")
+
+
+def inputs(row: int) -> Tensor:
+    return torch.randn(4, generator=torch.Generator().manual_seed(row))
+
+
+class Rows(Dataset):
+    """Three classes; `kind` makes the target."""
+
+    MAKE: dict[str, Callable[[int], Any]] = {  # noqa: RUF012
+        "int": int,
+        "bool": lambda y: y > 0,
+        "int32": np.int32,
+        "int16": np.int16,
+        "uint8": np.uint8,
+        "uint16": np.uint16,
+        "numpy bool": lambda y: np.bool_(y > 0),
+        "tensor int32": lambda y: torch.tensor(y, dtype=torch.int32),
+        "tensor uint8": lambda y: torch.tensor(y, dtype=torch.uint8),
+        "tensor bool": lambda y: torch.tensor(y > 0),
+        "array (1,)": lambda y: np.array([y], dtype=np.int16),
+        "tensor (1,)": lambda y: torch.tensor([y]),
+        "one based": lambda y: y + 1,
+    }
+
+    def __init__(self, kind: str = "int", size: int = N) -> None:
+        self.make, self.size = self.MAKE[kind], size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, row: int) -> tuple[Any, Any]:
+        return inputs(row), self.make(row % 3)
+
+
+def splits_of(name: str, *words: str) -> Splits:
+    return build(config(*OWN, f"dataset._target_=test_own_dataset.{name}", *words))[1].splits
+
+
+def targets(splits: Splits, split: str = "train") -> Tensor:
+    loader, num_rows = getattr(splits, split), getattr(splits, f"num_{split}")
+    batches = loader.fetch(list(torch.arange(num_rows).split(50)), 0)
+    return torch.cat([loader.load(batch)[1] for batch in batches])
+
+
+def rows_of(splits: Splits, split: str) -> list[int]:
+    """The numbers of a split's rows, found by their inputs."""
+    known = {inputs(row).numpy().tobytes(): row for row in range(2 * N)}
+    loader, num_rows = getattr(splits, split), getattr(splits, f"num_{split}")
+    batches = loader.fetch(list(torch.arange(num_rows).split(50)), 0)
+    return [known[x.numpy().tobytes()] for batch in batches for x in loader.load(batch)[0]]
+
+
+@pytest.mark.parametrize("in_memory", ["true", "false"])
+@pytest.mark.parametrize("kind", Rows.MAKE)
+def test_whole_numbers_of_every_type_are_classes(kind: str, in_memory: str) -> None:
+    splits = splits_of("Rows", f"+dataset.kind={kind!r}", "dataset.val_fraction=0", f"loader.in_memory={in_memory}")
+    expected = np.arange(N) % 3
+    expected = (expected > 0).astype(int) if "bool" in kind else expected + (kind == "one based")
+    found = targets(splits)
+    assert found.dtype == torch.int64
+    np.testing.assert_array_equal(found.numpy(), expected)
+    assert splits.facts.classes == [str(label) for label in range(expected.max() + 1)]
+    assert splits.class_counts == tuple(np.bincount(expected))
+    gap = "no row has label 0: classes count from 0 to the largest label, so there are 4"
+    assert list(splits.notes) == [gap] * (kind == "one based")
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "uint8", "uint16", "bool"])
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+def test_whole_numbers_in_arrays_are_classes(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+    y = (np.arange(1, 61) % 3).astype(dtype)
+    np.savez(tmp_path / "a.npz", x=np.random.default_rng(0).normal(size=(60, 4)), y=y.reshape(shape))
+    tensors = {"x": torch.rand(60, 4), "y": torch.from_numpy(y.reshape(shape))}
+    safetensors.torch.save_file(tensors, tmp_path / "a.safetensors")
+    for kind in ("npz", "safetensors"):
+        words = [f"dataset={kind}", f"dataset.path=a.{kind}", "dataset.val_fraction=0", "model=linear"]
+        splits = build(config(*words))[1].splits
+        np.testing.assert_array_equal(targets(splits).numpy(), y.astype(np.int64))
+        assert len(splits.facts.classes or []) == int(y.max()) + 1
+
+
+class Masks(Dataset):
+    """Pictures of which a pixel each is bright or not; one row of pixels is marked with `ignored`."""
+
+    def __init__(self, ignored: int = 255, named: bool = True) -> None:
+        self.ignored = ignored
+        if named:
+            self.classes = ("dark", "bright")
+
+    def __len__(self) -> int:
+        return 40
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+        x = torch.rand(1, 6, 6, generator=torch.Generator().manual_seed(row))
+        y = (x > 0.5).to(torch.uint8)
+        y[:, 0] = self.ignored
+        return x, y  # (1, H, W), as a picture of a mask is read
+
+
+class Pixels(nn.Conv2d):
+    def __init__(self, in_channels: int, num_classes: int) -> None:
+        super().__init__(in_channels, num_classes, 3, padding=1)
+
+
+@pytest.mark.parametrize("named", ["true", "false"])
+@pytest.mark.parametrize(("ignored", "in_memory"), [(255, "false"), (255, "true"), (1, "false")])
+def test_pixels_with_the_ignored_label_count_nowhere(ignored: int, in_memory: str, named: str) -> None:
+    words = [f"+dataset.ignored={ignored}", f"+dataset.named={named}", f"loader.in_memory={in_memory}"]
+    words += ["model=own", "model._target_=test_own_dataset.Pixels", "epochs=2", "optimizer.lr=0.1"]
+    run, setup = build(
+        config(
+            *OWN,
+            "dataset._target_=test_own_dataset.Masks",
+            *words,
+            "loss=cross_entropy",
+            f"loss.ignore_index={ignored}",
+        )
+    )
+    list(train(run))
+    assert len(setup.splits.facts.classes or []) == (2 if named == "true" or ignored == 255 else 1)
+    metrics = evaluate(run, run.val_batches, "val")
+    right = total = 0
+    for x, y in run.val_batches:
+        wanted, guess = y.numpy(), run.model(x).argmax(1).numpy()
+        right, total = right + ((guess == wanted) & (wanted != ignored)).sum(), total + (wanted != ignored).sum()
+    assert 0 < total < y.numel()
+    assert metrics["val/acc"] == right / total
+    shown = measure(run, setup.splits.preprocessing, run.val_batches, "val")
+    assert sum(shown.confusions.values()) == total
+
+
+def test_ignored_labels_in_an_array_are_no_class(tmp_path: Path) -> None:
+    y = np.tile([0, 1, 255], 20)
+    np.savez(tmp_path / "a.npz", x=np.ones((60, 2)), y=y)
+    words = ["dataset=npz", "dataset.path=a.npz", "loss=cross_entropy", "loss.ignore_index=255", "model=linear"]
+    splits = build(config(*words, "dataset.val_fraction=0"))[1].splits
+    assert (splits.facts.classes, splits.class_counts) == (["0", "1"], (20, 20))
+
+
+def test_negative_class_weights_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"loss\.weight must be at least 0"):
+        config("dataset=iris", "loss.weight=[1,-1,1]")
+
+
+# --- what is refused, before training or at its row
+
+
+class Stream(IterableDataset):
+    def __len__(self) -> int:
+        return N
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([(inputs(0), 0)])
+
+
+class NoRows(Dataset):
+    """Says its length, and has no __getitem__."""
+
+    def __len__(self) -> int:
+        return N
+
+
+class Pictures(Rows):
+    def __getitem__(self, row: int) -> Any:
+        return Image.new("RGB", (8, 8)), row % 3
+
+
+class Words(Rows):
+    def __getitem__(self, row: int) -> Any:
+        return "a sentence", row % 3
+
+
+class Ragged(Rows):
+    """Its rows differ from number `first` on."""
+
+    classes = ("0", "1", "2")
+
+    def __init__(self, first: int = 1) -> None:
+        super().__init__()
+        self.first = first
+
+    def __getitem__(self, row: int) -> Any:
+        return torch.ones(4 + (row >= self.first)), row % 3
+
+
+class Mixed(Rows):
+    def __getitem__(self, row: int) -> Any:
+        return inputs(row), row % 3 if row % 2 else 0.5
+
+
+class Broken(Rows):
+    def __getitem__(self, row: int) -> Any:
+        return {}["here"]
+
+
+class Negative(Rows):
+    def __getitem__(self, row: int) -> Any:
+        return inputs(row), -1 if row == 50 else row % 3
+
+
+class Huge(Rows):
+    def __getitem__(self, row: int) -> Any:
+        return inputs(row), 10**6 + row
+
+
+REFUSED = [
+    ("Stream", "not a map-style Dataset, but an IterableDataset", "__getitem__"),
+    ("NoRows", "not a map-style Dataset", "__getitem__"),
+    ("Pictures", r"Pictures\[0\]: its input is a PIL picture", "pil_to_tensor"),
+    ("Words", r"Words\[0\]: its input is a str", "an index for each word"),
+    ("Ragged", r"Ragged\[1\] has an input of shape \(5,\), row 0 of \(4,\)", "pad, crop"),
+    ("Mixed", r"Mixed\[1\] and row 0: the target of one is a float", "one type"),
+    ("Broken", r"Broken\[0\] raises KeyError", None),
+    ("Negative", "label -1 in row 50 of .*Negative", "labels count from 0"),
+    ("Huge", r"label 10001\d\d in row \d+ of .*Huge is too large", "floats"),
+]
+
+
+@pytest.mark.parametrize(("name", "message", "hint"), REFUSED)
+def test_what_cannot_be_used_is_refused_before_training(name: str, message: str, hint: str | None) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        splits_of(name)
+    assert hint is None or hint in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_row_that_differs_later_ends_the_run_with_its_number(workers: int) -> None:
+    words = ["dataset._target_=test_own_dataset.Ragged", "+dataset.first=77", f"loader.num_workers={workers}"]
+    run, _ = build(config(*OWN, *words, "dataset.val_fraction=0"))
+    with pytest.raises(TrainerError, match=r"^test_own_dataset.Ragged\[\d+\] has an input of shape") as caught:
+        list(train(run))
+    assert caught.value.exit_code == 1
+    assert int(str(caught.value).partition("[")[2].partition("]")[0]) >= 77
+
+
+# --- splits that a Dataset brings, and those that are drawn
+
+
+class WithParts(Rows):
+    """Validates on rows of their own, 120 to 149, and tests on 150 to 169; `how` says how they are brought."""
+
+    def __init__(self, how: str = "attribute") -> None:
+        super().__init__()
+        if how == "attribute":
+            self.val, self.test = Shifted(N, 30), Shifted(150, 20)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("val", "test") and "val" not in vars(self):
+            return lambda: Shifted(N, 30) if name == "val" else Shifted(150, 20)
+        raise AttributeError(name)
+
+
+class Shifted(Rows):
+    def __init__(self, first: int, size: int) -> None:
+        super().__init__(size=size)
+        self.first = first
+
+    def __getitem__(self, row: int) -> Any:
+        return super().__getitem__(row + self.first)
+
+
+@pytest.mark.parametrize("how", ["attribute", "method"])
+@pytest.mark.parametrize("in_memory", ["true", "false"])
+def test_a_dataset_brings_its_own_val_and_test(how: str, in_memory: str) -> None:
+    splits = splits_of("WithParts", f"+dataset.how={how}", f"loader.in_memory={in_memory}", "dataset.val_fraction=0.5")
+    assert rows_of(splits, "train") == list(range(N))
+    assert rows_of(splits, "val") == list(range(N, N + 30))
+    assert rows_of(splits, "test") == list(range(150, 170))
+    assert "dataset.val_fraction is not used" in splits.notes[0]
+
+
+class Listed(Rows):
+    """Lists the rows of its splits."""
+
+    def __init__(self, **parts: Any) -> None:
+        super().__init__()
+        self.parts = parts
+
+    def split(self) -> Any:
+        return self.parts.get("all", self.parts)
+
+
+class Masked(Rows):
+    def split(self, seed: int) -> Any:
+        """Every row whose number leaves `seed` when divided by 4 validates."""
+        return {"val": np.arange(N) % 4 == seed}
+
+
+@pytest.mark.parametrize("in_memory", ["true", "false"])
+def test_a_dataset_lists_the_rows_of_its_splits(in_memory: str) -> None:
+    words = [f"loader.in_memory={in_memory}", "+dataset.val=[5,4]", "+dataset.test=[7]"]
+    splits = splits_of("Listed", *words, "+dataset.train=[1,2,3,3]")
+    assert [rows_of(splits, split) for split in ("train", "val", "test")] == [[1, 2, 3, 3], [5, 4], [7]]
+    splits = splits_of("Listed", *words)  # without `train`, all others train
+    assert rows_of(splits, "train") == sorted(set(range(N)) - {4, 5, 7})
+    splits = splits_of("Masked", f"loader.in_memory={in_memory}", "dataset.split_seed=3")
+    assert rows_of(splits, "val") == list(range(3, N, 4))
+    assert rows_of(splits, "train") == [row for row in range(N) if row % 4 != 3]
+
+
+def test_a_listed_test_split_leaves_val_fraction_its_meaning() -> None:
+    splits = splits_of("Listed", "+dataset.test=[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19]")
+    train_rows, val_rows = rows_of(splits, "train"), rows_of(splits, "val")
+    assert len(val_rows) == 20
+    assert sorted([*train_rows, *val_rows]) == list(range(20, N))
+
+
+class Own(Rows):
+    """Validates on some of its own rows, and trains on them too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.val = Subset(self, range(20))
+
+
+class Renamed(Rows):
+    classes = ("a", "b", "c")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.val = Rows()
+        self.val.classes = ("b", "a", "c")
+
+
+class Loaded(Rows):
+    def __init__(self) -> None:
+        super().__init__()
+        self.val = torch.utils.data.DataLoader(Rows())
+
+
+class Wider(Rows):
+    def __init__(self) -> None:
+        super().__init__()
+        self.test = [(torch.ones(5), 0)]
+
+
+WRONG = [
+    ("Listed", ["+dataset.train=[1,2]", "+dataset.val=[2]"], r"puts row 2 into train and into val"),
+    ("Listed", ["+dataset.val=[1]", "+dataset.test=[1]"], r"puts row 1 into val and into test"),
+    ("Listed", ["+dataset.val=[120]"], r"holds row 120, but there are rows 0 to 119"),
+    ("Listed", ["+dataset.val=[-1]"], r"holds row -1"),
+    ("Listed", ["+dataset.val=[]"], r"\['val'\] is empty"),
+    ("Listed", ["+dataset.val=[0.5]"], r"\['val'\] is not a list of row numbers"),
+    ("Listed", ["+dataset.valid=[1]"], r"split\(\) returns the keys valid"),
+    ("Listed", ["+dataset.all=[1]"], r"split\(\) returns a list"),
+    ("Listed", ["+dataset.val=[1]", "+dataset.split=group"], "brings its own val"),
+    ("Own", [], r"Own\.val holds rows of .*Own itself"),
+    ("Renamed", [], r"Renamed\.val has the classes \['b', 'a', 'c'\]"),
+    ("Loaded", [], r"Loaded\.val is not a map-style Dataset"),
+    ("Wider", [], r"Wider\.test\[0\] has an input of shape \(5,\), row 0 of \(4,\)"),
+    ("Rows", ["+dataset.split=groups"], "is not one of random, stratified, group, time"),
+    ("Rows", ["+dataset.split=group"], r"needs .*Rows\.groups: one value for each row"),
+    ("Ordered", ["+dataset.short=true", "+dataset.split=time"], "times has 5 values, but there are 120 rows"),
+    ("Ordered", ["+dataset.times=hole", "+dataset.split=time"], r"times\[7\] has no value"),
+    ("Ordered", ["+dataset.times=words", "+dataset.split=time"], "neither numbers nor dates"),
+    ("Ordered", ["+dataset.one=true", "+dataset.split=group"], "leaves no row for one of the two parts"),
+]
+
+
+@pytest.mark.parametrize(("name", "words", "message"), WRONG)
+def test_splits_that_do_not_hold_back_what_they_say_are_refused(name: str, words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        splits_of(name, *words)
+
+
+class Ordered(Rows):
+    """Rows of 11 people, each at a time of its own."""
+
+    def __init__(self, times: str = "dates", short: bool = False, one: bool = False) -> None:
+        super().__init__()
+        draw = np.random.default_rng(0)
+        self.groups = np.array([f"person {p}" for p in draw.integers(0, 1 if one else 11, N)])
+        day = draw.permutation(N)
+        begin = datetime.datetime(2026, 1, 1)
+        made = {
+            "dates": [begin + datetime.timedelta(days=int(d)) for d in day],
+            "numpy": np.datetime64("2026-01-01") + day,
+            "numbers": torch.from_numpy(2**60 + day),  # more digits than a float has
+            "texts": [str(np.datetime64("2026-01-01") + d) for d in day],
+            "hole": [None if row == 7 else float(d) for row, d in enumerate(day)],
+            "words": [f"day {d}" for d in day],
+        }
+        self.times, self.day = made[times][: 5 if short else N], day
+
+
+def test_complete_groups_are_held_back() -> None:
+    splits = splits_of("Ordered", "+dataset.split=group")
+    groups = Ordered().groups
+    train_groups, val_groups = (set(groups[rows_of(splits, split)]) for split in ("train", "val"))
+    assert not train_groups & val_groups
+    assert splits.num_train + splits.num_val == N
+    assert 0.1 * N < splits.num_val < 0.3 * N
+    other = splits_of("Ordered", "+dataset.split=group", "dataset.split_seed=2")
+    assert set(groups[rows_of(other, "val")]) != val_groups
+
+
+@pytest.mark.parametrize("times", ["dates", "numpy", "numbers", "texts"])
+def test_the_latest_rows_are_held_back(times: str) -> None:
+    splits = splits_of("Ordered", "+dataset.split=time", f"+dataset.times={times}")
+    expected = np.flatnonzero(Ordered().day >= N - N // 5)
+    np.testing.assert_array_equal(rows_of(splits, "val"), expected)
+
+
+def test_each_class_has_its_share_in_validation() -> None:
+    splits = splits_of("Rows", "+dataset.split=stratified", "dataset.val_fraction=0.25")
+    assert np.bincount(targets(splits, "val").numpy()).tolist() == [10, 10, 10]
+
+
+class Takes(Rows):
+    """Has a parameter with the name of our key."""
+
+    def __init__(self, split: str) -> None:
+        super().__init__(size={"small": 60}[split])
+
+
+def test_a_class_with_a_parameter_split_gets_it() -> None:
+    splits = splits_of("Takes", "+dataset.split=small")
+    assert (splits.num_train, splits.num_val) == (48, 12)
+    assert any("dataset.split is an argument of" in note for note in splits.notes)
+
+
+def test_a_whole_float_is_a_seed() -> None:
+    rows = [rows_of(splits_of("Rows", f"dataset.split_seed={seed}"), "val") for seed in ("1", "1.0", "2")]
+    assert rows[0] == rows[1] != rows[2]
+
+
+def test_the_command_line_names_the_row(tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import torch\n"
+        "class Rows:\n"
+        "    classes = 'ab'\n"
+        "    def __len__(self): return 600\n"
+        "    def __getitem__(self, i): return torch.ones(3 + (i == 500)), i % 2\n"
+    )
+    done = cli("train", *OWN, "dataset._target_=mine.Rows", "epochs=1", "report=false", "dataset.val_fraction=0")
+    assert done.returncode == 1
+    assert "error: mine.Rows[500] has an input of shape (4,), row 0 of (3,)" in done.stderr

@@ -1,0 +1,231 @@
+"""Which rows train, validate and test: as your own Dataset says, or as dataset.split draws them."""
+
+import inspect
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Subset
+
+from trainer.data import seeds
+from trainer.data.roles import LEFT_OUT, ROLES, TRAIN, Roles
+from trainer.data.rows import Rows
+from trainer.data.tensors import TensorData
+from trainer.errors import ConfigError
+
+PARTS = ("train", "val", "test")
+SPLITS = ("random", "stratified", "group", "time")
+FLAGS = (bool, str, numbers.Number, type(None))  # what an attribute `test` may be that is not a Dataset
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of data that train, validate or test. rows: their numbers, int64."""
+
+    data: TensorData | Rows
+    rows: Tensor
+
+
+def parts_of(dataset: Any, name: str, node: Mapping[str, Any], ignore_index: int) -> tuple[dict[str, Part], list[str]]:
+    """({"train": …, and if there are any "val" and "test": …}, lines for the header). Raises ConfigError.
+
+    name: the Dataset's, for messages; node: the config's keys val_fraction, split_seed and split; ignore_index: the
+    label that the loss leaves out.
+    """
+    if isinstance(dataset, TensorData):
+        train, val = split_rows(len(dataset), node.get("val_fraction", 0.0), node.get("split_seed", 0))
+        parts = {"train": Part(dataset, train), "val": Part(dataset, val)}
+        if dataset.test is not None:
+            parts["test"] = Part(dataset.test, torch.arange(len(dataset.test)))
+        return {key: part for key, part in parts.items() if key == "train" or len(part.rows)}, list(dataset.notes)
+    rows = Rows(dataset, name, ignore_index)
+    own, notes = own_parts(dataset, rows, node)
+    return own, rows.notes + notes
+
+
+def owners(parts: Mapping[str, Part]) -> dict[str, TensorData | Rows]:
+    """The different data behind some parts, each under the name of its first part; that of train first."""
+    found: dict[int, tuple[str, TensorData | Rows]] = {}
+    for name in PARTS:
+        if name in parts:
+            found.setdefault(id(parts[name].data), (name, parts[name].data))
+    return dict(found.values())
+
+
+def roles_of(parts: Mapping[str, Part]) -> Roles:
+    """The role of every row of all owners, one owner after another."""
+    roles = {name: np.full(len(data), LEFT_OUT, dtype=np.int8) for name, data in owners(parts).items()}
+    for name, part in parts.items():
+        owner = next(key for key, data in owners(parts).items() if data is part.data)
+        roles[owner][part.rows.numpy()] = ROLES[name]
+    return np.concatenate(list(roles.values()))
+
+
+def with_roles(parts: Mapping[str, Part], roles: Roles) -> dict[str, Part]:
+    """The same data with other roles, as roles_of gives them; a part without rows is left out.
+
+    A part that has data of its own gets no rows of other data, and that data no other part.
+    """
+    result, first = dict[str, Part](), 0
+    for owner, data in owners(parts).items():
+        mine, first = roles[first : first + len(data)], first + len(data)
+        may = [owner] if owner != "train" else [n for n in PARTS if n not in parts or parts[n].data is data]
+        for name in may:
+            if len(rows := np.flatnonzero(mine == ROLES[name])):
+                result[name] = Part(data, torch.from_numpy(rows))
+    return result
+
+
+def split_rows(num_rows: int, val_fraction: float, split_seed: int) -> tuple[Tensor, Tensor]:
+    """Row numbers for training and for validation, int64, sorted: a permutation by split_seed, cut in two."""
+    num_val = int(num_rows * val_fraction)
+    order = seeds.permutation(num_rows, split_seed)
+    return order[num_val:].sort().values, order[:num_val].sort().values
+
+
+def own_parts(dataset: Any, rows: Rows, node: Mapping[str, Any]) -> tuple[dict[str, Part], list[str]]:
+    """parts_of for a Dataset of your own. rows: its rows. Raises ConfigError for splits that overlap, are empty or name
+    rows that do not exist.
+
+    A Dataset may have `val` and `test`, each a Dataset, or a method `split` that returns row numbers by part.
+    """
+    name, num_rows, split_seed = rows.name, len(rows), node.get("split_seed", 0)
+    others = {part: data for part in PARTS[1:] if (data := _dataset_of(dataset, part, name)) is not None}
+    listed = _listed(dataset, num_rows, name, split_seed)
+    if both := [part for part in others if part in listed]:
+        raise ConfigError(f"{name} has `{both[0]}`, and its split() returns {both[0]} too", "one of the two")
+    if "train" not in listed:
+        taken = torch.cat([torch.zeros(0, dtype=torch.int64), *listed.values()])
+        listed["train"] = torch.from_numpy(np.setdiff1d(np.arange(num_rows), taken.numpy()))
+    how, notes = node.get("split") or "random", list[str]()
+    if "val" in others or "val" in listed:
+        notes.append(f"val comes with {name}: dataset.val_fraction is not used")
+        if node.get("split"):
+            raise ConfigError(f"dataset.split={how}, but {name} brings its own val", "leave dataset.split out")
+    else:
+        train = listed["train"]
+        first, second = _draw(dataset, rows, train, how, node.get("val_fraction", 0.0), split_seed)
+        listed |= {"train": train[first], "val": train[second]}
+    if not len(listed["train"]):
+        raise ConfigError(f"{name} has no row left to train on")
+    parts = {part: Part(rows, listed[part]) for part in PARTS if len(listed.get(part, ()))}
+    for part, data in others.items():
+        parts[part] = Part(Rows(data, f"{name}.{part}", rows.ignore_index, rows), torch.arange(len(data)))
+    return parts, notes
+
+
+def _dataset_of(dataset: Any, part: str, name: str) -> Any:
+    """The Dataset that an attribute or method called `part` gives; None where there is none."""
+    value = getattr(dataset, part, None)
+    if callable(value) and not hasattr(type(value), "__getitem__"):
+        value = value() if not _required(value) else None
+    if isinstance(value, FLAGS):
+        return None
+    inner = value.dataset if isinstance(value, Subset) else value
+    if inner is dataset:
+        raise ConfigError(
+            f"{name}.{part} holds rows of {name} itself, which would be trained on too", "a method split()"
+        )
+    return value
+
+
+def _listed(dataset: Any, num_rows: int, name: str, split_seed: int) -> dict[str, Tensor]:
+    """Row numbers by part, as the Dataset's split() returns them. Raises ConfigError where they are wrong."""
+    split = getattr(dataset, "split", None)
+    if not callable(split):
+        return {}
+    found = split(split_seed) if _required(split) else split()
+    form = "return {'train': rows, 'val': rows, 'test': rows}, or some of them"
+    if not isinstance(found, Mapping) or not found or not set(found) <= set(PARTS):
+        what = f"the keys {', '.join(map(str, found))}" if isinstance(found, Mapping) else f"a {type(found).__name__}"
+        raise ConfigError(f"{name}.split() returns {what}", form)
+    listed = {part: _row_numbers(rows, num_rows, f"{name}.split()['{part}']") for part, rows in found.items()}
+    owner = np.full(num_rows, "", dtype="U5")
+    for part, rows in listed.items():
+        if len(again := rows[torch.from_numpy(owner[rows.numpy()] != "")]):
+            text = f"{name}.split() puts row {int(again[0])} into {owner[int(again[0])]} and into {part}"
+            raise ConfigError(text, "each row in one part")
+        owner[rows.numpy()] = part
+    return listed
+
+
+def _row_numbers(rows: Any, num_rows: int, place: str) -> Tensor:
+    """Row numbers int64, from numbers or from a mask of all rows."""
+    try:
+        found = torch.as_tensor(rows if isinstance(rows, (Tensor, np.ndarray)) else list(rows))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{place} is not a list of row numbers: {error}") from error
+    if found.dtype is torch.bool and tuple(found.shape) == (num_rows,):
+        found = found.nonzero().flatten()
+    if not found.numel():
+        raise ConfigError(f"{place} is empty", "leave it out")
+    if found.ndim != 1 or found.is_floating_point() or found.dtype is torch.bool:
+        raise ConfigError(f"{place} is not a list of row numbers")
+    if bool((outside := (found < 0) | (found >= num_rows)).any()):
+        raise ConfigError(f"{place} holds row {int(found[outside][0])}, but there are rows 0 to {num_rows - 1}")
+    return found.long()
+
+
+def _draw(
+    dataset: Any, rows: Rows, train: Tensor, how: str, val_fraction: float, split_seed: int
+) -> tuple[Tensor, Tensor]:
+    """Draw validation rows among `train`. Returns positions in it, (training, validation)."""
+    if how not in SPLITS:
+        raise ConfigError(f"dataset.split={how} is not one of {', '.join(SPLITS)}", "dataset.split=random")
+    if how == "random":
+        return split_rows(len(train), val_fraction, split_seed)
+    import pyarrow as pa
+
+    from trainer.data.tabular import roles  # imports pyarrow
+
+    if how == "time":
+        drawn = roles.time_roles(_ranks(_each_row(dataset, "times", rows))[train.numpy()], val_fraction)
+    else:
+        values = rows.all_labels().tolist() if how == "stratified" else _each_row(dataset, "groups", rows)
+        texts = pa.array([str(values[row]) for row in train.tolist()])
+        drawn = (roles.stratified_roles if how == "stratified" else roles.group_roles)(texts, val_fraction, split_seed)
+    positions = torch.from_numpy(np.flatnonzero(drawn == TRAIN)), torch.from_numpy(np.flatnonzero(drawn))
+    if val_fraction and not all(map(len, positions)):
+        text = f"dataset.split={how} with dataset.val_fraction={val_fraction:g} leaves no row for one of the two parts"
+        raise ConfigError(text, "dataset.split=random, or another dataset.val_fraction")
+    return positions
+
+
+def _each_row(dataset: Any, attribute: str, rows: Rows) -> Sequence[Any]:
+    """One value a row from an attribute or method. Raises ConfigError where one is missing."""
+    values = getattr(dataset, attribute, None)
+    values = values() if callable(values) else values
+    how = attribute.removesuffix("s")
+    if values is None:
+        raise ConfigError(f"dataset.split={how} needs {rows.name}.{attribute}: one value for each row")
+    values = list(values.tolist() if isinstance(values, Tensor) else values)
+    if len(values) != len(rows):
+        raise ConfigError(f"{rows.name}.{attribute} has {len(values):,} values, but there are {len(rows):,} rows")
+    for row, value in enumerate(values):
+        if value is None or value != value:  # NaN and NaT differ from themselves
+            raise ConfigError(f"{rows.name}.{attribute}[{row}] has no value")
+    return values
+
+
+def _ranks(times: Sequence[Any]) -> Any:
+    """The place of each time among the different ones, float64 (N,). Raises ConfigError for what has no order."""
+    values = np.asarray(times)
+    try:
+        if values.dtype.kind in "OUS":
+            values = values.astype("datetime64[us]")
+        return np.unique(values, return_inverse=True)[1].astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"dataset.split=time: times are neither numbers nor dates: {error}") from error
+
+
+def _required(method: Any) -> bool:
+    """Whether a method cannot be called without an argument."""
+    try:
+        inspect.signature(method).bind()
+    except TypeError:
+        return True
+    return False
