@@ -1,5 +1,6 @@
 """Splits from a dataset node: rows for training and validation, and the official test set if there is one."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ from trainer.data.splits import Splits, keep_in_memory
 from trainer.data.tabular.one_hot import Columns
 from trainer.data.tensors import TensorData
 from trainer.device import seed_all
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, TrainerError
 
 OWN_KEYS = ("val_fraction", "split_seed")  # of a dataset node: for make_splits, not for the dataset
 TABLE = "trainer.data.table.Table"
@@ -109,24 +110,27 @@ def _class_counts(dataset: TensorData | Rows, train_rows: Tensor, facts: Facts) 
 
 
 def _gathered(parts: Mapping[str, Part], seed: int) -> dict[str, Part]:
-    """The same parts of tensors: every row is read once; what is random in it is drawn once."""
+    """The same parts of tensors: every row is read once; what is random in it is drawn once. Raises ConfigError."""
     tensors: dict[int, TensorData] = {}
-    for part in parts.values():
-        data = part.data
-        if isinstance(data, Rows) and id(data) not in tensors:
-            read = Seeded(data, seed)
+    for data in {id(part.data): part.data for part in parts.values() if isinstance(part.data, Rows)}.values():
+        read = Seeded(data, seed)
+        try:
             x, y = default_collate([read[0, row] for row in range(len(data))])
-            tensors[id(data)] = TensorData(x, y, classes=data.classes, source=data.source)
+        except TrainerError as error:  # nothing has been trained yet
+            raise ConfigError(error.message, error.hint) from error
+        tensors[id(data)] = TensorData(x, y, classes=data.classes, source=data.source)
     return {key: Part(tensors.get(id(part.data), part.data), part.rows) for key, part in parts.items()}
 
 
 def facts_of(data: TensorData | Rows, ignored: int) -> Facts:
-    """Shapes, task and classes of data, from its first row and its class names."""
-    x, y = default_collate([data[0]])
-    shape = tuple(x.shape[1:])
+    """Shapes, task and classes of data. ignored: the label that the loss leaves out."""
+    if isinstance(data, Rows):
+        x_shape, y_shape = data.form.x, data.form.y
+    else:
+        x_shape, y_shape = tuple(data.x.shape[1:]), tuple(data.y.shape[1:])
     if data.classes is None:
-        return Facts(shape, None, y[0].numel())
-    return Facts(shape, data.classes, len(data.classes), ignored)
+        return Facts(x_shape, None, math.prod(y_shape))
+    return Facts(x_shape, data.classes, len(data.classes), ignored)
 
 
 def _scales(dataset: Any, train_rows: Tensor, dtype: torch.dtype) -> tuple[Scale, Scale | None]:

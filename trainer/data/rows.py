@@ -2,7 +2,7 @@
 
 import numbers
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,18 +16,24 @@ PROBED = 4  # rows that are read before training, so that most of what does not 
 NUMERIC = (Tensor, np.ndarray, np.generic, numbers.Number)
 
 
+class Form(NamedTuple):
+    """Of a row: the shapes of its input x and its target y, and whether the target is a float."""
+
+    x: tuple[int, ...]
+    y: tuple[int, ...]
+    is_float: bool
+
+
 class Rows(Dataset[tuple[Any, Any]]):
     """The rows (x, y) of a map-style Dataset; y as in labels.of_row.
 
     name: for messages. classes: the Dataset's own `classes`, or the labels 0, 1, … up to the largest; None for targets
     that are numbers. known: the labels of all rows (N,) int64, if there is one each and they had to be read or stand in
-    the Dataset's `targets`. notes: lines for the header.
+    the Dataset's `targets`. form: of every row. notes: lines for the header.
     """
 
     classes: list[str] | None
-    first: (
-        tuple[tuple[int, ...], tuple[int, ...], bool] | None
-    )  # shapes of the first row, whether its target is a float
+    form: Form
     known: Tensor | None = None
 
     def __init__(self, dataset: Any, name: str, ignore_index: int, like: "Rows | None" = None) -> None:
@@ -39,14 +45,14 @@ class Rows(Dataset[tuple[Any, Any]]):
         self.dataset, self.name, self.ignore_index = dataset, name, ignore_index
         self.source, self.notes, names = getattr(dataset, "source", ""), list[str](), getattr(dataset, "classes", None)
         self.classes = [str(word) for word in names] if names is not None and len(names) else None
-        self.first = like.first if like is not None else None
         if like is not None:
             if self.classes not in (None, like.classes):
                 text = f"{name} has the classes {self.classes}, but training has {like.classes}"
                 raise ConfigError(text, "the same `classes` in the same order")
             self.classes = like.classes
+        self.form = like.form if like is not None else self._parsed(self._sample(0), 0)[2]
         probed = [self.read(row) for row in range(min(PROBED, len(dataset)))]
-        if self.is_numeric:
+        if self.form.is_float:
             self.classes = None
             return
         self.known = self._targets([y for _, y in probed])
@@ -56,11 +62,6 @@ class Rows(Dataset[tuple[Any, Any]]):
                 raise ConfigError(f"every label of {name} is {ignore_index}, which the loss leaves out")
             self.classes = [str(label) for label in range(len(counts))]
             self.notes += filter(None, [labels.remark(counts)])
-
-    @property
-    def is_numeric(self) -> bool:
-        """Whether the targets are numbers, not labels."""
-        return self.first is not None and self.first[2]
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -74,38 +75,39 @@ class Rows(Dataset[tuple[Any, Any]]):
 
     def read(self, row: int) -> tuple[Any, Any]:
         """A row, before training. Raises ConfigError where it cannot be read or used."""
+        return self._checked(self._sample(row), row)
+
+    def _sample(self, row: int) -> Any:
         try:
-            sample = self.dataset[row]
+            return self.dataset[row]
         except TrainerError:
             raise
         except Exception as error:
             raise ConfigError(f"{self.name}[{row}] raises {described(error)}") from error
-        return self._checked(sample, row)
 
-    def _checked(self, sample: Any, row: int) -> tuple[Any, Any]:
+    def _parsed(self, sample: Any, row: int) -> tuple[Any, Any, Form]:
         place = f"{self.name}[{row}]"
         if not isinstance(sample, (tuple, list)) or len(sample) != 2:
             raise ConfigError(f"{place} is not a pair (input, target)", "return x, y")
-        x, y = sample
-        for what, part in (("input", x), ("target", y)):
-            if not isinstance(part, NUMERIC) or getattr(getattr(part, "dtype", None), "kind", "") in (*"OUSMm",):
-                raise ConfigError(
-                    f"{place}: its {what} is {_kind(part)}, not a number, array or tensor", _instead(part)
-                )
-        y = labels.of_row(y)
-        found = (tuple(np.shape(x)), tuple(np.shape(y)), _is_float(y))
-        self.first = self.first or found
-        if found != self.first:
-            if found[2] != self.first[2]:
-                text = f"{place} and row 0: the target of one is a float, of the other an integer"
-                raise ConfigError(text, "one type for all targets: integers for classes, floats for numbers")
-            which = 0 if found[0] != self.first[0] else 1
-            what = ("an input", "a target")[which]
-            text = f"{place} has {what} of shape {found[which]}, row 0 of {self.first[which]}"
-            raise ConfigError(text, "pad, crop or resize all rows to one shape")
-        if not found[2] and self.classes is not None:
-            values = torch.as_tensor(y)[None]
-            labels.check_labels(values, len(self.classes), self.name, self.ignore_index, row)
+        for what, part in zip(("input", "target"), sample, strict=True):
+            if not isinstance(part, NUMERIC) or getattr(getattr(part, "dtype", None), "kind", "b") in "OUSMm":
+                text = f"{place}: its {what} is {_kind(part)}, not a number, array or tensor"
+                raise ConfigError(text, _instead(part))
+        x, y = sample[0], labels.of_row(sample[1])
+        is_float = not isinstance(y, int) and torch.as_tensor(y).is_floating_point()
+        return x, y, Form(tuple(np.shape(x)), tuple(np.shape(y)), is_float)
+
+    def _checked(self, sample: Any, row: int) -> tuple[Any, Any]:
+        x, y, form = self._parsed(sample, row)
+        if form.is_float != self.form.is_float:
+            text = f"the target of {self.name}[{row}] is {'a float' if form.is_float else 'an integer'}, unlike row 0's"
+            raise ConfigError(text, "integers for classes, floats for numbers")
+        for what, here, there in (("an input", form.x, self.form.x), ("a target", form.y, self.form.y)):
+            if here != there:
+                text = f"{self.name}[{row}] has {what} of shape {here}, row 0 of {there}"
+                raise ConfigError(text, "pad, crop or resize all rows to one shape")
+        if not form.is_float and self.classes is not None:
+            labels.check_labels(torch.as_tensor(y)[None], len(self.classes), self.name, self.ignore_index, row)
         return x, y
 
     def _targets(self, probed: Sequence[Any]) -> Tensor | None:
@@ -120,7 +122,7 @@ class Rows(Dataset[tuple[Any, Any]]):
     def all_labels(self) -> Tensor:
         """The label of every row (N,) int64; reads the rows where the Dataset has no `targets`. Raises ConfigError for
         targets that are not one label each."""
-        if self.is_numeric or self.first is None or self.first[1] != ():
+        if self.form.is_float or self.form.y != ():
             raise ConfigError(f"the targets of {self.name} are not classes")
         if self.known is None:
             self.known = torch.tensor([self.read(row)[1] for row in range(len(self))])
@@ -128,7 +130,7 @@ class Rows(Dataset[tuple[Any, Any]]):
 
     def _tally(self) -> Tensor:
         """How often each label occurs, over all rows."""
-        if self.first is not None and self.first[1] == ():
+        if self.form.y == ():
             return labels.tally(self.all_labels(), self.ignore_index, self.name)
         counts = torch.zeros(0, dtype=torch.int64)
         for row in range(len(self)):
@@ -152,10 +154,6 @@ def check_map_style(dataset: Any, name: str) -> None:
         raise ConfigError(f"len({name}) raises {described(error)}") from error
     if num_rows == 0:
         raise ConfigError(f"{name} has no rows")
-
-
-def _is_float(y: Any) -> bool:
-    return isinstance(y, (float, np.floating)) or (not isinstance(y, int) and torch.as_tensor(y).is_floating_point())
 
 
 def _kind(part: Any) -> str:
