@@ -234,7 +234,7 @@ REFUSED = [
     ("Pictures", r"Pictures\[0\]: its input is a PIL picture", "pil_to_tensor"),
     ("Words", r"Words\[0\]: its input is a str", "an index for each word"),
     ("Ragged", r"Ragged\[1\] has an input of shape \(5,\), row 0 of \(4,\)", "pad, crop"),
-    ("Mixed", r"Mixed\[1\] and row 0: the target of one is a float", "one type"),
+    ("Mixed", r"the target of .*Mixed\[1\] is an integer, unlike row 0's", "integers for classes"),
     ("Broken", r"Broken\[0\] raises KeyError", None),
     ("Negative", "label -1 in row 50 of .*Negative", "labels count from 0"),
     ("Huge", r"label 10001\d\d in row \d+ of .*Huge is too large", "floats"),
@@ -256,6 +256,11 @@ def test_a_row_that_differs_later_ends_the_run_with_its_number(workers: int) -> 
         list(train(run))
     assert caught.value.exit_code == 1
     assert int(str(caught.value).partition("[")[2].partition("]")[0]) >= 77
+
+
+def test_rows_that_are_gathered_are_all_seen_before_training() -> None:
+    with pytest.raises(ConfigError, match=r"Ragged\[77\] has an input of shape"):
+        splits_of("Ragged", "+dataset.first=77", "loader.in_memory=true")
 
 
 # --- splits that a Dataset brings, and those that are drawn

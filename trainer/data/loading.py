@@ -157,13 +157,12 @@ def _class_counts(data: TensorData | Rows, train_rows: Tensor, facts: Facts) -> 
 
 
 def _gathered(parts: Mapping[str, Part], seed: int) -> dict[str, Part]:
-    """The same parts of tensors: every row is read once; what is random in it is drawn once."""
+    """The same parts of tensors: every row is read once; what is random in it is drawn once. Raises ConfigError."""
     tensors: dict[int, TensorData] = {}
-    for data in (part.data for part in parts.values()):
-        if isinstance(data, Rows) and id(data) not in tensors:
-            read = Seeded(data, seed, before_training=True)
-            x, y = default_collate([read[0, row] for row in range(len(data))])
-            tensors[id(data)] = TensorData(x, y, classes=data.classes, source=data.source)
+    for data in {id(part.data): part.data for part in parts.values() if isinstance(part.data, Rows)}.values():
+        read = Seeded(data, seed, before_training=True)
+        x, y = default_collate([read[0, row] for row in range(len(data))])
+        tensors[id(data)] = TensorData(x, y, classes=data.classes, source=data.source)
     return {key: Part(tensors.get(id(part.data), part.data), part.rows) for key, part in parts.items()}
 
 
