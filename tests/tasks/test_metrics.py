@@ -146,7 +146,7 @@ def test_r2_of_scaled_targets_keeps_the_digits_that_float32_has() -> None:
     """Targets of 1.7e9 with a spread of 1, seen by a model in units of that spread, as float32."""
     generator = torch.Generator().manual_seed(0)
     y, noise = torch.randn(200, 1, generator=generator), torch.randn(200, 1, generator=generator) / 10
-    scale = Standardize(torch.tensor([1.7e9]), torch.tensor([1.0]))
+    scale = Standardize(*torch.tensor([[1.7e9], [1.0]], dtype=torch.float64), torch.float32)
     metrics = total("numbers", [(y + noise, y)], scale)
     truth, guess = (part.double().numpy() for part in (y, y + noise))
     expected = 1 - ((guess - truth) ** 2).sum() / ((truth - truth.mean()) ** 2).sum()

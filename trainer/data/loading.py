@@ -17,7 +17,7 @@ from trainer.data.earlier import Earlier
 from trainer.data.facts import Facts
 from trainer.data.images import Images
 from trainer.data.loaders import InMemory, Loader, Seeded, Workers
-from trainer.data.partition import Part, parts_of, with_roles
+from trainer.data.partition import Part, owners, parts_of, with_roles
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.rows import Rows
 from trainer.data.scaling import Scale, TargetScaling, Way
@@ -73,8 +73,8 @@ def make_splits(
     notes += [*more, *checked]
     if earlier is not None:
         notes += earlier.settle(known, pictures.digest_all if pictures is not None else lambda: None)
-    parts = with_roles(parts, known.roles)
-    tensors = [tensor for part in parts.values() if isinstance(part.data, TensorData) for tensor in part.data.tensors]
+        parts = with_roles(parts, known.roles)
+    tensors = [tensor for data in owners(parts).values() if isinstance(data, TensorData) for tensor in data.tensors]
     in_memory, why_not = keep_in_memory(tensors, config.loader, device)
     if in_memory and not tensors:
         parts = _gathered(parts, seed)
@@ -159,7 +159,7 @@ def _class_counts(data: TensorData | Rows, train_rows: Tensor, facts: Facts) -> 
 def _gathered(parts: Mapping[str, Part], seed: int) -> dict[str, Part]:
     """The same parts of tensors: every row is read once; what is random in it is drawn once. Raises ConfigError."""
     tensors: dict[int, TensorData] = {}
-    for data in {id(part.data): part.data for part in parts.values() if isinstance(part.data, Rows)}.values():
+    for data in owners(parts).values():
         read = Seeded(data, seed, before_training=True)
         x, y = default_collate([read[0, row] for row in range(len(data))])
         tensors[id(data)] = TensorData(x, y, classes=data.classes, source=data.source)

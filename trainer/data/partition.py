@@ -68,8 +68,11 @@ def roles_of(parts: Mapping[str, Part]) -> Roles:
 def with_roles(parts: Mapping[str, Part], roles: Roles) -> dict[str, Part]:
     """The same data with other roles, as roles_of gives them; a part without rows is left out.
 
-    A part that has data of its own gets no rows of other data, and that data no other part.
+    A part that has data of its own gets no rows of other data, and that data no other part. Parts whose roles are as
+    they were stay as they are, with their order and rows that are named twice.
     """
+    if np.array_equal(roles, roles_of(parts)):
+        return dict(parts)
     result, first = dict[str, Part](), 0
     for owner, data in owners(parts).items():
         mine, first = roles[first : first + len(data)], first + len(data)
