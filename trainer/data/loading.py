@@ -42,7 +42,9 @@ def make_splits(
     takes_split = "split" in node and "split" in target.parameters(target.locate(name, "dataset"))
     mine = OWN_KEYS if takes_split else (*OWN_KEYS, "split")
     keywords = {k: v for k, v in node.items() if k not in mine}
-    dataset = target.construct(keywords, "dataset", may_download=download, ignored_label=ignored)
+    if name.startswith("trainer.data.arrays."):
+        keywords["ignored_label"] = ignored
+    dataset = target.construct(keywords, "dataset", may_download=download)
     if name == TABLE:
         from trainer.data.tabular.splits import table_splits  # imports pyarrow, which only tables need
 
