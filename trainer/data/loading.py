@@ -54,7 +54,8 @@ def make_splits(
     mine = {key: node[key] for key in OWN_KEYS if key in node and key not in given}
     seed_all(seeds.derive(mine.get("split_seed", 0), "dataset"))
     keywords = {key: value for key, value in node.items() if key not in mine}
-    dataset = target.construct(keywords, "dataset", may_download=download, ignored_label=ignored)
+    keywords |= {"ignored_label": ignored} if path.startswith("trainer.data.arrays.") else {}
+    dataset = target.construct(keywords, "dataset", may_download=download)
     fitted = earlier.preprocessing if earlier is not None else None
     if path == TABLE:
         from trainer.data.tabular.splits import table_splits  # imports pyarrow, which only tables need
