@@ -12,7 +12,19 @@ layer = torch.nn.Linear(3, 2)
 layer(torch.rand(4, 3)).sum().backward()
 """  # without an optimizer, whose first step imports torch's compiler
 
-USED = {"trainer", "torch", "numpy", "hydra", "omegaconf", "antlr4", "yaml", "packaging", "rich", "safetensors"}
+USED = {
+    "trainer",
+    "torch",
+    "numpy",
+    "hydra",
+    "omegaconf",
+    "antlr4",
+    "yaml",
+    "packaging",
+    "rich",
+    "safetensors",
+    "xxhash",
+}
 USED |= {"plotille", "attr"}  # the curve in the terminal; hydra's and rich's own needs
 
 

@@ -26,7 +26,11 @@ CASES = [
     ("model", ["model._target_=a.B", "+model.width=3"], {"width": 3}),
     ("optimizer", ["optimizer._target_=torch.optim.NAdam", "optimizer.lr=0.1"], {"lr": 0.1}),
     ("scheduler", ["scheduler=cosine", "scheduler._target_=a.B"], {}),
-    ("dataset", ["dataset=table", "dataset._target_=a.B"], {"val_fraction": 0.2, "split_seed": 0}),
+    (
+        "dataset",
+        ["dataset=table", "dataset._target_=a.B"],
+        {"val_fraction": 0.2, "split_seed": 0, "scale_targets": "auto"},
+    ),
     ("optimizer", ["optimizer=sgd", "optimizer._target_=torch.optim.SGD"], None),  # the option's own: nothing changes
     ("model", ["experiment=mine", "model._target_=a.B"], {"hidden": [8]}),
     ("model", ["experiment=other"], {"width": 5}),

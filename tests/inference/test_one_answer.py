@@ -14,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.build.build import build
+from trainer.data.roles import VAL
 from trainer.data.table import Table
+from trainer.inference.labelled import OfTable
 from trainer.inference.model import Trained
 from trainer.inference.pipeline import Whole
-from trainer.inference.rows import Labelled, open_rows, open_table
+from trainer.inference.rows import open_rows, open_table
 
 CLOSE = 1e-5  # of the spread of the targets
 
@@ -49,11 +51,12 @@ def test_predict_eval_and_export_agree(
         return (model_output.double() * scale["std"] + scale["mean"])[:, 0].numpy()
 
     with torch.no_grad():
-        labelled = Labelled(open_table(str(path), made.table, with_targets=True), made, 64, run.device, run.dtype)
+        source = open_table(str(path), made.table, with_targets=True)
+        labelled = OfTable("t.csv", source, made, 64, run.device, run.dtype)
         evaluated = np.concatenate([units(run.model(x)) for x, _ in labelled])
         exported = Whole(trained)(raw)[:, 0].double().numpy()
         validated = np.concatenate([units(run.model(x)) for x, *_ in run.val_batches])
     for other in (evaluated, exported):
         np.testing.assert_allclose(other, predicted, rtol=0, atol=CLOSE * np.std(y))
-    roles = Table(str(path), "y").prepare(0.3, 0, torch.float32, made).val.roles
+    roles = Table(str(path), "y").prepare(0.3, 0, torch.float32, made).parts[VAL].roles
     np.testing.assert_allclose(validated, predicted[roles == 1], rtol=0, atol=CLOSE * np.std(y))

@@ -59,6 +59,8 @@ def test_a_run_leaves_what_the_contract_says(cli: Cli, tmp_path: Path) -> None:
         "model.safetensors",
         "preprocessing.json",
         "preprocessing.safetensors",
+        "data.json",
+        "data.safetensors",
         "checkpoints",
         "config.sig",
         ".lock",

@@ -17,23 +17,23 @@ import torch
 from torch import Tensor, nn
 
 from trainer import checkpoint
-from trainer.build.build import build
-from trainer.config.schema import Config
+from trainer.build.build import Setup, build
 from trainer.data.batches import Window
+from trainer.data.earlier import Earlier
 from trainer.events import Stepped
 from trainer.guards.finding import Finding
 from trainer.loop import train
 from trainer.processes import signals
-from trainer.run import stored_data
 from trainer.state import TrainState
 
 REPLAY_SECONDS = 60.0  # checkpoints are 30 s apart by default, and the replay takes about as long as the run did
 
 
-def explain(config: Config, folder: Path) -> Finding | None:
-    """Replay a run that has diverged. config: as built, see `build.Setup`. None after a signal, or a time limit."""
-    plain = dataclasses.replace(config, guards="none", explain=0, compile="none")
-    run, _ = build(plain, download=False, earlier=stored_data.read(folder, config))
+def explain(setup: Setup, folder: Path) -> Finding | None:
+    """Replay a run that has diverged. None after a signal, or a time limit."""
+    plain = dataclasses.replace(setup.config, guards="none", explain=0, compile="none")
+    earlier = Earlier(setup.splits.preprocessing, setup.splits.fingerprint)
+    run, _ = build(plain, download=False, earlier=earlier)
     if (newest := checkpoint.newest(run, folder)) is not None:
         checkpoint.load(run, *newest)
     try:

@@ -152,7 +152,7 @@ def _conclude(
         result.seconds["report"] = time.perf_counter() - begun
         summary.write(run, setup, result)
     if progress.stop_reason == StopReason.DIVERGED:
-        if config.guards != "none" and (source := replay.explain(config, folder)) is not None:
+        if config.guards != "none" and (source := replay.explain(setup, folder)) is not None:
             header.show_finding(session.screen, source)
         lr, last = run.optimizer.param_groups[0]["lr"], result.checkpoint
         kept = f"last good checkpoint: {last}" if last else "no checkpoint had been saved yet"

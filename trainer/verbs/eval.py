@@ -13,7 +13,7 @@ CHANGEABLE = Changeable(("split", "device", "dataset.*", "loader.*"), "cannot ch
 
 
 def parser() -> Parser:
-    return run_parser("eval", "[RUN|SWEEP|latest] [split=train|val|test] [dataset.key=value …]", __doc__)
+    return run_parser("eval", "[RUN|SWEEP|latest] [split=train|val|test] [dataset.KEY=…]", __doc__)
 
 
 def run(args: Namespace) -> int:
