@@ -25,7 +25,7 @@ USED = {
     "safetensors",
     "xxhash",
 }
-USED |= {"plotille", "attr"}  # the curve in the terminal; hydra's and rich's own needs
+USED |= {"plotille", "attr", "xxhash"}  # the curve in the terminal; hydra's and rich's own needs
 
 
 def imported(folder: Path, *words: str) -> set[str]:

@@ -143,6 +143,8 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         progress = check_progress(since_0_1_0(json_text.decode(state["progress"]), path))
         optimizer = optimizer_state(run, tensors, state["optimizer"])
         schedule = json_text.decode(state["scheduler"])
+        moves = num_moves(schedule)
+        by_steps = moves is not None and moves <= progress["step"]
         scaler = json_text.decode(state["scaler"])
         if not (schedule.keys() <= run.scheduler.state_dict().keys() and scaler.keys() <= SCALER_KEYS):
             raise ValueError("the state of its scheduler or scaler does not match this run's")
@@ -175,12 +177,14 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
     if progress["stop_reason"] == StopReason.EARLY_STOP and not other_length:
         run.progress.stop_reason = StopReason.EARLY_STOP  # it was killed after its last save, but it was over
     run.scaler.load_state_dict(scaler)
-    moves = schedule.get("last_epoch", next((part.get("last_epoch") for part in schedule.get("_schedulers", ())), None))
-    if other_length and moves is not None and not hasattr(run.scheduler, "look"):
-        note = stretch(run, optimizer, moves)
-    else:
-        note = ""
-        run.scheduler.load_state_dict(schedule)
+    note = ""
+    try:
+        if other_length and moves is not None and by_steps and not hasattr(run.scheduler, "look"):
+            note = stretch(run, optimizer, moves)
+        else:
+            run.scheduler.load_state_dict(schedule)
+    except MALFORMED as error:
+        raise StorageError(f"{path} is not a checkpoint of this run: {error}") from error
     run.optimizer.load_state_dict(optimizer)
     return Loaded(offsets, elsewhere, note)
 
@@ -192,6 +196,13 @@ def since_0_1_0(progress: dict[str, Any], path: Path) -> dict[str, Any]:
         return {"reference": None, "best_loss": None} | progress
     best_loss = loss_of(history.read(path.parent.parent).at(progress["best_step"]))
     return {"reference": progress["best"], "best_loss": best_loss} | progress
+
+
+def num_moves(schedule: Mapping[str, Any]) -> int | None:
+    """How often a saved scheduler, or the first of its parts, has moved; None if it does not say."""
+    parts = schedule.get("_schedulers") or [{}]
+    moves: int | None = schedule.get("last_epoch", parts[0].get("last_epoch"))
+    return moves
 
 
 def check_progress(progress: dict[str, Any]) -> dict[str, Any]:

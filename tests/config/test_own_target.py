@@ -34,6 +34,7 @@ CASES = [
     ("optimizer", ["optimizer=sgd", "optimizer._target_=torch.optim.SGD"], None),  # the option's own: nothing changes
     ("model", ["experiment=mine", "model._target_=a.B"], {"hidden": [8]}),
     ("model", ["experiment=other"], {"width": 5}),
+    ("model", ["model=any", "model._target_=a.B"], {"width": 3}),
     ("optimizer", ["optimizer=mine"], {"lr": 0.002, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.01}),
 ]
 
@@ -43,6 +44,7 @@ def test_keys_of_an_option_stay_with_its_class(tmp_path: Path, group: str, words
     texts = {
         "experiment/mine": "# @package _global_\nmodel:\n  hidden: [8]\n",
         "experiment/other": "# @package _global_\nmodel:\n  _target_: a.C\n  width: 5\n",
+        "model/any": "_target_: ???\nwidth: 3\n",
         "optimizer/mine": "defaults: [adamw]\n_target_: a.Opt\n",  # what a file inherits was typed by its author
     }
     for name, text in texts.items():

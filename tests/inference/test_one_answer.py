@@ -1,8 +1,4 @@
-"""predict, eval and an exported file give one answer for the same rows of a table, however far its numbers are from 0.
-
-What a file in float32 could not hold is not asked of it yet: `Whole` is given float64 here. Once an exported file takes
-float64 and `Trained.predict` answers in it, give `likely_rows` instead of `raw`, and draw `far` for the target too.
-"""
+"""predict, eval and an exported file give one answer for the same rows of a table, however far its numbers are from 0."""
 
 import csv
 
@@ -42,7 +38,7 @@ def test_predict_eval_and_export_agree(
     words = ["dataset=table", f"dataset.path={path}", "dataset.target=y", "dataset.val_fraction=0.3", "threads=1"]
     run, setup = build(config(*words, f"seed={seed % 1000}"))
     made = setup.splits.preprocessing
-    trained = Trained(run.model.eval(), run.loss_fn, made, run.autocast, run.device, run.dtype)
+    trained = Trained(run.model.eval(), run.loss_fn, made, run.metrics, run.autocast, run.device, run.dtype)
     (_, raw), *_ = open_rows(str(path), made, {}, 64, typed=False).batches
     predicted = trained.predict(raw)[:, 0].double().numpy()
 

@@ -35,7 +35,7 @@ class Putting(Noisy):
         return super(Noisy, self).forward(x.put_(torch.zeros(1, dtype=torch.long), torch.ones(1)))
 """
 QUICK = ["dataset=iris", "epochs=2", "threads=1", "device=cpu", "report=false", "model=own"]
-NOISY, PUTTING = ([*QUICK, f"model._target_=noisy.{name}"] for name in ("Noisy", "Putting"))
+NOISY, PUTTING = ([*QUICK, "dataset.val_fraction=0", f"model._target_=noisy.{name}"] for name in ("Noisy", "Putting"))
 ENTRY = re.compile(r"^warning  .+\n(?:         .+\n)*", flags=re.MULTILINE)
 TF32 = "TensorFloat32 tensor cores for float32 matrix multiplication available but not enabled."
 

@@ -43,7 +43,7 @@ def make_model(node: dict[str, Any], device: torch.device, dtype: torch.dtype) -
         model.to(device)  # with a real dtype, torch would drop the imaginary parts
         model._apply(lambda tensor: tensor.to(_counterpart(tensor, dtype)))
     except NotImplementedError as error:  # of parameters on the meta device
-        text = f"the parameters of {type(model).__name__} have no values: {first_line(error)}"
+        text = f"the parameters of {type(model).__name__} have no values: they are on torch's meta device"
         raise ConfigError(text, "leave device='meta' out of the model") from error
     return model
 

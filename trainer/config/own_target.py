@@ -7,6 +7,7 @@ from typing import Any
 
 from trainer.config import files
 
+MISSING = "???"  # OmegaConf's word for a value that the user has to give
 GROUPS = ("dataset", "model", "loss", "optimizer", "scheduler")
 
 
@@ -20,7 +21,9 @@ def without_option_keys(
     """
     for group in GROUPS:
         node, option = data.get(group), _option(group, choices.get(group, ""), tuple(folders))
-        if isinstance(node, dict) and option.get("_target_", node.get("_target_")) != node.get("_target_"):
+        default = str(option.get("_target_", MISSING))
+        is_open = default == MISSING or "${" in default  # an option for any class: its keys are meant for that
+        if isinstance(node, dict) and not is_open and node.get("_target_") != default:
             typed = {name for name in option if _is_typed(f"{group}.{name}", node.get(name), option[name], overrides)}
             if choices.get("experiment"):
                 path = files.find(f"experiment/{choices['experiment']}.yaml", list(folders))
