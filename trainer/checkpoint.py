@@ -4,7 +4,6 @@ import json
 import math
 import platform
 import re
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from trainer.disk import history, json_text, layout, reading, storage
 from trainer.disk.tensors import read_tensors, tensor_bytes, tensors_of
 from trainer.errors import ConfigError, Diverged, StorageError, complain
+from trainer.optim.stretch import num_moves, stretch
 from trainer.state import Progress, TrainState
 from trainer.stopping import StopReason, loss_of
 
@@ -180,7 +180,7 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
     note = ""
     try:
         if other_length and moves is not None and by_steps and not hasattr(run.scheduler, "look"):
-            note = stretch(run, optimizer, moves)
+            note = stretch(run.scheduler, run.optimizer, optimizer, moves, run.progress.num_steps)
         else:
             run.scheduler.load_state_dict(schedule)
     except MALFORMED as error:
@@ -196,13 +196,6 @@ def since_0_1_0(progress: dict[str, Any], path: Path) -> dict[str, Any]:
         return {"reference": None, "best_loss": None} | progress
     best_loss = loss_of(history.read(path.parent.parent).at(progress["best_step"]))
     return {"reference": progress["best"], "best_loss": best_loss} | progress
-
-
-def num_moves(schedule: Mapping[str, Any]) -> int | None:
-    """How often a saved scheduler, or the first of its parts, has moved; None if it does not say."""
-    parts = schedule.get("_schedulers") or [{}]
-    moves: int | None = schedule.get("last_epoch", parts[0].get("last_epoch"))
-    return moves
 
 
 def check_progress(progress: dict[str, Any]) -> dict[str, Any]:
@@ -237,19 +230,3 @@ def optimizer_state(run: TrainState, tensors: Mapping[str, Tensor], stored: Mapp
             value = torch.empty_like(like, dtype=value.dtype, device=value.device).copy_(value)  # with its strides
         entries.setdefault(int(number), {})[name] = value
     return {"state": entries, "param_groups": groups}
-
-
-def stretch(run: TrainState, optimizer: dict[str, Any], num_moves: int) -> str:
-    """Move a schedule of another length than the saved one to the current step, and put its learning rates into the
-    optimizer's state. Returns a line that says so."""
-    scheduler = getattr(run.scheduler, "scheduler", run.scheduler)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch expects optimizer.step() between
-        for _ in range(num_moves):
-            scheduler.step()
-    before = optimizer["param_groups"][0]["lr"]
-    optimizer["param_groups"] = run.optimizer.state_dict()["param_groups"]
-    now = optimizer["param_groups"][0]["lr"]
-    run.scheduler.load_state_dict(scheduler.state_dict())
-    name = type(scheduler).__name__
-    return f"{name} now follows {run.progress.num_steps:,} steps from the start: lr was {before:.3g}, is {now:.3g}"

@@ -1,4 +1,4 @@
-"""predict, eval and an exported file give one answer for the same rows of a table, however far its numbers are from 0."""
+"""predict, eval and an exported file give one answer for the same rows of a table, however far from 0."""
 
 import csv
 
