@@ -22,7 +22,7 @@ def test_both_formats_hold_the_same_rows_and_a_test_split(tmp_path: Path) -> Non
     safetensors.torch.save_file(tensors, tmp_path / "a.safetensors")
     runs = [build(config(f"dataset={kind}", f"dataset.path=a.{kind}")) for kind in ("npz", "safetensors")]
     splits = [setup.splits for _, setup in runs]
-    assert [(s.num_train, s.num_val, s.num_test) for s in splits] == [(80, 20, 20)] * 2
+    assert [(s.num_rows("train"), s.num_rows("val"), s.num_rows("test")) for s in splits] == [(80, 20, 20)] * 2
     assert splits[0].facts.classes == ["0", "1", "2"]
     assert torch.equal(runs[0][0].train_batches.loader.x, runs[1][0].train_batches.loader.x)
     assert float(runs[0][0].train_batches.loader.x.mean(0).abs().max()) < 1e-5

@@ -170,7 +170,11 @@ def test_mnist_in_its_own_format_makes_the_chapters_network(tmp_path: Path) -> N
     run, setup = build(config("dataset=mnist", "model=mlp"))
     assert isinstance(run.model, MLP)
     assert sum(p.numel() for p in run.model.parameters()) == 101_770
-    assert (setup.splits.num_train, setup.splits.num_val, setup.splits.num_test) == (270, 30, 50)
+    assert (setup.splits.num_rows("train"), setup.splits.num_rows("val"), setup.splits.num_rows("test")) == (
+        270,
+        30,
+        50,
+    )
     (x, y, *_) = next(iter(next(run.train_batches.windows(0))))
     assert (x.shape, x.dtype, y.dtype) == ((64, 1, 28, 28), torch.float32, torch.int64)
     raw = struct.unpack_from("784B", (tmp_path / "data/MNIST/raw/t10k-images-idx3-ubyte").read_bytes(), 16)
@@ -198,7 +202,7 @@ def test_cifar10_in_its_own_format(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(cifar, "meta", {**cifar.meta, "md5": digests["batches.meta"]})
     _, setup = build(config("dataset=cifar10", "model=cnn"))
     assert setup.splits.facts.input_shape == (3, 32, 32)
-    assert (setup.splits.num_train, setup.splits.num_test) == (90, 20)
+    assert (setup.splits.num_rows("train"), setup.splits.num_rows("test")) == (90, 20)
 
 
 def test_missing_files_are_downloaded_with_a_word_or_refused(
@@ -253,5 +257,5 @@ class WithTestSplit(Noisy):
 def test_the_test_split_of_your_own_dataset_is_kept(in_memory: str) -> None:
     words = ["dataset=own", "dataset._target_=test_data.WithTestSplit", f"loader.in_memory={in_memory}", "model=linear"]
     run, setup = build(config(*words))
-    assert setup.splits.num_test == len(Noisy())
+    assert setup.splits.num_rows("test") == len(Noisy())
     assert sum(len(y) for _, y in run.test_batches) == len(Noisy())

@@ -93,7 +93,7 @@ def test_folders_are_splits_with_the_classes_of_train(in_memory: str, capsys: py
     words = [*PICTURES, f"loader.in_memory={in_memory}", "max_steps=1", "report=false"]
     run, setup = build(config(*words))
     splits = setup.splits
-    assert (splits.num_train, splits.num_val, splits.num_test) == (18, 6, 2)
+    assert (splits.num_rows("train"), splits.num_rows("val"), splits.num_rows("test")) == (18, 6, 2)
     assert splits.facts.classes == ["blue", "green", "red"]
     assert [y.tolist() for _, y in run.val_batches] == [[1, 1, 1, 2, 2, 2]]
     assert [y.tolist() for _, y in run.test_batches] == [[2, 2]]

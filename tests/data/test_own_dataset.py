@@ -64,7 +64,7 @@ def splits_of(name: str, *words: str) -> Splits:
 
 
 def targets(splits: Splits, split: str = "train") -> Tensor:
-    loader, num_rows = getattr(splits, split), getattr(splits, f"num_{split}")
+    loader, num_rows = splits.parts[split].loader, splits.parts[split].num_rows
     batches = loader.fetch(list(torch.arange(num_rows).split(50)), 0)
     return torch.cat([loader.load(batch)[1] for batch in batches])
 
@@ -72,7 +72,7 @@ def targets(splits: Splits, split: str = "train") -> Tensor:
 def rows_of(splits: Splits, split: str) -> list[int]:
     """The numbers of a split's rows, found by their inputs."""
     known = {inputs(row).numpy().tobytes(): row for row in range(2 * N)}
-    loader, num_rows = getattr(splits, split), getattr(splits, f"num_{split}")
+    loader, num_rows = splits.parts[split].loader, splits.parts[split].num_rows
     batches = loader.fetch(list(torch.arange(num_rows).split(50)), 0)
     return [known[x.numpy().tobytes()] for batch in batches for x in loader.load(batch)[0]]
 
@@ -421,8 +421,8 @@ def test_complete_groups_are_held_back() -> None:
     groups = Ordered().groups
     train_groups, val_groups = (set(groups[rows_of(splits, split)]) for split in ("train", "val"))
     assert not train_groups & val_groups
-    assert splits.num_train + splits.num_val == N
-    assert 0.1 * N < splits.num_val < 0.3 * N
+    assert splits.num_rows("train") + splits.num_rows("val") == N
+    assert 0.1 * N < splits.num_rows("val") < 0.3 * N
     other = splits_of("Ordered", "+dataset.split=group", "dataset.split_seed=2")
     assert set(groups[rows_of(other, "val")]) != val_groups
 
@@ -448,7 +448,7 @@ class Takes(Rows):
 
 def test_a_class_with_a_parameter_split_gets_it() -> None:
     splits = splits_of("Takes", "+dataset.split=small")
-    assert (splits.num_train, splits.num_val) == (48, 12)
+    assert (splits.num_rows("train"), splits.num_rows("val")) == (48, 12)
     assert any("dataset.split is an argument of" in note for note in splits.notes)
 
 

@@ -76,7 +76,7 @@ def test_memory_is_near_what_the_allocator_counts(tmp_path: Path) -> None:
     run, setup = build(words)
     x, y = (repeated(part, 64) for part in setup.splits.sample)
     plan.timing(run)
-    expected = plan.memory(run, x, y, setup.splits.num_val).total
+    expected = plan.memory(run, x, y, setup.splits.num_rows("val")).total
     del x, y, run, setup
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         run, _ = build(words)

@@ -25,7 +25,7 @@ def test_the_most_confident_mistakes_are_those_of_the_model() -> None:
     _, rows = split_rows(1797, 0.2, 0)
     data = Digits()
     x, y = data[rows]
-    chances = run.model(setup.splits.train.scale_x(x)).detach().softmax(1)
+    chances = run.model(setup.splits.train.loader.scale_x(x)).detach().softmax(1)
     score, guess = chances.max(1)
     wrong = [(float(score[i]), i) for i in range(len(y)) if guess[i] != y[i]]
     expected = sorted(wrong, reverse=True)[:16]

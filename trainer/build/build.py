@@ -7,18 +7,17 @@ from dataclasses import dataclass
 import torch
 
 from trainer import device as devices
-from trainer.build import model as models
 from trainer.build import probe
+from trainer.build.loss import build_loss
+from trainer.build.model import build_model, choose_dtype
 from trainer.compiled_step import CompiledStep
 from trainer.config.durations import in_steps
 from trainer.config.schema import Config
-from trainer.data import seeds
 from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.earlier import Earlier
 from trainer.data.loading import make_splits
 from trainer.data.scaling import Cast
 from trainer.data.splits import Splits
-from trainer.guards import structure
 from trainer.guards.before import before_training
 from trainer.guards.finding import Finding
 from trainer.listeners.trackers import check_installed
@@ -26,7 +25,7 @@ from trainer.loop import train_step
 from trainer.optim.optimizers import make_optimizer
 from trainer.optim.scheduler import make_scheduler
 from trainer.processes.machine import num_cores
-from trainer.processes.ranks import Ranks, averaging, synchronised
+from trainer.processes.ranks import Ranks, averaging
 from trainer.state import Progress, TrainState
 from trainer.stopping import make_stopping
 from trainer.tasks import losses, metrics
@@ -68,7 +67,7 @@ def build(
     device = ranks.device(device, config.device)
     if config.deterministic:
         devices.prefer_deterministic(device, compiled=config.compile != "none")
-    dtype = models.choose_dtype(config.dtype, device)
+    dtype = choose_dtype(config.dtype, device)
 
     begun = time.perf_counter()
     splits = make_splits(
@@ -76,36 +75,23 @@ def build(
     )
     data_seconds = time.perf_counter() - begun
 
-    devices.seed_all(seeds.derive(config.seed, "weights"))
-    model_node = models.complete(config.model, splits.facts)
-    model = models.make_model(model_node, device, dtype)
-    findings = structure.unregistered(model) if config.guards != "none" else []
-    models.materialize(model, splits.sample[0])
-    models.check_storable(model)
-    if config.sync_batchnorm:
-        model = synchronised(model, device, ranks)
-
-    loss_node = losses.resolve(config.loss, splits.facts, splits.class_counts)
-    unit = losses.unit(config.dataset, splits.scale_y)
-    loss_fn = losses.make_loss(loss_node, splits.facts, unit).to(device, dtype)
-    losses.link(loss_fn, config.dataset, splits.preprocessing.y)
+    model_node, model, findings = build_model(config, splits, device, dtype, ranks)
+    loss_node, loss_fn = build_loss(config, splits.preprocessing, device, dtype, splits.class_counts)
     denominator, loss_counts = losses.denominator(loss_fn)
     flops = probe.probe(model, loss_fn, splits)
 
     loader, one = config.loader, torch.ones((), device=device, dtype=dtype)
     order = (loader.batch_size, config.accumulate, loader.shuffle, loader.drop_last, config.seed)
     sums = loss_counts == "sum"
-    train_batches = TrainBatches(splits.train, splits.num_train, *order, denominator, sums, one, ranks)
+    train_batches = TrainBatches(splits.train.loader, splits.train.num_rows, *order, denominator, sums, one, ranks)
     probe.check_batches(train_batches, model, splits.sample[0])
     steps_per_epoch, samples_per_step = train_batches.steps_per_epoch, loader.batch_size * config.accumulate
     num_steps = config.epochs * steps_per_epoch
     num_steps = min(num_steps, config.max_steps or num_steps)
     eval_every = in_steps(config.eval_every, steps_per_epoch, samples_per_step)
 
-    task = splits.facts.task
-    stopping = make_stopping(
-        config.monitor, config.early_stop, metrics.known(task, splits.num_val), metrics.MONITOR[task]
-    )
+    task, num_val = splits.facts.task, splits.num_rows("val")
+    stopping = make_stopping(config.monitor, config.early_stop, metrics.known(task, num_val), metrics.MONITOR[task])
     optimizer = make_optimizer(config.optimizer, model, device)
     if config.guards != "none":
         is_standardised = not isinstance(splits.preprocessing.x, Cast)
@@ -138,12 +124,12 @@ def build(
         autocast=autocast,
         step=train_step,
         train_batches=train_batches,
-        val_batches=EvalBatches.of(splits.val, splits.num_val, loader.eval_batch_size),
-        test_batches=EvalBatches.of(splits.test, splits.num_test, loader.eval_batch_size),
+        val_batches=EvalBatches.of(splits.val, loader.eval_batch_size),
+        test_batches=EvalBatches.of(splits.test, loader.eval_batch_size),
         progress=Progress(num_steps, steps_per_epoch, eval_every),
         stopping=stopping,
         facts=splits.facts,
-        metrics=metrics.measured(task, splits.num_val, splits.class_counts, stopping.monitor),
+        metrics=metrics.measured(task, num_val, splits.class_counts, stopping.monitor),
         scale_y=splits.scale_y,
         device=device,
         seed=config.seed,

@@ -10,9 +10,16 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from trainer.config import target
+from trainer.config.schema import Config
+from trainer.data import seeds
 from trainer.data.facts import Facts
+from trainer.data.splits import Splits
+from trainer.device import seed_all
 from trainer.disk import tensors
 from trainer.errors import ConfigError
+from trainer.guards import structure
+from trainer.guards.finding import Finding
+from trainer.processes.ranks import Ranks, synchronised
 from trainer.text import first_line
 
 
@@ -22,6 +29,19 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     if device.type == "mps" and dtype is torch.float64:
         raise ConfigError("dtype=float64: Apple's GPU does not support float64", "device=cpu")
     return dtype
+
+
+def build_model(
+    config: Config, splits: Splits, device: torch.device, dtype: torch.dtype, ranks: Ranks
+) -> tuple[dict[str, Any], nn.Module, list[Finding]]:
+    """(The completed node of a run's model, the model, what guards find in it). Raises ConfigError."""
+    seed_all(seeds.derive(config.seed, "weights"))
+    node = complete(config.model, splits.facts)
+    model = make_model(node, device, dtype)
+    findings = structure.unregistered(model) if config.guards != "none" else []
+    materialize(model, splits.sample[0])
+    check_storable(model)
+    return node, synchronised(model, device, ranks) if config.sync_batchnorm else model, findings
 
 
 def complete(node: Mapping[str, Any], facts: Facts) -> dict[str, Any]:

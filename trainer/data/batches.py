@@ -13,6 +13,7 @@ from torch import Tensor
 from trainer.data import seeds
 from trainer.data.labels import Denominator
 from trainer.data.loaders import Loader
+from trainer.data.splits import Split
 from trainer.processes.ranks import Ranks
 from trainer.processes.signals import abandonable
 
@@ -128,9 +129,9 @@ class EvalBatches:
     stride: int = 1
 
     @classmethod
-    def of(cls, loader: Loader | None, num_rows: int, batch_size: int) -> "EvalBatches | None":
-        """The batches of a split; None without a loader."""
-        return cls(loader, num_rows, batch_size) if loader is not None else None
+    def of(cls, split: Split | None, batch_size: int) -> "EvalBatches | None":
+        """The batches of a split; None without one."""
+        return cls(split.loader, split.num_rows, batch_size) if split is not None else None
 
     def for_rank(self, ranks: Ranks) -> "EvalBatches":
         """The batches that this rank evaluates: complete ones in turn, so that their sums are those of one process."""

@@ -21,7 +21,7 @@ from trainer.data.partition import Part, owners, parts_of, with_roles
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.rows import Rows
 from trainer.data.scaling import Scale, TargetScaling, Way
-from trainer.data.splits import Splits, keep_in_memory
+from trainer.data.splits import Split, Splits, keep_in_memory
 from trainer.data.tabular.one_hot import Columns
 from trainer.data.tensors import TensorData
 from trainer.device import seed_all
@@ -79,22 +79,13 @@ def make_splits(
     in_memory, why_not = keep_in_memory(tensors, config.loader, device)
     if in_memory and not tensors:
         parts = _gathered(parts, seed)
-    data, train_rows = parts["train"].data, parts["train"].rows
-    facts = facts_of(data, ignored)
-    targets.check(facts.classes)
-    if fitted is not None:
-        facts, prepared_by = check_classes(facts, fitted.facts, path), fitted
-        if isinstance(fitted.x, Columns):
-            raise ConfigError(f"this run was trained on a table, not on {path}")
-    else:
-        scale_x, scale_y = _scale_of_inputs(data, train_rows, dtype), None
-        if facts.classes is None:
-            ready = not (isinstance(data, TensorData) and data.scale_targets)
-            way, line = targets.choose(name, facts.num_outputs, ready=ready)
-            scale_y = _scale_of_targets(data, train_rows, dtype, way, seed)
-            notes.append(line)
-        prepared_by = Preprocessing(facts, facts.input_shape, scale_x, scale_y)
-    scale_x, scale_y = prepared_by.x, prepared_by.y  # type: ignore[assignment]
+    train, facts = parts["train"], facts_of(parts["train"].data, ignored)
+    if fitted is None:
+        fitted, more = _fit(train, facts, targets, name, dtype, seed)
+        notes += more
+    facts, scale_x, scale_y = check_classes(facts, fitted.facts, path), fitted.x, fitted.y
+    if isinstance(scale_x, Columns):
+        raise ConfigError(f"this run was trained on a table, not on {path}")
 
     def over(part: Part, *, augment: bool = False) -> Loader:
         data, rows = part.data, part.rows
@@ -110,26 +101,20 @@ def make_splits(
         return Workers(chosen, scale_x, scale_y, device, config.loader, seed)
 
     augment = pictures is not None and pictures.augment
-    loaders = {key: over(part, augment=augment and key == "train") for key, part in parts.items()}
-    num_rows = {key: len(part.rows) for key, part in parts.items()}
-    loader_name = "in memory, augmented by a " * (in_memory and augment) + loaders["train"].name
+    splits = {key: Split(over(part, augment=augment and key == "train"), len(part.rows)) for key, part in parts.items()}
+    loader_name = "in memory, augmented by a " * (in_memory and augment) + splits["train"].loader.name
     return Splits(
         name=name,
-        source=data.source,
+        source=train.data.source,
         facts=facts,
-        train=loaders["train"],
-        val=loaders.get("val"),
-        test=loaders.get("test"),
-        num_train=num_rows["train"],
-        num_val=num_rows.get("val", 0),
-        num_test=num_rows.get("test", 0),
+        parts=splits,
         loader_name=loader_name + (f" ({why_not})" if why_not else ""),
         truth=getattr(dataset, "truth", {}),
-        sample=_sample(loaders["train"], data, train_rows[:2], device),
-        preprocessing=prepared_by,
+        sample=_sample(splits["train"].loader, train.data, train.rows[:2], device),
+        preprocessing=fitted,
         fingerprint=known,
         notes=notes,
-        class_counts=_class_counts(data, train_rows, facts),
+        class_counts=_class_counts(train, facts),
     )
 
 
@@ -149,11 +134,11 @@ def _sample(loader: Loader, data: TensorData | Rows, rows: Tensor, device: torch
     return loader.load(batch)
 
 
-def _class_counts(data: TensorData | Rows, train_rows: Tensor, facts: Facts) -> tuple[int, ...] | None:
-    y = data.y if isinstance(data, TensorData) else data.known
+def _class_counts(train: Part, facts: Facts) -> tuple[int, ...] | None:
+    y = train.data.y if isinstance(train.data, TensorData) else train.data.known
     if facts.classes is None or y is None or y.ndim != 1:
         return None
-    y = y[train_rows]
+    y = y[train.rows]
     return tuple(torch.bincount(y[y != facts.ignored], minlength=len(facts.classes)).tolist())
 
 
@@ -190,22 +175,29 @@ def check_classes(found: Facts, run: Facts, name: str) -> Facts:
     return run
 
 
-def _scale_of_inputs(data: TensorData | Rows, train_rows: Tensor, dtype: torch.dtype) -> Scale:
-    """Fitted on the training rows alone."""
-    if not isinstance(data, TensorData):
-        return scaling.Cast(dtype)
-    return scaling.fit(data.x[train_rows], data.scaling, dtype)
-
-
-def _scale_of_targets(
-    data: TensorData | Rows, train_rows: Tensor, dtype: torch.dtype, way: Way | None, seed: int
-) -> Scale:
-    """Fitted on the training rows alone. Those of a Dataset that is read row by row are read once, if necessary."""
+def _fit(
+    train: Part, facts: Facts, targets: TargetScaling, name: str, dtype: torch.dtype, seed: int
+) -> tuple[Preprocessing, list[str]]:
+    """(The preprocessing of the training rows, fitted on them alone; lines for the header). name: of the data."""
+    data = train.data
+    targets.check(facts.classes)
+    scale_x: Scale = scaling.Cast(dtype)
     if isinstance(data, TensorData):
-        y = data.y[train_rows]
+        scale_x = scaling.fit(data.x[train.rows], data.scaling, dtype)
+    if facts.classes is not None:
+        return Preprocessing(facts, facts.input_shape, scale_x, None), []
+    ready = not (isinstance(data, TensorData) and data.scale_targets)
+    way, line = targets.choose(name, facts.num_outputs, ready=ready)
+    return Preprocessing(facts, facts.input_shape, scale_x, _scale_of_targets(train, dtype, way, seed)), [line]
+
+
+def _scale_of_targets(train: Part, dtype: torch.dtype, way: Way | None, seed: int) -> Scale:
+    """Targets of a Dataset that is read row by row are read once, if necessary."""
+    if isinstance(train.data, TensorData):
+        y = train.data.y[train.rows]
     elif way is None:
-        return scaling.Cast(dtype, data.form.y)
+        return scaling.Cast(dtype, train.data.form.y)
     else:
-        read = Seeded(data, seed, before_training=True)
-        y = default_collate([read[0, row][1] for row in train_rows.tolist()])
+        read = Seeded(train.data, seed, before_training=True)
+        y = default_collate([read[0, row][1] for row in train.rows.tolist()])
     return scaling.for_targets(*scaling.moments(y), way, dtype, tuple(y.shape[1:]))

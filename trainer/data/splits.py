@@ -16,19 +16,22 @@ from trainer.errors import ConfigError
 from trainer.processes import machine
 
 
+@dataclass(frozen=True)
+class Split:
+    """A loader over some rows."""
+
+    loader: Loader
+    num_rows: int
+
+
 @dataclass
 class Splits:
-    """A loader and the number of rows of each split, and facts about the data."""
+    """The splits by name, of which there is always train, and facts about the data."""
 
     name: str
     source: str
     facts: Facts
-    train: Loader
-    val: Loader | None
-    test: Loader | None
-    num_train: int
-    num_val: int
-    num_test: int
+    parts: Mapping[str, Split]
     loader_name: str
     truth: Mapping[str, float]  # the numbers to learn by name, if the formula is known
     sample: tuple[Tensor, Tensor]  # up to two training rows, on the device, ready for the model
@@ -38,10 +41,24 @@ class Splits:
     warnings: Sequence[Sequence[str]] = ()  # of traps in the data, each in paragraphs
     class_counts: tuple[int, ...] | None = None  # training rows of each class, if known
 
-    def part(self, name: str) -> tuple[Loader | None, int]:
-        """The loader and the number of rows of train, val or test."""
-        parts = {"train": (self.train, self.num_train), "val": (self.val, self.num_val)}
-        return (parts | {"test": (self.test, self.num_test)})[name]
+    @property
+    def train(self) -> Split:
+        """The rows to train on."""
+        return self.parts["train"]
+
+    @property
+    def val(self) -> Split | None:
+        """The rows to validate on, if there are any."""
+        return self.parts.get("val")
+
+    @property
+    def test(self) -> Split | None:
+        """The rows to test on, if there are any."""
+        return self.parts.get("test")
+
+    def num_rows(self, name: str) -> int:
+        """The number of rows of train, val or test."""
+        return self.parts[name].num_rows if name in self.parts else 0
 
     @property
     def scale_y(self) -> Scale | None:
@@ -59,7 +76,7 @@ class Splits:
             return
         scale.reshape(row_shape)
         self.sample = x, y.reshape(len(y), *row_shape)
-        for loader in (self.train, self.val, self.test):
+        for loader in (part.loader for part in self.parts.values()):
             if isinstance(loader, InMemory):
                 loader.y = loader.y.reshape(len(loader.y), *row_shape)
 

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 import torch
 
-from trainer.data.loaders import Loader
-from trainer.data.splits import Splits
+from trainer.data.splits import Split, Splits
 from trainer.guards.finding import Finding
 
 ROWS_AT_ONCE = 1024
@@ -18,9 +17,9 @@ def shared_rows(splits: Splits) -> list[Finding]:
     """Inputs that are in both splits, equal in every bit. Reads all rows once."""
     if splits.val is None:
         return []
-    train = list(digests(splits.train, splits.num_train))
+    train = list(digests(splits.train))
     known = set(train)
-    val = list(digests(splits.val, splits.num_val))
+    val = list(digests(splits.val))
     shared = [row for row, digest in enumerate(val) if digest in known]
     if not shared:
         return []
@@ -33,9 +32,9 @@ def shared_rows(splits: Splits) -> list[Finding]:
     return [Finding("shared rows", "dataset", what, why, "drop duplicates, or split by groups of related rows")]
 
 
-def digests(loader: Loader, num_rows: int) -> Iterator[bytes]:
+def digests(split: Split) -> Iterator[bytes]:
     """Digests of the inputs, in the order of the split."""
-    for batch in loader.fetch(torch.arange(num_rows).split(ROWS_AT_ONCE), 0):
-        x, _ = loader.load(batch)
+    for batch in split.loader.fetch(torch.arange(split.num_rows).split(ROWS_AT_ONCE), 0):
+        x, _ = split.loader.load(batch)
         rows = x.detach().cpu().reshape(len(x), -1).contiguous().view(torch.uint8).numpy()
         yield from (hashlib.blake2b(row, digest_size=16).digest() for row in rows)

@@ -45,7 +45,8 @@ class OfSplits:
 
     def __init__(self, splits: Splits, names: Sequence[str], size: int) -> None:
         self.name, self.split, self.splits = splits.name, names[0] if len(names) == 1 else "all", splits
-        self.parts = [EvalBatches(*splits.part(name), size) for name in names]  # type: ignore[arg-type]
+        parts = [splits.parts[name] for name in names]
+        self.parts = [EvalBatches(part.loader, part.num_rows, size) for part in parts]
         self.num_rows = sum(part.num_rows for part in self.parts)
         self.roles = [ROLES[name] for name in names]
 
@@ -107,7 +108,7 @@ def open_own(config: Config, run: Trained, known: Fingerprint | None, split: str
     earlier = Earlier(run.preprocessing, known, "measure")
     config = _plain(config, run)
     splits = make_splits(config, run.device, run.dtype, download=download, earlier=earlier)
-    names = [name for name in ROLES if splits.part(name)[0] is not None]
+    names = [name for name in ROLES if name in splits.parts]
     if split is None and names == ["train"]:
         raise ConfigError("this run held back no rows to evaluate on", "dataset.val_fraction=0.2, or split=train")
     if split is not None and split not in names:
@@ -126,7 +127,7 @@ def open_other(config: Config, run: Trained, *, download: bool) -> Labelled:
     splits = make_splits(config, run.device, run.dtype, download=download, earlier=Earlier(prepared, None, "measure"))
     for note in splits.notes:
         complain(f"note     {note}")
-    rows = OfSplits(splits, [name for name in ROLES if splits.part(name)[0] is not None], size)
+    rows = OfSplits(splits, [name for name in ROLES if name in splits.parts], size)
     rows.name, rows.split = str(config.dataset["path"]), "all"
     return rows
 

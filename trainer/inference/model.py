@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from trainer import checkpoint
+from trainer.build.loss import build_loss
 from trainer.build.model import choose_dtype, complete, make_model, materialize
 from trainer.config.schema import Config
 from trainer.data import images, preprocessing
@@ -25,7 +26,6 @@ from trainer.disk.tensors import read_tensors
 from trainer.errors import ConfigError, StorageError
 from trainer.processes.ranks import Ranks
 from trainer.stopping import METRICS
-from trainer.tasks import losses
 from trainer.tasks.metrics import OF_EACH_CLASS
 
 
@@ -83,9 +83,7 @@ def load(folder: Path, config: Config) -> Trained:
     except (*checkpoint.MALFORMED, SafetensorError, reading.Damaged) as error:
         reason = str(error).splitlines()[-1].strip()
         raise StorageError(f"{folder / layout.MODEL} does not fit the model: {reason}") from error
-    unit = losses.unit(config.dataset, prepared.y)
-    loss_fn = losses.make_loss(losses.resolve(config.loss, facts), facts, unit).to(device, dtype)
-    losses.link(loss_fn, config.dataset, prepared.y)
+    _, loss_fn = build_loss(config, prepared, device, dtype)
     set_threads(config.threads, device, 0, 1)
     return Trained(
         model.eval(),

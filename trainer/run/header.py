@@ -24,8 +24,8 @@ FEW = 3  # classes whose shares are named one by one
 def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = None) -> None:
     """Print the header. folder: of the run; None where nothing is kept."""
     config, splits, progress, facts = setup.config, setup.splits, run.progress, setup.splits.facts
-    test = f" / {splits.num_test:,} test" if splits.num_test else ""
-    rows = f"{splits.num_train:,} train / {splits.num_val:,} val{test}"
+    test = f" / {splits.num_rows('test'):,} test" if splits.test else ""
+    rows = f"{splits.num_rows('train'):,} train / {splits.num_rows('val'):,} val{test}"
     shape = "×".join(map(str, facts.input_shape)) or "1"
     target = f"{facts.num_outputs} number{'s' * (facts.num_outputs != 1)}"
     target = f"{len(facts.classes)} classes" if facts.classes is not None else target
@@ -65,7 +65,7 @@ def baseline_lines(splits: Splits, metrics: Sequence[str]) -> list[str]:
     if classes is None:
         mse = f", mse {float(scale.std.double().square().mean()):.4g}" if isinstance(scale, Standardize) else ""
         mean = [f"predicting the mean gives r2 0{mse}"] if "r2" in metrics else []
-        return mean or ["r2 is undefined for a single row of validation"] * (splits.num_val == 1)
+        return mean or ["r2 is undefined for a single row of validation"] * (splits.num_rows("val") == 1)
     if counts is None:
         return []
     names, total = [cut(name, 16) for name in classes], sum(counts)

@@ -50,7 +50,7 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
     screen.say("\n" + "\n".join(layer_lines(layers(run_state.model, x), len(x))))
     points = plan.schedule(run_state)
     timed = plan.timing(run_state)
-    memory = plan.memory(run_state, x, y, min(config.loader.eval_batch_size, setup.splits.num_val))
+    memory = plan.memory(run_state, x, y, min(config.loader.eval_batch_size, setup.splits.num_rows("val")))
     evaluation = timed.num_evaluations * timed.evaluation
     screen.say()
     if points:

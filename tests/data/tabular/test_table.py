@@ -139,7 +139,11 @@ def test_files_of_their_own_validate_and_test(tmp_path: Path) -> None:
     table(tmp_path, 50, "v.csv")
     table(tmp_path, 20, "w.csv")
     run, setup = build(config(*WORDS, "dataset.val_path=v.csv", "dataset.test_path=w.csv"))
-    assert (setup.splits.num_train, setup.splits.num_val, setup.splits.num_test) == (300, 50, 20)
+    assert (setup.splits.num_rows("train"), setup.splits.num_rows("val"), setup.splits.num_rows("test")) == (
+        300,
+        50,
+        20,
+    )
     assert run.facts.classes == ["big", "small"]
 
 

@@ -14,12 +14,12 @@ from trainer.data.digests import Parts
 from trainer.data.earlier import Earlier
 from trainer.data.fingerprint import MOST_ROWS, Fingerprint
 from trainer.data.loaders import InMemory, Loader, Workers
-from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL
+from trainer.data.roles import LEFT_OUT, ROLES, TRAIN
 from trainer.data.row_ids import Ids
-from trainer.data.splits import Splits, keep_in_memory
+from trainer.data.splits import Split, Splits, keep_in_memory
 from trainer.data.table import Prepared, Table
 from trainer.data.tabular.chunks import Chunks
-from trainer.data.tabular.parts import by_source, with_roles
+from trainer.data.tabular.parts import Part, by_source, with_roles
 from trainer.data.tabular.row_groups import RowGroups
 from trainer.data.tabular.rows import Rows, read_ids, read_rows
 from trainer.data.tensors import TensorData
@@ -54,37 +54,28 @@ def table_splits(
         notes += earlier.settle(known)
     parts = with_roles(prepared.parts, known.roles)
 
-    def over(role: int) -> Loader | None:
-        if role not in parts:
-            return None
-        part = parts[role]
+    def over(part: Part) -> Loader:
         if streamed:
             return RowGroups(part, preprocessing, device, dtype, chunks)
         index = next(index for index, source in enumerate(sources) if source.source is part.source)
-        chosen = torch.from_numpy(part.roles[sources[index].roles != LEFT_OUT] == role)
+        chosen = torch.from_numpy(part.roles[sources[index].roles != LEFT_OUT] == part.role)
         x, y, scale_x = rows[index].x[chosen], rows[index].y[chosen], preprocessing.of_table()[0].expand
         if keep_in_memory([x, y], config.loader, device)[0]:
             return InMemory(x, y, scale_x, preprocessing.y, device)
         data = TensorData(x, y, classes=facts.classes)
         return Workers(data, scale_x, preprocessing.y, device, config.loader, config.seed)
 
-    train = over(TRAIN)
-    if train is None:
+    if TRAIN not in parts:
         raise ConfigError(f"{files[0]} has no row left to train on")
-    counts = {role: parts[role].num_rows if role in parts else 0 for role in (TRAIN, VAL, TEST)}
+    splits = {name: Split(over(parts[role]), parts[role].num_rows) for name, role in ROLES.items() if role in parts}
     return Splits(
         name=files[0].name.partition(".")[0] or "table",
         source=files[0].name if len(table.source.files) == 1 else f"{len(table.source.files)} files",
         facts=facts,
-        train=train,
-        val=over(VAL),
-        test=over(TEST),
-        num_train=counts[TRAIN],
-        num_val=counts[VAL],
-        num_test=counts[TEST],
-        loader_name=train.name,
+        parts=splits,
+        loader_name=splits["train"].loader.name,
         truth={},
-        sample=_sample(train, counts[TRAIN]),
+        sample=_sample(splits["train"]),
         preprocessing=preprocessing,
         fingerprint=known,
         notes=notes,
@@ -118,8 +109,9 @@ def _is_streamed(table: Table, prepared: Prepared, loader: LoaderConfig) -> bool
     return (loader.in_memory is False or is_large) and loader.num_workers == 0
 
 
-def _sample(train: Loader, num_rows: int) -> tuple[Tensor, Tensor]:
-    if isinstance(train, Workers):
-        data: Any = train.loader.dataset
-        return train.load((data.dataset.x[:2], data.dataset.y[:2]))
-    return train.load(next(iter(train.fetch([torch.arange(min(2, num_rows))], 0))))
+def _sample(train: Split) -> tuple[Tensor, Tensor]:
+    loader = train.loader
+    if isinstance(loader, Workers):
+        data: Any = loader.loader.dataset
+        return loader.load((data.dataset.x[:2], data.dataset.y[:2]))
+    return loader.load(next(iter(loader.fetch([torch.arange(min(2, train.num_rows))], 0))))
