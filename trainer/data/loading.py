@@ -1,32 +1,19 @@
 """Splits from a dataset node: rows for training and validation, and the official test set if there is one."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils.data import Subset, default_collate
 
 from trainer.config import target
 from trainer.config.schema import Config
-from trainer.data import identify, labels, scaling, seeds
-from trainer.data.augmentation import Augmented
+from trainer.data import labels, seeds
 from trainer.data.earlier import Earlier
-from trainer.data.facts import Facts
-from trainer.data.images import Images
-from trainer.data.loaders import InMemory, Loader, Seeded, Workers
-from trainer.data.partition import Part, owners, parts_of, with_roles
-from trainer.data.preprocessing import Preprocessing
-from trainer.data.rows import Rows
-from trainer.data.scaling import Scale, TargetScaling, Way
-from trainer.data.splits import Split, Splits, keep_in_memory
-from trainer.data.tabular.one_hot import Columns
-from trainer.data.tensors import TensorData
+from trainer.data.row_splits import row_splits
+from trainer.data.scaling import TargetScaling
+from trainer.data.splits import Splits
 from trainer.device import seed_all
-from trainer.errors import ConfigError
-from trainer.text import listed
 
 OWN_KEYS = ("val_fraction", "split_seed", "split", "scale_targets")  # of a dataset node: not for the dataset's class
 TABLE = "trainer.data.table.Table"
@@ -46,158 +33,27 @@ def make_splits(
     earlier: what an earlier start of the run stored; None fits the preprocessing to the training split. targets: how
     numbers to predict are scaled, not needed with `earlier`. The rows of each split do not depend on the run's seed.
     """
-    node, seed, targets = config.dataset, config.seed, targets or TargetScaling()
-    path, ignored = node["_target_"], labels.ignored(config.loss)
-    name = path.rpartition(".")[2]
+    node, path, targets = config.dataset, config.dataset["_target_"], targets or TargetScaling()
     given = _arguments(node)
-    targets = replace(targets, asked="auto") if "scale_targets" in given else targets
+    if "scale_targets" in given:
+        targets = replace(targets, asked="auto")
     mine = {key: node[key] for key in OWN_KEYS if key in node and key not in given}
     seed_all(seeds.derive(mine.get("split_seed", 0), "dataset"))
     keywords = {key: value for key, value in node.items() if key not in mine}
-    keywords |= {"ignored_label": ignored} if path.startswith("trainer.data.arrays.") else {}
+    if path.startswith("trainer.data.arrays."):
+        keywords["ignored_label"] = labels.ignored(config.loss)
     dataset = target.construct(keywords, "dataset", may_download=download)
-    fitted = earlier.preprocessing if earlier is not None else None
     if path == TABLE:
         from trainer.data.tabular.splits import table_splits  # imports pyarrow, which only tables need
 
-        split = mine.get("val_fraction", 0.0), mine.get("split_seed", 0)
-        prepared = dataset.prepare(*split, dtype, fitted, targets)
-        targets.check(prepared.preprocessing.facts.classes)
-        return table_splits(dataset, prepared, config, device, dtype, earlier)
-    notes = [f"dataset.{key} is an argument of {path}" for key in given]
-    pictures = dataset if isinstance(dataset, Images) else None
-    if pictures is not None:
-        fitted = pictures.match(fitted) if fitted is not None else pictures.preprocessing(dtype)
-        notes += pictures.notes
-    parts, more = parts_of(dataset, path, mine, ignored)
-    known, checked = identify.of_parts(parts, pictures, name)
-    notes += [*more, *checked]
-    if earlier is not None:
-        notes += earlier.settle(known, pictures.digest_all if pictures is not None else lambda: None)
-        parts = with_roles(parts, known.roles)
-    tensors = [tensor for data in owners(parts).values() if isinstance(data, TensorData) for tensor in data.tensors]
-    in_memory, why_not = keep_in_memory(tensors, config.loader, device)
-    if in_memory and not tensors:
-        parts = _gathered(parts, seed)
-    train, facts = parts["train"], facts_of(parts["train"].data, ignored)
-    if fitted is None:
-        fitted, more = _fit(train, facts, targets, name, dtype, seed)
-        notes += more
-    facts, scale_x, scale_y = check_classes(facts, fitted.facts, path), fitted.x, fitted.y
-    if isinstance(scale_x, Columns):
-        raise ConfigError(f"this run was trained on a table, not on {path}")
-
-    def over(part: Part, *, augment: bool = False) -> Loader:
-        data, rows = part.data, part.rows
-        is_whole = torch.equal(rows, torch.arange(len(data)))
-        if isinstance(data, TensorData):
-            x, y = (data.x, data.y) if is_whole else data[rows]
-            if facts.classes is not None:
-                labels.check_labels(y, len(facts.classes), path, ignored)
-            if in_memory and not augment:
-                return InMemory(x, y, scale_x, scale_y, device)
-        chosen: Any = data if is_whole else Subset(data, rows.tolist())
-        chosen = Augmented(chosen) if augment else chosen
-        return Workers(chosen, scale_x, scale_y, device, config.loader, seed)
-
-    augment = pictures is not None and pictures.augment
-    splits = {key: Split(over(part, augment=augment and key == "train"), len(part.rows)) for key, part in parts.items()}
-    loader_name = "in memory, augmented by a " * (in_memory and augment) + splits["train"].loader.name
-    return Splits(
-        name=name,
-        source=train.data.source,
-        facts=facts,
-        parts=splits,
-        loader_name=loader_name + (f" ({why_not})" if why_not else ""),
-        truth=getattr(dataset, "truth", {}),
-        sample=_sample(splits["train"].loader, train.data, train.rows[:2], device),
-        preprocessing=fitted,
-        fingerprint=known,
-        notes=notes,
-        class_counts=_class_counts(train, facts),
-    )
+        return table_splits(dataset, mine, config, device, dtype, earlier, targets)
+    splits = row_splits(dataset, mine, config, device, dtype, earlier, targets)
+    splits.notes = [*(f"dataset.{key} is an argument of {path}" for key in given), *splits.notes]
+    return splits
 
 
 def _arguments(node: Mapping[str, Any]) -> list[str]:
-    """Those of our keys that were typed for a class of your own with an argument of that name: it gets the value."""
+    """Those of our keys that were typed for a class with an argument of that name: it gets the value."""
     typed = [key for key in ("split", "scale_targets") if node.get(key) not in (None, "auto")]
     known = target.parameters(target.locate(node["_target_"], "dataset")) if typed else {}
     return [key for key in typed if key in known]
-
-
-def _sample(loader: Loader, data: TensorData | Rows, rows: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The first training rows, ready for the model, without augmentation."""
-    if isinstance(loader, InMemory):
-        return loader.load(torch.arange(len(rows), device=device))
-    read = data.read if isinstance(data, Rows) else data.__getitem__
-    batch: Any = default_collate([read(int(row)) for row in rows])
-    return loader.load(batch)
-
-
-def _class_counts(train: Part, facts: Facts) -> tuple[int, ...] | None:
-    y = train.data.y if isinstance(train.data, TensorData) else train.data.known
-    if facts.classes is None or y is None or y.ndim != 1:
-        return None
-    y = y[train.rows]
-    return tuple(torch.bincount(y[y != facts.ignored], minlength=len(facts.classes)).tolist())
-
-
-def _gathered(parts: Mapping[str, Part], seed: int) -> dict[str, Part]:
-    """The same parts of tensors: every row is read once; what is random in it is drawn once. Raises ConfigError."""
-    tensors: dict[int, TensorData] = {}
-    for data in owners(parts).values():
-        read = Seeded(data, seed, before_training=True)
-        x, y = default_collate([read[0, row] for row in range(len(data))])
-        tensors[id(data)] = TensorData(x, y, classes=data.classes, source=data.source)
-    return {key: Part(tensors.get(id(part.data), part.data), part.rows) for key, part in parts.items()}
-
-
-def facts_of(data: TensorData | Rows, ignored: int) -> Facts:
-    """Shapes, task and classes of data. ignored: the label that the loss leaves out."""
-    if isinstance(data, Rows):
-        x_shape, y_shape = data.form.x, data.form.y
-    else:
-        x_shape, y_shape = tuple(data.x.shape[1:]), tuple(data.y.shape[1:])
-    if data.classes is None:
-        return Facts(x_shape, None, math.prod(y_shape))
-    return Facts(x_shape, data.classes, len(data.classes), ignored)
-
-
-def check_classes(found: Facts, run: Facts, name: str) -> Facts:
-    """The facts of a run, for data with its classes in its order. Raises ConfigError for other ones. name: the data."""
-    if found.task != run.task:
-        raise ConfigError(f"{name} holds {found.task}, but the run was trained on {run.task}")
-    known = run.classes or []
-    for label, word in enumerate(found.classes or []):
-        if word not in known[label : label + 1]:
-            text = f"label {label} of {name} is {word}, but the run was trained on {listed(known)}"
-            raise ConfigError(text, "the same classes in the same order")
-    return run
-
-
-def _fit(
-    train: Part, facts: Facts, targets: TargetScaling, name: str, dtype: torch.dtype, seed: int
-) -> tuple[Preprocessing, list[str]]:
-    """(The preprocessing of the training rows, fitted on them alone; lines for the header). name: of the data."""
-    data = train.data
-    targets.check(facts.classes)
-    scale_x: Scale = scaling.Cast(dtype)
-    if isinstance(data, TensorData):
-        scale_x = scaling.fit(data.x[train.rows], data.scaling, dtype)
-    if facts.classes is not None:
-        return Preprocessing(facts, facts.input_shape, scale_x, None), []
-    ready = not (isinstance(data, TensorData) and data.scale_targets)
-    way, line = targets.choose(name, facts.num_outputs, ready=ready)
-    return Preprocessing(facts, facts.input_shape, scale_x, _scale_of_targets(train, dtype, way, seed)), [line]
-
-
-def _scale_of_targets(train: Part, dtype: torch.dtype, way: Way | None, seed: int) -> Scale:
-    """Targets of a Dataset that is read row by row are read once, if necessary."""
-    if isinstance(train.data, TensorData):
-        y = train.data.y[train.rows]
-    elif way is None:
-        return scaling.Cast(dtype, train.data.form.y)
-    else:
-        read = Seeded(train.data, seed, before_training=True)
-        y = default_collate([read[0, row][1] for row in train.rows.tolist()])
-    return scaling.for_targets(*scaling.moments(y), way, dtype, tuple(y.shape[1:]))

@@ -1,6 +1,6 @@
 """A table as splits: in memory if it fits, else by row groups."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from trainer.data.fingerprint import MOST_ROWS, Fingerprint
 from trainer.data.loaders import InMemory, Loader, Workers
 from trainer.data.roles import LEFT_OUT, ROLES, TRAIN
 from trainer.data.row_ids import Ids
+from trainer.data.scaling import TargetScaling
 from trainer.data.splits import Split, Splits, keep_in_memory
 from trainer.data.table import Prepared, Table
 from trainer.data.tabular.chunks import Chunks
@@ -30,13 +31,20 @@ MOST = 512 * 2**20  # bytes of a Parquet table, as float64, up to which in_memor
 
 def table_splits(
     table: Table,
-    prepared: Prepared,
+    node: Mapping[str, Any],
     config: Config,
     device: torch.device,
     dtype: torch.dtype,
-    earlier: Earlier | None = None,
+    earlier: Earlier | None,
+    targets: TargetScaling,
 ) -> Splits:
-    """Put a loader over each part of a prepared table. Raises ConfigError. earlier: see make_splits."""
+    """Prepare a table and put a loader over each of its parts. Raises ConfigError.
+
+    node: the config's keys that say how to split; earlier, targets: see make_splits.
+    """
+    fitted = earlier.preprocessing if earlier is not None else None
+    prepared = table.prepare(node.get("val_fraction", 0.0), node.get("split_seed", 0), dtype, fitted, targets)
+    targets.check(prepared.preprocessing.facts.classes)
     preprocessing, sources, notes = prepared.preprocessing, by_source(prepared.parts), list(prepared.notes)
     facts, names = preprocessing.facts, preprocessing.of_table()[1].names
     streamed = _is_streamed(table, prepared, config.loader)
