@@ -5,6 +5,7 @@ The digest is xxh3_128 (https://xxhash.com): it finds accidents, not forgeries.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from trainer.errors import DataChanged
 
 Digest = tuple[int, int]  # 128 bits as two int64
+AT_ONCE = 2**20  # bytes of a file
 UNREAD: Digest = (0, 0)  # of a part that has not been read
 
 
@@ -23,6 +25,15 @@ def of_bytes(*data: Any) -> Digest:
     for part in data:
         digest.update(part)
     return halves(digest)
+
+
+def of_file(path: Path) -> Digest:
+    """The digest of all bytes of a file."""
+    with path.open("rb") as file:
+        stream = Digesting(file)
+        while stream.read(AT_ONCE):
+            pass
+        return stream.digest
 
 
 def of_tensors(*tensors: Tensor) -> Digest:
@@ -54,9 +65,13 @@ class Digesting:
     def read(self, size: int = -1) -> bytes:
         """Read up to `size` bytes."""
         data = self.stream.read(size)
+        self.update(data)
+        return data
+
+    def update(self, data: bytes) -> None:
+        """Digest what was read."""
         self.state.update(data)
         self.ended = not data
-        return data
 
 
 @dataclass

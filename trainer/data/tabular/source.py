@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,7 +31,6 @@ from trainer.text import first_line
 
 INDEX = re.compile(r"|Unnamed: 0|__index_level_\d+__")  # how pandas names an index that has no name
 BATCH = 65_536  # rows of Parquet at once
-DIGESTED = 2**20  # bytes of Parquet digested at once
 KEPT = 128 * 2**20  # bytes of CSV up to which parsed rows are kept for the next pass
 
 
@@ -100,8 +98,7 @@ class Source:
     def digest(self, file: Path) -> Digest:
         """The digest of all bytes of a file; of text after it has been read."""
         if file not in self.digests:
-            with file.open("rb") as stream:
-                self.digests[file] = digests.of_bytes(*iter(partial(stream.read, DIGESTED), b""))
+            self.digests[file] = digests.of_file(file)
         return self.digests[file]
 
     @contextmanager
