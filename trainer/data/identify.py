@@ -62,7 +62,8 @@ def _of_datasets(datasets: Mapping[str, Rows], roles: Roles) -> tuple[Fingerprin
     parts = Parts.of(*zip(*entries, strict=True))
     parts.unit = "rows"
     ids = np.concatenate([row_ids.positions(len(rows), salt) for salt, rows in enumerate(datasets.values())])
-    text = f"checked in part: {num_checked:,} of {len(ids):,} rows, which are known by their position"
+    share = "" if num_checked == len(ids) else " in part"
+    text = f"checked{share}: {num_checked:,} of {len(ids):,} rows; rows are told apart by their position"
     if num_random:
         text = f"not checked: {num_random:,} of {num_checked:,} rows differ when they are read again"
     return Fingerprint(parts, ids, roles, "position"), text
