@@ -71,12 +71,12 @@ def with_roles(parts: Mapping[str, Part], roles: Roles) -> dict[str, Part]:
     """
     if np.array_equal(roles, roles_of(parts)):
         return dict(parts)
-    result, first = dict[str, Part](), 0
-    for owner, data in owners(parts).items():
-        mine, first = roles[first : first + len(data)], first + len(data)
-        may = [owner] if owner != "train" else [n for n in ROLES if n not in parts or parts[n].data is data]
-        for name in may:
-            if len(rows := np.flatnonzero(mine == ROLES[name])):
+    result, owned = dict[str, Part](), list(owners(parts).values())
+    ends = np.cumsum([len(data) for data in owned])[:-1]
+    for data, mine in zip(owned, np.split(roles, ends), strict=True):
+        for name, role in ROLES.items():
+            may = parts.get(name, parts["train"]).data is data
+            if may and len(rows := np.flatnonzero(mine == role)):
                 result[name] = Part(data, torch.from_numpy(rows))
     return result
 
