@@ -27,7 +27,7 @@ from trainer.data.earlier import Earlier
 from trainer.data.loading import make_splits
 from trainer.data.splits import Splits
 from trainer.data.tabular import chunks, rows
-from trainer.errors import ConfigError, DataChanged
+from trainer.errors import TrainerError
 
 COLUMNS = 10  # of the tables
 CPU = torch.device("cpu")
@@ -104,7 +104,7 @@ def noticing(words: list[str], splits: Splits, change: Callable[[], None]) -> st
     change()
     try:
         read(words, Earlier(splits.preprocessing, splits.fingerprint))
-    except (ConfigError, DataChanged) as error:
+    except TrainerError as error:
         return f"noticed: {error.message[-60:]}"
     return "NOT NOTICED"
 

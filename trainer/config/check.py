@@ -13,7 +13,7 @@ from trainer.config.durations import Duration, is_duration, is_empty
 from trainer.config.expectations import is_number
 from trainer.config.options import DatasetKeys, target_schema
 from trainer.config.options.dataset import MAY_BE_THEIRS
-from trainer.config.schema import Config, DeviceName, Expect, Target
+from trainer.config.schema import TARGETS, Config, DeviceName, Expect, Target
 from trainer.config.schema_key import keys
 from trainer.config.unknown_key import unknown_key
 from trainer.errors import ConfigError
@@ -39,7 +39,7 @@ def check(data: Data) -> Config:
     """The Config that plain data describes. Raises ConfigError, which names the first key that is wrong."""
     known = set(known_keys(data))
     config: Config = _check_fields(Config, data, "", known)
-    for group in ("dataset", "model", "loss", "optimizer", "scheduler"):
+    for group in TARGETS:
         _check_target(group, getattr(config, group), known)
     return config
 

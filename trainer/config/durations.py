@@ -35,8 +35,8 @@ def in_steps(duration: str, steps_per_epoch: int, samples_per_step: int) -> int:
 def with_steps(value: Any, key: str, steps_per_epoch: int, samples_per_step: int) -> Any:
     """A copy of plain data in which each duration, however deep, is its number of steps.
 
-    key: the dotted key of the data. Raises ConfigError for a text that begins like a duration and is none: the class
-    that gets it would compare it with a number of steps, perhaps without a word.
+    key: the dotted key of the data. Raises ConfigError for a text that only begins like a duration: the class that
+    gets it would compare it with a number of steps, perhaps without a word.
     """
     lengths = (steps_per_epoch, samples_per_step)
     if isinstance(value, Mapping):

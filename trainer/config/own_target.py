@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import files
-
-MISSING = "???"  # OmegaConf's word for a value that the user has to give
-GROUPS = ("dataset", "model", "loss", "optimizer", "scheduler")
+from trainer.config.check import MISSING
+from trainer.config.schema import TARGETS
 
 
 def without_option_keys(
@@ -19,7 +18,7 @@ def without_option_keys(
     Keys that were typed, on the command line or in an experiment, stay: the class gets them, or they are refused.
     choices: the option picked in each group; folders: where the config files are.
     """
-    for group in GROUPS:
+    for group in TARGETS:
         node, option = data.get(group), _option(group, choices.get(group, ""), tuple(folders))
         default = str(option.get("_target_", MISSING))
         is_open = default == MISSING or "${" in default  # an option for any class: its keys are meant for that

@@ -9,6 +9,7 @@ from trainer.config.schema_key import key
 
 DeviceName = NewType("DeviceName", str)
 Target = dict[str, Any]  # `_target_` and the keyword arguments beside it
+TARGETS = ("dataset", "model", "loss", "optimizer", "scheduler")  # the keys that hold one
 Expect = Mapping[str, Any]  # see trainer/config/expectations.py
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trainer.data import labels
-from trainer.data.tabular.source import find
+from trainer.data.paths import find
 from trainer.data.tensors import Scaling, TensorData
 from trainer.errors import ConfigError
 from trainer.text import first_line

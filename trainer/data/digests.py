@@ -69,7 +69,7 @@ class Digesting:
         return data
 
     def update(self, data: bytes) -> None:
-        """Digest what was read."""
+        """Digest what was read; apart from `read`, so that a benchmark can time it."""
         self.state.update(data)
         self.ended = not data
 
@@ -87,8 +87,8 @@ class Parts:
     @classmethod
     def of(cls, names: Sequence[str], sizes: Sequence[int], digests: Sequence[Digest] | None = None) -> "Parts":
         """Parts with these digests; without any, they will be read one by one."""
-        halves = torch.tensor(digests or [UNREAD] * len(names), dtype=torch.int64)
-        return cls(names, sizes, halves.reshape(len(names), 2).share_memory_())
+        tensor = torch.tensor(digests or [UNREAD] * len(names), dtype=torch.int64)
+        return cls(names, sizes, tensor.reshape(len(names), 2).share_memory_())
 
     def expect(self, earlier: "Parts") -> None:
         """Take over the digests of an earlier run for the parts of the same name."""
@@ -99,12 +99,11 @@ class Parts:
 
     def check(self, index: int, digest: Digest) -> None:
         """Note the digest of a part that was just read. Raises DataChanged if it was different before."""
-        row = self.digests[index]
-        before = (int(row[0]), int(row[1]))
+        before = tuple(self.digests[index].tolist())
         if before not in (UNREAD, digest):
             raise DataChanged(f"{self.names[index]} has changed since this run first read it")
         if before != digest:
-            row.copy_(torch.tensor(digest, dtype=torch.int64))
+            self.digests[index] = torch.tensor(digest, dtype=torch.int64)
 
     def differences(self, earlier: "Parts") -> list[str]:
         """What has changed since an earlier run, part by part, in words; parts that one of them has not read are

@@ -1,11 +1,14 @@
 """What an earlier start of a run stored about its data, and what follows for its rows now."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import torch
 
+from trainer.data import images, preprocessing
 from trainer.data.fingerprint import Fingerprint
 from trainer.data.preprocessing import Preprocessing
 from trainer.errors import ConfigError
@@ -55,6 +58,12 @@ class Earlier:
         if not differences:
             return []
         return [cut(f"changed: {_summary(differences)}", 69), "rows that the run knows keep their split"]
+
+
+def read_preprocessing(folder: Path, node: Mapping[str, Any], dtype: torch.dtype) -> Preprocessing:
+    """The preprocessing of a run folder, of any version. node: of its dataset. Raises StorageError for malformed
+    files."""
+    return images.upgraded(preprocessing.read(folder, dtype), node, dtype)
 
 
 def _summary(differences: list[str]) -> str:

@@ -68,8 +68,11 @@ class Fingerprint:
             return int((self.roles[chosen] == TRAIN).sum())
         if "position" in (self.known_by, now.known_by) or self.known_by != now.known_by:
             return None
-        trained = self.ids[(self.roles == TRAIN) & (self.ids != 0)]
-        return int(np.isin(now.ids[chosen], trained).sum())
+        return self.num_known(now.ids[chosen])
+
+    def num_known(self, ids: Ids) -> int:
+        """How many of the rows `ids` are the same as rows that this run was trained on."""
+        return int(np.isin(ids, self.ids[(self.roles == TRAIN) & (self.ids != 0)]).sum())
 
     def keep_roles(self, ids: Ids, drawn: Roles) -> Roles:
         """The roles of the rows `ids`: as in this run for the rows that it had, else as drawn.

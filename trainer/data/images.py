@@ -15,6 +15,7 @@ from trainer.data.digests import Parts
 from trainer.data.facts import Facts
 from trainer.data.picture_file import PictureFormat
 from trainer.data.preprocessing import Preprocessing
+from trainer.data.roles import ROLES
 from trainer.data.scaling import Cast, Standardize
 from trainer.errors import ConfigError
 from trainer.text import listed
@@ -22,7 +23,6 @@ from trainer.text import listed
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's pixels from 0 to 1, as torchvision's models expect
 STD = (0.229, 0.224, 0.225)
 GREY = (0.45, 0.225)
-SPLITS = ("train", "val", "test")
 
 log = logging.getLogger(__name__)
 
@@ -73,11 +73,11 @@ class Images(Pictures):
         self, path: str, size: int = 64, augment: bool = False, grey: bool = False, background: str = "white"
     ) -> None:
         folder, how = picture_folder.find(path), PictureFormat(size, grey, background)
-        files = [Path(name) for split in SPLITS for name, _ in folder.splits.get(split, ())]
+        files = [Path(name) for split in ROLES for name, _ in folder.splits.get(split, ())]
         names = [file.relative_to(folder.root).as_posix() for file in files]
         parts = Parts.of(names, [file.stat().st_size for file in files])
         made, first = dict[str, Pictures](), 0
-        for split in SPLITS:
+        for split in ROLES:
             if split in folder.splits:
                 made[split] = Pictures(folder.splits[split], folder.classes, how, parts, first)
                 first += len(made[split])

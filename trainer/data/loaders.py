@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from trainer.config.schema import Loader as LoaderConfig
 from trainer.data import seeds
-from trainer.data.scaling import Scale, scaled, waits
+from trainer.data.scaling import Scale, scaled
 from trainer.data.tabular.one_hot import OneHot
 from trainer.errors import TrainerError
 from trainer.processes import parent_death
@@ -58,9 +58,9 @@ class InMemory:
         self, x: Tensor, y: Tensor, scale_x: Scale | OneHot, scale_y: Scale | None, device: torch.device
     ) -> None:
         self.scale_x = scale_x.on(device, scale_x.dtype)
-        growth = getattr(scale_x, "growth", 1.0)  # one-hot categories take more memory than their indices
+        growth = scale_x.growth  # one-hot categories take more memory than their indices
         self.at_once = (x.is_floating_point() and growth <= 1.5) or 4 * growth * x.numel() <= PREPARED_AT_ONCE
-        if isinstance(scale_x, OneHot) or waits(x):
+        if scale_x.waits(x):
             self.x = place(x, device, scale_x.dtype)
             self.x = self.scale_x(self.x) if self.at_once else self.x
         else:
@@ -133,7 +133,7 @@ class Workers:
 
     def load(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         x, y = batch
-        dtype, late = self.scale_x.dtype, isinstance(self.scale_x, OneHot) or waits(x)
+        dtype, late = self.scale_x.dtype, self.scale_x.waits(x)
         x = place(x if late else self.scale_x(x), self.device, dtype)
         y = place(y if self.scale_y is None else self.scale_y(y), self.device, dtype)
         return self.finish(x) if late else x, y

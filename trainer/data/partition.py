@@ -17,7 +17,6 @@ from trainer.data.rows import Rows
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
 
-PARTS = ("train", "val", "test")
 SPLITS = ("random", "stratified", "group", "time")
 FLAGS = (bool, str, numbers.Number, type(None))  # what an attribute `test` may be that is not a Dataset
 
@@ -50,7 +49,7 @@ def parts_of(dataset: Any, name: str, node: Mapping[str, Any], ignore_index: int
 def owners(parts: Mapping[str, Part]) -> dict[str, TensorData | Rows]:
     """The different data behind some parts, each under the name of its first part; that of train first."""
     found: dict[int, tuple[str, TensorData | Rows]] = {}
-    for name in PARTS:
+    for name in ROLES:
         if name in parts:
             found.setdefault(id(parts[name].data), (name, parts[name].data))
     return dict(found.values())
@@ -58,10 +57,9 @@ def owners(parts: Mapping[str, Part]) -> dict[str, TensorData | Rows]:
 
 def roles_of(parts: Mapping[str, Part]) -> Roles:
     """The role of every row of all owners, one owner after another."""
-    roles = {name: np.full(len(data), LEFT_OUT, dtype=np.int8) for name, data in owners(parts).items()}
+    roles = {id(data): np.full(len(data), LEFT_OUT, dtype=np.int8) for data in owners(parts).values()}
     for name, part in parts.items():
-        owner = next(key for key, data in owners(parts).items() if data is part.data)
-        roles[owner][part.rows.numpy()] = ROLES[name]
+        roles[id(part.data)][part.rows.numpy()] = ROLES[name]
     return np.concatenate(list(roles.values()))
 
 
@@ -73,12 +71,12 @@ def with_roles(parts: Mapping[str, Part], roles: Roles) -> dict[str, Part]:
     """
     if np.array_equal(roles, roles_of(parts)):
         return dict(parts)
-    result, first = dict[str, Part](), 0
-    for owner, data in owners(parts).items():
-        mine, first = roles[first : first + len(data)], first + len(data)
-        may = [owner] if owner != "train" else [n for n in PARTS if n not in parts or parts[n].data is data]
-        for name in may:
-            if len(rows := np.flatnonzero(mine == ROLES[name])):
+    result, owned = dict[str, Part](), list(owners(parts).values())
+    ends = np.cumsum([len(data) for data in owned])[:-1]
+    for data, mine in zip(owned, np.split(roles, ends), strict=True):
+        for name, role in ROLES.items():
+            may = parts.get(name, parts["train"]).data is data
+            if may and len(rows := np.flatnonzero(mine == role)):
                 result[name] = Part(data, torch.from_numpy(rows))
     return result
 
@@ -97,7 +95,7 @@ def own_parts(dataset: Any, rows: Rows, node: Mapping[str, Any]) -> tuple[dict[s
     A Dataset may have `val` and `test`, each a Dataset, or a method `split` that returns row numbers by part.
     """
     name, num_rows, split_seed = rows.name, len(rows), node.get("split_seed", 0)
-    others = {part: data for part in PARTS[1:] if (data := _dataset_of(dataset, part, name)) is not None}
+    others = {part: data for part in ("val", "test") if (data := _dataset_of(dataset, part, name)) is not None}
     listed = _listed(dataset, num_rows, name, split_seed)
     if both := [part for part in others if part in listed]:
         raise ConfigError(f"{name} has `{both[0]}`, and its split() returns {both[0]} too", "one of the two")
@@ -115,7 +113,7 @@ def own_parts(dataset: Any, rows: Rows, node: Mapping[str, Any]) -> tuple[dict[s
         listed |= {"train": train[first], "val": train[second]}
     if not len(listed["train"]):
         raise ConfigError(f"{name} has no row left to train on")
-    parts = {part: Part(rows, listed[part]) for part in PARTS if len(listed.get(part, ()))}
+    parts = {part: Part(rows, listed[part]) for part in ROLES if len(listed.get(part, ()))}
     for part, data in others.items():
         parts[part] = Part(Rows(data, f"{name}.{part}", rows.ignore_index, rows), torch.arange(len(data)))
     return parts, notes
@@ -143,7 +141,7 @@ def _listed(dataset: Any, num_rows: int, name: str, split_seed: int) -> dict[str
         return {}
     found = split(split_seed) if _required(split) else split()
     form = "return {'train': rows, 'val': rows, 'test': rows}, or some of them"
-    if not isinstance(found, Mapping) or not found or not set(found) <= set(PARTS):
+    if not isinstance(found, Mapping) or not found or not set(found) <= set(ROLES):
         what = f"the keys {', '.join(map(str, found))}" if isinstance(found, Mapping) else f"a {type(found).__name__}"
         raise ConfigError(f"{name}.split() returns {what}", form)
     listed = {part: _row_numbers(rows, num_rows, f"{name}.split()['{part}']") for part, rows in found.items()}

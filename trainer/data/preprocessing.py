@@ -179,7 +179,7 @@ def _mean_and_std(tensors: Mapping[str, Tensor], shapes: Sequence[tuple[int, ...
 
 
 def _table_data(table: TableFormat) -> dict[str, Any]:
-    """The table without the fingerprints of its rare categories, which are tensors."""
+    """The table without the ids of its rare categories, which are tensors."""
     columns = [{name: value for name, value in asdict(column).items() if name != "rare"} for column in table.columns]
     named = {"columns": columns, "targets": table.targets, "target_kind": table.target_kind}
     return named | asdict(table.dialect)

@@ -46,11 +46,11 @@ def row_splits(
         fitted = pictures.match(fitted) if fitted is not None else pictures.preprocessing(dtype)
         notes += pictures.notes
     parts, about_parts = parts_of(dataset, path, node, ignored)
-    known, checked = identify.of_parts(parts, pictures, name)
+    fingerprint, checked = identify.of_parts(parts, pictures, name)
     notes += about_parts + checked
     if earlier is not None:
-        notes += earlier.settle(known, pictures.digest_all if pictures is not None else lambda: None)
-        parts = with_roles(parts, known.roles)
+        notes += earlier.settle(fingerprint, pictures.digest_all if pictures is not None else lambda: None)
+        parts = with_roles(parts, fingerprint.roles)
     tensors = [tensor for data in owners(parts).values() if isinstance(data, TensorData) for tensor in data.tensors]
     in_memory, why_not = keep_in_memory(tensors, config.loader, device)
     if in_memory and not tensors:
@@ -75,7 +75,7 @@ def row_splits(
         truth=getattr(dataset, "truth", {}),
         sample=_sample(splits["train"].loader, train.data, train.rows[:2], device),
         preprocessing=fitted,
-        fingerprint=known,
+        fingerprint=fingerprint,
         notes=notes,
         class_counts=_class_counts(train, facts),
     )
@@ -103,13 +103,12 @@ def _sample(loader: Loader, data: TensorData | Rows, rows: Tensor, device: torch
     """The first training rows, ready for the model, without augmentation."""
     if isinstance(loader, InMemory):
         return loader.load(torch.arange(len(rows), device=device))
-    read = data.read if isinstance(data, Rows) else data.__getitem__
-    batch: Any = default_collate([read(int(row)) for row in rows])
+    batch: Any = default_collate([data.read(int(row)) for row in rows])
     return loader.load(batch)
 
 
 def _class_counts(train: Part, facts: Facts) -> tuple[int, ...] | None:
-    y = train.data.y if isinstance(train.data, TensorData) else train.data.known
+    y = train.data.labels
     if facts.classes is None or y is None or y.ndim != 1:
         return None
     y = y[train.rows]
@@ -128,10 +127,7 @@ def _gathered(parts: Mapping[str, Part], seed: int) -> dict[str, Part]:
 
 def facts_of(data: TensorData | Rows, ignored: int) -> Facts:
     """Shapes, task and classes of data. ignored: the label that the loss leaves out."""
-    if isinstance(data, Rows):
-        x_shape, y_shape = data.form.x, data.form.y
-    else:
-        x_shape, y_shape = tuple(data.x.shape[1:]), tuple(data.y.shape[1:])
+    x_shape, y_shape = data.shapes
     if data.classes is None:
         return Facts(x_shape, None, math.prod(y_shape))
     return Facts(x_shape, data.classes, len(data.classes), ignored)

@@ -17,7 +17,7 @@ NUMERIC = (Tensor, np.ndarray, np.generic, numbers.Number)
 
 
 class Form(NamedTuple):
-    """Of a row: the shapes of its input x and its target y, and whether the target is a float."""
+    """The shapes of a row's input x and target y, and whether the target is a float."""
 
     x: tuple[int, ...]
     y: tuple[int, ...]
@@ -28,13 +28,13 @@ class Rows(Dataset[tuple[Any, Any]]):
     """The rows (x, y) of a map-style Dataset; y as in labels.of_row.
 
     name: for messages. classes: the Dataset's own `classes`, or the labels 0, 1, … up to the largest; None for targets
-    that are numbers. known: the labels of all rows (N,) int64, if there is one each and they had to be read or stand in
-    the Dataset's `targets`. form: of every row. notes: lines for the header.
+    that are numbers. labels: of all rows (N,) int64, if there is one each and they had to be read or stand in the
+    Dataset's `targets`. form: of every row. notes: lines for the header.
     """
 
     classes: list[str] | None
     form: Form
-    known: Tensor | None = None
+    labels: Tensor | None = None
 
     def __init__(self, dataset: Any, name: str, ignore_index: int, like: "Rows | None" = None) -> None:
         """like: the training rows, whose shapes and classes these must have; None for the training rows themselves.
@@ -55,7 +55,7 @@ class Rows(Dataset[tuple[Any, Any]]):
         if self.form.is_float:
             self.classes = None
             return
-        self.known = self._targets([y for _, y in probed])
+        self.labels = self._targets([y for _, y in probed])
         if self.classes is None:
             counts = self._tally()
             if not len(counts):
@@ -65,6 +65,11 @@ class Rows(Dataset[tuple[Any, Any]]):
 
     def __len__(self) -> int:
         return len(self.dataset)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The shapes of a row's input and target."""
+        return self.form.x, self.form.y
 
     def __getitem__(self, row: int) -> tuple[Any, Any]:
         sample = self.dataset[row]
@@ -124,9 +129,9 @@ class Rows(Dataset[tuple[Any, Any]]):
         targets that are not one label each."""
         if self.form.is_float or self.form.y != ():
             raise ConfigError(f"the targets of {self.name} are not classes")
-        if self.known is None:
-            self.known = torch.tensor([self.read(row)[1] for row in range(len(self))])
-        return self.known
+        if self.labels is None:
+            self.labels = torch.tensor([self.read(row)[1] for row in range(len(self))])
+        return self.labels
 
     def _tally(self) -> Tensor:
         """How often each label occurs, over all rows."""

@@ -30,15 +30,22 @@ class Scale(nn.Module):
     """From numbers of the data (B, *) to what the model or the loss sees, in `dtype`.
 
     row_shape: of one row of the result; None keeps that of the data. link: from a model's output to what it predicts,
-    if the loss does not compare them directly.
+    if the loss does not compare them directly. growth: values of the result for each one of the data.
     """
+
+    growth = 1.0
 
     def __init__(self, dtype: torch.dtype, row_shape: tuple[int, ...] | None = None) -> None:
         super().__init__()
         self.dtype, self.row_shape = dtype, row_shape
         self.link: Link | None = None
 
+    def waits(self, x: Tensor) -> bool:
+        """Whether raw numbers go to the device as they are and are scaled there."""
+        return x.dtype in NARROW
+
     def shaped(self, x: Tensor) -> Tensor:
+        """The rows x (B, *) in `row_shape`."""
         return x if self.row_shape is None else x.reshape(len(x), *self.row_shape)
 
     def inverse(self, x: Tensor) -> Tensor:
@@ -106,18 +113,13 @@ class Standardize(Scale):
         return Standardize(self.mean.to(device, dtype), self.std.to(device, dtype), self.dtype, self.row_shape)
 
 
-def waits(x: Tensor) -> bool:
-    """Whether raw numbers go to the device as they are and are scaled there."""
-    return x.dtype in NARROW
-
-
 def inverse_on(scale: Scale | None, device: torch.device) -> Scale | None:
     """The scale with its inverse in float64 on a device, or on the CPU where the device has no float64."""
     has_it = scale is not None and widest_dtype(device) is torch.float64
     return scale.on(device, torch.float64) if scale is not None and has_it else scale
 
 
-def scaled(x: Tensor, scale: Scale) -> Tensor:
+def scaled(x: Tensor, scale: nn.Module) -> Tensor:
     """All rows x (N, *) of a data set, on the CPU, some at a time."""
     rows = max(1, AT_ONCE * len(x) // max(1, x.numel()))
     return torch.cat([scale(part) for part in x.split(rows)])

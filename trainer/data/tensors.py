@@ -44,8 +44,22 @@ class TensorData(Dataset[tuple[Tensor, Tensor]]):
         """x and y."""
         return self.x, self.y
 
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The shapes of a row's input and target."""
+        return tuple(self.x.shape[1:]), tuple(self.y.shape[1:])
+
+    @property
+    def labels(self) -> Tensor | None:
+        """The labels of all rows (N,) int64; None for numbers."""
+        return self.y if self.classes is not None else None
+
     def __len__(self) -> int:
         return len(self.x)
 
     def __getitem__(self, index: int | Tensor) -> tuple[Tensor, Tensor]:
         return self.x[index], self.y[index]
+
+    def read(self, index: int) -> tuple[Tensor, Tensor]:
+        """A row, before training."""
+        return self[index]

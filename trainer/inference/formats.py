@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.scaling import Standardize
 from trainer.disk.tensors import tensor_bytes
 from trainer.errors import ConfigError, TrainerError
 from trainer.inference.pipeline import Whole, likely_rows, output_name
@@ -80,7 +79,7 @@ def _load_onnx(data: bytes, whole: Whole) -> Predict:
 
 
 def _safetensors(whole: Whole, preprocessing: Preprocessing) -> bytes:
-    if not isinstance(whole.inputs, Standardize) and preprocessing.table is not None:
+    if preprocessing.table is not None:
         text = "format=safetensors holds only tensors, and the preprocessing of this run's table needs more than that"
         raise ConfigError(text, "format=onnx|torch_export")
     tensors = dict(whole.model.state_dict())

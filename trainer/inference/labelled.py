@@ -15,7 +15,7 @@ from trainer.data.fingerprint import Fingerprint
 from trainer.data.loaders import place
 from trainer.data.loading import make_splits
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.roles import ROLES, TRAIN
+from trainer.data.roles import ROLES
 from trainer.data.row_ids import Ids
 from trainer.data.splits import Splits
 from trainer.data.tabular.rows import ids_of
@@ -94,10 +94,10 @@ class OfTable:
         yield from (f"warning: {text}" for text in self.unknown.warnings())
         if self.left_out:
             yield f"warning: {self.left_out:,} rows do not have a target and are left out"
-        if known is not None and known.known_by == "content":
-            count = int(np.isin(np.concatenate(self.ids), known.ids[known.roles == TRAIN]).sum())
-            if count:
-                yield _trained_on(count, self.num_rows)
+        if known is None or known.known_by != "content":
+            return
+        if count := known.num_known(np.concatenate(self.ids)):
+            yield _trained_on(count, self.num_rows)
 
 
 def open_own(config: Config, run: Trained, known: Fingerprint | None, split: str | None, *, download: bool) -> Labelled:

@@ -15,7 +15,7 @@ from trainer import checkpoint
 from trainer.build.loss import build_loss
 from trainer.build.model import choose_dtype, complete, make_model, materialize
 from trainer.config.schema import Config
-from trainer.data import images, preprocessing
+from trainer.data.earlier import read_preprocessing
 from trainer.data.facts import Facts
 from trainer.data.loaders import place
 from trainer.data.preprocessing import Preprocessing
@@ -71,7 +71,7 @@ def load(folder: Path, config: Config) -> Trained:
     prepare_cpu()
     device, _ = choose_device(config.device)
     dtype = choose_dtype(config.dtype, device)
-    prepared = images.upgraded(preprocessing.read(folder, dtype), config.dataset, dtype)
+    prepared = read_preprocessing(folder, config.dataset, dtype)
     facts = prepared.facts
     model = make_model(complete(config.model, facts), device, dtype)
     materialize(model, torch.zeros(2, *facts.input_shape, device=device, dtype=dtype))

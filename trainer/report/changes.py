@@ -8,11 +8,11 @@ from typing import Any
 import yaml
 
 from trainer.config import files
+from trainer.config.schema import TARGETS
 from trainer.config.target import FILLED_IN
 from trainer.disk.outcome import Change
 from trainer.tasks import losses
 
-GROUPS = ("dataset", "model", "loss", "optimizer", "scheduler")
 APART = ("output_dir", "report", "sweep", "threads", "expect")  # where and how, not what; threads are resolved
 
 SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with libyaml, ten times as fast
@@ -31,7 +31,7 @@ def changes(config: Mapping[str, Any], folders: list[Path]) -> list[Change]:
         if name in APART:
             continue
         default = base.get(name)
-        if name in GROUPS and isinstance(value, Mapping):
+        if name in TARGETS and isinstance(value, Mapping):
             default_option = default_options.get(name, "")
             option, contents = _option(folders, name, value, dict.fromkeys((default_option, *options.get(name, {}))))
             if option != default_option:

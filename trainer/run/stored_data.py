@@ -5,8 +5,8 @@ from pathlib import Path
 from trainer import checkpoint
 from trainer.build.model import choose_dtype
 from trainer.config.schema import Config
-from trainer.data import fingerprint, images, preprocessing
-from trainer.data.earlier import Earlier, IfChanged
+from trainer.data import fingerprint, preprocessing
+from trainer.data.earlier import Earlier, IfChanged, read_preprocessing
 from trainer.data.splits import Splits
 from trainer.device import choose_device
 from trainer.disk import layout
@@ -18,7 +18,7 @@ def read(folder: Path, config: Config, *, if_changed: IfChanged = "refuse") -> E
         return None
     device, _ = choose_device(config.device)
     dtype = choose_dtype(config.dtype, device)
-    prepared = images.upgraded(preprocessing.read(folder, dtype), config.dataset, dtype)
+    prepared = read_preprocessing(folder, config.dataset, dtype)
     return Earlier(prepared, fingerprint.read(folder), if_changed)
 
 

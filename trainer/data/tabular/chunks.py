@@ -16,27 +16,25 @@ class Chunks:
     """
 
     def __init__(self, files: Sequence[Path], names: Collection[str]) -> None:
-        self.places = {(file, group): place for file in files for group, place in enumerate(_groups(file, names))}
         entries: list[tuple[str, int, Digest]] = []
-        self.numbers: dict[tuple[Path, int], int] = {}
+        self.groups: dict[tuple[Path, int], tuple[int, list[tuple[int, int]]]] = {}  # number of the part, its places
         for file in files:
             entries.append((str(file), file.stat().st_size, digests.of_bytes(_footer(file))))
-            for key, places in self.places.items():
-                if key[0] == file:
-                    self.numbers[key] = len(entries)
-                    size = sum(size for _, size in places)
-                    entries.append((f"{file} row group {key[1]}", size, digests.UNREAD))
+            for group, places in enumerate(_groups(file, names)):
+                self.groups[file, group] = len(entries), places
+                entries.append((f"{file} row group {group}", sum(size for _, size in places), digests.UNREAD))
         self.parts = Parts.of(*zip(*entries, strict=True))
 
     def check(self, file: Path, group: int) -> None:
         """Note the digest of a row group. Raises DataChanged if it was different before."""
+        number, places = self.groups[file, group]
         with file.open("rb") as stream:
 
             def read(place: tuple[int, int]) -> bytes:
                 stream.seek(place[0])
                 return stream.read(place[1])
 
-            self.parts.check(self.numbers[file, group], digests.of_bytes(*map(read, self.places[file, group])))
+            self.parts.check(number, digests.of_bytes(*map(read, places)))
 
 
 def _groups(file: Path, names: Collection[str]) -> Iterator[list[tuple[int, int]]]:

@@ -1,8 +1,9 @@
 """A column of a table as the model sees it."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import Literal
+
+import xxhash
 
 Kind = Literal["number", "date", "category"]
 KINDS = ("number", "date", "category")
@@ -13,7 +14,7 @@ MOST_LEVELS = 32  # categories of a column with their own input
 class Column:
     """A column that the model learns from. levels: of a category, most frequent first; other, missing: whether
     training had rows with another level, or without a value. low, high: of a number or date, in training; None if not
-    known. rare: fingerprints of the levels beyond `levels` that training had; empty if not known."""
+    known. rare: ids of the levels beyond `levels` that training had; empty if not known."""
 
     name: str
     kind: Kind
@@ -36,9 +37,9 @@ class Column:
 
     def has(self, level: str) -> bool:
         """Whether training had a level, as far as is known."""
-        return level in self.levels or (bool(self.rare) and fingerprint(level) in self.rare)
+        return level in self.levels or (bool(self.rare) and level_id(level) in self.rare)
 
 
-def fingerprint(level: str) -> int:
-    """64 bits of a level: a column may have 100,000 of them, each of any length."""
-    return int.from_bytes(hashlib.blake2b(level.encode(), digest_size=8).digest(), "little", signed=True)
+def level_id(level: str) -> int:
+    """64 bits that stand for a level: a column may have 100,000 of them, each of any length."""
+    return int.from_bytes(xxhash.xxh3_64_digest(level.encode()), "little", signed=True)

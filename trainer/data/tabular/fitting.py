@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trainer.data.tabular import matrix
-from trainer.data.tabular.column import MOST_LEVELS, Column, Kind, fingerprint
+from trainer.data.tabular.column import MOST_LEVELS, Column, Kind, level_id
 from trainer.data.tabular.conversion import Floats, to_text
 from trainer.data.tabular.source import Source, masked
 
@@ -161,7 +161,7 @@ def _levels(name: str, tally: Levels) -> Column | str:
         return "text, all different"
     if len(levels) + (tally.missing > 0) < 2:
         return "one value"
-    rare = frozenset(map(fingerprint, levels[MOST_LEVELS:])) if not tally.uncounted else frozenset()
+    rare = frozenset(map(level_id, levels[MOST_LEVELS:])) if not tally.uncounted else frozenset()
     other = len(levels) > MOST_LEVELS
     return Column(name, "category", tuple(levels[:MOST_LEVELS]), other, tally.missing > 0, rare=rare)
 

@@ -74,6 +74,10 @@ class OneHot(nn.Module):
         """Itself, moved to a device."""
         return self.to(device)
 
+    def waits(self, x: Tensor) -> bool:
+        """Whether columns go to the device as they are and are expanded there: always, see Scale.waits."""
+        return True
+
     def forward(self, x: Tensor) -> Tensor:
         values = x[:, self.numbers]
         missing = values.isnan()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL, Roles
+from trainer.data.roles import LEFT_OUT, ROLES, TEST, TRAIN, VAL, Roles
 from trainer.data.tabular import conversion, matrix, roles
 from trainer.data.tabular.column import Kind
 from trainer.data.tabular.source import Source
@@ -43,16 +43,12 @@ def with_roles(parts: Mapping[int, Part], roles: Roles) -> dict[int, Part]:
     A role that has a source of its own, such as a file to validate on, is not given to rows of another source, and no
     other role to rows of that source: such rows are left out.
     """
-    main, result, first = parts[TRAIN].source, dict[int, Part](), 0
-    apart = {role for role, part in parts.items() if part.source is not main}
-    for part in by_source(parts):
-        mine = roles[first : first + len(part.roles)]
-        first += len(part.roles)
-        may = (
-            {TRAIN, VAL, TEST} - apart if part.source is main else {r for r in apart if parts[r].source is part.source}
-        )
-        mine = np.where(np.isin(mine, list(may)), mine, LEFT_OUT).astype(np.int8)
-        result |= {role: Part(part.source, mine, role) for role in sorted(may) if (mine == role).any()}
+    result, owned = dict[int, Part](), by_source(parts)
+    ends = np.cumsum([len(part.roles) for part in owned])[:-1]
+    for part, mine in zip(owned, np.split(roles, ends), strict=True):
+        may = [role for role in ROLES.values() if parts.get(role, parts[TRAIN]).source is part.source]
+        mine = np.where(np.isin(mine, may), mine, LEFT_OUT).astype(np.int8)
+        result |= {role: Part(part.source, mine, role) for role in may if (mine == role).any()}
     return result
 
 

@@ -4,7 +4,6 @@ Values of CSV are text, Parquet has types; conversion.py gives both one meaning.
 """
 
 import csv
-import glob
 import gzip
 import io
 import re
@@ -22,6 +21,7 @@ import pyarrow.parquet
 
 from trainer.data import digests
 from trainer.data.digests import Digest, Digesting
+from trainer.data.paths import find
 from trainer.data.tabular import conversion, csv_text
 from trainer.data.tabular.column import Kind
 from trainer.data.tabular.csv_text import Block, Head
@@ -199,23 +199,6 @@ def _records(block: Block, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 def line_of(block: Block, delimiter: str, row: int) -> int:
     """The line on which a row of a block begins."""
     return next(islice(_records(block, delimiter), row, None))[0]
-
-
-def find(path: str | Sequence[str]) -> list[Path]:
-    """The files that a path, a pattern or a list of them names, sorted within a pattern. Raises ConfigError."""
-    files: list[Path] = []
-    for entry in [path] if isinstance(path, str) else path:
-        plain = Path(entry).expanduser()
-        matches = [plain] if plain.exists() else [Path(name) for name in sorted(glob.glob(str(plain)))]
-        if not matches:
-            raise ConfigError(f"there is no file {entry}", key="dataset.path")
-        for file in matches:
-            if file.is_dir():
-                raise ConfigError(f"{file} is a folder", f"dataset.path='{file}/*.csv'")
-            if not file.is_file():
-                raise ConfigError(f"{file} is not a regular file")
-        files += matches
-    return files
 
 
 def is_parquet(file: Path) -> bool:

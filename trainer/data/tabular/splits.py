@@ -52,15 +52,16 @@ def table_splits(
     rows: list[Rows] = []
     if streamed:
         chunks = Chunks(files, names)
-        known = _fingerprint(prepared, chunks.parts, _ids(prepared), lazy=True)
+        fingerprint = _fingerprint(prepared, chunks.parts, _ids(prepared), lazy=True)
     else:
         rows = [read_rows(part.source, part.roles != LEFT_OUT, preprocessing) for part in sources]
         sizes = [file.stat().st_size for file in files]
         read = [part.source.digest(file) for part in sources for file in part.source.files]
-        known = _fingerprint(prepared, Parts.of(list(map(str, files)), sizes, read), [r.ids for r in rows], lazy=False)
+        whole = Parts.of(list(map(str, files)), sizes, read)
+        fingerprint = _fingerprint(prepared, whole, [some.ids for some in rows], lazy=False)
     if earlier is not None:
-        notes += earlier.settle(known)
-    parts = with_roles(prepared.parts, known.roles)
+        notes += earlier.settle(fingerprint)
+    parts = with_roles(prepared.parts, fingerprint.roles)
 
     def over(part: Part) -> Loader:
         if streamed:
@@ -85,7 +86,7 @@ def table_splits(
         truth={},
         sample=_sample(splits["train"]),
         preprocessing=preprocessing,
-        fingerprint=known,
+        fingerprint=fingerprint,
         notes=notes,
         warnings=prepared.warnings,
         class_counts=prepared.class_counts,
