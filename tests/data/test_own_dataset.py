@@ -87,7 +87,7 @@ def test_whole_numbers_of_every_type_are_classes(kind: str, in_memory: str) -> N
     assert found.dtype == torch.int64
     np.testing.assert_array_equal(found.numpy(), expected)
     assert splits.facts.classes == [str(label) for label in range(expected.max() + 1)]
-    assert splits.class_counts == tuple(np.bincount(expected))
+    assert splits.facts.class_counts == tuple(np.bincount(expected))
     gap = "no row has label 0: classes count from 0 to the largest label, so there are 4"
     assert [line for line in splits.notes if "checked" not in line] == [gap] * (kind == "one based")
 
@@ -161,7 +161,7 @@ def test_ignored_labels_in_an_array_are_no_class(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.ones((60, 2)), y=y)
     words = ["dataset=npz", "dataset.path=a.npz", "loss=cross_entropy", "loss.ignore_index=255", "model=linear"]
     splits = build(config(*words, "dataset.val_fraction=0"))[1].splits
-    assert (splits.facts.classes, splits.class_counts) == (["0", "1"], (20, 20))
+    assert (splits.facts.classes, splits.facts.class_counts) == (["0", "1"], (20, 20))
 
 
 def test_negative_class_weights_are_refused() -> None:

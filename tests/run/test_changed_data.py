@@ -1,5 +1,6 @@
 """A run whose data has changed since: what resume refuses, what data=changed does, what eval says."""
 
+import csv
 import json
 import random
 from collections.abc import Callable
@@ -255,3 +256,18 @@ def test_only_one_word_follows_data(capsys: pytest.CaptureFixture[str]) -> None:
     train("dataset=iris")
     assert main(["resume", "latest", "epochs=3", "data=new"]) == 2
     assert "data=changed" in capsys.readouterr().err
+
+
+def test_a_resumed_run_measures_what_it_measured(tmp_path: Path) -> None:
+    """Uneven classes give two metrics more. They stay in their columns, though the new rows make the classes even."""
+    old = [(a, city, "yes" if index % 10 == 0 else "no") for index, (a, city, _) in enumerate(rows(100))]
+    write_csv(tmp_path / "t.csv", old)
+    folder = train("dataset=table", "dataset.path=t.csv", "dataset.target=y")
+    assert main(["resume", "latest", "epochs=3"]) == 0
+    write_csv(tmp_path / "t.csv", old + [(a, city, "yes") for a, city, _ in rows(80, seed=1)])
+    assert main(["resume", "latest", "epochs=4", "data=changed"]) == 0
+    with (folder / layout.RESULTS).open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert found[-1]["epoch"] == "4"
+    assert {float(row["lr"]) for row in found} == {0.002}
+    assert all(0 <= float(row["val/f1"]) <= 1 for row in found)

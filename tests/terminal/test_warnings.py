@@ -142,7 +142,8 @@ def test_a_sweeps_jobs_keep_their_warnings_in_their_logs_also_where_one_is_never
         "        if width > 1: raise ValueError('too wide')\n"
         "        super().__init__(in_features, num_classes)\n"
     )
-    done = cli("train", "-m", *QUICK, "model._target_=picky.Picky", "+model.width=1,2", "sweep.jobs=1")
+    words = [*QUICK, "dataset.val_fraction=0", "model._target_=picky.Picky", "+model.width=1,2", "sweep.jobs=1"]
+    done = cli("train", "-m", *words)
     assert done.returncode == 1
     assert done.stderr == ""
     (sweep,) = Path("outputs/sweeps").glob("2*/*")

@@ -76,7 +76,7 @@ def build(
     data_seconds = time.perf_counter() - begun
 
     model_node, model, findings = build_model(config, splits, device, dtype, ranks)
-    loss_node, loss_fn = build_loss(config, splits.preprocessing, device, dtype, splits.class_counts)
+    loss_node, loss_fn = build_loss(config, splits.preprocessing, device, dtype)
     denominator, loss_counts = losses.denominator(loss_fn)
     flops = probe.probe(model, loss_fn, splits)
 
@@ -129,7 +129,7 @@ def build(
         progress=Progress(num_steps, steps_per_epoch, eval_every),
         stopping=stopping,
         facts=splits.facts,
-        metrics=metrics.measured(task, num_val, splits.class_counts, stopping.monitor),
+        metrics=metrics.measured(task, num_val or splits.num_rows("test"), splits.facts.class_counts, stopping.monitor),
         scale_y=splits.scale_y,
         device=device,
         seed=config.seed,

@@ -1,6 +1,5 @@
 """A run's loss, on its device, in the units that it sees its targets in."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,15 +11,10 @@ from trainer.tasks import losses
 
 
 def build_loss(
-    config: Config,
-    prepared: Preprocessing,
-    device: torch.device,
-    dtype: torch.dtype,
-    class_counts: Sequence[int] | None = None,
+    config: Config, prepared: Preprocessing, device: torch.device, dtype: torch.dtype
 ) -> tuple[dict[str, Any], nn.Module]:
-    """(The resolved node of a run's loss, the loss). class_counts: training rows of each class, if known. Raises
-    ConfigError."""
-    node = losses.resolve(config.loss, prepared.facts, class_counts)
+    """(The resolved node of a run's loss, the loss). Raises ConfigError."""
+    node = losses.resolve(config.loss, prepared.facts)
     loss_fn = losses.make_loss(node, prepared.facts, losses.unit(config.dataset, prepared.y)).to(device, dtype)
     losses.link(loss_fn, config.dataset, prepared.y)
     return node, loss_fn

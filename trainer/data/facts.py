@@ -11,12 +11,14 @@ from trainer.data.labels import IGNORED
 @dataclass(frozen=True)
 class Facts:
     """What is known from the data alone. input_shape: of one sample; classes: their names, None for numbers; ignored:
-    the label that marks a target to leave out."""
+    the label that marks a target to leave out; class_counts: the training rows of each class, if known, as they were at
+    the first start of a run."""
 
     input_shape: tuple[int, ...]
     classes: list[str] | None
     num_outputs: int
     ignored: int = IGNORED
+    class_counts: tuple[int, ...] | None = None
 
     @property
     def task(self) -> str:

@@ -87,6 +87,7 @@ def write(folder: Path, preprocessing: Preprocessing) -> None:
         "classes": facts.classes,
         "num_outputs": facts.num_outputs,
         "ignored": facts.ignored,
+        "class_counts": facts.class_counts,
         "input_shape": list(facts.input_shape),
         "raw_shape": list(preprocessing.raw_shape),
         "x": type(x).__name__,
@@ -117,7 +118,13 @@ def _rebuilt(data: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Pr
         raise ValueError(f"format {data['format']}, this trainer reads {FORMAT}")
     classes = None if data["classes"] is None else _texts(data["classes"])
     outputs = _int(data["num_outputs"], 1)
-    facts = Facts(_shape(data["input_shape"]), classes, outputs, _typed(data.get("ignored", IGNORED), int))
+    ignored = _typed(data.get("ignored", IGNORED), int)  # version 0.1.0 wrote neither this nor the counts
+    counts = None
+    if data.get("class_counts") is not None:
+        counts = tuple(_typed(count, int) for count in _typed(data["class_counts"], list))
+    facts = Facts(_shape(data["input_shape"]), classes, outputs, ignored, counts)
+    if counts is not None and (min(counts, default=-1) < 0 or classes is None or len(counts) != len(classes)):
+        raise ValueError("class_counts and classes do not fit together")
     if data["task"] != facts.task:
         raise ValueError("task and classes do not fit together")
     if classes is not None and len(classes) != outputs:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -60,6 +61,9 @@ def row_splits(
         fitted, about_targets = _fit(train, facts, targets, name, dtype, config.seed)
         notes += about_targets
     facts = check_classes(facts, fitted.facts, path)
+    if earlier is None:
+        facts = replace(facts, class_counts=_class_counts(train, facts))
+        fitted = replace(fitted, facts=facts)
     augment = pictures is not None and pictures.augment
     splits = {
         key: Split(_loader(part, fitted, config, device, in_memory, augment and key == "train"), len(part.rows))
@@ -77,7 +81,6 @@ def row_splits(
         preprocessing=fitted,
         fingerprint=fingerprint,
         notes=notes,
-        class_counts=_class_counts(train, facts),
     )
 
 

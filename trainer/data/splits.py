@@ -39,7 +39,6 @@ class Splits:
     fingerprint: Fingerprint
     notes: Sequence[str] = ()  # lines for the header: what was found in the data, and how it is treated
     warnings: Sequence[Sequence[str]] = ()  # of traps in the data, each in paragraphs
-    class_counts: tuple[int, ...] | None = None  # training rows of each class, if known
 
     @property
     def train(self) -> Split:

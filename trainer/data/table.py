@@ -29,7 +29,6 @@ class Prepared:
 
     parts: dict[int, Part]
     preprocessing: Preprocessing
-    class_counts: tuple[int, ...] | None
     notes: list[str]
     warnings: list[list[str]]
 
@@ -100,21 +99,21 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         parts = parts_of(self.source, survey, self.others, self.targets, how)
         if not parts[TRAIN].num_rows:
             raise ConfigError(f"{self.source.files[0]} has no row left to train on")
-        preprocessing, counts, warnings = fitted, None, list[list[str]]()
+        preprocessing, warnings = fitted, list[list[str]]()
         lines = notes.kinds(fitted.of_table()[1].columns) if fitted is not None else []
         if preprocessing is None:
             if VAL not in self.others:
                 check_share(parts.get(VAL), survey, how)
-            preprocessing, counts, lines = self._fit(survey, parts[TRAIN], dtype, scaling or TargetScaling())
+            preprocessing, lines = self._fit(survey, parts[TRAIN], dtype, scaling or TargetScaling())
             numbers = preprocessing.facts.classes is None
             warnings = notes.notations(survey.texts) + notes.held_back(parts, how, self.others, numbers=numbers)
         if unlabelled := int((~survey.labelled).sum()):
             lines.append(f"{unlabelled:,} of {survey.num_rows:,} rows without {self.targets[0]} are left out")
-        return Prepared(parts, preprocessing, counts, lines, warnings)
+        return Prepared(parts, preprocessing, lines, warnings)
 
     def _fit(
         self, survey: Survey, train: Part, dtype: torch.dtype, scaling: TargetScaling
-    ) -> tuple[Preprocessing, tuple[int, ...] | None, list[str]]:
+    ) -> tuple[Preprocessing, list[str]]:
         self._check_notation(survey)
         classes, kind = classes_of(survey, self.targets, self.task, self.dialect)
         left_out = dict.fromkeys(self.drop, "asked for") | dict.fromkeys(self.index, "an index of pandas")
@@ -135,11 +134,12 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         way, line = scaling.choose(self.targets[0], len(self.targets), ready=False)
         y, counts = fit_targets(target_tallies, self.targets, classes, kind, self.source, dtype, way)
         x = Columns(columns, *fitting.mean_and_std(tallies[column.name] for column in columns), dtype)
-        facts = Facts((sum(column.width for column in columns),), classes, len(classes or self.targets))
+        width, num_outputs = sum(column.width for column in columns), len(classes or self.targets)
+        facts = Facts((width,), classes, num_outputs, class_counts=counts)
         lines = notes.describe(columns, tallies, left_out, self.source)
         lines += [line] * (classes is None) + notes.spelled(survey.texts)
         table = TableFormat(columns, self.targets, kind, self.dialect)
-        return Preprocessing(facts, (len(columns),), x, y, table), counts, lines
+        return Preprocessing(facts, (len(columns),), x, y, table), lines
 
     def _check_notation(self, survey: Survey) -> None:
         """Raise ConfigError for a target that is text, but looks like numbers or dates in another notation."""

@@ -25,8 +25,9 @@ from trainer.disk import layout, reading
 from trainer.disk.tensors import read_tensors
 from trainer.errors import ConfigError, StorageError
 from trainer.processes.ranks import Ranks
-from trainer.stopping import METRICS
-from trainer.tasks.metrics import OF_EACH_CLASS
+from trainer.tasks.metrics import measured
+
+ANY = 2  # rows: enough for every metric
 
 
 @dataclass
@@ -89,14 +90,8 @@ def load(folder: Path, config: Config) -> Trained:
         model.eval(),
         loss_fn,
         prepared,
-        measured_by(folder, facts.task),
+        measured(facts.task, ANY, facts.class_counts, config.monitor),
         make_autocast(device, config.autocast),
         device,
         dtype,
     )
-
-
-def measured_by(folder: Path, task: str) -> list[str]:
-    """The metrics of the task that a run measured; without a validation split, those of even classes."""
-    last = reading.numbers(layout.read_summary(folder).get("last"))
-    return [name for name in METRICS[task] if f"val/{name}" in last or name not in OF_EACH_CLASS]

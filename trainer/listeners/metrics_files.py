@@ -23,6 +23,8 @@ class MetricsFiles(Listener):
         self.started = time.monotonic()
         self.jsonl = storage.AppendFile(folder / layout.METRICS)
         self.csv = storage.AppendFile(folder / layout.RESULTS)
+        with (folder / layout.RESULTS).open(encoding="utf-8", newline="") as file:
+            self.columns = next(csv.reader(file), [])  # of a run that resumes, whose evaluations may measure more now
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Stepped):
@@ -55,6 +57,7 @@ class MetricsFiles(Listener):
 
     def _row(self, values: Mapping[str, Any]) -> None:
         text = io.StringIO()
-        header = [] if self.csv.size else [list(values)]
-        csv.writer(text, lineterminator="\n").writerows([*header, list(values.values())])
+        header, self.columns = [] if self.columns else [list(values)], self.columns or list(values)
+        row = [values.get(name, "") for name in self.columns]
+        csv.writer(text, lineterminator="\n").writerows([*header, row])
         self.csv.write(text.getvalue())

@@ -61,7 +61,7 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
 
 def baseline_lines(splits: Splits, metrics: Sequence[str]) -> list[str]:
     """The shares of the classes, and what always giving the same answer measures. metrics: those of the run."""
-    classes, counts, scale = splits.facts.classes, splits.class_counts, splits.scale_y
+    classes, counts, scale = splits.facts.classes, splits.facts.class_counts, splits.scale_y
     if classes is None:
         mse = f", mse {float(scale.std.double().square().mean()):.4g}" if isinstance(scale, Standardize) else ""
         mean = [f"predicting the mean gives r2 0{mse}"] if "r2" in metrics else []

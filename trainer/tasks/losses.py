@@ -26,17 +26,15 @@ THRESHOLDS = {nn.HuberLoss: "delta", nn.SmoothL1Loss: "beta"}
 ELEMENTWISE = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCEWithLogitsLoss, nn.BCELoss)
 
 
-def resolve(node: Mapping[str, Any], facts: Facts, class_counts: Sequence[int] | None = None) -> dict[str, Any]:
-    """A loss node with `auto` replaced by the loss that fits the task, and weight=balanced by numbers.
-
-    class_counts: training rows of each class, if known. Raises ConfigError.
-    """
+def resolve(node: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+    """A loss node with `auto` replaced by the loss that fits the task, and weight=balanced by numbers. Raises
+    ConfigError."""
     node = dict(node)
     weight = node.get("weight")
     if weight is not None and facts.task == "numbers":
         raise ConfigError("loss.weight is one number per class, but the targets are numbers", "loss.weight=null")
     if weight == "balanced":
-        node["weight"] = balanced(class_counts)
+        node["weight"] = balanced(facts.class_counts)
     if node["_target_"] == "auto":
         node["_target_"] = AUTO[facts.task]
         if facts.task == "numbers":

@@ -186,7 +186,7 @@ def test_balanced_weights_are_scikit_learns_formula(tmp_path: Path) -> None:
         "loss.weight=balanced",
     ]
     run, setup = build(config(*words))
-    assert setup.splits.class_counts == (72, 8)
+    assert setup.splits.facts.class_counts == (72, 8)
     assert run.loss_fn.weight.tolist() == pytest.approx([80 / (2 * 72), 80 / (2 * 8)])
     assert setup.config.loss["weight"] == pytest.approx([80 / 144, 5.0])
     with pytest.raises(ConfigError, match="targets are numbers"):

@@ -37,7 +37,7 @@ def learned(path: str, **keys: Any) -> tuple[list[str] | None, list[str]]:
     """The names of the classes, and those of the training rows."""
     prepared = Table(path, "label", **keys).prepare(0.0, 0, torch.float32, None)
     classes, (_, y) = prepared.preprocessing.facts.classes, rows_of(prepared)
-    assert classes is None or prepared.class_counts == tuple(np.bincount(y, minlength=len(classes)))
+    assert classes is None or prepared.preprocessing.facts.class_counts == tuple(np.bincount(y, minlength=len(classes)))
     return classes, [classes[i] for i in y] if classes is not None else y[:, 0].tolist()
 
 
@@ -112,7 +112,7 @@ def test_spellings_of_one_number_count_as_one_class() -> None:
     write("t.csv", ["1", "1.0", "2", "1.00"], 100)
     words = ["dataset=table", "dataset.path=t.csv", "dataset.target=label", "dataset.val_fraction=0"]
     run, setup = build(config(*words, "loss.weight=balanced"))
-    assert setup.splits.class_counts == (75, 25)
+    assert setup.splits.facts.class_counts == (75, 25)
     assert run.loss_fn.weight.tolist() == pytest.approx([100 / 150, 100 / 50])
 
 

@@ -89,7 +89,6 @@ def table_splits(
         fingerprint=fingerprint,
         notes=notes,
         warnings=prepared.warnings,
-        class_counts=prepared.class_counts,
     )
 
 
