@@ -78,7 +78,7 @@ def test_differences_are_named() -> None:
     ]
     grown = of_rows([1, 2, 3, 4], [0] * 4, (5, 5))
     lines = grown.differences(of_rows([1, 2, 9], [0] * 3))
-    assert lines == ["data.csv had 24 bytes and has 32", "2 rows are new", "1 rows are gone"]
+    assert lines == ["data.csv had 24 bytes and has 32", "2 rows are new", "1 row is gone"]
 
 
 def test_rows_that_were_held_back_stay_out_of_training() -> None:

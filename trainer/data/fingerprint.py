@@ -57,7 +57,11 @@ class Fingerprint:
         if lines and self.known_by == earlier.known_by == "content":
             num_new = int((~np.isin(self.ids, earlier.ids)).sum())
             num_gone = int((~np.isin(earlier.ids, self.ids)).sum())
-            counts = [f"{count:,} rows are {what}" for count, what in ((num_new, "new"), (num_gone, "gone")) if count]
+            counts = [
+                f"{count:,} {'rows are' if count > 1 else 'row is'} {what}"
+                for count, what in ((num_new, "new"), (num_gone, "gone"))
+                if count
+            ]
             lines += counts or ["the same rows in a different order"]
         return lines
 
