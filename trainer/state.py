@@ -175,6 +175,12 @@ class TrainState:
             self.keep_best()
         return is_best
 
+    def forget_best(self) -> None:
+        """Let the next evaluation be the best so far: what was kept was measured on other rows."""
+        progress = self.progress
+        progress.best = progress.best_loss = progress.reference = self.best_weights = None
+        progress.best_step = progress.bad_evaluations = 0
+
     def keep_best(self) -> None:
         """Copy the current weights as the best so far."""
         self.best_weights = {

@@ -70,15 +70,21 @@ def test_a_part_is_compared_with_its_first_reading() -> None:
 def test_differences_are_named() -> None:
     before = Parts.of(["a", "b", "c"], [1, 2, 3], [(1, 1), (2, 2), (3, 3)])
     now = Parts.of(["a", "b", "d"], [1, 9, 3], [(7, 7), (2, 2), (3, 3)])
-    assert now.differences(before) == [
-        "a has other content, of the same size",
-        "b had 2 bytes and has 9",
-        "d is new",
-        "c is gone",
-    ]
+    assert now.differences(before) == ["b had 2 bytes and has 9", "d is new", "c is gone", "a is changed"]
+    many = Parts.of(list("vwxyz"), [1] * 5, [(1, 1)] * 5)
+    assert many.differences(Parts.of([], [], [])) == ["v, w and 3 more are new"]
+    rows = Parts.of(["D", "row 3 of D"], [9, 1], [(1, 1)] * 2, "rows")
+    assert rows.differences(Parts.of(["D", "row 1 of D"], [4, 1], [(1, 1)] * 2, "rows")) == ["D had 4 rows and has 9"]
     grown = of_rows([1, 2, 3, 4], [0] * 4, (5, 5))
     lines = grown.differences(of_rows([1, 2, 9], [0] * 3))
-    assert lines == ["data.csv had 24 bytes and has 32", "2 rows are new", "1 row is gone"]
+    assert lines == ["2 rows are new", "1 row is gone", "data.csv had 24 bytes and has 32"]
+    same = of_rows([1, 2, 2], [0] * 3)
+    for ids, words in (
+        ([1, 2, 2, 2], "1 row is new"),
+        ([2, 1, 2], "the rows have another order"),
+        ([1, 2, 2], "the same rows, written in another way"),
+    ):
+        assert of_rows(ids, [0] * len(ids), (9, 9)).differences(same)[0] == words
 
 
 def test_rows_that_were_held_back_stay_out_of_training() -> None:
@@ -89,6 +95,9 @@ def test_rows_that_were_held_back_stay_out_of_training() -> None:
     assert before.keep_roles(ids, drawn).tolist() == [VAL, TEST, VAL, VAL, TRAIN, TRAIN, LEFT_OUT]
     twins = np.array([11, 11, 12, 12, 12], dtype=np.uint64)
     assert before.keep_roles(twins, np.array([TRAIN] * 5, dtype=np.int8)).tolist() == [VAL, VAL, VAL, TRAIN, TRAIN]
+    copies = np.array([12, 12, 10, 13, 12], dtype=np.uint64)  # equal rows stay where they were drawn
+    there = np.array([TRAIN, VAL, VAL, TEST, TRAIN], dtype=np.int8)
+    assert before.keep_roles(copies, there).tolist() == [TRAIN, VAL, TRAIN, TEST, TRAIN]
     now = of_rows([10, 11, 12, 5, 10], [TRAIN] * 5, (7, 7))
     assert before.num_trained(now, np.array([True, True, True, True, False])) == 2
     now.known_by = "position"

@@ -85,10 +85,12 @@ class Parts:
     unit: str = "bytes"
 
     @classmethod
-    def of(cls, names: Sequence[str], sizes: Sequence[int], digests: Sequence[Digest] | None = None) -> "Parts":
+    def of(
+        cls, names: Sequence[str], sizes: Sequence[int], digests: Sequence[Digest] | None = None, unit: str = "bytes"
+    ) -> "Parts":
         """Parts with these digests; without any, they will be read one by one."""
         tensor = torch.tensor(digests or [UNREAD] * len(names), dtype=torch.int64)
-        return cls(names, sizes, tensor.reshape(len(names), 2).share_memory_())
+        return cls(names, sizes, tensor.reshape(len(names), 2).share_memory_(), unit)
 
     def expect(self, earlier: "Parts") -> None:
         """Take over the digests of an earlier run for the parts of the same name."""
@@ -106,19 +108,29 @@ class Parts:
             self.digests[index] = torch.tensor(digest, dtype=torch.int64)
 
     def differences(self, earlier: "Parts") -> list[str]:
-        """What has changed since an earlier run, part by part, in words; parts that one of them has not read are
-        compared by name and size."""
-        lines = []
+        """What has changed since an earlier run, in words; parts that one of them has not read are compared by name and
+        size. Of a Dataset that is checked in part, other rows are checked if its length is another."""
         before = {name: index for index, name in enumerate(earlier.names)}
+        new, resized, changed = list[str](), list[str](), list[str]()
         for index, (name, size) in enumerate(zip(self.names, self.sizes, strict=True)):
             if name not in before:
-                lines.append(f"{name} is new")
+                new.append(name)
                 continue
             old = before.pop(name)
-            if size != earlier.sizes[old]:
-                lines.append(f"{name} had {earlier.sizes[old]:,} {self.unit} and has {size:,}")
-                continue
             one, other = self.digests[index], earlier.digests[old]
-            if bool(one.any()) and bool(other.any()) and not torch.equal(one, other):
-                lines.append(f"{name} has other content, of the same size")
-        return lines + [f"{name} is gone" for name in before]
+            if size != earlier.sizes[old]:
+                resized.append(f"{name} had {earlier.sizes[old]:,} {self.unit} and has {size:,}")
+            elif bool(one.any()) and bool(other.any()) and not torch.equal(one, other):
+                changed.append(name)
+        if self.unit == "rows" and resized:
+            new, before = [], {}
+        found = (new, "new"), (list(before), "gone"), (changed, "changed")
+        return resized + [
+            f"{_some(names)} {'is' if len(names) == 1 else 'are'} {what}" for names, what in found if names
+        ]
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first two of some names, and how many more there are."""
+    more = f" and {len(names) - 2:,} more" if len(names) > 2 else ""
+    return (", " if more else " and ").join(names[:2]) + more

@@ -34,13 +34,15 @@ MALFORMED = (KeyError, ValueError, TypeError, AttributeError, SafetensorError, r
 @dataclass
 class Fingerprint:
     """parts: of the data, with the digests of those that have been read. lazy: whether they are read one by one during
-    the run. ids, roles: (N,) of every row, those of a test split included. known_by: what an id stands for."""
+    the run. ids, roles: (N,) of every row, those of a test split included. known_by: what an id stands for.
+    since: the step from which on these rows validate, above 0 where other rows did before."""
 
     parts: Parts
     ids: Ids
     roles: Roles
     known_by: KnownBy
     lazy: bool = False
+    since: int = 0
 
     @cached_property
     def digest(self) -> str:
@@ -55,14 +57,7 @@ class Fingerprint:
         """What has changed since an earlier run, in words; empty where nothing has, as far as both have read."""
         lines = self.parts.differences(earlier.parts)
         if lines and self.known_by == earlier.known_by == "content":
-            num_new = int((~np.isin(self.ids, earlier.ids)).sum())
-            num_gone = int((~np.isin(earlier.ids, self.ids)).sum())
-            counts = [
-                f"{count:,} {'rows are' if count > 1 else 'row is'} {what}"
-                for count, what in ((num_new, "new"), (num_gone, "gone"))
-                if count
-            ]
-            lines += counts or ["the same rows in a different order"]
+            lines = [*_moves(self.ids, earlier.ids), *lines]
         return lines
 
     def num_trained(self, now: "Fingerprint", chosen: Any) -> int | None:
@@ -81,22 +76,44 @@ class Fingerprint:
     def keep_roles(self, ids: Ids, drawn: Roles) -> Roles:
         """The roles of the rows `ids`: as in this run for the rows that it had, else as drawn.
 
-        Of equal rows as many as in this run validate, and as many train; if there are more of them now, and none was
-        trained on, none is. A row that is left out stays so.
+        Of equal rows as many as in this run validate, and as many train, each where it was drawn for that if it can be;
+        if there are more of them now, and none was trained on, none is. A row that is left out stays so.
         """
         had = self.roles != LEFT_OUT
         unique, places = np.unique(self.ids[had], return_inverse=True)
-        counts = {
-            role: np.bincount(places[self.roles[had] == role], minlength=len(unique)) for role in (VAL, TEST, TRAIN)
-        }
-        chosen = np.flatnonzero((drawn != LEFT_OUT) & np.isin(ids, unique))
-        place, copy = np.searchsorted(unique, ids[chosen]), _copies(ids[chosen])
-        val, test, train = (counts[role][place] for role in (VAL, TEST, TRAIN))
-        more = np.where(train > 0, drawn[chosen], np.where(val > 0, VAL, TEST))
-        before = [copy < val, copy < val + test, copy < val + test + train]
+        roles_had, size = self.roles[had], len(unique)
+        left = {role: np.bincount(places[roles_had == role], minlength=size) for role in (VAL, TEST, TRAIN)}
+        had_train, had_val = left[TRAIN] > 0, left[VAL] > 0
+        rows = np.flatnonzero((drawn != LEFT_OUT) & np.isin(ids, unique))
+        for role in left:  # validation first: a row of it trains only where enough others are left to validate
+            mine = rows[drawn[rows] == role]
+            place = np.searchsorted(unique, ids[mine])
+            kept = _copies(ids[mine]) < left[role][place]
+            if role == TRAIN:
+                kept &= left[VAL][place] == 0
+            left[role] = left[role] - np.bincount(place[kept], minlength=size)
+            rows = np.setdiff1d(rows, mine[kept], assume_unique=True)
+        place, copy = np.searchsorted(unique, ids[rows]), _copies(ids[rows])
+        val, test, train = (left[role][place] for role in (VAL, TEST, TRAIN))
+        more = np.where(had_train[place], drawn[rows], np.where(had_val[place], VAL, TEST))
         roles = drawn.copy()
-        roles[chosen] = np.select(before, [VAL, TEST, TRAIN], more)
+        roles[rows] = np.select([copy < val, copy < val + test, copy < val + test + train], [VAL, TEST, TRAIN], more)
         return roles
+
+
+def _moves(ids: Ids, before: Ids) -> list[str]:
+    """How many rows are new or gone, in words; equal rows count as often as they occur."""
+    unique, places = np.unique(np.concatenate([ids, before]), return_inverse=True)
+    more = np.bincount(places[: len(ids)], minlength=len(unique)) - np.bincount(
+        places[len(ids) :], minlength=len(unique)
+    )
+    counts = (int(more[more > 0].sum()), "new"), (-int(more[more < 0].sum()), "gone")
+    lines = [f"{count:,} {'rows are' if count > 1 else 'row is'} {what}" for count, what in counts if count]
+    if not lines:
+        lines = [
+            "the same rows, written in another way" if np.array_equal(ids, before) else "the rows have another order"
+        ]
+    return lines
 
 
 def _copies(ids: Ids) -> Any:
@@ -118,6 +135,7 @@ def write(folder: Path, fingerprint: Fingerprint) -> None:
         "rows": len(fingerprint.ids),
         "known_by": fingerprint.known_by,
         "lazy": fingerprint.lazy,
+        "since": fingerprint.since,
         "unit": parts.unit,
         "parts": [[name, size] for name, size in zip(parts.names, parts.sizes, strict=True)],
     }
@@ -161,4 +179,5 @@ def _rebuilt(data: Any, tensors: dict[str, torch.Tensor]) -> Fingerprint:
     if data["known_by"] not in ("content", "file", "position") or type(data["lazy"]) is not bool:
         raise ValueError("it does not say how rows are known")
     parts = Parts(names, sizes, digests, str(data["unit"])[:20])
-    return Fingerprint(parts, ids.numpy().view(np.uint64), roles.numpy(), data["known_by"], data["lazy"])
+    since = reading.count(data["since"]) or 0
+    return Fingerprint(parts, ids.numpy().view(np.uint64), roles.numpy(), data["known_by"], data["lazy"], since)

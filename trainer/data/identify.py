@@ -59,8 +59,8 @@ def _of_datasets(datasets: Mapping[str, Rows], roles: Roles) -> tuple[Fingerprin
             num_random += first != second
             entries.append((f"row {place:,} of {name}", 1, first if first == second else UNREAD))
         num_checked += len(places)
-    parts = Parts.of(*zip(*entries, strict=True))
-    parts.unit = "rows"
+    names, sizes, found = zip(*entries, strict=True)
+    parts = Parts.of(names, sizes, found, "rows")
     ids = np.concatenate([row_ids.positions(len(rows), salt) for salt, rows in enumerate(datasets.values())])
     share = "" if num_checked == len(ids) else " in part"
     text = f"checked{share}: {num_checked:,} of {len(ids):,} rows; rows are told apart by their position"

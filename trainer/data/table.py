@@ -89,6 +89,8 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         types: dict[str, Any] = dict(self.types)
         infer = [name for name in self.source.names if name not in self.drop and name not in self.index]
         if fitted is not None and fitted.table is not None:
+            for source in (self.source, *self.others.values()):
+                matrix.check_present(fitted.table.names, source.names, str(source.files[0]))
             types |= {column.name: column.kind for column in fitted.table.columns}
             types |= dict.fromkeys(self.targets, fitted.table.target_kind)
             infer = []

@@ -33,7 +33,7 @@ def write(model: Trained, path: str, out: str | None, node: Mapping[str, Any], s
     typed = out is not None and out.endswith((".parquet", ".pq"))
     rows = open_rows(path, model.preprocessing, node, size, typed=typed)
     table = model.preprocessing.table
-    added = names(model.facts, table.targets if table is not None else [])
+    added = names(model.facts, table.targets if table is not None else list(map(str, range(model.facts.num_outputs))))
     if clash := [name for name in added if name in rows.names]:
         raise ConfigError(f"{path} already has a column '{clash[0]}'", "rename that column")
     if out is not None and Path(out).expanduser().resolve() in [file.resolve() for file in rows.files]:
@@ -64,7 +64,7 @@ def names(facts: Facts, targets: list[str]) -> list[str]:
     """Names of the added columns: prediction, and a probability for each class; or a prediction for each target."""
     if facts.classes is not None:
         return [PREDICTION, *(PROBABILITY + name for name in facts.classes)]
-    return [PREDICTION] if len(targets) <= 1 else [f"{PREDICTION}_{name}" for name in targets]
+    return [PREDICTION] if facts.num_outputs == 1 else [f"{PREDICTION}_{name}" for name in targets]
 
 
 def columns(output: Tensor, facts: Facts, added: list[str]) -> Mapping[str, Any]:

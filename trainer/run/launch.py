@@ -5,12 +5,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
+import numpy as np
+
 from trainer import checkpoint
 from trainer.build.build import build
 from trainer.config import run_config
 from trainer.config.check import check
 from trainer.config.schema import Config
-from trainer.data.earlier import IfChanged
+from trainer.data.earlier import Earlier, IfChanged
+from trainer.data.fingerprint import Fingerprint
+from trainer.data.roles import VAL
 from trainer.device import kernels_kept
 from trainer.disk import layout, storage
 from trainer.disk.lock import only_writer
@@ -75,6 +79,7 @@ def resume(
         if ranks.rank > 0:
             if newest := ranks.tell(None):
                 checkpoint.load(run, *newest)
+            forget_best(run, setup.splits.fingerprint, earlier)
             return follow(run)
         ready()
         if earlier is not None and earlier.fingerprint is None:
@@ -82,6 +87,8 @@ def resume(
             complain("         whether the data has changed since cannot be told")
         with signals.listening(may_abandon=ranks.size == 1):
             offsets = load_newest(run, folder, session.screen)
+            if forget_best(run, setup.splits.fingerprint, earlier):
+                session.screen.say("best     starts again: other rows validate now")
             for name in (layout.METRICS, layout.RESULTS):
                 storage.truncate(folder / name, offsets.get(name, 0))
             storage.remove_leftovers(folder)
@@ -89,6 +96,21 @@ def resume(
             run_config.write(folder, setup.config)
             stored_data.write(folder, setup.splits)
             return carry_out(run, setup, folder, session)
+
+
+def forget_best(run: TrainState, now: Fingerprint, earlier: Earlier | None) -> bool:
+    """Forget the best weights if they were measured on other validation rows than those of now. Returns whether."""
+    before = earlier.fingerprint if earlier is not None else None
+    if earlier is None or before is None:
+        return False
+    is_same = earlier.if_changed == "refuse" or np.array_equal(
+        now.ids[now.roles == VAL], before.ids[before.roles == VAL]
+    )
+    now.since = before.since if is_same else run.progress.step
+    if run.progress.best is None or run.progress.best_step > now.since:
+        return False
+    run.forget_best()
+    return True
 
 
 def in_rank(work: start_ranks.Work, screen: Screen, ask_for_folder: Callable[[str], Path]) -> Result:

@@ -23,7 +23,8 @@ class Chunks:
             for group, places in enumerate(_groups(file, names)):
                 self.groups[file, group] = len(entries), places
                 entries.append((f"{file} row group {group}", sum(size for _, size in places), digests.UNREAD))
-        self.parts = Parts.of(*zip(*entries, strict=True))
+        titles, sizes, found = zip(*entries, strict=True)
+        self.parts = Parts.of(titles, sizes, found)
 
     def check(self, file: Path, group: int) -> None:
         """Note the digest of a row group. Raises DataChanged if it was different before."""
