@@ -7,6 +7,7 @@ import pytest
 import safetensors.torch
 import torch
 from conftest import config
+from own import read_rows
 
 from trainer.build.build import build
 from trainer.cli import main
@@ -81,3 +82,18 @@ def test_arrays_are_predicted(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     capsys.readouterr()
     assert main(["predict", "latest", "e.npz"]) == 2
     assert "rows of shape (8,); the run was trained on (1, 8, 8)" in capsys.readouterr().err
+
+
+def test_several_numbers_are_predicted_in_a_column_each() -> None:
+    """Against the least squares that a linear model comes to."""
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(200, 3))
+    y = x @ draw.normal(size=(3, 2)) + [1000.0, 0.0]
+    np.savez("two.npz", x=x, y=y)
+    words = ["dataset=npz", "dataset.path=two.npz", "model=linear", "optimizer=adam", "optimizer.lr=0.05"]
+    assert main(["train", *words, "epochs=60", "report=false", "threads=1", "device=cpu"]) == 0
+    assert main(["predict", "latest", "two.npz", "-o", "two.csv"]) == 0
+    found = read_rows(Path("two.csv"))
+    assert list(found[0]) == ["row", "prediction_0", "prediction_1"]
+    got = np.array([[float(row["prediction_0"]), float(row["prediction_1"])] for row in found])
+    np.testing.assert_allclose(got, y, rtol=0, atol=0.02 * y.std(0).min())
