@@ -155,7 +155,7 @@ def test_none_is_silent_and_looks_at_nothing(
         raise AssertionError("a guard was asked")
 
     monkeypatch.setattr("trainer.build.build.before_training", not_asked)
-    monkeypatch.setattr("trainer.build.build.structure.unregistered", not_asked)
+    monkeypatch.setattr("trainer.build.model.structure.unregistered", not_asked)
     monkeypatch.setattr(Guards, "__call__", not_asked)
     for words in (EARLY, LATE):
         assert main(["train", *SHORT, *words, "guards=none"]) == 0
