@@ -63,6 +63,13 @@ WRONG = [  # what is typed, exit code, words that the answer holds
     (["train", "optimizer.lr=1e-3,1e-2", "epochs=3"], 2, ["trainer train -m optimizer.lr=1e-3,1e-2 epochs=3"]),
     (["train", "hydra.run.dir=x"], 2, ["output_dir=FOLDER"]),
     (["train", "hydra.job.chdir=true"], 2, ["cd FOLDER"]),
+    (["train", "+hydra.job.env_set.FOO=1"], 2, ["FOO=VALUE trainer train"]),
+    (["train", "-cd", "nowhere"], 2, ["--config-dir nowhere: there is no such folder"]),
+    (
+        ["train", "dataset=table", "dataset.path=a.csv", "dataset.target=y", "dataset.drop=[2020]"],
+        2,
+        ["a list of text, like [a,b]", "\"dataset.drop=['2020']\""],
+    ),
     (["train", "--epochs", "5"], 2, ["epochs=5"]),
     (["train", "--batch-size=5"], 2, ["batch_size=5"]),
     (["train", "epochs", "=", "5"], 2, ["epochs=5"]),

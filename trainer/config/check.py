@@ -121,9 +121,11 @@ def _check_value(path: str, value: Any, field: Any) -> Any:
     instead = field.metadata["instead_of_true"] if value is True else None
     if isinstance(value, str):
         instead = closest(value, choices)
+    hint = f"{path}={instead}" if instead else None
+    if list[str] in options and isinstance(value, list):  # quotes make text of a number; the shell takes the outer ones
+        hint = f'"{path}={[str(item) for item in value]}"'.replace(", ", ",")
     wanted = " or ".join(map(_type_name, options))
-    text = f"{path}={_show(value)}: {path} must be {wanted}"
-    raise ConfigError(text, f"{path}={instead}" if instead else None, path)
+    raise ConfigError(f"{path}={_show(value)}: {path} must be {wanted}", hint, path)
 
 
 def _convert(value: Any, hint: Any) -> Any:
@@ -181,5 +183,6 @@ def _type_name(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " or ".join(map(str, get_args(hint)))
     if get_origin(hint) is list:
-        return f"a list of {_type_name(get_args(hint)[0]).removeprefix('a ')}s, like [1,2]"
+        item = _type_name(get_args(hint)[0]).removeprefix("a ")
+        return "a list of text, like [a,b]" if item == "text" else f"a list of {item}s, like [1,2]"
     return TYPE_NAMES[hint]

@@ -32,6 +32,8 @@ def compose(source: Source) -> Settings:
         from trainer.config import grid
 
         cfg = hydra.compose_config(source.name, source.overrides, RunMode.RUN, with_log_configuration=False)
+        for name in cfg.hydra.job.env_set:
+            raise ConfigError(f"hydra.job cannot set {name}: the process runs already", f"{name}=VALUE trainer train …")
         multirun = str(cfg.hydra.mode).endswith("MULTIRUN") or bool(cfg.hydra.sweeper.get("params"))
         choices = grid.split_off_choices(cfg)
         return Settings(grid.plain_data(cfg), source, choices, multirun)

@@ -6,6 +6,8 @@ Imports neither hydra nor torch.
 from itertools import takewhile
 from pathlib import Path
 
+from trainer.errors import ConfigError
+
 NOT_PICKED = ("hydra", "chapter")  # folders of conf/ that are not groups of the config
 
 
@@ -16,7 +18,10 @@ def shipped() -> Path:
 
 
 def roots(config_dirs: list[str] | None = None) -> list[Path]:
-    """Folders with configs, the first match wins: --config-dir or ./conf, then trainer's own."""
+    """Folders with configs, the first match wins: --config-dir or ./conf, then trainer's own. Raises ConfigError."""
+    for folder in config_dirs or []:
+        if not Path(folder).is_dir():
+            raise ConfigError(f"--config-dir {folder}: there is no such folder")
     folders = [Path(folder).resolve() for folder in config_dirs or ["conf"] if Path(folder).is_dir()]
     return [folder for folder in folders if folder != shipped()] + [shipped()]
 

@@ -42,7 +42,7 @@ def _after(verb: str, before: list[str], word: str) -> Iterator[str]:
         yield from (f"{flag} " for flag in sorted(parser.flags) if flag.startswith("--"))
         return
     takes = parser.takes
-    folders = files.roots([b for a, b in pairwise(before) if a in ("-cd", "--config-dir")])
+    folders = files.roots([b for a, b in pairwise(before) if a in ("-cd", "--config-dir") and Path(b).is_dir()])
     if "RUN" in takes or "SWEEP" in takes:
         yield from _runs(sweeps="SWEEP" in takes)
     if "GROUP" in takes:
