@@ -23,7 +23,7 @@ WRONG = [  # what is typed, exit code, words that the answer holds
     (["train", "++optimizer.lrr=1"], 2, ["no key 'optimizer.lrr'", "optimizer.lr"]),
     (["train", "optimizer.amsgrad=true"], 2, ["no key 'optimizer.amsgrad'", "+optimizer.amsgrad=true"]),
     (["train", "-m", "optimizer=sgd", "optimizer.dampening=0,0.1"], 2, ["try: +optimizer.dampening=0,0.1"]),
-    (["train", "optimizer=sgd", "optimizer.amsgrad=true"], 2, ["no key 'optimizer.amsgrad'", "shows all keys"]),
+    (["train", "optimizer=sgd", "optimizer.amsgrad=true"], 2, ["no key 'optimizer.amsgrad'", "try: trainer config"]),
     (["train", "model=own", "model._target_=my.Net", "model.width=7"], 2, ["'model.width'", "try: +model.width=7"]),
     (["train", "model=own", "model._target_=my.Net", "model._targt_=7"], 2, ["try: model._target_=7"]),
     (["train", "modle=mlp"], 2, ["no key 'modle'", "model=mlp"]),
@@ -63,6 +63,15 @@ WRONG = [  # what is typed, exit code, words that the answer holds
     (["train", "optimizer.lr=1e-3,1e-2", "epochs=3"], 2, ["trainer train -m optimizer.lr=1e-3,1e-2 epochs=3"]),
     (["train", "hydra.run.dir=x"], 2, ["output_dir=FOLDER"]),
     (["train", "hydra.job.chdir=true"], 2, ["cd FOLDER"]),
+    (["train", "--dry-run"], 2, ["trainer plan"]),
+    (["train", "--lr", "0.1"], 2, ["try: optimizer.lr=0.1"]),
+    (["eval", "--split", "train"], 2, ["try: split=train"]),
+    (["train", "a/houses.csv"], 2, ["try: dataset=table dataset.path=a/houses.csv dataset.target=COLUMN"]),
+    (["train", "dataset=houses.parquet"], 2, ["try: dataset=table dataset.path=houses.parquet dataset.target=COLUMN"]),
+    (["train", "model.weights=a.pt"], 2, ["no key 'model.weights'", "try: trainer config"]),
+    (["train", "experiment=fit_line"], 2, ["try: experiment=chapter/fit_line"]),
+    (["train", "optimizer.lr=logspace(-4,-1,3)"], 2, ["range(FROM,TO,STEP)", "trainer train -m optimizer.lr=A,B,C"]),
+    (["runs", "nowhere"], 2, ["no folder nowhere"]),
     (["train", "+hydra.job.env_set.FOO=1"], 2, ["FOO=VALUE trainer train"]),
     (["train", "-cd", "nowhere"], 2, ["--config-dir nowhere: there is no such folder"]),
     (
@@ -73,7 +82,7 @@ WRONG = [  # what is typed, exit code, words that the answer holds
     (["train", "--epochs", "5"], 2, ["epochs=5"]),
     (["train", "--batch-size=5"], 2, ["batch_size=5"]),
     (["train", "epochs", "=", "5"], 2, ["epochs=5"]),
-    (["trian"], 2, ["Did you mean train"]),
+    (["trian", "epochs=3"], 2, ["Did you mean train", "try: trainer train epochs=3"]),
     (["model=mlp"], 2, ["trainer train model=mlp"]),
     (["ls", "modle"], 2, ["Did you mean model"]),
     (["eval", "nothing"], 2, ["no run 'nothing'"]),
@@ -155,6 +164,16 @@ def test_help_lists_verbs_and_every_verb_has_help(capsys: pytest.CaptureFixture[
         text = capsys.readouterr().out
         assert f"trainer {verb}" in text
         assert max(map(len, text.splitlines())) <= 80
+
+
+def test_flags_and_the_word_help_stand_anywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    texts = []
+    for words in (["eval", "--help"], ["eval", "help"], ["help", "eval"], ["--help", "eval"]):
+        assert command_line.main(words) == 0
+        texts.append(capsys.readouterr().out)
+    assert len(set(texts)) == 1
+    assert command_line.main(["--debug", "train", "nope=1"]) == 2
+    assert "Traceback" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

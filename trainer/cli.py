@@ -2,15 +2,17 @@
 
 import importlib
 import os
+import shlex
 import sys
 import time
 import traceback
 from collections.abc import Sequence
+from itertools import takewhile
 
 from trainer import __version__
 from trainer.errors import ConfigError, Interrupted, TrainerError, complain, failed
 from trainer.processes import environment, signals
-from trainer.terminal.spelling import did_you_mean
+from trainer.terminal.spelling import closest
 from trainer.verbs import VERBS
 
 STARTED = time.perf_counter()
@@ -62,7 +64,7 @@ def entry() -> None:
 
 
 def _dispatch(words: list[str]) -> int:
-    if not words or words[0] in ("-h", "--help", "help"):
+    if not words or words in (["-h"], ["--help"], ["help"]):
         lines = (f"  {verb:<10} {text}" for verb, text in VERBS.items())
         print(WELCOME.format(version=__version__, verbs="\n".join(lines)))
         return 0
@@ -71,14 +73,21 @@ def _dispatch(words: list[str]) -> int:
 
         print(f"trainer {__version__} · torch {version('torch')} · hydra {version('hydra-core')}")
         return 0
-    verb, *rest = words
+    flags = list(takewhile(lambda word: word.startswith("-"), words))
+    verb, *rest = [*words[len(flags) :], *flags] if len(flags) < len(words) else words
+    if verb == "help":
+        verb, *rest = [*rest, "--help"]
     if verb not in VERBS:
         if "=" in verb:
-            raise ConfigError(f"'{verb}' is a setting; the verb comes first", f"trainer train {' '.join(words)}")
-        raise ConfigError(f"no verb '{verb}'.{did_you_mean(verb, VERBS)}", f"trainer {'|'.join(VERBS)}")
+            raise ConfigError(f"'{verb}' is a setting; the verb comes first", shlex.join(["trainer", "train", *words]))
+        near = closest(verb, VERBS)
+        raise ConfigError(
+            f"no verb '{verb}'" + (f". Did you mean {near}?" if near else f": there are {', '.join(VERBS)}"),
+            shlex.join(["trainer", near, *rest]) if near else "trainer --help",
+        )
     module = importlib.import_module(f"trainer.verbs.{verb.replace('-', '_')}")
     parser = module.parser()
-    args = parser.read(rest)
+    args = parser.read(["--help"] if rest == ["help"] else rest)
     if args.help:
         print(parser.help_text(args))
         return 0

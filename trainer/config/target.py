@@ -85,8 +85,9 @@ def _checked(node: Mapping[str, Any], group: str) -> dict[str, inspect.Parameter
     for name in node:
         if name not in accepted and not anything and name != "_target_":
             near = closest(name, accepted)
-            hint = f"{group}.{near}=VALUE" if near else f"it takes: {', '.join(accepted)}"
-            raise ConfigError(f"no key '{group}.{name}': {node['_target_']} does not take it", hint, f"{group}.{name}")
+            takes = f"it takes {', '.join(accepted)}" if accepted else "it takes no settings"
+            text = f"no key '{group}.{name}': {node['_target_']} does not take it"
+            raise ConfigError(text, f"{group}.{near}=VALUE" if near else takes, f"{group}.{name}")
     return accepted
 
 

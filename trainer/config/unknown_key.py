@@ -10,13 +10,13 @@ from trainer.config.source import Source
 from trainer.errors import ConfigError
 from trainer.terminal.spelling import closest
 
-NO_HINT = "trainer config shows all keys"
+ALL_KEYS = "trainer config"  # it shows them
 
 
 def unknown_key(key: str, known: Iterable[str]) -> ConfigError:
     """The error for a key that the schema does not have."""
     near = closest(key, known)
-    return ConfigError(f"no key '{key}'", f"{near}=VALUE" if near else NO_HINT, key)
+    return ConfigError(f"no key '{key}'", f"{near}=VALUE" if near else ALL_KEYS, key)
 
 
 def unknown_to_hydra(key: str, root: Any, source: Source) -> ConfigError:
@@ -30,7 +30,7 @@ def unknown_to_hydra(key: str, root: Any, source: Source) -> ConfigError:
     keys = [name for name, _ in dotted(data) if not name.startswith("hydra")]
     near = closest(key, [*keys, *files.options(source.folders)])
     value = f"={typed.partition('=')[2]}" if typed else ""
-    hint = f"{near}{value}" if near else NO_HINT
+    hint = f"{near}{value}" if near else ALL_KEYS
     if having := _options_with(key, source):
         hint = f"{key.partition('.')[0]}={'|'.join(having)}, which {'have' if len(having) > 1 else 'has'} it"
     elif typed and typed[0] not in "+~" and _may_be_added(key, data, near):

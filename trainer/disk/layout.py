@@ -63,9 +63,9 @@ def find(name: str, output_dir: str = "outputs") -> Path:
         raise ConfigError(f"there is no run below {root}/ yet", "trainer train")
     folder = _find(name, root, CONFIG, runs(root))
     if folder is None:
-        raise ConfigError(f"no run '{name}' below {root}/", "trainer runs lists them; latest is the newest")
+        raise ConfigError(f"no run '{name}' below {root}/", "trainer runs")
     if not (folder / CONFIG).is_file():
-        raise ConfigError(f"{folder} is not a run folder: it has no {CONFIG}", "trainer runs lists them")
+        raise ConfigError(f"{folder} is not a run folder: it has no {CONFIG}", "trainer runs")
     return relative(folder)
 
 

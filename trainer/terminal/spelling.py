@@ -1,5 +1,6 @@
 """Suggests the closest known word for a misspelt one."""
 
+import math
 from collections.abc import Iterable
 
 LAST_PART_ONLY = 0.5  # added to the distance if only the last parts of two dotted keys are alike
@@ -8,15 +9,17 @@ LAST_PART_ONLY = 0.5  # added to the distance if only the last parts of two dott
 def closest(word: str, choices: Iterable[str]) -> str | None:
     """The choice with the smallest distance to `word`; None if none is near.
 
-    Dotted keys are compared in full and by their last part, so `optim.lr` and `lr` both find `optimizer.lr`.
+    Dotted keys are compared in full and by their last part, so `optim.lr` and `lr` both find `optimizer.lr`. A first
+    part asks for the same last part: `model.weights` is not `loss.weight`.
     """
+    group, _, name = word.rpartition(".")
 
     def slips(choice: str) -> float:
-        last = distance(word.rpartition(".")[2], choice.rpartition(".")[2])
-        return min(distance(word, choice), last + LAST_PART_ONLY)
+        last = distance(name, choice.rpartition(".")[2])
+        return min(distance(word, choice), last + LAST_PART_ONLY if not (group and last) else math.inf)
 
     best = min(choices, key=slips, default=None)
-    most = max(1, len(word.rpartition(".")[2]) // 3) + LAST_PART_ONLY
+    most = max(1, len(name) // 3) + LAST_PART_ONLY
     return best if best is not None and slips(best) <= most else None
 
 

@@ -1,11 +1,12 @@
 """The words after a verb: flags and key=value in any order, and answers to the usual slips."""
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from trainer.errors import ConfigError
-from trainer.terminal.spelling import did_you_mean
+from trainer.terminal.spelling import closest
 
 MoreHelp = Callable[[argparse.Namespace], str]
 
@@ -49,10 +50,26 @@ class Parser(argparse.ArgumentParser):
             flag, _, value = word.partition("=")
             if word.startswith("--") and flag not in known:
                 following = [next_word for next_word in words[position + 1 : position + 2] if "=" not in next_word]
-                hint = f"{flag[2:].replace('-', '_')}={value or ''.join(following) or 'VALUE'}"
-                text = f"no flag {flag}: settings are written without dashes.{did_you_mean(flag, known)}"
-                raise ConfigError(text, hint)
+                raise self._no_flag(flag, value or "".join(following) or "VALUE")
         return self.parse_intermixed_args(list(words))
+
+    def _no_flag(self, flag: str, value: str) -> ConfigError:
+        """The error for a flag that the verb does not have: mostly a setting, typed as other programs want it."""
+        from trainer.config import files, picked
+        from trainer.config.check import known_keys
+
+        if near := closest(flag, self.flags):
+            return ConfigError(f"no flag {flag}. Did you mean {near}?", f"{self.prog} {near}")
+        if "=" not in self.takes:
+            return ConfigError(f"no flag {flag}", f"{self.prog} --help")
+        text = f"no flag {flag}: settings are written without dashes"
+        if flag == "--dry-run":
+            return ConfigError(text, "trainer plan")
+        keys = re.findall(r"([\w.]+)=", self.takes)
+        if "key" in keys:
+            keys += known_keys(picked.picked([], files.roots()))
+        near = closest(flag[2:], keys)
+        return ConfigError(text, f"{near}={value}" if near else f"{self.prog} --help")
 
     def error(self, message: str) -> NoReturn:
         """Raise ConfigError instead of ending the program."""

@@ -9,11 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-import yaml
-
 from trainer.config import files
 from trainer.config.check import known_keys
 from trainer.config.options import target_schema
+from trainer.config.picked import picked
 from trainer.config.schema import Config, DeviceName
 from trainer.config.schema_key import keys
 from trainer.disk import layout
@@ -61,7 +60,7 @@ def _after(verb: str, before: list[str], word: str) -> Iterator[str]:
 
 def _settings(before: list[str], word: str, folders: list[Path]) -> Iterator[str]:
     """Yield keys up to their next dot; after a `=` the values of that key; in a list, after its last comma."""
-    data, groups = _data(before, folders), files.options(folders)
+    data, groups = picked(before, folders), files.options(folders)
     name, equals, value = word.lstrip("+~").partition("=")
     mark = word.removesuffix(f"{name}{equals}{value}")
     if equals:
@@ -93,33 +92,6 @@ def _values(key: str, data: Mapping[str, Any]) -> Iterator[str]:
             yield from ("auto", "cpu", "cuda", "mps")
         elif option in (bool, type(None)):
             yield from ("true", "false") if option is bool else ("null",)
-
-
-def _data(before: list[str], folders: list[Path]) -> dict[str, Any]:
-    """The keys of the config that the words so far pick: config.yaml with the file of each group's option."""
-    config = _read(folders, "config.yaml")
-    typed = {name.lstrip("+"): value.partition(",")[0] for name, _, value in (word.partition("=") for word in before)}
-    experiment = _read(folders, f"experiment/{typed['experiment']}.yaml") if "experiment" in typed else {}
-    for group, option in (_defaults(config) | _defaults(experiment) | typed).items():
-        if picked := _read(folders, f"{group}/{option}.yaml"):
-            config[group] = {**config.get(group, {}), **picked}
-    return config
-
-
-def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """{group: option} of a file's defaults list, `override /model: mlp` included."""
-    entries = [entry for entry in config.get("defaults") or [] if isinstance(entry, dict)]
-    return {name.split()[-1].lstrip("/"): option for entry in entries for name, option in entry.items()}
-
-
-def _read(folders: list[Path], name: str) -> dict[str, Any]:
-    """A config file as plain data, or {} if there is none that can be read."""
-    path = files.find(name, folders)
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8")) if path else None
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
-    return data if isinstance(data, dict) else {}
 
 
 def _runs(*, sweeps: bool) -> Iterator[str]:

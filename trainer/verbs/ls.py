@@ -1,13 +1,14 @@
 """List the options of each group, which train takes as GROUP=OPTION."""
 
+import textwrap
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
 from trainer.config import files
 from trainer.errors import ConfigError
-from trainer.terminal.spelling import did_you_mean
-from trainer.text import cut
+from trainer.terminal.spelling import closest
+from trainer.text import WIDTH
 from trainer.verbs.arguments import Parser, add_config_dir
 
 
@@ -23,8 +24,9 @@ def run(args: Namespace) -> int:
     folders = files.roots(args.config_dir)
     groups = files.options(folders)
     if args.group and args.group not in groups:
-        text = f"no group '{args.group}'.{did_you_mean(args.group, groups)}"
-        raise ConfigError(text, f"trainer ls {'|'.join(groups)}")
+        near = closest(args.group, groups)
+        text = f"no group '{args.group}'" + (f". Did you mean {near}?" if near else f": there are {', '.join(groups)}")
+        raise ConfigError(text, f"trainer ls {near}" if near else "trainer ls")
     print("\n".join(lines(folders, args.group)))
     return 0
 
@@ -36,4 +38,5 @@ def lines(folders: list[Path], only: str | None = None) -> Iterator[str]:
             yield f"{group}="
             width = max(map(len, options))
             for option, text in options.items():
-                yield cut(f"  {option:<{width}}  {text}".rstrip())
+                head = f"  {option:<{width}}  "
+                yield from textwrap.wrap(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head)) or [head]

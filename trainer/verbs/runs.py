@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.disk import layout
+from trainer.errors import ConfigError
 from trainer.text import printable
 from trainer.verbs.arguments import Parser
 
@@ -20,6 +21,8 @@ def parser() -> Parser:
 def run(args: Namespace) -> int:
     """List the runs in a folder, newest last. Returns the exit code."""
     root = Path(args.folder)
+    if not root.is_dir() and args.folder != "outputs":
+        raise ConfigError(f"there is no folder {root}", "trainer runs")
     folders = list(layout.runs(root) if args.sweeps else outside_sweeps(root))
     if not folders:
         print(f"no run in {root}/ yet: trainer train")
