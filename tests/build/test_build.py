@@ -119,6 +119,7 @@ MISFITS = [
     ([OWN, "model._target_=math.sqrt"], "math.sqrt"),
     (["dataset=own", "dataset._target_=builtins.list"], "no rows"),
     (["optimizer._target_=torch.optim.LBFGS"], "closure"),
+    (["model=cnn", "dataset=iris"], r"takes pictures \(channels, height, width\), not inputs of shape \(4,\)"),
 ]
 
 

@@ -48,7 +48,7 @@ def complete(node: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     """Fill in the sizes that are null in a model node, from the data. Raises ConfigError."""
     completed = target.complete(node, "model", **facts.for_model())
     if len(facts.input_shape) != 3 and completed.get("in_channels", 0) is None:
-        text = f"{node['_target_']} takes pictures (channels, height, width), but the inputs have shape {facts.input_shape}"
+        text = f"{node['_target_']} takes pictures (channels, height, width), not inputs of shape {facts.input_shape}"
         raise ConfigError(text, "model=mlp", "model.in_channels")
     return completed
 
