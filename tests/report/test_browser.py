@@ -1,6 +1,9 @@
 """The pages in a real Chromium: no word in its console, nothing fetched, values on hover, and room on a phone."""
 
+import json
+import math
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -53,6 +56,31 @@ def test_a_run(chromium: Browser, tmp_path: Path) -> None:
     assert float(shown[shown.index("val") + 1]) == pytest.approx(loss, rel=1e-4)
     chromium.point("h1", 0.5, 0.5)
     assert tip(chromium) == ""
+    assert chromium.said == []
+
+
+def test_curves_can_be_smoothed_and_logarithmic(chromium: Browser, tmp_path: Path) -> None:
+    assert cli.main(["train", *QUICK]) == 0
+    folder = (tmp_path / "outputs/latest").resolve()
+    rows = [json.loads(line) for line in (folder / layout.METRICS).read_text().splitlines()]
+    losses = [row["train/loss"] for row in rows if not row.get("eval")]
+    chromium.open(folder / layout.REPORT)
+    heights = "[...document.querySelector('.tall path.train').getAttribute('d').matchAll(/ (\\d+)/g)].map((m) => +m[1])"
+    before = chromium.run(heights)
+    chromium.run("document.querySelector('.tools button').click()")
+    assert (
+        chromium.run("document.querySelector('.tall').parentElement.querySelector('.scale').innerText") == "log scale"
+    )
+    places = chromium.run(heights)
+    scale = [math.log(losses[0] / losses[i]) / math.log(losses[0] / losses[1]) for i in (1, 2)]
+    drawn = [(places[i] - places[0]) / (places[1] - places[0]) for i in (1, 2)]
+    assert drawn == pytest.approx(scale, abs=0.02)  # a place is rounded to a thousandth of the box
+    chromium.run("document.querySelector('.tools button').click()")
+    assert max(abs(a - b) for a, b in zip(before, chromium.run(heights), strict=True)) <= 1
+    rough = sum(abs(a - b) for a, b in pairwise(before))
+    move = "const s = document.querySelector('.tools input'); s.value = 50; s.dispatchEvent(new Event('input'))"
+    chromium.run(f"(() => {{ {move} }})()")
+    assert sum(abs(a - b) for a, b in pairwise(chromium.run(heights))) < rough
     assert chromium.said == []
 
 

@@ -117,7 +117,7 @@ def test_a_sweeps_jobs_get_theirs_from_the_verb(tmp_path: Path, capsys: pytest.C
     assert "jobs     4" in capsys.readouterr().out
     assert all((sweep / f"00{number}" / layout.REPORT).exists() for number in range(4))
     assert "sweep of 4 jobs" in page.read_text(encoding="utf-8")
-    assert 'href="001/report.html"' in page.read_text(encoding="utf-8")
+    assert 'href="./001/report.html"' in page.read_text(encoding="utf-8")
     elsewhere = (sweep / "003").rename(tmp_path / "elsewhere")
     (elsewhere / layout.REPORT).unlink()
     (sweep / "003").symlink_to(elsewhere)

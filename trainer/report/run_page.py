@@ -19,6 +19,7 @@ from trainer.text import clock, cut
 MOST_CELLS = 30  # classes above which the matrix is not shown
 MOST_ROWS = 100  # of any table
 MOST_POINTS = 1200  # of a scatter plot
+HEADLINES = {"val/r2": "val/r2 (R²)", "val/mae": "val/mae, in the data's units"}
 
 
 def page(folder: Path, past: History | None = None) -> str:
@@ -62,18 +63,26 @@ def head(summary: Mapping[str, Any]) -> dict[str, Any]:
     if best and epochs and steps and step is not None:
         at = f"at epoch {html.value_text(round(step * epochs / steps, 2))}, step {html.value_text(step)}"
     answer = reading.text((summary.get("baseline") or {}).get("answer")) if weak else ""
-    others = {name: value for name, value in metrics.items() if "/" in name and name != monitor}
+    shown = headline(monitor, metrics)
+    others = {name: value for name, value in metrics.items() if "/" in name and name not in shown}
     return {
         "status": reading.text(summary.get("status")) or "unknown",
         "reason": reading.text(summary.get("stop_reason")),
         "error": reading.text(summary.get("error"), 2000),
         "weak": f"does no better than {answer}, which gives {weak} {html.metric_text(baseline[weak])}" if weak else "",
-        "metric": monitor,
-        "value": html.metric_text(metrics[monitor]) if monitor in metrics else None,
+        "figures": [(HEADLINES.get(name, name), html.metric_text(metrics[name])) for name in shown],
         "which": f"best {at}" if best else f"last {at}",
         "title": " · ".join(filter(None, [reading.text(summary.get(name)) for name in ("dataset", "model")])),
         "tiles": [(name, html.metric_text(value)) for name, value in list(others.items())[:6]] + tiles(summary),
     }
+
+
+def headline(monitor: str, metrics: Mapping[str, float]) -> list[str]:
+    """The metrics that stand at the top: the monitored one; for numbers, R² and the error in the data's units, since a
+    loss of standardised targets has no units that anybody knows."""
+    if monitor in (*HEADLINES, "val/loss", "val/mse") and HEADLINES.keys() <= metrics.keys():
+        return list(HEADLINES)
+    return [monitor] if monitor in metrics else []
 
 
 def tiles(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -84,7 +93,9 @@ def tiles(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     numbers = {name: reading.number(summary.get(name)) for name in ("epochs", "samples", "parameters")}
     counts += [(name, html.value_text(value)) for name, value in numbers.items() if value is not None]
     total = sum(seconds for _, seconds in parts(summary))
-    return [*counts, ("time", clock(total))] if total else counts
+    counts += [("total time", clock(total))] if total else []
+    ended = reading.text(summary.get("ended"))[:16].replace("T", " ")
+    return [*counts, ("ended", ended)] if ended else counts
 
 
 def loss_plots(past: History, summary: Mapping[str, Any]) -> list[Plot]:
@@ -108,21 +119,25 @@ def rate_plots(past: History) -> list[Plot]:
 
 
 def matrix(predictions: Predictions) -> list[list[tuple[int, int]]] | None:
-    """Rows of (count, percent of the highest) for the confusion matrix; None where it is too large for a table."""
+    """Rows of (count, percent of its row) for the confusion matrix; None where it is too large for a table."""
     classes = range(len(predictions.classes or []))
     if not predictions.confusions or len(classes) > MOST_CELLS:
         return None
-    highest = max(predictions.confusions.values()) or 1
     counts = [[predictions.confusions.get((truth, guess), 0) for guess in classes] for truth in classes]
-    return [[(count, round(100 * count / highest)) for count in row] for row in counts]
+    return [[(count, round(100 * count / (sum(row) or 1))) for count in row] for row in counts]
 
 
-def scores(predictions: Predictions) -> list[tuple[str, int, float, float, float]]:
-    """(class, rows, precision, recall, F1); the classes with the lowest F1 if there are too many to show."""
+def scores(predictions: Predictions) -> list[tuple[str, int, float, float, float, float]]:
+    """(class, rows, its share in percent, precision, recall, F1); the classes with the lowest F1 if there are too many
+    to show."""
     if not predictions.confusions:
         return []
-    rows = [(name, *score) for name, score in zip(predictions.classes or [], predictions.scores(), strict=True)]
-    return rows if len(rows) <= MOST_ROWS else sorted(rows, key=lambda row: row[4])[:MOST_ROWS]
+    total, names = sum(predictions.confusions.values()) or 1, predictions.classes or []
+    found = [
+        (name, count, 100 * count / total, *quality)
+        for name, (count, *quality) in zip(names, predictions.scores(), strict=True)
+    ]
+    return found if len(found) <= MOST_ROWS else sorted(found, key=lambda row: row[-1])[:MOST_ROWS]
 
 
 def mix_ups(predictions: Predictions) -> list[tuple[str, str, int]]:

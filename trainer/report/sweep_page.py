@@ -22,6 +22,7 @@ from trainer.text import clock, cut
 MOST_ROWS = 150  # of the ranking
 MOST_DRAWN = 200  # jobs in a plot, the best ones
 MOST_KEYS = 10
+MOST_LINKS = 12  # to the jobs of one row
 MOST_RANKINGS = 12
 MOST_POINTS = 4800  # of all curves together
 FEW = 8  # values of a key that are placed side by side instead of on a scale
@@ -139,7 +140,8 @@ def group_cells(group: Group, index: int, ranked: Ranking, jobs: Jobs) -> dict[s
         "spark": plots.spark(group.curve),
         "time": group.time,
         "runs": " ".join(map(str, numbers)),
-        "links": [(jobs.folders[n].name, (jobs.folders[n] / layout.REPORT).is_file()) for n in numbers[:6]],
+        "links": [(jobs.folders[n].name, (jobs.folders[n] / layout.REPORT).is_file()) for n in numbers[:MOST_LINKS]],
+        "num_more": max(0, len(numbers) - MOST_LINKS),
     }
 
 

@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -38,6 +39,7 @@ def write(run: TrainState, setup: Setup, result: Result, error: str | None = Non
         "data": setup.splits.fingerprint.digest,
         "num_train": setup.splits.num_rows("train"),
         "num_val": setup.splits.num_rows("val"),
+        "ended": datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
         "seconds": {name: round(value, 3) for name, value in result.seconds.items()},
         "samples_per_second": round(throughput.rate, 1) if throughput is not None else None,
         "waiting_for_data": round(throughput.waiting, 4) if throughput is not None else None,

@@ -68,9 +68,90 @@ for (const figure of document.querySelectorAll("figure[data-kind]")) {
     tip.style.left = `${Math.max(0, left + tip.offsetWidth > box.width ? left - tip.offsetWidth - 28 : left)}px`;
     tip.style.top = `${Math.min(Math.max(0, y * box.height - tip.offsetHeight - 10), box.height - tip.offsetHeight)}px`;
   };
+  if (figure.dataset.kind !== "point" && lines.every((line) => line.values.length)) addTools(figure, paths, lines);
   area.addEventListener("pointermove", show);
   area.addEventListener("pointerdown", show);
   area.addEventListener("pointerleave", () => { area.classList.remove("on"); light(undefined); });
+}
+
+// A switch for a logarithmic scale, and a slider that smooths the lines; dots and the values on hover stay as measured.
+function addTools(figure, paths, lines) {
+  const svg = figure.querySelector("svg"), area = figure.querySelector(".area"), note = figure.querySelector(".scale");
+  const all = lines.flatMap((line) => line.values), positive = all.filter((value) => value > 0);
+  const pens = paths.map((path) => path.getAttribute("d").match(/[ML]/g));
+  const dots = paths.map((path) => path.nextElementSibling).map((path) => path && path.classList.contains("dots") ? path : null);
+  const tools = figure.querySelector("figcaption").appendChild(document.createElement("span"));
+  tools.className = "tools";
+  const slider = document.createElement("input"), button = document.createElement("button");
+  Object.assign(slider, { type: "range", min: 0, max: 100, value: 0, ariaLabel: "smoothing" });
+  Object.assign(button, { type: "button", textContent: "log scale", disabled: !positive.length });
+  button.setAttribute("aria-pressed", Boolean(note.textContent));
+  const label = document.createElement("label"), word = document.createElement("span");
+  word.textContent = "smooth";
+  label.append(word, slider);
+  tools.append(label, button);
+
+  // An exponential average over x, so that uneven steps count as they should; as many widths as the slider's percent.
+  const smooth = (points, values, width) => {
+    if (!width) return values;
+    let sum = 0, weight = 0;
+    return values.map((value, i) => {
+      const keep = i ? Math.exp(-(points[i][0] - points[i - 1][0]) / width) : 0;
+      sum = keep * sum + value;
+      weight = keep * weight + 1;
+      return sum / weight;
+    });
+  };
+  const steps = (low, high) => {
+    const power = 10 ** Math.floor(Math.log10((high - low) / 4)), ticks = [];
+    const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= (high - low) / 4 * 0.999);
+    for (let i = Math.ceil(low / step); i * step <= high; i++) ticks.push(i * step);
+    return ticks;
+  };
+  const decades = (low, high) => {
+    const ticks = [], few = high / low < 100, most = Math.max(1, Math.ceil(Math.log10(high / low) / 5));
+    for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power++) {
+      for (const factor of few ? [1, 2, 5] : [1]) if (few || power % most === 0) ticks.push(factor * 10 ** power);
+    }
+    return ticks.filter((tick) => tick >= low && tick <= high);
+  };
+  const name = (tick) => {
+    const size = Math.abs(tick);
+    if (size && (size >= 1e6 || size < 1e-3)) return tick.toExponential(2).replace(/\.?0+e/, "e").replace("e+", "e");
+    return tick.toLocaleString("en-US", { maximumSignificantDigits: 4 });
+  };
+
+  const draw = () => {
+    const log = button.getAttribute("aria-pressed") === "true", kept = log ? positive : all;
+    let low = kept.reduce((a, b) => Math.min(a, b)), high = kept.reduce((a, b) => Math.max(a, b));
+    const flat = high - low <= 1e-12 * Math.max(Math.abs(low), Math.abs(high));
+    if (log) [low, high] = flat ? [low / 2, high * 2] : [low * (low / high) ** 0.04, high * (high / low) ** 0.04];
+    else { const room = flat ? Math.abs(high) / 2 || 0.5 : (high - low) * 0.04; low -= room; high += room; }
+    const scale = log ? (value) => Math.log(Math.max(value, low) / low) / Math.log(high / low) : (value) => (value - low) / (high - low);
+    const at = (x, value) => `${Math.round(x * 2000)} ${Math.round((1 - scale(value)) * 1000)}`;
+    lines.forEach((line, i) => {
+      const x = line.points.map((point) => point[0]), shown = smooth(line.points, line.values, slider.value / 500);
+      paths[i].setAttribute("d", shown.map((value, j) => pens[i][j] + at(x[j], value)).join(""));
+      line.points = shown.map((value, j) => [x[j], 1 - scale(value)]);
+      if (dots[i]) dots[i].setAttribute("d", line.values.map((value, j) => `M${at(x[j], value)}h0`).join(""));
+    });
+    for (const old of figure.querySelectorAll(".grid, .ytick")) old.remove();
+    for (const tick of log ? decades(low, high) : steps(low, high)) {
+      const grid = document.createElementNS(svg.namespaceURI, "path"), span = document.createElement("span");
+      grid.setAttribute("class", "grid");
+      grid.setAttribute("d", `M0 ${Math.round((1 - scale(tick)) * 1000)}H2000`);
+      svg.prepend(grid);
+      Object.assign(span, { className: "ytick", textContent: name(tick) });
+      span.style.top = `${(1 - scale(tick)) * 100}%`;
+      area.append(span);
+    }
+    note.textContent = log ? "log scale" : "";
+  };
+  slider.addEventListener("input", draw);
+  button.addEventListener("click", () => {
+    button.setAttribute("aria-pressed", button.getAttribute("aria-pressed") !== "true");
+    draw();
+  });
 }
 
 // The same runs light up in every drawing and in the table.
