@@ -1,6 +1,8 @@
 """An exception that nobody foresaw, in every verb: one message, exit code 1, the traceback where it belongs."""
 
+import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,7 +56,7 @@ def test_an_unforeseen_error_is_one_message(
     monkeypatch.setattr(inside, unforeseen)
     assert main([verb, *words]) == 1
     said = capsys.readouterr().err
-    assert "error: LookupError: nobody foresaw this\n" in said
+    assert re.search(r"error: LookupError: nobody foresaw this \(\S*test_error_boundary.py line \d+\)\n", said)
     assert "at all" not in said
     assert "Traceback" not in said
     if verb == "resume":
@@ -99,3 +101,45 @@ def test_sizes_filled_in_from_the_data_are_not_settings(tmp_path: Path) -> None:
                   (("a.A", 3), ("b.B", 4)))  # fmt: skip
     assert differences([one, other]) == [{"dataset": "A"}, {"dataset": "B"}]
     assert config("dataset=iris").dataset
+
+
+MINE = """\
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+class Net(nn.Linear):
+    def __init__(self, early=False, late=False):
+        super().__init__(4, 3)
+        self.late, self.calls = late, 0
+        if early: raise TypeError("too early")
+    def forward(self, x):
+        self.calls += 1
+        if self.late and self.calls == 9: raise RuntimeError("too late")
+        return super().forward(x)
+
+class Rows(Dataset):
+    def __len__(self): return 99
+    def __getitem__(self, row):
+        if row == 70: raise KeyError("no such row")
+        return torch.rand(4), row % 3
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["model=own", "model._target_=mine.Net", "+model.early=true"], 9),
+        (["model=own", "model._target_=mine.Net", "+model.late=true"], 12),
+        (["dataset=own", "dataset._target_=mine.Rows"], 18),
+        (["dataset=own", "dataset._target_=mine.Rows", "loader.num_workers=1"], 18),
+    ],
+)
+def test_an_error_in_the_users_own_code_names_its_line(
+    words: list[str], line: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    assert main(["train", "dataset=iris", *words, "epochs=20", "report=false", "threads=1"]) in (1, 2)
+    assert f"(mine.py line {line})" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Errors that a user can mend: each is one short message and, if there is a remedy, the thing to type."""
 
 import errno
+import os
 import sys
 
 from trainer.text import first_line
@@ -54,9 +55,20 @@ class Interrupted(TrainerError):
 
 
 def described(error: BaseException) -> str:
-    """An exception in one line: its class and the first line of its message."""
+    """An exception in one line: its class, the first line of its message, and the line of the user's code, if any."""
     name, text = type(error).__name__, first_line(error)
-    return text if text == name else f"{name}: {text}"
+    return (text if text == name else f"{name}: {text}") + place(error)
+
+
+def place(error: BaseException) -> str:
+    """' (net.py line 12)': the innermost line of an exception's traceback that is not Python's, a library's or ours."""
+    import sysconfig
+    import traceback
+
+    others = ("<", *(os.path.join(path, "") for path in (*sysconfig.get_paths().values(), os.path.dirname(__file__))))
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(others) and "-packages" not in frame.filename]
+    return f" ({os.path.relpath(own[-1].filename)} line {own[-1].lineno})" if own else ""
 
 
 def failed(error: Exception, log: str | None = None) -> TrainerError:

@@ -16,7 +16,7 @@ from trainer.data.facts import Facts
 from trainer.data.splits import Splits
 from trainer.device import seed_all
 from trainer.disk import tensors
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, place
 from trainer.guards import structure
 from trainer.guards.finding import Finding
 from trainer.processes.ranks import Ranks, synchronised
@@ -102,7 +102,7 @@ def materialize(model: nn.Module, x: Tensor) -> None:
 def does_not_take(model: nn.Module, x: Tensor, error: Exception) -> ConfigError:
     """The error for a model that cannot be called with inputs like x."""
     text = f"model {type(model).__name__} does not take inputs of shape {tuple(x.shape)}"
-    return ConfigError(f"{text}: {first_line(error)}")
+    return ConfigError(f"{text}: {first_line(error)}{place(error)}")
 
 
 def check_storable(model: nn.Module) -> None:

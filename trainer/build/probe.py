@@ -12,7 +12,7 @@ from trainer.build.model import does_not_take
 from trainer.config.schema import Config
 from trainer.data.batches import TrainBatches
 from trainer.data.splits import Splits
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, place
 from trainer.guards import structure
 from trainer.guards.finding import Finding
 from trainer.tasks import losses
@@ -45,7 +45,7 @@ def probe(model: nn.Module, loss_fn: nn.Module, splits: Splits) -> float:
             loss = loss_fn(prediction, y)
     except Exception as error:
         text = f"loss {loss_name} on output {tuple(prediction.shape)} and target {tuple(y.shape)}"
-        raise ConfigError(f"{text}: {first_line(error)}") from error
+        raise ConfigError(f"{text}: {first_line(error)}{place(error)}") from error
     if loss.numel() != 1:
         raise ConfigError(f"loss {loss_name} gives {tuple(loss.shape)}, not one number", "reduction=mean")
     return flops
@@ -106,7 +106,7 @@ def check_parts(batches: TrainBatches, smallest: int, model: nn.Module, x: Tenso
                 raise ValueError("its gradients are not finite")
         except (ValueError, RuntimeError) as error:
             text = f"{batches.ranks.size} processes leave one of them with {rows} rows of a batch of {smallest}"
-            reason = f"which {type(model).__name__} cannot train on: {first_line(error)}"
+            reason = f"which {type(model).__name__} cannot train on: {first_line(error)}{place(error)}"
             less = "loader.drop_last=true" if smallest < batches.batch_size else "loader.batch_size=64"
             raise ConfigError(f"{text}, {reason}", f"{less}, or nproc=1") from error
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, place
 from trainer.terminal.spelling import closest, did_you_mean
 
 # The parameters that build fills in from the data where they are null: our names, torchvision's and Hugging Face's.
@@ -116,4 +116,4 @@ def _built(node: Mapping[str, Any], key: str, given: Mapping[str, Any], outermos
     try:
         return target(*first, **keywords)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{key}: {node['_target_']} refused its settings: {error}") from error
+        raise ConfigError(f"{key}: {node['_target_']} refused its settings: {error}{place(error)}") from error

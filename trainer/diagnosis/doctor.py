@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from trainer.config.settings import Settings
 from trainer.data.splits import Splits
 from trainer.diagnosis import short_run
+from trainer.errors import described
 from trainer.guards import start
 from trainer.guards.finding import CHECKS, Finding
 from trainer.guards.shared_rows import shared_rows
@@ -16,7 +17,6 @@ from trainer.run import header, out_of_memory, replay
 from trainer.state import TrainState
 from trainer.stopping import StopReason
 from trainer.terminal.screen import Screen
-from trainer.text import first_line
 
 COLUMNS = (14, 38, 24)  # widths in the table, with a space between
 
@@ -48,7 +48,7 @@ def train_on_one_batch(composed: Settings, run: TrainState, splits: Splits) -> l
     except Exception as error:
         if out_of_memory.is_out_of_memory(error):
             raise
-        what = f"it raised {first_line(error)}"
+        what = f"it raised {described(error)}"
         findings.append(Finding("training step", "the loop", what, "nothing is trained", "see above"))
     if run.progress.stop_reason == StopReason.DIVERGED:
         again, _ = short_run.prepare(composed, WATCHED)

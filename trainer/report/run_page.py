@@ -134,8 +134,8 @@ def scores(predictions: Predictions) -> list[tuple[str, int, float, float, float
         return []
     total, names = sum(predictions.confusions.values()) or 1, predictions.classes or []
     found = [
-        (name, count, 100 * count / total, *quality)
-        for name, (count, *quality) in zip(names, predictions.scores(), strict=True)
+        (name, count, 100 * count / total, precision, recall, f1)
+        for name, (count, precision, recall, f1) in zip(names, predictions.scores(), strict=True)
     ]
     return found if len(found) <= MOST_ROWS else sorted(found, key=lambda row: row[-1])[:MOST_ROWS]
 
