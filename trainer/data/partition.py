@@ -3,7 +3,6 @@
 import inspect
 import numbers
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,84 +10,61 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
-from trainer.data import seeds
-from trainer.data.roles import LEFT_OUT, ROLES, TRAIN, Roles
+from trainer.data import roles
+from trainer.data.parts import Part
+from trainer.data.roles import LEFT_OUT, ROLES, TEST, TRAIN, VAL, Roles
 from trainer.data.rows import Rows
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
 
 SPLITS = ("random", "stratified", "group", "time")
+RowData = TensorData | Rows
 FLAGS = (bool, str, numbers.Number, type(None))  # what an attribute `test` may be that is not a Dataset
 
 
-@dataclass(frozen=True)
-class Part:
-    """Rows of data that train, validate or test. rows: their numbers, int64."""
-
-    data: TensorData | Rows
-    rows: Tensor
-
-
-def parts_of(dataset: Any, name: str, node: Mapping[str, Any], ignore_index: int) -> tuple[dict[str, Part], list[str]]:
-    """({"train": …, and if there are any "val" and "test": …}, lines for the header). Raises ConfigError.
+def parts_of(
+    dataset: Any, name: str, node: Mapping[str, Any], ignore_index: int
+) -> tuple[dict[int, Part[RowData]], list[str]]:
+    """(The parts to train on and, if there are any, to validate and to test on, by role; lines for the header). Raises
+    ConfigError.
 
     name: the Dataset's, for messages; node: the config's keys val_fraction, split_seed and split; ignore_index: the
     label that the loss leaves out.
     """
     if isinstance(dataset, TensorData):
         train, val = split_rows(len(dataset), node.get("val_fraction", 0.0), node.get("split_seed", 0))
-        parts = {"train": Part(dataset, train), "val": Part(dataset, val)}
-        if dataset.test is not None:
-            parts["test"] = Part(dataset.test, torch.arange(len(dataset.test)))
-        return {key: part for key, part in parts.items() if key == "train" or len(part.rows)}, list(dataset.notes)
+        parts = _parts(dataset, {TRAIN: train} | ({VAL: val} if len(val) else {}))
+        if dataset.test is not None and len(dataset.test):
+            parts[TEST] = _whole(dataset.test, TEST)
+        return parts, list(dataset.notes)
     rows = Rows(dataset, name, ignore_index)
     own, notes = own_parts(dataset, rows, node)
     return own, rows.notes + notes
 
 
-def owners(parts: Mapping[str, Part]) -> dict[str, TensorData | Rows]:
-    """The different data behind some parts, each under the name of its first part; that of train first."""
-    found: dict[int, tuple[str, TensorData | Rows]] = {}
-    for name in ROLES:
-        if name in parts:
-            found.setdefault(id(parts[name].data), (name, parts[name].data))
-    return dict(found.values())
+def _parts(data: RowData, rows: Mapping[int, Tensor]) -> dict[int, Part[RowData]]:
+    """The parts of some data. rows: the row numbers of each role."""
+    roles = np.full(len(data), LEFT_OUT, dtype=np.int8)
+    for role, some in rows.items():
+        roles[some.numpy()] = role
+    return {role: Part(data, roles, role, some) for role, some in rows.items()}
 
 
-def roles_of(parts: Mapping[str, Part]) -> Roles:
-    """The role of every row of all owners, one owner after another."""
-    roles = {id(data): np.full(len(data), LEFT_OUT, dtype=np.int8) for data in owners(parts).values()}
-    for name, part in parts.items():
-        roles[id(part.data)][part.rows.numpy()] = ROLES[name]
-    return np.concatenate(list(roles.values()))
-
-
-def with_roles(parts: Mapping[str, Part], roles: Roles) -> dict[str, Part]:
-    """The same data with other roles, as roles_of gives them; a part without rows is left out.
-
-    A part that has data of its own gets no rows of other data, and that data no other part. Parts whose roles are as
-    they were stay as they are, with their order and rows that are named twice.
-    """
-    if np.array_equal(roles, roles_of(parts)):
-        return dict(parts)
-    result, owned = dict[str, Part](), list(owners(parts).values())
-    ends = np.cumsum([len(data) for data in owned])[:-1]
-    for data, mine in zip(owned, np.split(roles, ends), strict=True):
-        for name, role in ROLES.items():
-            may = parts.get(name, parts["train"]).data is data
-            if may and len(rows := np.flatnonzero(mine == role)):
-                result[name] = Part(data, torch.from_numpy(rows))
-    return result
+def _whole(data: RowData, role: int) -> Part[RowData]:
+    return Part(data, np.full(len(data), role, dtype=np.int8), role)
 
 
 def split_rows(num_rows: int, val_fraction: float, split_seed: int) -> tuple[Tensor, Tensor]:
     """Row numbers for training and for validation, int64, sorted: a permutation by split_seed, cut in two."""
-    num_val = int(num_rows * val_fraction)
-    order = seeds.permutation(num_rows, split_seed)
-    return order[num_val:].sort().values, order[:num_val].sort().values
+    return _places(roles.random_roles(num_rows, val_fraction, split_seed, chunk=max(1, num_rows)))
 
 
-def own_parts(dataset: Any, rows: Rows, node: Mapping[str, Any]) -> tuple[dict[str, Part], list[str]]:
+def _places(drawn: Roles) -> tuple[Tensor, Tensor]:
+    """The places that are drawn for training, and those for validation."""
+    return torch.from_numpy(np.flatnonzero(drawn == TRAIN)), torch.from_numpy(np.flatnonzero(drawn == VAL))
+
+
+def own_parts(dataset: Any, rows: Rows, node: Mapping[str, Any]) -> tuple[dict[int, Part[RowData]], list[str]]:
     """parts_of for a Dataset of your own. rows: its rows. Raises ConfigError for splits that overlap, are empty or name
     rows that do not exist.
 
@@ -113,9 +89,9 @@ def own_parts(dataset: Any, rows: Rows, node: Mapping[str, Any]) -> tuple[dict[s
         listed |= {"train": train[first], "val": train[second]}
     if not len(listed["train"]):
         raise ConfigError(f"{name} has no row left to train on")
-    parts = {part: Part(rows, listed[part]) for part in ROLES if len(listed.get(part, ()))}
+    parts = _parts(rows, {role: listed[part] for part, role in ROLES.items() if len(listed.get(part, ()))})
     for part, data in others.items():
-        parts[part] = Part(Rows(data, f"{name}.{part}", rows.ignore_index, rows), torch.arange(len(data)))
+        parts[ROLES[part]] = _whole(Rows(data, f"{name}.{part}", rows.ignore_index, rows), ROLES[part])
     return parts, notes
 
 
@@ -179,17 +155,14 @@ def _draw(
         raise ConfigError(f"dataset.split={how} is not one of {', '.join(SPLITS)}", "dataset.split=random")
     if how == "random":
         return split_rows(len(train), val_fraction, split_seed)
-    import pyarrow as pa
-
-    from trainer.data.tabular import roles  # imports pyarrow
-
     if how == "time":
         drawn = roles.time_roles(_ranks(_each_row(dataset, "times", rows))[train.numpy()], val_fraction)
     else:
         values = rows.all_labels().tolist() if how == "stratified" else _each_row(dataset, "groups", rows)
-        texts = pa.array([str(values[row]) for row in train.tolist()])
-        drawn = (roles.stratified_roles if how == "stratified" else roles.group_roles)(texts, val_fraction, split_seed)
-    positions = torch.from_numpy(np.flatnonzero(drawn == TRAIN)), torch.from_numpy(np.flatnonzero(drawn))
+        known = dict[str, int]()
+        codes = np.array([known.setdefault(str(values[row]), len(known)) for row in train.tolist()], dtype=np.int64)
+        drawn = (roles.stratified_roles if how == "stratified" else roles.group_roles)(codes, val_fraction, split_seed)
+    positions = _places(drawn)
     if val_fraction and not all(map(len, positions)):
         text = f"dataset.split={how} with dataset.val_fraction={val_fraction:g} leaves no row for one of the two parts"
         raise ConfigError(text, "dataset.split=random, or another dataset.val_fraction")

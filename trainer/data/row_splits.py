@@ -16,9 +16,10 @@ from trainer.data.earlier import Earlier
 from trainer.data.facts import Facts
 from trainer.data.images import Images
 from trainer.data.loaders import InMemory, Loader, Seeded, Workers
-from trainer.data.partition import Part, owners, parts_of, with_roles
+from trainer.data.partition import RowData, parts_of
+from trainer.data.parts import Part, owners, with_roles
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.rows import Rows
+from trainer.data.roles import ROLES, TRAIN
 from trainer.data.scaling import Scale, TargetScaling, Way
 from trainer.data.splits import Split, Splits, keep_in_memory
 from trainer.data.tabular.one_hot import Columns
@@ -52,11 +53,11 @@ def row_splits(
     if earlier is not None:
         notes += earlier.settle(fingerprint, pictures.digest_all if pictures is not None else lambda: None)
         parts = with_roles(parts, fingerprint.roles)
-    tensors = [tensor for data in owners(parts).values() if isinstance(data, TensorData) for tensor in data.tensors]
+    tensors = [tensor for part in owners(parts) if isinstance(part.data, TensorData) for tensor in part.data.tensors]
     in_memory, why_not = keep_in_memory(tensors, config.loader, device)
     if in_memory and not tensors:
         parts = _gathered(parts, config.seed)
-    train, facts = parts["train"], facts_of(parts["train"].data, ignored)
+    train, facts = parts[TRAIN], facts_of(parts[TRAIN].data, ignored)
     if fitted is None:
         fitted, about_targets = _fit(train, facts, targets, name, dtype, config.seed)
         notes += about_targets
@@ -66,8 +67,11 @@ def row_splits(
         fitted = replace(fitted, facts=facts)
     augment = pictures is not None and pictures.augment
     splits = {
-        key: Split(_loader(part, fitted, config, device, in_memory, augment and key == "train"), len(part.rows))
-        for key, part in parts.items()
+        name: Split(
+            _loader(parts[role], fitted, config, device, in_memory, augment and role == TRAIN), parts[role].num_rows
+        )
+        for name, role in ROLES.items()
+        if role in parts
     }
     loader_name = "in memory, augmented by a " * (in_memory and augment) + splits["train"].loader.name
     return Splits(
@@ -85,7 +89,7 @@ def row_splits(
 
 
 def _loader(
-    part: Part, prepared: Preprocessing, config: Config, device: torch.device, in_memory: bool, augment: bool
+    part: Part[RowData], prepared: Preprocessing, config: Config, device: torch.device, in_memory: bool, augment: bool
 ) -> Loader:
     data, rows, path = part.data, part.rows, config.dataset["_target_"]
     if isinstance(prepared.x, Columns):
@@ -102,7 +106,7 @@ def _loader(
     return Workers(chosen, prepared.x, prepared.y, device, config.loader, config.seed)
 
 
-def _sample(loader: Loader, data: TensorData | Rows, rows: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+def _sample(loader: Loader, data: RowData, rows: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
     """The first training rows, ready for the model, without augmentation."""
     if isinstance(loader, InMemory):
         return loader.load(torch.arange(len(rows), device=device))
@@ -110,7 +114,7 @@ def _sample(loader: Loader, data: TensorData | Rows, rows: Tensor, device: torch
     return loader.load(batch)
 
 
-def _class_counts(train: Part, facts: Facts) -> tuple[int, ...] | None:
+def _class_counts(train: Part[RowData], facts: Facts) -> tuple[int, ...] | None:
     y = train.data.labels
     if facts.classes is None or y is None or y.ndim != 1:
         return None
@@ -118,17 +122,17 @@ def _class_counts(train: Part, facts: Facts) -> tuple[int, ...] | None:
     return tuple(torch.bincount(y[y != facts.ignored], minlength=len(facts.classes)).tolist())
 
 
-def _gathered(parts: Mapping[str, Part], seed: int) -> dict[str, Part]:
+def _gathered(parts: Mapping[int, Part[RowData]], seed: int) -> dict[int, Part[RowData]]:
     """The same parts of tensors: every row is read once; what is random in it is drawn once. Raises ConfigError."""
     tensors: dict[int, TensorData] = {}
-    for data in owners(parts).values():
+    for data in (part.data for part in owners(parts)):
         read = Seeded(data, seed, before_training=True)
         x, y = default_collate([read[0, row] for row in range(len(data))])
         tensors[id(data)] = TensorData(x, y, classes=data.classes, source=data.source)
-    return {key: Part(tensors.get(id(part.data), part.data), part.rows) for key, part in parts.items()}
+    return {role: replace(part, data=tensors[id(part.data)]) for role, part in parts.items()}
 
 
-def facts_of(data: TensorData | Rows, ignored: int) -> Facts:
+def facts_of(data: RowData, ignored: int) -> Facts:
     """Shapes, task and classes of data. ignored: the label that the loss leaves out."""
     x_shape, y_shape = data.shapes
     if data.classes is None:
@@ -149,7 +153,7 @@ def check_classes(found: Facts, run: Facts, name: str) -> Facts:
 
 
 def _fit(
-    train: Part, facts: Facts, targets: TargetScaling, name: str, dtype: torch.dtype, seed: int
+    train: Part[RowData], facts: Facts, targets: TargetScaling, name: str, dtype: torch.dtype, seed: int
 ) -> tuple[Preprocessing, list[str]]:
     """(The preprocessing of the training rows, fitted on them alone; lines for the header). name: of the data."""
     data = train.data
@@ -164,7 +168,7 @@ def _fit(
     return Preprocessing(facts, facts.input_shape, scale_x, _scale_of_targets(train, dtype, way, seed)), [line]
 
 
-def _scale_of_targets(train: Part, dtype: torch.dtype, way: Way | None, seed: int) -> Scale:
+def _scale_of_targets(train: Part[RowData], dtype: torch.dtype, way: Way | None, seed: int) -> Scale:
     """Targets of a Dataset that is read row by row are read once, if necessary."""
     if isinstance(train.data, TensorData):
         y = train.data.y[train.rows]
