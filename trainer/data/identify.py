@@ -10,7 +10,6 @@ from torch import Tensor
 from trainer.data import digests, row_ids, seeds
 from trainer.data.digests import UNREAD, Digest, Parts
 from trainer.data.fingerprint import Fingerprint
-from trainer.data.images import Images
 from trainer.data.loaders import Seeded
 from trainer.data.partition import RowData
 from trainer.data.parts import Part, owners, roles_of
@@ -21,12 +20,15 @@ from trainer.data.tensors import TensorData
 CHECKED = 100  # rows of your own Dataset that are compared
 
 
-def of_parts(parts: Mapping[int, Part[RowData]], pictures: Images | None, name: str) -> tuple[Fingerprint, list[str]]:
+def of_pictures(files: Parts, parts: Mapping[int, Part[RowData]]) -> Fingerprint:
+    """The fingerprint of pictures, which are read during the run. files: their digests."""
+    ids = files.digests[:, 0].numpy().view(np.uint64)  # the same memory: an id is known once it is read
+    return Fingerprint(files, ids, roles_of(parts), "file", lazy=True)
+
+
+def of_parts(parts: Mapping[int, Part[RowData]], name: str) -> tuple[Fingerprint, list[str]]:
     """(The fingerprint of the data behind some parts, lines for the header). name: of the data."""
     roles, data = roles_of(parts), {NAMES[part.role]: part.data for part in owners(parts)}
-    if pictures is not None:
-        ids = pictures.parts.digests[:, 0].numpy().view(np.uint64)  # the same memory: an id is known once it is read
-        return Fingerprint(pictures.parts, ids, roles, "file", lazy=True), []
     if isinstance(parts[TRAIN].data, TensorData):
         return _of_tensors(data, roles), []
     named: dict[str, Any] = {f"{name}.{key}" if key != "train" else name: rows for key, rows in data.items()}

@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.utils.data import Subset, default_collate
 
 from trainer.config.schema import Config
-from trainer.data import identify, labels, scaling
+from trainer.data import labels, scaling
 from trainer.data.augmentation import Augmented
 from trainer.data.earlier import Earlier
 from trainer.data.facts import Facts
-from trainer.data.images import Images
+from trainer.data.inventory import take_inventory
 from trainer.data.loaders import InMemory, Loader, Seeded, Workers
-from trainer.data.partition import RowData, parts_of
+from trainer.data.partition import RowData
 from trainer.data.parts import Part, owners, with_roles
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import ROLES, TRAIN
@@ -41,50 +41,35 @@ def row_splits(
 
     node: the config's keys that say how to split; earlier, targets: see make_splits.
     """
-    path, ignored = config.dataset["_target_"], labels.ignored(config.loss)
-    name, notes, fitted = path.rpartition(".")[2], list[str](), earlier.preprocessing if earlier is not None else None
-    pictures = dataset if isinstance(dataset, Images) else None
-    if pictures is not None:
-        fitted = pictures.match(fitted) if fitted is not None else pictures.preprocessing(dtype)
-        notes += pictures.notes
-    parts, about_parts = parts_of(dataset, path, node, ignored)
-    fingerprint, checked = identify.of_parts(parts, pictures, name)
-    notes += (about_parts if pictures is None else []) + checked  # pictures say themselves how they are split
+    path, known = config.dataset["_target_"], earlier.preprocessing if earlier is not None else None
+    found = take_inventory(dataset, path, node, labels.ignored(config.loss), known, dtype)
+    parts, notes = found.parts, found.notes
     if earlier is not None:
-        notes += earlier.settle(fingerprint, pictures.digest_all if pictures is not None else lambda: None)
-        parts = with_roles(parts, fingerprint.roles)
+        notes += earlier.settle(found.fingerprint, found.complete)
+        parts = with_roles(parts, found.fingerprint.roles)
     tensors = [tensor for part in owners(parts) if isinstance(part.data, TensorData) for tensor in part.data.tensors]
     in_memory, why_not = keep_in_memory(tensors, config.loader, device)
     if in_memory and not tensors:
         parts = _gathered(parts, config.seed)
-    train, facts = parts[TRAIN], facts_of(parts[TRAIN].data, ignored)
-    if fitted is None:
-        fitted, about_targets = _fit(train, facts, targets, name, dtype, config.seed)
-        notes += about_targets
-    facts = check_classes(facts, fitted.facts, path)
-    if earlier is None:
-        facts = replace(facts, class_counts=_class_counts(train, facts))
-        fitted = replace(fitted, facts=facts)
-    augment = pictures is not None and pictures.augment
-    splits = {
-        name: Split(
-            _loader(parts[role], fitted, config, device, in_memory, augment and role == TRAIN), parts[role].num_rows
-        )
-        for name, role in ROLES.items()
-        if role in parts
-    }
-    loader_name = "in memory, augmented by a " * (in_memory and augment) + splits["train"].loader.name
+    prepared, about_targets = _prepared(parts[TRAIN], found.preprocessing, targets, config, dtype, new=earlier is None)
+
+    def split(role: int) -> Split:
+        augment = found.augment and role == TRAIN
+        return Split(_loader(parts[role], prepared, config, device, in_memory, augment), parts[role].num_rows)
+
+    splits = {key: split(role) for key, role in ROLES.items() if role in parts}
+    loader_name = "in memory, augmented by a " * (in_memory and found.augment) + splits["train"].loader.name
     return Splits(
-        name=name,
-        source=train.data.source,
-        facts=facts,
+        name=path.rpartition(".")[2],
+        source=parts[TRAIN].data.source,
+        facts=prepared.facts,
         parts=splits,
         loader_name=loader_name + (f" ({why_not})" if why_not else ""),
         truth=getattr(dataset, "truth", {}),
-        sample=_sample(splits["train"].loader, train.data, train.rows[:2], device),
-        preprocessing=fitted,
-        fingerprint=fingerprint,
-        notes=notes,
+        sample=_sample(splits["train"].loader, parts[TRAIN], device),
+        preprocessing=prepared,
+        fingerprint=found.fingerprint,
+        notes=notes + about_targets,
     )
 
 
@@ -106,11 +91,12 @@ def _loader(
     return Workers(chosen, prepared.x, prepared.y, device, config.loader, config.seed)
 
 
-def _sample(loader: Loader, data: RowData, rows: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The first training rows, ready for the model, without augmentation."""
+def _sample(loader: Loader, train: Part[RowData], device: torch.device) -> tuple[Tensor, Tensor]:
+    """The first two training rows, ready for the model, without augmentation."""
+    rows = train.rows[:2]
     if isinstance(loader, InMemory):
         return loader.load(torch.arange(len(rows), device=device))
-    batch: Any = default_collate([data.read(int(row)) for row in rows])
+    batch: Any = default_collate([train.data.read(int(row)) for row in rows])
     return loader.load(batch)
 
 
@@ -150,6 +136,27 @@ def check_classes(found: Facts, run: Facts, name: str) -> Facts:
             text = f"label {label} of {name} is {word}, but the run was trained on {listed(known)}"
             raise ConfigError(text, "the same classes in the same order")
     return run
+
+
+def _prepared(
+    train: Part[RowData],
+    known: Preprocessing | None,
+    targets: TargetScaling,
+    config: Config,
+    dtype: torch.dtype,
+    *,
+    new: bool,
+) -> tuple[Preprocessing, list[str]]:
+    """(The preprocessing that is known, or one that is fitted; lines for the header). new: whether the run starts for
+    the first time, so that its classes are counted."""
+    path = config.dataset["_target_"]
+    facts, notes = facts_of(train.data, labels.ignored(config.loss)), list[str]()
+    if known is None:
+        known, notes = _fit(train, facts, targets, path.rpartition(".")[2], dtype, config.seed)
+    facts = check_classes(facts, known.facts, path)
+    if new:
+        known = replace(known, facts=replace(facts, class_counts=_class_counts(train, facts)))
+    return known, notes
 
 
 def _fit(
