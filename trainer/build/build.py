@@ -16,7 +16,6 @@ from trainer.config.schema import Config
 from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.earlier import Earlier
 from trainer.data.loading import make_splits
-from trainer.data.scaling import Cast
 from trainer.data.splits import Splits
 from trainer.guards.before import before_training
 from trainer.guards.finding import Finding
@@ -94,7 +93,7 @@ def build(
     stopping = make_stopping(config.monitor, config.early_stop, metrics.known(task, num_val), metrics.MONITOR[task])
     optimizer = make_optimizer(config.optimizer, model, device)
     if config.guards != "none":
-        is_standardised = not isinstance(splits.preprocessing.x, Cast)
+        is_standardised = splits.preprocessing.x.mean_and_std is not None
         findings += before_training(model, loss_fn, optimizer, splits.sample, is_standardised=is_standardised)
         probe.refuse(findings, config.guards)
     scaler = devices.make_scaler(device, config.autocast)

@@ -16,7 +16,7 @@ from trainer.data.facts import Facts
 from trainer.data.picture_file import PictureFormat
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import ROLES
-from trainer.data.scaling import Cast, Standardize
+from trainer.data.scaling import Standardize
 from trainer.errors import ConfigError
 from trainer.text import listed
 
@@ -130,7 +130,7 @@ class Images(Pictures):
 def upgraded(prepared: Preprocessing, node: Mapping[str, Any], dtype: torch.dtype) -> Preprocessing:
     """The preprocessing of a run with this dataset. Version 0.1.0 normalised pictures as it decoded them, and stored
     nothing of it; now bytes are normalised, by the same numbers."""
-    of_pictures = node["_target_"] == f"{__name__}.Images" and isinstance(prepared.x, Cast)
+    of_pictures = node["_target_"] == f"{__name__}.Images" and prepared.x.mean_and_std is None
     if not of_pictures or len(prepared.raw_shape) != 3:
         return prepared
     channels, size, _ = prepared.raw_shape

@@ -20,9 +20,10 @@ from trainer.data.partition import RowData
 from trainer.data.parts import Part, owners, with_roles
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import ROLES, TRAIN
-from trainer.data.scaling import Scale, TargetScaling, Way
+from trainer.data.scaling import Scale
 from trainer.data.splits import Split, Splits, keep_in_memory
 from trainer.data.tabular.one_hot import Columns
+from trainer.data.target_scaling import TargetScaling, Way, for_targets
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
 from trainer.text import listed
@@ -184,4 +185,4 @@ def _scale_of_targets(train: Part[RowData], dtype: torch.dtype, way: Way | None,
     else:
         read = Seeded(train.data, seed, before_training=True)
         y = default_collate([read[0, row][1] for row in train.rows.tolist()])
-    return scaling.for_targets(*scaling.moments(y), way, dtype, tuple(y.shape[1:]))
+    return for_targets(*scaling.moments(y), way, dtype, tuple(y.shape[1:]))

@@ -12,7 +12,6 @@ from trainer.data.facts import Facts
 from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing, TableFormat
 from trainer.data.roles import TEST, TRAIN, VAL
-from trainer.data.scaling import TargetScaling
 from trainer.data.tabular import fitting, matrix, notes
 from trainer.data.tabular.dialect import MISSING, Dialect
 from trainer.data.tabular.one_hot import Columns
@@ -20,6 +19,7 @@ from trainer.data.tabular.partition import Splitting, check_share, parts_of
 from trainer.data.tabular.source import Source
 from trainer.data.tabular.survey import Survey, take_survey
 from trainer.data.tabular.targets import classes_of, fit_targets
+from trainer.data.target_scaling import TargetScaling
 from trainer.errors import ConfigError
 
 

@@ -17,13 +17,13 @@ from trainer.data.loaders import InMemory, Loader, Workers
 from trainer.data.parts import Part, owners, roles_of, with_roles
 from trainer.data.roles import LEFT_OUT, ROLES, TRAIN
 from trainer.data.row_ids import Ids
-from trainer.data.scaling import TargetScaling
 from trainer.data.splits import Split, Splits, keep_in_memory
 from trainer.data.table import Prepared, Table
 from trainer.data.tabular.chunks import Chunks
 from trainer.data.tabular.row_groups import RowGroups
 from trainer.data.tabular.rows import read_ids, read_rows
 from trainer.data.tabular.source import Source
+from trainer.data.target_scaling import TargetScaling
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
 
