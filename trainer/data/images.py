@@ -55,7 +55,7 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         return picture_file.decoded(self.checked_bytes(index), self.paths[index], self.how), self.targets[index]
 
     def checked_bytes(self, index: int) -> bytes:
-        """The bytes of a file. Raises DataChanged if they were different before."""
+        """The bytes of a file. Raises TrainerError if they were different before."""
         data = picture_file.read_bytes(self.paths[index])
         self.parts.check(self.first + index, digests.of_bytes(data))
         return data
