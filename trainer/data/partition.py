@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from trainer.data import roles
-from trainer.data.parts import Part
-from trainer.data.roles import LEFT_OUT, ROLES, TEST, TRAIN, VAL, Roles
+from trainer.data.parts import Part, of_rows
+from trainer.data.roles import ROLES, TEST, TRAIN, VAL
 from trainer.data.rows import Rows
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
@@ -33,35 +33,19 @@ def parts_of(
     """
     if isinstance(dataset, TensorData):
         train, val = split_rows(len(dataset), node.get("val_fraction", 0.0), node.get("split_seed", 0))
-        parts = _parts(dataset, {TRAIN: train} | ({VAL: val} if len(val) else {}))
+        parts = of_rows(dataset, {TRAIN: train} | ({VAL: val} if len(val) else {}))
         if dataset.test is not None and len(dataset.test):
-            parts[TEST] = _whole(dataset.test, TEST)
+            parts |= of_rows(dataset.test, {TEST: torch.arange(len(dataset.test))})
         return parts, list(dataset.notes)
     rows = Rows(dataset, name, ignore_index)
     own, notes = own_parts(dataset, rows, node)
     return own, rows.notes + notes
 
 
-def _parts(data: RowData, rows: Mapping[int, Tensor]) -> dict[int, Part[RowData]]:
-    """The parts of some data. rows: the row numbers of each role."""
-    roles = np.full(len(data), LEFT_OUT, dtype=np.int8)
-    for role, some in rows.items():
-        roles[some.numpy()] = role
-    return {role: Part(data, roles, role, some) for role, some in rows.items()}
-
-
-def _whole(data: RowData, role: int) -> Part[RowData]:
-    return Part(data, np.full(len(data), role, dtype=np.int8), role)
-
-
 def split_rows(num_rows: int, val_fraction: float, split_seed: int) -> tuple[Tensor, Tensor]:
     """Row numbers for training and for validation, int64, sorted: a permutation by split_seed, cut in two."""
-    return _places(roles.random_roles(num_rows, val_fraction, split_seed, chunk=max(1, num_rows)))
-
-
-def _places(drawn: Roles) -> tuple[Tensor, Tensor]:
-    """The places that are drawn for training, and those for validation."""
-    return torch.from_numpy(np.flatnonzero(drawn == TRAIN)), torch.from_numpy(np.flatnonzero(drawn == VAL))
+    drawn = torch.from_numpy(roles.random_roles(num_rows, val_fraction, split_seed, chunk=max(1, num_rows)))
+    return (drawn == TRAIN).nonzero()[:, 0], (drawn == VAL).nonzero()[:, 0]
 
 
 def own_parts(dataset: Any, rows: Rows, node: Mapping[str, Any]) -> tuple[dict[int, Part[RowData]], list[str]]:
@@ -89,9 +73,10 @@ def own_parts(dataset: Any, rows: Rows, node: Mapping[str, Any]) -> tuple[dict[i
         listed |= {"train": train[first], "val": train[second]}
     if not len(listed["train"]):
         raise ConfigError(f"{name} has no row left to train on")
-    parts = _parts(rows, {role: listed[part] for part, role in ROLES.items() if len(listed.get(part, ()))})
+    parts = of_rows(rows, {role: listed[part] for part, role in ROLES.items() if len(listed.get(part, ()))})
     for part, data in others.items():
-        parts[ROLES[part]] = _whole(Rows(data, f"{name}.{part}", rows.ignore_index, rows), ROLES[part])
+        others_rows = Rows(data, f"{name}.{part}", rows.ignore_index, rows)
+        parts |= of_rows(others_rows, {ROLES[part]: torch.arange(len(others_rows))})
     return parts, notes
 
 
@@ -162,7 +147,7 @@ def _draw(
         known = dict[str, int]()
         codes = np.array([known.setdefault(str(values[row]), len(known)) for row in train.tolist()], dtype=np.int64)
         drawn = (roles.stratified_roles if how == "stratified" else roles.group_roles)(codes, val_fraction, split_seed)
-    positions = _places(drawn)
+    positions = torch.from_numpy(np.flatnonzero(drawn == TRAIN)), torch.from_numpy(np.flatnonzero(drawn))
     if val_fraction and not all(map(len, positions)):
         text = f"dataset.split={how} with dataset.val_fraction={val_fraction:g} leaves no row for one of the two parts"
         raise ConfigError(text, "dataset.split=random, or another dataset.val_fraction")

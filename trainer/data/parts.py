@@ -35,6 +35,14 @@ class Part(Generic[Data]):
         return int((self.roles == self.role).sum()) if self.order is None else len(self.order)
 
 
+def of_rows(data: Any, rows: Mapping[int, Tensor]) -> dict[int, Part[Any]]:
+    """The parts of some data. rows: the numbers of the rows of each role, int64."""
+    roles = np.full(len(data), LEFT_OUT, dtype=np.int8)
+    for role, some in rows.items():
+        roles[some.numpy()] = role
+    return {role: Part(data, roles, role, some) for role, some in rows.items()}
+
+
 def owners(parts: Mapping[int, Part[Data]]) -> list[Part[Data]]:
     """A part of each of the different data behind some parts, that of the training rows first. parts: by role."""
     first: dict[int, Part[Data]] = {}

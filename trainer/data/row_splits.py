@@ -42,8 +42,7 @@ def row_splits(
 
     node: the config's keys that say how to split; earlier, targets: see make_splits.
     """
-    path, known = config.dataset["_target_"], earlier.preprocessing if earlier is not None else None
-    found = take_inventory(dataset, path, node, labels.ignored(config.loss), known, dtype)
+    found = take_inventory(dataset, node, config, dtype, earlier.preprocessing if earlier is not None else None)
     parts, notes = found.parts, found.notes
     if earlier is not None:
         notes += earlier.settle(found.fingerprint, found.complete)
@@ -61,7 +60,7 @@ def row_splits(
     splits = {key: split(role) for key, role in ROLES.items() if role in parts}
     loader_name = "in memory, augmented by a " * (in_memory and found.augment) + splits["train"].loader.name
     return Splits(
-        name=path.rpartition(".")[2],
+        name=config.dataset["_target_"].rpartition(".")[2],
         source=parts[TRAIN].data.source,
         facts=prepared.facts,
         parts=splits,
