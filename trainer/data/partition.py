@@ -54,29 +54,27 @@ def own_parts(dataset: Any, rows: Rows, node: Mapping[str, Any]) -> tuple[dict[i
 
     A Dataset may have `val` and `test`, each a Dataset, or a method `split` that returns row numbers by part.
     """
-    name, num_rows, split_seed = rows.name, len(rows), node.get("split_seed", 0)
+    name, num_rows = rows.name, len(rows)
     others = {part: data for part in ("val", "test") if (data := _dataset_of(dataset, part, name)) is not None}
-    listed = _listed(dataset, num_rows, name, split_seed)
+    listed = _listed(dataset, num_rows, name, node.get("split_seed", 0))
     if both := [part for part in others if part in listed]:
         raise ConfigError(f"{name} has `{both[0]}`, and its split() returns {both[0]} too", "one of the two")
     if "train" not in listed:
         taken = torch.cat([torch.zeros(0, dtype=torch.int64), *listed.values()])
         listed["train"] = torch.from_numpy(np.setdiff1d(np.arange(num_rows), taken.numpy()))
-    how, notes = node.get("split") or "random", list[str]()
+    notes = list[str]()
     if "val" in others or "val" in listed:
         notes.append(f"val comes with {name}: dataset.val_fraction is not used")
-        if node.get("split"):
+        if how := node.get("split"):
             raise ConfigError(f"dataset.split={how}, but {name} brings its own val", "leave dataset.split out")
     else:
-        train = listed["train"]
-        first, second = _draw(dataset, rows, train, how, node.get("val_fraction", 0.0), split_seed)
-        listed |= {"train": train[first], "val": train[second]}
+        listed |= _draw(dataset, rows, listed["train"], node)
     if not len(listed["train"]):
         raise ConfigError(f"{name} has no row left to train on")
     parts = of_rows(rows, {role: listed[part] for part, role in ROLES.items() if len(listed.get(part, ()))})
     for part, data in others.items():
-        others_rows = Rows(data, f"{name}.{part}", rows.ignore_index, rows)
-        parts |= of_rows(others_rows, {ROLES[part]: torch.arange(len(others_rows))})
+        own = Rows(data, f"{name}.{part}", rows.ignore_index, rows)
+        parts |= of_rows(own, {ROLES[part]: torch.arange(len(own))})
     return parts, notes
 
 
@@ -132,14 +130,15 @@ def _row_numbers(rows: Any, num_rows: int, place: str) -> Tensor:
     return found.long()
 
 
-def _draw(
-    dataset: Any, rows: Rows, train: Tensor, how: str, val_fraction: float, split_seed: int
-) -> tuple[Tensor, Tensor]:
-    """Draw validation rows among `train`. Returns positions in it, (training, validation)."""
+def _draw(dataset: Any, rows: Rows, train: Tensor, node: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Draw validation rows among `train`. Returns the row numbers of train and val."""
+    how, val_fraction = node.get("split") or "random", node.get("val_fraction", 0.0)
+    split_seed = node.get("split_seed", 0)
     if how not in SPLITS:
         raise ConfigError(f"dataset.split={how} is not one of {', '.join(SPLITS)}", "dataset.split=random")
     if how == "random":
-        return split_rows(len(train), val_fraction, split_seed)
+        first, second = split_rows(len(train), val_fraction, split_seed)
+        return {"train": train[first], "val": train[second]}
     if how == "time":
         drawn = roles.time_roles(_ranks(_each_row(dataset, "times", rows))[train.numpy()], val_fraction)
     else:
@@ -147,11 +146,11 @@ def _draw(
         known = dict[str, int]()
         codes = np.array([known.setdefault(str(values[row]), len(known)) for row in train.tolist()], dtype=np.int64)
         drawn = (roles.stratified_roles if how == "stratified" else roles.group_roles)(codes, val_fraction, split_seed)
-    positions = torch.from_numpy(np.flatnonzero(drawn == TRAIN)), torch.from_numpy(np.flatnonzero(drawn))
-    if val_fraction and not all(map(len, positions)):
+    found = {"train": train[torch.from_numpy(drawn == TRAIN)], "val": train[torch.from_numpy(drawn == VAL)]}
+    if val_fraction and not all(map(len, found.values())):
         text = f"dataset.split={how} with dataset.val_fraction={val_fraction:g} leaves no row for one of the two parts"
         raise ConfigError(text, "dataset.split=random, or another dataset.val_fraction")
-    return positions
+    return found
 
 
 def _each_row(dataset: Any, attribute: str, rows: Rows) -> Sequence[Any]:

@@ -126,8 +126,8 @@ def facts_of(data: RowData, ignored: int) -> Facts:
     return Facts(x_shape, data.classes, len(data.classes), ignored)
 
 
-def check_classes(found: Facts, run: Facts, name: str) -> Facts:
-    """The facts of a run, for data with its classes in its order. Raises ConfigError for other ones. name: the data."""
+def check_classes(found: Facts, run: Facts, name: str) -> None:
+    """Raise ConfigError for data without the classes of the run in their order. name: of the data."""
     if found.task != run.task:
         raise ConfigError(f"{name} holds {found.task}, but the run was trained on {run.task}")
     known = run.classes or []
@@ -135,7 +135,6 @@ def check_classes(found: Facts, run: Facts, name: str) -> Facts:
         if word not in known[label : label + 1]:
             text = f"label {label} of {name} is {word}, but the run was trained on {listed(known)}"
             raise ConfigError(text, "the same classes in the same order")
-    return run
 
 
 def _prepared(
@@ -153,9 +152,9 @@ def _prepared(
     facts, notes = facts_of(train.data, labels.ignored(config.loss)), list[str]()
     if known is None:
         known, notes = _fit(train, facts, targets, path.rpartition(".")[2], dtype, config.seed)
-    facts = check_classes(facts, known.facts, path)
+    check_classes(facts, known.facts, path)
     if new:
-        known = replace(known, facts=replace(facts, class_counts=_class_counts(train, facts)))
+        known = replace(known, facts=replace(known.facts, class_counts=_class_counts(train, known.facts)))
     return known, notes
 
 
