@@ -49,9 +49,8 @@ def table_splits(
     prepared = table.prepare(node.get("val_fraction", 0.0), node.get("split_seed", 0), dtype, fitted, targets)
     targets.check(prepared.preprocessing.facts.classes)
     preprocessing, notes, files = prepared.preprocessing, list(prepared.notes), table.source.files
-    fingerprint, over = (_streamed if _is_streamed(table, prepared, config.loader) else _in_memory)(
-        prepared, config, device, dtype
-    )
+    opened = _streamed if _is_streamed(table, prepared, config.loader) else _in_memory
+    fingerprint, over = opened(prepared, config, device, dtype)
     if earlier is not None:
         notes += earlier.settle(fingerprint)
     parts = with_roles(prepared.parts, fingerprint.roles)
