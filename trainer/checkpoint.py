@@ -11,11 +11,10 @@ from types import NoneType
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from trainer.disk import history, json_text, layout, reading, storage
-from trainer.disk.tensors import read_tensors, tensor_bytes, tensors_of
+from trainer.disk.tensors import MALFORMED, read_tensors, tensor_bytes, tensors_of
 from trainer.errors import ConfigError, Diverged, StorageError, complain
 from trainer.optim.stretch import num_moves, stretch
 from trainer.state import Progress, TrainState
@@ -26,7 +25,6 @@ LARGEST = 16  # times the model's bytes: more than weights, best weights and any
 SPARE = 64 * 2**20  # bytes on top
 WEIGHTS, BEST, OPTIMIZER, STATE = "weights.safetensors", "best.safetensors", "optimizer.safetensors", "state.json"
 SCALER_KEYS = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}
-MALFORMED = (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError, OverflowError, RuntimeError)
 LIMITS = ("num_steps", "steps_per_epoch", "eval_every", "stop_reason")  # fields of Progress that the config sets
 
 
@@ -153,7 +151,7 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         elsewhere = [f"{k} {v} (now {here.get(k)})" for k, v in state["environment"].items() if here.get(k) != v]
         if min(offsets.values()) < 0:
             raise ValueError("an offset is negative")
-    except (*MALFORMED, reading.Damaged, SafetensorError) as error:
+    except MALFORMED as error:
         raise StorageError(f"{path} is not a checkpoint of this run: {error}") from error
     if progress["step"] > run.progress.num_steps:
         epoch = progress["step"] / run.progress.steps_per_epoch

@@ -30,10 +30,6 @@ class ConfigError(TrainerError):
         self.key = key
 
 
-class DataChanged(TrainerError):
-    """The data was changed since the run first read it; found while it is read again, in the middle of a run."""
-
-
 class Diverged(TrainerError):
     """The loss or a weight became NaN or infinite."""
 

@@ -13,7 +13,7 @@ from trainer.data import digests, fingerprint, row_ids
 from trainer.data.digests import Parts
 from trainer.data.fingerprint import Fingerprint
 from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL
-from trainer.errors import DataChanged, StorageError
+from trainer.errors import StorageError, TrainerError
 
 
 def of_rows(ids: list[int], roles: list[int], digest: tuple[int, int] = (1, 2)) -> Fingerprint:
@@ -59,11 +59,11 @@ def test_a_part_is_compared_with_its_first_reading() -> None:
     parts = Parts.of(["a.png", "b.png"], [3, 4])
     parts.check(1, digests.of_bytes(b"four"))
     parts.check(1, digests.of_bytes(b"four"))
-    with pytest.raises(DataChanged, match=r"b\.png has changed"):
+    with pytest.raises(TrainerError, match=r"b\.png has changed"):
         parts.check(1, digests.of_bytes(b"five"))
     again = Parts.of(["b.png", "c.png"], [4, 4])
     again.expect(parts)
-    with pytest.raises(DataChanged, match=r"b\.png has changed"):
+    with pytest.raises(TrainerError, match=r"b\.png has changed"):
         again.check(0, digests.of_bytes(b"five"))
 
 

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, IterableDataset, Subset
 
 from trainer.build.build import build
 from trainer.data import seeds
-from trainer.data.identify import CHECKED
+from trainer.data.inventory import CHECKED
 from trainer.data.splits import Splits
 from trainer.errors import ConfigError, TrainerError
 from trainer.loop import evaluate, train

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from trainer import device as devices
 from trainer.build import probe
@@ -15,8 +16,8 @@ from trainer.config.durations import in_steps
 from trainer.config.schema import Config
 from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.earlier import Earlier
+from trainer.data.labels import Denominator
 from trainer.data.loading import make_splits
-from trainer.data.scaling import Cast
 from trainer.data.splits import Splits
 from trainer.guards.before import before_training
 from trainer.guards.finding import Finding
@@ -61,18 +62,12 @@ def build(
     """
     check_installed(config)
     probe.check_options(config)
-    devices.prepare_cpu()
     ranks = ranks or Ranks()
-    device, device_why = devices.choose_device(config.device)
-    device = ranks.device(device, config.device)
-    if config.deterministic:
-        devices.prefer_deterministic(device, compiled=config.compile != "none")
+    device, device_why = _place(config, ranks)
     dtype = choose_dtype(config.dtype, device)
 
-    begun = time.perf_counter()
-    splits = make_splits(
-        config, device, dtype, download=download, earlier=earlier, targets=losses.target_scaling(config)
-    )
+    begun, targets = time.perf_counter(), losses.target_scaling(config)
+    splits = make_splits(config, device, dtype, download=download, earlier=earlier, targets=targets)
     data_seconds = time.perf_counter() - begun
 
     model_node, model, findings = build_model(config, splits, device, dtype, ranks)
@@ -80,28 +75,24 @@ def build(
     denominator, loss_counts = losses.denominator(loss_fn)
     flops = probe.probe(model, loss_fn, splits)
 
-    loader, one = config.loader, torch.ones((), device=device, dtype=dtype)
-    order = (loader.batch_size, config.accumulate, loader.shuffle, loader.drop_last, config.seed)
-    sums = loss_counts == "sum"
-    train_batches = TrainBatches(splits.train.loader, splits.train.num_rows, *order, denominator, sums, one, ranks)
+    one = torch.ones((), device=device, dtype=dtype)
+    train_batches = _train_batches(config, splits, denominator, loss_counts == "sum", one, ranks)
     probe.check_batches(train_batches, model, splits.sample[0])
-    steps_per_epoch, samples_per_step = train_batches.steps_per_epoch, loader.batch_size * config.accumulate
-    num_steps = config.epochs * steps_per_epoch
-    num_steps = min(num_steps, config.max_steps or num_steps)
-    eval_every = in_steps(config.eval_every, steps_per_epoch, samples_per_step)
+    progress = _progress(config, train_batches)
 
     task, num_val = splits.facts.task, splits.num_rows("val")
     stopping = make_stopping(config.monitor, config.early_stop, metrics.known(task, num_val), metrics.MONITOR[task])
     optimizer = make_optimizer(config.optimizer, model, device)
     if config.guards != "none":
-        is_standardised = not isinstance(splits.preprocessing.x, Cast)
+        is_standardised = splits.preprocessing.x.mean_and_std is not None
         findings += before_training(model, loss_fn, optimizer, splits.sample, is_standardised=is_standardised)
         probe.refuse(findings, config.guards)
     scaler = devices.make_scaler(device, config.autocast)
-    lengths = {"num_steps": num_steps, "steps_per_epoch": steps_per_epoch, "samples_per_step": samples_per_step}
+    lengths = {"num_steps": progress.num_steps, "steps_per_epoch": progress.steps_per_epoch}
+    lengths["samples_per_step"] = config.loader.batch_size * config.accumulate
     scheduler = make_scheduler(config.scheduler, optimizer, scaler, mode=stopping.mode, **lengths)
 
-    num_rows = -(-loader.batch_size // ranks.size)  # of a batch, on one rank
+    num_rows = -(-config.loader.batch_size // ranks.size)  # of a batch, on one rank
     cores_per_rank = max(1, (cores or num_cores()) // ranks.local_size)
     threads, threads_why = devices.set_threads(config.threads, device, 3 * flops * num_rows, cores_per_rank)
     if config.compile != "none":
@@ -124,9 +115,9 @@ def build(
         autocast=autocast,
         step=train_step,
         train_batches=train_batches,
-        val_batches=EvalBatches.of(splits.val, loader.eval_batch_size),
-        test_batches=EvalBatches.of(splits.test, loader.eval_batch_size),
-        progress=Progress(num_steps, steps_per_epoch, eval_every),
+        val_batches=EvalBatches.of(splits.val, config.loader.eval_batch_size),
+        test_batches=EvalBatches.of(splits.test, config.loader.eval_batch_size),
+        progress=progress,
         stopping=stopping,
         facts=splits.facts,
         metrics=metrics.measured(task, num_val or splits.num_rows("test"), splits.facts.class_counts, stopping.monitor),
@@ -143,3 +134,29 @@ def build(
         run.step = CompiledStep(run, config.compiler.mode, config.compiler.dynamic)
     resolved = dataclasses.replace(config, model=model_node, loss=loss_node, threads=threads, nproc=ranks.size)
     return run, Setup(resolved, splits, device_why, threads, threads_why, loss_counts, findings, data_seconds)
+
+
+def _place(config: Config, ranks: Ranks) -> tuple[torch.device, str]:
+    """(This rank's device, why it is that one), prepared for training."""
+    devices.prepare_cpu()
+    device, why = devices.choose_device(config.device)
+    device = ranks.device(device, config.device)
+    if config.deterministic:
+        devices.prefer_deterministic(device, compiled=config.compile != "none")
+    return device, why
+
+
+def _train_batches(
+    config: Config, splits: Splits, denominator: Denominator, sums: bool, one: Tensor, ranks: Ranks
+) -> TrainBatches:
+    loader, train = config.loader, splits.train
+    order = (loader.batch_size, config.accumulate, loader.shuffle, loader.drop_last, config.seed)
+    return TrainBatches(train.loader, train.num_rows, *order, denominator, sums, one, ranks)
+
+
+def _progress(config: Config, batches: TrainBatches) -> Progress:
+    """A run that has not begun: how many steps it takes, and how often it is evaluated."""
+    steps_per_epoch = batches.steps_per_epoch
+    num_steps = config.epochs * steps_per_epoch
+    eval_every = in_steps(config.eval_every, steps_per_epoch, batches.batch_size * config.accumulate)
+    return Progress(min(num_steps, config.max_steps or num_steps), steps_per_epoch, eval_every)

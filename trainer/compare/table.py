@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainer.compare.ranking import SHARES, Group, Ranking
@@ -40,6 +40,12 @@ def short_value(text: str) -> str:
         return f"{float(text):.4g}" if len(text) > 9 else text
     except ValueError:
         return text
+
+
+def settings_text(settings: Mapping[str, str], between: str = " ") -> str:
+    """Settings as 'lr=0.1 seed=2'."""
+    names = short_names(list(settings))
+    return between.join(f"{names[key]}={short_value(value)}" for key, value in settings.items())
 
 
 def setting_keys(ranking: Ranking) -> list[str]:

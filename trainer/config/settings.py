@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from trainer.config import files, own_target
+from trainer.config import files, option_keys
 from trainer.config.check import check
 from trainer.config.schema import Config
 from trainer.config.source import Source
@@ -28,7 +28,7 @@ class Settings:
     def __post_init__(self) -> None:
         if self.choices:
             overrides, folders = self.source.overrides, self.source.folders
-            data = own_target.without_option_keys(self.data, overrides, self.choices, folders)
+            data = option_keys.without_option_keys(self.data, overrides, self.choices, folders)
             object.__setattr__(self, "data", data)
 
     def check(self) -> Config:

@@ -12,7 +12,7 @@ import torch
 import xxhash
 from torch import Tensor
 
-from trainer.errors import DataChanged
+from trainer.errors import TrainerError
 
 Digest = tuple[int, int]  # 128 bits as two int64
 AT_ONCE = 2**20  # bytes of a file
@@ -100,10 +100,10 @@ class Parts:
                 self.digests[index] = earlier.digests[known[name]]
 
     def check(self, index: int, digest: Digest) -> None:
-        """Note the digest of a part that was just read. Raises DataChanged if it was different before."""
+        """Note the digest of a part that was just read. Raises TrainerError if it was different before."""
         before = tuple(self.digests[index].tolist())
         if before not in (UNREAD, digest):
-            raise DataChanged(f"{self.names[index]} has changed since this run first read it")
+            raise TrainerError(f"{self.names[index]} has changed since this run first read it")
         if before != digest:
             self.digests[index] = torch.tensor(digest, dtype=torch.int64)
 

@@ -13,13 +13,12 @@ import numpy as np
 import safetensors.torch
 import torch
 import xxhash
-from safetensors import SafetensorError
 
 from trainer.data.digests import Parts
 from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL, Roles
 from trainer.data.row_ids import Ids
 from trainer.disk import layout, reading, storage
-from trainer.disk.tensors import tensor_bytes
+from trainer.disk.tensors import MALFORMED, tensor_bytes
 from trainer.errors import StorageError
 from trainer.text import first_line
 
@@ -28,7 +27,6 @@ MOST_ROWS = 10_000_000  # of a table, above which rows are known by their positi
 MOST_JSON = 128 * 2**20  # bytes: a million pictures
 MOST_TENSORS = 384 * 2**20  # bytes
 KnownBy = Literal["content", "file", "position"]
-MALFORMED = (KeyError, ValueError, TypeError, AttributeError, SafetensorError, reading.Damaged)
 
 
 @dataclass

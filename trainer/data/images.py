@@ -16,7 +16,7 @@ from trainer.data.facts import Facts
 from trainer.data.picture_file import PictureFormat
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import ROLES
-from trainer.data.scaling import Cast, Standardize
+from trainer.data.scaling import Standardize
 from trainer.errors import ConfigError
 from trainer.text import listed
 
@@ -55,7 +55,7 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         return picture_file.decoded(self.checked_bytes(index), self.paths[index], self.how), self.targets[index]
 
     def checked_bytes(self, index: int) -> bytes:
-        """The bytes of a file. Raises DataChanged if they were different before."""
+        """The bytes of a file. Raises TrainerError if they were different before."""
         data = picture_file.read_bytes(self.paths[index])
         self.parts.check(self.first + index, digests.of_bytes(data))
         return data
@@ -130,7 +130,7 @@ class Images(Pictures):
 def upgraded(prepared: Preprocessing, node: Mapping[str, Any], dtype: torch.dtype) -> Preprocessing:
     """The preprocessing of a run with this dataset. Version 0.1.0 normalised pictures as it decoded them, and stored
     nothing of it; now bytes are normalised, by the same numbers."""
-    of_pictures = node["_target_"] == f"{__name__}.Images" and isinstance(prepared.x, Cast)
+    of_pictures = node["_target_"] == f"{__name__}.Images" and prepared.x.mean_and_std is None
     if not of_pictures or len(prepared.raw_shape) != 3:
         return prepared
     channels, size, _ = prepared.raw_shape

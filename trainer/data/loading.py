@@ -11,8 +11,8 @@ from trainer.config.schema import Config
 from trainer.data import labels, seeds
 from trainer.data.earlier import Earlier
 from trainer.data.row_splits import row_splits
-from trainer.data.scaling import TargetScaling
 from trainer.data.splits import Splits
+from trainer.data.target_scaling import TargetScaling
 from trainer.device import seed_all
 
 OWN_KEYS = ("val_fraction", "split_seed", "split", "scale_targets")  # of a dataset node: not for the dataset's class

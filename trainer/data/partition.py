@@ -3,7 +3,6 @@
 import inspect
 import numbers
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,111 +10,71 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
-from trainer.data import seeds
-from trainer.data.roles import LEFT_OUT, ROLES, TRAIN, Roles
+from trainer.data import roles
+from trainer.data.parts import Part, of_rows
+from trainer.data.roles import ROLES, TEST, TRAIN, VAL
 from trainer.data.rows import Rows
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
 
 SPLITS = ("random", "stratified", "group", "time")
+RowData = TensorData | Rows
 FLAGS = (bool, str, numbers.Number, type(None))  # what an attribute `test` may be that is not a Dataset
 
 
-@dataclass(frozen=True)
-class Part:
-    """Rows of data that train, validate or test. rows: their numbers, int64."""
-
-    data: TensorData | Rows
-    rows: Tensor
-
-
-def parts_of(dataset: Any, name: str, node: Mapping[str, Any], ignore_index: int) -> tuple[dict[str, Part], list[str]]:
-    """({"train": …, and if there are any "val" and "test": …}, lines for the header). Raises ConfigError.
+def parts_of(
+    dataset: Any, name: str, node: Mapping[str, Any], ignore_index: int
+) -> tuple[dict[int, Part[RowData]], list[str]]:
+    """(The parts to train on and, if there are any, to validate and to test on, by role; lines for the header). Raises
+    ConfigError.
 
     name: the Dataset's, for messages; node: the config's keys val_fraction, split_seed and split; ignore_index: the
     label that the loss leaves out.
     """
     if isinstance(dataset, TensorData):
         train, val = split_rows(len(dataset), node.get("val_fraction", 0.0), node.get("split_seed", 0))
-        parts = {"train": Part(dataset, train), "val": Part(dataset, val)}
-        if dataset.test is not None:
-            parts["test"] = Part(dataset.test, torch.arange(len(dataset.test)))
-        return {key: part for key, part in parts.items() if key == "train" or len(part.rows)}, list(dataset.notes)
+        parts = of_rows(dataset, {TRAIN: train} | ({VAL: val} if len(val) else {}))
+        if dataset.test is not None and len(dataset.test):
+            parts |= of_rows(dataset.test, {TEST: torch.arange(len(dataset.test))})
+        return parts, list(dataset.notes)
     rows = Rows(dataset, name, ignore_index)
     own, notes = own_parts(dataset, rows, node)
     return own, rows.notes + notes
 
 
-def owners(parts: Mapping[str, Part]) -> dict[str, TensorData | Rows]:
-    """The different data behind some parts, each under the name of its first part; that of train first."""
-    found: dict[int, tuple[str, TensorData | Rows]] = {}
-    for name in ROLES:
-        if name in parts:
-            found.setdefault(id(parts[name].data), (name, parts[name].data))
-    return dict(found.values())
-
-
-def roles_of(parts: Mapping[str, Part]) -> Roles:
-    """The role of every row of all owners, one owner after another."""
-    roles = {id(data): np.full(len(data), LEFT_OUT, dtype=np.int8) for data in owners(parts).values()}
-    for name, part in parts.items():
-        roles[id(part.data)][part.rows.numpy()] = ROLES[name]
-    return np.concatenate(list(roles.values()))
-
-
-def with_roles(parts: Mapping[str, Part], roles: Roles) -> dict[str, Part]:
-    """The same data with other roles, as roles_of gives them; a part without rows is left out.
-
-    A part that has data of its own gets no rows of other data, and that data no other part. Parts whose roles are as
-    they were stay as they are, with their order and rows that are named twice.
-    """
-    if np.array_equal(roles, roles_of(parts)):
-        return dict(parts)
-    result, owned = dict[str, Part](), list(owners(parts).values())
-    ends = np.cumsum([len(data) for data in owned])[:-1]
-    for data, mine in zip(owned, np.split(roles, ends), strict=True):
-        for name, role in ROLES.items():
-            may = parts.get(name, parts["train"]).data is data
-            if may and len(rows := np.flatnonzero(mine == role)):
-                result[name] = Part(data, torch.from_numpy(rows))
-    return result
-
-
 def split_rows(num_rows: int, val_fraction: float, split_seed: int) -> tuple[Tensor, Tensor]:
     """Row numbers for training and for validation, int64, sorted: a permutation by split_seed, cut in two."""
-    num_val = int(num_rows * val_fraction)
-    order = seeds.permutation(num_rows, split_seed)
-    return order[num_val:].sort().values, order[:num_val].sort().values
+    drawn = torch.from_numpy(roles.random_roles(num_rows, val_fraction, split_seed, chunk=max(1, num_rows)))
+    return (drawn == TRAIN).nonzero()[:, 0], (drawn == VAL).nonzero()[:, 0]
 
 
-def own_parts(dataset: Any, rows: Rows, node: Mapping[str, Any]) -> tuple[dict[str, Part], list[str]]:
+def own_parts(dataset: Any, rows: Rows, node: Mapping[str, Any]) -> tuple[dict[int, Part[RowData]], list[str]]:
     """parts_of for a Dataset of your own. rows: its rows. Raises ConfigError for splits that overlap, are empty or name
     rows that do not exist.
 
     A Dataset may have `val` and `test`, each a Dataset, or a method `split` that returns row numbers by part.
     """
-    name, num_rows, split_seed = rows.name, len(rows), node.get("split_seed", 0)
+    name, num_rows = rows.name, len(rows)
     others = {part: data for part in ("val", "test") if (data := _dataset_of(dataset, part, name)) is not None}
-    listed = _listed(dataset, num_rows, name, split_seed)
+    listed = _listed(dataset, num_rows, name, node.get("split_seed", 0))
     if both := [part for part in others if part in listed]:
         raise ConfigError(f"{name} has `{both[0]}`, and its split() returns {both[0]} too", "one of the two")
     if "train" not in listed:
         taken = torch.cat([torch.zeros(0, dtype=torch.int64), *listed.values()])
         listed["train"] = torch.from_numpy(np.setdiff1d(np.arange(num_rows), taken.numpy()))
-    how, notes = node.get("split") or "random", list[str]()
+    notes = list[str]()
     if "val" in others or "val" in listed:
         notes.append(f"val comes with {name}: dataset.val_fraction is not used")
-        if node.get("split"):
+        if how := node.get("split"):
             raise ConfigError(f"dataset.split={how}, but {name} brings its own val", "leave dataset.split out")
     else:
-        train = listed["train"]
-        first, second = _draw(dataset, rows, train, how, node.get("val_fraction", 0.0), split_seed)
-        listed |= {"train": train[first], "val": train[second]}
+        listed |= _draw(dataset, rows, listed["train"], node)
     if not len(listed["train"]):
         raise ConfigError(f"{name} has no row left to train on")
-    parts = {part: Part(rows, listed[part]) for part in ROLES if len(listed.get(part, ()))}
+    parts = of_rows(rows, {role: listed[part] for part, role in ROLES.items() if len(listed.get(part, ()))})
     for part, data in others.items():
-        parts[part] = Part(Rows(data, f"{name}.{part}", rows.ignore_index, rows), torch.arange(len(data)))
+        own = Rows(data, f"{name}.{part}", rows.ignore_index, rows)
+        parts |= of_rows(own, {ROLES[part]: torch.arange(len(own))})
     return parts, notes
 
 
@@ -171,29 +130,27 @@ def _row_numbers(rows: Any, num_rows: int, place: str) -> Tensor:
     return found.long()
 
 
-def _draw(
-    dataset: Any, rows: Rows, train: Tensor, how: str, val_fraction: float, split_seed: int
-) -> tuple[Tensor, Tensor]:
-    """Draw validation rows among `train`. Returns positions in it, (training, validation)."""
+def _draw(dataset: Any, rows: Rows, train: Tensor, node: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Draw validation rows among `train`. Returns the row numbers of train and val."""
+    how, val_fraction = node.get("split") or "random", node.get("val_fraction", 0.0)
+    split_seed = node.get("split_seed", 0)
     if how not in SPLITS:
         raise ConfigError(f"dataset.split={how} is not one of {', '.join(SPLITS)}", "dataset.split=random")
     if how == "random":
-        return split_rows(len(train), val_fraction, split_seed)
-    import pyarrow as pa
-
-    from trainer.data.tabular import roles  # imports pyarrow
-
+        first, second = split_rows(len(train), val_fraction, split_seed)
+        return {"train": train[first], "val": train[second]}
     if how == "time":
         drawn = roles.time_roles(_ranks(_each_row(dataset, "times", rows))[train.numpy()], val_fraction)
     else:
         values = rows.all_labels().tolist() if how == "stratified" else _each_row(dataset, "groups", rows)
-        texts = pa.array([str(values[row]) for row in train.tolist()])
-        drawn = (roles.stratified_roles if how == "stratified" else roles.group_roles)(texts, val_fraction, split_seed)
-    positions = torch.from_numpy(np.flatnonzero(drawn == TRAIN)), torch.from_numpy(np.flatnonzero(drawn))
-    if val_fraction and not all(map(len, positions)):
+        known = dict[str, int]()
+        codes = np.array([known.setdefault(str(values[row]), len(known)) for row in train.tolist()], dtype=np.int64)
+        drawn = (roles.stratified_roles if how == "stratified" else roles.group_roles)(codes, val_fraction, split_seed)
+    found = {"train": train[torch.from_numpy(drawn == TRAIN)], "val": train[torch.from_numpy(drawn == VAL)]}
+    if val_fraction and not all(map(len, found.values())):
         text = f"dataset.split={how} with dataset.val_fraction={val_fraction:g} leaves no row for one of the two parts"
         raise ConfigError(text, "dataset.split=random, or another dataset.val_fraction")
-    return positions
+    return found
 
 
 def _each_row(dataset: Any, attribute: str, rows: Rows) -> Sequence[Any]:

@@ -12,7 +12,6 @@ from typing import Any, TypeVar, cast
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from trainer.data.facts import Facts
@@ -23,7 +22,7 @@ from trainer.data.tabular.column import KINDS, Column
 from trainer.data.tabular.dialect import WORDS, Dialect
 from trainer.data.tabular.one_hot import Columns
 from trainer.disk import layout, reading, storage
-from trainer.disk.tensors import tensor_bytes
+from trainer.disk.tensors import MALFORMED, tensor_bytes
 from trainer.errors import ConfigError, StorageError
 from trainer.text import first_line
 
@@ -32,7 +31,6 @@ MOST_JSON = 16 * 2**20  # bytes: 10,000 columns of 32 categories
 MOST_TENSORS = 256 * 2**20  # bytes: 300 columns of 100,000 rare categories
 MOST_INPUTS = 10**7
 T = TypeVar("T")
-MALFORMED = (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError, OverflowError, SafetensorError)
 
 
 @dataclass
@@ -109,7 +107,7 @@ def read(folder: Path, dtype: torch.dtype) -> Preprocessing:
     except FileNotFoundError as error:
         text = f"{folder} has no {Path(error.filename).name}"
         raise StorageError(text, "train it again: it ended too early") from error
-    except (*MALFORMED, ConfigError, reading.Damaged) as error:
+    except (*MALFORMED, ConfigError) as error:
         raise StorageError(f"{path.with_suffix('')}.* cannot be used: {first_line(error)}") from error
 
 

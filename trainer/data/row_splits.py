@@ -10,18 +10,20 @@ from torch import Tensor
 from torch.utils.data import Subset, default_collate
 
 from trainer.config.schema import Config
-from trainer.data import identify, labels, scaling
+from trainer.data import labels, scaling
 from trainer.data.augmentation import Augmented
 from trainer.data.earlier import Earlier
 from trainer.data.facts import Facts
-from trainer.data.images import Images
+from trainer.data.inventory import take_inventory
 from trainer.data.loaders import InMemory, Loader, Seeded, Workers
-from trainer.data.partition import Part, owners, parts_of, with_roles
+from trainer.data.partition import RowData
+from trainer.data.parts import Part, owners, with_roles
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.rows import Rows
-from trainer.data.scaling import Scale, TargetScaling, Way
+from trainer.data.roles import ROLES, TRAIN
+from trainer.data.scaling import Scale
 from trainer.data.splits import Split, Splits, keep_in_memory
 from trainer.data.tabular.one_hot import Columns
+from trainer.data.target_scaling import TargetScaling, Way, for_targets
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
 from trainer.text import listed
@@ -40,52 +42,39 @@ def row_splits(
 
     node: the config's keys that say how to split; earlier, targets: see make_splits.
     """
-    path, ignored = config.dataset["_target_"], labels.ignored(config.loss)
-    name, notes, fitted = path.rpartition(".")[2], list[str](), earlier.preprocessing if earlier is not None else None
-    pictures = dataset if isinstance(dataset, Images) else None
-    if pictures is not None:
-        fitted = pictures.match(fitted) if fitted is not None else pictures.preprocessing(dtype)
-        notes += pictures.notes
-    parts, about_parts = parts_of(dataset, path, node, ignored)
-    fingerprint, checked = identify.of_parts(parts, pictures, name)
-    notes += (about_parts if pictures is None else []) + checked  # pictures say themselves how they are split
+    found = take_inventory(dataset, node, config, dtype, earlier.preprocessing if earlier is not None else None)
+    parts, notes = found.parts, found.notes
     if earlier is not None:
-        notes += earlier.settle(fingerprint, pictures.digest_all if pictures is not None else lambda: None)
-        parts = with_roles(parts, fingerprint.roles)
-    tensors = [tensor for data in owners(parts).values() if isinstance(data, TensorData) for tensor in data.tensors]
+        notes += earlier.settle(found.fingerprint, found.complete)
+        parts = with_roles(parts, found.fingerprint.roles)
+    tensors = [tensor for part in owners(parts) if isinstance(part.data, TensorData) for tensor in part.data.tensors]
     in_memory, why_not = keep_in_memory(tensors, config.loader, device)
     if in_memory and not tensors:
         parts = _gathered(parts, config.seed)
-    train, facts = parts["train"], facts_of(parts["train"].data, ignored)
-    if fitted is None:
-        fitted, about_targets = _fit(train, facts, targets, name, dtype, config.seed)
-        notes += about_targets
-    facts = check_classes(facts, fitted.facts, path)
-    if earlier is None:
-        facts = replace(facts, class_counts=_class_counts(train, facts))
-        fitted = replace(fitted, facts=facts)
-    augment = pictures is not None and pictures.augment
-    splits = {
-        key: Split(_loader(part, fitted, config, device, in_memory, augment and key == "train"), len(part.rows))
-        for key, part in parts.items()
-    }
-    loader_name = "in memory, augmented by a " * (in_memory and augment) + splits["train"].loader.name
+    prepared, about_targets = _prepared(parts[TRAIN], found.preprocessing, targets, config, dtype, new=earlier is None)
+
+    def split(role: int) -> Split:
+        augment = found.augment and role == TRAIN
+        return Split(_loader(parts[role], prepared, config, device, in_memory, augment), parts[role].num_rows)
+
+    splits = {key: split(role) for key, role in ROLES.items() if role in parts}
+    loader_name = "in memory, augmented by a " * (in_memory and found.augment) + splits["train"].loader.name
     return Splits(
-        name=name,
-        source=train.data.source,
-        facts=facts,
+        name=config.dataset["_target_"].rpartition(".")[2],
+        source=parts[TRAIN].data.source,
+        facts=prepared.facts,
         parts=splits,
         loader_name=loader_name + (f" ({why_not})" if why_not else ""),
         truth=getattr(dataset, "truth", {}),
-        sample=_sample(splits["train"].loader, train.data, train.rows[:2], device),
-        preprocessing=fitted,
-        fingerprint=fingerprint,
-        notes=notes,
+        sample=_sample(splits["train"].loader, parts[TRAIN], device),
+        preprocessing=prepared,
+        fingerprint=found.fingerprint,
+        notes=notes + about_targets,
     )
 
 
 def _loader(
-    part: Part, prepared: Preprocessing, config: Config, device: torch.device, in_memory: bool, augment: bool
+    part: Part[RowData], prepared: Preprocessing, config: Config, device: torch.device, in_memory: bool, augment: bool
 ) -> Loader:
     data, rows, path = part.data, part.rows, config.dataset["_target_"]
     if isinstance(prepared.x, Columns):
@@ -102,15 +91,16 @@ def _loader(
     return Workers(chosen, prepared.x, prepared.y, device, config.loader, config.seed)
 
 
-def _sample(loader: Loader, data: TensorData | Rows, rows: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The first training rows, ready for the model, without augmentation."""
+def _sample(loader: Loader, train: Part[RowData], device: torch.device) -> tuple[Tensor, Tensor]:
+    """The first two training rows, ready for the model, without augmentation."""
+    rows = train.rows[:2]
     if isinstance(loader, InMemory):
         return loader.load(torch.arange(len(rows), device=device))
-    batch: Any = default_collate([data.read(int(row)) for row in rows])
+    batch: Any = default_collate([train.data.read(int(row)) for row in rows])
     return loader.load(batch)
 
 
-def _class_counts(train: Part, facts: Facts) -> tuple[int, ...] | None:
+def _class_counts(train: Part[RowData], facts: Facts) -> tuple[int, ...] | None:
     y = train.data.labels
     if facts.classes is None or y is None or y.ndim != 1:
         return None
@@ -118,17 +108,17 @@ def _class_counts(train: Part, facts: Facts) -> tuple[int, ...] | None:
     return tuple(torch.bincount(y[y != facts.ignored], minlength=len(facts.classes)).tolist())
 
 
-def _gathered(parts: Mapping[str, Part], seed: int) -> dict[str, Part]:
+def _gathered(parts: Mapping[int, Part[RowData]], seed: int) -> dict[int, Part[RowData]]:
     """The same parts of tensors: every row is read once; what is random in it is drawn once. Raises ConfigError."""
     tensors: dict[int, TensorData] = {}
-    for data in owners(parts).values():
+    for data in (part.data for part in owners(parts)):
         read = Seeded(data, seed, before_training=True)
         x, y = default_collate([read[0, row] for row in range(len(data))])
         tensors[id(data)] = TensorData(x, y, classes=data.classes, source=data.source)
-    return {key: Part(tensors.get(id(part.data), part.data), part.rows) for key, part in parts.items()}
+    return {role: replace(part, data=tensors[id(part.data)]) for role, part in parts.items()}
 
 
-def facts_of(data: TensorData | Rows, ignored: int) -> Facts:
+def facts_of(data: RowData, ignored: int) -> Facts:
     """Shapes, task and classes of data. ignored: the label that the loss leaves out."""
     x_shape, y_shape = data.shapes
     if data.classes is None:
@@ -136,8 +126,8 @@ def facts_of(data: TensorData | Rows, ignored: int) -> Facts:
     return Facts(x_shape, data.classes, len(data.classes), ignored)
 
 
-def check_classes(found: Facts, run: Facts, name: str) -> Facts:
-    """The facts of a run, for data with its classes in its order. Raises ConfigError for other ones. name: the data."""
+def check_classes(found: Facts, run: Facts, name: str) -> None:
+    """Raise ConfigError for data without the classes of the run in their order. name: of the data."""
     if found.task != run.task:
         raise ConfigError(f"{name} holds {found.task}, but the run was trained on {run.task}")
     known = run.classes or []
@@ -145,11 +135,31 @@ def check_classes(found: Facts, run: Facts, name: str) -> Facts:
         if word not in known[label : label + 1]:
             text = f"label {label} of {name} is {word}, but the run was trained on {listed(known)}"
             raise ConfigError(text, "the same classes in the same order")
-    return run
+
+
+def _prepared(
+    train: Part[RowData],
+    known: Preprocessing | None,
+    targets: TargetScaling,
+    config: Config,
+    dtype: torch.dtype,
+    *,
+    new: bool,
+) -> tuple[Preprocessing, list[str]]:
+    """(The preprocessing that is known, or one that is fitted; lines for the header). new: whether the run starts for
+    the first time, so that its classes are counted."""
+    path = config.dataset["_target_"]
+    facts, notes = facts_of(train.data, labels.ignored(config.loss)), list[str]()
+    if known is None:
+        known, notes = _fit(train, facts, targets, path.rpartition(".")[2], dtype, config.seed)
+    check_classes(facts, known.facts, path)
+    if new:
+        known = replace(known, facts=replace(known.facts, class_counts=_class_counts(train, known.facts)))
+    return known, notes
 
 
 def _fit(
-    train: Part, facts: Facts, targets: TargetScaling, name: str, dtype: torch.dtype, seed: int
+    train: Part[RowData], facts: Facts, targets: TargetScaling, name: str, dtype: torch.dtype, seed: int
 ) -> tuple[Preprocessing, list[str]]:
     """(The preprocessing of the training rows, fitted on them alone; lines for the header). name: of the data."""
     data = train.data
@@ -164,7 +174,7 @@ def _fit(
     return Preprocessing(facts, facts.input_shape, scale_x, _scale_of_targets(train, dtype, way, seed)), [line]
 
 
-def _scale_of_targets(train: Part, dtype: torch.dtype, way: Way | None, seed: int) -> Scale:
+def _scale_of_targets(train: Part[RowData], dtype: torch.dtype, way: Way | None, seed: int) -> Scale:
     """Targets of a Dataset that is read row by row are read once, if necessary."""
     if isinstance(train.data, TensorData):
         y = train.data.y[train.rows]
@@ -173,4 +183,4 @@ def _scale_of_targets(train: Part, dtype: torch.dtype, way: Way | None, seed: in
     else:
         read = Seeded(train.data, seed, before_training=True)
         y = default_collate([read[0, row][1] for row in train.rows.tolist()])
-    return scaling.for_targets(*scaling.moments(y), way, dtype, tuple(y.shape[1:]))
+    return for_targets(*scaling.moments(y), way, dtype, tuple(y.shape[1:]))

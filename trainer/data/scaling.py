@@ -5,7 +5,6 @@ to the model's dtype; MPS never sees float64. Only NARROW numbers, which every s
 device as they are and are scaled there.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -19,11 +18,9 @@ NARROW = frozenset({torch.bool, torch.uint8, torch.int8, torch.int16, torch.floa
 INTEGERS = frozenset({torch.int32, torch.int64, torch.uint16, torch.uint32, torch.uint64})
 AT_ONCE = 2**20  # values scaled at once, so that the float64 copy stays small
 ROUNDING = 8 * torch.finfo(torch.float64).eps
-UNTOLD = 0.01  # share of the spread of targets that may lie between two neighbours of the model's dtype
 
 Link = Literal["exp", "sigmoid"]
 LINKS = {"exp": torch.exp, "sigmoid": torch.sigmoid}
-Way = Literal["columns", "common"]  # of standardising targets: each column by itself, or all by one deviation
 
 
 class Scale(nn.Module):
@@ -39,6 +36,11 @@ class Scale(nn.Module):
         super().__init__()
         self.dtype, self.row_shape = dtype, row_shape
         self.link: Link | None = None
+
+    @property
+    def mean_and_std(self) -> tuple[Tensor, Tensor] | None:
+        """What numbers are standardised by, as fitted; None where they are not."""
+        return None
 
     def waits(self, x: Tensor) -> bool:
         """Whether raw numbers go to the device as they are and are scaled there."""
@@ -93,6 +95,10 @@ class Standardize(Scale):
         super().__init__(dtype, row_shape)
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
+
+    @property
+    def mean_and_std(self) -> tuple[Tensor, Tensor]:
+        return self.mean, self.std
 
     def forward(self, x: Tensor) -> Tensor:
         return ((self.shaped(x).to(self.mean.dtype) - self.mean) / self.std).to(self.dtype)
@@ -151,59 +157,3 @@ def _check_exact(x: Tensor, result: Tensor) -> None:
         dtype, value = str(result.dtype).removeprefix("torch."), int(x.flatten()[lost[0]])
         hint = "return floats that are already standardised" + ", or dtype=float64" * (dtype == "float32")
         raise ConfigError(f"the inputs hold the whole number {value}, which {dtype} cannot hold exactly", hint)
-
-
-@dataclass(frozen=True)
-class TargetScaling:
-    """Whether numeric targets are standardised.
-
-    asked: dataset.scale_targets; None for a run of version 0.1.0, which standardised them whatever the loss. way: the
-    way that changes nothing about the loss but its units; None if there is none. loss: its name. strict: whether the
-    loss gives no meaning to other numbers than the data's own.
-    """
-
-    asked: Literal["auto"] | bool | None = None
-    way: Way | None = "columns"
-    loss: str = "the loss"
-    strict: bool = False
-
-    def check(self, classes: list[str] | None) -> None:
-        """Raise ConfigError where scaled targets are asked for, but make no sense. classes: None for numbers."""
-        key, hint = "dataset.scale_targets", "dataset.scale_targets=auto"
-        if self.asked not in ("auto", True, False, None):
-            raise ConfigError(f"{key}={self.asked}: {key} must be auto or true or false", hint, key)
-        if self.asked is True and classes is not None:
-            raise ConfigError(f"{key}=true, but the targets are classes", hint, key)
-        if self.asked is True and self.strict:
-            raise ConfigError(f"{key}=true, but {self.loss} needs the targets as they are in the data", hint, key)
-
-    def choose(self, name: str, num_outputs: int, *, ready: bool) -> tuple[Way | None, str]:
-        """(how to standardise, None for not at all; a line for the header). name: of the dataset; ready: whether its
-        author left its targets as the model should learn them."""
-        way, why = self.way, f"for {self.loss}"
-        if self.asked is None:
-            way, why = "columns", "as in version 0.1.0"
-        if self.asked in (True, False):
-            way, why = (way or "columns") if self.asked else None, f"dataset.scale_targets={str(self.asked).lower()}"
-        elif ready and way is not None:
-            way, why = None, f"as {name} gives them"
-        if way is None:
-            return None, f"targets keep the data's units: {why}"
-        alike = f"; each of the {num_outputs} counts alike" if num_outputs > 1 and way == "columns" else ""
-        return way, f"targets are standardised: {why}{alike}"
-
-
-def for_targets(
-    mean: Tensor, std: Tensor, way: Way | None, dtype: torch.dtype, row_shape: tuple[int, ...] | None = None
-) -> Scale:
-    """The scale of targets with this mean and standard deviation, float64. Raises ConfigError for targets that keep
-    their units, if `dtype` cannot tell them apart."""
-    if way is None:
-        gap = mean.abs() * torch.finfo(dtype).eps
-        if bool(((gap > UNTOLD * std) & (std > 0)).any()):
-            name = str(dtype).removeprefix("torch.")
-            text = f"the targets are too far from 0 for {name}: {gap.max():.2g} apart at {mean.abs().max():.4g}"
-            raise ConfigError(text, "dataset.scale_targets=true" + ", or dtype=float64" * (name == "float32"))
-        return Cast(dtype, row_shape)
-    std = std.square().mean().sqrt().expand_as(std) if way == "common" else std
-    return Standardize(mean, torch.where(std > 0, std, torch.ones_like(std)).contiguous(), dtype, row_shape)

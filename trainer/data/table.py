@@ -9,16 +9,17 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from trainer.data.facts import Facts
+from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing, TableFormat
 from trainer.data.roles import TEST, TRAIN, VAL
-from trainer.data.scaling import TargetScaling
 from trainer.data.tabular import fitting, matrix, notes
 from trainer.data.tabular.dialect import MISSING, Dialect
 from trainer.data.tabular.one_hot import Columns
-from trainer.data.tabular.parts import Part, Splitting, check_share, parts_of
+from trainer.data.tabular.partition import Splitting, check_share, parts_of
 from trainer.data.tabular.source import Source
 from trainer.data.tabular.survey import Survey, take_survey
 from trainer.data.tabular.targets import classes_of, fit_targets
+from trainer.data.target_scaling import TargetScaling
 from trainer.errors import ConfigError
 
 
@@ -27,7 +28,7 @@ class Prepared:
     """A table ready to be loaded. parts: by role; preprocessing: fitted on those to train on; notes: lines for the
     header; warnings: for the header, each in paragraphs."""
 
-    parts: dict[int, Part]
+    parts: dict[int, Part[Source]]
     preprocessing: Preprocessing
     notes: list[str]
     warnings: list[list[str]]
@@ -114,7 +115,7 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         return Prepared(parts, preprocessing, lines, warnings)
 
     def _fit(
-        self, survey: Survey, train: Part, dtype: torch.dtype, scaling: TargetScaling
+        self, survey: Survey, train: Part[Source], dtype: torch.dtype, scaling: TargetScaling
     ) -> tuple[Preprocessing, list[str]]:
         self._check_notation(survey)
         classes, kind = classes_of(survey, self.targets, self.task, self.dialect)

@@ -8,9 +8,14 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
-from trainer.disk import json_text, reading
+from trainer.disk import json_text
+from trainer.disk.reading import Damaged, parse_json
+
+# What reading a stranger's file may raise: it does not parse, or does not hold what it should.
+MALFORMED = (LookupError, ValueError, TypeError, AttributeError, OverflowError, RuntimeError, SafetensorError, Damaged)
 
 EXTRA = "_extra_state"  # how torch ends the name of what get_extra_state returns; also our entry in the metadata
 
@@ -29,7 +34,7 @@ def read_tensors(data: bytes) -> dict[str, Any]:
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     text = header.get("__metadata__", {}).get(EXTRA)
     if text is not None:
-        extra = reading.parse_json(text.encode(), Path("extra state"))
+        extra = parse_json(text.encode(), Path("extra state"))
         if not all(name.endswith(EXTRA) and name not in state for name in extra):
             raise ValueError("the extra state has the name of a tensor")
         state |= {name: json_text.decode(value) for name, value in extra.items()}
@@ -61,6 +66,6 @@ def unstorable(state: Mapping[str, Any]) -> tuple[str, str] | None:
 def _has_name(dtype: torch.dtype) -> bool:
     try:
         safetensors.torch.save({"x": torch.empty(0, dtype=dtype)})
-    except (KeyError, ValueError, RuntimeError, safetensors.SafetensorError):
+    except (KeyError, ValueError, RuntimeError, SafetensorError):
         return False
     return True

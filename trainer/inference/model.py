@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from trainer import checkpoint
@@ -22,7 +21,7 @@ from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import Scale, inverse_on
 from trainer.device import choose_device, make_autocast, prepare_cpu, set_threads
 from trainer.disk import layout, reading
-from trainer.disk.tensors import read_tensors
+from trainer.disk.tensors import MALFORMED, read_tensors
 from trainer.errors import ConfigError, StorageError
 from trainer.processes.ranks import Ranks
 from trainer.tasks.metrics import measured
@@ -81,7 +80,7 @@ def load(folder: Path, config: Config) -> Trained:
         model.load_state_dict(read_tensors(data))
     except FileNotFoundError:
         raise ConfigError(f"{folder} has no {layout.MODEL} yet", f"trainer resume {folder}") from None
-    except (*checkpoint.MALFORMED, SafetensorError, reading.Damaged) as error:
+    except MALFORMED as error:
         reason = str(error).splitlines()[-1].strip()
         raise StorageError(f"{folder / layout.MODEL} does not fit the model: {reason}") from error
     _, loss_fn = build_loss(config, prepared, device, dtype)

@@ -4,8 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.scaling import Cast, Standardize
-from trainer.data.tabular.one_hot import Columns
 from trainer.inference.model import Trained
 
 FAR = 10.0  # standard deviations, times what a normal distribution draws
@@ -39,12 +37,7 @@ def input_dtype(prepared: Preprocessing) -> torch.dtype:
     lost before their offset is taken off; the model's where they are not; uint8 for pictures."""
     if prepared.pictures is not None:
         return torch.uint8
-    return prepared.x.dtype if isinstance(prepared.x, Cast) else torch.float64
-
-
-def units_of(prepared: Preprocessing) -> tuple[Tensor, Tensor] | None:
-    """(mean, standard deviation) of the targets, float64; None where they were not standardised."""
-    return (prepared.y.mean, prepared.y.std) if isinstance(prepared.y, Standardize) else None
+    return prepared.x.dtype if prepared.x.mean_and_std is None else torch.float64
 
 
 def likely_rows(prepared: Preprocessing, num_rows: int) -> Tensor:
@@ -56,11 +49,11 @@ def likely_rows(prepared: Preprocessing, num_rows: int) -> Tensor:
         return torch.randint(0, 256, (num_rows, *prepared.raw_shape), generator=generator, dtype=torch.uint8)
     rows = torch.randn(num_rows, *prepared.raw_shape, generator=generator, dtype=torch.float64)
     rows[num_rows // 2 :] *= torch.linspace(1, FAR, num_rows - num_rows // 2).reshape(-1, *[1] * (rows.ndim - 1))
-    if isinstance(prepared.x, Standardize):
-        rows = prepared.x.inverse(rows)
-    elif isinstance(prepared.x, Columns):
-        rows = rows * prepared.x.scale + prepared.x.shift
-        for index, column in enumerate(prepared.table.columns if prepared.table else []):
+    if (known := prepared.x.mean_and_std) is not None:
+        mean, std = known
+        rows = rows * std + mean
+    if prepared.table is not None:
+        for index, column in enumerate(prepared.table.columns):
             if column.kind == "category":
                 rows[:, index] = torch.randint(-1, len(column.levels), (num_rows,), generator=generator).double()
         rows[torch.rand(rows.shape, generator=generator) < MISSING] = torch.nan

@@ -112,8 +112,7 @@ def by_value(ranked: Ranking) -> list[Row]:
 
 def settings_text(settings: Mapping[str, str]) -> str:
     """Settings as 'lr=0.1, hidden=[64]'."""
-    names = table.short_names(list(settings))
-    return cut(", ".join(f"{names[key]}={table.short_value(value)}" for key, value in settings.items()), 160)
+    return cut(table.settings_text(settings, ", "), 160)
 
 
 def tiles(results: Sequence[Row]) -> list[tuple[str, str]]:

@@ -9,7 +9,6 @@ from trainer import __version__
 from trainer.build import sizes
 from trainer.build.build import Setup
 from trainer.compiled_step import CompiledStep
-from trainer.data.scaling import Standardize
 from trainer.data.splits import Splits
 from trainer.disk import layout
 from trainer.guards.finding import Finding
@@ -63,7 +62,8 @@ def baseline_lines(splits: Splits, metrics: Sequence[str]) -> list[str]:
     """The shares of the classes, and what always giving the same answer measures. metrics: those of the run."""
     classes, counts, scale = splits.facts.classes, splits.facts.class_counts, splits.scale_y
     if classes is None:
-        mse = f", mse {float(scale.std.double().square().mean()):.4g}" if isinstance(scale, Standardize) else ""
+        known = scale.mean_and_std if scale is not None else None
+        mse = f", mse {float(known[1].double().square().mean()):.4g}" if known is not None else ""
         mean = [f"predicting the mean gives r2 0{mse}"] if "r2" in metrics else []
         return mean or ["r2 is undefined for a single row of validation"] * (splits.num_rows("val") == 1)
     if counts is None:

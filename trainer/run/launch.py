@@ -21,7 +21,7 @@ from trainer.disk.lock import only_writer
 from trainer.errors import ConfigError, TrainerError, complain, failed
 from trainer.processes import ranks as distributed
 from trainer.processes import signals
-from trainer.run import start_ranks, stored_data
+from trainer.run import data_files, start_ranks
 from trainer.run.result import Result
 from trainer.run.runner import carry_out, until_wish
 from trainer.run.session import Session
@@ -48,7 +48,7 @@ def start(config: Config, overrides: list[str], make_folder: Callable[[str], Pat
         with only_writer(folder), signals.listening(may_abandon=ranks.size == 1):
             run_config.write(folder, setup.config)
             storage.write_file(folder / layout.OVERRIDES, run_config.dump(overrides))
-            stored_data.write(folder, setup.splits)
+            data_files.write(folder, setup.splits)
             return carry_out(run, setup, folder, session)
 
 
@@ -74,7 +74,7 @@ def resume(
         )
     with distributed.joined() as ranks, kernels_kept(), nullcontext() if ranks.rank > 0 else only_writer(folder):
         with nullcontext() if ranks.size > 1 else traceback_in_log(folder, session.screen):
-            earlier = stored_data.read(folder, config, if_changed=if_changed)
+            earlier = data_files.read(folder, config, if_changed=if_changed)
             run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks, earlier=earlier)
         if ranks.rank > 0:
             if newest := ranks.tell(None):
@@ -94,7 +94,7 @@ def resume(
             storage.remove_leftovers(folder)
             storage.remove_leftovers(folder / layout.CHECKPOINTS)
             run_config.write(folder, setup.config)
-            stored_data.write(folder, setup.splits)
+            data_files.write(folder, setup.splits)
             return carry_out(run, setup, folder, session)
 
 

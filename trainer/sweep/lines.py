@@ -1,13 +1,13 @@
 """What a sweep prints about its jobs, and the ranking, at most 78 columns wide."""
 
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trainer.compare import table
 from trainer.compare.ranking import Ranking
 from trainer.compare.rows import Row, all_keys, varied
-from trainer.compare.table import short_names, short_value
+from trainer.compare.table import settings_text
 from trainer.disk import layout
 from trainer.disk.sweep_plan import Job
 from trainer.sweep.job import Place
@@ -41,12 +41,6 @@ def partial_keys(typed: Sequence[Sequence[str]]) -> list[str]:
             options = dict.fromkeys(f"{group}={job[group]}" for job in having if group in job)
             sentences.append(f"{name} is set only {'where ' + ' or '.join(options) if options else 'in some jobs'}")
     return sentences
-
-
-def settings_text(settings: Mapping[str, str]) -> str:
-    """Settings as 'lr=0.1 seed=2'."""
-    names = short_names(list(settings))
-    return " ".join(f"{names[key]}={short_value(value)}" for key, value in settings.items())
 
 
 def job_lines(number: int, total: int, row: Row, is_best: bool) -> list[str]:

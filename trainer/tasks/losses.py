@@ -10,7 +10,8 @@ from trainer.config import target
 from trainer.config.schema import Config
 from trainer.data.facts import Facts
 from trainer.data.labels import Denominator
-from trainer.data.scaling import Scale, Standardize, TargetScaling, Way
+from trainer.data.scaling import Scale
+from trainer.data.target_scaling import TargetScaling, Way
 from trainer.device import widest_dtype
 from trainer.errors import ConfigError
 
@@ -88,9 +89,8 @@ def target_scaling(config: Config) -> TargetScaling:
 def unit(dataset: Mapping[str, Any], scale_y: Scale | None) -> float:
     """What a loss sees as 1, in the units of the data. dataset: the config's node; in version 0.1.0, which did not have
     scale_targets, thresholds were in scaled units."""
-    if "scale_targets" not in dataset or not isinstance(scale_y, Standardize):
-        return 1.0
-    return float(scale_y.std.flatten()[0])
+    known = scale_y.mean_and_std if scale_y is not None and "scale_targets" in dataset else None
+    return float(known[1].flatten()[0]) if known is not None else 1.0
 
 
 def link(loss_fn: nn.Module, dataset: Mapping[str, Any], scale_y: Scale | None) -> None:

@@ -43,7 +43,7 @@ def _export(folder: Path, config: Any, name: str) -> int:
     from trainer.inference import loading_program, model_card
     from trainer.inference.formats import FORMATS as KINDS
     from trainer.inference.layer_chain import is_chain
-    from trainer.inference.pipeline import Whole, likely_rows, output_name, units_of
+    from trainer.inference.pipeline import Whole, likely_rows, output_name
 
     chosen = KINDS[name]
     chosen.check_installed(name)
@@ -52,7 +52,7 @@ def _export(folder: Path, config: Any, name: str) -> int:
     whole = Whole(model).eval()
     rows = likely_rows(preprocessing, ROWS)
     with torch.no_grad():
-        expected, units = model.predict(rows), units_of(preprocessing)
+        expected, units = model.predict(rows), preprocessing.y.mean_and_std if preprocessing.y is not None else None
         data = chosen.make(whole, preprocessing)
         run_file = chosen.load(data, whole)
         off = max(_off(run_file(rows[:count]), expected[:count], units) for count in (1, 7, ROWS))

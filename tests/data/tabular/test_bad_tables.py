@@ -223,7 +223,7 @@ def test_mutated_files_are_refused_by_name_or_read_as_they_stand(count: int, tmp
             told.add(re.sub(r"\d+", "0", error.message))
             continue
         outcomes["read"] += 1
-        source = prepared.parts[TRAIN].source
+        source = prepared.parts[TRAIN].data
         names, *rows = reference(data, source.delimiter)
         assert source.names == [name.strip() for name in names]
         assert {len(row) for row in rows} == {len(names)}, data

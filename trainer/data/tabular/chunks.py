@@ -27,7 +27,7 @@ class Chunks:
         self.parts = Parts.of(titles, sizes, found)
 
     def check(self, file: Path, group: int) -> None:
-        """Note the digest of a row group. Raises DataChanged if it was different before."""
+        """Note the digest of a row group. Raises TrainerError if it was different before."""
         number, places = self.groups[file, group]
         with file.open("rb") as stream:
 

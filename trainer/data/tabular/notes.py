@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from trainer.data.parts import Part
 from trainer.data.roles import VAL
 from trainer.data.tabular.column import MOST_LEVELS, Column
 from trainer.data.tabular.fitting import Levels, Moments
 from trainer.data.tabular.notation import Notation
-from trainer.data.tabular.parts import Part, Splitting
+from trainer.data.tabular.partition import Splitting
 from trainer.data.tabular.source import Source
 from trainer.data.tabular.survey import Tally
 from trainer.text import listed
@@ -74,7 +75,9 @@ def notations(texts: Mapping[str, Tally]) -> list[list[str]]:
     ]
 
 
-def held_back(parts: Mapping[int, Part], how: Splitting, files: Collection[int], *, numbers: bool) -> list[list[str]]:
+def held_back(
+    parts: Mapping[int, Part[Source]], how: Splitting, files: Collection[int], *, numbers: bool
+) -> list[list[str]]:
     """Warnings of a validation split that is empty, tiny, or not the one that dataset.split describes. files: the roles
     with files of their own; numbers: whether the targets are numbers."""
     num_rows = parts[VAL].num_rows if VAL in parts else 0

@@ -28,7 +28,12 @@ class Columns(nn.Module):
         shift[numbers], scale[numbers] = mean, std  # for all columns at once; categories do not change
         self.register_buffer("shift", shift, persistent=False)
         self.register_buffer("scale", scale, persistent=False)
-        self.expand = OneHot(columns, dtype)
+        self.expand, self.dtype = OneHot(columns, dtype), dtype
+
+    @property
+    def mean_and_std(self) -> tuple[Tensor, Tensor]:
+        """What each column is standardised by: 0 and 1 for categories."""
+        return self.shift, self.scale
 
     def standardize(self, x: Tensor) -> Tensor:
         """The same columns in `dtype`, numbers standardised in float64. NaN and categories do not change."""

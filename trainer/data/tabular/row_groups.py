@@ -17,11 +17,11 @@ from torch import Tensor
 
 from trainer.data import seeds
 from trainer.data.loaders import place
+from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.tabular import matrix
 from trainer.data.tabular.chunks import Chunks
-from trainer.data.tabular.parts import Part
-from trainer.data.tabular.source import Batch, group_batches, label, masked, open_parquet
+from trainer.data.tabular.source import Batch, Source, group_batches, label, masked, open_parquet
 from trainer.data.tabular.targets import targets_of
 
 KEPT = 64 * 2**20  # bytes of a block of row groups, and of the groups kept in memory
@@ -102,14 +102,14 @@ class RowGroups:
     name, knows_targets = "read in parts", False
 
     def __init__(
-        self, part: Part, preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype, chunks: Chunks
+        self, part: Part[Source], preprocessing: Preprocessing, device: torch.device, dtype: torch.dtype, chunks: Chunks
     ) -> None:
         self.chunks = chunks
         columns, self.table = preprocessing.of_table()
         self.part, self.preprocessing, self.device, self.dtype = part, preprocessing, device, dtype
         self.standardize = columns.standardize
         self.expand, self.scale_y = columns.expand.to(device), preprocessing.y
-        self.files = [open_parquet(file) for file in part.source.files]
+        self.files = [open_parquet(file) for file in part.data.files]
         self.groups = list(_groups(self.files))
         bounds = [group.start for group in self.groups] + [len(part.roles)]
         self.counts = np.array([int((part.roles[a:b] == part.role).sum()) for a, b in pairwise(bounds)])
@@ -173,8 +173,8 @@ class RowGroups:
         if facts.classes is None:
             y = torch.empty(num_rows, facts.num_outputs, dtype=torch.float64)
         names, file = self.table.names, group.file
-        name = label(self.part.source.files[file])
-        self.chunks.check(self.part.source.files[file], group.number)
+        name = label(self.part.data.files[file])
+        self.chunks.check(self.part.data.files[file], group.number)
         batches = group_batches(self.files[file], group.number, names, name, group.first, ROWS)
         keep, done = self.part.roles[group.start : group.start + group.num_rows] == self.part.role, 0
         for batch, mask in masked(batches, keep):

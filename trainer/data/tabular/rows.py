@@ -18,15 +18,17 @@ from trainer.data.tabular.targets import targets_of
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows in memory. x: standardised as OneHot needs it; y: labels int64 or numbers float64."""
+class Encoded:
+    """Rows of a source in memory. keep: (N,) bool, which of all its rows they are; x: standardised as OneHot needs it;
+    y: labels int64 or numbers float64."""
 
+    keep: Any
     x: Tensor
     y: Tensor
     ids: Ids
 
 
-def read_rows(source: Source, keep: Any, preprocessing: Preprocessing) -> Rows:
+def read_rows(source: Source, keep: Any, preprocessing: Preprocessing) -> Encoded:
     """The rows to keep. keep: (N,) bool, of all rows of the source."""
     inputs, _ = preprocessing.of_table()
     xs, ys, ids = [], [], []
@@ -34,7 +36,7 @@ def read_rows(source: Source, keep: Any, preprocessing: Preprocessing) -> Rows:
         xs.append(inputs.standardize(torch.from_numpy(raw)))
         ys.append(y)
         ids.append(some)
-    return Rows(torch.cat(xs), torch.cat(ys), np.concatenate(ids))
+    return Encoded(keep, torch.cat(xs), torch.cat(ys), np.concatenate(ids))
 
 
 def read_ids(source: Source, keep: Any, preprocessing: Preprocessing) -> Ids:

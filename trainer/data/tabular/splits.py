@@ -1,6 +1,6 @@
 """A table as splits: in memory if it fits, else by row groups."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,17 +14,20 @@ from trainer.data.digests import Parts
 from trainer.data.earlier import Earlier
 from trainer.data.fingerprint import MOST_ROWS, Fingerprint
 from trainer.data.loaders import InMemory, Loader, Workers
+from trainer.data.parts import Part, owners, roles_of, with_roles
 from trainer.data.roles import LEFT_OUT, ROLES, TRAIN
 from trainer.data.row_ids import Ids
-from trainer.data.scaling import TargetScaling
 from trainer.data.splits import Split, Splits, keep_in_memory
 from trainer.data.table import Prepared, Table
 from trainer.data.tabular.chunks import Chunks
-from trainer.data.tabular.parts import Part, by_source, with_roles
 from trainer.data.tabular.row_groups import RowGroups
-from trainer.data.tabular.rows import Rows, read_ids, read_rows
+from trainer.data.tabular.rows import read_ids, read_rows
+from trainer.data.tabular.source import Source
+from trainer.data.target_scaling import TargetScaling
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
+
+MakeLoader = Callable[[Part[Source]], Loader]
 
 MOST = 512 * 2**20  # bytes of a Parquet table, as float64, up to which in_memory=auto reads all of it
 
@@ -45,42 +48,19 @@ def table_splits(
     fitted = earlier.preprocessing if earlier is not None else None
     prepared = table.prepare(node.get("val_fraction", 0.0), node.get("split_seed", 0), dtype, fitted, targets)
     targets.check(prepared.preprocessing.facts.classes)
-    preprocessing, sources, notes = prepared.preprocessing, by_source(prepared.parts), list(prepared.notes)
-    facts, names = preprocessing.facts, preprocessing.of_table()[1].names
-    streamed = _is_streamed(table, prepared, config.loader)
-    files = [file for part in sources for file in part.source.files]
-    rows: list[Rows] = []
-    if streamed:
-        chunks = Chunks(files, names)
-        fingerprint = _fingerprint(prepared, chunks.parts, _ids(prepared), lazy=True)
-    else:
-        rows = [read_rows(part.source, part.roles != LEFT_OUT, preprocessing) for part in sources]
-        sizes = [file.stat().st_size for file in files]
-        read = [part.source.digest(file) for part in sources for file in part.source.files]
-        whole = Parts.of(list(map(str, files)), sizes, read)
-        fingerprint = _fingerprint(prepared, whole, [some.ids for some in rows], lazy=False)
+    preprocessing, notes, files = prepared.preprocessing, list(prepared.notes), table.source.files
+    opened = _streamed if _is_streamed(table, prepared, config.loader) else _in_memory
+    fingerprint, over = opened(prepared, config, device, dtype)
     if earlier is not None:
         notes += earlier.settle(fingerprint)
     parts = with_roles(prepared.parts, fingerprint.roles)
-
-    def over(part: Part) -> Loader:
-        if streamed:
-            return RowGroups(part, preprocessing, device, dtype, chunks)
-        index = next(index for index, source in enumerate(sources) if source.source is part.source)
-        chosen = torch.from_numpy(part.roles[sources[index].roles != LEFT_OUT] == part.role)
-        x, y, scale_x = rows[index].x[chosen], rows[index].y[chosen], preprocessing.of_table()[0].expand
-        if keep_in_memory([x, y], config.loader, device)[0]:
-            return InMemory(x, y, scale_x, preprocessing.y, device)
-        data = TensorData(x, y, classes=facts.classes)
-        return Workers(data, scale_x, preprocessing.y, device, config.loader, config.seed)
-
     if TRAIN not in parts:
         raise ConfigError(f"{files[0]} has no row left to train on")
     splits = {name: Split(over(parts[role]), parts[role].num_rows) for name, role in ROLES.items() if role in parts}
     return Splits(
         name=files[0].name.partition(".")[0] or "table",
-        source=files[0].name if len(table.source.files) == 1 else f"{len(table.source.files)} files",
-        facts=facts,
+        source=files[0].name if len(files) == 1 else f"{len(files)} files",
+        facts=preprocessing.facts,
         parts=splits,
         loader_name=splits["train"].loader.name,
         truth={},
@@ -92,17 +72,45 @@ def table_splits(
     )
 
 
-def _ids(prepared: Prepared) -> list[Ids]:
-    """The ids of the rows that are kept of each source; their positions if there are too many."""
-    sources = by_source(prepared.parts)
+def _streamed(
+    prepared: Prepared, config: Config, device: torch.device, dtype: torch.dtype
+) -> tuple[Fingerprint, MakeLoader]:
+    """Parquet whose row groups are read and compared when they are needed."""
+    preprocessing, sources = prepared.preprocessing, owners(prepared.parts)
+    chunks = Chunks([file for part in sources for file in part.data.files], preprocessing.of_table()[1].names)
     if sum(len(part.roles) for part in sources) > MOST_ROWS:
-        return [row_ids.positions(len(part.roles), salt)[part.roles != LEFT_OUT] for salt, part in enumerate(sources)]
-    return [read_ids(part.source, part.roles != LEFT_OUT, prepared.preprocessing) for part in sources]
+        ids = [row_ids.positions(len(part.roles), salt)[part.roles != LEFT_OUT] for salt, part in enumerate(sources)]
+    else:
+        ids = [read_ids(part.data, part.roles != LEFT_OUT, preprocessing) for part in sources]
+    fingerprint = _fingerprint(prepared, chunks.parts, ids, lazy=True)
+    return fingerprint, lambda part: RowGroups(part, preprocessing, device, dtype, chunks)
+
+
+def _in_memory(
+    prepared: Prepared, config: Config, device: torch.device, dtype: torch.dtype
+) -> tuple[Fingerprint, MakeLoader]:
+    """A table whose rows are all read now."""
+    preprocessing, sources = prepared.preprocessing, owners(prepared.parts)
+    rows = {part.data: read_rows(part.data, part.roles != LEFT_OUT, preprocessing) for part in sources}
+    files = [(source, file) for source in rows for file in source.files]
+    sizes = [file.stat().st_size for _, file in files]
+    whole = Parts.of([str(file) for _, file in files], sizes, [source.digest(file) for source, file in files])
+
+    def over(part: Part[Source]) -> Loader:
+        mine = rows[part.data]
+        chosen = torch.from_numpy(part.roles[mine.keep] == part.role)
+        x, y, scale_x = mine.x[chosen], mine.y[chosen], preprocessing.of_table()[0].expand
+        if keep_in_memory([x, y], config.loader, device)[0]:
+            return InMemory(x, y, scale_x, preprocessing.y, device)
+        data = TensorData(x, y, classes=preprocessing.facts.classes)
+        return Workers(data, scale_x, preprocessing.y, device, config.loader, config.seed)
+
+    return _fingerprint(prepared, whole, [some.ids for some in rows.values()], lazy=False), over
 
 
 def _fingerprint(prepared: Prepared, parts: Parts, ids: Sequence[Ids], *, lazy: bool) -> Fingerprint:
     """ids: of the rows that are kept of each source."""
-    roles = np.concatenate([part.roles for part in by_source(prepared.parts)])
+    roles = roles_of(prepared.parts)
     every = np.zeros(len(roles), dtype=np.uint64)
     every[roles != LEFT_OUT] = np.concatenate(ids)
     return Fingerprint(parts, every, roles, "content" if len(roles) <= MOST_ROWS else "position", lazy)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.scaling import Scale, Way, for_targets
+from trainer.data.scaling import Scale
 from trainer.data.tabular import matrix
 from trainer.data.tabular.column import Column, Kind
 from trainer.data.tabular.conversion import Floats, to_text
@@ -23,6 +23,7 @@ from trainer.data.tabular.fitting import Levels, Moments, mean_and_std
 from trainer.data.tabular.notation import pointed
 from trainer.data.tabular.source import Batch, Source
 from trainer.data.tabular.survey import MOST_CLASSES, Survey
+from trainer.data.target_scaling import Way, for_targets
 from trainer.errors import ConfigError
 
 FEW = 20  # distinct whole numbers up to which a target has classes

@@ -1,4 +1,4 @@
-"""The rows of a table by their role: those that train, those that validate, those that test."""
+"""Which rows of a table train, validate and test: as dataset.split draws them, or as files of their own say."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,49 +7,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from trainer.data.roles import LEFT_OUT, ROLES, TEST, TRAIN, VAL, Roles
-from trainer.data.tabular import conversion, matrix, roles
+from trainer.data import roles
+from trainer.data.parts import Part
+from trainer.data.roles import LEFT_OUT, NAMES, TEST, TRAIN, VAL, Roles
+from trainer.data.tabular import conversion, matrix
 from trainer.data.tabular.column import Kind
 from trainer.data.tabular.source import Source
 from trainer.data.tabular.survey import Survey, take_survey
 from trainer.errors import ConfigError
 
 LEAST = 0.5  # share of the rows asked for that a split has to hold back
-
-
-@dataclass
-class Part:
-    """The rows of a source that have one role. roles: (N,) int8, of all rows of the source."""
-
-    source: Source
-    roles: Any
-    role: int
-
-    @property
-    def num_rows(self) -> int:
-        """The number of rows with the role."""
-        return int((self.roles == self.role).sum())
-
-
-def by_source(parts: Mapping[int, Part]) -> list[Part]:
-    """A part of each source, that of the training rows first."""
-    first = {id(part.source): part for _, part in sorted(parts.items())}
-    return list(first.values())
-
-
-def with_roles(parts: Mapping[int, Part], roles: Roles) -> dict[int, Part]:
-    """The same sources with other roles, (N,) of the rows of all sources; a role without rows has no part.
-
-    A role that has a source of its own, such as a file to validate on, is not given to rows of another source, and no
-    other role to rows of that source: such rows are left out.
-    """
-    result, owned = dict[int, Part](), by_source(parts)
-    ends = np.cumsum([len(part.roles) for part in owned])[:-1]
-    for part, mine in zip(owned, np.split(roles, ends), strict=True):
-        may = [role for role in ROLES.values() if parts.get(role, parts[TRAIN]).source is part.source]
-        mine = np.where(np.isin(mine, may), mine, LEFT_OUT).astype(np.int8)
-        result |= {role: Part(part.source, mine, role) for role in may if (mine == role).any()}
-    return result
 
 
 @dataclass(frozen=True)
@@ -76,7 +43,7 @@ class Splitting:
 
 def parts_of(
     source: Source, survey: Survey, others: Mapping[int, Source], targets: list[str], how: Splitting
-) -> dict[int, Part]:
+) -> dict[int, Part[Source]]:
     """The part of each role that has rows, and those of separate files. others: these files, by role. Adds the values
     of their targets to the survey. Raises ConfigError for a split that holds back much less than it was asked to."""
     own = how if VAL not in others else Splitting(how.split, how.by, 0.0, how.seed)
@@ -84,7 +51,7 @@ def parts_of(
     all_roles[survey.labelled] = _roles(source, survey, own)
     parts = {role: Part(source, all_roles, role) for role in (VAL, TEST) if (all_roles == role).any()}
     if twice := sorted(parts.keys() & others.keys()):
-        key = {VAL: "val", TEST: "test"}[twice[0]]
+        key = NAMES[twice[0]]
         text = (
             f"dataset.{key}_path names a file, but column '{how.by}' names {parts[twice[0]].num_rows:,} rows {key} too"
         )
@@ -100,7 +67,7 @@ def parts_of(
     return parts
 
 
-def check_share(part: Part | None, survey: Survey, how: Splitting) -> None:
+def check_share(part: Part[Source] | None, survey: Survey, how: Splitting) -> None:
     """Raise ConfigError if a split by class or by group holds back much less than it was asked to."""
     asked, num_rows = how.val_fraction * int(survey.labelled.sum()), part.num_rows if part is not None else 0
     if how.split not in ("stratified", "group") or asked < 1 or num_rows >= LEAST * asked:
@@ -122,9 +89,10 @@ def _roles(source: Source, survey: Survey, how: Splitting) -> Roles:
         return roles.time_roles(times[labelled], how.val_fraction)
     values = pa.concat_arrays([conversion.to_text(values, dialect) for values in survey.key]).filter(pa.array(labelled))
     if how.split == "column":
-        return roles.named_roles(values, name)
+        return roles.named_roles(values.to_pylist(), name)
+    codes = np.asarray(values.dictionary_encode(null_encoding="encode").indices)
     draw = roles.stratified_roles if how.split == "stratified" else roles.group_roles
-    return draw(values, how.val_fraction, how.seed)
+    return draw(codes, how.val_fraction, how.seed)
 
 
 def _times(source: Source, kind: Kind, values: Any, name: str) -> conversion.Floats:

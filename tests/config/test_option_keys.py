@@ -98,12 +98,12 @@ def test_nodes_inside_nodes_are_built_in_every_group() -> None:
     linear = "{_target_:torch.nn.Linear,in_features:%s,out_features:%s}"
     run, setup = build(
         config(
-            "dataset._target_=test_own_target.Shifted",
+            "dataset._target_=test_option_keys.Shifted",
             "+dataset.transforms={train:[{_target_:torch.nn.ReLU},{_target_:torch.nn.Threshold,threshold:9,value:7}]}",
-            "model._target_=test_own_target.Headed",
+            "model._target_=test_option_keys.Headed",
             f"+model.backbone={linear % ('null', 5)}",
             f"+model.head={linear % (5, 'null')}",
-            "loss._target_=test_own_target.Halved",
+            "loss._target_=test_option_keys.Halved",
             "+loss.inner={_target_:torch.nn.CrossEntropyLoss,label_smoothing:0.5}",
             "+loss.parts=[{_target_:torch.nn.Identity}]",
         )
@@ -126,6 +126,6 @@ WRONG = [
 
 @pytest.mark.parametrize(("word", "answer"), WRONG)
 def test_what_is_wrong_in_a_nested_node_is_named(word: str, answer: str) -> None:
-    words = ["model._target_=test_own_target.Headed", "+model.backbone={_target_:torch.nn.Identity}", word]
+    words = ["model._target_=test_option_keys.Headed", "+model.backbone={_target_:torch.nn.Identity}", word]
     with pytest.raises(ConfigError, match=answer):
         build(config(*words))

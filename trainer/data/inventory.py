@@ -1,0 +1,104 @@
+"""What a Dataset holds, before anything of it is fitted: its parts, its fingerprint, lines for the header."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainer.config.schema import Config
+from trainer.data import digests, labels, row_ids, seeds
+from trainer.data.digests import UNREAD, Digest, Parts
+from trainer.data.fingerprint import Fingerprint
+from trainer.data.images import Images
+from trainer.data.loaders import Seeded
+from trainer.data.partition import RowData, parts_of
+from trainer.data.parts import Part, owners, roles_of
+from trainer.data.preprocessing import Preprocessing
+from trainer.data.roles import NAMES, Roles
+from trainer.data.tensors import TensorData
+
+CHECKED = 100  # rows of your own Dataset that are compared
+
+
+@dataclass
+class Inventory:
+    """parts: by role, as they are drawn now. preprocessing: of an earlier start, or one that needs no fitting; None is
+    still to be fitted. notes: lines for the header. complete: reads all that is otherwise read during the run. augment:
+    whether the rows that train are augmented."""
+
+    parts: dict[int, Part[RowData]]
+    fingerprint: Fingerprint
+    preprocessing: Preprocessing | None
+    notes: list[str]
+    complete: Callable[[], None] = lambda: None
+    augment: bool = False
+
+
+def take_inventory(
+    dataset: Any, node: Mapping[str, Any], config: Config, dtype: torch.dtype, fitted: Preprocessing | None
+) -> Inventory:
+    """node: see parts_of; fitted: by an earlier start. Raises ConfigError for data that cannot be used, or that is
+    unlike the data of the earlier start."""
+    path, pictures = config.dataset["_target_"], isinstance(dataset, Images)
+    if pictures:
+        fitted = dataset.match(fitted) if fitted is not None else dataset.preprocessing(dtype)
+    parts, notes = parts_of(dataset, path, node, labels.ignored(config.loss))
+    roles, data = roles_of(parts), {NAMES[part.role]: part.data for part in owners(parts)}
+    if pictures:  # the folder says itself how it is split
+        known = _of_pictures(dataset.parts, roles)
+        return Inventory(parts, known, fitted, list(dataset.notes), dataset.digest_all, dataset.augment)
+    if isinstance(dataset, TensorData):
+        return Inventory(parts, _of_tensors(data, roles), fitted, notes)
+    name = path.rpartition(".")[2]
+    known, note = _of_datasets({f"{name}.{key}" if key != "train" else name: rows for key, rows in data.items()}, roles)
+    return Inventory(parts, known, fitted, [*notes, note])
+
+
+def _of_pictures(files: Parts, roles: Roles) -> Fingerprint:
+    """files: the digests, of each when it is read."""
+    ids = files.digests[:, 0].numpy().view(np.uint64)  # the same memory: an id is known once it is read
+    return Fingerprint(files, ids, roles, "file", lazy=True)
+
+
+def _of_tensors(data: Mapping[str, Any], roles: Roles) -> Fingerprint:
+    named = {
+        label + (f"_{key}" if key != "train" else ""): tensor
+        for key, part in data.items()
+        for label, tensor in (("x", part.x), ("y", part.y))
+    }
+    sizes = [tensor.numel() * tensor.element_size() for tensor in named.values()]
+    parts = Parts.of(list(named), sizes, [digests.of_tensors(tensor) for tensor in named.values()])
+    ids = np.concatenate([row_ids.of_tensors(part.x, part.y) for part in data.values()])
+    return Fingerprint(parts, ids, roles, "content")
+
+
+def _of_datasets(datasets: Mapping[str, Any], roles: Roles) -> tuple[Fingerprint, str]:
+    """Each row is read twice, with different random numbers; if it differs, it is not compared."""
+    entries: list[tuple[str, int, Digest]] = []
+    num_checked = num_random = 0
+    for name, rows in datasets.items():
+        read = Seeded(rows, 0, before_training=True)
+        places = seeds.permutation(len(rows), seeds.derive(0, "fingerprint"))[:CHECKED].sort().values.tolist()
+        structure = str([(str(leaf.dtype), tuple(leaf.shape)) for leaf in _tensors(read[0, 0])])
+        entries.append((name, len(rows), digests.of_bytes(structure.encode())))
+        for place in places:
+            first, second = (digests.of_tensors(*_tensors(read[epoch, place])) for epoch in (0, 1))
+            num_random += first != second
+            entries.append((f"row {place:,} of {name}", 1, first if first == second else UNREAD))
+        num_checked += len(places)
+    names, sizes, found = zip(*entries, strict=True)
+    parts = Parts.of(names, sizes, found, "rows")
+    ids = np.concatenate([row_ids.positions(len(rows), salt) for salt, rows in enumerate(datasets.values())])
+    share = "" if num_checked == len(ids) else " in part"
+    text = f"checked{share}: {num_checked:,} of {len(ids):,} rows; rows are known by position"
+    if num_random:
+        text = f"not checked: {num_random:,} of {num_checked:,} rows differ when they are read again"
+    return Fingerprint(parts, ids, roles, "position"), text
+
+
+def _tensors(row: Sequence[Any]) -> Iterator[Tensor]:
+    """The input and the target of a row."""
+    return (torch.as_tensor(part).detach().cpu() for part in row)
