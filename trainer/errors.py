@@ -63,8 +63,14 @@ def place(error: BaseException) -> str:
 
     others = ("<", *(os.path.join(path, "") for path in (*sysconfig.get_paths().values(), os.path.dirname(__file__))))
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith(others) and "-packages" not in frame.filename]
-    return f" ({os.path.relpath(own[-1].filename)} line {own[-1].lineno})" if own else ""
+    lines = [
+        f" ({os.path.relpath(frame.filename)} line {frame.lineno})"
+        for frame in frames
+        if not frame.filename.startswith(others)
+        and "-packages" not in frame.filename
+        and os.path.isfile(frame.filename)
+    ]
+    return lines[-1] if lines else ""
 
 
 def failed(error: Exception, log: str | None = None) -> TrainerError:

@@ -18,6 +18,7 @@ from trainer.inference.rows import open_rows
 from trainer.inference.writer import check_name, open_sink
 from trainer.processes import signals
 
+MOST_NAMED = 20  # pictures that cannot be read
 PREDICTION, PROBABILITY = "prediction", "probability_"
 
 
@@ -28,8 +29,11 @@ def check_out(out: str | None) -> None:
 
 
 def write(model: Trained, path: str, out: str | None, node: Mapping[str, Any], size: int) -> int:
-    """Predict rows and write them with their predictions; warn of values that training did not have. Returns the exit
-    code. Raises ConfigError for wrong rows. node: the dataset of the run's config; size: rows at once."""
+    """Predict rows and write them with their predictions; warn of values that training did not have.
+
+    node: the dataset of the run's config; size: rows at once. Returns the exit code, 1 where pictures of a folder
+    cannot be read. Raises ConfigError for wrong rows.
+    """
     typed = out is not None and out.endswith((".parquet", ".pq"))
     rows = open_rows(path, model.preprocessing, node, size, typed=typed)
     table = model.preprocessing.table
@@ -51,7 +55,11 @@ def write(model: Trained, path: str, out: str | None, node: Mapping[str, Any], s
     tell_unknown(rows.unknown)
     if out is not None:
         print(f"{num_rows:,} rows in {out}")
-    return 0
+    for text in rows.unreadable[:MOST_NAMED]:
+        complain(f"error: {text}")
+    if more := rows.unreadable[MOST_NAMED:]:
+        complain(f"error: {len(more):,} more pictures cannot be read")
+    return 1 if rows.unreadable else 0
 
 
 def tell_unknown(unknown: Unseen) -> None:
@@ -68,7 +76,12 @@ def names(facts: Facts, targets: list[str]) -> list[str]:
 
 
 def columns(output: Tensor, facts: Facts, added: list[str]) -> Mapping[str, Any]:
-    """The added columns. output: probabilities (B, classes), or numbers (B, outputs)."""
+    """The added columns. output: probabilities (B, classes), or numbers (B, outputs). Raises ConfigError for others."""
+    if output[0].numel() != len(added) - (facts.classes is not None):
+        shape = "×".join(map(str, output.shape[1:]))
+        raise ConfigError(
+            f"a row gets {shape} values, which are no columns of a table", "trainer export writes the model"
+        )
     values = [pa.array(column) for column in np.ascontiguousarray(output.reshape(len(output), -1).numpy().T)]
     if facts.classes is not None:
         values = [pa.array(facts.classes).take(pa.array(output.argmax(1).numpy())), *values]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,14 @@ from trainer.errors import ConfigError, complain
 
 @dataclass
 class Unlabelled:
-    """Rows without targets. batches: (columns for the output, raw rows). unknown: values that training did not have,
-    complete after the last batch."""
+    """Rows without targets. batches: (columns for the output, raw rows). unknown: values that training did not have;
+    unreadable: why pictures were left out; both complete after the last batch."""
 
     names: list[str]
     files: list[Path]
     batches: Iterator[tuple[Mapping[str, Any], Tensor]]
-    unknown: Unseen
+    unknown: Unseen = field(default_factory=Unseen)
+    unreadable: list[str] = field(default_factory=list)
 
 
 def open_rows(path: str, prepared: Preprocessing, node: Mapping[str, Any], size: int, *, typed: bool) -> Unlabelled:
@@ -42,9 +43,10 @@ def open_rows(path: str, prepared: Preprocessing, node: Mapping[str, Any], size:
         return Unlabelled(source.names, source.files, batches, unknown)
     file = Path(path).expanduser()
     if file.suffix in (".npz", ".safetensors") and file.is_file():
-        return Unlabelled(["row"], [file], _arrays(file, prepared, str(node.get("x", "x"))), Unseen())
+        return Unlabelled(["row"], [file], _arrays(file, prepared, str(node.get("x", "x"))))
     if prepared.pictures is not None and file.exists():
-        return Unlabelled(["file"], [file], _pictures(file, prepared.pictures, size), Unseen())
+        why = list[str]()
+        return Unlabelled(["file"], [file], _pictures(file, prepared.pictures, size, why), unreadable=why)
     if not file.exists():
         raise ConfigError(f"there is no file {path}")
     raise ConfigError(f"this run was not trained on a table: {path} should be .npz or .safetensors with rows in x")
@@ -72,7 +74,9 @@ def _arrays(file: Path, prepared: Preprocessing, name: str) -> Iterator[tuple[Ma
     yield {"row": pa.array(np.arange(len(x)))}, x
 
 
-def _pictures(path: Path, how: PictureFormat, size: int) -> Iterator[tuple[Mapping[str, Any], Tensor]]:
+def _pictures(
+    path: Path, how: PictureFormat, size: int, unreadable: list[str]
+) -> Iterator[tuple[Mapping[str, Any], Tensor]]:
     left_out = Counter[str]()
     files = picture_folder.pictures_in(path, left_out) if path.is_dir() else [str(path)]
     if not files:
@@ -80,8 +84,16 @@ def _pictures(path: Path, how: PictureFormat, size: int) -> Iterator[tuple[Mappi
     if left_out.total():
         complain(f"note     left out: {picture_folder.described(left_out)}")
     for first in range(0, len(files), size):
-        names = files[first : first + size]
-        yield {"file": pa.array(names)}, torch.stack([picture_file.read(name, how) for name in names])
+        read = dict[str, Tensor]()
+        for name in files[first : first + size]:
+            try:
+                read[name] = picture_file.read(name, how)
+            except ConfigError as error:  # one broken picture does not cost the others
+                unreadable.append(error.message)
+                if len(unreadable) == len(files):
+                    raise
+        if read:
+            yield {"file": pa.array(list(read))}, torch.stack(list(read.values()))
 
 
 def open_table(path: str | list[str], how: TableFormat, *, with_targets: bool) -> Source:

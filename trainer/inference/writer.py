@@ -69,7 +69,8 @@ class DelimitedText:
             self.begun = True
         texts = [values for values in columns.values() if pa.types.is_string(values.type)]
         needs_quotes = any(pc.any(pc.match_substring_regex(values, self.special)).as_py() for values in texts)
-        if needs_quotes or len(columns) == 1:  # with one column, an empty value would be an empty line, not a row
+        others = any(not _is_plain(values.type) for values in columns.values())
+        if needs_quotes or others or len(columns) == 1:  # in one column, an empty value would be an empty line, no row
             self._write_rows(zip(*map(_texts, columns.values()), strict=True))
             return
         options = pyarrow.csv.WriteOptions(include_header=False, delimiter=self.delimiter, quoting_style="none")
@@ -83,11 +84,16 @@ class DelimitedText:
         self.stream.write(text.getvalue().encode())
 
 
+def _is_plain(kind: Any) -> bool:
+    """Whether pyarrow writes values of this type into a CSV itself."""
+    return not (pa.types.is_nested(kind) or pa.types.is_dictionary(kind) or pa.types.is_binary(kind))
+
+
 def _texts(values: Any) -> list[Any]:
-    """Values as write_csv writes them: a float32 of 0.1 is 0.1, and not 0.10000000149."""
+    """Values as write_csv writes them: a float32 of 0.1 is 0.1, and not 0.10000000149. Others as Python shows them."""
     try:
         return values.cast(pa.string()).to_pylist()  # type: ignore[no-any-return]
-    except pa.ArrowNotImplementedError:  # lists, for one
+    except pa.ArrowException:  # lists, or bytes that are not text
         return values.to_pylist()  # type: ignore[no-any-return]
 
 
