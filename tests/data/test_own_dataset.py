@@ -152,7 +152,7 @@ def test_pixels_with_the_ignored_label_count_nowhere(ignored: int, in_memory: st
         right, total = right + ((guess == wanted) & (wanted != ignored)).sum(), total + (wanted != ignored).sum()
     assert 0 < total < y.numel()
     assert metrics["val/acc"] == right / total
-    shown = measure(run, setup.splits.preprocessing, run.val_batches, "val")
+    shown = measure(run, setup.splits.preprocessing, run.val_batches, setup.splits.val.part, "val")
     assert sum(shown.confusions.values()) == total
 
 

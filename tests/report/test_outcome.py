@@ -21,7 +21,7 @@ from trainer.report.predictions import measure
 
 def test_the_most_confident_mistakes_are_those_of_the_model() -> None:
     run, setup = build(config("model=linear", "seed=3", "threads=1", "loader.eval_batch_size=100"))
-    predictions = measure(run, setup.splits.preprocessing, run.val_batches, "validation")
+    predictions = measure(run, setup.splits.preprocessing, run.val_batches, setup.splits.val.part, "validation")
     _, rows = split_rows(1797, 0.2, 0)
     data = Digits()
     x, y = data[rows]
@@ -29,27 +29,29 @@ def test_the_most_confident_mistakes_are_those_of_the_model() -> None:
     score, guess = chances.max(1)
     wrong = [(float(score[i]), i) for i in range(len(y)) if guess[i] != y[i]]
     expected = sorted(wrong, reverse=True)[:16]
-    assert [mistake.row for mistake in predictions.mistakes] == [row for _, row in expected]
+    assert [mistake.row for mistake in predictions.mistakes] == [int(rows[row]) for _, row in expected]
     assert [mistake.score for mistake in predictions.mistakes] == pytest.approx([score for score, _ in expected])
-    worst = predictions.mistakes[0]
-    assert (worst.truth, worst.guess) == (int(y[worst.row]), int(guess[worst.row]))
+    worst, (all_x, all_y) = predictions.mistakes[0], data.tensors
+    guess = dict(zip(rows.tolist(), guess, strict=True))
+    assert (worst.truth, worst.guess) == (int(all_y[worst.row]), int(guess[worst.row]))
     shown = torch.frombuffer(bytearray(worst.picture.pixels), dtype=torch.uint8).reshape(8, 8)
-    assert torch.equal(shown, (x[worst.row, 0] * (255 / 16)).round().to(torch.uint8))
+    assert torch.equal(shown, (all_x[worst.row, 0] * (255 / 16)).round().to(torch.uint8))
     assert sum(predictions.confusions.values()) == len(y)
     for truth in range(10):
         for other in range(10):
-            count = int(((y == truth) & (guess == other)).sum())
+            count = int(((y == truth) & (chances.argmax(1) == other)).sum())
             assert predictions.confusions.get((truth, other), 0) == count
 
 
 def test_rows_are_shown_in_the_datas_units(tmp_path: Path) -> None:
     run, setup = build(config("dataset=iris", "model=linear", "threads=1"))
-    predictions = measure(run, setup.splits.preprocessing, run.val_batches, "validation")
-    x, _ = Iris()[split_rows(150, 0.2, 0)[1]]
+    predictions = measure(run, setup.splits.preprocessing, run.val_batches, setup.splits.val.part, "validation")
+    assert list(predictions.inputs) == ["sepal length", "sepal width", "petal length", "petal width"]
+    assert len(predictions.mistakes) > 0
     for mistake in predictions.mistakes:
-        assert mistake.values == [f"{value:.4g}" for value in x[mistake.row].tolist()]
+        assert mistake.values == [f"{value:.4g}" for value in Iris().x[mistake.row].tolist()]
     run, setup = build(config("dataset=diabetes", "model=linear", "threads=1"))
-    predictions = measure(run, setup.splits.preprocessing, run.val_batches, "validation")
+    predictions = measure(run, setup.splits.preprocessing, run.val_batches, setup.splits.val.part, "validation")
     errors = sorted((abs(truth - guess) for truth, guess in predictions.pairs), reverse=True)[:16]
     assert [mistake.score for mistake in predictions.mistakes] == pytest.approx(errors)
     assert predictions.mistakes[0].score == abs(predictions.mistakes[0].truth - predictions.mistakes[0].guess)
@@ -57,7 +59,14 @@ def test_rows_are_shown_in_the_datas_units(tmp_path: Path) -> None:
     outcome.write(tmp_path, found)
     assert outcome.read(tmp_path) == Outcome(
         7,
-        Predictions("validation", None, {}, [tuple(pair) for pair in predictions.pairs], predictions.mistakes),
+        Predictions(
+            "validation",
+            None,
+            {},
+            [tuple(pair) for pair in predictions.pairs],
+            predictions.mistakes,
+            predictions.inputs,
+        ),
         [Layer("a", "b", [2], 3)],
         [("k", "v", "d")],
     )

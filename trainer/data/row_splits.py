@@ -55,7 +55,7 @@ def row_splits(
 
     def split(role: int) -> Split:
         augment = found.augment and role == TRAIN
-        return Split(_loader(parts[role], prepared, config, device, in_memory, augment), parts[role].num_rows)
+        return Split(_loader(parts[role], prepared, config, device, in_memory, augment), parts[role])
 
     splits = {key: split(role) for key, role in ROLES.items() if role in parts}
     loader_name = "in memory, augmented by a " * (in_memory and found.augment) + splits["train"].loader.name

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from trainer.config.schema import Loader as LoaderConfig
 from trainer.data.facts import Facts
 from trainer.data.fingerprint import Fingerprint
 from trainer.data.loaders import InMemory, Loader
+from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import Scale, inverse_on
 from trainer.errors import ConfigError
@@ -18,10 +20,15 @@ from trainer.processes import machine
 
 @dataclass(frozen=True)
 class Split:
-    """A loader over some rows."""
+    """A loader over the rows of a part, in their order."""
 
     loader: Loader
-    num_rows: int
+    part: Part[Any]
+
+    @property
+    def num_rows(self) -> int:
+        """The number of rows."""
+        return self.part.num_rows
 
 
 @dataclass

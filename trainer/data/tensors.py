@@ -17,7 +17,7 @@ class TensorData(Dataset[tuple[Tensor, Tensor]]):
     scaling: of x, see scaling.py: "standardize" each column or "standardize_whole" by all values of the training split,
     a known (mean, standard deviation) of the stored values, or "none". scale_targets: standardise y too, for numbers
     far from 0. test: the official test set, if there is one. source, notes: where the data comes from and lines on it,
-    for the header.
+    for the header. columns: the names of the numbers of a row, for the report.
     """
 
     truth: Mapping[str, float] = MappingProxyType({})  # the numbers to learn by name, if the formula is known
@@ -33,11 +33,12 @@ class TensorData(Dataset[tuple[Tensor, Tensor]]):
         test: "TensorData | None" = None,
         source: str = "",
         notes: Sequence[str] = (),
+        columns: Sequence[str] = (),
     ) -> None:
         self.x, self.y = x, y.long() if classes is not None else y
         self.classes = list(classes) if classes is not None else None
         self.scaling, self.scale_targets = scaling, scale_targets
-        self.test, self.source, self.notes = test, source, notes
+        self.test, self.source, self.notes, self.columns = test, source, notes, columns
 
     @property
     def tensors(self) -> tuple[Tensor, Tensor]:

@@ -33,7 +33,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A row that the model got most wrong. score: probability of the guess for classes, |guess - truth| for numbers.
+    """A row that the model got most wrong. row: its number in the data, from 0. file: of a picture. score: probability
+    of the guess for classes, |guess - truth| for numbers.
 
     truth and guess: index of a class, or numbers in the data's units. values: the row's first inputs, as text.
     """
@@ -44,6 +45,7 @@ class Mistake:
     score: float
     picture: Picture | None = None
     values: Sequence[str] = field(default_factory=list)
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,9 @@ def _mistake(data: Mapping[str, Any], classes: list[str] | None) -> Mistake | No
     if classes is not None and not (truth in range(len(classes)) and guess in range(len(classes))):
         return None
     values = [reading.text(value, MOST_TEXT) for value in reading.items(data.get("values"), str)]
-    return Mistake(row, truth, guess, score, _picture(data.get("picture")), values)
+    return Mistake(
+        row, truth, guess, score, _picture(data.get("picture")), values, reading.text(data.get("file"), MOST_TEXT)
+    )
 
 
 def _mistake_data(mistake: Mistake) -> dict[str, Any]:

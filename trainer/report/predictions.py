@@ -3,7 +3,9 @@
 import dataclasses
 import heapq
 import math
+import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainer.data.batches import EvalBatches
+from trainer.data.images import Images
+from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.tabular.column import Column
 from trainer.disk.outcome import MOST_SIDE, Mistake, Picture, Predictions
@@ -25,12 +29,23 @@ MOST_VALUES = 12  # inputs of a row that are kept
 Wrong = tuple[float, int, float, float]  # score, row, truth, guess
 
 
-def measure(run: TrainState, preprocessing: Preprocessing, batches: EvalBatches, split: str) -> Predictions:
-    """The predictions over a split with the current weights. preprocessing: that of the split's rows."""
+def measure(
+    run: TrainState, preprocessing: Preprocessing, batches: EvalBatches, part: Part[Any], split: str
+) -> Predictions:
+    """The predictions over a split with the current weights. preprocessing, part: of the split's rows; split: its name,
+    for people."""
     predictions, wrong = (_of_numbers if run.facts.classes is None else _of_classes)(run, batches, split)
-    columns = preprocessing.table.columns[:MOST_VALUES] if preprocessing.table is not None else []
-    mistakes, names = _mistakes(preprocessing, batches, wrong), tuple(column.name for column in columns)
-    return dataclasses.replace(predictions, mistakes=mistakes, inputs=names)
+    table = preprocessing.table
+    names = [column.name for column in table.columns] if table is not None else getattr(part.data, "columns", ())
+    mistakes = [_named(mistake, part) for mistake in _mistakes(preprocessing, batches, wrong)]
+    return dataclasses.replace(predictions, mistakes=mistakes, inputs=tuple(names[:MOST_VALUES]))
+
+
+def _named(mistake: Mistake, part: Part[Any]) -> Mistake:
+    """A mistake whose row is its number in the data, instead of its place in the split; pictures with their file."""
+    row = int(part.rows[mistake.row])
+    file = os.path.basename(part.data.paths[row]) if isinstance(part.data, Images) else ""
+    return dataclasses.replace(mistake, row=row, file=file)
 
 
 def _of_classes(run: TrainState, batches: EvalBatches, split: str) -> tuple[Predictions, Sequence[Wrong]]:

@@ -190,5 +190,5 @@ def _keep_weights(run: TrainState, setup: Setup, folder: Path, *, with_predictio
     if not with_predictions or run.val_batches is None:
         return None
     with suppress(signals.Stop):  # the run is finished: after a signal, nobody wants to wait for its picture
-        return measure(run, setup.splits.preprocessing, run.val_batches, "validation")
+        return measure(run, setup.splits.preprocessing, run.val_batches, setup.splits.parts["val"].part, "validation")
     return None

@@ -56,7 +56,7 @@ def table_splits(
     parts = with_roles(prepared.parts, fingerprint.roles)
     if TRAIN not in parts:
         raise ConfigError(f"{files[0]} has no row left to train on")
-    splits = {name: Split(over(parts[role]), parts[role].num_rows) for name, role in ROLES.items() if role in parts}
+    splits = {name: Split(over(parts[role]), parts[role]) for name, role in ROLES.items() if role in parts}
     return Splits(
         name=files[0].name.partition(".")[0] or "table",
         source=files[0].name if len(files) == 1 else f"{len(files)} files",
