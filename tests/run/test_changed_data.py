@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import random
 import re
 from collections.abc import Callable
@@ -166,6 +167,58 @@ def test_eval_says_how_many_rows_were_trained_on(tmp_path: Path, capsys: pytest.
     capsys.readouterr()
     assert main(["eval", "latest", "dataset.val_fraction=0.5"]) == 0
     assert "of these 75 rows were trained on" in capsys.readouterr().err
+
+
+def test_eval_says_that_the_data_has_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = rows(100)
+    write_csv(tmp_path / "t.csv", old)
+    folder = train("dataset=table", "dataset.path=t.csv", "dataset.target=y")
+    known = fingerprint.read(folder)
+    write_csv(tmp_path / "t.csv", old + rows(50, seed=1))
+    for words in ([], ["split=train"], ["dataset.val_fraction=0.5"]):
+        capsys.readouterr()
+        assert main(["eval", "latest", *words]) == 0
+        said = capsys.readouterr().err
+        assert "warning: the data of this run has changed: 50 rows are new; t.csv had " in said
+        assert ("were trained on" in said) == (words == ["dataset.val_fraction=0.5"])
+    write_csv(tmp_path / "t.csv", [row for row, role in zip(old, known.roles, strict=True) if role == TRAIN])
+    assert main(["eval", "latest"]) == 2
+    assert "none of the rows that this run held back is left" in capsys.readouterr().err
+
+
+def test_the_best_is_kept_where_the_same_rows_validate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In another order they are the same; a row known by its position may have changed in its place."""
+    lines = rows(100)
+    write_csv(tmp_path / "t.csv", lines)
+    train("dataset=table", "dataset.path=t.csv", "dataset.target=y")
+    random.Random(0).shuffle(lines)
+    write_csv(tmp_path / "t.csv", lines)
+    assert main(["resume", "latest", "epochs=3", "data=changed"]) == 0
+    assert "best     starts again" not in capsys.readouterr().out
+    words, path, change = own_dataset(tmp_path)
+    train(*words)
+    change(path)
+    assert main(["resume", "latest", "epochs=3", "data=changed"]) == 0
+    assert "best     starts again" in capsys.readouterr().out
+    train(*picture_folder(tmp_path))
+    names = fingerprint.read(layout.find("latest"))
+    (moved, *_) = (name for name, role in zip(names.parts.names, names.roles, strict=True) if role == VAL)
+    other = moved.replace("left/", "right/x") if "left" in moved else moved.replace("right/", "left/x")
+    (tmp_path / "pictures" / moved).rename(tmp_path / "pictures" / other)
+    assert main(["resume", "latest", "epochs=3", "data=changed"]) == 0
+    assert "best     starts again" in capsys.readouterr().out
+
+
+def test_a_picture_may_have_a_name_that_is_not_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = picture_folder(tmp_path)
+    try:
+        os.rename(tmp_path / "pictures/left/03.bmp", os.fsencode(tmp_path) + b"/pictures/left/\xff\xfe.bmp")
+    except OSError:
+        pytest.skip("this file system holds text only")
+    train(*words)
+    assert main(["resume", "latest", "epochs=3"]) == 0
+    assert main(["predict", "latest", "pictures", "-o", "out.csv"]) == 0
+    assert "left/\ufffd\ufffd.bmp" in (tmp_path / "out.csv").read_text(encoding="utf-8")
 
 
 def test_a_stream_that_changes_ends_the_run_where_it_is_read(

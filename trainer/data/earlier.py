@@ -42,7 +42,7 @@ class Earlier:
         differences = now.differences(before)
         if differences and self.if_changed == "refuse":
             raise ConfigError(
-                f"the data of this run has changed: {_summary(differences)}",
+                f"the data of this run has changed: {summary(differences)}",
                 "put the old data back; or data=changed continues with the new data",
             )
         if not differences and self.if_changed != "continue":
@@ -57,7 +57,7 @@ class Earlier:
             now.roles = before.keep_roles(now.ids, now.roles)
         if not differences:
             return []
-        return [cut(f"changed: {_summary(differences)}", 69), "rows that the run knows keep their split"]
+        return [cut(f"changed: {summary(differences)}", 69), "rows that the run knows keep their split"]
 
 
 def read_preprocessing(folder: Path, node: Mapping[str, Any], dtype: torch.dtype) -> Preprocessing:
@@ -66,6 +66,7 @@ def read_preprocessing(folder: Path, node: Mapping[str, Any], dtype: torch.dtype
     return images.upgraded(preprocessing.read(folder, dtype), node, dtype)
 
 
-def _summary(differences: list[str]) -> str:
+def summary(differences: list[str]) -> str:
+    """What has changed, in one line."""
     more = f"; and {len(differences) - NAMED} more" if len(differences) > NAMED else ""
     return "; ".join(differences[:NAMED]) + more

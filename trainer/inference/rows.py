@@ -1,5 +1,6 @@
 """Rows to predict, from a table, arrays or pictures. Each batch comes with the columns that identify its rows."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -81,7 +82,8 @@ def _pictures(path: Path, how: PictureFormat, size: int) -> Iterator[tuple[Mappi
         complain(f"note     left out: {picture_folder.described(left_out)}")
     for first in range(0, len(files), size):
         names = files[first : first + size]
-        yield {"file": pa.array(names)}, torch.stack([picture_file.read(name, how) for name in names])
+        shown = [os.fsencode(name).decode(errors="replace") for name in names]  # a name may not be UTF-8
+        yield {"file": pa.array(shown)}, torch.stack([picture_file.read(name, how) for name in names])
 
 
 def open_table(path: str | list[str], how: TableFormat, *, with_targets: bool) -> Source:

@@ -9,6 +9,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from trainer.build.build import Setup
 from trainer.config import files
 from trainer.data import fingerprint
@@ -84,10 +86,12 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
     tools = trackers(config, run, folder)
 
     data = setup.splits.fingerprint
+    stored = data.parts.digests.clone()
 
     def sync() -> dict[str, int]:
-        if data.lazy:  # more has been read since the last checkpoint
-            fingerprint.write_digests(folder, data)
+        if data.lazy and not torch.equal(stored, data.parts.digests):  # more has been read since the last checkpoint
+            stored.copy_(data.parts.digests)
+            fingerprint.write_rows(folder, data)
         for tool in tools:
             tool.flush()
         return metrics.sync()
