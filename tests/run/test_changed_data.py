@@ -169,6 +169,33 @@ def test_eval_says_how_many_rows_were_trained_on(tmp_path: Path, capsys: pytest.
     assert "of these 75 rows were trained on" in capsys.readouterr().err
 
 
+def test_new_rows_of_an_old_group_stay_with_it(tmp_path: Path) -> None:
+    """In a table, whose rows are known by content, and in a Dataset with `groups`, whose rows are known by position."""
+    lines = rows(240)
+    groups = [f"g{number % 12}" for number in range(120)] + [f"g{number % 30}" for number in range(120)]
+    lines = [(group, city, y) for group, (_, city, y) in zip(groups, lines, strict=True)]
+    table = ["dataset=table", "dataset.path=t.csv", "dataset.target=y", "dataset.split=group", "dataset.split_by=a"]
+    own = ["dataset=own", "dataset._target_=own.Grouped", "+dataset.file=own.npy", "+dataset.split=group"]
+    x = np.random.default_rng(0).normal(size=(240, 3)).astype(np.float32)
+    x[:, 2] = [int(group[1:]) for group in groups]
+    for words, write in (
+        (table, lambda count: write_csv(tmp_path / "t.csv", lines[:count])),
+        (own, lambda count: np.save(tmp_path / "own.npy", x[:count])),
+    ):
+        write(120)
+        folder = train(*words)
+        first = fingerprint.read(folder).roles
+        write(240)
+        assert main(["resume", "latest", "epochs=3", "data=changed"]) == 0
+        roles = fingerprint.read(folder).roles
+        assert roles[:120].tolist() == first.tolist()
+        of_group: dict[str, set[int]] = {}
+        for group, role in zip(groups, roles.tolist(), strict=True):
+            of_group.setdefault(group, set()).add(role)
+        assert all(len(found) == 1 for found in of_group.values())
+        assert set().union(*(of_group[f"g{number}"] for number in range(12, 30))) == {TRAIN, VAL}
+
+
 def test_eval_says_that_the_data_has_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old = rows(100)
     write_csv(tmp_path / "t.csv", old)

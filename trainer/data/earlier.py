@@ -30,11 +30,14 @@ class Earlier:
     fingerprint: Fingerprint | None
     if_changed: IfChanged = "refuse"
 
-    def settle(self, now: Fingerprint, complete: Callable[[], None] = lambda: None) -> list[str]:
+    def settle(
+        self, now: Fingerprint, complete: Callable[[], None] = lambda: None, groups: np.ndarray[Any, Any] | None = None
+    ) -> list[str]:
         """Give the rows of `now`, whose roles are newly drawn, the roles that they had. Returns lines for the header
         about what has changed. Raises ConfigError if nothing may have.
 
-        complete: reads what is otherwise read during the run, so that every row is known.
+        complete: reads what is otherwise read during the run, so that every row is known. groups: see
+        Fingerprint.keep_roles.
         """
         before = self.fingerprint
         if before is None:
@@ -54,7 +57,7 @@ class Earlier:
         if np.array_equal(now.ids, before.ids):
             now.roles = before.roles
         else:
-            now.roles = before.keep_roles(now.ids, now.roles)
+            now.roles = before.keep_roles(now.ids, now.roles, groups)
         if not differences:
             return []
         return [cut(f"changed: {summary(differences)}", 69), "rows that the run knows keep their split"]

@@ -91,11 +91,14 @@ class Fingerprint:
         """How many of the rows `ids` are the same as rows that this run was trained on."""
         return int(np.isin(ids, self.ids[(self.roles == TRAIN) & (self.ids != 0)]).sum())
 
-    def keep_roles(self, ids: Ids, drawn: Roles) -> Roles:
+    def keep_roles(self, ids: Ids, drawn: Roles, groups: Any = None) -> Roles:
         """The roles of the rows `ids`: as in this run for the rows that it had, else as drawn.
 
         Of equal rows as many as in this run validate, and as many train, each where it was drawn for that if it can be;
         if there are more of them now, and none was trained on, none is. A row that is left out stays so.
+
+        groups: (N,) int64, where groups stay together: a new row has the role of its group, if this run had rows of
+        it; -1 for a row without a group.
         """
         had = self.roles != LEFT_OUT
         unique, places = np.unique(self.ids[had], return_inverse=True)
@@ -116,7 +119,7 @@ class Fingerprint:
         more = np.where(had_train[place], drawn[rows], np.where(had_val[place], VAL, TEST))
         roles = drawn.copy()
         roles[rows] = np.select([copy < val, copy < val + test, copy < val + test + train], [VAL, TEST, TRAIN], more)
-        return roles
+        return roles if groups is None else _together(roles, np.isin(ids, unique), groups)
 
 
 def _moves(ids: Ids, before: Ids) -> list[str]:
@@ -132,6 +135,16 @@ def _moves(ids: Ids, before: Ids) -> list[str]:
             "the same rows, written in another way" if np.array_equal(ids, before) else "the rows have another order"
         ]
     return lines
+
+
+def _together(roles: Roles, known: Any, groups: Any) -> Roles:
+    """The roles, where the rows that are not known have that of the known rows of their group. A group that is both
+    held back and trained on counts as held back."""
+    of_group = np.full(groups.max() + 2, LEFT_OUT, dtype=np.int8)  # the last one for -1, no group
+    for role in (TRAIN, TEST, VAL):
+        of_group[groups[known & (groups >= 0) & (roles == role)]] = role
+    given = of_group[groups]
+    return np.where(~known & (roles != LEFT_OUT) & (given != LEFT_OUT), given, roles)
 
 
 def _copies(ids: Ids) -> Any:

@@ -171,6 +171,13 @@ def _row_numbers(rows: Any, num_rows: int, place: str) -> Tensor:
     return found.long()
 
 
+def groups_of(dataset: Any, parts: Mapping[str, Part]) -> "np.ndarray[Any, np.dtype[np.int64]]":
+    """The group of each row of all owners as a number; -1 for rows that come in a split of their own."""
+    rows, *others = owners(parts).values()
+    codes = np.unique(list(map(str, _each_row(dataset, "groups", rows))), return_inverse=True)[1]
+    return np.pad(codes.astype(np.int64), (0, sum(map(len, others))), constant_values=-1)
+
+
 def _draw(
     dataset: Any, rows: Rows, train: Tensor, how: str, val_fraction: float, split_seed: int
 ) -> tuple[Tensor, Tensor]:
@@ -196,7 +203,7 @@ def _draw(
     return positions
 
 
-def _each_row(dataset: Any, attribute: str, rows: Rows) -> Sequence[Any]:
+def _each_row(dataset: Any, attribute: str, rows: Any) -> Sequence[Any]:
     """One value a row from an attribute or method. Raises ConfigError where one is missing."""
     values = getattr(dataset, attribute, None)
     values = values() if callable(values) else values

@@ -16,7 +16,7 @@ from trainer.data.earlier import Earlier
 from trainer.data.facts import Facts
 from trainer.data.images import Images
 from trainer.data.loaders import InMemory, Loader, Seeded, Workers
-from trainer.data.partition import Part, owners, parts_of, with_roles
+from trainer.data.partition import Part, groups_of, owners, parts_of, with_roles
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.rows import Rows
 from trainer.data.scaling import Scale, TargetScaling, Way
@@ -50,7 +50,9 @@ def row_splits(
     fingerprint, checked = identify.of_parts(parts, pictures, name)
     notes += (about_parts if pictures is None else []) + checked  # pictures say themselves how they are split
     if earlier is not None:
-        notes += earlier.settle(fingerprint, pictures.digest_all if pictures is not None else lambda: None)
+        complete = pictures.digest_all if pictures is not None else lambda: None
+        groups = groups_of(dataset, parts) if node.get("split") == "group" else None
+        notes += earlier.settle(fingerprint, complete, groups)
         parts = with_roles(parts, fingerprint.roles)
     tensors = [tensor for data in owners(parts).values() if isinstance(data, TensorData) for tensor in data.tensors]
     in_memory, why_not = keep_in_memory(tensors, config.loader, device)

@@ -60,7 +60,10 @@ def table_splits(
         whole = Parts.of(list(map(str, files)), sizes, read)
         fingerprint = _fingerprint(prepared, whole, [some.ids for some in rows], lazy=False)
     if earlier is not None:
-        notes += earlier.settle(fingerprint)
+        groups = prepared.groups
+        if groups is not None:  # rows of other files are not split
+            groups = np.pad(groups, (0, len(fingerprint.ids) - len(groups)), constant_values=-1)
+        notes += earlier.settle(fingerprint, groups=groups)
     parts = with_roles(prepared.parts, fingerprint.roles)
 
     def over(part: Part) -> Loader:
