@@ -23,6 +23,7 @@ from trainer.data.tabular.chunks import Chunks
 from trainer.data.tabular.parts import Part, by_source, with_roles
 from trainer.data.tabular.row_groups import RowGroups
 from trainer.data.tabular.rows import Rows, read_ids, read_rows
+from trainer.data.tabular.unseen import Unseen
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
 
@@ -49,12 +50,12 @@ def table_splits(
     facts, names = preprocessing.facts, preprocessing.of_table()[1].names
     streamed = _is_streamed(table, prepared, config.loader)
     files = [file for part in sources for file in part.source.files]
-    rows: list[Rows] = []
+    rows, unseen = list[Rows](), Unseen()
     if streamed:
         chunks = Chunks(files, names)
-        fingerprint = _fingerprint(prepared, chunks.parts, _ids(prepared), lazy=True)
+        fingerprint = _fingerprint(prepared, chunks.parts, _ids(prepared, unseen), lazy=True)
     else:
-        rows = [read_rows(part.source, part.roles != LEFT_OUT, preprocessing) for part in sources]
+        rows = [read_rows(part.source, part.roles != LEFT_OUT, preprocessing, unseen) for part in sources]
         sizes = [file.stat().st_size for file in files]
         read = [part.source.digest(file) for part in sources for file in part.source.files]
         whole = Parts.of(list(map(str, files)), sizes, read)
@@ -91,16 +92,16 @@ def table_splits(
         preprocessing=preprocessing,
         fingerprint=fingerprint,
         notes=notes,
-        warnings=prepared.warnings,
+        warnings=[*prepared.warnings, *([text] for text in unseen.warnings())],
     )
 
 
-def _ids(prepared: Prepared) -> list[Ids]:
+def _ids(prepared: Prepared, unseen: Unseen) -> list[Ids]:
     """The ids of the rows that are kept of each source; their positions if there are too many."""
     sources = by_source(prepared.parts)
     if sum(len(part.roles) for part in sources) > MOST_ROWS:
         return [row_ids.positions(len(part.roles), salt)[part.roles != LEFT_OUT] for salt, part in enumerate(sources)]
-    return [read_ids(part.source, part.roles != LEFT_OUT, prepared.preprocessing) for part in sources]
+    return [read_ids(part.source, part.roles != LEFT_OUT, prepared.preprocessing, unseen) for part in sources]
 
 
 def _fingerprint(prepared: Prepared, parts: Parts, ids: Sequence[Ids], *, lazy: bool) -> Fingerprint:
