@@ -12,10 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import Cli
 from PIL import Image
 
 from trainer.cli import main
-from trainer.data import fingerprint
+from trainer.data import digests, fingerprint
+from trainer.data.partition import split_rows
 from trainer.data.roles import TRAIN, VAL
 from trainer.disk import layout
 
@@ -167,6 +169,11 @@ def test_eval_says_how_many_rows_were_trained_on(tmp_path: Path, capsys: pytest.
     capsys.readouterr()
     assert main(["eval", "latest", "dataset.val_fraction=0.5"]) == 0
     assert "of these 75 rows were trained on" in capsys.readouterr().err
+    assert main(["eval", "latest", "split=train"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["eval", "latest", "split=train", "dataset.split_seed=3"]) == 0
+    trained = (known.roles[split_rows(150, 0.2, 3)[0].numpy()] == TRAIN).sum()
+    assert f"{trained} of these 120 rows were trained on" in capsys.readouterr().err
 
 
 def test_new_rows_of_an_old_group_stay_with_it(tmp_path: Path) -> None:
@@ -207,7 +214,7 @@ def test_eval_says_that_the_data_has_changed(tmp_path: Path, capsys: pytest.Capt
         assert main(["eval", "latest", *words]) == 0
         said = capsys.readouterr().err
         assert "warning: the data of this run has changed: 50 rows are new; t.csv had " in said
-        assert ("were trained on" in said) == (words == ["dataset.val_fraction=0.5"])
+        assert ("were trained on" in said) == (words != [])
     write_csv(tmp_path / "t.csv", [row for row, role in zip(old, known.roles, strict=True) if role == TRAIN])
     assert main(["eval", "latest"]) == 2
     assert "none of the rows that this run held back is left" in capsys.readouterr().err
@@ -296,6 +303,17 @@ def test_a_picture_that_changes_ends_the_run_where_it_is_decoded(
     assert "07.bmp has changed" in capsys.readouterr().err
     assert sorted((folder / "checkpoints").iterdir()) == kept
     assert main(["resume", "latest", "epochs=4", "data=changed"]) == 0
+
+
+@pytest.mark.slow
+def test_what_another_process_has_read_is_known_too(tmp_path: Path, cli: Cli) -> None:
+    """Each of two processes decodes half of the pictures; one of either half is changed."""
+    words = [*picture_folder(tmp_path), "loader.batch_size=8", "epochs=1", "nproc=2", *QUICK]
+    assert cli("train", *words).returncode == 0
+    known = fingerprint.read(layout.find("latest"))
+    assert known.parts.digests.bool().any(1).all()
+    for name, digest in zip(known.parts.names, known.parts.digests, strict=True):
+        assert tuple(digest.tolist()) == digests.of_bytes((tmp_path / "pictures" / name).read_bytes())
 
 
 def test_a_picture_more_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

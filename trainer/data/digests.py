@@ -101,6 +101,10 @@ class Parts:
             if name in known:
                 self.digests[index] = earlier.digests[known[name]]
 
+    def is_read(self, index: int) -> bool:
+        """Whether the digest of a part is known."""
+        return bool(self.digests[index].any())
+
     def check(self, index: int, digest: Digest) -> None:
         """Note the digest of a part that was just read. Raises DataChanged if it was different before."""
         before = tuple(self.digests[index].tolist())

@@ -1,6 +1,6 @@
 """What an earlier start of a run stored about its data, and what follows for its rows now."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,14 +30,11 @@ class Earlier:
     fingerprint: Fingerprint | None
     if_changed: IfChanged = "refuse"
 
-    def settle(
-        self, now: Fingerprint, complete: Callable[[], None] = lambda: None, groups: np.ndarray[Any, Any] | None = None
-    ) -> list[str]:
+    def settle(self, now: Fingerprint, groups: np.ndarray[Any, Any] | None = None) -> list[str]:
         """Give the rows of `now`, whose roles are newly drawn, the roles that they had. Returns lines for the header
         about what has changed. Raises ConfigError if nothing may have.
 
-        complete: reads what is otherwise read during the run, so that every row is known. groups: see
-        Fingerprint.keep_roles.
+        groups: see Fingerprint.keep_roles.
         """
         before = self.fingerprint
         if before is None:
@@ -53,7 +50,8 @@ class Earlier:
             if self.if_changed == "refuse":
                 now.parts.expect(before.parts)
             return []
-        complete()
+        if now.known_by == "file":
+            now.read_rest()
         if np.array_equal(now.ids, before.ids):
             now.roles = before.roles
         else:

@@ -5,7 +5,7 @@ sizes of the parts: one file, so that a kill never leaves half of a change. data
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,7 +37,8 @@ MALFORMED = (KeyError, ValueError, TypeError, AttributeError, SafetensorError, r
 class Fingerprint:
     """parts: of the data, with the digests of those that have been read. lazy: whether they are read one by one during
     the run. ids, roles: (N,) of every row, those of a test split included. known_by: what an id stands for.
-    since: the step from which on these rows validate, above 0 where other rows did before."""
+    since: the step from which on these rows validate, above 0 where other rows did before. read_rest: reads the parts
+    that have not been read, for their digests."""
 
     parts: Parts
     ids: Ids
@@ -45,6 +46,7 @@ class Fingerprint:
     known_by: KnownBy
     lazy: bool = False
     since: int = 0
+    read_rest: Callable[[], None] = lambda: None
 
     @cached_property
     def digest(self) -> str:

@@ -25,7 +25,7 @@ def of_parts(parts: Mapping[str, Part], pictures: Images | None, name: str) -> t
     roles, data = roles_of(parts), owners(parts)
     if pictures is not None:
         ids = pictures.parts.digests[:, 0].numpy().view(np.uint64)  # the same memory: an id is known once it is read
-        return Fingerprint(pictures.parts, ids, roles, "file", lazy=True), []
+        return Fingerprint(pictures.parts, ids, roles, "file", lazy=True, read_rest=pictures.digest_rest), []
     if isinstance(parts["train"].data, TensorData):
         return _of_tensors(data, roles), []
     named: dict[str, Any] = {f"{name}.{key}" if key != "train" else name: rows for key, rows in data.items()}

@@ -50,9 +50,8 @@ def row_splits(
     fingerprint, checked = identify.of_parts(parts, pictures, name)
     notes += (about_parts if pictures is None else []) + checked  # pictures say themselves how they are split
     if earlier is not None:
-        complete = pictures.digest_all if pictures is not None else lambda: None
         groups = groups_of(dataset, parts) if node.get("split") == "group" else None
-        notes += earlier.settle(fingerprint, complete, groups)
+        notes += earlier.settle(fingerprint, groups)
         parts = with_roles(parts, fingerprint.roles)
     tensors = [tensor for data in owners(parts).values() if isinstance(data, TensorData) for tensor in data.tensors]
     in_memory, why_not = keep_in_memory(tensors, config.loader, device)

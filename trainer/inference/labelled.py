@@ -63,12 +63,10 @@ class OfSplits:
         now = self.splits.fingerprint
         if self.own and (differences := now.differences(known)):
             yield f"warning: the data of this run has changed: {summary(differences)}"
-        if self.split == "train":
-            return
         count = known.num_trained(now, np.isin(now.roles, self.roles))
         if count is None:
             yield UNTOLD
-        elif count:
+        elif count and (self.split, count) != ("train", self.num_rows):
             yield _trained_on(count, self.num_rows)
 
 

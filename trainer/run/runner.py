@@ -135,6 +135,11 @@ def _conclude(
 ) -> None:
     """Write weights, report and summary, and print the last lines; or raise the error that ends the run."""
     config, folder, progress, begun = setup.config, result.run_dir, run.progress, time.perf_counter()
+    data = setup.splits.fingerprint
+    if data.lazy and run.ranks.size > 1:  # this process has not seen what only the others have read
+        with suppress(TrainerError, OSError):  # a picture that is gone: the next start says so
+            data.read_rest()
+        fingerprint.write_rows(folder, data)
     result.status = status_of(progress.stop_reason)
     reports = config.report and result.status != "stopped"  # after a signal, nobody wants to wait for pictures
     past = history.read(folder)

@@ -54,6 +54,7 @@ def table_splits(
     if streamed:
         chunks = Chunks(files, names)
         fingerprint = _fingerprint(prepared, chunks.parts, _ids(prepared, unseen), lazy=True)
+        fingerprint.read_rest = chunks.digest_rest
     else:
         rows = [read_rows(part.source, part.roles != LEFT_OUT, preprocessing, unseen) for part in sources]
         sizes = [file.stat().st_size for file in files]
@@ -64,7 +65,7 @@ def table_splits(
         groups = prepared.groups
         if groups is not None:  # rows of other files are not split
             groups = np.pad(groups, (0, len(fingerprint.ids) - len(groups)), constant_values=-1)
-        notes += earlier.settle(fingerprint, groups=groups)
+        notes += earlier.settle(fingerprint, groups)
     parts = with_roles(prepared.parts, fingerprint.roles)
 
     def over(part: Part) -> Loader:
