@@ -1,11 +1,17 @@
 """What a run stores about its data: digests of what was read, and an id and a role for each row."""
 
+import json
+import os
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import safetensors.torch
 import torch
+from faults import FaultyOS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +19,7 @@ from trainer.data import digests, fingerprint, row_ids
 from trainer.data.digests import Parts
 from trainer.data.fingerprint import Fingerprint
 from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL
+from trainer.disk import storage
 from trainer.errors import StorageError, TrainerError
 
 
@@ -111,8 +118,65 @@ def test_a_fingerprint_is_read_back_and_a_damaged_one_refused(tmp_path: Path) ->
     assert back is not None
     assert (back.digest, back.differences(made)) == (made.digest, [])
     assert (back.ids.tolist(), back.roles.tolist()) == ([1, 2**64 - 1], [TRAIN, VAL])
-    text = (tmp_path / "data.json").read_text()
-    for old, new in (('"format": 1', '"format": 9'), ('"content"', '"magic"'), ('"data.csv"', '"data.csv", 1')):
-        (tmp_path / "data.json").write_text(text.replace(old, new))
-        with pytest.raises(StorageError, match=r"data\.\* cannot be used"):
-            fingerprint.read(tmp_path)
+    assert json.loads((tmp_path / "data.json").read_text())["parts"] == [["data.csv", 16]]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[("format", value) for value in (9, None, [1])],
+        *[("parts", [["data.csv", size]]) for size in (float("inf"), float("nan"), 10**30, -5, "16", None, True, 1.5)],
+        *[("parts", value) for value in (None, [], 3, [["a", 1], ["b", 1]], [[{"a": 1}, 16]], [["data.csv"]])],
+        *[(key, value) for key in ("since", "rows") for value in (-1, 10**30, 1.5, None, 7 if key == "rows" else "7")],
+        *[("known_by", "magic"), ("known_by", ["content"]), ("lazy", 1), ("unit", {}), ("unit", "rows" * 9)],
+        *[("ids", torch.zeros(2)), ("ids", torch.zeros(3, dtype=torch.int64)), ("digests", torch.zeros(2, 2).long())],
+        *[("roles", torch.full((2,), role, dtype=torch.int8)) for role in (9, -2)],
+        *[("roles", torch.zeros(2)), ("roles", torch.zeros(1, 2, dtype=torch.int8)), ("about", torch.zeros(3))],
+        *[(key, "absent") for key in ("format", "parts", "rows", "known_by", "lazy", "since", "unit", "ids", "about")],
+    ],
+)
+def test_a_damaged_fingerprint_is_refused_in_one_line(key: str, value: Any, tmp_path: Path) -> None:
+    fingerprint.write(tmp_path, of_rows([1, 2], [TRAIN, VAL]))
+    path = tmp_path / "data.safetensors"
+    tensors, about = safetensors.torch.load_file(path), json.loads((tmp_path / "data.json").read_text())
+    changed = tensors if key in tensors else about
+    changed[key] = value
+    if value == "absent":
+        del changed[key]
+    if changed is about:
+        tensors["about"] = torch.frombuffer(bytearray(json.dumps(about).encode()), dtype=torch.uint8)
+    safetensors.torch.save_file(tensors, path)
+    with pytest.raises(StorageError, match=r"data\.safetensors cannot be used: ") as caught:
+        fingerprint.read(tmp_path)
+    assert len(caught.value.message.splitlines()) == 1
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(StorageError, match=r"data\.safetensors cannot be used: "):
+        fingerprint.read(tmp_path)
+
+
+def test_what_a_stranger_named_is_printed_without_its_escape_codes() -> None:
+    now = Parts.of(["\x1b[2J\n" * 900 + "\udcff"], [1], [(1, 1)])
+    (line,) = now.differences(Parts.of([], [], []))
+    assert line.startswith("?[2J??[2J?")
+    assert line.endswith("… is new")
+    assert len(line) < 300
+
+
+def test_a_write_that_is_cut_short_leaves_the_old_fingerprint_or_the_new(tmp_path: Path, monkeypatch: Any) -> None:
+    """Every operation on the disk fails once: what is then read is the one or the other, and never half of each."""
+    old, new = of_rows([1, 2, 3], [TRAIN, VAL, VAL]), of_rows([3, 4], [VAL, TRAIN], (7, 7))
+    new.parts.names, new.since = ["other.csv"], 40
+    states = set[tuple[Any, ...]]()
+    for number in range(20):
+        fingerprint.write(tmp_path, old)
+        monkeypatch.setattr(storage, "os", FaultyOS(number, "no space"))
+        with suppress(StorageError):
+            fingerprint.write(tmp_path, new)
+        monkeypatch.setattr(storage, "os", os)
+        back = fingerprint.read(tmp_path)
+        assert back is not None
+        states.add((tuple(back.parts.names), tuple(back.ids.tolist()), tuple(back.roles.tolist()), back.since))
+    assert states == {
+        (("data.csv",), (1, 2, 3), (TRAIN, VAL, VAL), 0),
+        (("other.csv",), (3, 4), (VAL, TRAIN), 40),
+    }

@@ -10,12 +10,14 @@ import pytest
 import torch
 from broken import BLOBS, SHORT, data, model
 from conftest import config
+from PIL import Image
 
 from trainer import checkpoint
 from trainer.build.build import build
 from trainer.cli import main
 from trainer.errors import ConfigError, TrainerError
 from trainer.guards.finding import Finding
+from trainer.guards.shared_rows import shared_rows
 from trainer.listeners.guards import Guards
 from trainer.loop import train
 from trainer.run import runner
@@ -200,3 +202,15 @@ def test_the_processors_memory_can_run_out_too(capsys: pytest.CaptureFixture[str
     said = capsys.readouterr().err
     assert f"out of memory at step 1, batch 64, {2**52} bytes more needed" in said
     assert "try: loader.batch_size=32 accumulate=2" in said
+
+
+def test_augmented_pictures_are_compared_as_they_are(tmp_path: Path) -> None:
+    """Every picture lies in both splits, and augmentation draws each of the training pictures differently."""
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 10, 9, 9, 3), dtype=np.uint8)
+    for split, label, number in np.ndindex(2, 2, 10):
+        path = tmp_path / "pics" / ("train", "val")[split] / f"class{label}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[label, number]).save(path)
+    words = ["dataset=images", "dataset.path=pics", "dataset.size=9", "dataset.augment=true"]
+    (finding,) = shared_rows(build(config(*words))[1].splits)
+    assert "20 of 20 validation rows (100.0%) are in training too" in finding.message

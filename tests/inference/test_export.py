@@ -26,6 +26,7 @@ from trainer.inference import formats, model_card
 from trainer.inference import model as trained
 from trainer.inference.layer_chain import chain, is_chain
 from trainer.inference.model import Trained
+from trainer.verbs import export
 
 QUICK = ["epochs=2", "report=false", "threads=1", "device=cpu"]
 onnx = pytest.mark.optional
@@ -234,6 +235,20 @@ def test_a_file_that_says_otherwise_is_not_written(
     assert main(["export", "latest", "format=safetensors"]) == 1
     assert "differs from the model" in capsys.readouterr().err
     assert not (run / "export").exists()
+
+
+def test_large_rows_are_checked_some_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """1,000 pictures of 224×224 at once took 6 GB."""
+    trainer.train(["dataset=digits", *QUICK])
+    sizes = list[int]()
+    monkeypatch.setattr(export, "AT_ONCE", 70 * 64)
+    predict = Trained.predict
+    monkeypatch.setattr(Trained, "predict", lambda self, raw: (sizes.append(len(raw)), predict(self, raw))[1])
+    assert main(["export", "latest"]) == 0
+    assert sizes == [70] * 14 + [20]
+    assert "checked  1,000 rows" in capsys.readouterr().out
 
 
 def test_slips(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:

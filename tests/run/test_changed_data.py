@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import random
 import re
 from collections.abc import Callable
@@ -11,10 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import Cli
 from PIL import Image
 
 from trainer.cli import main
-from trainer.data import fingerprint
+from trainer.data import digests, fingerprint
+from trainer.data.partition import split_rows
 from trainer.data.roles import TRAIN, VAL
 from trainer.disk import layout
 
@@ -166,6 +169,90 @@ def test_eval_says_how_many_rows_were_trained_on(tmp_path: Path, capsys: pytest.
     capsys.readouterr()
     assert main(["eval", "latest", "dataset.val_fraction=0.5"]) == 0
     assert "of these 75 rows were trained on" in capsys.readouterr().err
+    assert main(["eval", "latest", "split=train"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["eval", "latest", "split=train", "dataset.split_seed=3"]) == 0
+    trained = (known.roles[split_rows(150, 0.2, 3)[0].numpy()] == TRAIN).sum()
+    assert f"{trained} of these 120 rows were trained on" in capsys.readouterr().err
+
+
+def test_new_rows_of_an_old_group_stay_with_it(tmp_path: Path) -> None:
+    """In a table, whose rows are known by content, and in a Dataset with `groups`, whose rows are known by position."""
+    lines = rows(240)
+    groups = [f"g{number % 12}" for number in range(120)] + [f"g{number % 30}" for number in range(120)]
+    lines = [(group, city, y) for group, (_, city, y) in zip(groups, lines, strict=True)]
+    table = ["dataset=table", "dataset.path=t.csv", "dataset.target=y", "dataset.split=group", "dataset.split_by=a"]
+    own = ["dataset=own", "dataset._target_=own.Grouped", "+dataset.file=own.npy", "+dataset.split=group"]
+    x = np.random.default_rng(0).normal(size=(240, 3)).astype(np.float32)
+    x[:, 2] = [int(group[1:]) for group in groups]
+    for words, write in (
+        (table, lambda count: write_csv(tmp_path / "t.csv", lines[:count])),
+        (own, lambda count: np.save(tmp_path / "own.npy", x[:count])),
+    ):
+        write(120)
+        folder = train(*words)
+        first = fingerprint.read(folder).roles
+        write(240)
+        assert main(["resume", "latest", "epochs=3", "data=changed"]) == 0
+        roles = fingerprint.read(folder).roles
+        assert roles[:120].tolist() == first.tolist()
+        of_group: dict[str, set[int]] = {}
+        for group, role in zip(groups, roles.tolist(), strict=True):
+            of_group.setdefault(group, set()).add(role)
+        assert all(len(found) == 1 for found in of_group.values())
+        assert set().union(*(of_group[f"g{number}"] for number in range(12, 30))) == {TRAIN, VAL}
+
+
+def test_eval_says_that_the_data_has_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = rows(100)
+    write_csv(tmp_path / "t.csv", old)
+    folder = train("dataset=table", "dataset.path=t.csv", "dataset.target=y")
+    known = fingerprint.read(folder)
+    write_csv(tmp_path / "t.csv", old + rows(50, seed=1))
+    for words in ([], ["split=train"], ["dataset.val_fraction=0.5"]):
+        capsys.readouterr()
+        assert main(["eval", "latest", *words]) == 0
+        said = capsys.readouterr().err
+        assert "warning: the data of this run has changed: 50 rows are new; t.csv had " in said
+        assert ("were trained on" in said) == (words != [])
+    write_csv(tmp_path / "t.csv", [row for row, role in zip(old, known.roles, strict=True) if role == TRAIN])
+    assert main(["eval", "latest"]) == 2
+    assert "none of the rows that this run held back is left" in capsys.readouterr().err
+
+
+def test_the_best_is_kept_where_the_same_rows_validate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In another order they are the same; a row known by its position may have changed in its place."""
+    lines = rows(100)
+    write_csv(tmp_path / "t.csv", lines)
+    train("dataset=table", "dataset.path=t.csv", "dataset.target=y")
+    random.Random(0).shuffle(lines)
+    write_csv(tmp_path / "t.csv", lines)
+    assert main(["resume", "latest", "epochs=3", "data=changed"]) == 0
+    assert "best     starts again" not in capsys.readouterr().out
+    words, path, change = own_dataset(tmp_path)
+    train(*words)
+    change(path)
+    assert main(["resume", "latest", "epochs=3", "data=changed"]) == 0
+    assert "best     starts again" in capsys.readouterr().out
+    train(*picture_folder(tmp_path))
+    names = fingerprint.read(layout.find("latest"))
+    (moved, *_) = (name for name, role in zip(names.parts.names, names.roles, strict=True) if role == VAL)
+    other = moved.replace("left/", "right/x") if "left" in moved else moved.replace("right/", "left/x")
+    (tmp_path / "pictures" / moved).rename(tmp_path / "pictures" / other)
+    assert main(["resume", "latest", "epochs=3", "data=changed"]) == 0
+    assert "best     starts again" in capsys.readouterr().out
+
+
+def test_a_picture_may_have_a_name_that_is_not_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = picture_folder(tmp_path)
+    try:
+        os.rename(tmp_path / "pictures/left/03.bmp", os.fsencode(tmp_path) + b"/pictures/left/\xff\xfe.bmp")
+    except OSError:
+        pytest.skip("this file system holds text only")
+    train(*words)
+    assert main(["resume", "latest", "epochs=3"]) == 0
+    assert main(["predict", "latest", "pictures", "-o", "out.csv"]) == 0
+    assert "left/\ufffd\ufffd.bmp" in (tmp_path / "out.csv").read_text(encoding="utf-8")
 
 
 def test_a_stream_that_changes_ends_the_run_where_it_is_read(
@@ -216,6 +303,17 @@ def test_a_picture_that_changes_ends_the_run_where_it_is_decoded(
     assert "07.bmp has changed" in capsys.readouterr().err
     assert sorted((folder / "checkpoints").iterdir()) == kept
     assert main(["resume", "latest", "epochs=4", "data=changed"]) == 0
+
+
+@pytest.mark.slow
+def test_what_another_process_has_read_is_known_too(tmp_path: Path, cli: Cli) -> None:
+    """Each of two processes decodes half of the pictures; one of either half is changed."""
+    words = [*picture_folder(tmp_path), "loader.batch_size=8", "epochs=1", "nproc=2", *QUICK]
+    assert cli("train", *words).returncode == 0
+    known = fingerprint.read(layout.find("latest"))
+    assert known.parts.digests.bool().any(1).all()
+    for name, digest in zip(known.parts.names, known.parts.digests, strict=True):
+        assert tuple(digest.tolist()) == digests.of_bytes((tmp_path / "pictures" / name).read_bytes())
 
 
 def test_a_picture_more_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

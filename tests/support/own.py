@@ -44,6 +44,14 @@ class Filed(Dataset):
         return torch.from_numpy(self.x[index]), int(self.x[index, 0] > 0)
 
 
+class Grouped(Filed):
+    """Points whose third number is their group."""
+
+    @property
+    def groups(self) -> list[float]:
+        return self.x[:, 2].tolist()
+
+
 class Forgetful(nn.Module):
     """A linear model with a count of its calls that is in no state_dict: no resume can be exact."""
 

@@ -13,9 +13,11 @@ import xxhash
 from torch import Tensor
 
 from trainer.errors import TrainerError
+from trainer.text import cut, printable
 
 Digest = tuple[int, int]  # 128 bits as two int64
 AT_ONCE = 2**20  # bytes of a file
+MOST_NAME = 200  # characters of a part in a message
 UNREAD: Digest = (0, 0)  # of a part that has not been read
 
 
@@ -99,11 +101,15 @@ class Parts:
             if name in known:
                 self.digests[index] = earlier.digests[known[name]]
 
+    def is_read(self, index: int) -> bool:
+        """Whether the digest of a part is known."""
+        return bool(self.digests[index].any())
+
     def check(self, index: int, digest: Digest) -> None:
         """Note the digest of a part that was just read. Raises TrainerError if it was different before."""
         before = tuple(self.digests[index].tolist())
         if before not in (UNREAD, digest):
-            raise TrainerError(f"{self.names[index]} has changed since this run first read it")
+            raise TrainerError(f"{_some([self.names[index]])} has changed since this run first read it")
         if before != digest:
             self.digests[index] = torch.tensor(digest, dtype=torch.int64)
 
@@ -119,7 +125,7 @@ class Parts:
             old = before.pop(name)
             one, other = self.digests[index], earlier.digests[old]
             if size != earlier.sizes[old]:
-                resized.append(f"{name} had {earlier.sizes[old]:,} {self.unit} and has {size:,}")
+                resized.append(f"{_some([name])} had {earlier.sizes[old]:,} {self.unit} and has {size:,}")
             elif bool(one.any()) and bool(other.any()) and not torch.equal(one, other):
                 changed.append(name)
         if self.unit == "rows" and resized:
@@ -131,6 +137,7 @@ class Parts:
 
 
 def _some(names: Sequence[str]) -> str:
-    """The first two of some names, and how many more there are."""
+    """The first two of some names, and how many more there are; a stranger's run may hold any names."""
+    shown = [printable(cut(name, MOST_NAME)) for name in names[:2]]
     more = f" and {len(names) - 2:,} more" if len(names) > 2 else ""
-    return (", " if more else " and ").join(names[:2]) + more
+    return (", " if more else " and ").join(shown) + more

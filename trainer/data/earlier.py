@@ -1,6 +1,6 @@
 """What an earlier start of a run stored about its data, and what follows for its rows now."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,11 +30,11 @@ class Earlier:
     fingerprint: Fingerprint | None
     if_changed: IfChanged = "refuse"
 
-    def settle(self, now: Fingerprint, complete: Callable[[], None] = lambda: None) -> list[str]:
+    def settle(self, now: Fingerprint, groups: np.ndarray[Any, Any] | None = None) -> list[str]:
         """Give the rows of `now`, whose roles are newly drawn, the roles that they had. Returns lines for the header
         about what has changed. Raises ConfigError if nothing may have.
 
-        complete: reads what is otherwise read during the run, so that every row is known.
+        groups: see Fingerprint.keep_roles.
         """
         before = self.fingerprint
         if before is None:
@@ -42,7 +42,7 @@ class Earlier:
         differences = now.differences(before)
         if differences and self.if_changed == "refuse":
             raise ConfigError(
-                f"the data of this run has changed: {_summary(differences)}",
+                f"the data of this run has changed: {summary(differences)}",
                 "put the old data back; or data=changed continues with the new data",
             )
         if not differences and self.if_changed != "continue":
@@ -50,14 +50,15 @@ class Earlier:
             if self.if_changed == "refuse":
                 now.parts.expect(before.parts)
             return []
-        complete()
+        if now.known_by == "file":
+            now.read_rest()
         if np.array_equal(now.ids, before.ids):
             now.roles = before.roles
         else:
-            now.roles = before.keep_roles(now.ids, now.roles)
+            now.roles = before.keep_roles(now.ids, now.roles, groups)
         if not differences:
             return []
-        return [cut(f"changed: {_summary(differences)}", 69), "rows that the run knows keep their split"]
+        return [cut(f"changed: {summary(differences)}", 69), "rows that the run knows keep their split"]
 
 
 def read_preprocessing(folder: Path, node: Mapping[str, Any], dtype: torch.dtype) -> Preprocessing:
@@ -66,6 +67,7 @@ def read_preprocessing(folder: Path, node: Mapping[str, Any], dtype: torch.dtype
     return images.upgraded(preprocessing.read(folder, dtype), node, dtype)
 
 
-def _summary(differences: list[str]) -> str:
+def summary(differences: list[str]) -> str:
+    """What has changed, in one line."""
     more = f"; and {len(differences) - NAMED} more" if len(differences) > NAMED else ""
     return "; ".join(differences[:NAMED]) + more

@@ -1,9 +1,11 @@
-"""The fingerprint of a run's data, in two files of the run folder: what was read, and the role of each row.
+"""The fingerprint of a run's data, in a file of the run folder: what was read, and the role of each row.
 
-data.json holds the names and sizes of the parts of the data; data.safetensors their digests, and the id and the role of
-each row.
+data.safetensors holds the digests of the parts of the data, the id and the role of each row, and as JSON the names and
+sizes of the parts: one file, so that a kill never leaves half of a change. data.json is a copy of the JSON for people.
 """
 
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +27,7 @@ from trainer.text import first_line
 FORMAT = 1
 MOST_ROWS = 10_000_000  # of a table, above which rows are known by their position alone
 MOST_JSON = 128 * 2**20  # bytes: a million pictures
-MOST_TENSORS = 384 * 2**20  # bytes
+MOST_BYTES = 4 * 2**30  # 400 million rows
 KnownBy = Literal["content", "file", "position"]
 
 
@@ -33,7 +35,8 @@ KnownBy = Literal["content", "file", "position"]
 class Fingerprint:
     """parts: of the data, with the digests of those that have been read. lazy: whether they are read one by one during
     the run. ids, roles: (N,) of every row, those of a test split included. known_by: what an id stands for.
-    since: the step from which on these rows validate, above 0 where other rows did before."""
+    since: the step from which on these rows validate, above 0 where other rows did before. read_rest: reads the parts
+    that have not been read, for their digests."""
 
     parts: Parts
     ids: Ids
@@ -41,12 +44,13 @@ class Fingerprint:
     known_by: KnownBy
     lazy: bool = False
     since: int = 0
+    read_rest: Callable[[], None] = lambda: None
 
     @cached_property
     def digest(self) -> str:
         """32 hexadecimal digits for all of it; of parts that are read one by one, for their names and sizes."""
         lines = [f"{name} {size}\n" for name, size in zip(self.parts.names, self.parts.sizes, strict=True)]
-        state = xxhash.xxh3_128("".join(lines).encode())
+        state = xxhash.xxh3_128("".join(lines).encode(errors="surrogatepass"))  # a name may not be UTF-8
         if not self.lazy:
             state.update(self.parts.digests.numpy().data)
         return state.hexdigest()
@@ -54,14 +58,30 @@ class Fingerprint:
     def differences(self, earlier: "Fingerprint") -> list[str]:
         """What has changed since an earlier run, in words; empty where nothing has, as far as both have read."""
         lines = self.parts.differences(earlier.parts)
+        if not lines and len(self.ids) != len(earlier.ids):
+            return [f"it had {len(earlier.ids):,} rows and has {len(self.ids):,}"]
         if lines and self.known_by == earlier.known_by == "content":
             lines = [*_moves(self.ids, earlier.ids), *lines]
         return lines
 
+    def validates_as(self, earlier: "Fingerprint") -> bool:
+        """Whether the same rows validate as in an earlier run, in any order."""
+        if self.known_by == "position" and self.differences(earlier):
+            return False  # a row may have changed in its place
+        return sorted(self._validating()) == sorted(earlier._validating())
+
+    def _validating(self) -> Iterable[Any]:
+        """What tells the rows that validate apart; a picture's class is the folder that it is in."""
+        rows = np.flatnonzero(self.roles == VAL)
+        ids: list[int] = self.ids[rows].tolist()
+        if self.known_by != "file":
+            return ids
+        return zip(ids, (self.parts.names[row].rpartition("/")[0] for row in rows.tolist()), strict=True)
+
     def num_trained(self, now: "Fingerprint", chosen: Any) -> int | None:
         """How many of the rows `chosen`, a bool for each row of `now`, this run was trained on; of data that has
         changed since, how many are the same as rows that it was trained on. None where that cannot be told."""
-        if len(self.ids) == len(now.ids) and not now.differences(self):
+        if not now.differences(self):
             return int((self.roles[chosen] == TRAIN).sum())
         if "position" in (self.known_by, now.known_by) or self.known_by != now.known_by:
             return None
@@ -71,11 +91,14 @@ class Fingerprint:
         """How many of the rows `ids` are the same as rows that this run was trained on."""
         return int(np.isin(ids, self.ids[(self.roles == TRAIN) & (self.ids != 0)]).sum())
 
-    def keep_roles(self, ids: Ids, drawn: Roles) -> Roles:
+    def keep_roles(self, ids: Ids, drawn: Roles, groups: Any = None) -> Roles:
         """The roles of the rows `ids`: as in this run for the rows that it had, else as drawn.
 
         Of equal rows as many as in this run validate, and as many train, each where it was drawn for that if it can be;
         if there are more of them now, and none was trained on, none is. A row that is left out stays so.
+
+        groups: (N,) int64, where groups stay together: a new row has the role of its group, if this run had rows of
+        it; -1 for a row without a group.
         """
         had = self.roles != LEFT_OUT
         unique, places = np.unique(self.ids[had], return_inverse=True)
@@ -96,7 +119,7 @@ class Fingerprint:
         more = np.where(had_train[place], drawn[rows], np.where(had_val[place], VAL, TEST))
         roles = drawn.copy()
         roles[rows] = np.select([copy < val, copy < val + test, copy < val + test + train], [VAL, TEST, TRAIN], more)
-        return roles
+        return roles if groups is None else _together(roles, np.isin(ids, unique), groups)
 
 
 def _moves(ids: Ids, before: Ids) -> list[str]:
@@ -114,6 +137,16 @@ def _moves(ids: Ids, before: Ids) -> list[str]:
     return lines
 
 
+def _together(roles: Roles, known: Any, groups: Any) -> Roles:
+    """The roles, where the rows that are not known have that of the known rows of their group. A group that is both
+    held back and trained on counts as held back."""
+    of_group = np.full(groups.max() + 2, LEFT_OUT, dtype=np.int8)  # the last one for -1, no group
+    for role in (TRAIN, TEST, VAL):
+        of_group[groups[known & (groups >= 0) & (roles == role)]] = role
+    given = of_group[groups]
+    return np.where(~known & (roles != LEFT_OUT) & (given != LEFT_OUT), given, roles)
+
+
 def _copies(ids: Ids) -> Any:
     """For each row, how many rows before it have the same id."""
     order = np.argsort(ids, kind="stable")
@@ -125,9 +158,25 @@ def _copies(ids: Ids) -> Any:
 
 
 def write(folder: Path, fingerprint: Fingerprint) -> None:
-    """Write both files into a run folder."""
+    """Write the file into a run folder, and the copy for people."""
+    write_rows(folder, fingerprint)
+    storage.write_json(folder / layout.DATA, _about(fingerprint))
+
+
+def write_rows(folder: Path, fingerprint: Fingerprint) -> None:
+    """Write the file: what has been read so far."""
+    tensors = {
+        "about": torch.frombuffer(bytearray(json.dumps(_about(fingerprint)).encode()), dtype=torch.uint8),
+        "digests": fingerprint.parts.digests,
+        "ids": torch.from_numpy(fingerprint.ids.view(np.int64)),
+        "roles": torch.from_numpy(fingerprint.roles),
+    }
+    storage.write_file(folder / layout.DATA_ROWS, tensor_bytes(tensors))
+
+
+def _about(fingerprint: Fingerprint) -> dict[str, Any]:
     parts = fingerprint.parts
-    data = {
+    return {
         "format": FORMAT,
         "digest": fingerprint.digest,
         "rows": len(fingerprint.ids),
@@ -137,45 +186,40 @@ def write(folder: Path, fingerprint: Fingerprint) -> None:
         "unit": parts.unit,
         "parts": [[name, size] for name, size in zip(parts.names, parts.sizes, strict=True)],
     }
-    write_digests(folder, fingerprint)
-    storage.write_json(folder / layout.DATA, data)
-
-
-def write_digests(folder: Path, fingerprint: Fingerprint) -> None:
-    """Write the file of tensors: what has been read so far."""
-    tensors = {
-        "digests": fingerprint.parts.digests,
-        "ids": torch.from_numpy(fingerprint.ids.view(np.int64)),
-        "roles": torch.from_numpy(fingerprint.roles),
-    }
-    storage.write_file(folder / layout.DATA_ROWS, tensor_bytes(tensors))
 
 
 def read(folder: Path) -> Fingerprint | None:
     """The fingerprint in a run folder, of any author; None if there is none, as in a run of version 0.1.0. Raises
-    StorageError for malformed files."""
-    path = folder / layout.DATA
+    StorageError for a malformed file."""
+    path = folder / layout.DATA_ROWS
     try:
-        data = reading.read_json(path, MOST_JSON)
-        tensors = safetensors.torch.load(reading.read_file(folder / layout.DATA_ROWS, MOST_TENSORS))
-        return _rebuilt(data, tensors)
+        tensors = safetensors.torch.load(reading.read_file(path, MOST_BYTES))
+        about = tensors["about"].numpy()
+        if about.nbytes > MOST_JSON:
+            raise ValueError(f"the names of its parts take {about.nbytes:,} bytes")
+        return _rebuilt(reading.parse_json(about.tobytes(), path), tensors)
     except FileNotFoundError:
         return None
     except MALFORMED as error:
-        raise StorageError(f"{path.with_suffix('')}.* cannot be used: {first_line(error)}") from error
+        why = f"it does not name {error}" if isinstance(error, KeyError) else first_line(error)
+        raise StorageError(f"{path} cannot be used: {why}") from error
 
 
 def _rebuilt(data: Any, tensors: dict[str, torch.Tensor]) -> Fingerprint:
     if data["format"] != FORMAT:
         raise ValueError(f"format {data['format']}, this trainer reads {FORMAT}")
-    names, sizes = [str(name) for name, _ in data["parts"]], [int(size) for _, size in data["parts"]]
-    digests, ids, roles = tensors["digests"], tensors["ids"], tensors["roles"]
+    names, sizes = [name for name, _ in data["parts"]], [reading.count(size) for _, size in data["parts"]]
+    digests, ids, roles, unit = tensors["digests"], tensors["ids"], tensors["roles"], data["unit"]
+    since, num_rows = reading.count(data["since"]), reading.count(data["rows"])
     if digests.dtype != torch.int64 or ids.dtype != torch.int64 or roles.dtype != torch.int8:
         raise ValueError("its tensors are of another type")
-    if digests.shape != (len(names), 2) or ids.ndim != 1 or ids.shape != roles.shape:
+    if digests.shape != (len(names), 2) or ids.shape != (num_rows,) or ids.shape != roles.shape:
         raise ValueError("its tensors have other shapes")
+    if not all(isinstance(name, str) for name in [*names, unit]) or len(unit) > 20 or None in (since, *sizes):
+        raise ValueError("it does not say how large each part is")
     if data["known_by"] not in ("content", "file", "position") or type(data["lazy"]) is not bool:
         raise ValueError("it does not say how rows are known")
-    parts = Parts(names, sizes, digests, str(data["unit"])[:20])
-    since = reading.count(data["since"]) or 0
-    return Fingerprint(parts, ids.numpy().view(np.uint64), roles.numpy(), data["known_by"], data["lazy"], since)
+    if len(roles) and not LEFT_OUT <= int(roles.min()) <= int(roles.max()) <= TEST:
+        raise ValueError("a row has an unknown role")
+    parts = Parts(names, [size or 0 for size in sizes], digests, unit)
+    return Fingerprint(parts, ids.numpy().view(np.uint64), roles.numpy(), data["known_by"], data["lazy"], since or 0)

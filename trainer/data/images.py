@@ -96,11 +96,12 @@ class Images(Pictures):
         facts = Facts(self.how.shape, self.classes, len(self.classes))
         return Preprocessing(facts, self.how.shape, normalisation(self.how, dtype), None, pictures=self.how)
 
-    def digest_all(self) -> None:
-        """Digest every file now, without decoding it."""
+    def digest_rest(self) -> None:
+        """Digest now the files that have not been read, without decoding them."""
         for part in filter(None, (self, self.val, self.test)):
             for index in range(len(part)):
-                part.checked_bytes(index)
+                if not self.parts.is_read(part.first + index):
+                    part.checked_bytes(index)
 
     def match(self, run: Preprocessing) -> Preprocessing:
         """Read these pictures as an earlier run read its own, and number the classes as it did, by their names.

@@ -1,6 +1,6 @@
 """What a Dataset holds, before anything of it is fitted: its parts, its fingerprint, lines for the header."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,14 +26,12 @@ CHECKED = 100  # rows of your own Dataset that are compared
 @dataclass
 class Inventory:
     """parts: by role, as they are drawn now. preprocessing: of an earlier start, or one that needs no fitting; None is
-    still to be fitted. notes: lines for the header. complete: reads all that is otherwise read during the run. augment:
-    whether the rows that train are augmented."""
+    still to be fitted. notes: lines for the header. augment: whether the rows that train are augmented."""
 
     parts: dict[int, Part[RowData]]
     fingerprint: Fingerprint
     preprocessing: Preprocessing | None
     notes: list[str]
-    complete: Callable[[], None] = lambda: None
     augment: bool = False
 
 
@@ -48,8 +46,7 @@ def take_inventory(
     parts, notes = parts_of(dataset, path, node, labels.ignored(config.loss))
     roles, data = roles_of(parts), {NAMES[part.role]: part.data for part in owners(parts)}
     if pictures:  # the folder says itself how it is split
-        known = _of_pictures(dataset.parts, roles)
-        return Inventory(parts, known, fitted, list(dataset.notes), dataset.digest_all, dataset.augment)
+        return Inventory(parts, _of_pictures(dataset, roles), fitted, list(dataset.notes), dataset.augment)
     if isinstance(dataset, TensorData):
         return Inventory(parts, _of_tensors(data, roles), fitted, notes)
     name = path.rpartition(".")[2]
@@ -57,10 +54,9 @@ def take_inventory(
     return Inventory(parts, known, fitted, [*notes, note])
 
 
-def _of_pictures(files: Parts, roles: Roles) -> Fingerprint:
-    """files: the digests, of each when it is read."""
-    ids = files.digests[:, 0].numpy().view(np.uint64)  # the same memory: an id is known once it is read
-    return Fingerprint(files, ids, roles, "file", lazy=True)
+def _of_pictures(pictures: Images, roles: Roles) -> Fingerprint:
+    ids = pictures.parts.digests[:, 0].numpy().view(np.uint64)  # the same memory: an id is known once it is read
+    return Fingerprint(pictures.parts, ids, roles, "file", lazy=True, read_rest=pictures.digest_rest)
 
 
 def _of_tensors(data: Mapping[str, Any], roles: Roles) -> Fingerprint:

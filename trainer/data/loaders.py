@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from trainer.config.schema import Loader as LoaderConfig
 from trainer.data import seeds
+from trainer.data.augmentation import Augmented
 from trainer.data.scaling import Scale, scaled
 from trainer.data.tabular.one_hot import OneHot
 from trainer.errors import TrainerError
@@ -98,7 +99,7 @@ class Workers:
     ) -> None:
         num_workers = config.num_workers
         self.name = f"DataLoader, {num_workers} worker{'s' * (num_workers != 1)}"
-        self.scale_x, self.scale_y, self.device = scale_x, scale_y, device
+        self.scale_x, self.scale_y, self.device, self.config, self.seed = scale_x, scale_y, device, config, seed
         self.finish = scale_x.on(device, scale_x.dtype)
         self.indices: list[list[tuple[int, int]]] = []  # of an epoch; always the same list, so that workers persist
         self.loader = DataLoader(
@@ -112,6 +113,12 @@ class Workers:
             worker_init_fn=partial(begin_worker, os.getpid()),
             generator=torch.Generator(),  # without it, every epoch would advance the global one
         )
+
+    def unaugmented(self) -> "Workers":
+        """A loader of the same rows as they are."""
+        dataset: Any = self.loader.dataset.dataset  # type: ignore[attr-defined]
+        dataset = dataset.dataset if isinstance(dataset, Augmented) else dataset
+        return Workers(dataset, self.scale_x, self.scale_y, self.device, self.config, self.seed)
 
     def fetch(self, rows: Sequence[Tensor], epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
         self.indices[:] = [[(epoch, index) for index in batch.tolist()] for batch in rows if len(batch)]

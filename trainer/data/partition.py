@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from trainer.data import roles
-from trainer.data.parts import Part, of_rows
+from trainer.data.parts import Part, of_rows, owners
 from trainer.data.roles import ROLES, TEST, TRAIN, VAL
 from trainer.data.rows import Rows
 from trainer.data.tensors import TensorData
@@ -130,6 +130,13 @@ def _row_numbers(rows: Any, num_rows: int, place: str) -> Tensor:
     return found.long()
 
 
+def groups_of(dataset: Any, parts: Mapping[int, Part[RowData]]) -> "np.ndarray[Any, np.dtype[np.int64]]":
+    """The group of each row of all data as a number; -1 for rows that come in a split of their own."""
+    rows, *others = (part.data for part in owners(parts))
+    codes = np.unique(list(map(str, _each_row(dataset, "groups", rows))), return_inverse=True)[1]
+    return np.pad(codes.astype(np.int64), (0, sum(map(len, others))), constant_values=-1)
+
+
 def _draw(dataset: Any, rows: Rows, train: Tensor, node: Mapping[str, Any]) -> dict[str, Tensor]:
     """Draw validation rows among `train`. Returns the row numbers of train and val."""
     how, val_fraction = node.get("split") or "random", node.get("val_fraction", 0.0)
@@ -153,7 +160,7 @@ def _draw(dataset: Any, rows: Rows, train: Tensor, node: Mapping[str, Any]) -> d
     return found
 
 
-def _each_row(dataset: Any, attribute: str, rows: Rows) -> Sequence[Any]:
+def _each_row(dataset: Any, attribute: str, rows: Any) -> Sequence[Any]:
     """One value a row from an attribute or method. Raises ConfigError where one is missing."""
     values = getattr(dataset, attribute, None)
     values = values() if callable(values) else values

@@ -16,7 +16,7 @@ from trainer.data.earlier import Earlier
 from trainer.data.facts import Facts
 from trainer.data.inventory import take_inventory
 from trainer.data.loaders import InMemory, Loader, Seeded, Workers
-from trainer.data.partition import RowData
+from trainer.data.partition import RowData, groups_of
 from trainer.data.parts import Part, owners, with_roles
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import ROLES, TRAIN
@@ -45,7 +45,8 @@ def row_splits(
     found = take_inventory(dataset, node, config, dtype, earlier.preprocessing if earlier is not None else None)
     parts, notes = found.parts, found.notes
     if earlier is not None:
-        notes += earlier.settle(found.fingerprint, found.complete)
+        groups = groups_of(dataset, parts) if node.get("split") == "group" else None
+        notes += earlier.settle(found.fingerprint, groups)
         parts = with_roles(parts, found.fingerprint.roles)
     tensors = [tensor for part in owners(parts) if isinstance(part.data, TensorData) for tensor in part.data.tensors]
     in_memory, why_not = keep_in_memory(tensors, config.loader, device)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -26,12 +27,14 @@ from trainer.errors import ConfigError
 @dataclass
 class Prepared:
     """A table ready to be loaded. parts: by role; preprocessing: fitted on those to train on; notes: lines for the
-    header; warnings: for the header, each in paragraphs."""
+    header; warnings: for the header, each in paragraphs; groups: int64, of each row of the source that is split by
+    groups."""
 
     parts: dict[int, Part[Source]]
     preprocessing: Preprocessing
     notes: list[str]
     warnings: list[list[str]]
+    groups: np.ndarray[Any, Any] | None = None
 
 
 class Table(Dataset[tuple[Tensor, Tensor]]):
@@ -112,7 +115,8 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
             warnings = notes.notations(survey.texts) + notes.held_back(parts, how, self.others, numbers=numbers)
         if unlabelled := int((~survey.labelled).sum()):
             lines.append(f"{unlabelled:,} of {survey.num_rows:,} rows without {self.targets[0]} are left out")
-        return Prepared(parts, preprocessing, lines, warnings)
+        groups = survey.codes(self.dialect) if how.split == "group" else None
+        return Prepared(parts, preprocessing, lines, warnings, groups)
 
     def _fit(
         self, survey: Survey, train: Part[Source], dtype: torch.dtype, scaling: TargetScaling

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from trainer.data import row_ids
+from trainer.data.loaders import Workers
 from trainer.data.row_ids import Ids
 from trainer.data.splits import Split, Splits
 from trainer.guards.finding import Finding
@@ -31,7 +32,8 @@ def shared_rows(splits: Splits) -> list[Finding]:
 
 
 def ids(split: Split) -> Ids:
-    """The ids of the inputs (N,), in the order of the split."""
-    batches = split.loader.fetch(torch.arange(split.num_rows).split(ROWS_AT_ONCE), 0)
-    inputs = (split.loader.load(batch)[0] for batch in batches)
+    """The ids of the inputs (N,) before any augmentation, in the order of the split."""
+    loader = split.loader.unaugmented() if isinstance(split.loader, Workers) else split.loader
+    batches = loader.fetch(torch.arange(split.num_rows).split(ROWS_AT_ONCE), 0)
+    inputs = (loader.load(batch)[0] for batch in batches)
     return np.concatenate([row_ids.of_tensors(x.detach().cpu()) for x in inputs])

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from trainer.config.schema import Config
 from trainer.data.batches import EvalBatches
-from trainer.data.earlier import Earlier
+from trainer.data.earlier import Earlier, summary
 from trainer.data.fingerprint import Fingerprint
 from trainer.data.loaders import place
 from trainer.data.loading import make_splits
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.roles import ROLES
+from trainer.data.roles import ROLES, TRAIN
 from trainer.data.row_ids import Ids
 from trainer.data.splits import Splits
 from trainer.data.tabular.rows import ids_of
@@ -25,6 +25,8 @@ from trainer.data.tabular.unseen import Unseen
 from trainer.errors import ConfigError, complain
 from trainer.inference.model import Trained
 from trainer.inference.rows import encoded, open_table
+
+UNTOLD = "warning: whether the run was trained on these rows cannot be told: they are known by their position"
 
 
 class Labelled(Protocol):
@@ -43,8 +45,9 @@ class Labelled(Protocol):
 class OfSplits:
     """The rows of some splits of a data set, one split after another, at most `size` rows at a time."""
 
-    def __init__(self, splits: Splits, names: Sequence[str], size: int) -> None:
-        self.name, self.split, self.splits = splits.name, names[0] if len(names) == 1 else "all", splits
+    def __init__(self, splits: Splits, names: Sequence[str], size: int, *, own: bool) -> None:
+        """own: whether it is the run's own data, as it is now."""
+        self.name, self.split, self.splits, self.own = splits.name, names[0] if own else "all", splits, own
         parts = [splits.parts[name] for name in names]
         self.parts = [EvalBatches(part.loader, part.num_rows, size) for part in parts]
         self.num_rows = sum(part.num_rows for part in self.parts)
@@ -55,13 +58,15 @@ class OfSplits:
             yield from part
 
     def warnings(self, known: Fingerprint | None) -> Iterator[str]:
-        if known is None or self.split == "train":
+        if known is None:
             return
         now = self.splits.fingerprint
+        if self.own and (differences := now.differences(known)):
+            yield f"warning: the data of this run has changed: {summary(differences)}"
         count = known.num_trained(now, np.isin(now.roles, self.roles))
         if count is None:
-            yield "warning: whether the run was trained on these rows cannot be told: they are known by their position"
-        elif count:
+            yield UNTOLD
+        elif count and (self.split, count) != ("train", self.num_rows):
             yield _trained_on(count, self.num_rows)
 
 
@@ -94,9 +99,9 @@ class OfTable:
         yield from (f"warning: {text}" for text in self.unknown.warnings())
         if self.left_out:
             yield f"warning: {self.left_out:,} rows do not have a target and are left out"
-        if known is None or known.known_by != "content":
-            return
-        if count := known.num_known(np.concatenate(self.ids)):
+        if known is not None and known.known_by != "content":
+            yield UNTOLD
+        elif known is not None and (count := known.num_known(np.concatenate(self.ids))):
             yield _trained_on(count, self.num_rows)
 
 
@@ -110,10 +115,12 @@ def open_own(config: Config, run: Trained, known: Fingerprint | None, split: str
     splits = make_splits(config, run.device, run.dtype, download=download, earlier=earlier)
     names = [name for name in ROLES if name in splits.parts]
     if split is None and names == ["train"]:
+        if known is not None and (known.roles > TRAIN).any():
+            raise ConfigError("none of the rows that this run held back is left in its data", "split=train")
         raise ConfigError("this run held back no rows to evaluate on", "dataset.val_fraction=0.2, or split=train")
     if split is not None and split not in names:
         raise ConfigError(f"split={split}: this run does not have such a split", f"split={'|'.join(names)}")
-    return OfSplits(splits, [split or names[-1]], config.loader.eval_batch_size)
+    return OfSplits(splits, [split or names[-1]], config.loader.eval_batch_size, own=True)
 
 
 def open_other(config: Config, run: Trained, *, download: bool) -> Labelled:
@@ -127,8 +134,8 @@ def open_other(config: Config, run: Trained, *, download: bool) -> Labelled:
     splits = make_splits(config, run.device, run.dtype, download=download, earlier=Earlier(prepared, None, "measure"))
     for note in splits.notes:
         complain(f"note     {note}")
-    rows = OfSplits(splits, [name for name in ROLES if name in splits.parts], size)
-    rows.name, rows.split = str(config.dataset["path"]), "all"
+    rows = OfSplits(splits, [name for name in ROLES if name in splits.parts], size, own=False)
+    rows.name = str(config.dataset["path"])
     return rows
 
 

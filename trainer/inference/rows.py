@@ -1,5 +1,6 @@
 """Rows to predict, from a table, arrays or pictures. Each batch comes with the columns that identify its rows."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ def _pictures(
         read = dict[str, Tensor]()
         for name in files[first : first + size]:
             try:
-                read[name] = picture_file.read(name, how)
+                read[os.fsencode(name).decode(errors="replace")] = picture_file.read(name, how)  # it may not be UTF-8
             except ConfigError as error:  # one broken picture does not cost the others
                 unreadable.append(error.message)
                 if len(unreadable) == len(files):

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
-import numpy as np
-
 from trainer import checkpoint
 from trainer.build.build import build
 from trainer.config import run_config
@@ -14,7 +12,6 @@ from trainer.config.check import check
 from trainer.config.schema import Config
 from trainer.data.earlier import Earlier, IfChanged
 from trainer.data.fingerprint import Fingerprint
-from trainer.data.roles import VAL
 from trainer.device import kernels_kept
 from trainer.disk import layout, storage
 from trainer.disk.lock import only_writer
@@ -103,9 +100,7 @@ def forget_best(run: TrainState, now: Fingerprint, earlier: Earlier | None) -> b
     before = earlier.fingerprint if earlier is not None else None
     if earlier is None or before is None:
         return False
-    is_same = earlier.if_changed == "refuse" or np.array_equal(
-        now.ids[now.roles == VAL], before.ids[before.roles == VAL]
-    )
+    is_same = earlier.if_changed == "refuse" or now.validates_as(before)
     now.since = before.since if is_same else run.progress.step
     if run.progress.best is None or run.progress.best_step > now.since:
         return False

@@ -9,6 +9,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from trainer.build.build import Setup
 from trainer.config import files
 from trainer.data import fingerprint
@@ -84,10 +86,12 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
     tools = trackers(config, run, folder)
 
     data = setup.splits.fingerprint
+    stored = data.parts.digests.clone()
 
     def sync() -> dict[str, int]:
-        if data.lazy:  # more has been read since the last checkpoint
-            fingerprint.write_digests(folder, data)
+        if data.lazy and not torch.equal(stored, data.parts.digests):  # more has been read since the last checkpoint
+            stored.copy_(data.parts.digests)
+            fingerprint.write_rows(folder, data)
         for tool in tools:
             tool.flush()
         return metrics.sync()
@@ -131,6 +135,11 @@ def _conclude(
 ) -> None:
     """Write weights, report and summary, and print the last lines; or raise the error that ends the run."""
     config, folder, progress, begun = setup.config, result.run_dir, run.progress, time.perf_counter()
+    data = setup.splits.fingerprint
+    if data.lazy and run.ranks.size > 1:  # this process has not seen what only the others have read
+        with suppress(TrainerError, OSError):  # a picture that is gone: the next start says so
+            data.read_rest()
+        fingerprint.write_rows(folder, data)
     result.status = status_of(progress.stop_reason)
     reports = config.report and result.status != "stopped"  # after a signal, nobody wants to wait for pictures
     past = history.read(folder)

@@ -15,6 +15,7 @@ from trainer.verbs.open_run import open_run, split_words
 
 FORMATS = "torch_export|onnx|safetensors"
 ROWS, TOLERANCE = 1000, 1e-5  # of the check, see _off
+AT_ONCE = 2**22  # values that go through the file at once in the check: 27 pictures of 224×224
 
 
 def parser() -> Parser:
@@ -51,11 +52,17 @@ def _export(folder: Path, config: Any, name: str) -> int:
     preprocessing = model.preprocessing
     whole = Whole(model).eval()
     rows = likely_rows(preprocessing, ROWS)
+    size = max(1, min(ROWS, AT_ONCE // rows[0].numel()))
+
+    def some_at_a_time(predict: Any, count: int = ROWS) -> Any:
+        return torch.cat([predict(part) for part in rows[:count].split(size)])
+
     with torch.no_grad():
-        expected, units = model.predict(rows), preprocessing.y.mean_and_std if preprocessing.y is not None else None
+        units = preprocessing.y.mean_and_std if preprocessing.y is not None else None
+        expected = some_at_a_time(model.predict)
         data = chosen.make(whole, preprocessing)
         run_file = chosen.load(data, whole)
-        off = max(_off(run_file(rows[:count]), expected[:count], units) for count in (1, 7, ROWS))
+        off = max(_off(some_at_a_time(run_file, count), expected[:count], units) for count in (1, 7, ROWS))
         plain = is_chain(model.model, preprocessing.x(rows[:2]))
     if not off <= TOLERANCE:
         raise TrainerError(f"{chosen.file} differs from the model by {off:.2g} on {ROWS:,} rows; it was not written")

@@ -76,12 +76,58 @@ def test_a_constant_with_holes_marks_them_and_a_new_value_stays_small() -> None:
     assert read_again(made, "new.csv")[1] == ["c has 2 values far outside those of training, 14.62 to 14.62: 20"]
 
 
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_holes_where_training_had_none_are_counted(form: str) -> None:
+    """A number becomes the mean, 0 when it is standardised; a category none of those that training had."""
+    old = {
+        "a": [1.5, 2.5] * 50,
+        "h": [None, 2.5, 1.0, 2.0] * 25,
+        "c": ["p", "q"] * 50,
+        "d": ["2020-01-01", "2020-01-02"] * 50,
+    }
+    write(f"t.{form}", **old, y=[0.5, 1.5] * 50)
+    new = {"a": [1.5, None, None], "h": [None, 1.0, 2.0], "c": ["p", None, "q"], "d": [None, None, None]}
+    write(f"new.{form}", **{key: pa.array(value, pa.string()) if key == "d" and form == "parquet" else value
+                            for key, value in new.items()})  # fmt: skip
+    made = prepared(f"t.{form}")
+    raw, warnings = read_again(made, f"new.{form}")
+    assert warnings == [
+        "a has 2 missing values and training had none: taken as the mean",
+        "c has 1 missing value and training had none: taken as no category",
+        "d has 3 missing values and training had none: taken as the mean",
+    ]
+    names = [column.name for column in made.preprocessing.table.columns]
+    x = made.preprocessing.x(torch.from_numpy(raw))
+    assert names[0] == "a"
+    assert x[1:, 0].tolist() == [0.0, 0.0]
+    assert (x[1] == 1).sum() == 0
+
+
+@pytest.mark.parametrize("streamed", ["auto", "false"])
+def test_the_header_counts_what_only_validation_has(streamed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from trainer.cli import main
+
+    train = {"a": [float(number % 7) for number in range(80)], "c": ["p", "q"] * 40}
+    last = {"a": [100.0, 0.0, 0.0, None] * 5, "c": ["new", "p", "q", "q"] * 5}
+    columns = {key: train[key] + last[key] for key in train}
+    write("t.parquet", **columns, y=[number % 11 + 0.5 for number in range(100)], t=list(range(100)))
+    words = ["dataset=table", "dataset.path=t.parquet", "dataset.target=y", "dataset.split=time", "dataset.split_by=t"]
+    words += [f"loader.in_memory={streamed}", "dataset.val_fraction=0.2", "epochs=1", "report=false", "device=cpu"]
+    assert main(["train", *words, "threads=1"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "warning c has categories not seen in training, treated as other (5 values): new" in said
+    assert "warning a has 5 missing values and training had none: taken as the mean" in said
+    assert "warning a has 5 values far outside those of training, 0 to 6: 100" in said
+    assert "t has" not in said
+
+
 def test_numbers_and_dates_far_outside_training_are_counted() -> None:
     day = [datetime.date(2020, 1, 1) + datetime.timedelta(i) for i in range(100)]
     write("t.csv", size=np.linspace(10, 20, 100), day=day, y=[0.5, 1.5] * 50)
     made = prepared()
     write("new.csv", size=["29.9", "0.1", "30.1", "-1e6", "", "inf"], day=["2020-01-01"] * 5 + ["2021-01-01"])
     assert read_again(made, "new.csv")[1] == [
+        "size has 1 missing value and training had none: taken as the mean",
         "day has 1 value far outside those of training, 2020-01-01 to 2020-04-09: 2021-01-01",
         "size has 3 values far outside those of training, 10 to 20: inf",
     ]

@@ -26,6 +26,12 @@ class Chunks:
         titles, sizes, found = zip(*entries, strict=True)
         self.parts = Parts.of(titles, sizes, found)
 
+    def digest_rest(self) -> None:
+        """Digest now the row groups that have not been read."""
+        for (file, group), (number, _) in self.groups.items():
+            if not self.parts.is_read(number):
+                self.check(file, group)
+
     def check(self, file: Path, group: int) -> None:
         """Note the digest of a row group. Raises TrainerError if it was different before."""
         number, places = self.groups[file, group]

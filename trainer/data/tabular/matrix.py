@@ -79,6 +79,8 @@ def _codes(column: Column, values: Any, dialect: Dialect, unseen: Unseen | None)
         places = pc.index_in(strangers, value_set=counts.field("values"))
         codes[strange] = _places(pa.array(spelled, pa.string()).take(places), levels)
         codes[strange & np.isnan(codes)] = len(column.levels) if column.other else -1
+    if unseen is not None:
+        unseen.holes(column, text.null_count)
     codes[pc.is_null(text).to_numpy(zero_copy_only=False)] = np.nan if column.missing else -1
     return codes
 

@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import Any, overload
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -21,7 +20,7 @@ from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.tabular import matrix
 from trainer.data.tabular.chunks import Chunks
-from trainer.data.tabular.source import Batch, Source, group_batches, label, masked, open_parquet
+from trainer.data.tabular.source import Source, chosen, group_batches, label, masked, open_parquet
 from trainer.data.tabular.targets import targets_of
 
 KEPT = 64 * 2**20  # bytes of a block of row groups, and of the groups kept in memory
@@ -185,15 +184,6 @@ class RowGroups:
             done += rows.num_rows
         self.kept[number] = (x, y)
         return x, y
-
-
-def chosen(batch: Batch, mask: Any) -> Batch:
-    """The rows of a batch where `mask` is true; `where` still names their places in the file."""
-    if mask.all():
-        return batch
-    index, keep = np.flatnonzero(mask), pa.array(mask)
-    columns = {name: values.filter(keep) for name, values in batch.columns.items()}
-    return Batch(columns, len(index), lambda row: batch.where(int(index[row])))
 
 
 def _groups(files: Sequence[Any]) -> Iterator[Group]:

@@ -13,8 +13,9 @@ from trainer.data.preprocessing import Preprocessing, TableFormat
 from trainer.data.row_ids import Ids
 from trainer.data.tabular import matrix
 from trainer.data.tabular.conversion import Floats, to_text
-from trainer.data.tabular.source import Batch, Source, masked
+from trainer.data.tabular.source import Batch, Source, chosen, masked
 from trainer.data.tabular.targets import targets_of
+from trainer.data.tabular.unseen import Unseen
 
 
 @dataclass(frozen=True)
@@ -28,27 +29,30 @@ class Encoded:
     ids: Ids
 
 
-def read_rows(source: Source, keep: Any, preprocessing: Preprocessing) -> Encoded:
-    """The rows to keep. keep: (N,) bool, of all rows of the source."""
+def read_rows(source: Source, keep: Any, preprocessing: Preprocessing, unseen: Unseen | None = None) -> Encoded:
+    """The rows to keep. keep: (N,) bool, of all rows of the source; unseen: counts what training did not have."""
     inputs, _ = preprocessing.of_table()
     xs, ys, ids = [], [], []
-    for raw, y, some in _batches(source, keep, preprocessing):
+    for raw, y, some in _batches(source, keep, preprocessing, unseen):
         xs.append(inputs.standardize(torch.from_numpy(raw)))
         ys.append(y)
         ids.append(some)
     return Encoded(keep, torch.cat(xs), torch.cat(ys), np.concatenate(ids))
 
 
-def read_ids(source: Source, keep: Any, preprocessing: Preprocessing) -> Ids:
+def read_ids(source: Source, keep: Any, preprocessing: Preprocessing, unseen: Unseen | None = None) -> Ids:
     """The ids of the rows to keep."""
-    return np.concatenate([some for _, _, some in _batches(source, keep, preprocessing)])
+    return np.concatenate([some for _, _, some in _batches(source, keep, preprocessing, unseen)])
 
 
-def _batches(source: Source, keep: Any, preprocessing: Preprocessing) -> Iterator[tuple[Floats, Tensor, Ids]]:
+def _batches(
+    source: Source, keep: Any, preprocessing: Preprocessing, unseen: Unseen | None
+) -> Iterator[tuple[Floats, Tensor, Ids]]:
     _, table = preprocessing.of_table()
     for batch, mask in masked(source.batches(table.names), keep):
-        raw, y = matrix.encode(batch, table.columns, table.dialect, None), targets_of(batch, preprocessing)
-        yield raw[mask], y[torch.from_numpy(mask)], ids_of(batch, raw, y, table)[mask]
+        rows = chosen(batch, mask)
+        raw, y = matrix.encode(rows, table.columns, table.dialect, unseen), targets_of(rows, preprocessing)
+        yield raw, y, ids_of(rows, raw, y, table)
 
 
 def ids_of(batch: Batch, raw: Floats, y: Tensor, table: TableFormat) -> Ids:

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -164,6 +165,15 @@ def masked(batches: Iterable[Batch], keep: Any) -> Iterator[tuple[Batch, Any]]:
         first += batch.num_rows
         if rows.any():
             yield batch, rows
+
+
+def chosen(batch: Batch, mask: Any) -> Batch:
+    """The rows of a batch where `mask` is true; `where` still names their places in the file."""
+    if mask.all():
+        return batch
+    index, keep = np.flatnonzero(mask), pa.array(mask)
+    columns = {name: values.filter(keep) for name, values in batch.columns.items()}
+    return Batch(columns, len(index), lambda row: batch.where(int(index[row])))
 
 
 def parse(block: Block, head: Head, name: str) -> Batch:

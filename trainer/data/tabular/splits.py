@@ -23,6 +23,7 @@ from trainer.data.tabular.chunks import Chunks
 from trainer.data.tabular.row_groups import RowGroups
 from trainer.data.tabular.rows import read_ids, read_rows
 from trainer.data.tabular.source import Source
+from trainer.data.tabular.unseen import Unseen
 from trainer.data.target_scaling import TargetScaling
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
@@ -49,10 +50,13 @@ def table_splits(
     prepared = table.prepare(node.get("val_fraction", 0.0), node.get("split_seed", 0), dtype, fitted, targets)
     targets.check(prepared.preprocessing.facts.classes)
     preprocessing, notes, files = prepared.preprocessing, list(prepared.notes), table.source.files
-    opened = _streamed if _is_streamed(table, prepared, config.loader) else _in_memory
-    fingerprint, over = opened(prepared, config, device, dtype)
+    opened, unseen = _streamed if _is_streamed(table, prepared, config.loader) else _in_memory, Unseen()
+    fingerprint, over = opened(prepared, config, device, dtype, unseen)
     if earlier is not None:
-        notes += earlier.settle(fingerprint)
+        groups = prepared.groups
+        if groups is not None:  # rows of other files are not split
+            groups = np.pad(groups, (0, len(fingerprint.ids) - len(groups)), constant_values=-1)
+        notes += earlier.settle(fingerprint, groups)
     parts = with_roles(prepared.parts, fingerprint.roles)
     if TRAIN not in parts:
         raise ConfigError(f"{files[0]} has no row left to train on")
@@ -68,12 +72,12 @@ def table_splits(
         preprocessing=preprocessing,
         fingerprint=fingerprint,
         notes=notes,
-        warnings=prepared.warnings,
+        warnings=[*prepared.warnings, *([text] for text in unseen.warnings())],
     )
 
 
 def _streamed(
-    prepared: Prepared, config: Config, device: torch.device, dtype: torch.dtype
+    prepared: Prepared, config: Config, device: torch.device, dtype: torch.dtype, unseen: Unseen
 ) -> tuple[Fingerprint, MakeLoader]:
     """Parquet whose row groups are read and compared when they are needed."""
     preprocessing, sources = prepared.preprocessing, owners(prepared.parts)
@@ -81,17 +85,18 @@ def _streamed(
     if sum(len(part.roles) for part in sources) > MOST_ROWS:
         ids = [row_ids.positions(len(part.roles), salt)[part.roles != LEFT_OUT] for salt, part in enumerate(sources)]
     else:
-        ids = [read_ids(part.data, part.roles != LEFT_OUT, preprocessing) for part in sources]
+        ids = [read_ids(part.data, part.roles != LEFT_OUT, preprocessing, unseen) for part in sources]
     fingerprint = _fingerprint(prepared, chunks.parts, ids, lazy=True)
+    fingerprint.read_rest = chunks.digest_rest
     return fingerprint, lambda part: RowGroups(part, preprocessing, device, dtype, chunks)
 
 
 def _in_memory(
-    prepared: Prepared, config: Config, device: torch.device, dtype: torch.dtype
+    prepared: Prepared, config: Config, device: torch.device, dtype: torch.dtype, unseen: Unseen
 ) -> tuple[Fingerprint, MakeLoader]:
     """A table whose rows are all read now."""
     preprocessing, sources = prepared.preprocessing, owners(prepared.parts)
-    rows = {part.data: read_rows(part.data, part.roles != LEFT_OUT, preprocessing) for part in sources}
+    rows = {part.data: read_rows(part.data, part.roles != LEFT_OUT, preprocessing, unseen) for part in sources}
     files = [(source, file) for source in rows for file in source.files]
     sizes = [file.stat().st_size for _, file in files]
     whole = Parts.of([str(file) for _, file in files], sizes, [source.digest(file) for source, file in files])

@@ -87,6 +87,11 @@ class Survey:
     key: list[Any] = field(default_factory=list)
     distinct: set[str] | None = field(default_factory=set)
 
+    def codes(self, dialect: Dialect) -> Any:
+        """The value of the key of each row as a number, int64."""
+        texts = pa.concat_arrays([conversion.to_text(values, dialect) for values in self.key])
+        return np.asarray(pc.dictionary_encode(texts, null_encoding="encode").indices).astype(np.int64)
+
     @property
     def empty(self) -> list[str]:
         """The columns of text without a value."""

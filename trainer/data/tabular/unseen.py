@@ -21,12 +21,13 @@ Spelling = Callable[[str], list[str]]
 @dataclass
 class Unseen:
     """Counts by column. categories: values of a category that training did not have; spelled: values that training
-    had in another spelling, by (column, value, spelling); far: numbers far outside the range of training, and examples
-    of them."""
+    had in another spelling, by (column, value, spelling); missing: values that are missing where training had none;
+    far: numbers far outside the range of training, and examples of them."""
 
     categories: Counter[str] = field(default_factory=Counter)
     names: dict[str, set[str]] = field(default_factory=dict)
     spelled: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    missing: Counter[tuple[str, Kind]] = field(default_factory=Counter)
     far: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
 
@@ -37,7 +38,8 @@ class Unseen:
             names.add(value)
 
     def numbers(self, column: Column, values: Any) -> None:
-        """Count the numbers of a batch, float64 with NaN, that are far outside the range of training."""
+        """Count the numbers of a batch, float64 with NaN, that are missing or far outside the range of training."""
+        self.holes(column, int(np.isnan(values).sum()))
         if column.low is None or column.high is None:
             return
         beyond = np.maximum(column.low - values, values - column.high)
@@ -47,6 +49,11 @@ class Unseen:
             limits = f"{_shown(column.low, column.kind)} to {_shown(column.high, column.kind)}"
             example = _shown(float(values[far[np.argmax(beyond[far])]]), column.kind)
             self.examples.setdefault(column.name, f"{limits}: {example}")
+
+    def holes(self, column: Column, count: int) -> None:
+        """Count missing values, if training had none in the column."""
+        if count and not column.missing:
+            self.missing[column.name, column.kind] += count
 
     def warnings(self) -> Iterator[str]:
         """What to say, one line each."""
@@ -60,6 +67,12 @@ class Unseen:
         for name, entries in sorted(by_name.items()):
             count, (_, value, spelling) = sum(entry[0] for entry in entries), max(entries)
             yield f"{name} is written in another way than in training ({count:,} values): {value} is read as {spelling}"
+        for (name, kind), count in sorted(self.missing.items()):
+            values, filled = (
+                f"{count:,} missing value{'s' * (count != 1)}",
+                "no category" if kind == "category" else "the mean",
+            )
+            yield f"{name} has {values} and training had none: taken as {filled}"
         for name, count in sorted(self.far.items()):
             values = f"{count:,} value{'s' * (count != 1)}"
             yield f"{name} has {values} far outside those of training, {self.examples[name]}"
