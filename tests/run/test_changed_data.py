@@ -240,7 +240,7 @@ def test_random_rows_are_not_compared_and_the_header_says_so(capsys: pytest.Capt
     assert "not checked: 100 of 100 rows differ when they are read again" in capsys.readouterr().out
     assert main(["resume", "latest", "epochs=3"]) == 0
     train("dataset=own", "dataset._target_=own.Filed", "+dataset.num_rows=150")
-    assert "checked in part: 100 of 150 rows" in capsys.readouterr().out
+    assert "checked in part: a resume compares 100 of 150 rows, by position" in capsys.readouterr().out
 
 
 def test_a_run_without_a_fingerprint_resumes_with_one_warning(capsys: pytest.CaptureFixture[str]) -> None:

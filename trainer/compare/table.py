@@ -10,7 +10,7 @@ from typing import Any
 from trainer.compare.ranking import SHARES, Group, Ranking
 from trainer.compare.rows import Row, all_keys
 from trainer.disk.json_text import finite
-from trainer.text import WIDTH, cut
+from trainer.text import WIDTH, counted, cut
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 WIDEST = 22  # columns of one setting
@@ -96,7 +96,7 @@ def marks(ranking: Ranking) -> list[tuple[str, str]]:
     notes, groups = [], ranking.groups[: ranking.num_ranked]
     seeds = "the spread over seeds" if any(len(group.values) > 1 for group in groups) else ""
     if counts := [group.num_rows for group in groups if group.num_rows]:
-        notes.append(("±", f"95%: {f'{seeds} and the' if seeds else 'of'} {min(counts):,} validation rows"))
+        notes.append(("±", f"95%: {f'{seeds} and the' if seeds else 'of'} {counted(min(counts), 'validation row')}"))
     elif any(group.interval for group in groups):
         unknown = "; the number of validation rows was not recorded" if ranking.metric in SHARES else ""
         notes.append(("±", f"95%: {seeds} alone{unknown}"))
@@ -123,8 +123,7 @@ def footnotes(ranking: Ranking) -> list[str]:
 
 def heading(ranking: Ranking) -> str:
     """What a ranking is of: its data, the number of its runs, and the metric."""
-    runs = f"{ranking.num_runs} run{'s' * (ranking.num_runs != 1)}"
-    return f"{ranking.data}: {runs} by {ranking.metric or 'nothing'} ({ranking.mode})"
+    return f"{ranking.data}: {counted(ranking.num_runs, 'run')} by {ranking.metric or 'nothing'} ({ranking.mode})"
 
 
 def markdown(rankings: Sequence[Ranking]) -> str:

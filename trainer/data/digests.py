@@ -13,6 +13,7 @@ import xxhash
 from torch import Tensor
 
 from trainer.errors import DataChanged
+from trainer.text import first_few
 
 Digest = tuple[int, int]  # 128 bits as two int64
 AT_ONCE = 2**20  # bytes of a file
@@ -126,11 +127,5 @@ class Parts:
             new, before = [], {}
         found = (new, "new"), (list(before), "gone"), (changed, "changed")
         return resized + [
-            f"{_some(names)} {'is' if len(names) == 1 else 'are'} {what}" for names, what in found if names
+            f"{first_few(names, 2)} {'is' if len(names) == 1 else 'are'} {what}" for names, what in found if names
         ]
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first two of some names, and how many more there are."""
-    more = f" and {len(names) - 2:,} more" if len(names) > 2 else ""
-    return (", " if more else " and ").join(names[:2]) + more

@@ -43,7 +43,7 @@ def show(
     for line in measured.lines(result.measured, setup.splits.truth, config.expect):
         screen.say(line)
     parts = ", ".join(f"{name} {value:.1f}" for name, value in result.seconds.items() if value >= 0.05)
-    screen.say(f"time     {sum(result.seconds.values()):.1f} s: {parts}")
+    screen.entry("time", [f"{sum(result.seconds.values()):.1f} s: {parts}"])
     if (speed := result.throughput) is not None:
         screen.say(f"speed    {speed.rate:,.0f} samples/s, {speed.waiting:.0%} of the training time waiting for data")
     if session.is_brief:

@@ -12,7 +12,7 @@ from trainer.disk import layout
 from trainer.disk.sweep_plan import Job
 from trainer.sweep.job import Place
 from trainer.terminal.screen import Screen
-from trainer.text import WIDTH, clock, cut
+from trainer.text import WIDTH, clock, counted, cut
 
 NEW_ROWS = {"Table": "new.csv", "Images": "new_pictures"}  # what predict takes, by dataset
 
@@ -20,10 +20,10 @@ NEW_ROWS = {"Table": "new.csv", "Images": "new_pictures"}  # what predict takes,
 def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Path) -> list[str]:
     """The jobs that are about to run, and where."""
     differing = all_keys(varied([job.overrides for job in jobs]))
-    lines = [cut(f"sweep    {total} job{'s' * (total != 1)}" + (": " + " × ".join(differing) if differing else ""))]
+    lines = [cut(f"sweep    {counted(total, 'job')}" + (": " + " × ".join(differing) if differing else ""))]
     lines += [cut(f"note     {text}") for text in partial_keys([job.overrides for job in jobs])]
     if places:
-        cores = f"{places[0].cores} core{'s' * (places[0].cores != 1)} each"
+        cores = f"{counted(places[0].cores, 'core')} each"
         gpus = ", a GPU each" if places[0].gpu is not None else ""
         lines.append(f"device   {len(places)} side by side, {cores}{gpus}")
     return [*lines, f"run      {layout.relative(folder)}"]

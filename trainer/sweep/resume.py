@@ -14,6 +14,7 @@ from trainer.errors import ConfigError, Interrupted, complain
 from trainer.sweep.search import STORAGE
 from trainer.sweep.sweep import Sweep
 from trainer.terminal.screen import Screen
+from trainer.text import counted
 
 CHANGEABLE = Changeable(("sweep.jobs", "sweep.on_fail"), "cannot change on a resume: it would be another sweep")
 TRIALS = "hydra.sweeper.n_trials"
@@ -34,7 +35,7 @@ def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> 
     unfinished = [job for job in jobs if statuses[job.number] != "ok"]
     left = [dataclasses.replace(job, data=job.data | {"sweep": job.data["sweep"] | changed}) for job in unfinished]
     if not left:
-        print(f"{folder} is finished: {len(jobs)} jobs. Nothing to do.")
+        print(f"{folder} is finished: {counted(len(jobs), 'job')}. Nothing to do.")
         print(f"To see them: trainer compare {folder}")
         return 0
     user_modules.allow_user_modules()
@@ -72,7 +73,7 @@ def _search(folder: Path, typed: list[str], overrides: Sequence[str], jobs: list
         sweep = Sweep(typed, screen)
         sweep.prepare(jobs)
         sweep.open(folder, jobs, sum(sweep_plan.status(folder, job) not in ("waiting", "interrupted") for job in jobs))
-        screen.say(f"resume   {layout.relative(folder)}: {len(jobs)} jobs so far\n")
+        screen.say(f"resume   {layout.relative(folder)}: {counted(len(jobs), 'job')} so far\n")
         source = Source([*typed, *overrides], files.roots())
         return _to_the_end(sweep, lambda: compose.sweep(source, Task(sweep, source)))
 

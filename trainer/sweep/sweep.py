@@ -24,7 +24,7 @@ from trainer.stopping import MONITORS
 from trainer.sweep import lines, pool
 from trainer.sweep.job import Place, train
 from trainer.terminal.screen import Screen
-from trainer.text import clock
+from trainer.text import clock, counted
 
 INTERRUPTED = (130, 143)  # exit codes after SIGINT and SIGTERM
 LOG = "sweep.log"
@@ -178,7 +178,7 @@ class Sweep:
         say, folder = self.screen.say, self.need_folder()
         jobs = {str(layout.relative(job.folder(folder))): job for job in self.jobs}
         counts = ", ".join(f"{count} {status}" for status, count in Counter(row.status for row in results).items())
-        say(f"\nsweep    {len(results)} jobs: {counts}; {lines.ranked_by(ranked)}", style="bold")
+        say(f"\nsweep    {counted(len(results), 'job')}: {counts}; {lines.ranked_by(ranked)}", style="bold")
 
         def best_lines(best: Row) -> list[str]:
             return [f"best     trainer train {shlex.join(jobs[best.name].overrides)}", f"run      {best.name}"]

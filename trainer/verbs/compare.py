@@ -10,6 +10,7 @@ from trainer.compare.rows import Row
 from trainer.disk import layout
 from trainer.errors import ConfigError
 from trainer.terminal.spelling import did_you_mean
+from trainer.text import counted
 from trainer.verbs.arguments import Parser
 from trainer.verbs.runs import outside_sweeps
 
@@ -67,5 +68,5 @@ def _show(ranked: Sequence[ranking.Ranking], runs: Sequence[Row]) -> None:
     from trainer.terminal.screen import Screen
 
     with Screen() as screen:
-        screen.say(f"compare  {len(runs)} runs {lines.ranked_by(ranked)}", style="bold")
+        screen.say(f"compare  {counted(len(runs), 'run')} {lines.ranked_by(ranked)}", style="bold")
         lines.show_rankings(screen, ranked, runs, lambda best: [f"best     {best.name}"])

@@ -25,6 +25,7 @@ from trainer.data.tabular.row_groups import RowGroups
 from trainer.data.tabular.rows import Rows, read_ids, read_rows
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
+from trainer.text import counted
 
 MOST = 512 * 2**20  # bytes of a Parquet table, as float64, up to which in_memory=auto reads all of it
 
@@ -79,7 +80,7 @@ def table_splits(
     splits = {name: Split(over(parts[role]), parts[role].num_rows) for name, role in ROLES.items() if role in parts}
     return Splits(
         name=files[0].name.partition(".")[0] or "table",
-        source=files[0].name if len(table.source.files) == 1 else f"{len(table.source.files)} files",
+        source=files[0].name if len(table.source.files) == 1 else counted(len(table.source.files), "file"),
         facts=facts,
         parts=splits,
         loader_name=splits["train"].loader.name,
