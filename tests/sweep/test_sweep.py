@@ -146,9 +146,9 @@ def test_a_grid_ends_in_numbers_that_the_metrics_files_hold(
 
 
 def interval_by_hand(values: list[float], rows: int) -> tuple[float, float]:
-    """The 95% interval of a mean accuracy: Wilson's for the rows and z · s / √n for the seeds, added up as squares."""
+    """The 95% interval of a mean accuracy: Wilson's for the rows and t · s / √n for four seeds, added up as squares."""
     p, z, n = statistics.mean(values), 1.959964, len(values)
-    spread = z * statistics.stdev(values) / n**0.5
+    spread = 3.182446 * statistics.stdev(values) / n**0.5
     centre, shrink = p + z**2 / (2 * rows), 1 + z**2 / rows
     reach = z * (p * (1 - p) / rows + z**2 / (4 * rows**2)) ** 0.5
     low, high = (centre - reach) / shrink, (centre + reach) / shrink

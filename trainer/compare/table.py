@@ -7,7 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from trainer.compare.ranking import SHARES, Group, Ranking
+from trainer.compare.interval import ENOUGH
+from trainer.compare.ranking import Group, Ranking, is_share
 from trainer.compare.rows import Row, all_keys
 from trainer.disk.json_text import finite
 from trainer.text import WIDTH, counted, cut
@@ -56,7 +57,7 @@ def cells(ranking: Ranking, ascii_only: bool = False) -> list[list[str]]:
     for index, group in enumerate(ranking.groups):
         rank, gap = ranking.place(index)
         settings = [short_value(group.settings.get(key, "")) for key in keys]
-        gap += "  ~" if gap and ranking.within_noise(group) else ""
+        gap = f"{gap}  {ranking.mark(group)}".rstrip() if gap else ""
         curve = sparkline(group.curve, ascii_only=ascii_only)
         table.append([rank, *settings, value_text(group), seeds_text(group), gap, curve, group.time])
     return table
@@ -94,16 +95,18 @@ def _widths(table: list[list[str]]) -> list[int]:
 def marks(ranking: Ranking) -> list[tuple[str, str]]:
     """(mark, its meaning) of the marks in a table."""
     notes, groups = [], ranking.groups[: ranking.num_ranked]
-    seeds = "the spread over seeds" if any(len(group.values) > 1 for group in groups) else ""
+    seeds = "the spread over seeds" if any(len(group.values) >= ENOUGH for group in groups) else ""
     if counts := [group.num_rows for group in groups if group.num_rows]:
         notes.append(("±", f"95%: {f'{seeds} and the' if seeds else 'of'} {counted(min(counts), 'validation row')}"))
     elif any(group.interval for group in groups):
-        unknown = "; the number of validation rows was not recorded" if ranking.metric in SHARES else ""
+        unknown = "; the number of validation rows was not recorded" if is_share(ranking.metric) else ""
         notes.append(("±", f"95%: {seeds} alone{unknown}"))
-    if any(ranking.within_noise(group) for group in groups):
-        notes.append(("~", "a tie with the best: the 95% interval of the difference contains 0"))
+    if any(len(group.values) == 2 and group.interval for group in groups):
+        notes.append(("n 2", "two seeds tell too little of their spread; try seed=0,1,2"))
+    if any(map(ranking.mark, groups)):
+        notes.append(("~", "nothing shows that it differs from the best (95%)"))
     if any(group.interval is None for group in groups):
-        notes.append(("no ±", "one value, or equal ones, say nothing about chance; try seed=0,1,2"))
+        notes.append(("no ±", "fewer than 3 values, or equal ones, tell no spread; try seed=0,1,2"))
     if repeats := sum(len(group.rows) - group.num_seeds for group in ranking.groups):
         notes.append(("repeats", f"{repeats}: the settings and seeds of another run, so not counted in n"))
     return notes

@@ -20,7 +20,7 @@ from trainer.disk import layout, storage, sweep_plan
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError, Interrupted, TrainerError
 from trainer.processes import signals
-from trainer.stopping import MONITORS
+from trainer.stopping import MONITORS, unknown_metric
 from trainer.sweep import lines, pool
 from trainer.sweep.job import Place, train
 from trainer.terminal.screen import Screen
@@ -195,8 +195,7 @@ class Sweep:
     @property
     def settings(self) -> dict[int, dict[str, str]]:
         """The overrides in which the jobs differ, by job number."""
-        varied = rows.varied([job.overrides for job in self.jobs])
-        return dict(zip((job.number for job in self.jobs), varied, strict=True))
+        return dict(zip((job.number for job in self.jobs), rows.settings(self.jobs), strict=True))
 
     @property
     def total(self) -> int:
@@ -223,4 +222,4 @@ def check_metric(jobs: Sequence[Job]) -> None:
     """Raise ConfigError for a metric to rank by that no run can report."""
     for metric in dict.fromkeys(job.data.get("monitor", "auto") for job in jobs):
         if metric not in ("auto", *MONITORS):
-            raise ConfigError(f"monitor={metric}: no run reports such a metric", "monitor=" + "|".join(MONITORS))
+            raise unknown_metric(metric, MONITORS)

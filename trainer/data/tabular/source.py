@@ -179,8 +179,8 @@ def parse(block: Block, head: Head, name: str) -> Batch:
     except pa.ArrowInvalid as error:
         for line, values in _records(block, head.delimiter):
             if len(values) != len(head.names):
-                num_values, columns = counted(len(values), "value"), counted(len(head.names), "column")
-                text = f"{name} line {line}: {num_values}, the header has {columns}"
+                num_values, num_columns = counted(len(values), "value"), counted(len(head.names), "column")
+                text = f"{name} line {line}: {num_values}, the header has {num_columns}"
                 raise ConfigError(text, "put a value that holds the separator into quotes") from error
         raise ConfigError(f"{name} from line {block.first_line}: {first_line(error)}") from error
     columns = {column: table.column(column).combine_chunks() for column in head.names}
