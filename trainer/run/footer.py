@@ -10,8 +10,17 @@ from trainer.run.result import Result
 from trainer.run.session import Session
 from trainer.state import TrainState
 from trainer.stopping import StopReason
+from trainer.tasks.metrics import is_uneven
 from trainer.terminal.chart import chart
 from trainer.text import WIDTH
+
+
+def remedy(setup: Setup) -> str:
+    """What to try where a model is no better than its baseline: weights of the classes, if these are uneven."""
+    has_weights = setup.config.loss.get("weight", "no such key") is None
+    if has_weights and is_uneven(setup.splits.facts.class_counts):
+        return "loss.weight=balanced with monitor=val/f1"
+    return "another optimizer.lr"
 
 
 def show(
@@ -31,9 +40,8 @@ def show(
         screen.say(f"best     {monitor} {progress.best:.4f} {at}{extra}", style="bold" if missed else "bold green")
         if missed:
             value = f"{missed} {result.baseline.metrics[missed]:.4f}"
-            remedy = "more epochs, or loss.weight=balanced with monitor=val/f1"
-            remedies = [f"try: {remedy}"] if setup.splits.facts.task == "classes" else []
-            screen.warn([f"the model does no better than {result.baseline.answer}, which gives {value}", *remedies])
+            text = f"the model does no better than {result.baseline.answer}, which gives {value}"
+            screen.warn([text, f"try: more epochs, or {remedy(setup)}"])
     if predictions is not None and (weakest := predictions.weakest()) is not None:
         name, score, other, count = weakest
         confused = f"; taken for {other}: {count}×" if count else ""

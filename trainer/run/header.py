@@ -67,7 +67,7 @@ def baseline_lines(splits: Splits, metrics: Sequence[str]) -> list[str]:
     """The shares of the classes, and what always giving the same answer measures. metrics: those of the run."""
     classes, counts, scale = splits.facts.classes, splits.facts.class_counts, splits.scale_y
     if classes is None:
-        mse = f", mse {float(scale.std.double().square().mean()):.4g}" if isinstance(scale, Standardize) else ""
+        mse = f", train/mse {float(scale.std.double().square().mean()):.4g}" if isinstance(scale, Standardize) else ""
         mean = [f"predicting the mean gives r2 0{mse}"] if "r2" in metrics else []
         return mean or ["r2 is undefined for a single row of validation"] * (splits.num_rows("val") == 1)
     if counts is None:
@@ -76,8 +76,8 @@ def baseline_lines(splits: Splits, metrics: Sequence[str]) -> list[str]:
     shares = ", ".join(f"{name} {count / total:.1%}" for name, count in zip(names, counts, strict=True))
     if len(names) > FEW:
         shares = f"classes of {min(counts) / total:.1%} to {max(counts) / total:.1%}"
-    answer = baseline.of_classes(names, counts)
-    lines = [shares, f"{answer.answer} gives acc {answer.metrics['val/acc']:.4f}"]
+    answer = baseline.of_classes(names, counts, counts).answer
+    lines = [shares, f"{answer} gives train/acc {max(counts) / total:.4f}"]
     lines = ["; ".join(lines)] if sum(map(len, lines)) < WIDTH - 10 else lines
     return list(map(printable, lines))
 

@@ -34,7 +34,7 @@ def run(args: Namespace) -> int:
     known = list(dict.fromkeys(name for row in runs for name in row.metrics))
     if metric not in known and (args.sort or not known):
         choices = "|".join(known) or "none of these runs has reported a metric yet"
-        choices = next((name for name in known if name.rpartition("/")[2] == metric), choices)
+        choices = next((name for name in reversed(known) if name.rpartition("/")[2] == metric), choices)
         raise ConfigError(f"no run here reports '{metric}'.{did_you_mean(metric, known)}", f"--sort {choices}")
     ranked = ranking.rankings(runs, args.sort, fold=not args.all)
     if args.json:
