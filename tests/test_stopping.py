@@ -116,3 +116,20 @@ def test_the_direction_of_every_metric_and_a_monitor_that_no_run_has() -> None:
     assert {name.removeprefix("val/") for name in MONITORS} == {"train/loss", *MODES}
     with pytest.raises(ConfigError, match="val/r2"):
         make_stopping("val/r2", EarlyStop(None, 0.0), ["loss", "acc"], "acc")
+
+
+@pytest.mark.parametrize(
+    ("typed", "text", "hint"),
+    [
+        ("f1", "no such metric here.", "monitor=val/f1"),
+        ("acc", "no such metric here.", "monitor=val/acc"),
+        ("loss", "no such metric here.", "monitor=val/loss"),
+        ("test/acc", "no such metric here.", "monitor=val/acc"),
+        ("ac", "no such metric here. Did you mean acc?", "monitor=train/loss|val/loss|val/acc|val/f1"),
+        ("val/r2", "no such metric here.", "monitor=train/loss|val/loss|val/acc|val/f1"),
+    ],
+)
+def test_a_short_metric_name_is_completed(typed: str, text: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_stopping(typed, EarlyStop(None, 0.0), ["loss", "acc", "f1"], "acc")
+    assert (caught.value.message, caught.value.hint) == (f"monitor={typed}: {text}", hint)

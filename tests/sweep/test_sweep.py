@@ -183,10 +183,16 @@ def test_jobs_of_different_data_are_not_ranked_against_each_other(cli: Cli, tmp_
         assert {run["run"].split("/")[-1] for group in groups for run in group["runs"]} == {
             f"{job:03d}" for job in range(6 * number, 6 * number + 6)
         }
-    for words in (["eval"], ["predict", "latest", "new.npz"], ["export", "latest"]):
+    first = ranking["rankings"][0]["best"]
+    for words, named in (
+        (["eval"], ["eval", first]),
+        (["predict", "latest", "new.npz"], ["predict", first, "new.npz"]),
+        (["export", "latest"], ["export", first]),
+    ):
         refused = cli(*words)
         assert (refused.returncode, refused.stdout) == (2, "")
-        assert all(part["best"] in refused.stderr for part in ranking["rankings"])
+        assert all(f"{part['best']} ({part['data']} by val/acc)" in refused.stderr for part in ranking["rankings"])
+        assert refused.stderr.endswith(f"  try: trainer {' '.join(named)}\n")
     command = next(line for line in done.stdout.splitlines() if line.startswith("best  "))
     alone = cli(*shlex.split(command)[2:], f"threads={summaries(sweep)[0]['threads']}")
     assert alone.returncode == 0
@@ -303,6 +309,8 @@ def test_ctrl_c_saves_what_runs_ranks_what_is_done_and_resume_finishes(cli: Cli,
     assert all((sweep / job / "checkpoints").is_dir() for job in ("002", "003"))
     refused = cli("resume", str(sweep), "epochs=3")
     assert (refused.returncode, "another sweep" in refused.stderr) == (2, True)
+    assert "what can change is sweep.jobs|sweep.on_fail=…\n  try: trainer train -m seed=0,1 " in refused.stderr
+    assert refused.stderr.endswith(" epochs=3\n")
 
 
 @pytest.mark.slow

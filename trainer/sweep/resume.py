@@ -1,6 +1,7 @@
 """trainer resume SWEEP: skips finished jobs, resumes interrupted ones and runs failed ones again."""
 
 import dataclasses
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,9 +15,11 @@ from trainer.errors import ConfigError, Interrupted, complain
 from trainer.sweep.search import STORAGE
 from trainer.sweep.sweep import Sweep
 from trainer.terminal.screen import Screen
-from trainer.text import counted
+from trainer.text import counted, printable
 
-CHANGEABLE = Changeable(("sweep.jobs", "sweep.on_fail"), "cannot change on a resume: it would be another sweep")
+CHANGEABLE = Changeable(
+    ("sweep.jobs", "sweep.on_fail"), "cannot change on a resume of a sweep: it would be another sweep"
+)
 TRIALS = "hydra.sweeper.n_trials"
 
 
@@ -31,7 +34,10 @@ def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> 
     if (folder / STORAGE).exists():
         return _search(folder, typed, overrides, jobs)
     statuses = {job.number: sweep_plan.status(folder, job) for job in jobs}
-    changed = {key.partition(".")[2]: value for key, value in CHANGEABLE.read(overrides).items()}
+    kept = [word for word in typed if word.partition("=")[0] not in {word.partition("=")[0] for word in overrides}]
+    command = printable(shlex.join(["trainer", "train", "-m", *kept, *overrides]))
+    instead = command if sweep_plan.is_own(folder) else None
+    changed = {key.partition(".")[2]: value for key, value in CHANGEABLE.read(overrides, instead).items()}
     unfinished = [job for job in jobs if statuses[job.number] != "ok"]
     left = [dataclasses.replace(job, data=job.data | {"sweep": job.data["sweep"] | changed}) for job in unfinished]
     if not left:

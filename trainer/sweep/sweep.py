@@ -44,6 +44,7 @@ class Sweep:
         self.pruned: set[int] = set()
         self.best: dict[tuple[str, tuple[str, ...]], float] = {}  # by metric and what it was measured on
         self.num_ended = 0
+        self.is_mixed = False  # whether not all jobs are compared with each other
 
     def plan(self, jobs: Sequence[Job], *, locally: bool = True) -> Path:
         """Add jobs to the sweep. Returns its folder. Raises ConfigError before anything is started."""
@@ -102,6 +103,7 @@ class Sweep:
         stopped, begun = False, time.monotonic()
         settings = self.settings
         codes = []
+        self.is_mixed = len({(job.data["monitor"], protocol(job.data).key(self.monitor)) for job in self.jobs}) > 1
         with signals.listening():
 
             def stop() -> bool:
@@ -154,7 +156,8 @@ class Sweep:
         is_best = value is not None and (best is None or better(value, best) == value != best)
         if value is not None and is_best:
             self.best[key] = value
-        for line in lines.job_lines(self.num_ended, self.total, row, is_best):
+        praise = f"best so far of {row.protocol.name}" if self.is_mixed else "best so far"
+        for line in lines.job_lines(self.num_ended, self.total, row, praise if is_best else ""):
             self.screen.say(line, style="red" if row.failed else None)
         return row
 

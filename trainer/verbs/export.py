@@ -31,7 +31,7 @@ def run(args: Namespace) -> int:
     if name not in FORMATS.split("|"):
         raise ConfigError(f"no format '{name}'", f"format={FORMATS}")
     portable = {"device": "cpu", "autocast": "none"}
-    stored = open_run(run_name, portable, trust_it=args.trust)
+    stored = open_run(run_name, portable, trust_it=args.trust, command="export RUN")
     return _export(stored.folder, stored.config, name)
 
 
