@@ -121,12 +121,12 @@ def test_the_direction_of_every_metric_and_a_monitor_that_no_run_has() -> None:
 @pytest.mark.parametrize(
     ("typed", "text", "hint"),
     [
-        ("f1", "no such metric here.", "monitor=val/f1"),
-        ("acc", "no such metric here.", "monitor=val/acc"),
-        ("loss", "no such metric here.", "monitor=val/loss"),
-        ("test/acc", "no such metric here.", "monitor=val/acc"),
-        ("ac", "no such metric here. Did you mean acc?", "monitor=train/loss|val/loss|val/acc|val/f1"),
-        ("val/r2", "no such metric here.", "monitor=train/loss|val/loss|val/acc|val/f1"),
+        ("f1", "this run reports no such metric", "monitor=val/f1"),
+        ("acc", "this run reports no such metric", "monitor=val/acc"),
+        ("loss", "this run reports no such metric", "monitor=val/loss"),
+        ("test/acc", "this run reports no such metric", "monitor=val/acc"),
+        ("ac", "this run reports no such metric. Did you mean val/acc?", "monitor=train/loss|val/loss|val/acc|val/f1"),
+        ("val/r2", "this run reports no such metric", "monitor=train/loss|val/loss|val/acc|val/f1"),
     ],
 )
 def test_a_short_metric_name_is_completed(typed: str, text: str, hint: str) -> None:

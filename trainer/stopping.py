@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from trainer.config.schema import EarlyStop
 from trainer.errors import ConfigError
-from trainer.terminal.spelling import did_you_mean
+from trainer.terminal.spelling import closest
 
 METRICS = {  # of a validation split, by task, and the better direction of each
     "classes": {"loss": "min", "acc": "max", "f1": "max", "balanced_acc": "max"},
@@ -86,9 +86,13 @@ def loss_of(metrics: Mapping[str, float]) -> float | None:
 
 def unknown_metric(monitor: str, known: Sequence[str]) -> ConfigError:
     """The error for a metric that is not among those known; the hint is the full name of a short one, or all names."""
-    meant = [name for name in known if name.rpartition("/")[2] == monitor.rpartition("/")[2]]
-    near = "" if meant else did_you_mean(monitor, [*known, *(name.rpartition("/")[2] for name in known)])
-    return ConfigError(f"monitor={monitor}: no such metric here.{near}", "monitor=" + "|".join(meant[-1:] or known))
+    last, ends = monitor.rpartition("/")[2], [name.rpartition("/")[2] for name in known]
+    meant = [name for name, end in zip(known, ends, strict=True) if end == last]
+    near = closest(last, ends) if not meant else None
+    text = f"monitor={monitor}: this run reports no such metric"
+    return ConfigError(
+        text + (f". Did you mean val/{near}?" if near else ""), "monitor=" + "|".join(meant[-1:] or known)
+    )
 
 
 def make_stopping(monitor: str, early_stop: EarlyStop, names: Sequence[str], favourite: str) -> Stopping:
