@@ -31,7 +31,7 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     target = f"{facts.num_outputs:,} {target}" if facts.classes is None else counted(len(facts.classes), "class")
     source = f" ({splits.source})" if splits.source else ""
     screen.say(f"trainer {__version__} · torch {torch.__version__} · seed {config.seed}", style="bold")
-    screen.say(f"data     {splits.name}: {rows}, {inputs(facts.input_shape)}, {target}{source}")
+    screen.entry("data", [f"{splits.name}: {rows}, {inputs(facts.input_shape)}, {target}{source}"])
     for note in [*splits.notes, *baseline_lines(splits, run.metrics)]:
         screen.entry("", [note])
     for texts in splits.warnings:

@@ -103,7 +103,7 @@ class Sweep:
         stopped, begun = False, time.monotonic()
         settings = self.settings
         codes = []
-        self.is_mixed = len({(job.data["monitor"], protocol(job.data).key(self.monitor)) for job in self.jobs}) > 1
+        self.is_mixed = len({(job.data.get("monitor"), protocol(job.data).key(self.monitor)) for job in self.jobs}) > 1
         with signals.listening():
 
             def stop() -> bool:
