@@ -225,7 +225,9 @@ def test_only_what_varied_is_shown() -> None:
 def test_wide_tables_stay_within_78_columns_and_nothing_is_lost_elsewhere() -> None:
     rows = [row({f"model.setting_number_{n}": "x" * 40 for n in range(9)} | {"seed": "0"}, 0.5)]
     ranked = rank(rows, "val/acc")
-    assert all(len(line) <= 78 for line in table.text_lines(ranked))
+    lines = table.text_lines(ranked)
+    assert all(len(line) <= 78 for line in lines)
+    assert lines[1].split()[-3:] == ["0.5000", "±0.0309", "1"]  # Wilson, 0.5 of 1,000: 0.46907 to 0.53093
     read = list(csv.DictReader(io.StringIO(table.csv_text(rows, [ranked]))))
     assert read[0]["model.setting_number_8"] == "x" * 40
     assert json.loads(table.json_text([ranked]))["groups"][0]["runs"][0]["metrics"] == {"val/acc": 0.5}

@@ -79,13 +79,21 @@ def seeds_text(group: Group) -> str:
 
 
 def text_lines(ranking: Ranking, ascii_only: bool = False) -> list[str]:
-    """The table in at most 78 columns: the columns curve, time and vs best go first, then lines are cut."""
-    table = [[cut(cell, WIDEST) for cell in row] for row in cells(ranking, ascii_only)]
+    """The table in at most 78 columns: the columns curve, time and vs best go first, then settings get narrower, the
+    value and n never."""
+    table, keys = cells(ranking, ascii_only), range(1, 1 + len(setting_keys(ranking)))
+    table = [[cut(cell, WIDEST) for cell in row] for row in table]
     for name in ("curve", "time", "vs best"):
-        if sum(_widths(table)) + 2 * (len(table[0]) - 1) > WIDTH:
+        if _width(table) > WIDTH:
             at = table[0].index(name)
             table = [row[:at] + row[at + 1 :] for row in table]
+    while _width(table) > WIDTH and (widest := max(_widths(table)[key] for key in keys)) > 1:
+        table = [[cut(cell, widest - 1) if at in keys else cell for at, cell in enumerate(row)] for row in table]
     return [cut("  ".join(map(str.ljust, row, _widths(table))).rstrip()) for row in table]
+
+
+def _width(table: list[list[str]]) -> int:
+    return sum(_widths(table)) + 2 * (len(table[0]) - 1)
 
 
 def _widths(table: list[list[str]]) -> list[int]:

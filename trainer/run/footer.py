@@ -12,7 +12,7 @@ from trainer.state import TrainState
 from trainer.stopping import StopReason
 from trainer.tasks.metrics import is_uneven
 from trainer.terminal.chart import chart
-from trainer.text import WIDTH
+from trainer.text import WIDTH, counted
 
 
 def remedy(setup: Setup) -> str:
@@ -47,7 +47,7 @@ def show(
         confused = f"; taken for {other}: {count}×" if count else ""
         screen.say(f"weakest  {name} (F1 {score:.2f}{confused})")
     if progress.stop_reason == StopReason.EARLY_STOP:
-        screen.say(f"stopped  early: {progress.bad_evaluations} evaluations without improvement")
+        screen.say(f"stopped  early: {counted(progress.bad_evaluations, 'evaluation')} without improvement")
     for line in measured.lines(result.measured, setup.splits.truth, config.expect):
         screen.say(line)
     parts = ", ".join(f"{name} {value:.1f}" for name, value in result.seconds.items() if value >= 0.05)

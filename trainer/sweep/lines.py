@@ -25,7 +25,8 @@ def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Pat
     if places:
         cores = f"{counted(places[0].cores, 'core')} each"
         gpus = ", a GPU each" if places[0].gpu is not None else ""
-        lines.append(f"device   {len(places)} side by side, {cores}{gpus}")
+        side = f"{len(places)} side by side" if len(places) > 1 else "one at a time"
+        lines.append(f"device   {side}, {cores}{gpus}")
     return [*lines, f"run      {layout.relative(folder)}"]
 
 
