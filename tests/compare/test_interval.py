@@ -53,9 +53,9 @@ def test_the_spread_over_seeds_by_hand() -> None:
 
 def test_two_seeds_of_a_bounded_metric_do_not_reach_beyond_it() -> None:
     assert interval([0.94, 1.0]) is None  # t(1) · s / √2 would give 0.97 ± 0.38
-    low, high = interval([0.94, 1.0], 30)  # Wilson of 29.1 in 30: 0.8382 to 0.9951
-    assert (low, high) == pytest.approx((0.8382, 1.0), abs=1e-4)
-    assert interval([0.2, 0.9], 10_000) == (0.2, 0.9)  # it holds both, whatever the rows say
+    # Wilson of 29.1 in 30: 0.8382 to 0.9951; s / √2 = 0.03, and √((0.97 - 0.8382)² + (1.96 · 0.03)²) = 0.1443
+    assert interval([0.94, 1.0], 30) == pytest.approx((0.97 - 0.1443, 1.0), abs=1e-4)
+    assert interval([0.2, 0.9], 10_000) == (0.0, 1.0)
     low, high = interval([0.5, 0.9, 1.0], bounds=(0.0, 1.0))  # 0.8 ± 4.3027 · 0.26458 / √3 = 0.8 ± 0.6573
     assert (low, high) == pytest.approx((0.8 - 0.65725, 1.0), abs=1e-4)
 

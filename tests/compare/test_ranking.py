@@ -51,7 +51,8 @@ def test_seeds_fold_and_a_group_with_a_failure_has_no_place() -> None:
     assert ranked.shares is None
     head, first, *_, last = table.text_lines(ranked)
     assert head.split() == ["rank", "lr", "val/acc", "n", "vs", "best", "curve", "time"]
-    assert first.split()[:5] == ["1", "0.1", "0.8000", "±0.0259", "2"]  # Wilson, 0.8 of 1,000: 0.77412 to 0.82363
+    # Wilson, 0.8 of 1,000: 0.77412 to 0.82363; s / √2 = 0.01, so √((0.8 - 0.77412)² + (1.96 · 0.01)²) = 0.0325
+    assert first.split()[:5] == ["1", "0.1", "0.8000", "±0.0325", "2"]
     assert any(note.startswith("n 2 ") for note in table.footnotes(ranked))
     assert last.split()[:5] == ["-", "0.2", "0.9900", "±0.0083", "1/2"]
     assert len(rank(rows, "val/acc", fold=False).groups) == 8

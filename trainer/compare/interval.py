@@ -4,8 +4,8 @@ A result has two sources of chance: the seed, and the rows that were held back. 
 
 - The rows, where a metric is a share of them, as accuracy is: Wilson's interval of a proportion (Wilson 1927). It
   has a width for 0 and 1 as well. What the rows add to any other metric is unknown.
-- The seeds: t(n - 1) · s / √n (Student 1908), from three seeds on. For two, t is 12.7: the interval holds both values
-  and says nothing else about seeds.
+- The seeds: t(n - 1) · s / √n (Student 1908), from three seeds on. For two, t is 12.7, which would say nothing: z takes
+  its place where the rows are known, and is too small.
 
 The distances of the mean from the two limits add up as squares (Zou and Donner 2008), and so do those of two means
 (Newcombe 1998, method 10). Two runs on the same rows are taken as independent, so the interval of their difference is
@@ -46,16 +46,15 @@ def interval(
     of a metric that is not a share of rows.
     """
     mean, n = fmean(values), len(values)
-    reach = student(n - 1) * stdev(values) / math.sqrt(n) if n >= ENOUGH else 0.0
+    error = stdev(values) / math.sqrt(n) if n > 1 else 0.0
+    reach = error * (student(n - 1) if n >= ENOUGH else Z)
     if num_rows:
         rows, bounds = wilson(mean, num_rows), (0.0, 1.0)
         low, high = mean - math.hypot(mean - rows[0], reach), mean + math.hypot(rows[1] - mean, reach)
-    elif reach:
+    elif reach and n >= ENOUGH:
         low, high = mean - reach, mean + reach
     else:
         return None
-    if n == 2:
-        low, high = min(low, *values), max(high, *values)
     return max(bounds[0], low), min(bounds[1], high)
 
 

@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from trainer.compare.interval import ENOUGH
 from trainer.compare.ranking import Group, Ranking, is_share
 from trainer.compare.rows import Row, all_keys
 from trainer.disk.json_text import finite
@@ -103,14 +102,14 @@ def _widths(table: list[list[str]]) -> list[int]:
 def marks(ranking: Ranking) -> list[tuple[str, str]]:
     """(mark, its meaning) of the marks in a table."""
     notes, groups = [], ranking.groups[: ranking.num_ranked]
-    seeds = "the spread over seeds" if any(len(group.values) >= ENOUGH for group in groups) else ""
+    seeds = "the spread over seeds" if any(len(group.values) > 1 for group in groups) else ""
     if counts := [group.num_rows for group in groups if group.num_rows]:
         notes.append(("±", f"95%: {f'{seeds} and the' if seeds else 'of'} {counted(min(counts), 'validation row')}"))
     elif any(group.interval for group in groups):
         unknown = "; the number of validation rows was not recorded" if is_share(ranking.metric) else ""
         notes.append(("±", f"95%: {seeds} alone{unknown}"))
     if any(len(group.values) == 2 and group.interval for group in groups):
-        notes.append(("n 2", "two seeds tell too little of their spread; try seed=0,1,2"))
+        notes.append(("n 2", "two seeds tell little of their spread; try seed=0,1,2"))
     if any(map(ranking.mark, groups)):
         notes.append(("~", "nothing shows that it differs from the best (95%)"))
     if any(group.interval is None for group in groups):
