@@ -116,3 +116,20 @@ def test_the_direction_of_every_metric_and_a_monitor_that_no_run_has() -> None:
     assert {name.removeprefix("val/") for name in MONITORS} == {"train/loss", *MODES}
     with pytest.raises(ConfigError, match="val/r2"):
         make_stopping("val/r2", EarlyStop(None, 0.0), ["loss", "acc"], "acc")
+
+
+@pytest.mark.parametrize(
+    ("typed", "text", "hint"),
+    [
+        ("f1", "this run reports no such metric", "monitor=val/f1"),
+        ("acc", "this run reports no such metric", "monitor=val/acc"),
+        ("loss", "this run reports no such metric", "monitor=val/loss"),
+        ("test/acc", "this run reports no such metric", "monitor=val/acc"),
+        ("ac", "this run reports no such metric. Did you mean val/acc?", "monitor=train/loss|val/loss|val/acc|val/f1"),
+        ("val/r2", "this run reports no such metric", "monitor=train/loss|val/loss|val/acc|val/f1"),
+    ],
+)
+def test_a_short_metric_name_is_completed(typed: str, text: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_stopping(typed, EarlyStop(None, 0.0), ["loss", "acc", "f1"], "acc")
+    assert (caught.value.message, caught.value.hint) == (f"monitor={typed}: {text}", hint)

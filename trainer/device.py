@@ -38,7 +38,7 @@ def choose_device(name: str) -> tuple[torch.device, str]:
     if reason is not None:
         raise ConfigError(f"device={name}: {reason}", "device=cpu, or device=auto to take what is there")
     if kind != "cuda":
-        return torch.device(kind), "as asked"
+        return torch.device(kind), f"device={name}"
     number, count = int(index or 0), torch.cuda.device_count()
     if number >= count:
         there = f"there are {count} GPUs, numbered from 0" if count > 1 else "the only GPU is cuda:0"
@@ -116,7 +116,7 @@ def set_threads(
     count, why = int(flops_per_step / FLOPS_PER_THREAD), f"auto: {flops_per_step / 1e6:,.3g} MFLOP a step"
     count = min(cores, max(1, count))
     if threads != "auto":
-        count, why = threads, "as asked"
+        count, why = threads, f"threads={threads}"
     elif device.type != "cpu":
         count, why = 1, "auto: the work is on the device"
     torch.set_num_threads(count)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from trainer.config.schema import EarlyStop
 from trainer.errors import ConfigError
+from trainer.terminal.spelling import closest
 
 METRICS = {  # of a validation split, by task, and the better direction of each
     "classes": {"loss": "min", "acc": "max", "f1": "max", "balanced_acc": "max"},
@@ -83,6 +84,17 @@ def loss_of(metrics: Mapping[str, float]) -> float | None:
     return metrics.get("val/loss", metrics.get("train/loss"))
 
 
+def unknown_metric(monitor: str, known: Sequence[str]) -> ConfigError:
+    """The error for a metric that is not among those known; the hint is the full name of a short one, or all names."""
+    last, ends = monitor.rpartition("/")[2], [name.rpartition("/")[2] for name in known]
+    meant = [name for name, end in zip(known, ends, strict=True) if end == last]
+    near = closest(last, ends) if not meant else None
+    text = f"monitor={monitor}: this run reports no such metric"
+    return ConfigError(
+        text + (f". Did you mean val/{near}?" if near else ""), "monitor=" + "|".join(meant[-1:] or known)
+    )
+
+
 def make_stopping(monitor: str, early_stop: EarlyStop, names: Sequence[str], favourite: str) -> Stopping:
     """Choose the monitored metric.
 
@@ -93,5 +105,5 @@ def make_stopping(monitor: str, early_stop: EarlyStop, names: Sequence[str], fav
     if monitor == "auto":
         monitor = f"val/{favourite}" if names else "train/loss"
     if monitor not in known:
-        raise ConfigError(f"monitor={monitor}: this run reports no such metric", "monitor=" + "|".join(known))
+        raise unknown_metric(monitor, known)
     return Stopping(monitor, early_stop.patience, early_stop.min_delta)

@@ -1,5 +1,6 @@
-"""Short texts that every room writes the same way: a first line, a cut line, a list, a printable line, a time."""
+"""Short texts that every room writes the same way: a first line, a cut line, a count, a list, a time."""
 
+import re
 from collections.abc import Sequence
 
 WIDTH = 78  # columns of every line that a person reads
@@ -16,15 +17,33 @@ def cut(text: str, most: int = WIDTH) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
+def counted(number: float, noun: str) -> str:
+    """A number of things, with at most two decimals: 1 step, 1,438 steps, 2 batches, 3 categories, 6.96 epochs."""
+    plural = re.sub("(?<=[^aeiou])y$", "ie", noun)
+    plural += "es" if plural.endswith(("s", "x", "tch", "sh")) else "s"
+    digits = f"{number:,.2f}".rstrip("0").rstrip(".")
+    return f"{digits} {noun if digits == '1' else plural}"
+
+
 def listed(words: Sequence[str], width: int = 60) -> str:
-    """As many words as fit, separated by commas, and how many more there are."""
-    line = ""
+    """As many words as fit, separated by commas, and how many more there are. All are named where this takes no more
+    room than "and 1 more" would."""
+    line, spare = "", len(", and 1 more")
+    if len(", ".join(words)) <= width + spare:
+        return ", ".join(words)
     for number, word in enumerate(words):
-        more = f", and {len(words) - number} more" if number < len(words) - 1 else ""
+        more = f", and {len(words) - number} more"
         if line and len(line) + 2 + len(word) + len(more) > width:
-            return f"{line}, and {len(words) - number} more"
+            return line + more
         line += (", " if line else "") + word
-    return cut(line, width)
+    return cut(line, width + spare)
+
+
+def first_few(words: Sequence[str], most: int, comma: str = ", ") -> str:
+    """The first words, and how many more there are: never "and 1 more", where the word itself is as short."""
+    shown = words if len(words) == most + 1 else words[:most]
+    left = len(words) - len(shown)
+    return comma.join(shown) + (f" and {left:,} more" if left else "")
 
 
 def printable(text: str) -> str:

@@ -45,10 +45,19 @@ def test_students_quantiles_as_in_every_table() -> None:
 def test_the_spread_over_seeds_by_hand() -> None:
     # mean 2, s = 1, t(2) = 4.3027: 2 ± 4.3027 / √3
     assert interval([1.0, 2.0, 3.0]) == pytest.approx((2 - 2.48417, 2 + 2.48417), abs=1e-4)
-    # of 100 rows 0.8 are right: Wilson 0.71111 to 0.86664; s = 0.1, s / √4 = 0.05, 1.95996 · 0.05 = 0.098
-    low, high = math.hypot(0.8 - 0.71111, 0.098), math.hypot(0.86664 - 0.8, 0.098)
+    # of 100 rows 0.8 are right: Wilson 0.71111 to 0.86664; s = 0.1, s / √4 = 0.05, t(3) · 0.05 = 3.1824 · 0.05
+    low, high = math.hypot(0.8 - 0.71111, 0.15912), math.hypot(0.86664 - 0.8, 0.15912)
     values = [0.8 - 0.1 * math.sqrt(0.75), 0.8 + 0.1 * math.sqrt(0.75), 0.8 - 0.1 * math.sqrt(0.75)]
     assert interval([*values, values[1]], 100) == pytest.approx((0.8 - low, 0.8 + high), abs=1e-4)
+
+
+def test_two_seeds_of_a_bounded_metric_do_not_reach_beyond_it() -> None:
+    assert interval([0.94, 1.0]) is None  # t(1) · s / √2 would give 0.97 ± 0.38
+    # Wilson of 29.1 in 30: 0.8382 to 0.9951; s / √2 = 0.03, and √((0.97 - 0.8382)² + (1.96 · 0.03)²) = 0.1443
+    assert interval([0.94, 1.0], 30) == pytest.approx((0.97 - 0.1443, 1.0), abs=1e-4)
+    assert interval([0.2, 0.9], 10_000) == (0.0, 1.0)
+    low, high = interval([0.5, 0.9, 1.0], bounds=(0.0, 1.0))  # 0.8 ± 4.3027 · 0.26458 / √3 = 0.8 ± 0.6573
+    assert (low, high) == pytest.approx((0.8 - 0.65725, 1.0), abs=1e-4)
 
 
 def test_runs_that_agree_are_no_evidence() -> None:

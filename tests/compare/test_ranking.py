@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,8 @@ from trainer.compare import table
 from trainer.compare.protocol import Protocol, protocol
 from trainer.compare.ranking import labels, rank, rankings
 from trainer.compare.rows import Row, differences, varied
+from trainer.compare.rows import settings as found_settings
+from trainer.disk.sweep_plan import Job
 
 pytestmark = pytest.mark.no_torch
 
@@ -50,6 +53,7 @@ def test_seeds_fold_and_a_group_with_a_failure_has_no_place() -> None:
     assert head.split() == ["rank", "lr", "val/acc", "n", "vs", "best", "curve", "time"]
     # Wilson, 0.8 of 1,000: 0.77412 to 0.82363; s / √2 = 0.01, so √((0.8 - 0.77412)² + (1.96 · 0.01)²) = 0.0325
     assert first.split()[:5] == ["1", "0.1", "0.8000", "±0.0325", "2"]
+    assert any(note.startswith("n 2 ") for note in table.footnotes(ranked))
     assert last.split()[:5] == ["-", "0.2", "0.9900", "±0.0083", "1/2"]
     assert len(rank(rows, "val/acc", fold=False).groups) == 8
 
@@ -74,13 +78,22 @@ def test_equal_seeds_are_repeats_and_not_evidence() -> None:
 
 
 def test_without_the_number_of_validation_rows_accuracy_counts_on_the_seeds_alone_and_says_so() -> None:
-    rows = [row(settings("0.1", 0), 0.79, num_val=None), row(settings("0.1", 1), 0.81)]
+    rows = [row(settings("0.1", seed), value, num_val=None) for seed, value in enumerate([0.79, 0.8, 0.81])]
     ranked = rank(rows, "val/acc")
-    assert ranked.groups[0].interval == pytest.approx((0.8 - 0.127062, 0.8 + 0.127062))  # 12.7062 · 0.0141 / √2
+    assert ranked.groups[0].interval == pytest.approx((0.8 - 0.0248417, 0.8 + 0.0248417))  # 4.3027 · 0.01 / √3
     assert "was not recorded" in table.footnotes(ranked)[0]
     alone = rank(rows[:1], "val/acc")
     assert alone.groups[0].interval is None
     assert table.footnotes(alone)[0].startswith("no ±")
+
+
+def test_without_evidence_every_row_is_marked() -> None:
+    rows = [row({"a": value}, loss, metric="val/loss") for value, loss in (("1", 0.1), ("2", 5.0), ("3", 7.0))]
+    ranked = rank([*rows, row({"a": "4"}, math.nan, "failed", metric="val/loss")], "val/loss")
+    lines = [line for line in table.text_lines(ranked) if "~" in line]
+    assert [line.split()[1] for line in lines] == ["2", "3"]
+    assert [mark for mark, _ in table.marks(ranked)] == ["~", "no ±"]
+    assert ranked.within_noise(ranked.groups[1]) is None
 
 
 def test_each_data_split_and_metric_has_its_own_ranking() -> None:
@@ -106,6 +119,49 @@ def test_each_data_split_and_metric_has_its_own_ranking() -> None:
     l1 = {"_target_": "torch.nn.L1Loss"}
     assert key(config(iris)) == key(config(iris, loss=l1))
     assert key(config(iris), "val/loss") != key(config(iris, loss=l1), "val/loss")
+
+
+def test_one_loss_by_two_names_is_one() -> None:
+    def how(node: dict, resolved: str = "") -> Protocol:
+        return protocol({"dataset": {"_target_": "trainer.data.embedded.Diabetes"}, "loss": node}, "", resolved)
+
+    mse, auto, cross = "torch.nn.MSELoss", {"_target_": "auto", "weight": None}, "torch.nn.CrossEntropyLoss"
+    same = {"_target_": cross, "weight": None, "ignore_index": -100, "label_smoothing": 0.0}
+    assert how(auto, mse).key("val/loss") == how({"_target_": mse}, mse).key("val/loss")
+    assert how(auto, cross).key("val/loss") == how(same).key("val/loss")
+    others = [how(same | other, cross) for other in ({}, {"label_smoothing": 0.1}, {"label_smoothing": 0.2})]
+    assert len({other.key("val/loss") for other in others}) == 3
+    assert labels([(other, "val/loss") for other in others[1:]]) == [
+        "Diabetes loss.label_smoothing=0.1", "Diabetes loss.label_smoothing=0.2",
+    ]  # fmt: skip
+    rows = [row({"a": name}, 1.0, metric="val/loss", name=name) for name in "abc"]
+    kinds = [how(auto, mse), how({"_target_": mse}, mse), how(auto)]  # the last one has not begun
+    rows = [replace(own, protocol=kind) for own, kind in zip(rows, kinds, strict=True)]
+    assert [ranked.num_runs for ranked in rankings(rows)] == [3]
+
+
+def test_a_value_that_follows_the_seed_is_another_setting() -> None:
+    def job(number: int, hidden: int, *words: str) -> Job:
+        typed = dict(word.split("=") for word in words)
+        data = {
+            "seed": int(typed["seed"]),
+            "model": {"hidden": [hidden]},
+            "dataset": {"split_seed": int(typed["seed"])},
+        }
+        return Job(number, list(words), data | {"optimizer": {"lr": typed["optimizer.lr"]}})
+
+    grid = [(lr, seed) for lr in ("0.1", "0.2") for seed in (8, 16)]
+    for own_hidden, expected in (
+        (True, [("0.1", "[8]"), ("0.1", "[16]"), ("0.2", "[8]"), ("0.2", "[16]")]),
+        (False, [("0.1", None), ("0.2", None)]),
+    ):
+        jobs = [
+            job(number, seed if own_hidden else 4, f"optimizer.lr={lr}", f"seed={seed}")
+            for number, (lr, seed) in enumerate(grid)
+        ]
+        ranked = rank([row(own, 0.9) for own in found_settings(jobs)], "val/acc")
+        found = [(group.settings["optimizer.lr"], group.settings.get("model.hidden")) for group in ranked.groups]
+        assert found == expected
 
 
 def test_rankings_stand_apart_and_nothing_is_lost() -> None:
@@ -161,12 +217,18 @@ def test_only_what_varied_is_shown() -> None:
         {"model": {"_target_": "a.MLP", "hidden": [9], "in_features": 7}, "dataset": {"_target_": "d.B"}, "seed": 0},
     ]
     assert differences(configs)[1] == {"model.hidden": "[9]", "dataset": "B"}
+    own = [{"model": {"_target_": f"{place}.Net", "in_features": size}} for place, size in (("a", 4), ("b", 4))]
+    assert differences(own) == [{"model": "a.Net"}, {"model": "b.Net"}]
+    split = [{"dataset": {"split_seed": size}, "model": {"in_features": size}} for size in (4, 5)]
+    assert differences(split)[0] == {"dataset.split_seed": "4"}  # the split decides how many columns there are
 
 
 def test_wide_tables_stay_within_78_columns_and_nothing_is_lost_elsewhere() -> None:
     rows = [row({f"model.setting_number_{n}": "x" * 40 for n in range(9)} | {"seed": "0"}, 0.5)]
     ranked = rank(rows, "val/acc")
-    assert all(len(line) <= 78 for line in table.text_lines(ranked))
+    lines = table.text_lines(ranked)
+    assert all(len(line) <= 78 for line in lines)
+    assert lines[1].split()[-3:] == ["0.5000", "±0.0309", "1"]  # Wilson, 0.5 of 1,000: 0.46907 to 0.53093
     read = list(csv.DictReader(io.StringIO(table.csv_text(rows, [ranked]))))
     assert read[0]["model.setting_number_8"] == "x" * 40
     assert json.loads(table.json_text([ranked]))["groups"][0]["runs"][0]["metrics"] == {"val/acc": 0.5}

@@ -21,6 +21,11 @@ def test_shares_of_a_two_by_two_grid_by_hand() -> None:
     assert shares([(settings, 1.0) for settings, _ in grid]) is None
 
 
+def test_two_runs_do_not_tell_what_mattered() -> None:
+    assert shares([({"a": "1"}, 1.0), ({"a": "2"}, 2.0)]) is None
+    assert shares([({"a": str(level)}, float(level)) for level in range(9)]) is None  # a level for each run
+
+
 @given(st.lists(st.floats(-1e3, 1e3), min_size=12, max_size=12))
 def test_shares_of_a_grid_never_exceed_the_whole(values: list[float]) -> None:
     cells = [{"a": str(a), "b": str(b), "c": str(c)} for a in range(3) for b in range(2) for c in range(2)]

@@ -3,11 +3,13 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from trainer.cli import main
+from trainer.run.footer import remedy
 from trainer.tasks.baseline import Baseline, of_classes
 
 WORDS = ["dataset=table", "dataset.path=data.csv", "dataset.target=y", "threads=1", "device=cpu"]
@@ -64,14 +66,16 @@ def test_a_run_that_learned_nothing(
     assert summary["baseline"]["answer"] == answer
     if target == "unrelated classes":
         share = (270 - 60 * summary["baseline"]["val/acc"]) / 240  # of the training rows: the rest of 270 in 300
-        assert f"no {share:.1%}, yes {1 - share:.1%}; always answering 'no' gives acc {share:.4f}" in said
+        assert f"no {share:.1%}, yes {1 - share:.1%}; always answering 'no' gives train/acc {share:.4f}" in said
+        assert "try: more epochs, or loss.weight=balanced with monitor=val/f1" in said
         best, base = summary["best"], summary["baseline"]
         assert {name: best[name] for name in ("val/acc", "val/f1", "val/balanced_acc")} == pytest.approx(
             {name: base[name] for name in ("val/acc", "val/f1", "val/balanced_acc")}, rel=1e-15
         )
         assert best["val/balanced_acc"] == 0.5
     else:
-        assert re.search(r"predicting the mean gives r2 0, mse \d\.\d+", said)
+        assert re.search(r"predicting the mean gives r2 0, train/mse \d\.\d+", said)
+        assert "try: more epochs, or another optimizer.lr" in said
 
 
 @pytest.mark.parametrize("target", ["classes", "numbers"])
@@ -85,13 +89,43 @@ def test_a_run_that_learned_something(target: str, capsys: pytest.CaptureFixture
 
 def test_the_monitored_metric_is_compared_if_the_baseline_has_it() -> None:
     weak = {"val/acc": 0.85, "val/f1": 0.7, "val/balanced_acc": 0.8, "val/loss": 0.3}
-    base = of_classes(["no", "yes"], [90, 10])
+    base = of_classes(["no", "yes"], [9, 1], [90, 10])
     assert base.metrics == pytest.approx({"val/acc": 0.9, "val/f1": 2 * 0.9 / 1.9 / 2, "val/balanced_acc": 0.5})
     assert [base.missed(monitor, weak) for monitor in ("val/acc", "val/loss", "val/f1")] == ["val/acc", "val/acc", None]
     assert base.missed("val/acc", weak | {"val/acc": 0.91}) is None
     assert Baseline("", {"val/r2": 0.0}).missed("val/loss", {"val/loss": 1.0, "val/r2": -0.1}) == "val/r2"
     assert Baseline("", {"val/r2": 0.0}).missed("val/loss", {"val/loss": 1.0, "val/r2": float("nan")}) is None
-    assert Baseline().missed("val/acc", weak) is of_classes(["a"], [0]).missed("val/acc", weak) is None
+    assert Baseline().missed("val/acc", weak) is of_classes(["a"], [0], [0]).missed("val/acc", weak) is None
+
+
+def test_the_baseline_answers_what_is_frequent_in_training_and_is_measured_on_validation() -> None:
+    """By scikit-learn, which knows no class of the training rows but those it sees."""
+    metrics = pytest.importorskip("sklearn.metrics")
+    for counts in ([6, 10, 4], [0, 10, 4]):
+        found = of_classes(["a", "b", "c"], [50, 30, 20], counts)
+        truth = [label for label, count in enumerate(counts) for _ in range(count)]
+        answers = [0] * len(truth)
+        assert found.answer == "always answering 'a'"
+        assert found.metrics["val/acc"] == pytest.approx(metrics.accuracy_score(truth, answers))
+        assert found.metrics["val/f1"] == pytest.approx(metrics.f1_score(truth, answers, average="macro"))
+        recall = metrics.recall_score(truth, answers, labels=sorted(set(truth)), average="macro", zero_division=0)
+        assert found.metrics["val/balanced_acc"] == pytest.approx(recall)
+
+
+@pytest.mark.parametrize(
+    ("counts", "loss", "expected"),
+    [
+        ((50, 50), {"weight": None}, "another optimizer.lr"),
+        ((90, 10), {"weight": None}, "loss.weight=balanced with monitor=val/f1"),
+        ((90, 10), {"weight": [1.0, 9.0]}, "another optimizer.lr"),  # they are typed already
+        ((90, 10), {"_target_": "my.Loss"}, "another optimizer.lr"),
+        (None, {"weight": None}, "another optimizer.lr"),  # of a Dataset that is read row by row
+    ],
+)
+def test_weights_are_advised_where_they_can_help(counts: tuple[int, ...] | None, loss: dict, expected: str) -> None:
+    facts = SimpleNamespace(class_counts=counts)
+    setup = SimpleNamespace(config=SimpleNamespace(loss=loss), splits=SimpleNamespace(facts=facts))
+    assert remedy(setup) == expected
 
 
 def test_uneven_classes_may_be_monitored_by_their_own_metrics(capsys: pytest.CaptureFixture[str]) -> None:

@@ -338,7 +338,7 @@ def test_random_rows_are_not_compared_and_the_header_says_so(capsys: pytest.Capt
     assert "not checked: 100 of 100 rows differ when they are read again" in capsys.readouterr().out
     assert main(["resume", "latest", "epochs=3"]) == 0
     train("dataset=own", "dataset._target_=own.Filed", "+dataset.num_rows=150")
-    assert "checked in part: 100 of 150 rows" in capsys.readouterr().out
+    assert "checked in part: a resume compares 100 of 150 rows, by position" in capsys.readouterr().out
 
 
 def test_a_run_without_a_fingerprint_resumes_with_one_warning(capsys: pytest.CaptureFixture[str]) -> None:
@@ -381,3 +381,22 @@ def test_a_resumed_run_measures_what_it_measured(tmp_path: Path) -> None:
     assert found[-1]["epoch"] == "4"
     assert {float(row["lr"]) for row in found} == {0.002}
     assert all(0 <= float(row["val/f1"]) <= 1 for row in found)
+
+
+def test_the_header_says_all_that_has_changed_in_lines_that_fit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With names so long that one line cannot hold them."""
+    names = [f"measurements-of-station-{number}-in-the-north.csv" for number in range(3)]
+    for number, name in enumerate(names):
+        write_csv(tmp_path / name, rows(40, seed=number))
+    words = ["dataset=table", f"dataset.path=[{','.join(names)}]", "dataset.target=y"]
+    folder = train(*words, "dataset.drop=[]")
+    for name in names:
+        change_csv(tmp_path / name)
+    capsys.readouterr()
+    assert main(["resume", str(folder), "data=changed", "epochs=3"]) == 0
+    said = capsys.readouterr().out
+    notes = [line for line in said.splitlines() if line.startswith(("data ", " " * 9))]
+    assert max(map(len, notes)) <= 78
+    assert f"; {', '.join(names)} are changed" in " ".join(said.split())

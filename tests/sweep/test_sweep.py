@@ -146,9 +146,9 @@ def test_a_grid_ends_in_numbers_that_the_metrics_files_hold(
 
 
 def interval_by_hand(values: list[float], rows: int) -> tuple[float, float]:
-    """The 95% interval of a mean accuracy: Wilson's for the rows and z · s / √n for the seeds, added up as squares."""
+    """The 95% interval of a mean accuracy: Wilson's for the rows and t · s / √n for four seeds, added up as squares."""
     p, z, n = statistics.mean(values), 1.959964, len(values)
-    spread = z * statistics.stdev(values) / n**0.5
+    spread = 3.182446 * statistics.stdev(values) / n**0.5
     centre, shrink = p + z**2 / (2 * rows), 1 + z**2 / rows
     reach = z * (p * (1 - p) / rows + z**2 / (4 * rows**2)) ** 0.5
     low, high = (centre - reach) / shrink, (centre + reach) / shrink
@@ -183,10 +183,16 @@ def test_jobs_of_different_data_are_not_ranked_against_each_other(cli: Cli, tmp_
         assert {run["run"].split("/")[-1] for group in groups for run in group["runs"]} == {
             f"{job:03d}" for job in range(6 * number, 6 * number + 6)
         }
-    for words in (["eval"], ["predict", "latest", "new.npz"], ["export", "latest"]):
+    first = ranking["rankings"][0]["best"]
+    for words, named in (
+        (["eval"], ["eval", first]),
+        (["predict", "latest", "new.npz"], ["predict", first, "new.npz"]),
+        (["export", "latest"], ["export", first]),
+    ):
         refused = cli(*words)
         assert (refused.returncode, refused.stdout) == (2, "")
-        assert all(part["best"] in refused.stderr for part in ranking["rankings"])
+        assert all(f"{part['best']} ({part['data']} by val/acc)" in refused.stderr for part in ranking["rankings"])
+        assert refused.stderr.endswith(f"  try: trainer {' '.join(named)}\n")
     command = next(line for line in done.stdout.splitlines() if line.startswith("best  "))
     alone = cli(*shlex.split(command)[2:], f"threads={summaries(sweep)[0]['threads']}")
     assert alone.returncode == 0
@@ -303,6 +309,8 @@ def test_ctrl_c_saves_what_runs_ranks_what_is_done_and_resume_finishes(cli: Cli,
     assert all((sweep / job / "checkpoints").is_dir() for job in ("002", "003"))
     refused = cli("resume", str(sweep), "epochs=3")
     assert (refused.returncode, "another sweep" in refused.stderr) == (2, True)
+    assert "what can change is sweep.jobs|sweep.on_fail=…\n  try: trainer train -m seed=0,1 " in refused.stderr
+    assert refused.stderr.endswith(" epochs=3\n")
 
 
 @pytest.mark.slow

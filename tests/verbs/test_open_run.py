@@ -8,7 +8,6 @@ import pytest
 from trainer.cli import main
 from trainer.disk import layout, sweep_plan
 from trainer.disk.sweep_plan import Job
-from trainer.errors import ConfigError
 from trainer.verbs.open_run import best_run
 
 pytestmark = pytest.mark.no_torch
@@ -30,7 +29,7 @@ def sweep(*results: tuple[str, str, float | None]) -> Path:
 def test_the_best_run_is_named() -> None:
     said: list[str] = []
     folder = sweep(("ok", "Iris", 0.5), ("ok", "Iris", 0.75), ("failed", "Iris", None))
-    assert best_run(folder, said.append) == layout.relative(folder) / "001"
+    assert best_run(folder, "eval RUN", said.append) == layout.relative(folder) / "001"
     assert said == [f"best     {folder}/001: val/acc 0.7500, the best run of the sweep"]
 
 
@@ -44,8 +43,22 @@ def test_a_sweep_without_a_good_run_is_refused(verb: str, capsys: pytest.Capture
     assert f"trainer resume {folder}" in error
 
 
-def test_a_sweep_over_several_data_has_several_best_runs() -> None:
+@pytest.mark.parametrize(
+    ("words", "then"),
+    [
+        (["eval"], "eval {}"),
+        (["export"], "export {}"),
+        (["predict", "latest", "my new.csv"], "predict {} 'my new.csv'"),
+    ],
+)
+def test_a_sweep_over_several_data_has_several_best_runs(
+    words: list[str], then: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = sweep(("ok", "Iris", 0.5), ("ok", "Wine", 0.9), ("ok", "Iris", 0.7))
-    with pytest.raises(ConfigError, match="2 best runs") as refusal:
-        best_run(folder, print)
-    assert refusal.value.hint == f"{folder}/002 (Iris); {folder}/001 (Wine)"
+    assert main(words) == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert (
+        f"2 best runs, as data, splits or metrics differ: {folder}/002 (Iris by val/acc), {folder}/001 (Wine" in error
+    )
+    assert error.endswith(f"  try: trainer {then.format(f'{folder}/002')}\n")

@@ -16,7 +16,7 @@ from trainer.errors import ConfigError, place
 from trainer.guards import structure
 from trainer.guards.finding import Finding
 from trainer.tasks import losses
-from trainer.text import first_line
+from trainer.text import counted, first_line
 
 
 def probe(model: nn.Module, loss_fn: nn.Module, splits: Splits) -> float:
@@ -61,7 +61,7 @@ def check_prediction(prediction: Tensor, y: Tensor, splits: Splits, name: str) -
             text = f"model {name}: output {shape} and target {tuple(y.shape)} do not fit"
             raise ConfigError(text, f"an output of shape {tuple(y.shape)}") from None
     elif not y.is_floating_point() and (len(shape) < 2 or shape[1] != len(classes)):
-        text = f"model {name} gives outputs of shape {shape}, the data has {len(classes)} classes"
+        text = f"model {name} gives outputs of shape {shape}, the data has {counted(len(classes), 'class')}"
         raise ConfigError(text, f"an output of shape (batch, {len(classes)}): leave its size null in the config")
 
 
@@ -77,7 +77,8 @@ def refuse(findings: list[Finding], guards: str) -> None:
 def check_batches(batches: TrainBatches, model: nn.Module, x: Tensor) -> None:
     """Raise ConfigError where an epoch has no batch, or a batch of one that batch norm cannot train on."""
     if batches.num_batches == 0:
-        text = f"loader.drop_last=true leaves no batch: {batches.num_rows} rows, batches of {batches.batch_size}"
+        rows, size = counted(batches.num_rows, "row"), batches.batch_size
+        text = f"loader.drop_last=true leaves no batch: {rows}, batches of {size}"
         raise ConfigError(text, f"loader.batch_size={batches.num_rows}")
     smallest = min(batches.batch_size, batches.num_rows - (batches.num_batches - 1) * batches.batch_size)
     has_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
@@ -105,7 +106,7 @@ def check_parts(batches: TrainBatches, smallest: int, model: nn.Module, x: Tenso
             if not all(bool(p.grad.isfinite().all()) for p in trial.parameters() if p.grad is not None):
                 raise ValueError("its gradients are not finite")
         except (ValueError, RuntimeError) as error:
-            text = f"{batches.ranks.size} processes leave one of them with {rows} rows of a batch of {smallest}"
+            text = f"{batches.ranks.size} processes leave one of them {counted(rows, 'row')} of a batch of {smallest}"
             reason = f"which {type(model).__name__} cannot train on: {first_line(error)}{place(error)}"
             less = "loader.drop_last=true" if smallest < batches.batch_size else "loader.batch_size=64"
             raise ConfigError(f"{text}, {reason}", f"{less}, or nproc=1") from error

@@ -9,6 +9,9 @@ from typing import Any
 from trainer.config.options import SCHEMAS
 
 ROWS = ("split_seed", "fold")  # which rows are held back; with the seed, what repeated runs vary
+FOLDED = ("seed", *(f"dataset.{key}" for key in ROWS))  # a ranking averages over these keys
+AUTO = '"_target_": "auto"'  # in the JSON of a loss that is left to the data
+DEFAULTS = {"weight": None, "ignore_index": -100, "label_smoothing": 0.0, "reduction": "mean"}  # of torch's losses
 SPLIT = ("val_fraction", "folds", "split", "split_by", "val_path")  # how rows are held back
 # Keys of the shipped datasets that say how the data are read: the rows and their targets stay the same.
 PLACES = ("path", "root")  # where the data are: of no matter once they have been read
@@ -21,14 +24,15 @@ READING = (
 @dataclass(frozen=True)
 class Protocol:
     """name: of the data, for people. node: the keys of its dataset as JSON, without those that only choose or read its
-    rows. digest: of the data that was read, if the run recorded it. split, loss: as JSON. settings: what may tell two
-    protocols of one name apart, for people."""
+    rows. digest: of the data that was read, if the run recorded it. split, loss: as JSON. meant: the class that
+    loss=auto is, if the run recorded it. settings: what may tell two protocols of one name apart, for people."""
 
     name: str = ""
     node: str = ""
     digest: str = ""
     split: str = ""
     loss: str = ""
+    meant: str = ""
     settings: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
@@ -40,21 +44,31 @@ class Protocol:
 
     def key(self, metric: str) -> tuple[str, ...]:
         """Equal for runs whose values of a metric can be compared. Another loss function makes another loss."""
-        return self.data, self.split, self.loss if metric.endswith("/loss") else ""
+        loss = self.loss.replace(AUTO, f'"_target_": "{self.meant}"') if self.meant else self.loss
+        return self.data, self.split, loss if metric.endswith("/loss") else ""
 
 
-def protocol(config: Mapping[str, Any], digest: str = "") -> Protocol:
-    """The protocol of a run. config: plain data; digest: of its data, from summary.json."""
+def protocol(config: Mapping[str, Any], digest: str = "", resolved: str = "") -> Protocol:
+    """The protocol of a run. config: plain data; digest: of its data, resolved: the class of its loss, both from
+    summary.json."""
     node, loss = _node(config, "dataset"), _node(config, "loss")
+    loss = {key: value for key, value in loss.items() if key not in DEFAULTS or value != DEFAULTS[key]}
+    meant = resolved if loss.get("_target_") == "auto" else ""
     split = {key: node[key] for key in SPLIT if key in node}
     settings = {key: _text(value) for key, value in {**_data(node), **split}.items()}
-    settings["loss"] = str(loss.get("_target_", "")).rpartition(".")[2]
-    return Protocol(_name(node), _json(_data(node)), digest, _json(split), _json(loss), settings)
+    settings["loss"] = (meant or str(loss.get("_target_", ""))).rpartition(".")[2]
+    settings |= {f"loss.{key}": _text(value) for key, value in loss.items() if key != "_target_"}
+    return Protocol(_name(node), _json(_data(node)), digest, _json(split), _json(loss), meant, settings)
 
 
 def seeds(config: Mapping[str, Any]) -> tuple[str, ...]:
     """What may differ between runs that repeat one setting: the seed, and which rows are held back."""
     return _json(config.get("seed")), *(_json(_node(config, "dataset").get(key)) for key in ROWS)
+
+
+def unfolded(settings: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Settings without the keys that a ranking averages over; + marks a key that was added."""
+    return tuple((key, value) for key, value in settings.items() if key.lstrip("+") not in FOLDED)
 
 
 def _node(config: Mapping[str, Any], group: str) -> Mapping[str, Any]:

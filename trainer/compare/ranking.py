@@ -9,12 +9,13 @@ from statistics import fmean, stdev
 
 from trainer.compare import variance
 from trainer.compare.interval import Interval, difference, interval
-from trainer.compare.protocol import ROWS, Protocol
+from trainer.compare.protocol import Protocol, unfolded
 from trainer.compare.rows import Row, mode, monitored
 from trainer.text import clock
 
-FOLDED = ("seed", *(f"dataset.{key}" for key in ROWS))  # a ranking averages over these keys
-SHARES = ("val/acc",)  # metrics that are a share of the validation rows
+SHARES = ("acc",)  # metrics that are a share of the rows
+BOUNDS = {"mse": (0.0, math.inf), "mae": (0.0, math.inf), "r2": (-math.inf, 1.0)}
+BOUNDS |= dict.fromkeys((*SHARES, "f1", "balanced_acc"), (0.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,13 @@ class Group:
         """Rows of the smallest validation split; None if the metric is not a share of them, or a run did not say."""
         counts = [row.num_val for row in self.rows if row.value(self.metric) is not None]
         known = [count for count in counts if count]
-        return min(known) if known and len(known) == len(counts) and self.metric in SHARES else None
+        return min(known) if known and len(known) == len(counts) and is_share(self.metric) else None
 
     @cached_property
     def interval(self) -> Interval | None:
         """The 95% interval of the mean; None where it is unknown. See interval.py."""
-        return interval(self.values, self.num_rows) if self.values else None
+        bounds = BOUNDS.get(self.metric.removeprefix("val/"), (-math.inf, math.inf))
+        return interval(self.values, self.num_rows, bounds) if self.values else None
 
     @property
     def failures(self) -> list[Row]:
@@ -127,12 +129,21 @@ class Ranking:
         low, high = difference(best.mean, best.interval, group.mean, group.interval)
         return low <= 0 <= high
 
+    def mark(self, group: Group) -> str:
+        """~ for a group that nothing shows to differ from the best one."""
+        return "" if self.within_noise(group) is False else "~"
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share of the validation rows."""
+    return metric.removeprefix("val/") in SHARES
+
 
 def rank(rows: Sequence[Row], metric: str, *, fold: bool = True, data: str = "") -> Ranking:
     """Rank runs of the same data by a metric. fold: group runs that differ only in their seeds."""
     by_settings: dict[tuple[tuple[tuple[str, str], ...], int], list[Row]] = defaultdict(list)
     for index, row in enumerate(rows):
-        settings = tuple((name, v) for name, v in row.settings.items() if not fold or name.lstrip("+") not in FOLDED)
+        settings = unfolded(row.settings) if fold else tuple(row.settings.items())
         by_settings[settings, 0 if fold else index].append(row)
     groups = [Group(dict(settings), members, metric) for (settings, _), members in by_settings.items()]
     sign = -1.0 if mode(metric) == "max" else 1.0
@@ -148,7 +159,7 @@ def rankings(rows: Sequence[Row], metric: str | None = None, *, fold: bool = Tru
 
     metric: None ranks each run by what it monitored; a run that says nothing joins the others of its data.
     """
-    peers, parts, rows = defaultdict(list), defaultdict(list), _with_digests(rows)
+    peers, parts, rows = defaultdict(list), defaultdict(list), _completed(rows)
     for row in rows:
         peers[row.protocol.key("")].append(row)
     for row in rows:
@@ -161,32 +172,39 @@ def rankings(rows: Sequence[Row], metric: str | None = None, *, fold: bool = Tru
     return [rank(members, by, fold=fold, data=name) for (_, by), members, name in zip(parts, own, names, strict=True)]
 
 
-def _with_digests(rows: Sequence[Row]) -> list[Row]:
-    """The rows; those that did not record a digest of their data, as before a run begins, take that of the others of
-    the same dataset, if these agree."""
-    digests: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        digests[row.protocol.node].add(row.protocol.digest)
-    only = {node: next(iter(found - {""})) for node, found in digests.items() if len(found) == 2 and "" in found}
-    return [
-        replace(row, protocol=replace(row.protocol, digest=row.protocol.digest or only.get(row.protocol.node, "")))
-        for row in rows
-    ]
+def _completed(rows: Sequence[Row]) -> list[Row]:
+    """The rows; what a run did not record, as before it begins, is what the others of the same dataset recorded, if
+    these agree: the digest of the data, and the loss that loss=auto stands for."""
+
+    def agreed(name: str) -> dict[str, str]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for row in rows:
+            found[row.protocol.node].add(getattr(row.protocol, name))
+        return {node: next(iter(values)) for node, known in found.items() if len(values := known - {""}) == 1}
+
+    digests, meant = agreed("digest"), agreed("meant")
+
+    def completed(own: Protocol) -> Protocol:
+        digest, loss = digests.get(own.node, ""), meant.get(own.node, "")
+        return replace(own, digest=own.digest or digest, meant=own.meant or loss)
+
+    return [replace(row, protocol=completed(row.protocol)) for row in rows]
 
 
 def labels(measured: Sequence[tuple[Protocol, str]]) -> list[str]:
     """A name for each of several (protocol, metric): that of its data, with the settings in which those of one name
-    differ, or else a number."""
-    numbers: dict[str, list[str]] = defaultdict(list)
+    differ, or else a number. Equal names differ in the metric."""
+    numbers: dict[tuple[str, str], list[tuple[str, ...]]] = defaultdict(list)
     found = []
     for protocol, metric in measured:
         namesakes = [other.settings for other, _ in measured if other.name == protocol.name]
-        keys = [key for key in protocol.settings if key != "loss" or metric.endswith("/loss")]
+        keys = [key for key in protocol.settings if key.partition(".")[0] != "loss" or metric.endswith("/loss")]
         differing = [key for key in keys if len({settings.get(key) for settings in namesakes}) > 1]
         label = " ".join([protocol.name, *(f"{key}={protocol.settings[key]}" for key in differing)])
-        if protocol.data not in numbers[label]:
-            numbers[label].append(protocol.data)
-        number = numbers[label].index(protocol.data) + 1
+        others = numbers[label, metric]
+        if protocol.key(metric) not in others:
+            others.append(protocol.key(metric))
+        number = others.index(protocol.key(metric)) + 1
         found.append(f"{label} ({number})" if number > 1 else label)
     return found
 

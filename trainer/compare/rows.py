@@ -2,13 +2,13 @@
 
 import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.compare.protocol import Protocol, protocol, seeds
+from trainer.compare.protocol import FOLDED, Protocol, protocol, seeds, unfolded
 from trainer.config.run_config import read_config
 from trainer.config.schema_key import dotted
 from trainer.config.target import FILLED_IN
@@ -71,7 +71,7 @@ def read_row(folder: Path, config: Mapping[str, Any], settings: dict[str, str], 
         reading.count(summary.get("steps")) or 0,
         [evaluation.get("val/loss", evaluation.get("train/loss", math.nan)) for evaluation in evaluations],
         reading.text(summary.get("error"), 2000) or None,
-        protocol(config, reading.text(summary.get("data"))),
+        protocol(config, reading.text(summary.get("data")), reading.text(summary.get("loss"))),
         seeds(config),
         reading.count(summary.get("num_val")),
     )
@@ -91,13 +91,22 @@ def all_keys(settings: Iterable[Mapping[str, str]]) -> list[str]:
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """The keys that are not the same in all configs: {key: value} of each config, in the order of the schema. Where the
-    options of a group differ, the group is named; a key that only some options have is compared among those."""
+    options of a group differ, the group is named; a key that only some options have is compared among those. Sizes that
+    follow from the data are not compared where the data, or which rows are held back, differ."""
     flat = [dict(_flat(config)) for config in configs]
     keys = dict.fromkeys(key for config in flat for key in config)
-    if len({config.get("dataset") for config in flat}) > 1:
-        keys = {key: None for key in keys if key.rpartition(".")[2] not in FILLED_IN}
     differing = [key for key in keys if len({config[key] for config in flat if key in config}) > 1]
-    return [{key: config[key] for key in differing if key in config} for config in flat]
+    if any(key.partition(".")[0] == "dataset" for key in differing):
+        differing = [key for key in differing if key.rpartition(".")[2] not in FILLED_IN]
+    ends: dict[str, set[str]] = defaultdict(set)
+    for value in (value for config in flat for value in config.values() if isinstance(value, _Class)):
+        ends[value.rpartition(".")[2]].add(value)
+
+    def shown(value: str) -> str:
+        end = value.rpartition(".")[2]
+        return end if isinstance(value, _Class) and len(ends[end]) == 1 else str(value)
+
+    return [{key: shown(config[key]) for key in differing if key in config} for config in flat]
 
 
 def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -107,7 +116,11 @@ def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if not isinstance(value, Mapping):
             yield key, value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
         elif "_target_" in value:
-            yield key, str(value["_target_"]).rpartition(".")[2]
+            yield key, _Class(value["_target_"])
+
+
+class _Class(str):
+    """The dotted name of a class, which is shown by its last part unless two classes share it."""
 
 
 def of_runs(folders: Sequence[Path]) -> list[Row]:
@@ -118,8 +131,19 @@ def of_runs(folders: Sequence[Path]) -> list[Row]:
 
 def of_jobs(sweep: Path, jobs: Sequence[Job]) -> list[Row]:
     """Rows of a sweep's jobs, with the overrides in which they differ."""
-    settings = varied([job.overrides for job in jobs])
-    return [read_row(job.folder(sweep), job.data, own) for job, own in zip(jobs, settings, strict=True)]
+    return [read_row(job.folder(sweep), job.data, own) for job, own in zip(jobs, settings(jobs), strict=True)]
+
+
+def settings(jobs: Sequence[Job]) -> list[dict[str, str]]:
+    """The overrides in which the jobs of a sweep differ. Jobs that differ in their seeds only get the other keys in
+    which their configs differ as well: those whose values follow from the seed."""
+    found, alike = varied([job.overrides for job in jobs]), defaultdict(list)
+    for index, own in enumerate(found):
+        alike[unfolded(own)].append(index)
+    for members in alike.values():
+        for index, own in zip(members, differences([jobs[index].data for index in members]), strict=True):
+            found[index] |= {key: value for key, value in own.items() if key not in {*FOLDED, *found[index]}}
+    return found
 
 
 def of_sweep(sweep: Path) -> list[Row]:

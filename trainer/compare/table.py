@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainer.compare.ranking import SHARES, Group, Ranking
+from trainer.compare.ranking import Group, Ranking, is_share
 from trainer.compare.rows import Row, all_keys
 from trainer.disk.json_text import finite
-from trainer.text import WIDTH, cut
+from trainer.text import WIDTH, counted, cut
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 WIDEST = 22  # columns of one setting
@@ -62,7 +62,7 @@ def cells(ranking: Ranking, ascii_only: bool = False) -> list[list[str]]:
     for index, group in enumerate(ranking.groups):
         rank, gap = ranking.place(index)
         settings = [short_value(group.settings.get(key, "")) for key in keys]
-        gap += "  ~" if gap and ranking.within_noise(group) else ""
+        gap = f"{gap}  {ranking.mark(group)}".rstrip() if gap else ""
         curve = sparkline(group.curve, ascii_only=ascii_only)
         table.append([rank, *settings, value_text(group), seeds_text(group), gap, curve, group.time])
     return table
@@ -84,13 +84,21 @@ def seeds_text(group: Group) -> str:
 
 
 def text_lines(ranking: Ranking, ascii_only: bool = False) -> list[str]:
-    """The table in at most 78 columns: the columns curve, time and vs best go first, then lines are cut."""
-    table = [[cut(cell, WIDEST) for cell in row] for row in cells(ranking, ascii_only)]
+    """The table in at most 78 columns: the columns curve, time and vs best go first, then settings get narrower, the
+    value and n never."""
+    table, keys = cells(ranking, ascii_only), range(1, 1 + len(setting_keys(ranking)))
+    table = [[cut(cell, WIDEST) for cell in row] for row in table]
     for name in ("curve", "time", "vs best"):
-        if sum(_widths(table)) + 2 * (len(table[0]) - 1) > WIDTH:
+        if _width(table) > WIDTH:
             at = table[0].index(name)
             table = [row[:at] + row[at + 1 :] for row in table]
+    while _width(table) > WIDTH and (widest := max(_widths(table)[key] for key in keys)) > 1:
+        table = [[cut(cell, widest - 1) if at in keys else cell for at, cell in enumerate(row)] for row in table]
     return [cut("  ".join(map(str.ljust, row, _widths(table))).rstrip()) for row in table]
+
+
+def _width(table: list[list[str]]) -> int:
+    return sum(_widths(table)) + 2 * (len(table[0]) - 1)
 
 
 def _widths(table: list[list[str]]) -> list[int]:
@@ -102,14 +110,16 @@ def marks(ranking: Ranking) -> list[tuple[str, str]]:
     notes, groups = [], ranking.groups[: ranking.num_ranked]
     seeds = "the spread over seeds" if any(len(group.values) > 1 for group in groups) else ""
     if counts := [group.num_rows for group in groups if group.num_rows]:
-        notes.append(("±", f"95%: {f'{seeds} and the' if seeds else 'of'} {min(counts):,} validation rows"))
+        notes.append(("±", f"95%: {f'{seeds} and the' if seeds else 'of'} {counted(min(counts), 'validation row')}"))
     elif any(group.interval for group in groups):
-        unknown = "; the number of validation rows was not recorded" if ranking.metric in SHARES else ""
+        unknown = "; the number of validation rows was not recorded" if is_share(ranking.metric) else ""
         notes.append(("±", f"95%: {seeds} alone{unknown}"))
-    if any(ranking.within_noise(group) for group in groups):
-        notes.append(("~", "a tie with the best: the 95% interval of the difference contains 0"))
+    if any(len(group.values) == 2 and group.interval for group in groups):
+        notes.append(("n 2", "two seeds tell little of their spread; try seed=0,1,2"))
+    if any(map(ranking.mark, groups)):
+        notes.append(("~", "nothing shows that it differs from the best (95%)"))
     if any(group.interval is None for group in groups):
-        notes.append(("no ±", "one value, or equal ones, say nothing about chance; try seed=0,1,2"))
+        notes.append(("no ±", "fewer than 3 values, or equal ones, tell no spread; try seed=0,1,2"))
     if repeats := sum(len(group.rows) - group.num_seeds for group in ranking.groups):
         notes.append(("repeats", f"{repeats}: the settings and seeds of another run, so not counted in n"))
     return notes
@@ -129,8 +139,7 @@ def footnotes(ranking: Ranking) -> list[str]:
 
 def heading(ranking: Ranking) -> str:
     """What a ranking is of: its data, the number of its runs, and the metric."""
-    runs = f"{ranking.num_runs} run{'s' * (ranking.num_runs != 1)}"
-    return f"{ranking.data}: {runs} by {ranking.metric or 'nothing'} ({ranking.mode})"
+    return f"{ranking.data}: {counted(ranking.num_runs, 'run')} by {ranking.metric or 'nothing'} ({ranking.mode})"
 
 
 def markdown(rankings: Sequence[Ranking]) -> str:

@@ -12,7 +12,8 @@ def shares(points: Sequence[tuple[Mapping[str, str], float]]) -> dict[str, float
     SS_key = Σ over its levels of n_level · (mean_level - mean)², SS_total = Σ (x - mean)²: the main effects of an
     analysis of variance (Montgomery, Design and Analysis of Experiments, chapter 5; Cohen, Statistical Power Analysis,
     8.2 for η²). In a full grid they are orthogonal and sum to at most 1; the rest is the interaction of the keys.
-    points: (value of each key, result). None where the grid is not full, or all results are equal.
+    points: (value of each key, result). None where the grid is not full, all results are equal, or no degree of freedom
+    is left: a single key explains all of any results.
     """
     if len(points) < 2:
         return None
@@ -20,6 +21,8 @@ def shares(points: Sequence[tuple[Mapping[str, str], float]]) -> dict[str, float
     levels = {key: list(dict.fromkeys(settings[key] for settings, _ in points)) for key in keys}
     cells = [tuple(settings[key] for key in keys) for settings, _ in points]
     if math.prod(map(len, levels.values())) != len(cells) or sorted(cells) != sorted(product(*levels.values())):
+        return None
+    if len(points) - 1 <= sum(len(level) - 1 for level in levels.values()):
         return None
     results = [value for _, value in points]
     centre = fmean(results)

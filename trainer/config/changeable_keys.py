@@ -15,14 +15,17 @@ class Changeable:
     keys: tuple[str, ...]
     refusal: str
 
-    def read(self, overrides: Iterable[str]) -> dict[str, Any]:
-        """{key: value} of the key=value words. Raises ConfigError for a key that may not change."""
+    def read(self, overrides: Iterable[str], instead: str | None = None) -> dict[str, Any]:
+        """{key: value} of the key=value words. instead: the command that any other key needs. Raises ConfigError for a
+        key that may not change."""
         import yaml
 
         changes = {}
         for override in overrides:
             key, _, text = override.partition("=")
             if not any(fnmatch.fnmatchcase(key, pattern) for pattern in self.keys):
-                raise ConfigError(f"{key} {self.refusal}", "|".join(self.keys).replace("*", "KEY") + "=…")
+                may = "|".join(self.keys).replace("*", "KEY") + "=…"
+                text = f"{key} {self.refusal}"
+                raise ConfigError(*(text, may) if instead is None else (f"{text}; what can change is {may}", instead))
             changes[key] = yaml.safe_load(text)
         return changes

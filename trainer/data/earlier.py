@@ -12,7 +12,7 @@ from trainer.data import images, preprocessing
 from trainer.data.fingerprint import Fingerprint
 from trainer.data.preprocessing import Preprocessing
 from trainer.errors import ConfigError
-from trainer.text import cut
+from trainer.text import first_few
 
 NAMED = 3  # differences that an error names
 IfChanged = Literal["refuse", "continue", "measure"]
@@ -41,10 +41,8 @@ class Earlier:
             return []
         differences = now.differences(before)
         if differences and self.if_changed == "refuse":
-            raise ConfigError(
-                f"the data of this run has changed: {summary(differences)}",
-                "put the old data back; or data=changed continues with the new data",
-            )
+            text = f"the data of this run has changed: {summary(differences)}"
+            raise ConfigError(text, "put the old data back; or data=changed continues with the new data")
         if not differences and self.if_changed != "continue":
             now.roles = before.roles
             if self.if_changed == "refuse":
@@ -58,7 +56,7 @@ class Earlier:
             now.roles = before.keep_roles(now.ids, now.roles, groups)
         if not differences:
             return []
-        return [cut(f"changed: {summary(differences)}", 69), "rows that the run knows keep their split"]
+        return [f"changed: {summary(differences)}", "rows that the run knows keep their split"]
 
 
 def read_preprocessing(folder: Path, node: Mapping[str, Any], dtype: torch.dtype) -> Preprocessing:
@@ -69,5 +67,4 @@ def read_preprocessing(folder: Path, node: Mapping[str, Any], dtype: torch.dtype
 
 def summary(differences: list[str]) -> str:
     """What has changed, in one line."""
-    more = f"; and {len(differences) - NAMED} more" if len(differences) > NAMED else ""
-    return "; ".join(differences[:NAMED]) + more
+    return first_few(differences, NAMED, "; ")

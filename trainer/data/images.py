@@ -18,7 +18,7 @@ from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import ROLES
 from trainer.data.scaling import Standardize
 from trainer.errors import ConfigError
-from trainer.text import listed
+from trainer.text import counted, listed
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's pixels from 0 to 1, as torchvision's models expect
 STD = (0.229, 0.224, 0.225)
@@ -84,7 +84,7 @@ class Images(Pictures):
         super().__init__(folder.splits["train"], folder.classes, how, parts)
         self.val, self.test = made.get("val"), made.get("test")
         self.path, self.augment = path, augment
-        self.source, self.notes = f"{sum(map(len, folder.splits.values())):,} files", list(folder.notes)
+        self.source, self.notes = counted(sum(map(len, folder.splits.values())), "file"), list(folder.notes)
         if folder.left_out.total():
             self.notes.append(f"left out: {picture_folder.described(folder.left_out)}")
         if folder.lookalikes:

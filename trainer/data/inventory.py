@@ -19,6 +19,7 @@ from trainer.data.parts import Part, owners, roles_of
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import NAMES, Roles
 from trainer.data.tensors import TensorData
+from trainer.text import counted
 
 CHECKED = 100  # rows of your own Dataset that are compared
 
@@ -89,7 +90,7 @@ def _of_datasets(datasets: Mapping[str, Any], roles: Roles) -> tuple[Fingerprint
     parts = Parts.of(names, sizes, found, "rows")
     ids = np.concatenate([row_ids.positions(len(rows), salt) for salt, rows in enumerate(datasets.values())])
     share = "" if num_checked == len(ids) else " in part"
-    text = f"checked{share}: {num_checked:,} of {len(ids):,} rows; rows are known by position"
+    text = f"checked{share}: a resume compares {num_checked:,} of {counted(len(ids), 'row')}, by position"
     if num_random:
         text = f"not checked: {num_random:,} of {num_checked:,} rows differ when they are read again"
     return Fingerprint(parts, ids, roles, "position"), text

@@ -25,6 +25,7 @@ from trainer.data.scaling import Scale, scaled
 from trainer.data.tabular.one_hot import OneHot
 from trainer.errors import TrainerError
 from trainer.processes import parent_death
+from trainer.text import counted
 
 GRACE = 8  # seconds that a worker outlives a SIGTERM
 PREPARED_AT_ONCE = 64 * 2**20  # bytes up to which all rows are scaled at once
@@ -98,7 +99,7 @@ class Workers:
         seed: int,
     ) -> None:
         num_workers = config.num_workers
-        self.name = f"DataLoader, {num_workers} worker{'s' * (num_workers != 1)}"
+        self.name = f"DataLoader, {counted(num_workers, 'worker')}"
         self.scale_x, self.scale_y, self.device, self.config, self.seed = scale_x, scale_y, device, config, seed
         self.finish = scale_x.on(device, scale_x.dtype)
         self.indices: list[list[tuple[int, int]]] = []  # of an epoch; always the same list, so that workers persist

@@ -16,6 +16,7 @@ from trainer.data.roles import ROLES, TEST, TRAIN, VAL
 from trainer.data.rows import Rows
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
+from trainer.text import counted
 
 SPLITS = ("random", "stratified", "group", "time")
 RowData = TensorData | Rows
@@ -169,7 +170,9 @@ def _each_row(dataset: Any, attribute: str, rows: Any) -> Sequence[Any]:
         raise ConfigError(f"dataset.split={how} needs {rows.name}.{attribute}: one value for each row")
     values = list(values.tolist() if isinstance(values, Tensor) else values)
     if len(values) != len(rows):
-        raise ConfigError(f"{rows.name}.{attribute} has {len(values):,} values, but there are {len(rows):,} rows")
+        raise ConfigError(
+            f"{rows.name}.{attribute} has {counted(len(values), 'value')}, but there are {counted(len(rows), 'row')}"
+        )
     for row, value in enumerate(values):
         if value is None or value != value:  # NaN and NaT differ from themselves
             raise ConfigError(f"{rows.name}.{attribute}[{row}] has no value")

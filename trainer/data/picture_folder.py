@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trainer.data import picture_file
 from trainer.errors import ConfigError
-from trainer.text import listed
+from trainer.text import counted, listed
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 NO_CLASSES = ("__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN")  # made by programs, like names with a dot in front
@@ -99,7 +99,7 @@ def pictures_in(folder: Path, left_out: Counter[str], above: Sequence[Path] = ()
 def described(left_out: Counter[str]) -> str:
     """How many files are left out, and of which kinds."""
     total, kinds = left_out.total(), [f"{count:,} {kind}" for kind, count in left_out.most_common() if count]
-    return f"{total:,} file{'s' * (total != 1)} ({listed(kinds)})"
+    return f"{counted(total, 'file')} ({listed(kinds)})"
 
 
 def _walk(folder: str, left_out: Counter[str], above: frozenset[tuple[int, int]]) -> Iterator[tuple[str, list[str]]]:

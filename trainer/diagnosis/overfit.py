@@ -20,7 +20,7 @@ from trainer.run import header
 from trainer.state import TrainState
 from trainer.terminal.chart import chart
 from trainer.terminal.screen import Screen
-from trainer.text import WIDTH
+from trainer.text import WIDTH, counted
 
 MOST_STEPS = 500
 MOST_SECONDS = 120.0
@@ -50,7 +50,7 @@ def overfit(composed: Settings, screen: Screen) -> int:
     points = [(float(step), loss) for step, loss in enumerate(losses, 1)]
     lines = chart({"train": points}, title="loss", width=WIDTH, height=10, ascii_only=screen.ascii_only)
     screen.say("\n" + "\n".join(lines) + "\n")
-    fell = f"loss {losses[0]:.4g} -> {losses[-1]:.4g} in {len(losses)} step{'s' * (len(losses) != 1)}"
+    fell = f"loss {losses[0]:.4g} -> {losses[-1]:.4g} in {counted(len(losses), 'step')}"
     if losses[-1] <= goal:
         screen.say(f"learned  the batch of {len(x)}: {fell}", style="bold green")
         return 0
@@ -82,10 +82,10 @@ def why_not(run: TrainState, x: Tensor, y: Tensor, losses: Sequence[float], goal
     finding, rate = partial(Finding, "overfit", "the batch"), run.optimizer.param_groups[0]["lr"]
     same = contradictions(x, y)
     if same:
-        what = f"{same} of {len(x)} samples have the same input as another sample, but another target"
+        what = f"{same} of {counted(len(x), 'sample')} have the same input as another sample, but another target"
         return finding(what, "no function tells them apart", "look for missing columns")
     if falling(losses, goal):
-        why = f"{len(losses)} steps at learning rate {rate:g} are too few"
+        why = f"{counted(len(losses), 'step')} at learning rate {rate:g}: too few"
         return finding("its loss was still falling", why, "trainer lr-find, for a higher rate")
     noise = max((m.p for m in run.model.modules() if isinstance(m, nn.modules.dropout._DropoutNd)), default=0)
     if noise > 0:
@@ -93,7 +93,8 @@ def why_not(run: TrainState, x: Tensor, y: Tensor, losses: Sequence[float], goal
         return finding(f"dropout of {noise:g} is in the way", why, "model.dropout=0, for this test")
     num_weights = num_parameters(run.model)
     if num_weights < 10 * x.numel():
-        what = f"{num_weights:,} weights for {len(x)} samples of {x[0].numel():,} numbers each"
+        samples, numbers = counted(len(x), "sample"), counted(x[0].numel(), "number")
+        what = f"{counted(num_weights, 'weight')} for {samples} of {numbers} each"
         return finding(what, "the model may be too small for it", "model=mlp model.hidden=[256,256]")
     why = f"no guard trips, and the learning rate is {rate:g}"
     return finding("its loss no longer falls", why, "trainer lr-find")

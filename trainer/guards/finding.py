@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from trainer.text import first_few
+
 CHECKS = {  # in the order of doctor's table
     "unregistered": "parameters, tensors and modules that the model has not registered",
     "frozen": "parameters with requires_grad=False",
@@ -48,5 +50,4 @@ class Finding:
 
 def names(items: list[str]) -> str:
     """The first three of a list: 'a, b, c and 4 more'."""
-    more = f" and {len(items) - 3} more" if len(items) > 3 else ""
-    return ", ".join(items[:3]) + more
+    return first_few(items, 3)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from trainer.guards.finding import Finding, names
+from trainer.text import counted
 
 FLAT_AFTER = 200  # steps at about the full learning rate; a model that learns has improved by 1% long before
 FELL = 0.01  # share of the loss of guessing, or of the first loss, by which it must fall
@@ -69,7 +70,7 @@ def _mean_and_squared_error(values: Sequence[float]) -> tuple[float, float]:
 
 def flat(first: Sequence[float], recent: Sequence[float], step: int, lr: float, norm: float | None) -> Finding:
     """The finding if `has_learned` was never true in FLAT_AFTER steps. norm: of all gradients, if known."""
-    what = f"it was {sum(first) / len(first):.4g} and is {sum(recent) / len(recent):.4g} after {step:,} steps"
+    what = f"it was {sum(first) / len(first):.4g} and is {sum(recent) / len(recent):.4g} after {counted(step, 'step')}"
     why = f"the model learns nothing at learning rate {lr:g}" + (
         f", gradient norm {norm:.3g}" if norm is not None else ""
     )

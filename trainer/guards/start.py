@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.guards.finding import Finding
+from trainer.text import counted
 
 # Untrained logits near 0 give every class the same probability, and a cross-entropy of ln(classes). With the usual
 # initialisations networks begin near it (those of torchvision and trainer: below 1.3 times).
@@ -29,7 +30,7 @@ def nothing_moved(model: nn.Module, before: list[Tensor], lr: float, num_steps: 
     enough: layers that begin at zero may wait for some steps."""
     if any(not torch.equal(old, new) for old, new in zip(before, sample(model), strict=True)):
         return []
-    what = f"no weight has changed in {num_steps} step{'s' * (num_steps != 1)}"
+    what = f"no weight has changed in {counted(num_steps, 'step')}"
     why, remedy = f"the gradients are not 0, but the learning rate is {lr:g}", "trainer lr-find"
     if not any(bool(p.grad.any()) for p in model.parameters() if p.grad is not None):
         why, remedy = "every gradient is 0", "look for an operation that cuts the graph, or for dead units"

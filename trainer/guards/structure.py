@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trainer.guards.finding import Finding, names
+from trainer.text import counted
 
 
 def unregistered(model: nn.Module) -> list[Finding]:
@@ -109,7 +110,7 @@ def never_a_gradient(model: nn.Module, missing: set[str], num_steps: int) -> lis
     left = [name for name, _ in model.named_parameters() if name in missing]
     if not left:
         return []
-    what = f"{names(left)} had no gradient in {num_steps} step{'s' * (num_steps != 1)}"
+    what = f"{names(left)} had no gradient in {counted(num_steps, 'step')}"
     why = "the loss does not depend on them: forward does not use them, or cuts the graph after them"
     remedy = "use them in forward, without .detach(), .data or torch.no_grad(), or remove them"
     return [Finding("gradient", type(model).__name__, what, why, remedy)]

@@ -25,6 +25,7 @@ from trainer.data.tabular.unseen import Unseen
 from trainer.errors import ConfigError, complain
 from trainer.inference.model import Trained
 from trainer.inference.rows import encoded, open_table
+from trainer.text import counted
 
 UNTOLD = "warning: whether the run was trained on these rows cannot be told: they are known by their position"
 
@@ -98,7 +99,7 @@ class OfTable:
     def warnings(self, known: Fingerprint | None) -> Iterator[str]:
         yield from (f"warning: {text}" for text in self.unknown.warnings())
         if self.left_out:
-            yield f"warning: {self.left_out:,} rows do not have a target and are left out"
+            yield f"warning: left out: {counted(self.left_out, 'row')} without a target"
         if known is not None and known.known_by != "content":
             yield UNTOLD
         elif known is not None and (count := known.num_known(np.concatenate(self.ids))):
@@ -146,4 +147,4 @@ def _plain(config: Config, run: Trained, **keys: Any) -> Config:
 
 
 def _trained_on(count: int, num_rows: int) -> str:
-    return f"warning: {count:,} of these {num_rows:,} rows {'was' if count == 1 else 'were'} trained on"
+    return f"warning: {count:,} of these {counted(num_rows, 'row')} {'was' if count == 1 else 'were'} trained on"

@@ -9,7 +9,7 @@ from trainer.events import Event, Stepped
 from trainer.listeners import Listener
 from trainer.state import TrainState
 from trainer.terminal.screen import Screen
-from trainer.text import WIDTH
+from trainer.text import WIDTH, counted
 
 
 class Explain(Listener):
@@ -70,7 +70,7 @@ class Explain(Listener):
             ("zero_grad", [self.zeroed]),
             ("forward", [model, *self.forward]),
             ("loss", [self.loss, *whole]),
-            ("backward", [f"gradients of {len(self.gradients)} parameters{missing}", *gradients]),
+            ("backward", [f"gradients of {counted(len(self.gradients), 'parameter')}{missing}", *gradients]),
             ("step", moved),
         ]
 

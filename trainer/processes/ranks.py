@@ -17,6 +17,7 @@ from trainer.config.schema import Config
 from trainer.errors import ConfigError, TrainerError
 from trainer.processes import environment
 from trainer.stopping import StopReason
+from trainer.text import counted
 
 PATIENCE = 20  # seconds that a rank waits after another's death, so that the launcher notices and names that one first
 
@@ -47,9 +48,9 @@ class Ranks:
             what = "is one device" if device.type == "cuda" else "does not support process groups"
             raise ConfigError(f"device={name} {what}, and {self.size} processes need several", "device=cpu, or nproc=1")
         if self.local_size > torch.cuda.device_count():
-            count = torch.cuda.device_count()
-            gpus = f"{count} GPU{'s' * (count != 1)}"
-            raise ConfigError(f"{self.local_size} processes on this machine, which has {gpus}", f"nproc={count}")
+            gpus = torch.cuda.device_count()
+            text = f"{self.local_size} processes on this machine, which has {counted(gpus, 'GPU')}"
+            raise ConfigError(text, f"nproc={gpus}")
         torch.cuda.set_device(self.local_rank)
         return torch.device("cuda", self.local_rank)
 

@@ -7,6 +7,7 @@ from trainer.build import sizes
 from trainer.config import expectations
 from trainer.disk.history import History
 from trainer.state import TrainState
+from trainer.text import counted
 
 Truth = Mapping[str, float]
 
@@ -31,7 +32,7 @@ def lines(measured: Mapping[str, Any], truth: Truth, expect: Mapping[str, Any]) 
     if truth and truth.keys() <= measured.keys():
         text.append("learned " + ", ".join(f"{key}={measured[key]:.3f} (true {true})" for key, true in truth.items()))
         if "loss" in measured:
-            text.append(f"loss: {measured['loss']} over {measured['steps']} steps")
+            text.append(f"loss: {measured['loss']} over {counted(measured['steps'], 'step')}")
     expected = {name: expectations.parse(node) for name, node in expect.items() if name in measured}
     differing = [name for name, expectation in expected.items() if not expectation.holds(measured[name])]
     for name in differing:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.compare import ranking, rows, table
+from trainer.compare.protocol import FOLDED
 from trainer.compare.ranking import Group, Ranking
 from trainer.compare.rows import Row
 from trainer.disk import history, layout, sweep_plan
@@ -57,8 +58,7 @@ def page(sweep: Path) -> str:
     plan = [job for job in planned if not job.folder(sweep).is_symlink()]  # a folder elsewhere is not one of its jobs
     folders = [job.folder(sweep) for job in plan]
     pasts = [history.read(folder) for folder in folders]
-    settings = rows.varied([job.overrides for job in plan])
-    results = list(map(rows.read_row, folders, [job.data for job in plan], settings, pasts))
+    results = list(map(rows.read_row, folders, [job.data for job in plan], rows.settings(plan), pasts))
     jobs = Jobs(results, folders, [past.curves for past in pasts])
     rankings = ranking.rankings(results)
     return html.render(
@@ -99,7 +99,7 @@ def section(ranked: Ranking, jobs: Jobs, plan: Sequence[Job], num_rankings: int)
 def parallel_keys(ranked: Ranking) -> list[str]:
     """The keys that varied; those over which the ranking averages are last."""
     settings = [row.settings for group in ranked.groups for row in group.rows]
-    folded = dict.fromkeys(key for own in settings for key in own if key.lstrip("+") in ranking.FOLDED)
+    folded = dict.fromkeys(key for own in settings for key in own if key.lstrip("+") in FOLDED)
     return [*table.setting_keys(ranked)[:MOST_KEYS], *(key for key in folded if key not in ranked.groups[0].settings)]
 
 
@@ -135,7 +135,7 @@ def group_cells(group: Group, index: int, ranked: Ranking, jobs: Jobs) -> dict[s
         "settings": {key: cut(table.short_value(value), 60) for key, value in group.settings.items()},
         "value": table.value_text(group),
         "n": table.seeds_text(group),
-        "gap": f"{gap} ~" if gap and ranked.within_noise(group) else gap,
+        "gap": f"{gap} {ranked.mark(group)}".rstrip() if gap else "",
         "spark": plots.spark(group.curve),
         "time": group.time,
         "runs": " ".join(map(str, numbers)),

@@ -10,8 +10,17 @@ from trainer.run.result import Result
 from trainer.run.session import Session
 from trainer.state import TrainState
 from trainer.stopping import StopReason
+from trainer.tasks.metrics import is_uneven
 from trainer.terminal.chart import chart
-from trainer.text import WIDTH
+from trainer.text import WIDTH, counted
+
+
+def remedy(setup: Setup) -> str:
+    """What to try where a model is no better than its baseline: weights of the classes, if these are uneven."""
+    has_weights = setup.config.loss.get("weight", "no such key") is None
+    if has_weights and is_uneven(setup.splits.facts.class_counts):
+        return "loss.weight=balanced with monitor=val/f1"
+    return "another optimizer.lr"
 
 
 def show(
@@ -31,19 +40,18 @@ def show(
         screen.say(f"best     {monitor} {progress.best:.4f} {at}{extra}", style="bold" if missed else "bold green")
         if missed:
             value = f"{missed} {result.baseline.metrics[missed]:.4f}"
-            remedy = "more epochs, or loss.weight=balanced with monitor=val/f1"
-            remedies = [f"try: {remedy}"] if setup.splits.facts.task == "classes" else []
-            screen.warn([f"the model does no better than {result.baseline.answer}, which gives {value}", *remedies])
+            text = f"the model does no better than {result.baseline.answer}, which gives {value}"
+            screen.warn([text, f"try: more epochs, or {remedy(setup)}"])
     if predictions is not None and (weakest := predictions.weakest()) is not None:
         name, score, other, count = weakest
         confused = f"; taken for {other}: {count}×" if count else ""
         screen.say(f"weakest  {name} (F1 {score:.2f}{confused})")
     if progress.stop_reason == StopReason.EARLY_STOP:
-        screen.say(f"stopped  early: {progress.bad_evaluations} evaluations without improvement")
+        screen.say(f"stopped  early: {counted(progress.bad_evaluations, 'evaluation')} without improvement")
     for line in measured.lines(result.measured, setup.splits.truth, config.expect):
         screen.say(line)
     parts = ", ".join(f"{name} {value:.1f}" for name, value in result.seconds.items() if value >= 0.05)
-    screen.say(f"time     {sum(result.seconds.values()):.1f} s: {parts}")
+    screen.entry("time", [f"{sum(result.seconds.values()):.1f} s: {parts}"])
     if (speed := result.throughput) is not None:
         screen.say(f"speed    {speed.rate:,.0f} samples/s, {speed.waiting:.0%} of the training time waiting for data")
     if session.is_brief:

@@ -1,5 +1,6 @@
 """The lines that describe a run, before it starts."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from trainer.guards.finding import Finding
 from trainer.state import TrainState
 from trainer.tasks import baseline
 from trainer.terminal.screen import Screen
-from trainer.text import WIDTH, cut, printable
+from trainer.text import WIDTH, counted, cut, printable
 
 FEW = 3  # classes whose shares are named one by one
 
@@ -25,14 +26,13 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     config, splits, progress, facts = setup.config, setup.splits, run.progress, setup.splits.facts
     test = f" / {splits.num_rows('test'):,} test" if splits.test else ""
     rows = f"{splits.num_rows('train'):,} train / {splits.num_rows('val'):,} val{test}"
-    shape = "×".join(map(str, facts.input_shape)) or "1"
-    target = f"{facts.num_outputs} number{'s' * (facts.num_outputs != 1)}"
-    target = f"{len(facts.classes)} classes" if facts.classes is not None else target
+    target = "number to predict" if facts.num_outputs == 1 else "numbers to predict"
+    target = f"{facts.num_outputs:,} {target}" if facts.classes is None else counted(len(facts.classes), "class")
     source = f" ({splits.source})" if splits.source else ""
     screen.say(f"trainer {__version__} · torch {torch.__version__} · seed {config.seed}", style="bold")
-    screen.say(f"data     {splits.name}: {rows}, {shape}, {target}{source}")
+    screen.entry("data", [f"{splits.name}: {rows}, {inputs(facts.input_shape)}, {target}{source}"])
     for note in [*splits.notes, *baseline_lines(splits, run.metrics)]:
-        screen.say(f"         {note}")
+        screen.entry("", [note])
     for texts in splits.warnings:
         screen.warn(texts)
     precision = config.dtype + (f", autocast {config.autocast}" if config.autocast != "none" else "")
@@ -45,17 +45,21 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     schedule = "" if schedule == "Constant" else f", {schedule}"
     screen.say(f"optim    {type(run.optimizer).__name__} lr={run.optimizer.defaults['lr']:g}{schedule}")
     batch = f"batch {config.loader.batch_size}" + f" × {config.accumulate}" * (config.accumulate > 1)
-    epochs = f"{progress.steps_per_epoch:,} steps × {progress.num_steps / progress.steps_per_epoch:g} epochs"
-    screen.say(f"steps    {batch}: {epochs} = {progress.num_steps:,} steps")
+    steps, epochs = progress.steps_per_epoch, counted(progress.num_steps / progress.steps_per_epoch, "epoch")
+    screen.say(f"steps    {batch}: {counted(steps, 'step')} × {epochs} = {counted(progress.num_steps, 'step')}")
     if isinstance(run.step, CompiledStep):
         screen.say(f"compile  {run.step.describe()}")
-    threads = f"{setup.threads} thread{'s' * (setup.threads != 1)} ({setup.threads_why})"
     screen.say(f"device   {run.device} ({setup.device_why})")
-    screen.say(f"         {threads}; data {splits.loader_name}")
+    screen.say(f"         {counted(setup.threads, 'thread')} ({setup.threads_why}); data {splits.loader_name}")
     if run.ranks.size > 1:
         screen.say(f"         {run.ranks.size} processes, which share each batch")
     if folder is not None:
         screen.say(f"run      {layout.relative(folder)}")
+
+
+def inputs(shape: Sequence[int]) -> str:
+    """The shape of a sample: 4 inputs, or 1×28×28."""
+    return "×".join(map(str, shape)) if len(shape) > 1 else counted(math.prod(shape), "input")
 
 
 def baseline_lines(splits: Splits, metrics: Sequence[str]) -> list[str]:
@@ -63,7 +67,7 @@ def baseline_lines(splits: Splits, metrics: Sequence[str]) -> list[str]:
     classes, counts, scale = splits.facts.classes, splits.facts.class_counts, splits.scale_y
     if classes is None:
         known = scale.mean_and_std if scale is not None else None
-        mse = f", mse {float(known[1].double().square().mean()):.4g}" if known is not None else ""
+        mse = f", train/mse {float(known[1].double().square().mean()):.4g}" if known is not None else ""
         mean = [f"predicting the mean gives r2 0{mse}"] if "r2" in metrics else []
         return mean or ["r2 is undefined for a single row of validation"] * (splits.num_rows("val") == 1)
     if counts is None:
@@ -72,8 +76,8 @@ def baseline_lines(splits: Splits, metrics: Sequence[str]) -> list[str]:
     shares = ", ".join(f"{name} {count / total:.1%}" for name, count in zip(names, counts, strict=True))
     if len(names) > FEW:
         shares = f"classes of {min(counts) / total:.1%} to {max(counts) / total:.1%}"
-    answer = baseline.of_classes(names, counts)
-    lines = [shares, f"{answer.answer} gives acc {answer.metrics['val/acc']:.4f}"]
+    answer = baseline.of_classes(names, counts, counts).answer
+    lines = [shares, f"{answer} gives train/acc {max(counts) / total:.4f}"]
     lines = ["; ".join(lines)] if sum(map(len, lines)) < WIDTH - 10 else lines
     return list(map(printable, lines))
 

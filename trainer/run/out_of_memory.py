@@ -7,6 +7,7 @@ import torch
 from trainer.config.schema import Config
 from trainer.errors import TrainerError
 from trainer.state import TrainState
+from trainer.text import counted
 
 MOSTLY_FIXED = 0.7  # share of weights, gradients and moments in the memory, above which a smaller batch does not help
 
@@ -24,7 +25,7 @@ def explain(error: BaseException, run: TrainState, config: Config) -> TrainerErr
     needed = f", {request[1]} more needed" if request else ""
     if not run.model.training:  # in an evaluation
         size = config.loader.eval_batch_size
-        text = f"out of memory in an evaluation, {size} rows at a time{needed}"
+        text = f"out of memory in an evaluation, {counted(size, 'row')} at a time{needed}"
         return TrainerError(text, f"loader.eval_batch_size={max(1, size // 4)}; the metrics stay the same")
     fixed, batch = held_bytes(run), config.loader.batch_size
     total = torch.cuda.mem_get_info(run.device)[1] if run.device.type == "cuda" else 0  # elsewhere it is unknown

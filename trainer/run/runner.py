@@ -145,7 +145,7 @@ def _conclude(
     past = history.read(folder)
     result.best, result.last = past.at(progress.best_step), past.at(progress.evaluated_at)
     predictions = _keep_weights(run, setup, folder, with_predictions=result.status != "stopped")
-    result.baseline = baseline.of_predictions(predictions)
+    result.baseline = baseline.of_predictions(predictions, setup.splits.facts.class_counts)
     result.measured = measured.values(run, setup.splits.truth, past, result.last | result.best)
     if reports:
         step = progress.step if run.best_weights is None else progress.best_step

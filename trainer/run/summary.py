@@ -37,6 +37,7 @@ def write(run: TrainState, setup: Setup, result: Result, error: str | None = Non
         "model": sizes.describe(run.model),
         "dataset": setup.splits.name,
         "data": setup.splits.fingerprint.digest,
+        "loss": setup.config.loss["_target_"],
         "num_train": setup.splits.num_rows("train"),
         "num_val": setup.splits.num_rows("val"),
         "ended": datetime.now(UTC).astimezone().isoformat(timespec="seconds"),

@@ -12,7 +12,7 @@ from trainer.disk import layout
 from trainer.disk.sweep_plan import Job
 from trainer.sweep.job import Place
 from trainer.terminal.screen import Screen
-from trainer.text import WIDTH, clock, cut
+from trainer.text import WIDTH, clock, counted, cut
 
 NEW_ROWS = {"Table": "new.csv", "Images": "new_pictures"}  # what predict takes, by dataset
 
@@ -20,12 +20,13 @@ NEW_ROWS = {"Table": "new.csv", "Images": "new_pictures"}  # what predict takes,
 def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Path) -> list[str]:
     """The jobs that are about to run, and where."""
     differing = all_keys(varied([job.overrides for job in jobs]))
-    lines = [cut(f"sweep    {total} job{'s' * (total != 1)}" + (": " + " × ".join(differing) if differing else ""))]
-    lines += [cut(f"note     {text}") for text in partial_keys([job.overrides for job in jobs])]
+    lines = wrapped(f"sweep    {counted(total, 'job')}" + (": " + " × ".join(differing) if differing else ""))
+    lines += [line for text in partial_keys([job.overrides for job in jobs]) for line in wrapped(f"note     {text}")]
     if places:
-        cores = f"{places[0].cores} core{'s' * (places[0].cores != 1)} each"
+        cores = f"{counted(places[0].cores, 'core')} each"
         gpus = ", a GPU each" if places[0].gpu is not None else ""
-        lines.append(f"device   {len(places)} side by side, {cores}{gpus}")
+        side = f"{len(places)} side by side" if len(places) > 1 else "one at a time"
+        lines.append(f"device   {side}, {cores}{gpus}")
     return [*lines, f"run      {layout.relative(folder)}"]
 
 
@@ -43,34 +44,63 @@ def partial_keys(typed: Sequence[Sequence[str]]) -> list[str]:
     return sentences
 
 
-def job_lines(number: int, total: int, row: Row, is_best: bool) -> list[str]:
-    """A job that has ended: its settings, metric and time; or its failure with reason and log."""
+def job_lines(number: int, total: int, row: Row, praise: str = "") -> list[str]:
+    """A job that has ended: its settings, metric and time; or its failure with reason and log. praise: such as best so
+    far."""
     head = f"[{number:>{len(str(total))}}/{total}] {settings_text(row.settings)}"
     if row.failed:
-        return [cut(f"{head}  {row.status}"), *_reason_lines(row)]
+        return [*wrapped(f"{head}  {row.status}"), *_reason_lines(row)]
     if not row.ok:
-        return [cut(f"{head}  {row.status} at step {row.steps:,}")]
+        return wrapped(f"{head}  {row.status} at step {row.steps:,}")
     value = row.value(row.monitor)
     metric = f"{row.monitor} {value:.4f}" if value is not None else "no value"
-    tail = f"  {metric}  {clock(row.seconds)}{'  best so far' if is_best else ''}"
-    return [cut(head, WIDTH - len(tail)) + tail]
+    *lines, last = wrapped(head)
+    tail = "  ".join(filter(None, [metric, clock(row.seconds), praise]))
+    return [*lines, f"{last}  {tail}"] if len(last) + 2 + len(tail) <= WIDTH else [*lines, last, f"{'':<9}{tail}"]
+
+
+def wrapped(line: str) -> list[str]:
+    """A line in as many as it needs, so that the last settings, such as the seed, are never cut off."""
+    head = line[:9]
+    folded = textwrap.wrap(line[9:], WIDTH - 9, break_on_hyphens=False) or [""]
+    return [head + folded[0], *(f"{'':<9}{more}" for more in folded[1:])]
 
 
 def show_rankings(
     screen: Screen, rankings: Sequence[Ranking], runs: Sequence[Row], best_lines: Callable[[Row], list[str]]
 ) -> None:
-    """Print each table with its footnotes and its best run; below them each failed run with its reason."""
-    for ranked in rankings:
+    """Print each table with its footnotes and its best run; below them the runs that have no other to be compared with,
+    and each failed run with its reason."""
+    alone = [ranked for ranked in rankings if ranked.num_runs == 1] if len(rankings) > 1 else []
+    for ranked in (ranked for ranked in rankings if ranked not in alone):
         if len(rankings) > 1:
             screen.say()
             screen.say(cut(f"data     {table.heading(ranked)}"), style="bold")
         for index, line in enumerate(table.text_lines(ranked, screen.ascii_only)):
             screen.say(line, style="bold" if index == 0 else None)
-        for line in [*table.footnotes(ranked), *(best_lines(ranked.best) if ranked.best is not None else [])]:
+        for line in [line for note in table.footnotes(ranked) for line in wrapped(note)]:
+            screen.say(line)
+        for line in best_lines(ranked.best) if ranked.best is not None else []:
+            screen.say(line)
+    if alone:
+        screen.say()
+        screen.say(f"alone    {counted(len(alone), 'run')} with nothing to be compared with:", style="bold")
+        for line in (line for ranked in alone for line in alone_lines(ranked)):
             screen.say(line)
     for row in (row for row in runs if row.failed):
-        for line in (cut(f"{row.status:<8} {settings_text(row.settings)}"), *_reason_lines(row)):
+        for line in (*wrapped(f"{row.status:<8} {settings_text(row.settings)}"), *_reason_lines(row)):
             screen.say(line, style="red")
+
+
+def alone_lines(ranking: Ranking) -> list[str]:
+    """A run that is the only one of its data and metric, by name, and its metric."""
+    row = ranking.groups[0].rows[0]
+    value = row.value(ranking.metric)
+    metric = f"{ranking.metric} {value:.4f}" if value is not None else row.status
+    name, text = f"         {row.name}", f"{metric}  {ranking.data}"
+    if len(name) + 2 + len(text) <= WIDTH:
+        return [f"{name}  {text}"]
+    return [cut(name), *textwrap.wrap(text, WIDTH, initial_indent=" " * 11, subsequent_indent=" " * 11)]
 
 
 def ranked_by(rankings: Sequence[Ranking]) -> str:

@@ -1,6 +1,7 @@
 """trainer resume SWEEP: skips finished jobs, resumes interrupted ones and runs failed ones again."""
 
 import dataclasses
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,8 +15,11 @@ from trainer.errors import ConfigError, Interrupted, complain
 from trainer.sweep.search import STORAGE
 from trainer.sweep.sweep import Sweep
 from trainer.terminal.screen import Screen
+from trainer.text import counted, printable
 
-CHANGEABLE = Changeable(("sweep.jobs", "sweep.on_fail"), "cannot change on a resume: it would be another sweep")
+CHANGEABLE = Changeable(
+    ("sweep.jobs", "sweep.on_fail"), "cannot change on a resume of a sweep: it would be another sweep"
+)
 TRIALS = "hydra.sweeper.n_trials"
 
 
@@ -30,11 +34,14 @@ def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> 
     if (folder / STORAGE).exists():
         return _search(folder, typed, overrides, jobs)
     statuses = {job.number: sweep_plan.status(folder, job) for job in jobs}
-    changed = {key.partition(".")[2]: value for key, value in CHANGEABLE.read(overrides).items()}
+    kept = [word for word in typed if word.partition("=")[0] not in {word.partition("=")[0] for word in overrides}]
+    command = printable(shlex.join(["trainer", "train", "-m", *kept, *overrides]))
+    instead = command if sweep_plan.is_own(folder) else None
+    changed = {key.partition(".")[2]: value for key, value in CHANGEABLE.read(overrides, instead).items()}
     unfinished = [job for job in jobs if statuses[job.number] != "ok"]
     left = [dataclasses.replace(job, data=job.data | {"sweep": job.data["sweep"] | changed}) for job in unfinished]
     if not left:
-        print(f"{folder} is finished: {len(jobs)} jobs. Nothing to do.")
+        print(f"{folder} is finished: {counted(len(jobs), 'job')}. Nothing to do.")
         print(f"To see them: trainer compare {folder}")
         return 0
     user_modules.allow_user_modules()
@@ -72,7 +79,7 @@ def _search(folder: Path, typed: list[str], overrides: Sequence[str], jobs: list
         sweep = Sweep(typed, screen)
         sweep.prepare(jobs)
         sweep.open(folder, jobs, sum(sweep_plan.status(folder, job) not in ("waiting", "interrupted") for job in jobs))
-        screen.say(f"resume   {layout.relative(folder)}: {len(jobs)} jobs so far\n")
+        screen.say(f"resume   {layout.relative(folder)}: {counted(len(jobs), 'job')} so far\n")
         source = Source([*typed, *overrides], files.roots())
         return _to_the_end(sweep, lambda: compose.sweep(source, Task(sweep, source)))
 

@@ -20,11 +20,11 @@ from trainer.disk import layout, storage, sweep_plan
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError, Interrupted, TrainerError
 from trainer.processes import signals
-from trainer.stopping import MONITORS
+from trainer.stopping import MONITORS, unknown_metric
 from trainer.sweep import lines, pool
 from trainer.sweep.job import Place, train
 from trainer.terminal.screen import Screen
-from trainer.text import clock
+from trainer.text import clock, counted
 
 INTERRUPTED = (130, 143)  # exit codes after SIGINT and SIGTERM
 LOG = "sweep.log"
@@ -44,6 +44,7 @@ class Sweep:
         self.pruned: set[int] = set()
         self.best: dict[tuple[str, tuple[str, ...]], float] = {}  # by metric and what it was measured on
         self.num_ended = 0
+        self.is_mixed = False  # whether not all jobs are compared with each other
 
     def plan(self, jobs: Sequence[Job], *, locally: bool = True) -> Path:
         """Add jobs to the sweep. Returns its folder. Raises ConfigError before anything is started."""
@@ -102,6 +103,7 @@ class Sweep:
         stopped, begun = False, time.monotonic()
         settings = self.settings
         codes = []
+        self.is_mixed = len({(job.data.get("monitor"), protocol(job.data).key(self.monitor)) for job in self.jobs}) > 1
         with signals.listening():
 
             def stop() -> bool:
@@ -154,7 +156,8 @@ class Sweep:
         is_best = value is not None and (best is None or better(value, best) == value != best)
         if value is not None and is_best:
             self.best[key] = value
-        for line in lines.job_lines(self.num_ended, self.total, row, is_best):
+        praise = f"best so far of {row.protocol.name}" if self.is_mixed else "best so far"
+        for line in lines.job_lines(self.num_ended, self.total, row, praise if is_best else ""):
             self.screen.say(line, style="red" if row.failed else None)
         return row
 
@@ -178,7 +181,7 @@ class Sweep:
         say, folder = self.screen.say, self.need_folder()
         jobs = {str(layout.relative(job.folder(folder))): job for job in self.jobs}
         counts = ", ".join(f"{count} {status}" for status, count in Counter(row.status for row in results).items())
-        say(f"\nsweep    {len(results)} jobs: {counts}; {lines.ranked_by(ranked)}", style="bold")
+        say(f"\nsweep    {counted(len(results), 'job')}: {counts}; {lines.ranked_by(ranked)}", style="bold")
 
         def best_lines(best: Row) -> list[str]:
             return [f"best     trainer train {shlex.join(jobs[best.name].overrides)}", f"run      {best.name}"]
@@ -195,8 +198,7 @@ class Sweep:
     @property
     def settings(self) -> dict[int, dict[str, str]]:
         """The overrides in which the jobs differ, by job number."""
-        varied = rows.varied([job.overrides for job in self.jobs])
-        return dict(zip((job.number for job in self.jobs), varied, strict=True))
+        return dict(zip((job.number for job in self.jobs), rows.settings(self.jobs), strict=True))
 
     @property
     def total(self) -> int:
@@ -223,4 +225,4 @@ def check_metric(jobs: Sequence[Job]) -> None:
     """Raise ConfigError for a metric to rank by that no run can report."""
     for metric in dict.fromkeys(job.data.get("monitor", "auto") for job in jobs):
         if metric not in ("auto", *MONITORS):
-            raise ConfigError(f"monitor={metric}: no run reports such a metric", "monitor=" + "|".join(MONITORS))
+            raise unknown_metric(metric, MONITORS)

@@ -20,20 +20,27 @@ class Baseline:
         return names[0] if names and metrics[names[0]] <= self.metrics[names[0]] else None
 
 
-def of_classes(names: Sequence[str], counts: Sequence[int]) -> Baseline:
-    """The baseline of the most frequent class. counts: rows of each class."""
-    if not any(counts):
+def of_classes(names: Sequence[str], trained: Sequence[int], counts: Sequence[int]) -> Baseline:
+    """The baseline of the most frequent class of the training rows. trained, counts: the rows of each class that are
+    trained on and measured."""
+    if not any(trained) or not any(counts):
         return Baseline()
-    share, num_classes = max(counts) / sum(counts), sum(count > 0 for count in counts)
-    scores = {"acc": share, "f1": 2 * share / (1 + share) / num_classes, "balanced_acc": 1 / num_classes}
-    answer = f"always answering '{names[counts.index(max(counts))]}'"
-    return Baseline(answer, {f"val/{name}": value for name, value in scores.items()})
+    answer = trained.index(max(trained))
+    share, num_classes = counts[answer] / sum(counts), sum(count > 0 for count in counts)
+    num_seen = num_classes + (counts[answer] == 0)  # in targets or answers
+    scores = {
+        "acc": share,
+        "f1": 2 * share / (1 + share) / num_seen,
+        "balanced_acc": (counts[answer] > 0) / num_classes,
+    }
+    return Baseline(f"always answering '{names[answer]}'", {f"val/{name}": value for name, value in scores.items()})
 
 
-def of_predictions(predictions: Predictions | None) -> Baseline:
-    """The baseline of the rows that were predicted."""
+def of_predictions(predictions: Predictions | None, trained: Sequence[int] | None) -> Baseline:
+    """The baseline of the rows that were predicted. trained: the training rows of each class, if known."""
     if predictions is None:
         return Baseline()
     if predictions.classes is None:
         return Baseline("predicting the mean", {"val/r2": 0.0})
-    return of_classes(predictions.classes, [rows for rows, *_ in predictions.scores()])
+    counts = [rows for rows, *_ in predictions.scores()]
+    return of_classes(predictions.classes, trained or counts, counts)

@@ -14,6 +14,7 @@ from trainer.data.scaling import Scale
 from trainer.data.target_scaling import TargetScaling, Way
 from trainer.device import widest_dtype
 from trainer.errors import ConfigError
+from trainer.text import counted
 
 AUTO = {"classes": "torch.nn.CrossEntropyLoss", "numbers": "torch.nn.MSELoss"}
 
@@ -60,7 +61,9 @@ def make_loss(node: Mapping[str, Any], facts: Facts, unit: float = 1.0) -> nn.Mo
     weight = node.get("weight")
     if isinstance(weight, list):
         if facts.classes is not None and len(weight) != len(facts.classes):
-            raise ConfigError(f"loss.weight has {len(weight)} numbers, but the data has {len(facts.classes)} classes")
+            raise ConfigError(
+                f"loss.weight has {counted(len(weight), 'number')}, but the data has {len(facts.classes)} classes"
+            )
         node = {**node, "weight": torch.tensor(weight)}
     loss_fn: nn.Module = target.construct(node, "loss")
     name = type(loss_fn).__name__

@@ -24,9 +24,13 @@ def known(task: str, num_rows: int) -> list[str]:
 def measured(task: str, num_rows: int, class_counts: Sequence[int] | None, monitor: str) -> list[str]:
     """Those of `known` that a run measures: F1 and balanced accuracy only where the classes are uneven, or it monitors
     one of them. class_counts: training rows of each class, if known."""
-    is_uneven = class_counts is not None and max(class_counts) > UNEVEN * min(class_counts)
-    needs_all = is_uneven or monitor.removeprefix("val/") in OF_EACH_CLASS
+    needs_all = is_uneven(class_counts) or monitor.removeprefix("val/") in OF_EACH_CLASS
     return [name for name in known(task, num_rows) if needs_all or name not in OF_EACH_CLASS]
+
+
+def is_uneven(class_counts: Sequence[int] | None) -> bool:
+    """Whether accuracy alone says little. class_counts: training rows of each class, if known."""
+    return class_counts is not None and max(class_counts) > UNEVEN * min(class_counts)
 
 
 class Totals:

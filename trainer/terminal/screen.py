@@ -65,7 +65,7 @@ class Screen:
     def entry(self, label: str, texts: Sequence[str], style: str | None = None) -> None:
         """Write paragraphs, each wrapped, with `label` before the first line."""
         indent = " " * 9
-        wrapped = [line for text in texts for line in textwrap.wrap(text, WIDTH - len(indent))]
+        wrapped = [line for text in texts for line in textwrap.wrap(text, WIDTH - len(indent), break_on_hyphens=False)]
         self.say(f"{label:<9}" + f"\n{indent}".join(wrapped), style=style)
 
     def warn(self, texts: Sequence[str], where: str = "") -> None:

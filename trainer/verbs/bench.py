@@ -13,6 +13,7 @@ from trainer.diagnosis import bench
 from trainer.diagnosis.measurement import Measured
 from trainer.errors import ConfigError, TrainerError
 from trainer.processes.machine import num_cores
+from trainer.text import counted
 from trainer.verbs import arguments
 
 WORTH = 1.05  # a change is worth typing from this many times the samples/s of the unchanged config
@@ -99,7 +100,7 @@ def advice(measured: Variants, unchanged: Measured, overrides: Sequence[str]) ->
         ratio = best.samples_per_second / unchanged.samples_per_second
         yield f"{ratio:.2f} times the samples/s" + (", at lower precision" if "autocast" in change else "")
     else:
-        yield f"no change pays over {unchanged.num_steps:,} steps: the config is as fast as it gets here"
+        yield f"no change pays over {counted(unchanged.num_steps, 'step')}: the config is as fast as it gets here"
     yield "type    " + shlex.join(["trainer", "train", *overrides, *_words(change).split()])
 
 
@@ -108,7 +109,7 @@ def pays_after(result: Measured, unchanged: Measured) -> str:
     gain = unchanged.step - result.step
     if not result.compile_seconds:
         return ""
-    return f"{result.compile_seconds / gain:,.0f} steps" if gain > 0 else "never"
+    return counted(round(result.compile_seconds / gain), "step") if gain > 0 else "never"
 
 
 def _words(change: Change) -> str:

@@ -10,6 +10,7 @@ from trainer.compare.rows import Row
 from trainer.disk import layout
 from trainer.errors import ConfigError
 from trainer.terminal.spelling import did_you_mean
+from trainer.text import counted
 from trainer.verbs.arguments import Parser
 from trainer.verbs.runs import outside_sweeps
 
@@ -33,6 +34,7 @@ def run(args: Namespace) -> int:
     known = list(dict.fromkeys(name for row in runs for name in row.metrics))
     if metric not in known and (args.sort or not known):
         choices = "|".join(known) or "none of these runs has reported a metric yet"
+        choices = next((name for name in reversed(known) if name.rpartition("/")[2] == metric), choices)
         raise ConfigError(f"no run here reports '{metric}'.{did_you_mean(metric, known)}", f"--sort {choices}")
     ranked = ranking.rankings(runs, args.sort, fold=not args.all)
     if args.json:
@@ -67,5 +69,5 @@ def _show(ranked: Sequence[ranking.Ranking], runs: Sequence[Row]) -> None:
     from trainer.terminal.screen import Screen
 
     with Screen() as screen:
-        screen.say(f"compare  {len(runs)} runs {lines.ranked_by(ranked)}", style="bold")
+        screen.say(f"compare  {counted(len(runs), 'run')} {lines.ranked_by(ranked)}", style="bold")
         lines.show_rankings(screen, ranked, runs, lambda best: [f"best     {best.name}"])

@@ -9,7 +9,7 @@ from trainer.config.run_config import read_overrides
 from trainer.disk import layout, storage
 from trainer.errors import ConfigError, TrainerError
 from trainer.processes.torch_import import uncollected
-from trainer.text import WIDTH, printable
+from trainer.text import WIDTH, counted, printable
 from trainer.verbs.arguments import Parser, run_parser
 from trainer.verbs.open_run import open_run, split_words
 
@@ -32,7 +32,7 @@ def run(args: Namespace) -> int:
     if name not in FORMATS.split("|"):
         raise ConfigError(f"no format '{name}'", f"format={FORMATS}")
     portable = {"device": "cpu", "autocast": "none"}
-    stored = open_run(run_name, portable, trust_it=args.trust)
+    stored = open_run(run_name, portable, trust_it=args.trust, command="export RUN")
     return _export(stored.folder, stored.config, name)
 
 
@@ -80,7 +80,7 @@ def _export(folder: Path, config: Any, name: str) -> int:
 
     facts, program_file = preprocessing.facts, model_card.PROGRAM.format(name=name)
     of_spread = " of the targets' spread" * (units is not None)
-    outputs = ", ".join(facts.classes or [f"{facts.num_outputs} number{'s' * (facts.num_outputs != 1)}"])
+    outputs = ", ".join(facts.classes or [counted(facts.num_outputs, "number")])
     print(f"export   {export / chosen.file} ({len(data) / 1000:,.1f} kB)")
     values = "raw values" if preprocessing.pictures is None else "pixels from 0 to 255"
     print(f"input    x: {dtype} (rows, {', '.join(map(str, preprocessing.raw_shape))}), {values}")

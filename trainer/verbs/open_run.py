@@ -14,6 +14,7 @@ from trainer.config.settings import Settings
 from trainer.config.source import Source
 from trainer.disk import layout
 from trainer.errors import ConfigError
+from trainer.text import first_few
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,18 @@ def open_run(
     overrides: Sequence[str] = (),
     *,
     trust_it: bool,
+    command: str = "eval RUN",
     say: Callable[[str], object] = print,
 ) -> OpenRun:
     """Open a run, or the best run of a sweep, ready to be built. A config that this user signed or trusts may import
     from the current folder.
 
-    changes: {dotted key: new value}; overrides: the words typed for them; trust_it: --trust was typed; say: prints the
-    line that names a sweep's best run. Raises ConfigError, and StorageError if the config cannot be read.
+    changes: {dotted key: new value}; overrides: the words typed for them; trust_it: --trust was typed; command: what to
+    type for one RUN of a sweep; say: prints the line that names a sweep's best run.
+    Raises ConfigError, and StorageError if the config cannot be read.
     """
     sweep = layout.find_sweep(name)
-    folder = layout.find(name) if sweep is None else best_run(sweep, say)
+    folder = layout.find(name) if sweep is None else best_run(sweep, command, say)
     data = read_config(folder, trust_it=trust_it)
     for key, value in (changes or {}).items():
         group, _, last = key.rpartition(".")
@@ -59,16 +62,17 @@ def open_run(
     return OpenRun(folder, data, config)
 
 
-def best_run(sweep: Path, say: Callable[[str], object]) -> Path:
-    """The best run of a sweep. say: prints the line that names it. Raises ConfigError where there is none, or several,
-    since the jobs are not all comparable."""
+def best_run(sweep: Path, command: str, say: Callable[[str], object]) -> Path:
+    """The best run of a sweep. command: what to type for one RUN; say: prints the line that names it. Raises
+    ConfigError where there is none, or several, since the jobs are not all comparable."""
     rankings = ranking.rankings(rows.of_sweep(sweep))
     best = [(ranked, ranked.best) for ranked in rankings if ranked.best is not None]
     if not best:
         raise ConfigError(f"no job of {sweep} has ended well", f"trainer compare {sweep}, or trainer resume {sweep}")
     if len(best) > 1:
-        text = f"the data, splits or metrics of {sweep} differ, so it has {len(best)} best runs: name one"
-        raise ConfigError(text, "; ".join(f"{row.name} ({ranked.data})" for ranked, row in best[:5]))
+        named = [f"{row.name} ({ranked.data} by {ranked.metric})" for ranked, row in best]
+        text = f"{sweep} has {len(best)} best runs, as data, splits or metrics differ: {first_few(named, 5)}"
+        raise ConfigError(text, f"trainer {command.replace('RUN', best[0][1].name, 1)}")
     ranked, row = best[0]
     say(f"best     {row.name}: {ranked.metric} {row.metrics[ranked.metric]:.4f}, the best run of the sweep")
     return Path(row.name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.config import compose
 from trainer.processes.torch_import import uncollected
-from trainer.text import WIDTH, clock
+from trainer.text import WIDTH, clock, counted
 from trainer.verbs import arguments
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
         screen.say(f"lr       {run_state.optimizer.defaults['lr']:g}, {plan.how_it_changes(run_state)}")
     screen.say(wrapped(f"memory   {memory_line(memory)}"))
     parts = f"start-up {clock(start_up)}, train {clock(timed.train)}, eval {clock(evaluation)}"
-    steps = f"{run_state.progress.num_steps:,} steps of {clock(timed.step)}"
-    evaluations = f"{timed.num_evaluations:,} evaluations of {clock(timed.evaluation)}"
+    steps = f"{counted(run_state.progress.num_steps, 'step')} of {clock(timed.step)}"
+    evaluations = f"{counted(timed.num_evaluations, 'evaluation')} of {clock(timed.evaluation)}"
     screen.say(wrapped(f"time     about {clock(start_up + timed.train + evaluation)}: {parts}"))
-    screen.say(wrapped(f"         {steps}, {evaluations}; {timed.num_timed} steps were timed and thrown away"))
+    screen.say(wrapped(f"         {steps}, {evaluations}; {timed.num_timed} were timed and thrown away"))
     if config.compile != "none":
         screen.say(f"         measured without compile={config.compile}; trainer bench measures it")
 

@@ -3,6 +3,7 @@ probability of each. INPUT: CSV or TSV, gzipped or not, or Parquet, with the col
 standard input; for other runs an .npz or .safetensors file, or a folder of pictures. Rows are read, predicted and
 written some at a time."""
 
+import shlex
 from argparse import Namespace
 
 from trainer.errors import ConfigError, complain
@@ -31,7 +32,10 @@ def run(args: Namespace) -> int:
     if len(args.words) != 2:
         raise ConfigError("predict takes a run and a file of rows", "trainer predict latest new.csv -o out.csv")
     changes = {"device": args.device} if args.device is not None else {}
-    stored = open_run(args.words[0], changes, trust_it=args.trust, say=complain)  # standard output is for the rows
+    command = f"predict RUN {shlex.quote(args.words[1])}"
+    stored = open_run(
+        args.words[0], changes, trust_it=args.trust, command=command, say=complain
+    )  # standard output is for the rows
     with uncollected():
         from trainer.inference import predict
         from trainer.inference.model import load

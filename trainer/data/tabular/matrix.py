@@ -19,7 +19,7 @@ from trainer.data.tabular.source import Batch
 from trainer.data.tabular.unseen import Unseen, spelling_of
 from trainer.errors import ConfigError
 from trainer.terminal.spelling import did_you_mean
-from trainer.text import cut
+from trainer.text import cut, first_few
 
 WHAT = {"number": "a number", "date": "a date like 2026-11-25", "category": "text"}
 
@@ -117,9 +117,8 @@ def check_present(needed: Sequence[str], names: Sequence[str], where: str) -> No
     lacking = [name for name in needed if name not in names]
     if lacking:
         s, near = "s" * (len(lacking) > 1), did_you_mean(lacking[0], names)
-        shown = ", ".join(lacking[:8]) + (f" and {len(lacking) - 8} more" if len(lacking) > 8 else "")
         has = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
-        raise ConfigError(f"{where} has no column{s} {shown}.{near}", f"its columns: {has}")
+        raise ConfigError(f"{where} has no column{s} {first_few(lacking, 8)}.{near}", f"its columns: {has}")
 
 
 def check_types(types: Mapping[str, str], names: Sequence[str], where: str) -> None:

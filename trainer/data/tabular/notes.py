@@ -29,7 +29,7 @@ def describe(
         if names:
             lines.append(f"{what}: {listed(names, width)}")
     if left_out:
-        lines.append(f"left out: {reasons(left_out, 59)}")
+        lines.append(f"left out: {reasons(left_out, 200)}")
     if source.text and source.delimiter != ",":
         mark = {"\t": "tabs", ";": "semicolons"}.get(source.delimiter, source.delimiter)
         lines.append(f"values are separated by {mark}")

@@ -15,6 +15,7 @@ from trainer.data.tabular.column import Kind
 from trainer.data.tabular.source import Source
 from trainer.data.tabular.survey import Survey, take_survey
 from trainer.errors import ConfigError
+from trainer.text import counted
 
 LEAST = 0.5  # share of the rows asked for that a split has to hold back
 
@@ -75,7 +76,8 @@ def check_share(part: Part[Source] | None, survey: Survey, how: Splitting) -> No
     why, remedy = f"the groups of '{how.by}' are too large", "a larger dataset.val_fraction"
     if how.split == "stratified":
         why, remedy = "most values of the target occur once or twice", "dataset.split=random"
-    text = f"dataset.split={how.split} holds back {num_rows:,} rows, and dataset.val_fraction asks for {asked:,.0f}"
+    rows = counted(num_rows, "row")
+    text = f"dataset.split={how.split} holds back {rows}, and dataset.val_fraction asks for {asked:,.0f}"
     raise ConfigError(f"{text}: {why}", remedy)
 
 

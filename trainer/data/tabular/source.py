@@ -28,7 +28,7 @@ from trainer.data.tabular.column import Kind
 from trainer.data.tabular.csv_text import Block, Head
 from trainer.data.tabular.dialect import Dialect
 from trainer.errors import ConfigError
-from trainer.text import first_line
+from trainer.text import counted, first_line
 
 INDEX = re.compile(r"|Unnamed: 0|__index_level_\d+__")  # how pandas names an index that has no name
 BATCH = 65_536  # rows of Parquet at once
@@ -189,7 +189,8 @@ def parse(block: Block, head: Head, name: str) -> Batch:
     except pa.ArrowInvalid as error:
         for line, values in _records(block, head.delimiter):
             if len(values) != len(head.names):
-                text = f"{name} line {line}: {len(values)} values, the header has {len(head.names)} columns"
+                num_values, num_columns = counted(len(values), "value"), counted(len(head.names), "column")
+                text = f"{name} line {line}: {num_values}, the header has {num_columns}"
                 raise ConfigError(text, "put a value that holds the separator into quotes") from error
         raise ConfigError(f"{name} from line {block.first_line}: {first_line(error)}") from error
     columns = {column: table.column(column).combine_chunks() for column in head.names}

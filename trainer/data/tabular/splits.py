@@ -27,6 +27,7 @@ from trainer.data.tabular.unseen import Unseen
 from trainer.data.target_scaling import TargetScaling
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
+from trainer.text import counted
 
 MakeLoader = Callable[[Part[Source]], Loader]
 
@@ -63,7 +64,7 @@ def table_splits(
     splits = {name: Split(over(parts[role]), parts[role]) for name, role in ROLES.items() if role in parts}
     return Splits(
         name=files[0].name.partition(".")[0] or "table",
-        source=files[0].name if len(files) == 1 else f"{len(files)} files",
+        source=files[0].name if len(files) == 1 else counted(len(files), "file"),
         facts=preprocessing.facts,
         parts=splits,
         loader_name=splits["train"].loader.name,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from trainer.data.tabular.column import Column, Kind
-from trainer.text import listed
+from trainer.text import counted, listed
 
 MOST_NAMED = 32  # new categories of a column that are kept to be named
 FAR = 1.0  # how far beyond the range of training a number is strange, in widths of that range
@@ -58,7 +58,7 @@ class Unseen:
     def warnings(self) -> Iterator[str]:
         """What to say, one line each."""
         for name, count in sorted(self.categories.items()):
-            values = f"{count:,} value{'s' * (count != 1)}"
+            values = counted(count, "value")
             text = f"{name} has categories not seen in training, treated as other ({values})"
             yield f"{text}: {listed(sorted(self.names[name]), 60)}"
         by_name: dict[str, list[tuple[int, str, str]]] = {}
@@ -66,15 +66,13 @@ class Unseen:
             by_name.setdefault(name, []).append((count, value, spelling))
         for name, entries in sorted(by_name.items()):
             count, (_, value, spelling) = sum(entry[0] for entry in entries), max(entries)
-            yield f"{name} is written in another way than in training ({count:,} values): {value} is read as {spelling}"
+            values = counted(count, "value")
+            yield f"{name} is written in another way than in training ({values}): {value} is read as {spelling}"
         for (name, kind), count in sorted(self.missing.items()):
-            values, filled = (
-                f"{count:,} missing value{'s' * (count != 1)}",
-                "no category" if kind == "category" else "the mean",
-            )
-            yield f"{name} has {values} and training had none: taken as {filled}"
+            filled = "no category" if kind == "category" else "the mean"
+            yield f"{name} has {counted(count, 'missing value')} and training had none: taken as {filled}"
         for name, count in sorted(self.far.items()):
-            values = f"{count:,} value{'s' * (count != 1)}"
+            values = counted(count, "value")
             yield f"{name} has {values} far outside those of training, {self.examples[name]}"
 
 
