@@ -12,7 +12,7 @@ from trainer.data.facts import Facts
 from trainer.data.preprocessing import Preprocessing, TableFormat
 from trainer.data.roles import TEST, TRAIN, VAL
 from trainer.data.scaling import TargetScaling
-from trainer.data.tabular import fitting, matrix, notes
+from trainer.data.tabular import fitting, matrix, notes, typed
 from trainer.data.tabular.dialect import MISSING, Dialect
 from trainer.data.tabular.one_hot import Columns
 from trainer.data.tabular.parts import Part, Splitting, check_share, parts_of
@@ -150,3 +150,6 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
             if other is not None and survey.kinds[name] == "category" and self.task != "classes":
                 remedy = f"{other.remedy}; if they are classes, dataset.task=classes"
                 raise ConfigError(f"the values of {name} look like {other.what}", remedy)
+            if name in survey.texts and survey.texts[name].ambiguous and notes.decimal_comma(survey.texts) is not None:
+                remedy = f"{notes.POINTS}; if it is a decimal point, {typed.types(name, 'number')}"
+                raise ConfigError(f"the values of {name} look like numbers with points at the thousands", remedy)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import Scale, Way, for_targets
-from trainer.data.tabular import matrix
+from trainer.data.tabular import matrix, typed
 from trainer.data.tabular.column import Column, Kind
 from trainer.data.tabular.conversion import Floats, to_text
 from trainer.data.tabular.dialect import Dialect
@@ -41,7 +41,7 @@ def classes_of(survey: Survey, targets: Sequence[str], task: str, dialect: Diale
     if task == "numbers" or len(targets) > 1:
         if wrong := [n for n in targets if survey.kinds[n] == "category"]:
             text = f"dataset.task=numbers, but {wrong[0]} holds text"
-            raise ConfigError(text, f"'dataset.types={{{wrong[0]}: number}}' shows the line")
+            raise ConfigError(text, f"{typed.types(wrong[0], 'number')} shows the line")
         return None, kind
     if kind == "number" and task == "auto":
         wholes = set(whole_numbers(pa.array(sorted(texts or ()), pa.string()), dialect))
@@ -55,7 +55,7 @@ def classes_of(survey: Survey, targets: Sequence[str], task: str, dialect: Diale
         raise ConfigError(text, "dataset.task=numbers")
     if survey.kinds[name] != "number" and len(names) > max(20, num_labelled // 2):
         text = f"{name} holds {len(names):,} different texts: neither numbers nor classes"
-        raise ConfigError(text, f"dataset.target=COLUMN, or 'dataset.types={{{name}: number}}'")
+        raise ConfigError(text, f"dataset.target=COLUMN, or {typed.types(name, 'number')}")
     if len(names) < 2:
         raise ConfigError(f"{name} is always {next(iter(names))}: there is nothing to learn", "dataset.target=COLUMN")
     return sorted(names, key=in_order), kind
