@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.build import sizes
+from trainer.build.loss import as_numbers_of
 from trainer.build.model import does_not_take
 from trainer.config.schema import Config
 from trainer.data.batches import TrainBatches
@@ -45,6 +46,13 @@ def probe(model: nn.Module, loss_fn: nn.Module, splits: Splits) -> float:
             loss = loss_fn(prediction, y)
     except Exception as error:
         text = f"loss {loss_name} on output {tuple(prediction.shape)} and target {tuple(y.shape)}"
+        remedy = None
+        if isinstance(loss_fn, losses.NUMERIC) and not y.is_floating_point():
+            text, remedy = (
+                f"loss {loss_name} needs numbers, but the targets are classes",
+                as_numbers_of(splits.preprocessing),
+            )
+            raise ConfigError(text, f"{remedy}; or loss=auto") from error
         raise ConfigError(f"{text}: {first_line(error)}") from error
     if loss.numel() != 1:
         raise ConfigError(f"loss {loss_name} gives {tuple(loss.shape)}, not one number", "reduction=mean")

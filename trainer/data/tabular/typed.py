@@ -7,15 +7,14 @@ from collections.abc import Sequence
 LITERAL = re.compile(r"(?i)null|true|false|nan|inf")
 BARE = re.compile(r"[A-Za-z][A-Za-z0-9_./%+-]*")  # a text that needs no quotes, unless it is a literal
 SPECIAL = re.compile(r"([\\()\[\]{}:=,])")  # to be escaped in the key of a mapping, where Hydra reads no quotes
+QUOTE = re.compile(r"(\\*)'")
 KEY = re.compile(r"[A-Za-z0-9_./%+\\()\[\]{}:=, -]+")
 
 
 def texts(key: str, values: Sequence[str]) -> str:
     """A list of texts, such as 'dataset.missing=[n.d.]'."""
     inner = [
-        value
-        if BARE.fullmatch(value) and not LITERAL.fullmatch(value)
-        else "'" + re.sub(r"(\\*)'", r"\1\1\\'", value) + "'"
+        value if BARE.fullmatch(value) and not LITERAL.fullmatch(value) else "'" + QUOTE.sub(r"\1\1\'", value) + "'"
         for value in values
     ]
     word = f"dataset.{key}=[{','.join(inner)}]"
