@@ -20,6 +20,7 @@ from trainer.data.scaling import Cast
 from trainer.data.splits import Splits
 from trainer.guards.before import before_training
 from trainer.guards.finding import Finding
+from trainer.guards.shared_rows import equal_rows
 from trainer.listeners.trackers import check_installed
 from trainer.loop import train_step
 from trainer.optim.optimizers import make_optimizer
@@ -96,6 +97,7 @@ def build(
     if config.guards != "none":
         is_standardised = not isinstance(splits.preprocessing.x, Cast)
         findings += before_training(model, loss_fn, optimizer, splits.sample, is_standardised=is_standardised)
+        findings += equal_rows(splits.fingerprint)
         probe.refuse(findings, config.guards)
     scaler = devices.make_scaler(device, config.autocast)
     lengths = {"num_steps": num_steps, "steps_per_epoch": steps_per_epoch, "samples_per_step": samples_per_step}

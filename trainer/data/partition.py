@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
-from trainer.data import seeds
+from trainer.data import seeds, split_note
 from trainer.data.roles import LEFT_OUT, ROLES, TRAIN, Roles
 from trainer.data.rows import Rows
 from trainer.data.tensors import TensorData
@@ -37,10 +37,12 @@ def parts_of(dataset: Any, name: str, node: Mapping[str, Any], ignore_index: int
     """
     if isinstance(dataset, TensorData):
         train, val = split_rows(len(dataset), node.get("val_fraction", 0.0), node.get("split_seed", 0))
-        parts = {"train": Part(dataset, train), "val": Part(dataset, val)}
+        parts, notes = {"train": Part(dataset, train), "val": Part(dataset, val)}, list(dataset.notes)
+        if len(val):
+            notes.append(split_note.of("random", None, node["val_fraction"], node.get("split_seed", 0)))
         if dataset.test is not None:
             parts["test"] = Part(dataset.test, torch.arange(len(dataset.test)))
-        return {key: part for key, part in parts.items() if key == "train" or len(part.rows)}, list(dataset.notes)
+        return {key: part for key, part in parts.items() if key == "train" or len(part.rows)}, notes
     rows = Rows(dataset, name, ignore_index)
     own, notes = own_parts(dataset, rows, node)
     return own, rows.notes + notes
@@ -111,6 +113,8 @@ def own_parts(dataset: Any, rows: Rows, node: Mapping[str, Any]) -> tuple[dict[s
         train = listed["train"]
         first, second = _draw(dataset, rows, train, how, node.get("val_fraction", 0.0), split_seed)
         listed |= {"train": train[first], "val": train[second]}
+        if len(second):
+            notes.append(split_note.of(how, f"{how}s", node.get("val_fraction", 0.0), split_seed))
     if not len(listed["train"]):
         raise ConfigError(f"{name} has no row left to train on")
     parts = {part: Part(rows, listed[part]) for part in ROLES if len(listed.get(part, ()))}

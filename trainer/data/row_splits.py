@@ -48,7 +48,10 @@ def row_splits(
         notes += pictures.notes
     parts, about_parts = parts_of(dataset, path, node, ignored)
     fingerprint, checked = identify.of_parts(parts, pictures, name)
-    notes += (about_parts if pictures is None else []) + checked  # pictures say themselves how they are split
+    brought = pictures is not None and pictures.val is not None  # such pictures say themselves how they are split
+    notes += ([] if brought else about_parts) + checked
+    if earlier is None and pictures is not None:
+        pictures.digest_alike(fingerprint.roles)
     if earlier is not None:
         notes += earlier.settle(fingerprint, pictures.digest_all if pictures is not None else lambda: None)
         parts = with_roles(parts, fingerprint.roles)

@@ -18,10 +18,11 @@ from trainer.processes import machine
 
 @dataclass(frozen=True)
 class Split:
-    """A loader over some rows."""
+    """A loader over some rows. unseen: lines about categories in them that training did not have."""
 
     loader: Loader
     num_rows: int
+    unseen: Sequence[str] = ()
 
 
 @dataclass

@@ -13,8 +13,10 @@ from trainer.data.preprocessing import Preprocessing, TableFormat
 from trainer.data.row_ids import Ids
 from trainer.data.tabular import matrix
 from trainer.data.tabular.conversion import Floats, to_text
+from trainer.data.tabular.parts import Part
 from trainer.data.tabular.source import Batch, Source, masked
 from trainer.data.tabular.targets import targets_of
+from trainer.data.tabular.unseen import Unseen
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,16 @@ def read_rows(source: Source, keep: Any, preprocessing: Preprocessing) -> Rows:
 def read_ids(source: Source, keep: Any, preprocessing: Preprocessing) -> Ids:
     """The ids of the rows to keep."""
     return np.concatenate([some for _, _, some in _batches(source, keep, preprocessing)])
+
+
+def unseen_in(part: Part, preprocessing: Preprocessing) -> list[str]:
+    """Lines about the categories in the rows of a part that training did not have."""
+    (_, table), found = preprocessing.of_table(), Unseen()
+    categories = [column for column in table.columns if column.kind == "category"]
+    names = [column.name for column in categories]
+    for batch, mask in masked(part.source.batches(names), part.roles == part.role) if names else ():
+        matrix.encode(batch.only(mask, names), categories, table.dialect, found)
+    return list(found.warnings())
 
 
 def _batches(source: Source, keep: Any, preprocessing: Preprocessing) -> Iterator[tuple[Floats, Tensor, Ids]]:

@@ -42,6 +42,12 @@ class Batch:
     num_rows: int
     where: Callable[[int], str]
 
+    def only(self, rows: Any, names: Sequence[str]) -> "Batch":
+        """Some columns of the rows of a mask (N,) bool."""
+        mask = pa.array(rows)
+        columns = {name: self.columns[name].filter(mask) for name in names}
+        return Batch(columns, int(rows.sum()), lambda row: self.where(int(rows.nonzero()[0][row])))
+
 
 class Source:
     """Table files with the same columns. names: of the columns; index: those of them that are pandas' index; text:

@@ -22,7 +22,7 @@ from trainer.data.table import Prepared, Table
 from trainer.data.tabular.chunks import Chunks
 from trainer.data.tabular.parts import Part, by_source, with_roles
 from trainer.data.tabular.row_groups import RowGroups
-from trainer.data.tabular.rows import Rows, read_ids, read_rows
+from trainer.data.tabular.rows import Rows, read_ids, read_rows, unseen_in
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
 
@@ -76,7 +76,12 @@ def table_splits(
 
     if TRAIN not in parts:
         raise ConfigError(f"{files[0]} has no row left to train on")
-    splits = {name: Split(over(parts[role]), parts[role].num_rows) for name, role in ROLES.items() if role in parts}
+    unseen = {role: unseen_in(part, preprocessing) for role, part in parts.items() if role != TRAIN}
+    splits = {
+        name: Split(over(parts[role]), parts[role].num_rows, unseen.get(role, ()))
+        for name, role in ROLES.items()
+        if role in parts
+    }
     return Splits(
         name=files[0].name.partition(".")[0] or "table",
         source=files[0].name if len(table.source.files) == 1 else f"{len(table.source.files)} files",
@@ -88,7 +93,7 @@ def table_splits(
         preprocessing=preprocessing,
         fingerprint=fingerprint,
         notes=notes,
-        warnings=prepared.warnings,
+        warnings=[*prepared.warnings, *([f"{name}: {text}"] for name, some in splits.items() for text in some.unseen)],
     )
 
 

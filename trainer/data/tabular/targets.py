@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from trainer.data.preprocessing import Preprocessing
+from trainer.data.preprocessing import Preprocessing, TableFormat
 from trainer.data.scaling import Scale, Way, for_targets
 from trainer.data.tabular import matrix, typed
 from trainer.data.tabular.column import Column, Kind
@@ -27,6 +27,7 @@ from trainer.errors import ConfigError
 
 FEW = 20  # distinct whole numbers up to which a target has classes
 MOST_DIGITS = 40  # of a whole number that names a class
+PADDED = re.compile(r"0\d+")  # digits that are a name, not a number
 NUMERAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,9})?", re.ASCII | re.IGNORECASE)
 
 
@@ -48,6 +49,11 @@ def classes_of(survey: Survey, targets: Sequence[str], task: str, dialect: Diale
         if texts is None or None in wholes or len(wholes) > max(2, min(FEW, num_labelled // 5)):
             return None, kind
         names = {name for name in wholes if name is not None}
+        padded = sorted(text for text in texts or () if PADDED.fullmatch(text)) if name in survey.texts else []
+        if padded:  # in one of several files: in one file, such texts are categories
+            text = f"{name} holds {padded[0]} and numbers that do not begin with 0"
+            remedy = f"{typed.types(name, 'number')} reads {padded[0]} as {int(padded[0])}"
+            raise ConfigError(text, f"{remedy}; {typed.types(name, 'category')} keeps them apart")
     else:
         names, kind = texts, "category"
     if names is None:
@@ -140,6 +146,25 @@ def targets_of(batch: Batch, preprocessing: Preprocessing) -> Tensor:
         what = f"{name} '{text[row].as_py()}' is not one of the classes {', '.join(classes[:6])}"
         raise ConfigError(f"{batch.where(row)}: {what}")
     return torch.from_numpy(np.asarray(codes.fill_null(-1)).astype(np.int64))
+
+
+def unknown_labels(batch: Batch, preprocessing: Preprocessing, *, by_value: bool) -> Counter[str]:
+    """How often each label occurs that is not one of the run's classes. by_value: whether 01 is the class 1."""
+    (_, table), classes = preprocessing.of_table(), preprocessing.facts.classes
+    if classes is None:
+        return Counter()
+    counts = Counter[str]()
+    for entry in to_text(batch.columns[table.targets[0]], table.dialect).drop_null().value_counts().to_pylist():
+        text = entry["values"]
+        if (PADDED.fullmatch(text) and not by_value and text not in classes) or _class_of(text, table, classes) is None:
+            counts[text] += entry["counts"]
+    return counts
+
+
+def _class_of(text: str, table: TableFormat, classes: Sequence[str]) -> str | None:
+    name = whole_numbers(pa.array([text]), table.dialect)[0] if table.target_kind == "number" else text
+    name = name and (matrix.spelled(Column(table.targets[0], "category", tuple(classes)), name) or name)
+    return name if name in classes else None
 
 
 def _check_finite(batch: Batch, name: str, values: Floats) -> None:
