@@ -31,7 +31,7 @@ def test_both_formats_hold_the_same_rows_and_a_test_split(tmp_path: Path) -> Non
 
 BAD = {
     "objects": (lambda p: np.savez(p, x=np.array([object()] * 4), y=np.zeros(4)), "file of numbers: Object arrays"),
-    "text": (lambda p: np.savez(p, x=np.array(["a", "b"]), y=np.zeros(2)), "x is an array of <U1"),
+    "text": (lambda p: np.savez(p, x=np.array(["a", "b"]), y=np.zeros(2)), r"x is an array of text \(<U1\)"),
     "no y": (lambda p: np.savez(p, x=np.zeros((4, 2))), "has no array 'y'"),
     "other lengths": (lambda p: np.savez(p, x=np.zeros((4, 2)), y=np.zeros(3)), "the same number of rows"),
     "no rows": (lambda p: np.savez(p, x=np.zeros((0, 2)), y=np.zeros(0)), "the same number of rows"),

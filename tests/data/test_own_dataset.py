@@ -21,6 +21,7 @@ from trainer.data.splits import Splits
 from trainer.errors import ConfigError, TrainerError
 from trainer.loop import evaluate, train
 from trainer.report.predictions import measure
+from trainer.run import header
 
 N = 120
 OWN = ("dataset=own", "model=linear", "threads=1")
@@ -225,6 +226,53 @@ class Negative(Rows):
         return inputs(row), -1 if row == 50 else row % 3
 
 
+class NamedLabels(Rows):
+    def __getitem__(self, row: int) -> Any:
+        return inputs(row), np.array(["b", "a"])[row % 2]
+
+
+class Signs(Rows):
+    def __getitem__(self, row: int) -> Any:
+        return inputs(row), 2 * (row % 2) - 1
+
+
+class Rare(Rows):
+    """One row in five is of class b."""
+
+    classes = ("a", "b")
+
+    def __getitem__(self, row: int) -> Any:
+        return inputs(row), int(row % 5 == 0)
+
+
+def test_the_shares_of_named_classes_are_counted_and_f1_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, setup = build(config(*OWN, "dataset._target_=test_own_dataset.Rare", "dataset.val_fraction=0"))
+    assert setup.splits.facts.class_counts == (N - N // 5, N // 5)
+    assert header.baseline_lines(setup.splits, run.metrics) == [
+        "a 80.0%, b 20.0%; always answering 'a' gives acc 0.8000"
+    ]
+    run, _ = build(config(*OWN, "dataset._target_=test_own_dataset.Rare"))
+    assert {"f1", "balanced_acc"} <= set(run.metrics)
+    monkeypatch.setattr("trainer.data.rows.MOST_COUNTED", N - 1)
+    _, setup = build(config(*OWN, "dataset._target_=test_own_dataset.Rare"))
+    assert setup.splits.facts.class_counts is None
+    assert f"shares of the classes are not counted: {N} rows without `targets`" in setup.splits.notes
+
+
+@pytest.mark.parametrize("kind", ["BCEWithLogitsLoss", "PoissonNLLLoss", "MSELoss"])
+def test_a_loss_of_numbers_says_how_whole_numbers_become_numbers(kind: str, tmp_path: Path) -> None:
+    loss, remedy = f"loss._target_=torch.nn.{kind}", "return or store the targets as floats; or loss=auto"
+    with pytest.raises(ConfigError, match=f"{kind} needs numbers, but the targets are classes") as caught:
+        build(config(*OWN, "dataset._target_=test_own_dataset.Rare", loss))
+    assert caught.value.hint == remedy
+    (tmp_path / "t.csv").write_text("x,y\n" + "".join(f"{i / 7},{i % 4}\n" for i in range(60)))
+    words = ["dataset=table", f"dataset.path={tmp_path / 't.csv'}", "dataset.target=y", loss]
+    with pytest.raises(ConfigError, match="needs numbers, but the targets are classes") as caught:
+        build(config(*words))
+    assert caught.value.hint == "dataset.task=numbers; or loss=auto"
+    build(config(*words, "dataset.task=numbers"))
+
+
 class Huge(Rows):
     def __getitem__(self, row: int) -> Any:
         return inputs(row), 10**6 + row
@@ -235,6 +283,8 @@ REFUSED = [
     ("NoRows", "not a map-style Dataset", "__getitem__"),
     ("Pictures", r"Pictures\[0\]: its input is a PIL picture", "pil_to_tensor"),
     ("Words", r"Words\[0\]: its input is a str", "an index for each word"),
+    ("NamedLabels", r"NamedLabels\[0\]: its target is the text 'b'", "classes.index(word)"),
+    ("Signs", "label -1 in row 0 of .*Signs is negative", "store -1 as 0"),
     ("Ragged", r"Ragged\[1\] has an input of shape \(5,\), row 0 of \(4,\)", "pad, crop"),
     ("Mixed", r"the target of .*Mixed\[1\] is an integer, unlike row 0's", "integers for classes"),
     ("Broken", r"Broken\[0\] raises KeyError", None),
@@ -251,7 +301,8 @@ def test_what_cannot_be_used_is_refused_before_training(name: str, message: str,
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_row_that_differs_later_ends_the_run_with_its_number(workers: int) -> None:
+def test_a_row_that_differs_later_ends_the_run_with_its_number(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.data.rows.MOST_COUNTED", 0)
     odd = int(seeds.permutation(N, seeds.derive(0, "fingerprint"))[CHECKED])  # the first that the build does not read
     words = ["dataset._target_=test_own_dataset.Ragged", f"+dataset.odd={odd}", f"loader.num_workers={workers}"]
     run, _ = build(config(*OWN, *words, "dataset.val_fraction=0"))
@@ -462,7 +513,7 @@ def test_the_command_line_names_the_row(tmp_path: Path, cli: Cli) -> None:
         "import torch\n"
         "class Rows:\n"
         "    classes = 'ab'\n"
-        "    def __len__(self): return 600\n"
+        "    def __len__(self): return 6000\n"
         "    def __getitem__(self, i): return torch.ones(3 + (i == 500)), i % 2\n"
     )
     done = cli("train", *OWN, "dataset._target_=mine.Rows", "epochs=1", "report=false", "dataset.val_fraction=0")

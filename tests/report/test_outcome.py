@@ -77,6 +77,8 @@ def test_scores_by_hand() -> None:
     assert predictions.scores() == [(4, 3 / 5, 3 / 4, 6 / 9), (6, 4 / 5, 4 / 6, 8 / 11), (0, 0.0, 0.0, 0.0)]
     assert predictions.weakest() == ("a", 6 / 9, "b", 1)
     assert predictions.mix_ups() == [(1, 0, 2), (0, 1, 1)]
+    never = Predictions("validation", ["a", "b", "c"], {(0, 0): 3, (0, 2): 1, (1, 1): 4})
+    assert never.weakest() == ("a", 6 / 7, "c", 1)  # c never occurs: its F1 of 0 says nothing
     assert Predictions("validation", ["a"], {(0, 0): 3}).weakest() is None
 
 

@@ -21,6 +21,7 @@ from trainer.data.loading import make_splits
 from trainer.data.splits import Splits
 from trainer.guards.before import before_training
 from trainer.guards.finding import Finding
+from trainer.guards.shared_rows import equal_rows
 from trainer.listeners.trackers import check_installed
 from trainer.loop import train_step
 from trainer.optim.optimizers import make_optimizer
@@ -86,6 +87,7 @@ def build(
     if config.guards != "none":
         is_standardised = splits.preprocessing.x.mean_and_std is not None
         findings += before_training(model, loss_fn, optimizer, splits.sample, is_standardised=is_standardised)
+        findings += equal_rows(splits.fingerprint)
         probe.refuse(findings, config.guards)
     scaler = devices.make_scaler(device, config.autocast)
     lengths = {"num_steps": progress.num_steps, "steps_per_epoch": progress.steps_per_epoch}

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.build import sizes
+from trainer.build.loss import as_numbers_of
 from trainer.build.model import does_not_take
 from trainer.config.schema import Config
 from trainer.data.batches import TrainBatches
@@ -45,6 +46,9 @@ def probe(model: nn.Module, loss_fn: nn.Module, splits: Splits) -> float:
             loss = loss_fn(prediction, y)
     except Exception as error:
         text = f"loss {loss_name} on output {tuple(prediction.shape)} and target {tuple(y.shape)}"
+        if isinstance(loss_fn, losses.NUMERIC) and not y.is_floating_point():
+            text = f"loss {loss_name} needs numbers, but the targets are classes"
+            raise ConfigError(text, f"{as_numbers_of(splits.preprocessing)}; or loss=auto") from error
         raise ConfigError(f"{text}: {first_line(error)}{place(error)}") from error
     if loss.numel() != 1:
         raise ConfigError(f"loss {loss_name} gives {tuple(loss.shape)}, not one number", "reduction=mean")

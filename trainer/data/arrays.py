@@ -45,7 +45,10 @@ def _tensor(array: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]", name: st
     try:
         return torch.from_numpy(np.ascontiguousarray(array))
     except TypeError as error:
-        raise ConfigError(f"{name} is an array of {array.dtype}, but only numbers can be used") from error
+        what = "text" if array.dtype.kind in "US" else str(array.dtype)
+        remedy = "words, y = numpy.unique(y, return_inverse=True), and dataset.classes=[WORD,…]"
+        text = f"{name} is an array of {what} ({array.dtype}), but only numbers can be used"
+        raise ConfigError(text, remedy if what == "text" else None) from error
 
 
 READERS = {".npz": _read_npz, ".safetensors": _read_safetensors}

@@ -23,12 +23,13 @@ class Earlier:
     """fingerprint: None in a run of version 0.1.0, which stored none.
 
     if_changed: what to do where the data has changed since: `refuse` it; `continue` to train on it, with the rows that
-    are known again in their roles; or only `measure` it, with the same roles.
+    are known again in their roles; or only `measure` it, with the same roles. name: of the run folder, to be typed.
     """
 
     preprocessing: Preprocessing
     fingerprint: Fingerprint | None
     if_changed: IfChanged = "refuse"
+    name: str = "latest"
 
     def settle(self, now: Fingerprint, groups: np.ndarray[Any, Any] | None = None) -> list[str]:
         """Give the rows of `now`, whose roles are newly drawn, the roles that they had. Returns lines for the header
@@ -42,7 +43,7 @@ class Earlier:
         differences = now.differences(before)
         if differences and self.if_changed == "refuse":
             text = f"the data of this run has changed: {summary(differences)}"
-            raise ConfigError(text, "put the old data back; or data=changed continues with the new data")
+            raise ConfigError(text, f"put the old data back; or trainer resume {self.name} data=changed")
         if not differences and self.if_changed != "continue":
             now.roles = before.roles
             if self.if_changed == "refuse":

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -15,7 +16,7 @@ from trainer.data.digests import Parts
 from trainer.data.facts import Facts
 from trainer.data.picture_file import PictureFormat
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.roles import ROLES
+from trainer.data.roles import ROLES, Roles
 from trainer.data.scaling import Standardize
 from trainer.errors import ConfigError
 from trainer.text import counted, listed
@@ -81,12 +82,21 @@ class Images(Pictures):
             if split in folder.splits:
                 made[split] = Pictures(folder.splits[split], folder.classes, how, parts, first)
                 first += len(made[split])
+        if bad := picture_file.unreadable([str(file) for file in files]):
+            text = f"{len(bad):,} of {len(files):,} files in {path} cannot be read as pictures: {listed(bad)}"
+            raise ConfigError(text, f"move {'it' if len(bad) == 1 else 'them'} elsewhere; or {picture_file.CONVERT}")
         super().__init__(folder.splits["train"], folder.classes, how, parts)
         self.val, self.test = made.get("val"), made.get("test")
         self.path, self.augment = path, augment
         self.source, self.notes = counted(sum(map(len, folder.splits.values())), "file"), list(folder.notes)
         if folder.left_out.total():
             self.notes.append(f"left out: {picture_folder.described(folder.left_out)}")
+        if photos := [ending for ending in folder.left_out if ending in picture_file.PHOTOS]:
+            count = sum(folder.left_out[ending] for ending in photos)
+            named = sorted(str(file) for file in folder.root.rglob("*") if file.suffix.lower() in photos)
+            text = f"{count:,} photo{'s' * (count != 1)} cannot be read, left out: {listed(named, 36)}"
+            log.warning("warning  %s", text)
+            log.warning("         try: %s", picture_file.CONVERT)
         if folder.lookalikes:
             log.warning("warning  read as classes: %s. Splits would hold class folders,", listed(folder.lookalikes, 30))
             log.warning("         and no other folders would stand beside them.")
@@ -102,6 +112,17 @@ class Images(Pictures):
             for index in range(len(part)):
                 if not self.parts.is_read(part.first + index):
                     part.checked_bytes(index)
+
+    def digest_alike(self, roles: Roles) -> None:
+        """Digest the files that have the size of a file with another role: only they can be the same picture. roles: of
+        all files."""
+        sizes = np.asarray(self.parts.sizes)
+        alike = np.zeros(len(sizes), dtype=bool)
+        for role in np.unique(roles):
+            alike |= (roles == role) & np.isin(sizes, sizes[roles != role])
+        for part in filter(None, (self, self.val, self.test)):
+            for index in np.flatnonzero(alike[part.first : part.first + len(part)]).tolist():
+                part.checked_bytes(index)
 
     def match(self, run: Preprocessing) -> Preprocessing:
         """Read these pictures as an earlier run read its own, and number the classes as it did, by their names.

@@ -41,13 +41,17 @@ def take_inventory(
 ) -> Inventory:
     """node: see parts_of; fitted: by an earlier start. Raises ConfigError for data that cannot be used, or that is
     unlike the data of the earlier start."""
-    path, pictures = config.dataset["_target_"], isinstance(dataset, Images)
+    path, pictures, resumed = config.dataset["_target_"], isinstance(dataset, Images), fitted is not None
     if pictures:
         fitted = dataset.match(fitted) if fitted is not None else dataset.preprocessing(dtype)
     parts, notes = parts_of(dataset, path, node, labels.ignored(config.loss))
     roles, data = roles_of(parts), {NAMES[part.role]: part.data for part in owners(parts)}
-    if pictures:  # the folder says itself how it is split
-        return Inventory(parts, _of_pictures(dataset, roles), fitted, list(dataset.notes), dataset.augment)
+    if pictures:
+        if not resumed:
+            dataset.digest_alike(roles)
+        brought = dataset.val is not None  # then the folder says itself how it is split
+        notes = [*dataset.notes, *(notes if not brought else ())]
+        return Inventory(parts, _of_pictures(dataset, roles), fitted, notes, dataset.augment)
     if isinstance(dataset, TensorData):
         return Inventory(parts, _of_tensors(data, roles), fitted, notes)
     name = path.rpartition(".")[2]

@@ -57,7 +57,14 @@ def tally(y: Tensor, ignore_index: int, place: str, first: int = 0) -> Tensor:
         row = int(y.reshape(len(y), -1).amax(1).argmax())
         text = f"label {int(y.max())} in row {first + row} of {place} is too large for a class"
         raise ConfigError(text, "if the targets are numbers, store them as floats")
-    check_labels(y, MOST_CLASSES, place, ignore_index, first)
+    negative = (y != ignore_index) & (y < 0)
+    if bool(negative.any()):
+        row, found = (
+            first + int(negative.reshape(len(y), -1).any(1).nonzero()[0]),
+            sorted(y[y != ignore_index].unique().tolist()),
+        )
+        remedy = "store -1 as 0" if found == [-1, 1] else FROM_0
+        raise ConfigError(f"label {int(y[negative][0])} in row {row} of {place} is negative", remedy)
     return torch.bincount(y[y != ignore_index].flatten())
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
-from trainer.data import roles
+from trainer.data import roles, split_note
 from trainer.data.parts import Part, of_rows, owners
 from trainer.data.roles import ROLES, TEST, TRAIN, VAL
 from trainer.data.rows import Rows
@@ -34,10 +34,12 @@ def parts_of(
     """
     if isinstance(dataset, TensorData):
         train, val = split_rows(len(dataset), node.get("val_fraction", 0.0), node.get("split_seed", 0))
-        parts = of_rows(dataset, {TRAIN: train} | ({VAL: val} if len(val) else {}))
+        parts, notes = of_rows(dataset, {TRAIN: train} | ({VAL: val} if len(val) else {})), list(dataset.notes)
+        if len(val):
+            notes.append(split_note.of("random", None, node["val_fraction"], node.get("split_seed", 0)))
         if dataset.test is not None and len(dataset.test):
             parts |= of_rows(dataset.test, {TEST: torch.arange(len(dataset.test))})
-        return parts, list(dataset.notes)
+        return parts, notes
     rows = Rows(dataset, name, ignore_index)
     own, notes = own_parts(dataset, rows, node)
     return own, rows.notes + notes
@@ -70,6 +72,9 @@ def own_parts(dataset: Any, rows: Rows, node: Mapping[str, Any]) -> tuple[dict[i
             raise ConfigError(f"dataset.split={how}, but {name} brings its own val", "leave dataset.split out")
     else:
         listed |= _draw(dataset, rows, listed["train"], node)
+        if len(listed["val"]):
+            how = node.get("split") or "random"
+            notes.append(split_note.of(how, f"{how}s", node["val_fraction"], node.get("split_seed", 0)))
     if not len(listed["train"]):
         raise ConfigError(f"{name} has no row left to train on")
     parts = of_rows(rows, {role: listed[part] for part, role in ROLES.items() if len(listed.get(part, ()))})

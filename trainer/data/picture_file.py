@@ -5,6 +5,7 @@
 
 import functools
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 MOST_PIXELS = 100 * 10**6  # in one picture; more could be a decompression bomb
 NOT_READ = ("EPS", "BUFR", "GRIB", "HDF5", "MPEG", "WMF")  # Pillow runs a program for EPS, and cannot show the others
+PHOTOS = (".heic", ".heif", ".hif", ".jxl", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".svg")
+CONVERT = "save as JPEG or PNG, such as by ImageMagick's: mogrify -format jpg FILES"
 BACKGROUNDS = ("white", "black")
 
 
@@ -69,12 +72,12 @@ def decoded(data: bytes, path: str, how: PictureFormat) -> Tensor:
     except ConfigError:
         raise
     except UnidentifiedImageError as error:
-        raise ConfigError(f"{path} is not a picture") from error
+        raise ConfigError(f"{path} is not a picture that can be read", CONVERT) from error
     except ValueError as error:
         text = f"{path} cannot be shown as a picture: mode {mode}: {first_line(error)}"
         raise ConfigError(text, "save it with 8 bits per channel") from error
     except Exception as error:  # Pillow's decoders raise whatever a broken file leads them to
-        raise ConfigError(f"{path} cannot be read: {first_line(error)}") from error
+        raise ConfigError(f"{path} cannot be read: {first_line(error)}", CONVERT) from error
 
 
 def shown(picture: "Image.Image", grey: bool, background: str) -> "Image.Image":
@@ -121,6 +124,31 @@ def square_0_1_0(picture: "Image.Image", size: int) -> "np.ndarray[Any, Any]":
 
 
 SQUARES = {"pillow": square, "torchvision": square_0_1_0}
+
+
+def unreadable(paths: Sequence[str]) -> list[str]:
+    """Those of some files whose first bytes are those of no picture, and that cannot be read."""
+    from PIL import Image
+
+    formats()
+    accepts = [accept for _, accept in Image.OPEN.values() if accept is not None]
+    found = []
+    for path in paths:
+        try:
+            with open(path, "rb") as file:
+                first = file.read(16)
+            if not any(_accepts(accept, first) for accept in accepts):
+                read(path, PictureFormat(1))
+        except (ConfigError, OSError):
+            found.append(path)
+    return found
+
+
+def _accepts(accept: Callable[[bytes], Any], first: bytes) -> bool:
+    try:
+        return bool(accept(first))
+    except Exception:  # of Pillow's, which take it for granted that there are 16 bytes
+        return False
 
 
 @functools.cache

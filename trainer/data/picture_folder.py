@@ -85,7 +85,12 @@ def _files(
         folder = root / name
         names = pictures_in(folder, left_out, above) if must_have or folder.is_dir() else []
         if must_have and not names:
-            raise ConfigError(f"{folder} holds no pictures", "put pictures into it, or move it elsewhere")
+            text, remedy = f"{folder} holds no pictures", "put pictures into it, or move it elsewhere"
+            photos = sorted(path.name for path in folder.rglob("*") if path.suffix.lower() in picture_file.PHOTOS)
+            if photos:
+                text = f"{text} that can be read, only {len(photos):,} such as {photos[0]}"
+                remedy = picture_file.CONVERT
+            raise ConfigError(text, remedy)
         found += [(path, label) for path in names]
     return found
 

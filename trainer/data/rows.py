@@ -13,6 +13,7 @@ from trainer.data import labels
 from trainer.errors import ConfigError, TrainerError, described
 
 PROBED = 4  # rows that are read before training, so that most of what does not fit is found before anything is spent
+MOST_COUNTED = 5_000  # rows that are read before training for the shares of classes that have names
 NUMERIC = (Tensor, np.ndarray, np.generic, numbers.Number)
 
 
@@ -62,6 +63,11 @@ class Rows(Dataset[tuple[Any, Any]]):
                 raise ConfigError(f"every label of {name} is {ignore_index}, which the loss leaves out")
             self.classes = [str(label) for label in range(len(counts))]
             self.notes += filter(None, [labels.remark(counts)])
+        elif like is None and self.labels is None and self.form.y == ():
+            if len(self) <= MOST_COUNTED:
+                self.all_labels()
+            else:
+                self.notes.append(f"shares of the classes are not counted: {len(self):,} rows without `targets`")
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -97,7 +103,7 @@ class Rows(Dataset[tuple[Any, Any]]):
         for what, part in zip(("input", "target"), sample, strict=True):
             if not isinstance(part, NUMERIC) or getattr(getattr(part, "dtype", None), "kind", "b") in "OUSMm":
                 text = f"{place}: its {what} is {_kind(part)}, not a number, array or tensor"
-                raise ConfigError(text, _instead(part))
+                raise ConfigError(text, _instead(part, what))
         x, y = sample[0], labels.of_row(sample[1])
         is_float = not isinstance(y, int) and torch.as_tensor(y).is_floating_point()
         return x, y, Form(tuple(np.shape(x)), tuple(np.shape(y)), is_float)
@@ -162,14 +168,17 @@ def check_map_style(dataset: Any, name: str) -> None:
 
 
 def _kind(part: Any) -> str:
+    if isinstance(part, np.generic) and part.dtype.kind in "US":
+        return f"the text {str(part)[:20]!r}"
     if isinstance(part, (np.ndarray, np.generic)):
         return f"an array of {part.dtype}"
     return "a PIL picture" if type(part).__module__.startswith("PIL.") else f"a {type(part).__name__}"
 
 
-def _instead(part: Any) -> str:
+def _instead(part: Any, what: str) -> str:
     if type(part).__module__.startswith("PIL."):
         return "return torchvision.transforms.v2.functional.pil_to_tensor(picture), all of one size"
     if isinstance(part, (str, bytes, np.ndarray, np.generic)):
-        return "return numbers, such as an index for each word"
+        named = "`classes = [word, …]` in the Dataset, and return classes.index(word)"
+        return named if what == "target" else "return numbers, such as an index for each word"
     return "return torch.as_tensor(…)" if isinstance(part, (list, tuple)) else "return a tensor"

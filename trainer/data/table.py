@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from trainer.data import split_note
 from trainer.data.facts import Facts
 from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing, TableFormat
 from trainer.data.roles import TEST, TRAIN, VAL
-from trainer.data.tabular import fitting, matrix, notes
+from trainer.data.tabular import fitting, matrix, notes, typed
 from trainer.data.tabular.dialect import MISSING, Dialect
 from trainer.data.tabular.one_hot import Columns
 from trainer.data.tabular.partition import Splitting, check_share, parts_of
@@ -22,6 +23,7 @@ from trainer.data.tabular.survey import Survey, take_survey
 from trainer.data.tabular.targets import classes_of, fit_targets
 from trainer.data.target_scaling import TargetScaling
 from trainer.errors import ConfigError
+from trainer.text import listed
 
 
 @dataclass
@@ -113,6 +115,8 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
             preprocessing, lines = self._fit(survey, parts[TRAIN], dtype, scaling or TargetScaling())
             numbers = preprocessing.facts.classes is None
             warnings = notes.notations(survey.texts) + notes.held_back(parts, how, self.others, numbers=numbers)
+        if VAL in parts:
+            lines.append(split_note.of(how.split, how.by, val_fraction, split_seed, own=VAL in self.others))
         if unlabelled := int((~survey.labelled).sum()):
             lines.append(f"{unlabelled:,} of {survey.num_rows:,} rows without {self.targets[0]} are left out")
         groups = survey.codes(self.dialect) if how.split == "group" else None
@@ -127,6 +131,8 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         left_out |= dict.fromkeys(survey.empty, "no value")
         if self.splitting.split == "column" and self.splitting.by is not None:
             left_out[self.splitting.by] = "names the split"
+        if self.splitting.split == "group" and self.splitting.by is not None and self.splitting.by not in self.types:
+            left_out[self.splitting.by] = "names the groups"
         names = [name for name in self.source.names if name in survey.kinds and name not in left_out]
         kinds = {name: survey.kinds[name] for name in names if name not in self.targets}
         kinds |= {name: "category" if classes is not None else survey.kinds[name] for name in self.targets}
@@ -144,6 +150,9 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         width, num_outputs = sum(column.width for column in columns), len(classes or self.targets)
         facts = Facts((width,), classes, num_outputs, class_counts=counts)
         lines = notes.describe(columns, tallies, left_out, self.source)
+        if counting := fitting.row_numbers(self.source, columns, survey.num_rows):
+            lines.append(f"only counts the rows: {listed(counting, 40)}; to leave it out:")
+            lines.append(typed.texts("drop", [*self.drop, *counting]))
         lines += [line] * (classes is None) + notes.spelled(survey.texts)
         table = TableFormat(columns, self.targets, kind, self.dialect)
         return Preprocessing(facts, (len(columns),), x, y, table), lines
@@ -155,3 +164,6 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
             if other is not None and survey.kinds[name] == "category" and self.task != "classes":
                 remedy = f"{other.remedy}; if they are classes, dataset.task=classes"
                 raise ConfigError(f"the values of {name} look like {other.what}", remedy)
+            if name in survey.texts and survey.texts[name].ambiguous and notes.decimal_comma(survey.texts) is not None:
+                remedy = f"{notes.POINTS}; if it is a decimal point, {typed.types(name, 'number')}"
+                raise ConfigError(f"the values of {name} look like numbers with points at the thousands", remedy)

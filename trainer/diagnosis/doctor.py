@@ -25,7 +25,9 @@ def examine(composed: Settings, screen: Screen) -> int:
     """Print the table. Returns 1 if a guard has tripped, else 0; a note does not count."""
     run, setup = short_run.prepare(composed, WATCHED)
     header.show(screen, run, setup)
-    findings = [*setup.findings, *train_on_one_batch(composed, run, setup.splits), *shared_rows(setup.splits)]
+    findings = [*setup.findings, *train_on_one_batch(composed, run, setup.splits)]
+    if not any(finding.check == "shared rows" for finding in findings):
+        findings += shared_rows(setup.splits)
     screen.say()
     screen.say(" ".join(map(str.ljust, ("check", "found", "what to type"), COLUMNS)))
     screen.say(("-" if screen.ascii_only else "─") * (sum(COLUMNS) + 2))

@@ -91,10 +91,11 @@ class Predictions:
         return sorted(wrong, key=lambda cell: (-cell[2], cell[0], cell[1]))
 
     def weakest(self) -> tuple[str, float, str, int] | None:
-        """(class, its F1, the class it is most taken for, how often) for the class with the lowest F1, if any errs."""
+        """(class, its F1, the class it is most taken for, how often) for the class with the lowest F1, if any errs; of
+        those that occur."""
         wrong = self.mix_ups()
         touched = {index for truth, guess, _ in wrong for index in (truth, guess)}
-        scores = [(score[3], index) for index, score in enumerate(self.scores()) if index in touched]
+        scores = [(score[3], index) for index, score in enumerate(self.scores()) if index in touched and score[0]]
         if self.classes is None or not scores:
             return None
         score, index = min(scores)

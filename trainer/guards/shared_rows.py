@@ -4,7 +4,9 @@ import numpy as np
 import torch
 
 from trainer.data import row_ids
+from trainer.data.fingerprint import Fingerprint
 from trainer.data.loaders import Workers
+from trainer.data.roles import TEST, TRAIN, VAL
 from trainer.data.row_ids import Ids
 from trainer.data.splits import Split, Splits
 from trainer.guards.finding import Finding
@@ -29,6 +31,25 @@ def shared_rows(splits: Splits) -> list[Finding]:
         return [Finding("shared rows", "dataset", what, why, "drop duplicates, unless they are intended", note=True)]
     why = "val/loss and val/acc look better than they are"
     return [Finding("shared rows", "dataset", what, why, "drop duplicates, or split by groups of related rows")]
+
+
+def equal_rows(fingerprint: Fingerprint) -> list[Finding]:
+    """Rows to validate or test on that are equal to training rows, their targets too, as far as their content is known;
+    pictures are whole files. Natural duplicates are not reported, see shared_rows."""
+    if fingerprint.known_by == "position":
+        return []
+    kind, findings = "pictures" if fingerprint.known_by == "file" else "rows", list[Finding]()
+    known = fingerprint.ids != 0
+    train = fingerprint.ids[known & (fingerprint.roles == TRAIN)]
+    for name, role in (("validation", VAL), ("test", TEST)):
+        rows = fingerprint.ids[fingerprint.roles == role]
+        count = int(np.isin(rows, train).sum()) if len(rows) and len(train) else 0
+        share, repeats = count / max(len(rows), 1), 1 - len(np.unique(train)) / max(len(train), 1)
+        if count >= 3 and share > FEW and repeats < REPEATED * share:
+            what = f"{count:,} of {len(rows):,} {name} {kind} ({share:.1%}) are among the training {kind} too"
+            why = f"the model is measured on {kind} that it has seen"
+            findings.append(Finding("shared rows", "dataset", what, why, "each of them in one split only"))
+    return findings
 
 
 def ids(split: Split) -> Ids:

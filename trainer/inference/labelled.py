@@ -1,11 +1,11 @@
 """Labelled rows to measure a finished run on: a split of its own data, or all rows of other data."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from trainer.config.schema import Config
@@ -18,14 +18,15 @@ from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import ROLES, TRAIN
 from trainer.data.row_ids import Ids
 from trainer.data.splits import Splits
-from trainer.data.tabular.rows import ids_of
+from trainer.data.tabular import typed
+from trainer.data.tabular.rows import ids_of, unseen_in
 from trainer.data.tabular.source import Source
-from trainer.data.tabular.targets import targets_of
+from trainer.data.tabular.targets import PADDED, targets_of, unknown_labels
 from trainer.data.tabular.unseen import Unseen
 from trainer.errors import ConfigError, complain
 from trainer.inference.model import Trained
 from trainer.inference.rows import encoded, open_table
-from trainer.text import counted
+from trainer.text import counted, listed
 
 UNTOLD = "warning: whether the run was trained on these rows cannot be told: they are known by their position"
 
@@ -52,7 +53,7 @@ class OfSplits:
         parts = [splits.parts[name] for name in names]
         self.parts = [EvalBatches(part.loader, part.num_rows, size) for part in parts]
         self.num_rows = sum(part.num_rows for part in self.parts)
-        self.roles = [ROLES[name] for name in names]
+        self.names, self.roles = names, [ROLES[name] for name in names]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for part in self.parts:
@@ -69,6 +70,14 @@ class OfSplits:
             yield UNTOLD
         elif count and (self.split, count) != ("train", self.num_rows):
             yield _trained_on(count, self.num_rows)
+        elif known.known_by != "position":
+            same = known.num_known(now.ids[np.isin(now.roles, self.roles)])
+            if same:
+                rows = "is equal to one that was" if same == 1 else "are equal to rows that were"
+                yield f"warning: {same:,} of these {self.num_rows:,} rows {rows} trained on"
+        for name in self.names if self.splits.preprocessing.table is not None and self.split != "train" else ():
+            unseen = unseen_in(self.splits.parts[name].part, self.splits.preprocessing)
+            yield from (f"warning: {text}" for text in unseen.warnings())
 
 
 class OfTable:
@@ -77,16 +86,22 @@ class OfTable:
     split = "all"
 
     def __init__(
-        self, name: str, source: Source, prepared: Preprocessing, size: int, device: torch.device, dtype: torch.dtype
+        self, name: str, source: Source, prepared: Preprocessing, size: int, run: Trained, *, by_value: bool
     ) -> None:
+        """by_value: whether the label 01 is the class 1. The rows raise ConfigError for labels that the run does
+        not know."""
         self.name, self.source, self.prepared, self.size = name, source, prepared, size
-        self.device, self.dtype = device, dtype
+        self.device, self.dtype, self.by_value = run.device, run.dtype, by_value
         self.num_rows = self.left_out = 0
         self.unknown, self.ids = Unseen(), list[Ids]()
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         inputs, how = self.prepared.of_table()
+        strange = Counter[str]()
         for batch, raw in encoded(self.source, how, self.unknown):
+            strange += unknown_labels(batch, self.prepared, by_value=self.by_value)
+            if strange:
+                continue
             y = targets_of(batch, self.prepared)
             present = ~y.isnan().any(1) if y.is_floating_point() else y >= 0
             self.num_rows += int(present.sum())
@@ -95,6 +110,18 @@ class OfTable:
             for x_part, y_part in zip(raw[present].split(self.size), y[present].split(self.size), strict=True):
                 y_part = y_part if self.prepared.y is None else self.prepared.y(y_part)
                 yield place(inputs(x_part), self.device, self.dtype), place(y_part, self.device, self.dtype)
+        if strange:
+            raise self._not_known(strange)
+
+    def _not_known(self, strange: Counter[str]) -> ConfigError:
+        """The error for labels that the run does not know. strange: how often each occurs."""
+        target, classes = self.prepared.of_table()[1].targets[0], self.prepared.facts.classes or []
+        counts = [f"{label} ({count:,} row{'s' * (count != 1)})" for label, count in strange.most_common()]
+        remedy = "write them as the run does, or leave these rows out"
+        if by_value := [label for label in strange if PADDED.fullmatch(label) and str(int(label)) in classes]:
+            remedy = f"{typed.types(target, 'number')} reads {by_value[0]} as {int(by_value[0])}"
+        text = f"{self.name}: the run does not know the {target} {listed(counts)}; its classes are {listed(classes)}"
+        return ConfigError(text, remedy)
 
     def warnings(self, known: Fingerprint | None) -> Iterator[str]:
         yield from (f"warning: {text}" for text in self.unknown.warnings())
@@ -130,7 +157,8 @@ def open_other(config: Config, run: Trained, *, download: bool) -> Labelled:
     if prepared.table is not None:
         path = config.dataset["path"]
         source = open_table(path, prepared.table, with_targets=True)
-        return OfTable(str(path), source, prepared, size, run.device, run.dtype)
+        by_value = (config.dataset.get("types") or {}).get(prepared.table.targets[0]) == "number"
+        return OfTable(str(path), source, prepared, size, run, by_value=by_value)
     config = _plain(config, run, val_fraction=0.0)
     splits = make_splits(config, run.device, run.dtype, download=download, earlier=Earlier(prepared, None, "measure"))
     for note in splits.notes:

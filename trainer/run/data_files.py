@@ -19,7 +19,7 @@ def read(folder: Path, config: Config, *, if_changed: IfChanged = "refuse") -> E
     device, _ = choose_device(config.device)
     dtype = choose_dtype(config.dtype, device)
     prepared = read_preprocessing(folder, config.dataset, dtype)
-    return Earlier(prepared, fingerprint.read(folder), if_changed)
+    return Earlier(prepared, fingerprint.read(folder), if_changed, str(layout.relative(folder)))
 
 
 def write(folder: Path, splits: Splits) -> None:

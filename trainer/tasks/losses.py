@@ -26,6 +26,7 @@ WAYS: dict[Any, Way] = {  # losses that scaled targets change only in their unit
 }
 THRESHOLDS = {nn.HuberLoss: "delta", nn.SmoothL1Loss: "beta"}
 ELEMENTWISE = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCEWithLogitsLoss, nn.BCELoss)
+NUMERIC = (*ELEMENTWISE, nn.PoissonNLLLoss, nn.GaussianNLLLoss)
 
 
 def resolve(node: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
@@ -53,10 +54,13 @@ def balanced(class_counts: Sequence[int] | None) -> list[float]:
     return [total / (len(class_counts) * count) if count else 0.0 for count in class_counts]
 
 
-def make_loss(node: Mapping[str, Any], facts: Facts, unit: float = 1.0) -> nn.Module:
+def make_loss(
+    node: Mapping[str, Any], facts: Facts, unit: float = 1.0, as_numbers: str = "store the targets as floats"
+) -> nn.Module:
     """The loss that a config names. Raises ConfigError if it does not fit the task.
 
     unit: what the loss sees as 1, in the units of the data; the delta of Huber and the beta of SmoothL1 are in those.
+    as_numbers: what makes the targets of this data numbers.
     """
     weight = node.get("weight")
     if isinstance(weight, list):
@@ -72,8 +76,8 @@ def make_loss(node: Mapping[str, Any], facts: Facts, unit: float = 1.0) -> nn.Mo
         setattr(loss_fn, threshold, getattr(loss_fn, threshold) / unit)
     if isinstance(loss_fn, (nn.CrossEntropyLoss, nn.NLLLoss)) and facts.task == "numbers":
         raise ConfigError(f"loss={name} needs classes, but the targets are numbers", "loss=mse")
-    if isinstance(loss_fn, ELEMENTWISE) and facts.task == "classes" and not isinstance(loss_fn, nn.BCEWithLogitsLoss):
-        raise ConfigError(f"loss={name} needs numbers, but the targets are classes", "loss=auto")
+    if isinstance(loss_fn, NUMERIC) and facts.task == "classes" and not isinstance(loss_fn, nn.BCEWithLogitsLoss):
+        raise ConfigError(f"loss={name} needs numbers, but the targets are classes", f"{as_numbers}; or loss=auto")
     return loss_fn
 
 

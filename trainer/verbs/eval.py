@@ -47,5 +47,12 @@ def run(args: Namespace) -> int:
     print(f"data     {rows.name}: {counted(rows.num_rows, 'row')}" + f" of the {rows.split} split" * (not elsewhere))
     width = max(12, *map(len, metrics))
     for name, value in metrics.items():
-        print(f"{name.removeprefix('all/'):<{width}} {'undefined' if math.isnan(value) else f'{value:.4f}'}")
+        print(f"{name.removeprefix('all/'):<{width}} {_shown(value)}")
     return 0
+
+
+def _shown(value: float) -> str:
+    """Four decimals; six digits of what is too large or too small for them."""
+    if math.isnan(value):
+        return "undefined"
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.6g}"

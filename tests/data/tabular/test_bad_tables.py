@@ -246,3 +246,15 @@ def test_mutated_files_are_refused_by_name_or_read_as_they_stand(count: int, tmp
     print(f"mutated tables: {outcomes}, {len(told)} different messages")
     assert [text for text in told if not any(word in text for word in ("t.csv", "label")) or "rrow" in text] == []
     assert min(outcomes.values()) > count // 20
+
+
+def test_the_first_line_with_which_excel_names_the_separator_is_not_the_header(tmp_path: Path) -> None:
+    rows = "a;y\r\n" + "".join(f"{i};{i}\r\n" for i in range(20))
+    for start, name in (("", "plain"), ("sep=;\r\n", "excel"), ("\ufeffsep=;\n", "marked")):
+        (tmp_path / f"{name}.csv").write_bytes((start + rows).encode())
+    made = [Table(str(tmp_path / f"{name}.csv"), "y") for name in ("plain", "excel", "marked")]
+    tables = [table.prepare(0.0, 0, torch.float32, None).preprocessing.table for table in made]
+    assert tables[0] == tables[1] == tables[2]
+    (tmp_path / "excel.csv").write_bytes(f"sep=;\r\n{rows}x;9\r\n".encode())
+    with pytest.raises(ConfigError, match=r"excel.csv line 23 column 1 \(a\): 'x' is not a number"):
+        Table(str(tmp_path / "excel.csv"), "y").prepare(0.0, 0, torch.float32, None)

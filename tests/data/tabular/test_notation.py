@@ -1,19 +1,21 @@
 """Numbers and dates as people write them: read where the notation is typed, named where it is not."""
 
 import datetime
+import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import Cli
+from conftest import Cli, config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from table_rows import rows_of
 
 from trainer.data import preprocessing
 from trainer.data.table import Prepared, Table
+from trainer.data.tabular import typed
 from trainer.errors import ConfigError
 
 MARKS = {"point": ".", "comma": ",", "space": "\u202f", "none": ""}
@@ -156,6 +158,77 @@ def test_digits_that_begin_with_0_are_categories_and_the_header_says_so(tmp_path
     assert prepared(tmp_path / "t.csv", types={"v": "number"}).preprocessing.table.columns[0].low == 501
     write(tmp_path / "t.csv", ["0.5", "0", "10"] * 20)
     assert prepared(tmp_path / "t.csv").preprocessing.table.columns[0].kind == "number"
+
+
+POINTS = "dataset.decimal=comma dataset.thousands=point"
+
+
+def test_points_that_may_stand_at_the_thousands_are_named_with_both_readings(tmp_path: Path) -> None:
+    """A German file: 313.280 is 313280. Only all values together tell."""
+    german, note = ["313.280", "1.250", "950"], "v: 313.280 is read with a decimal point; for 313280:"
+    write(tmp_path / "t.csv", german * 20)
+    made = prepared(tmp_path / "t.csv")
+    assert made.preprocessing.table.columns[0].high == 950
+    assert made.notes[-2:] == [note, POINTS]
+    made = prepared(tmp_path / "t.csv", decimal="comma", thousands="point")
+    assert (made.preprocessing.table.columns[0].high, POINTS in made.notes) == (313280, False)
+    assert POINTS not in prepared(tmp_path / "t.csv", types={"v": "number"}).notes
+    for value in ("0.5", "1000", "12.50", "0.125", "-1.0"):  # a point here is a decimal point
+        write(tmp_path / "t.csv", [*german * 20, value])
+        assert POINTS not in prepared(tmp_path / "t.csv").notes, value
+    write(tmp_path / "t.csv", [*german * 20, "1.234.567"])
+    with pytest.raises(ConfigError, match=r"'1\.234\.567' is not a number") as caught:
+        prepared(tmp_path / "t.csv")
+    assert POINTS in caught.value.hint
+    write(tmp_path / "t.csv", german * 20)
+    with pytest.raises(ConfigError, match="look like numbers with points at the thousands") as caught:
+        prepared(tmp_path / "t.csv", "v", decimal="comma")
+    assert caught.value.hint.startswith("dataset.thousands=point; ")
+
+
+def test_a_decimal_comma_elsewhere_decides_what_points_mean(tmp_path: Path) -> None:
+    write(tmp_path / "t.csv", ["313.280", "950"] * 30, ["1,5", "22,75"] * 30)
+    _, (text, remedy) = prepared(tmp_path / "t.csv", "x").warnings
+    assert text.startswith("v: 313.280 is read with a decimal point, but y has numbers with a decimal comma")
+    assert remedy == f"try: {POINTS}"
+    with pytest.raises(ConfigError, match="the values of v look like numbers with points at the thousands") as caught:
+        prepared(tmp_path / "t.csv", "v")
+    assert caught.value.hint == f"{POINTS}; if it is a decimal point, 'dataset.types={{v: number}}'"
+
+
+def test_versions_that_become_numbers_are_named(tmp_path: Path) -> None:
+    for name, values in (("version", ["1.1", "2.0"]), ("version", ["1", "2"]), ("size", ["1.1", "2.0"])):
+        rows = "".join(f"{value},{number}\n" for number, value in enumerate(values * 30))
+        (tmp_path / "t.csv").write_text(f"{name},y\n{rows}")
+        told = prepared(tmp_path / "t.csv").notes[-1] == "'dataset.types={version: category}'"
+        assert told is (name == "version" and "2.0" in values)
+
+
+NAMES = ["Sale Price", "preis (EUR)", "a:b", "x,y", "100%", "n.d.", "a=b", "{}", "-999", "null", "it's", "größe"]
+
+
+@pytest.mark.parametrize("text", NAMES)
+def test_hints_can_be_typed_as_they_are_printed(text: str) -> None:
+    """Through the shell's words and Hydra's grammar, the text comes out as it was."""
+    (word,) = shlex.split(typed.texts("missing", [text, "NA"]))
+    assert config("dataset=table", "dataset.path=t.csv", "dataset.target=y", word).dataset["missing"] == [text, "NA"]
+    if text in ("größe", "it's", "null"):
+        assert typed.types(text, "number").startswith("rename column")
+        return
+    (word,) = shlex.split(typed.types(text, "number"))
+    made = config("dataset=table", "dataset.path=t.csv", "dataset.target=y", word).dataset["types"]
+    assert {str(key): kind for key, kind in made.items()} == {text: "number"}
+
+
+def test_a_few_odd_texts_are_offered_as_missing_values(tmp_path: Path) -> None:
+    write(tmp_path / "t.csv", [*["7", "8"] * 30, "n.d.", "k. A."])
+    with pytest.raises(ConfigError, match=r"'n\.d\.' is not a number") as caught:
+        prepared(tmp_path / "t.csv")
+    assert caught.value.hint == """'dataset.types={v: category}', or "dataset.missing=[n.d.,'k. A.']\""""
+    assert prepared(tmp_path / "t.csv", missing=["n.d.", "k. A."]).preprocessing.table.columns[0].missing
+    with pytest.raises(ConfigError, match=r"'k\. A\.' is not a number") as caught:
+        prepared(tmp_path / "t.csv", missing=["n.d."])  # a typed list replaces the one before
+    assert """"dataset.missing=[n.d.,'k. A.']\"""" in caught.value.hint
 
 
 @pytest.mark.slow

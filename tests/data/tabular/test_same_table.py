@@ -258,7 +258,7 @@ def test_types_that_are_neither_are_refused_unless_dropped(tmp_path: Path, odd: 
     pa.parquet.write_table(pa.table({"a": range(50), "y": [0.5, 1.5] * 25, "odd": pa.nulls(50, odd)}), "t.parquet")
     with pytest.raises(ConfigError, match=r"column 'odd' is .*, which is neither a number, a date nor text") as caught:
         fitted("t.parquet", "y", split="random", split_by=None)
-    assert caught.value.hint == "dataset.drop=[odd]"
+    assert caught.value.hint == "'dataset.drop=[odd]'"
     assert len(fitted("t.parquet", "y", split="random", split_by=None, drop=["odd"])[1]) == 40
 
 

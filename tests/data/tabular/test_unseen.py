@@ -14,6 +14,7 @@ import torch
 from conftest import Cli
 from table_rows import rows_of
 
+from trainer.cli import main
 from trainer.data import preprocessing
 from trainer.data.table import Prepared, Table
 from trainer.inference.rows import encoded, open_table
@@ -213,3 +214,100 @@ def test_predict_and_eval_warn_on_stderr(tmp_path: Path, cli: Cli) -> None:
     for command in (("eval", "latest", "dataset.path=new.csv"), ("predict", "latest", "new.csv")):
         done = cli(*command)
         assert (done.returncode, done.stderr.splitlines()) == (0, expected)
+
+
+LABELS = ("dataset=table", "dataset.path=t.csv", "dataset.target=y", "report=false", "epochs=1", "threads=1")
+
+
+def labels_file(path: str, label: str, city: str = "Oslo", num_rows: int = 60) -> None:
+    x = np.random.default_rng(0).normal(size=num_rows).round(6).tolist()
+    write(
+        path,
+        x=x,
+        city=[["Rome", city][i % 2] for i in range(num_rows)],
+        y=[label % (1 + i % 2) for i in range(num_rows)],
+    )
+
+
+def test_labels_match_by_their_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """01 is not the class 1, unless that is typed; 1.0 is."""
+    for path, label in (("t.csv", "%d"), ("padded.csv", "0%d"), ("points.csv", "%d.0")):
+        labels_file(path, label)
+    assert main(["train", *LABELS]) == 0
+    capsys.readouterr()
+    assert main(["eval", "latest", "dataset.path=padded.csv"]) == 2
+    said = capsys.readouterr()
+    assert "padded.csv: the run does not know the y 01 (30 rows), 02 (30 rows); its classes are 1, 2" in said.err
+    assert "try: 'dataset.types={y: number}' reads 01 as 1" in said.err
+    told = []
+    for words in (["dataset.path=padded.csv", "dataset.types={y: number}"], ["dataset.path=points.csv"]):
+        assert main(["eval", "latest", *words]) == 0
+        told.append(capsys.readouterr().out.splitlines()[2:])
+    assert told[0] == told[1]
+    Path("odd.csv").write_text(Path("t.csv").read_text() + "1,Rome,7\r\n2,Rome,7\r\n")
+    assert main(["eval", "latest", "dataset.path=odd.csv"]) == 2
+    assert "the run does not know the y 7 (2 rows); its classes are 1, 2" in capsys.readouterr().err
+    assert main(["train", *LABELS, "dataset.val_path=padded.csv"]) == 2
+    assert "y holds 01 and numbers that do not begin with 0" in capsys.readouterr().err
+
+
+def test_own_splits_name_categories_and_rows_as_other_files_do(capsys: pytest.CaptureFixture[str]) -> None:
+    labels_file("t.csv", "%d")
+    labels_file("val.csv", "%d", city="Bonn", num_rows=40)
+    unseen = "city has categories not seen in training, treated as other (20 values): Bonn"
+    assert main(["train", *LABELS, "dataset.val_path=val.csv"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"warning val: {unseen}" in said
+    assert "20 of 40 validation rows (50.0%) are among the training rows too" in said  # those of Rome
+    assert main(["eval", "latest"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: 20 of these 40 rows are equal to rows that were trained on",
+        f"warning: {unseen}",
+    ]
+
+
+def test_a_column_that_only_counts_the_rows_is_named() -> None:
+    chance = np.random.default_rng(0)
+    numbers, y = chance.permutation(200) + 17, chance.normal(size=200)
+    for end in ("csv", "parquet"):
+        write(f"t.{end}", id=numbers.tolist(), x=chance.normal(size=200).tolist(), y=y.tolist())
+        made = Table(f"t.{end}", "y").prepare(0.25, 0, torch.float32, None)
+        assert "only counts the rows: id; to leave it out:" in made.notes
+        assert "'dataset.drop=[id]'" in made.notes
+        assert (
+            "'dataset.drop=[id]'" not in Table(f"t.{end}", "y", drop=["id"]).prepare(0.25, 0, torch.float32, None).notes
+        )
+        for place, value in ((3, int(numbers[4])), (5, 1000), (7, 20.5)):  # twice, a gap, not whole
+            odd = [*numbers.tolist()[:place], value, *numbers.tolist()[place + 1 :]]
+            write(f"odd.{end}", id=[float(number) for number in odd], x=y.tolist()[::-1], y=y.tolist())
+            assert not any("only counts" in note for note in prepared(f"odd.{end}").notes)
+
+
+def test_the_column_of_groups_is_no_input_unless_its_type_is_typed() -> None:
+    chance = np.random.default_rng(0)
+    write(
+        "t.csv",
+        who=[f"p{i % 20}" for i in range(200)],
+        x=chance.normal(size=200).tolist(),
+        y=chance.normal(size=200).tolist(),
+    )
+    for types, names in ((None, ["x"]), ({"who": "category"}, ["who", "x"])):
+        made = Table("t.csv", "y", split="group", split_by="who", types=types).prepare(0.2, 3, torch.float32, None)
+        assert [column.name for column in made.preprocessing.table.columns] == names
+        assert ("left out: who (names the groups)" in made.notes) is (types is None)
+        assert "validation: about 20% of the rows, whole groups by who (split_seed 3)" in made.notes
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        ({}, "validation: 20% of the rows, drawn at random (split_seed 0)"),
+        ({"split": "stratified"}, "validation: 20% of the rows of each class, drawn at random (split_seed 0)"),
+        ({"split": "time", "split_by": "x"}, "validation: the latest 20% of the rows by x"),
+        ({"split": "column", "split_by": "part"}, "validation: the rows that part names"),
+        ({"val_path": "t.csv"}, "validation: files of their own"),
+    ],
+)
+def test_the_header_says_which_rows_validate(keys: dict[str, Any], line: str) -> None:
+    write("t.csv", x=[i / 7 for i in range(60)], part=["train", "val"] * 30, y=["a", "b", "b"] * 20)
+    assert line in Table("t.csv", "y", **keys).prepare(0.2, 0, torch.float32, None).notes

@@ -7,6 +7,7 @@ error with line and column, before it can shift a value into another column.
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,7 @@ from trainer.errors import ConfigError
 BLOCK = 4 * 2**20  # bytes read at once
 LONGEST = 16 * 2**20  # bytes of a record; more means a quote that is never closed
 DELIMITERS = ",;\t|"
+SEPARATOR = re.compile(rb"sep=([,;|\t])\r?\n")  # a first line with which Excel says how values are separated
 LF, CR, QUOTE = 10, 13, 34
 
 
@@ -48,6 +50,10 @@ def read(stream: BinaryIO, name: str, delimiter: str, encoding: str) -> tuple[He
     if b"\n" not in first and b"\r" in first:
         raise ConfigError(f"{name} has the line endings of an old Mac (carriage returns)", f"mac2unix {name}")
     _check_bytes(first, name, 1, cut=True)
+    mark = SEPARATOR.match(first)
+    if mark is not None:
+        first = b"\n" + first[mark.end() :]
+        delimiter = mark[1].decode() if delimiter == "auto" else delimiter
     head, size, lines = _head(first, name, delimiter)
     return head, _blocks(first[size:], chunks, name, head.delimiter, 1 + lines)
 

@@ -141,6 +141,26 @@ def fit(source: Source, kinds: dict[str, Kind], keep: Any) -> dict[str, Moments 
     return tallies
 
 
+def row_numbers(source: Source, columns: Iterable[Column], num_rows: int) -> list[str]:
+    """The columns of numbers that only count the rows: whole numbers one after another, each once, in any order.
+    num_rows: of the source."""
+    return [column.name for column in columns if column.kind == "number" and _counts_rows(source, column, num_rows)]
+
+
+def _counts_rows(source: Source, column: Column, num_rows: int) -> bool:
+    low, high = column.low or 0.0, column.high or 0.0  # of the training rows: all begin somewhere below low
+    if column.missing or not (low.is_integer() and high.is_integer() and num_rows / 2 <= high - low + 1 <= num_rows):
+        return False
+    seen = np.zeros(2 * num_rows, dtype=bool)
+    for batch in source.batches([column.name]):
+        places = matrix.numbers_of(batch, column.name, "number", source.dialect) - (high - num_rows + 1)
+        if not bool(((places >= 0) & (places < len(seen)) & (places % 1 == 0)).all()):
+            return False
+        seen[places.astype(np.int64)] = True
+    found = np.flatnonzero(seen)
+    return len(found) == num_rows and bool(found[-1] - found[0] + 1 == num_rows)
+
+
 def choose(features: dict[str, Moments | Levels], kinds: dict[str, Kind]) -> tuple[list[Column], dict[str, str]]:
     """The columns to learn from, and why each of the others is left out."""
     chosen, left_out = [], {}

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trainer.data.tabular import typed
 from trainer.data.tabular.column import KINDS, Column, Kind
 from trainer.data.tabular.conversion import Floats, to_floats, to_text
 from trainer.data.tabular.dialect import Dialect
@@ -127,4 +128,4 @@ def check_types(types: Mapping[str, str], names: Sequence[str], where: str) -> N
     for name, kind in types.items():
         if kind not in KINDS:
             text = f"dataset.types: {name} has the unknown type {kind}"
-            raise ConfigError(text, f"'dataset.types={{{name}: number|date|category}}'")
+            raise ConfigError(text, typed.types(name, "number|date|category"))

@@ -13,6 +13,8 @@ from trainer.data.tabular.dialect import MARKS, Dialect
 NUMBER = r"(?i)^[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity|nan)\s*%?$"
 DATE = r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}"
 DAY_FIRST = r"^(\d{1,2})[-/.](\d{1,2})[-/.]"
+GROUPED = r"^[+-]?[1-9]\d{0,2}(\.\d{3})+$"  # points at the thousands, or a number with three decimals
+UNMARKED = r"^[+-]?\d{1,3}$"  # a whole number that needs no such point
 BEGINS = r"^[+-]?[$€£¥]?\s*[+-]?\d"
 SOME = 2000  # texts of a batch that are compared with other notations
 MOST = 0.9  # share of them that has to fit
@@ -97,6 +99,7 @@ def _others(dialect: Dialect) -> tuple[Notation, ...]:
     """The notations that a column may have beside that of the dialect, the first that fits counts."""
     found = []
     for decimal, thousands, what in (
+        ("comma", "point", "numbers with points at the thousands"),
         ("point", "none", "numbers with a decimal point"),
         ("point", "comma", "numbers with a comma at the thousands"),
         ("comma", "none", "numbers with a decimal comma"),
@@ -106,7 +109,8 @@ def _others(dialect: Dialect) -> tuple[Notation, ...]:
     ):
         keys = {"decimal": decimal, "thousands": thousands}
         remedy = " ".join(f"dataset.{key}={word}" for key, word in keys.items() if word != getattr(dialect, key))
-        found += [Notation(what, remedy, _number(decimal, thousands))] if remedy else []
+        pattern = f"{GROUPED}|{UNMARKED}" if "points" in what else _number(decimal, thousands)
+        found += [Notation(what, remedy, pattern)] if remedy else []
     day, month, year = r"(0?[1-9]|[12]\d|3[01])", r"(0?[1-9]|1[0-2])", r"(\d{4}|\d{2})([ T]|$)"
     for first, second, what, remedy in (
         (month, month, "dates, day or month first", "dataset.dates=dmy, or dataset.dates=mdy"),

@@ -4,13 +4,17 @@ from collections.abc import Collection, Mapping, Sequence
 
 from trainer.data.parts import Part
 from trainer.data.roles import VAL
+from trainer.data.tabular import typed
 from trainer.data.tabular.column import MOST_LEVELS, Column
 from trainer.data.tabular.fitting import Levels, Moments
 from trainer.data.tabular.notation import Notation
 from trainer.data.tabular.partition import Splitting
 from trainer.data.tabular.source import Source
 from trainer.data.tabular.survey import Tally
-from trainer.text import listed
+from trainer.text import cut, listed
+
+DECIMAL = "dataset.decimal=comma"
+POINTS = f"{DECIMAL} dataset.thousands=point"
 
 
 def describe(
@@ -57,10 +61,29 @@ def spelled(texts: Mapping[str, Tally]) -> list[str]:
     lines = []
     if padded := [name for name, tally in texts.items() if tally.padded and tally.digits == tally.values]:
         lines.append("categories, as their digits begin with 0: " + listed(padded, 27))
-        lines.append(f"if they are numbers: 'dataset.types={{{padded[0]}: number}}'")
+        lines.append(f"if they are numbers: {typed.types(padded[0], 'number')}")
     if percent := [name for name, tally in texts.items() if tally.percent and "number" not in tally.odd]:
         lines.append("percentages, 45% is read as 45: " + listed(percent, 37))
+    if versions := [name for name, tally in texts.items() if tally.versions and tally.versions == tally.values]:
+        lines.append(f"{cut(versions[0], 20)}: 1.10 is read as the number 1.1; if these are names:")
+        lines.append(typed.types(versions[0], "category"))
+    ambiguous = [name for name, tally in texts.items() if tally.ambiguous]
+    if ambiguous and decimal_comma(texts) is None:
+        value, means = _grouped(texts[ambiguous[0]])
+        lines.append(f"{listed(ambiguous, 20)}: {value} is read with a decimal point; for {means}:")
+        lines.append(POINTS)
     return lines
+
+
+def decimal_comma(texts: Mapping[str, Tally]) -> str | None:
+    """What shows that points stand at the thousands: the first column whose numbers have a decimal comma."""
+    others = ((name, tally.other) for name, tally in texts.items() if tally.other is not None)
+    return next((f"{name} has {other.what}" for name, other in others if DECIMAL in other.remedy), None)
+
+
+def _grouped(tally: Tally) -> tuple[str, str]:
+    """A value such as 313.280, and what it means if its point stands at the thousands."""
+    return tally.grouped, tally.grouped.replace(".", "")
 
 
 def notations(texts: Mapping[str, Tally]) -> list[list[str]]:
@@ -69,10 +92,16 @@ def notations(texts: Mapping[str, Tally]) -> list[list[str]]:
     for name, tally in texts.items():
         if tally.other is not None and len(tally.odd) == len(tally.like):
             others.setdefault(tally.other, []).append(name)
-    return [
+    warnings = [
         [f"{listed(names, 100)} look{'s' * (len(names) == 1)} like {other.what}, taken as text", f"try: {other.remedy}"]
         for other, names in others.items()
     ]
+    ambiguous, comma = [name for name, tally in texts.items() if tally.ambiguous], decimal_comma(texts)
+    if ambiguous and comma is not None:
+        value, means = _grouped(texts[ambiguous[0]])
+        text = f"{listed(ambiguous, 100)}: {value} is read with a decimal point, but {comma}: it means {means}"
+        warnings.append([text, f"try: {POINTS}"])
+    return warnings
 
 
 def held_back(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trainer.data import row_ids
+from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing, TableFormat
 from trainer.data.row_ids import Ids
 from trainer.data.tabular import matrix
@@ -43,6 +44,14 @@ def read_rows(source: Source, keep: Any, preprocessing: Preprocessing, unseen: U
 def read_ids(source: Source, keep: Any, preprocessing: Preprocessing, unseen: Unseen | None = None) -> Ids:
     """The ids of the rows to keep."""
     return np.concatenate([some for _, _, some in _batches(source, keep, preprocessing, unseen)])
+
+
+def unseen_in(part: Part[Source], preprocessing: Preprocessing) -> Unseen:
+    """What the rows of a part hold that training did not have. It reads them once more."""
+    (_, table), found = preprocessing.of_table(), Unseen()
+    for batch, mask in masked(part.data.batches(table.names), part.roles == part.role):
+        matrix.encode(chosen(batch, mask), table.columns, table.dialect, found)
+    return found
 
 
 def _batches(

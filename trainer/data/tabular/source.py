@@ -23,7 +23,7 @@ import pyarrow.parquet
 from trainer.data import digests
 from trainer.data.digests import Digest, Digesting
 from trainer.data.paths import find
-from trainer.data.tabular import conversion, csv_text
+from trainer.data.tabular import conversion, csv_text, typed
 from trainer.data.tabular.column import Kind
 from trainer.data.tabular.csv_text import Block, Head
 from trainer.data.tabular.dialect import Dialect
@@ -93,7 +93,7 @@ class Source:
                     if field.name in found and (kind := conversion.kind_of(field.type)) is not None:
                         found[field.name].add(kind)
                 except TypeError as error:
-                    raise ConfigError(f"column '{field.name}' is {error}", f"dataset.drop=[{field.name}]") from error
+                    raise ConfigError(f"column '{field.name}' is {error}", typed.texts("drop", [field.name])) from error
         return {name: next(iter(kinds)) for name, kinds in found.items() if len(kinds) == 1 and "text" not in kinds}
 
     def digest(self, file: Path) -> Digest:

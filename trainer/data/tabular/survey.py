@@ -1,5 +1,6 @@
 """The first pass over a table: the number of rows, the kind of each column, the rows that have a target."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,15 +9,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainer.data.tabular import conversion, matrix, notation
+from trainer.data.tabular import conversion, matrix, notation, typed
 from trainer.data.tabular.column import Kind
-from trainer.data.tabular.dialect import Dialect
+from trainer.data.tabular.dialect import MISSING, Dialect
 from trainer.data.tabular.notation import Notation, total
 from trainer.data.tabular.source import Batch, Source
 from trainer.errors import ConfigError
 
 NEARLY = 0.9  # share of numbers in a column above which a text is an error, and not a category
+FEW = 3  # texts that may all mean a missing value
 MOST_CLASSES = 1000
+VERSION = re.compile(r"(?i)version|release")  # in the name of a column
 LOOKS = {"number": notation.NUMBER, "date": notation.DATE}
 
 
@@ -24,7 +27,9 @@ LOOKS = {"number": notation.NUMBER, "date": notation.DATE}
 class Tally:
     """Counts of a column of text. like: values that look like each kind; odd: the first batch with a value that is
     not of the kind; digits, padded: values of digits alone, and those that begin with a 0; percent: values with a %
-    sign; other: the first notation seen that is not the usual one."""
+    sign; other: the first notation seen that is not the usual one; grouped: the first value whose points may stand at
+    the thousands, as in 313.280; pointed: whether a point is a decimal point in some value, as in 0.5 or 1000;
+    versions: values like 2.0, in a column that is named after versions."""
 
     values: int = 0
     like: dict[Kind, int] = field(default_factory=lambda: {"number": 0, "date": 0})
@@ -33,6 +38,9 @@ class Tally:
     padded: int = 0
     percent: int = 0
     other: Notation | None = None
+    grouped: str = ""
+    pointed: bool = False
+    versions: int = 0
 
     def add(self, batch: Batch, name: str, dialect: Dialect) -> None:
         """Count a batch."""
@@ -52,10 +60,22 @@ class Tally:
         padded = pc.and_(pc.and_(digits, pc.starts_with(text, "0")), pc.greater(pc.binary_length(text), 1))
         self.digits, self.padded = self.digits + total(digits), self.padded + total(padded)
         self.percent += total(pc.ends_with(text, "%"))
+        if not self.pointed and (dialect.decimal, dialect.thousands) == ("point", "none"):
+            grouped = text.filter(pc.match_substring_regex(text, notation.GROUPED))
+            self.grouped = self.grouped or (grouped[0].as_py() if len(grouped) else "")
+            unmarked = total(pc.match_substring_regex(text, notation.UNMARKED))
+            self.pointed = len(grouped) + unmarked < count
+        if VERSION.search(name):
+            self.versions += total(pc.match_substring_regex(text, r"^\d+\.\d+$"))
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether every value can be read in two ways: with a decimal point, and with points at the thousands."""
+        return "number" not in self.odd and bool(self.grouped) and not self.pointed
 
     def kind(self, name: str, dialect: Dialect) -> Kind:
         """The column's kind. Raises ConfigError if nearly all values are numbers, or dates, and some are not."""
-        types = f"'dataset.types={{{name}: category}}'"
+        types = typed.types(name, "category")
         if self.padded and self.digits == self.values:
             return "category"
         if "number" not in self.odd and 0 < self.percent < self.values:
@@ -70,9 +90,17 @@ class Tally:
             if count >= NEARLY * self.values and not self.padded:
                 error = matrix.refusal(self.odd[kind], name, kind, dialect)
                 text = f"{error.message}, but {count:,} others are {kind}s"
-                remedy = self.other.remedy if self.other is not None else "that text in dataset.missing"
+                remedy = self.other.remedy if self.other is not None else self._as_missing(name, kind, dialect)
                 raise ConfigError(text, f"{types}, or {remedy}")
         return "category"
+
+    def _as_missing(self, name: str, kind: Kind, dialect: Dialect) -> str:
+        """What makes the texts that are not of the kind missing values, beside those that were typed before."""
+        text = conversion.to_text(self.odd[kind].columns[name], dialect).drop_null()
+        usual = (notation.pointed if kind == "number" else notation.year_first)(text, dialect)
+        odd = text.filter(pc.invert(pc.match_substring_regex(usual, LOOKS[kind]))).unique().to_pylist()
+        before = [] if dialect.missing == MISSING else dialect.missing_texts[1:]
+        return typed.texts("missing", [*before, *odd]) if 0 < len(odd) <= FEW else "that text in dataset.missing"
 
 
 @dataclass

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from trainer.data.preprocessing import Preprocessing
+from trainer.data.preprocessing import Preprocessing, TableFormat
 from trainer.data.scaling import Scale
-from trainer.data.tabular import matrix
+from trainer.data.tabular import matrix, typed
 from trainer.data.tabular.column import Column, Kind
 from trainer.data.tabular.conversion import Floats, to_text
 from trainer.data.tabular.dialect import Dialect
@@ -28,6 +28,7 @@ from trainer.errors import ConfigError
 
 FEW = 20  # distinct whole numbers up to which a target has classes
 MOST_DIGITS = 40  # of a whole number that names a class
+PADDED = re.compile(r"0\d+")  # digits that are a name, not a number
 NUMERAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,9})?", re.ASCII | re.IGNORECASE)
 
 
@@ -42,13 +43,18 @@ def classes_of(survey: Survey, targets: Sequence[str], task: str, dialect: Diale
     if task == "numbers" or len(targets) > 1:
         if wrong := [n for n in targets if survey.kinds[n] == "category"]:
             text = f"dataset.task=numbers, but {wrong[0]} holds text"
-            raise ConfigError(text, f"'dataset.types={{{wrong[0]}: number}}' shows the line")
+            raise ConfigError(text, f"{typed.types(wrong[0], 'number')} shows the line")
         return None, kind
     if kind == "number" and task == "auto":
         wholes = set(whole_numbers(pa.array(sorted(texts or ()), pa.string()), dialect))
         if texts is None or None in wholes or len(wholes) > max(2, min(FEW, num_labelled // 5)):
             return None, kind
         names = {name for name in wholes if name is not None}
+        padded = sorted(text for text in texts or () if PADDED.fullmatch(text)) if name in survey.texts else []
+        if padded:  # in one of several files: in one file, such texts are categories
+            text = f"{name} holds {padded[0]} and numbers that do not begin with 0"
+            remedy = f"{typed.types(name, 'number')} reads {padded[0]} as {int(padded[0])}"
+            raise ConfigError(text, f"{remedy}; {typed.types(name, 'category')} keeps them apart")
     else:
         names, kind = texts, "category"
     if names is None:
@@ -56,7 +62,7 @@ def classes_of(survey: Survey, targets: Sequence[str], task: str, dialect: Diale
         raise ConfigError(text, "dataset.task=numbers")
     if survey.kinds[name] != "number" and len(names) > max(20, num_labelled // 2):
         text = f"{name} holds {len(names):,} different texts: neither numbers nor classes"
-        raise ConfigError(text, f"dataset.target=COLUMN, or 'dataset.types={{{name}: number}}'")
+        raise ConfigError(text, f"dataset.target=COLUMN, or {typed.types(name, 'number')}")
     if len(names) < 2:
         raise ConfigError(f"{name} is always {next(iter(names))}: there is nothing to learn", "dataset.target=COLUMN")
     return sorted(names, key=in_order), kind
@@ -141,6 +147,25 @@ def targets_of(batch: Batch, preprocessing: Preprocessing) -> Tensor:
         what = f"{name} '{text[row].as_py()}' is not one of the classes {', '.join(classes[:6])}"
         raise ConfigError(f"{batch.where(row)}: {what}")
     return torch.from_numpy(np.asarray(codes.fill_null(-1)).astype(np.int64))
+
+
+def unknown_labels(batch: Batch, preprocessing: Preprocessing, *, by_value: bool) -> Counter[str]:
+    """How often each label occurs that is not one of the run's classes. by_value: whether 01 is the class 1."""
+    (_, table), classes = preprocessing.of_table(), preprocessing.facts.classes
+    if classes is None:
+        return Counter()
+    counts = Counter[str]()
+    for entry in to_text(batch.columns[table.targets[0]], table.dialect).drop_null().value_counts().to_pylist():
+        text = entry["values"]
+        if (PADDED.fullmatch(text) and not by_value and text not in classes) or _class_of(text, table, classes) is None:
+            counts[text] += entry["counts"]
+    return counts
+
+
+def _class_of(text: str, table: TableFormat, classes: Sequence[str]) -> str | None:
+    name = whole_numbers(pa.array([text]), table.dialect)[0] if table.target_kind == "number" else text
+    name = name and (matrix.spelled(Column(table.targets[0], "category", tuple(classes)), name) or name)
+    return name if name in classes else None
 
 
 def _check_finite(batch: Batch, name: str, values: Floats) -> None:
