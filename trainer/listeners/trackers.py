@@ -15,6 +15,7 @@ from trainer.events import Ended, Evaluated, Event, Stepped
 from trainer.listeners import Tracker
 from trainer.state import TrainState
 
+TENSORBOARD = "tensorboard"
 MLFLOW_FILE, MLFLOW_STORE, EXPERIMENT = "mlflow.json", "mlruns", "trainer"
 MLFLOW_STATUS = {None: "FINISHED", "early stop": "FINISHED", "diverged": "FAILED"}
 LONGEST = 500  # characters of a parameter's value
@@ -50,7 +51,8 @@ class TensorBoard(Tracker):
         from torch.utils.tensorboard import SummaryWriter
 
         self.run = run
-        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=run.progress.step + 1)
+        place = storage.open_folder(folder / TENSORBOARD)
+        self.writer = SummaryWriter(str(place), purge_step=run.progress.step + 1)
 
     def __call__(self, event: Event) -> None:
         for name, value in scalars(event, self.run.log_every).items():

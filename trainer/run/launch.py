@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,7 @@ def start(config: Config, overrides: list[str], make_folder: Callable[[str], Pat
         if ranks.rank > 0:
             return follow(run)
         folder = make_folder(f"{setup.splits.name}-{type(run.model).__name__}")
-        with only_writer(folder), signals.listening(may_abandon=ranks.size == 1):
+        with only_writer(folder) as folder, signals.listening(may_abandon=ranks.size == 1):
             run_config.write(folder, setup.config)
             storage.write_file(folder / layout.OVERRIDES, run_config.dump(overrides))
             stored_data.write(folder, setup.splits)
@@ -72,7 +72,11 @@ def resume(
             start_ranks.Work.of(config, session, folder=folder, download=download, if_changed=if_changed),
             in_rank,
         )
-    with distributed.joined() as ranks, kernels_kept(), nullcontext() if ranks.rank > 0 else only_writer(folder):
+    with ExitStack() as stack:
+        ranks = stack.enter_context(distributed.joined())
+        stack.enter_context(kernels_kept())
+        if ranks.rank == 0:
+            folder = stack.enter_context(only_writer(folder))
         with nullcontext() if ranks.size > 1 else traceback_in_log(folder, session.screen):
             earlier = stored_data.read(folder, config, if_changed=if_changed)
             run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks, earlier=earlier)

@@ -12,9 +12,10 @@ from pathlib import Path
 from trainer.build.build import Setup
 from trainer.config import files
 from trainer.data import fingerprint
+from trainer.disk import folder as folders
 from trainer.disk import history, layout, outcome, storage, tensors
 from trainer.disk.outcome import Change, Outcome, Predictions
-from trainer.errors import Diverged, Interrupted, TrainerError, failed
+from trainer.errors import Diverged, Interrupted, StorageError, TrainerError, failed
 from trainer.events import Ended, Evaluated, Event, Stepped
 from trainer.guards.finding import Finding
 from trainer.listeners import Listener
@@ -45,6 +46,7 @@ def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> 
     StorageError, or one for an unexpected error, whose traceback is in the log."""
     screen = session.screen
     screen.open_log(folder / layout.LOG)
+    folders.need(folder, layout.CONFIG, layout.PREPROCESSING, layout.PREPROCESSING_FACTS)
     # Now, since conf/ may be edited during the run.
     changed = changes(dataclasses.asdict(setup.config), files.roots()) if setup.config.report else []
     start_up = time.perf_counter() - session.started - setup.data_seconds
@@ -55,8 +57,11 @@ def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> 
         for finding in setup.findings:
             header.show_finding(screen, finding)
         summary.write(run, setup, result)
-        tripped = _train(run, setup, result, session)
-        _conclude(run, setup, result, session, tripped, changed)
+        try:
+            tripped = _train(run, setup, result, session)
+            _conclude(run, setup, result, session, tripped, changed)
+        except folders.Gone as gone:
+            raise _gone(gone, result) from gone
         return result
     except Interrupted:  # all is saved and reported
         raise
@@ -113,6 +118,12 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
             for listener in listeners:
                 listener(event)
             mark = time.perf_counter()
+    except folders.Gone:
+        folders.give_up(folder)
+        with suppress(TrainerError):  # it was removed, or the weights are not finite
+            saver.save()
+            result.checkpoint = saver.last
+        raise
     finally:
         for listener in listeners:
             listener.close()
@@ -166,6 +177,17 @@ def _conclude(
         saved = saved if result.status == "stopped" else "the run was already finished"
         text = f"stopped by {signal.Signals(number).name} at step {progress.step:,}; {saved}"
         raise Interrupted(number, text, f"trainer resume {layout.relative(folder)}")
+
+
+def _gone(gone: folders.Gone, result: Result) -> StorageError:
+    """The error for a run whose folder, or a file that it needs, is gone: what is left of it, and where."""
+    place, last = folders.give_up(result.run_dir), result.checkpoint
+    if place is None or last is None:
+        return StorageError(f"{gone.message}; {'nothing of it is left' if place is None else 'nothing was saved'}")
+    place = layout.relative(place)
+    first = f"put {gone.missing} back, then " if gone.missing else ""
+    saved = place / last.parent.name / last.name
+    return StorageError(f"{gone.message}; saved {saved}", f"{first}trainer resume {place}")
 
 
 def until_wish(run: TrainState) -> Iterator[Event]:

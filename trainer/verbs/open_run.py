@@ -71,4 +71,4 @@ def best_run(sweep: Path, say: Callable[[str], object]) -> Path:
         raise ConfigError(text, "; ".join(f"{row.name} ({ranked.data})" for ranked, row in best[:5]))
     ranked, row = best[0]
     say(f"best     {row.name}: {ranked.metric} {row.metrics[ranked.metric]:.4f}, the best run of the sweep")
-    return Path(row.name)
+    return layout.opened(Path(row.name))
