@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from trainer.data.digests import Parts
 from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL, Roles
 from trainer.data.row_ids import Ids
-from trainer.disk import layout, reading, storage
+from trainer.disk import digest, layout, reading, storage
 from trainer.disk.tensors import tensor_bytes
 from trainer.errors import StorageError
 from trainer.text import first_line
@@ -28,7 +28,7 @@ MOST_ROWS = 10_000_000  # of a table, above which rows are known by their positi
 MOST_JSON = 128 * 2**20  # bytes: a million pictures
 MOST_TENSORS = 384 * 2**20  # bytes
 KnownBy = Literal["content", "file", "position"]
-MALFORMED = (KeyError, ValueError, TypeError, AttributeError, SafetensorError, reading.Damaged)
+MALFORMED = (KeyError, ValueError, TypeError, AttributeError, SafetensorError)
 
 
 @dataclass
@@ -140,7 +140,7 @@ def write(folder: Path, fingerprint: Fingerprint) -> None:
         "parts": [[name, size] for name, size in zip(parts.names, parts.sizes, strict=True)],
     }
     write_digests(folder, fingerprint)
-    storage.write_json(folder / layout.DATA, data)
+    storage.write_json(folder / layout.DATA, digest.with_checksum(data))
 
 
 def write_digests(folder: Path, fingerprint: Fingerprint) -> None:
@@ -150,7 +150,7 @@ def write_digests(folder: Path, fingerprint: Fingerprint) -> None:
         "ids": torch.from_numpy(fingerprint.ids.view(np.int64)),
         "roles": torch.from_numpy(fingerprint.roles),
     }
-    storage.write_file(folder / layout.DATA_ROWS, tensor_bytes(tensors))
+    storage.write_file(folder / layout.DATA_ROWS, digest.with_digest(tensor_bytes(tensors)))
 
 
 def read(folder: Path) -> Fingerprint | None:
@@ -158,11 +158,13 @@ def read(folder: Path) -> Fingerprint | None:
     StorageError for malformed files."""
     path = folder / layout.DATA
     try:
-        data = reading.read_json(path, MOST_JSON)
-        tensors = safetensors.torch.load(reading.read_file(folder / layout.DATA_ROWS, MOST_TENSORS))
+        data = digest.read_facts(path, MOST_JSON)
+        tensors = safetensors.torch.load(digest.read_tensors(folder / layout.DATA_ROWS, MOST_TENSORS))
         return _rebuilt(data, tensors)
     except FileNotFoundError:
         return None
+    except reading.Damaged as error:
+        raise StorageError(str(error)) from error
     except MALFORMED as error:
         raise StorageError(f"{path.with_suffix('')}.* cannot be used: {first_line(error)}") from error
 

@@ -21,7 +21,7 @@ from trainer.disk.lock import only_writer
 from trainer.errors import ConfigError, TrainerError, complain, failed
 from trainer.processes import ranks as distributed
 from trainer.processes import signals
-from trainer.run import start_ranks, stored_data
+from trainer.run import best_weights, start_ranks, stored_data
 from trainer.run.result import Result
 from trainer.run.runner import carry_out, until_wish
 from trainer.run.session import Session
@@ -91,6 +91,8 @@ def resume(
             complain("         whether the data has changed since cannot be told")
         with signals.listening(may_abandon=ranks.size == 1):
             offsets = load_newest(run, folder, session.screen)
+            if offsets and (folder / layout.MODEL).exists():
+                best_weights.restore(folder, checkpoint.most_bytes(run.model))
             if forget_best(run, setup.splits.fingerprint, earlier):
                 session.screen.say("best     starts again: other rows validate now")
             for name in (layout.METRICS, layout.RESULTS):

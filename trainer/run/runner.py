@@ -13,7 +13,7 @@ from trainer.build.build import Setup
 from trainer.config import files
 from trainer.data import fingerprint
 from trainer.disk import folder as folders
-from trainer.disk import history, layout, outcome, storage, tensors
+from trainer.disk import history, layout, outcome
 from trainer.disk.outcome import Change, Outcome, Predictions
 from trainer.errors import Diverged, Interrupted, StorageError, TrainerError, failed
 from trainer.events import Ended, Evaluated, Event, Stepped
@@ -32,7 +32,7 @@ from trainer.report import measured
 from trainer.report.changes import changes
 from trainer.report.layers import layers
 from trainer.report.predictions import measure
-from trainer.run import footer, header, out_of_memory, replay, summary
+from trainer.run import best_weights, footer, header, out_of_memory, replay, summary
 from trainer.run.result import Result
 from trainer.run.session import Session
 from trainer.run.throughput import Throughput
@@ -208,7 +208,7 @@ def _keep_weights(run: TrainState, setup: Setup, folder: Path, *, with_predictio
         run.model.load_state_dict(run.best_weights)
     elif run.progress.stop_reason == StopReason.DIVERGED:
         return None
-    storage.write_file(folder / layout.MODEL, tensors.tensor_bytes(run.model.state_dict()))
+    best_weights.write(folder, run.model.state_dict())
     if not with_predictions or run.val_batches is None:
         return None
     with suppress(signals.Stop):  # the run is finished: after a signal, nobody wants to wait for its picture
