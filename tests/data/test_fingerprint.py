@@ -1,5 +1,6 @@
 """What a run stores about its data: digests of what was read, and an id and a role for each row."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from trainer.data import digests, fingerprint, row_ids
 from trainer.data.digests import Parts
 from trainer.data.fingerprint import Fingerprint
 from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL
+from trainer.disk.digest import with_checksum
 from trainer.errors import DataChanged, StorageError
 
 
@@ -111,8 +113,8 @@ def test_a_fingerprint_is_read_back_and_a_damaged_one_refused(tmp_path: Path) ->
     assert back is not None
     assert (back.digest, back.differences(made)) == (made.digest, [])
     assert (back.ids.tolist(), back.roles.tolist()) == ([1, 2**64 - 1], [TRAIN, VAL])
-    text = (tmp_path / "data.json").read_text()
-    for old, new in (('"format": 1', '"format": 9'), ('"content"', '"magic"'), ('"data.csv"', '"data.csv", 1')):
-        (tmp_path / "data.json").write_text(text.replace(old, new))
+    data = json.loads((tmp_path / "data.json").read_text())
+    for wrong in ({"format": 9}, {"known_by": "magic"}, {"parts": [["data.csv", 1, 16]]}):
+        (tmp_path / "data.json").write_text(json.dumps(with_checksum(data | wrong)))
         with pytest.raises(StorageError, match=r"data\.\* cannot be used"):
             fingerprint.read(tmp_path)

@@ -105,4 +105,5 @@ def _tensors(header: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checksum(facts: dict[str, Any]) -> str:
-    return xxhash.xxh3_128_hexdigest(json.dumps(facts, sort_keys=True).encode())
+    covered = {name: value for name, value in facts.items() if name != CHECKSUM}
+    return xxhash.xxh3_128_hexdigest(json.dumps(covered, sort_keys=True).encode())

@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ HAS_HANDLES = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 PLAIN |= getattr(os, "O_NONBLOCK", 0)  # otherwise a FIFO would wait for its other end
 FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+LINK, LINK_OR_FILE = "It is a link, which is not followed", "Its folder is a link, which is not followed, or a file"
 
 
 class Gone(StorageError):
@@ -131,30 +132,9 @@ def top(path: Path) -> FolderPath:
     return _rebuilt(str(path), str(path))
 
 
-def need(path: Path, *names: str) -> None:
-    """From now on these files of a folder must be there, as long as it is held."""
-    if isinstance(path, FolderPath) and path.folder is not None:
-        path.folder.needed = names
-
-
-def give_up(path: Path) -> Path | None:
-    """Do not check a folder that is gone any more, but write to it where it is. Returns that place; None if there is
-    none."""
-    if not isinstance(path, FolderPath) or path.folder is None:
-        return path
-    path.folder.lost = True
-    return path.folder.place()
-
-
-def is_below(path: Path) -> bool:
-    """Whether a path lies below a folder that it must not leave."""
-    return isinstance(path, FolderPath) and path.folder is not None and path != path.folder.path
-
-
-def check(path: Path) -> None:
-    """Raise Gone if the folder that a path lies in is held, and is gone."""
-    if isinstance(path, FolderPath) and path.folder is not None:
-        path.folder.check()
+def of(path: Path) -> Folder:
+    """The folder that a path must not leave: for a plain path the path itself."""
+    return (path.folder if isinstance(path, FolderPath) else None) or Folder(path)
 
 
 @contextmanager
@@ -175,7 +155,10 @@ def held(path: Path) -> Iterator[FolderPath]:
 @contextmanager
 def opened(path: Path) -> Iterator[int | None]:
     """Open a folder. Yields its handle; None where the system has none. Raises OSError, for a link too."""
-    folder, parts = _split(path)
+    folder = of(path)
+    parts = Path(path).relative_to(folder.path).parts
+    if ".." in parts:
+        raise OSError(errno.EINVAL, "It leaves its folder", str(path))
     if not HAS_HANDLES:
         _compare(path, folder.path)
         yield None
@@ -187,7 +170,7 @@ def opened(path: Path) -> Iterator[int | None]:
                 inner = os.open(part, FOLDER | PLAIN, dir_fd=handle)
             except OSError as error:
                 if error.errno in (errno.ELOOP, errno.ENOTDIR):
-                    raise OSError(errno.ENOTDIR, "Not a folder, or a link to one", str(path)) from error
+                    raise OSError(errno.ENOTDIR, LINK_OR_FILE, str(path)) from error
                 raise
             os.close(handle)
             handle = inner
@@ -205,14 +188,23 @@ def place(path: Path) -> Iterator[tuple[int | None, str]]:
             yield handle, str(path) if handle is None else path.name
     except OSError as error:
         error.filename, error.filename2 = str(path), None
+        error.strerror = LINK if error.errno == errno.ELOOP else error.strerror
         raise
+
+
+def open_file(path: Path, flags: int, opener: Callable[..., int] = os.open) -> int:
+    """Open a file that is not a link. Returns its handle. opener: os.open, or what stands for it."""
+    with place(path) as (handle, name):
+        if handle is None and os.path.islink(name):
+            raise OSError(errno.ELOOP, LINK)
+        return opener(name, flags | PLAIN, 0o666, dir_fd=handle)
 
 
 def status(path: Path) -> os.stat_result | None:
     """The status of a path itself, not of what a link there leads to; None if there is nothing, or a link on its way.
     The status of a folder's own path is that of the folder."""
     try:
-        if isinstance(path, FolderPath) and path.folder is not None and path == path.folder.path:
+        if isinstance(path, FolderPath) and path == of(path).path:
             return os.stat(path)
         with place(path) as (handle, name):
             return os.stat(name, dir_fd=handle, follow_symlinks=False)
@@ -231,19 +223,8 @@ def names(path: Path) -> list[str]:
         raise StorageError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _split(path: Path) -> tuple[Folder, tuple[str, ...]]:
-    """The folder that a path must not leave, and the parts of the path below it."""
-    folder = path.folder if isinstance(path, FolderPath) else None
-    if folder is None:
-        return Folder(path), ()
-    parts = Path(path).relative_to(folder.path).parts
-    if ".." in parts:
-        raise OSError(errno.EINVAL, "A path that leaves its folder", str(path))
-    return folder, parts
-
-
 def _compare(path: Path, top: Path) -> None:
     """Raise OSError where a link below `top` leads elsewhere. For systems without handles."""
     path = Path(path)
     if path.resolve() != top.resolve() / path.relative_to(top):
-        raise OSError(errno.ENOTDIR, "Not a folder, or a link to one", str(path))
+        raise OSError(errno.ENOTDIR, LINK_OR_FILE, str(path))

@@ -15,7 +15,7 @@ from trainer.text import cut
 
 SMALL = 2**20  # bytes: more than any config, manifest or summary takes
 DEPTH = 40  # nested containers: more than plain data needs
-FLAGS = os.O_RDONLY | folder.PLAIN | getattr(os, "O_BINARY", 0)
+FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 
 
 class Damaged(Exception):
@@ -25,7 +25,7 @@ class Damaged(Exception):
 def read_file(path: Path, most: int = SMALL) -> bytes:
     """The bytes of a regular file of at most `most` bytes. Raises Damaged or FileNotFoundError."""
     try:
-        with folder.place(path) as (handle, name), open(os.open(name, FLAGS, dir_fd=handle), "rb") as file:
+        with open(folder.open_file(path, FLAGS), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise Damaged(f"{path} is not a plain file")

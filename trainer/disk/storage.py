@@ -55,32 +55,34 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
 
 def remove_folder(path: Path) -> None:
     """Remove a folder. It is renamed first, so that a kill leaves no half of it under its name."""
-    remove(rename(path, _beside(path).name, durably=False))
+    trash = _beside(path)
+    rename(path, trash, durably=False)
+    remove(trash)
 
 
-def rename(path: Path, new: str, *, durably: bool = True) -> Path:
-    """Rename a file or folder within its folder. durably: wait until that is on the disk. Returns its new path."""
-    renamed = path.with_name(new)
+def rename(path: Path, to: Path, *, durably: bool = True) -> None:
+    """Give a file or folder another name beside its own. durably: wait until that is on the disk."""
     with _storage_errors(path), folder.place(path) as (handle, name):
-        os.rename(name, renamed if handle is None else new, src_dir_fd=handle, dst_dir_fd=handle)
+        os.rename(name, to if handle is None else to.name, src_dir_fd=handle, dst_dir_fd=handle)
         if durably and handle is not None:
             os.fsync(handle)
-    return renamed
 
 
 def set_aside(path: Path) -> Path:
     """Rename a damaged file or folder to NAME.corrupt, NAME.corrupt-2, …; returns its new path."""
-    name, number = f"{path.name}.corrupt", 2
-    while folder.status(path.with_name(name)) is not None:
-        name, number = f"{path.name}.corrupt-{number}", number + 1
-    return rename(path, name)
+    aside, number = path.with_name(f"{path.name}.corrupt"), 2
+    while folder.status(aside) is not None:
+        aside, number = path.with_name(f"{path.name}.corrupt-{number}"), number + 1
+    rename(path, aside)
+    return aside
 
 
 def make_folder(path: Path) -> None:
     """Make a new folder. Raises FileExistsError if it exists: two runs never share one. Its parents are made as needed,
     except below a run or sweep folder."""
     with _storage_errors(path):
-        for above in [] if folder.is_below(path) else [p for p in reversed(path.parents) if not p.exists()]:
+        is_below = path != folder.of(path).path
+        for above in [] if is_below else [parent for parent in reversed(path.parents) if not parent.exists()]:
             with suppress(FileExistsError):  # another run made it first
                 os.mkdir(above)
             _sync_folder(above.parent)
@@ -136,8 +138,7 @@ def truncate(path: Path, size: int) -> None:
 def open_in_place(path: Path, flags: int) -> int:
     """Open a file whose content is changed where it lies: a regular file with no other name, not a link. Returns its
     handle. Raises StorageError for anything else, OSError if it cannot be opened."""
-    with folder.place(path) as (folder_handle, name):
-        handle = os.open(name, flags | folder.PLAIN, 0o666, dir_fd=folder_handle)
+    handle = folder.open_file(path, flags, os.open)
     found = os.fstat(handle)
     if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
         return handle
@@ -169,7 +170,7 @@ class AppendFile:
 
     def check(self) -> None:
         """Raise Gone if the file's folder is gone, or its name there leads to another file or to none."""
-        folder.check(self.path)
+        folder.of(self.path).check()
         found = folder.status(self.path)
         if found is None or not os.path.samestat(found, os.fstat(self.handle)):
             raise folder.Gone(self.path, missing=self.path.name)
@@ -185,7 +186,7 @@ class AppendFile:
 def _storage_errors(path: Path, num_bytes: int = 0, *, check: bool = True) -> Iterator[None]:
     try:
         if check:
-            folder.check(path)
+            folder.of(path).check()
         yield
     except FileExistsError:
         raise

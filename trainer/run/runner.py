@@ -46,7 +46,7 @@ def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> 
     StorageError, or one for an unexpected error, whose traceback is in the log."""
     screen = session.screen
     screen.open_log(folder / layout.LOG)
-    folders.need(folder, layout.CONFIG, layout.PREPROCESSING, layout.PREPROCESSING_FACTS)
+    folders.of(folder).needed = (layout.CONFIG, layout.PREPROCESSING, layout.PREPROCESSING_FACTS)
     # Now, since conf/ may be edited during the run.
     changed = changes(dataclasses.asdict(setup.config), files.roots()) if setup.config.report else []
     start_up = time.perf_counter() - session.started - setup.data_seconds
@@ -119,7 +119,7 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
                 listener(event)
             mark = time.perf_counter()
     except folders.Gone:
-        folders.give_up(folder)
+        folders.of(folder).lost = True
         with suppress(TrainerError):  # it was removed, or the weights are not finite
             saver.save()
             result.checkpoint = saver.last
@@ -181,7 +181,9 @@ def _conclude(
 
 def _gone(gone: folders.Gone, result: Result) -> StorageError:
     """The error for a run whose folder, or a file that it needs, is gone: what is left of it, and where."""
-    place, last = folders.give_up(result.run_dir), result.checkpoint
+    folder, last = folders.of(result.run_dir), result.checkpoint
+    folder.lost = True
+    place = folder.place()
     if place is None or last is None:
         return StorageError(f"{gone.message}; {'nothing of it is left' if place is None else 'nothing was saved'}")
     place = layout.relative(place)
