@@ -77,6 +77,17 @@ def test_a_second_name_can_be_read_and_replaced_but_not_changed(run: FolderPath)
     assert outside(run) == {"file": "theirs"}
 
 
+def test_a_folder_for_a_library_holds_no_links(run: FolderPath) -> None:
+    made = storage.open_folder(run / "tensorboard")
+    storage.write_file(made / "events", b"ours")
+    folder.check_content(made)
+    (made / "more").symlink_to(run.parents[1] / "outside" / "file")
+    with pytest.raises(StorageError, match="more is not a plain file or folder"):
+        folder.check_content(made)
+    with pytest.raises(StorageError, match="link"):
+        storage.open_folder(run / "inner")
+
+
 def test_the_way_to_the_folder_may_hold_links(run: FolderPath) -> None:
     storage.make_folder(run / "checkpoints")
     storage.write_folder(run / "checkpoints" / "step-1", {"state.json": b"{}"})

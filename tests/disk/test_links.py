@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Cli
 from opens import Opens
 
 from trainer.cli import main
@@ -151,6 +152,21 @@ def test_no_verb_follows_a_link_at_any_name_of_a_sweep(swept: Path, capsys) -> N
         print(f"\nlinks in a sweep folder: {tries} commands, {len(broken)} reached outside")
     assert tries > 200
     assert broken == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [layout.CONFIG, signature.SIGNATURE, layout.CHECKPOINTS])
+def test_verify_follows_no_link(here: Path, cli: Cli, name: str) -> None:
+    shutil.copytree(here / "run", here / "copy")
+    plant(here / "copy" / name, here / "outside", "symlink")
+    before = state(here / "outside")
+    watch = Opens(here / "outside")
+    done = cli("verify", "copy")
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (4 if name == layout.CONFIG else 0), done.stderr
+    assert watch.seen() == []
+    assert state(here / "outside") == before
+    watch.close()
 
 
 def test_the_watch_sees_a_file_that_is_opened_through_a_link(tmp_path: Path) -> None:

@@ -223,6 +223,14 @@ def names(path: Path) -> list[str]:
         raise StorageError(f"{path} cannot be read: {error.strerror}") from error
 
 
+def check_content(path: Path) -> None:
+    """Raise StorageError if a folder holds a link: for a library that opens files in it by their names."""
+    for name in names(path):
+        found = status(path / name)
+        if found is None or not (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode)):
+            raise StorageError(f"{path / name} is not a plain file or folder", f"rm {path / name}")
+
+
 def _compare(path: Path, top: Path) -> None:
     """Raise OSError where a link below `top` leads elsewhere. For systems without handles."""
     path = Path(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from trainer.config.schema import Config
 from trainer.config.schema_key import dotted
+from trainer.disk import folder as folders
 from trainer.disk import reading, storage
 from trainer.errors import ConfigError
 from trainer.events import Ended, Evaluated, Event, Stepped
@@ -52,6 +53,7 @@ class TensorBoard(Tracker):
 
         self.run = run
         place = storage.open_folder(folder / TENSORBOARD)
+        folders.check_content(place)
         self.writer = SummaryWriter(str(place), purge_step=run.progress.step + 1)
 
     def __call__(self, event: Event) -> None:
