@@ -61,9 +61,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return evidence(folder)
 
 
-def disturbed(folder: Path, step: int, act: Callable[[Path, str], Any], name: str = "") -> tuple[int, str]:
+def disturbed(folder: Path, step: int, act: Callable[[Path, str], Any], name: str = "", *more: str) -> tuple[int, str]:
     """Run, and do something to the folder on the way. Returns exit code and error."""
-    code = attempt(folder, config(*WORDS), listeners=[At(step, act, folder, name)])
+    code = attempt(folder, config(*WORDS, *more), listeners=[At(step, act, folder, name)])
     said = folder.with_name(f"{folder.name}.out").read_text()
     return code, next((line for line in said.splitlines() if line.startswith("error:")), "")
 
@@ -82,6 +82,16 @@ def test_a_folder_that_is_moved_keeps_a_last_checkpoint(tmp_path: Path, whole, s
     assert f"{folder} was moved to {there} while the run wrote to it; saved {there.name}/checkpoints/step-" in error
     assert not folder.exists() or not any(folder.iterdir())
     assert attempt(there, config(*WORDS)) == 0
+    assert evidence(there) == whole
+
+
+@pytest.mark.slow
+def test_tensorboard_which_writes_by_name_does_not_hide_it(tmp_path: Path, whole) -> None:
+    folder, there = tmp_path / "run", tmp_path / "elsewhere"
+    code, error = disturbed(folder, 5, move, "", "tensorboard=true")
+    assert (code, f"saved {there.name}/checkpoints/step-" in error) == (4, True)
+    assert not folder.exists()
+    assert attempt(there, config(*WORDS, "tensorboard=true")) == 0
     assert evidence(there) == whole
 
 

@@ -5,7 +5,7 @@ import signal
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -88,12 +88,13 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
     metrics = MetricsFiles(run, folder)
     tools = trackers(config, run, folder)
 
-    data = setup.splits.fingerprint
+    data, place = setup.splits.fingerprint, folders.of(folder)
 
     def sync() -> dict[str, int]:
         if data.lazy:  # more has been read since the last checkpoint
             fingerprint.write_digests(folder, data)
-        for tool in tools:
+        place.check()
+        for tool in tools if not place.lost else ():  # TensorBoard writes to the folder by its name
             tool.flush()
         return metrics.sync()
 
@@ -119,14 +120,15 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
                 listener(event)
             mark = time.perf_counter()
     except folders.Gone:
-        folders.of(folder).lost = True
+        place.lost = True
         with suppress(TrainerError):  # it was removed, or the weights are not finite
             saver.save()
-            result.checkpoint = saver.last
+        result.checkpoint = saver.last
         raise
     finally:
         for listener in listeners:
-            listener.close()
+            with suppress(OSError) if place.lost else nullcontext():
+                listener.close()
     if run.compile_seconds:
         result.seconds["train"] -= run.compile_seconds
         result.seconds["compile"] = run.compile_seconds
