@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.disk import history, json_text, layout, reading, storage
+from trainer.disk.folder import names
 from trainer.disk.tensors import MALFORMED, read_tensors, tensor_bytes, tensors_of
 from trainer.errors import ConfigError, Diverged, StorageError, complain
 from trainer.optim.stretch import num_moves, stretch
@@ -38,8 +39,7 @@ def save(run: TrainState, folder: Path, keep: int, sync_metrics: Callable[[], di
     if path.exists():
         return path
     check_finite(run)
-    if not path.parent.exists():
-        storage.make_folder(path.parent)
+    storage.open_folder(path.parent)
     storage.write_folder(path, contents(run, sync_metrics()))
     for old in checkpoints(folder)[:-keep]:
         storage.remove_folder(old)
@@ -49,7 +49,8 @@ def save(run: TrainState, folder: Path, keep: int, sync_metrics: Callable[[], di
 
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of a run, oldest first."""
-    return sorted(p for p in (folder / layout.CHECKPOINTS).glob("step-*") if re.fullmatch(r"step-\d+", p.name))
+    path = folder / layout.CHECKPOINTS
+    return [path / name for name in names(path) if re.fullmatch(r"step-\d+", name)]
 
 
 def contents(run: TrainState, offsets: Mapping[str, int]) -> dict[str, bytes]:

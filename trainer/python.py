@@ -81,7 +81,7 @@ def _train(source: Source, started: float) -> Result:
         with settings.locating():
             run = launch.start(config, source.overrides, lambda label: layout.create(config.output_dir, label), session)
         model = trained.load(run.run_dir, check(read_config(run.run_dir))).model
-    return Result(run.run_dir, run.best or run.last, layout.read_summary(run.run_dir), model)
+    return Result(Path(run.run_dir), run.best or run.last, layout.read_summary(run.run_dir), model)
 
 
 @contextmanager

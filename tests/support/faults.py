@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-WRITING = ("mkdir", "open", "write", "fsync", "rename", "replace", "unlink", "rmdir", "symlink", "truncate")
+WRITING = ("mkdir", "open", "write", "fsync", "rename", "replace", "unlink", "rmdir", "symlink", "ftruncate")
 ERRORS = {"no space": errno.ENOSPC, "input-output error": errno.EIO, "read-only": errno.EROFS}
 FAULTS = ("kill", "torn write", *ERRORS)
 
@@ -45,7 +45,6 @@ class Recorder:
         self.root, self.skip = root, skip
         self.log: list[tuple[Any, ...]] = []
         self.places: set[tuple[int, ...]] = set()
-        self.handles: dict[int, Path] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)
@@ -61,51 +60,49 @@ class Recorder:
         self.places.add(place)
         return place == self.skip
 
-    def open(self, path: Any, flags: int, mode: int = 0o777) -> int:
+    def open(self, name: str, flags: int, mode: int = 0o777, *, dir_fd: int) -> int:
+        path = _path(dir_fd) / name
         new = not os.path.lexists(path)
         handle = os.open(path, flags, mode)
-        self.handles[handle] = Path(path)
         if flags & os.O_CREAT and new:
-            self.log.append(("create", Path(path)))
+            self.log.append(("create", path))
         return handle
 
-    def close(self, handle: int) -> None:
-        self.handles.pop(handle)
-        os.close(handle)
-
     def write(self, handle: int, data: Any) -> int:
-        self.log.append(("write", self.handles[handle], bytes(data)))
+        self.log.append(("write", _path(handle), bytes(data)))
         return os.write(handle, data)
 
     def fsync(self, handle: int) -> None:
         if not self._left_out():
-            self.log.append(("sync", self.handles[handle]))
+            self.log.append(("sync", _path(handle)))
 
-    def mkdir(self, path: Any) -> None:
-        os.mkdir(path)
-        self.log.append(("mkdir", Path(path)))
+    def mkdir(self, name: Any, *, dir_fd: int | None = None) -> None:
+        os.mkdir(name, dir_fd=dir_fd)
+        self.log.append(("mkdir", _path(dir_fd) / name))
 
-    def rename(self, old: Any, new: Any) -> None:
+    def rename(self, old: str, new: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
         if not self._left_out():
-            os.rename(old, new)
-            self.log.append(("rename", Path(old), Path(new)))
+            os.rename(old, new, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+            self.log.append(("rename", _path(src_dir_fd) / old, _path(dst_dir_fd) / new))
 
-    def replace(self, old: Any, new: Any) -> None:
-        if not self._left_out():
-            os.replace(old, new)
-            self.log.append(("rename", Path(old), Path(new)))
+    replace = rename
 
-    def unlink(self, path: Any) -> None:
-        os.unlink(path)
-        self.log.append(("remove", Path(path)))
+    def unlink(self, name: str, *, dir_fd: int) -> None:
+        os.unlink(name, dir_fd=dir_fd)
+        self.log.append(("remove", _path(dir_fd) / name))
 
-    def rmdir(self, path: Any) -> None:
-        os.rmdir(path)
-        self.log.append(("remove", Path(path)))
+    def rmdir(self, name: str, *, dir_fd: int) -> None:
+        os.rmdir(name, dir_fd=dir_fd)
+        self.log.append(("remove", _path(dir_fd) / name))
 
     def note(self, what: str) -> None:
         """Something that the test wants to find in the log again."""
         self.log.append(("note", what))
+
+
+def _path(handle: int | None) -> Path:
+    """Where an open file or folder is; for None the current folder."""
+    return Path.cwd() if handle is None else Path(os.readlink(f"/proc/self/fd/{handle}"))
 
 
 class Node:

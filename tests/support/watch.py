@@ -13,13 +13,22 @@ class Watch:
 
     def __call__(self, event: str, args: tuple) -> None:
         if self.on and (event in FORBIDDEN or _imports_evil(event, args) or _opens_to_write(event, args)):
-            self.seen.append((event, args))
+            self.seen.append((event, _whole_paths(args) if event == "os.rename" else args))
 
 
 FORBIDDEN = {
     *("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "socket.connect", "pickle.find_class"),
     *("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.truncate"),
 }
+
+
+def _whole_paths(args: tuple) -> tuple:
+    """Old and new path of a rename, whose names may be relative to open folders."""
+    old, new, *handles = args
+    return tuple(
+        os.path.join(os.readlink(f"/proc/self/fd/{at}"), name) if at >= 0 else name
+        for name, at in zip((old, new), handles, strict=True)
+    )
 
 
 def _imports_evil(event: str, args: tuple) -> bool:

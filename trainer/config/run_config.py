@@ -35,6 +35,8 @@ def read_config(folder: Path, *, trust_it: bool = False) -> Stored:
         raise StorageError(f"cannot read {path}: {error}") from error
     data = Stored(parse(text, path))
     data.trusted = signature.is_signed(folder, text)
+    if signature.is_changed(folder, text):
+        complain(f"warning: {path} has changed since the run wrote it")
     if not data.trusted and (named := trust.strangers(data)):
         if not trust_it:
             command = shlex.join(["trainer", *sys.argv[1:], "--trust"])

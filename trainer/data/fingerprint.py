@@ -19,7 +19,7 @@ import xxhash
 from trainer.data.digests import Parts
 from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL, Roles
 from trainer.data.row_ids import Ids
-from trainer.disk import layout, reading, storage
+from trainer.disk import digest, layout, reading, storage
 from trainer.disk.tensors import MALFORMED, tensor_bytes
 from trainer.errors import StorageError
 from trainer.text import first_line
@@ -171,7 +171,7 @@ def write_rows(folder: Path, fingerprint: Fingerprint) -> None:
         "ids": torch.from_numpy(fingerprint.ids.view(np.int64)),
         "roles": torch.from_numpy(fingerprint.roles),
     }
-    storage.write_file(folder / layout.DATA_ROWS, tensor_bytes(tensors))
+    storage.write_file(folder / layout.DATA_ROWS, digest.with_digest(tensor_bytes(tensors)))
 
 
 def _about(fingerprint: Fingerprint) -> dict[str, Any]:
@@ -193,13 +193,15 @@ def read(folder: Path) -> Fingerprint | None:
     StorageError for a malformed file."""
     path = folder / layout.DATA_ROWS
     try:
-        tensors = safetensors.torch.load(reading.read_file(path, MOST_BYTES))
+        tensors = safetensors.torch.load(digest.read_tensors(path, MOST_BYTES))
         about = tensors["about"].numpy()
         if about.nbytes > MOST_JSON:
             raise ValueError(f"the names of its parts take {about.nbytes:,} bytes")
         return _rebuilt(reading.parse_json(about.tobytes(), path), tensors)
     except FileNotFoundError:
         return None
+    except reading.Damaged as error:
+        raise StorageError(str(error)) from error
     except MALFORMED as error:
         why = f"it does not name {error}" if isinstance(error, KeyError) else first_line(error)
         raise StorageError(f"{path} cannot be used: {why}") from error

@@ -21,7 +21,7 @@ from trainer.data.scaling import Cast, Scale, Standardize
 from trainer.data.tabular.column import KINDS, Column
 from trainer.data.tabular.dialect import WORDS, Dialect
 from trainer.data.tabular.one_hot import Columns
-from trainer.disk import layout, reading, storage
+from trainer.disk import digest, layout, reading, storage
 from trainer.disk.tensors import MALFORMED, tensor_bytes
 from trainer.errors import ConfigError, StorageError
 from trainer.text import first_line
@@ -78,7 +78,7 @@ def write(folder: Path, preprocessing: Preprocessing) -> None:
     for place, column in enumerate(table.columns if table is not None else []):
         if column.rare:
             tensors[f"rare.{place}"] = torch.tensor(sorted(column.rare))
-    storage.write_file(folder / layout.PREPROCESSING, tensor_bytes(tensors))
+    storage.write_file(folder / layout.PREPROCESSING, digest.with_digest(tensor_bytes(tensors)))
     data = {
         "format": FORMAT,
         "task": facts.task,
@@ -94,19 +94,21 @@ def write(folder: Path, preprocessing: Preprocessing) -> None:
         "table": _table_data(table) if table is not None else None,
         "pictures": asdict(preprocessing.pictures) if preprocessing.pictures is not None else None,
     }
-    storage.write_json(folder / layout.PREPROCESSING_FACTS, data)
+    storage.write_json(folder / layout.PREPROCESSING_FACTS, digest.with_checksum(data))
 
 
 def read(folder: Path, dtype: torch.dtype) -> Preprocessing:
     """Rebuild the preprocessing of a run folder, of any author. Raises StorageError for malformed files."""
     path = folder / layout.PREPROCESSING_FACTS
     try:
-        data = reading.read_json(path, MOST_JSON)
-        tensors = safetensors.torch.load(reading.read_file(folder / layout.PREPROCESSING, MOST_TENSORS))
+        data = digest.read_facts(path, MOST_JSON)
+        tensors = safetensors.torch.load(digest.read_tensors(folder / layout.PREPROCESSING, MOST_TENSORS))
         return _rebuilt(data, tensors, dtype)
     except FileNotFoundError as error:
         text = f"{folder} has no {Path(error.filename).name}"
         raise StorageError(text, "train it again: it ended too early") from error
+    except reading.Damaged as error:
+        raise StorageError(str(error)) from error
     except (*MALFORMED, ConfigError) as error:
         raise StorageError(f"{path.with_suffix('')}.* cannot be used: {first_line(error)}") from error
 

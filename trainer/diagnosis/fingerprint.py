@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 
 from trainer import checkpoint
-from trainer.disk import layout, reading
+from trainer.disk import digest, layout, reading
 from trainer.errors import StorageError
 
 MOST = 2**40  # bytes of one file; these are your own runs
@@ -18,7 +18,7 @@ def evidence(folder: Path) -> dict[str, str]:
     """{part: its sha256} for a run's last checkpoint, best weights and metrics. Raises StorageError."""
     try:
         files = reading.read_folder(checkpoint.checkpoints(folder)[-1], MOST)
-        model = reading.read_file(folder / layout.MODEL, MOST)
+        model = digest.read_tensors(folder / layout.MODEL, MOST)
         lines = [json.loads(line) for line in reading.read_file(folder / layout.METRICS, MOST).splitlines()]
         results = reading.read_file(folder / layout.RESULTS, MOST)
     except (IndexError, FileNotFoundError, ValueError, reading.Damaged) as error:

@@ -9,7 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from trainer.disk import folder as folders
 from trainer.disk import reading, storage
+from trainer.disk.folder import FolderPath
 from trainer.errors import ConfigError, StorageError
 
 CONFIG, OVERRIDES, SUMMARY = "config.yaml", "overrides.yaml", "summary.json"
@@ -23,12 +25,12 @@ LATEST, SWEEPS = "latest", "sweeps"
 SWEEP, TABLE = "sweep.json", "sweep.csv"
 
 
-def create(output_dir: str, label: str) -> Path:
+def create(output_dir: str, label: str) -> FolderPath:
     """Make a run folder, outputs/DATE/TIME-label-ID, and point the latest link at it. Raises StorageError."""
     return _create(Path(output_dir).expanduser(), "", "-" + re.sub(r"[^a-z0-9_-]+", "-", label.lower()))
 
 
-def create_sweep(output_dir: str) -> Path:
+def create_sweep(output_dir: str) -> FolderPath:
     """Make a sweep folder, outputs/sweeps/DATE/TIME-ID, and point the latest link at it. Its jobs are run folders."""
     return _create(Path(output_dir).expanduser(), SWEEPS, "")
 
@@ -44,7 +46,7 @@ def check_writable(output_dir: str) -> None:
         raise StorageError(f"{folder} is not writable", "output_dir=FOLDER")
 
 
-def _create(root: Path, kind: str, label: str) -> Path:
+def _create(root: Path, kind: str, label: str) -> FolderPath:
     while True:
         now = datetime.datetime.now()
         folder = root / kind / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S}{label}-{secrets.token_hex(2)}"
@@ -53,10 +55,18 @@ def _create(root: Path, kind: str, label: str) -> Path:
         except FileExistsError:  # another run has drawn the same name
             continue
         storage.point(root / LATEST, folder.relative_to(root))
+        return folders.top(folder)
+
+
+def opened(folder: Path) -> FolderPath:
+    """The path of a run or sweep folder, below which no link is followed; a job's folder lies below its sweep's."""
+    if isinstance(folder, FolderPath):
         return folder
+    is_job = (folder.parent / SWEEP).is_file()
+    return folders.top(folder.parent) / folder.name if is_job else folders.top(folder)
 
 
-def find(name: str, output_dir: str = "outputs") -> Path:
+def find(name: str, output_dir: str = "outputs") -> FolderPath:
     """The run folder that a user means: a path, the end of a run's name, or latest. Raises ConfigError."""
     root = Path(output_dir)
     if name == LATEST and not os.path.lexists(root / LATEST):
@@ -66,15 +76,15 @@ def find(name: str, output_dir: str = "outputs") -> Path:
         raise ConfigError(f"no run '{name}' below {root}/", "trainer runs")
     if not (folder / CONFIG).is_file():
         raise ConfigError(f"{folder} is not a run folder: it has no {CONFIG}", "trainer runs")
-    return relative(folder)
+    return opened(relative(folder))
 
 
-def find_sweep(name: str, output_dir: str = "outputs") -> Path | None:
+def find_sweep(name: str, output_dir: str = "outputs") -> FolderPath | None:
     """The sweep folder that a user means: a path, the end of a sweep's name, or latest; None if it is not a sweep."""
     root = Path(output_dir)
     sweeps = (path.parent for path in sorted(root.glob(f"{SWEEPS}/*/*/{SWEEP}")))
     folder = _find(name, root, SWEEP, sweeps)
-    return relative(folder) if folder is not None and (folder / SWEEP).is_file() else None
+    return folders.top(relative(folder)) if folder is not None and (folder / SWEEP).is_file() else None
 
 
 def is_latest(folder: Path, output_dir: str = "outputs") -> bool:
@@ -102,14 +112,15 @@ def _find(name: str, root: Path, marker: str, folders: Iterable[Path]) -> Path |
 
 
 def jobs(sweep: Path) -> list[Path]:
-    """The folders of a sweep's jobs that have started training."""
-    return [path.parent for path in sorted(sweep.glob(f"*/{CONFIG}"))]
+    """The folders of a sweep's jobs that have started training. A link to a folder is none."""
+    sweep = opened(sweep)
+    return [sweep / name for name in folders.names(sweep) if (sweep / name / CONFIG).is_file()]
 
 
 def relative(path: Path) -> Path:
     """The path as you would type it in the current folder."""
     here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    return Path(path).relative_to(here) if path.is_relative_to(here) else Path(path)
 
 
 def log_name(folder: Path) -> str:
@@ -119,9 +130,11 @@ def log_name(folder: Path) -> str:
 
 def runs(root: Path) -> Iterator[Path]:
     """Run folders below root, oldest first; then the jobs of sweeps."""
-    for config in sorted(root.glob(f"*/*/{CONFIG}")) + sorted(root.glob(f"{SWEEPS}/*/*/*/{CONFIG}")):
+    for config in sorted(root.glob(f"*/*/{CONFIG}")):
         if config.parts[-3] != LATEST:
             yield config.parent
+    for config in sorted(root.glob(f"{SWEEPS}/*/*/*/{CONFIG}")):
+        yield opened(config.parent)
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

@@ -7,22 +7,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from trainer.disk.folder import FolderPath, held
+from trainer.disk.storage import open_in_place
 from trainer.errors import ConfigError, StorageError
 
 LOCK = ".lock"
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
-    """Hold the run folder. Raises ConfigError, naming process and host, if another process holds it.
+def only_writer(folder: Path) -> Iterator[FolderPath]:
+    """Hold the run folder, and yield its path, see folder.held. Raises ConfigError, naming process and host, if another
+    process holds it.
 
     The system releases the lock when the process ends, for whatever reason. On file systems without locks (some NFS)
     two writers are not noticed.
     """
     path = folder / LOCK
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
     try:
-        handle = os.open(path, flags, 0o666)
+        handle = open_in_place(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
     _held.add(handle)
@@ -35,7 +37,8 @@ def only_writer(folder: Path) -> Iterator[None]:
         with suppress(OSError):  # on a full disk the lock works without a name in it
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-        yield
+        with held(folder) as opened:
+            yield opened
     finally:
         _held.discard(handle)
         os.close(handle)

@@ -1,4 +1,5 @@
-"""Safe reads of files that a stranger may have made: plain files of limited size, not links. Raises Damaged."""
+"""Safe reads of files that a stranger may have made: plain files of limited size, no links (below a run or sweep folder
+not on the way either, see folder.py). Raises Damaged."""
 
 import hashlib
 import json
@@ -8,13 +9,13 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from trainer.disk import folder
 from trainer.disk.storage import MANIFEST
 from trainer.text import cut
 
 SMALL = 2**20  # bytes: more than any config, manifest or summary takes
 DEPTH = 40  # nested containers: more than plain data needs
-FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-FLAGS |= getattr(os, "O_NONBLOCK", 0)  # otherwise a FIFO would wait for a writer
+FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 
 
 class Damaged(Exception):
@@ -24,7 +25,7 @@ class Damaged(Exception):
 def read_file(path: Path, most: int = SMALL) -> bytes:
     """The bytes of a regular file of at most `most` bytes. Raises Damaged or FileNotFoundError."""
     try:
-        with open(path, "rb", opener=lambda name, _: os.open(name, FLAGS)) as file:
+        with open(folder.open_file(path, FLAGS), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise Damaged(f"{path} is not a plain file")
@@ -93,7 +94,8 @@ def numbers(value: Any) -> dict[str, float]:
 
 def read_folder(path: Path, most: int) -> dict[str, bytes]:
     """A folder's files by name, `most` bytes in all, checked against its manifest before parsing. Raises Damaged."""
-    if path.is_symlink() or not path.is_dir():
+    status = folder.status(path)
+    if status is None or not stat.S_ISDIR(status.st_mode):
         raise Damaged(f"{path} is not a folder")
     try:
         listed = read_json(path / MANIFEST)["files"]

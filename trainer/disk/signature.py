@@ -23,14 +23,26 @@ def sign(folder: Path, config: bytes) -> None:
     """
     key = _key(make=True)
     if key is not None:
-        lines = [_signature(key, config), *_signatures(folder)]
-        storage.write_file(folder / SIGNATURE, b"".join(line + b"\n" for line in dict.fromkeys(lines[:2])))
+        earlier = [line for line in _signatures(folder) if line != _mark(key)]
+        lines = [*dict.fromkeys([_signature(key, config), *earlier])][:2]
+        storage.write_file(folder / SIGNATURE, b"".join(line + b"\n" for line in [*lines, _mark(key)]))
 
 
 def is_signed(folder: Path, config: bytes) -> bool:
     """Whether this user signed exactly these bytes."""
     key = _key(make=False)
     return key is not None and any(hmac.compare_digest(line, _signature(key, config)) for line in _signatures(folder))
+
+
+def is_changed(folder: Path, config: bytes) -> bool:
+    """Whether this user signed this config in another form: it was edited since, or is damaged."""
+    key = _key(make=False)
+    return key is not None and _mark(key) in _signatures(folder) and not is_signed(folder, config)
+
+
+def _mark(key: bytes) -> bytes:
+    """What says in a file of signatures that they were made with this key."""
+    return hmac.new(key, b"trainer key 1", hashlib.sha256).hexdigest().encode()
 
 
 def _signature(key: bytes, config: bytes) -> bytes:

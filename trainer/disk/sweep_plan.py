@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.disk import layout, reading, signature, storage
+from trainer.disk.folder import names
 from trainer.errors import ConfigError, StorageError
 
 FORMAT = 1
@@ -118,8 +119,8 @@ def record_failure(folder: Path, error: str, status: str = "failed") -> None:
 
 def clear_job(folder: Path) -> None:
     """Make room for another attempt at a failed job: remove all but its identity and its log."""
-    for path in folder.iterdir():
-        if path.name == layout.CHECKPOINTS:
-            storage.remove_folder(path)
-        elif path.name not in (IDENTITY, layout.LOG) and path.is_file():
-            path.unlink()
+    for name in names(folder):
+        if name == layout.CHECKPOINTS:
+            storage.remove_folder(folder / name)
+        elif name not in (IDENTITY, layout.LOG) and (folder / name).is_file():
+            storage.remove(folder / name)

@@ -20,7 +20,7 @@ from trainer.data.loaders import place
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import Scale, inverse_on
 from trainer.device import choose_device, make_autocast, prepare_cpu, set_threads
-from trainer.disk import layout, reading
+from trainer.disk import digest, layout, reading
 from trainer.disk.tensors import MALFORMED, read_tensors
 from trainer.errors import ConfigError, StorageError
 from trainer.processes.ranks import Ranks
@@ -76,10 +76,12 @@ def load(folder: Path, config: Config) -> Trained:
     model = make_model(complete(config.model, facts), device, dtype)
     materialize(model, torch.zeros(2, *facts.input_shape, device=device, dtype=dtype))
     try:
-        data = reading.read_file(folder / layout.MODEL, checkpoint.most_bytes(model))
+        data = digest.read_tensors(folder / layout.MODEL, checkpoint.most_bytes(model))
         model.load_state_dict(read_tensors(data))
     except FileNotFoundError:
         raise ConfigError(f"{folder} has no {layout.MODEL} yet", f"trainer resume {folder}") from None
+    except reading.Damaged as error:
+        raise StorageError(str(error), f"trainer resume {folder}") from error
     except MALFORMED as error:
         reason = str(error).splitlines()[-1].strip()
         raise StorageError(f"{folder / layout.MODEL} does not fit the model: {reason}") from error

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trainer.disk import layout, storage
+from trainer.disk import layout, reading, storage
 from trainer.disk.json_text import finite
 from trainer.events import Evaluated, Event, Stepped
 from trainer.listeners import Listener
 from trainer.state import TrainState
+
+MOST = 2**32  # bytes of results.csv that are read
 
 
 class MetricsFiles(Listener):
@@ -23,17 +25,19 @@ class MetricsFiles(Listener):
         self.started = time.monotonic()
         self.jsonl = storage.AppendFile(folder / layout.METRICS)
         self.csv = storage.AppendFile(folder / layout.RESULTS)
-        with (folder / layout.RESULTS).open(encoding="utf-8", newline="") as file:
-            self.columns = next(csv.reader(file), [])  # of a run that resumes, whose evaluations may measure more now
+        text = reading.read_file(folder / layout.RESULTS, MOST).decode("utf-8", "replace")
+        self.columns = next(csv.reader(io.StringIO(text, newline="")), [])  # of a run that resumes, see _row
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Stepped):
             if event.step % self.run.log_every == 0:
                 self._line(event.step, {"train/loss": event.loss.item()}, lr=event.lr, norm=event.norm)
+                self.jsonl.check()  # after the line, which then belongs to the last checkpoint
         elif isinstance(event, Evaluated):
             lr = self.run.optimizer.param_groups[0]["lr"]
             self._line(event.step, {"eval": True, **event.metrics}, lr=lr)
             self._row({"epoch": self._epoch(event.step), "step": event.step, **event.metrics, "lr": lr})
+            self.jsonl.check()
 
     def sync(self) -> dict[str, int]:
         """Wait until both files are on the disk; returns the size of each in bytes."""
@@ -57,6 +61,7 @@ class MetricsFiles(Listener):
 
     def _row(self, values: Mapping[str, Any]) -> None:
         text = io.StringIO()
+        # The evaluations of a run that resumes may measure more now.
         header, self.columns = [] if self.columns else [list(values)], self.columns or list(values)
         row = [values.get(name, "") for name in self.columns]
         csv.writer(text, lineterminator="\n").writerows([*header, row])

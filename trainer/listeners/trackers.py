@@ -9,12 +9,14 @@ from pathlib import Path
 
 from trainer.config.schema import Config
 from trainer.config.schema_key import dotted
+from trainer.disk import folder as folders
 from trainer.disk import reading, storage
 from trainer.errors import ConfigError
 from trainer.events import Ended, Evaluated, Event, Stepped
 from trainer.listeners import Tracker
 from trainer.state import TrainState
 
+TENSORBOARD = "tensorboard"
 MLFLOW_FILE, MLFLOW_STORE, EXPERIMENT = "mlflow.json", "mlruns", "trainer"
 MLFLOW_STATUS = {None: "FINISHED", "early stop": "FINISHED", "diverged": "FAILED"}
 LONGEST = 500  # characters of a parameter's value
@@ -50,7 +52,9 @@ class TensorBoard(Tracker):
         from torch.utils.tensorboard import SummaryWriter
 
         self.run = run
-        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=run.progress.step + 1)
+        place = storage.open_folder(folder / TENSORBOARD)
+        folders.check_content(place)
+        self.writer = SummaryWriter(str(place), purge_step=run.progress.step + 1)
 
     def __call__(self, event: Event) -> None:
         for name, value in scalars(event, self.run.log_every).items():

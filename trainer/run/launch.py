@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from trainer import checkpoint
@@ -18,7 +18,7 @@ from trainer.disk.lock import only_writer
 from trainer.errors import ConfigError, TrainerError, complain, failed
 from trainer.processes import ranks as distributed
 from trainer.processes import signals
-from trainer.run import data_files, start_ranks
+from trainer.run import best_weights, data_files, start_ranks
 from trainer.run.result import Result
 from trainer.run.runner import carry_out, until_wish
 from trainer.run.session import Session
@@ -42,7 +42,7 @@ def start(config: Config, overrides: list[str], make_folder: Callable[[str], Pat
         if ranks.rank > 0:
             return follow(run)
         folder = make_folder(f"{setup.splits.name}-{type(run.model).__name__}")
-        with only_writer(folder), signals.listening(may_abandon=ranks.size == 1):
+        with only_writer(folder) as folder, signals.listening(may_abandon=ranks.size == 1):
             run_config.write(folder, setup.config)
             storage.write_file(folder / layout.OVERRIDES, run_config.dump(overrides))
             data_files.write(folder, setup.splits)
@@ -69,7 +69,11 @@ def resume(
             start_ranks.Work.of(config, session, folder=folder, download=download, if_changed=if_changed),
             in_rank,
         )
-    with distributed.joined() as ranks, kernels_kept(), nullcontext() if ranks.rank > 0 else only_writer(folder):
+    with ExitStack() as stack:
+        ranks = stack.enter_context(distributed.joined())
+        stack.enter_context(kernels_kept())
+        if ranks.rank == 0:
+            folder = stack.enter_context(only_writer(folder))
         with nullcontext() if ranks.size > 1 else traceback_in_log(folder, session.screen):
             earlier = data_files.read(folder, config, if_changed=if_changed)
             run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks, earlier=earlier)
@@ -84,6 +88,8 @@ def resume(
             complain("         whether the data has changed since cannot be told")
         with signals.listening(may_abandon=ranks.size == 1):
             offsets = load_newest(run, folder, session.screen)
+            if offsets and (folder / layout.MODEL).exists():
+                best_weights.restore(folder, checkpoint.most_bytes(run.model))
             if forget_best(run, setup.splits.fingerprint, earlier):
                 session.screen.say("best     starts again: other rows validate now")
             for name in (layout.METRICS, layout.RESULTS):

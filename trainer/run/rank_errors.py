@@ -10,6 +10,7 @@ from trainer.disk import layout, reading, storage
 from trainer.errors import ConfigError, Diverged, Interrupted, StorageError, TrainerError
 from trainer.processes.signals import exit_reason
 
+MOST = 2**30  # bytes of a log that are read
 KINDS = {kind.exit_code: kind for kind in (ConfigError, Diverged, StorageError)}
 
 
@@ -55,8 +56,8 @@ def _last_line(rank: int, scratch: Path, folder: Path | None) -> str:
     """The last line that a rank wrote, or else the last line of the run."""
     log = folder / layout.LOG if folder is not None else None
     for path, words in ((scratch / f"{rank}.txt" if rank else log, "its last line"), (log, "the run's last line")):
-        if path is not None and path.exists():
-            written = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        with suppress(FileNotFoundError, reading.Damaged):
+            written = reading.read_file(path, MOST).decode("utf-8", "replace").splitlines() if path is not None else []
             if line := next(filter(None, map(str.strip, reversed(written))), None):
                 return f"{words}: {line[:200]}"
     return "it wrote nothing"

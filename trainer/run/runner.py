@@ -5,7 +5,7 @@ import signal
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +14,10 @@ import torch
 from trainer.build.build import Setup
 from trainer.config import files
 from trainer.data import fingerprint
-from trainer.disk import history, layout, outcome, storage, tensors
+from trainer.disk import folder as folders
+from trainer.disk import history, layout, outcome
 from trainer.disk.outcome import Change, Outcome, Predictions
-from trainer.errors import Diverged, Interrupted, TrainerError, failed
+from trainer.errors import Diverged, Interrupted, StorageError, TrainerError, failed
 from trainer.events import Ended, Evaluated, Event, Stepped
 from trainer.guards.finding import Finding
 from trainer.listeners import Listener
@@ -33,7 +34,7 @@ from trainer.report import measured
 from trainer.report.changes import changes
 from trainer.report.layers import layers
 from trainer.report.predictions import measure
-from trainer.run import footer, header, out_of_memory, replay, summary
+from trainer.run import best_weights, footer, header, out_of_memory, replay, summary
 from trainer.run.result import Result
 from trainer.run.session import Session
 from trainer.run.throughput import Throughput
@@ -47,6 +48,7 @@ def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> 
     StorageError, or one for an unexpected error, whose traceback is in the log."""
     screen = session.screen
     screen.open_log(folder / layout.LOG)
+    folders.of(folder).needed = (layout.CONFIG, layout.PREPROCESSING, layout.PREPROCESSING_FACTS)
     # Now, since conf/ may be edited during the run.
     changed = changes(dataclasses.asdict(setup.config), files.roots()) if setup.config.report else []
     start_up = time.perf_counter() - session.started - setup.data_seconds
@@ -57,8 +59,11 @@ def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> 
         for finding in setup.findings:
             header.show_finding(screen, finding)
         summary.write(run, setup, result)
-        tripped = _train(run, setup, result, session)
-        _conclude(run, setup, result, session, tripped, changed)
+        try:
+            tripped = _train(run, setup, result, session)
+            _conclude(run, setup, result, session, tripped, changed)
+        except folders.Gone as gone:
+            raise _gone(gone, result) from gone
         return result
     except Interrupted:  # all is saved and reported
         raise
@@ -85,14 +90,15 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
     metrics = MetricsFiles(run, folder)
     tools = trackers(config, run, folder)
 
-    data = setup.splits.fingerprint
+    data, place = setup.splits.fingerprint, folders.of(folder)
     stored = data.parts.digests.clone()
 
     def sync() -> dict[str, int]:
         if data.lazy and not torch.equal(stored, data.parts.digests):  # more has been read since the last checkpoint
             stored.copy_(data.parts.digests)
             fingerprint.write_rows(folder, data)
-        for tool in tools:
+        place.check()
+        for tool in tools if not place.lost else ():  # TensorBoard writes to the folder by its name
             tool.flush()
         return metrics.sync()
 
@@ -117,9 +123,16 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
             for listener in listeners:
                 listener(event)
             mark = time.perf_counter()
+    except folders.Gone:
+        place.lost = True
+        with suppress(TrainerError):  # it was removed, or the weights are not finite
+            saver.save()
+        result.checkpoint = saver.last
+        raise
     finally:
         for listener in listeners:
-            listener.close()
+            with suppress(OSError) if place.lost else nullcontext():
+                listener.close()
     if run.compile_seconds:
         result.seconds["train"] -= run.compile_seconds
         result.seconds["compile"] = run.compile_seconds
@@ -177,6 +190,19 @@ def _conclude(
         raise Interrupted(number, text, f"trainer resume {layout.relative(folder)}")
 
 
+def _gone(gone: folders.Gone, result: Result) -> StorageError:
+    """The error for a run whose folder, or a file that it needs, is gone: what is left of it, and where."""
+    folder, last = folders.of(result.run_dir), result.checkpoint
+    folder.lost = True
+    place = folder.place()
+    if place is None or last is None:
+        return StorageError(f"{gone.message}; {'nothing of it is left' if place is None else 'nothing was saved'}")
+    place = layout.relative(place)
+    first = f"put {gone.missing} back, then " if gone.missing else ""
+    saved = place / last.parent.name / last.name
+    return StorageError(f"{gone.message}; saved {saved}", f"{first}trainer resume {place}")
+
+
 def until_wish(run: TrainState) -> Iterator[Event]:
     """Yield train()'s events until a signal asks to stop. The last is always Ended, with the state complete."""
     try:
@@ -195,7 +221,7 @@ def _keep_weights(run: TrainState, setup: Setup, folder: Path, *, with_predictio
         run.model.load_state_dict(run.best_weights)
     elif run.progress.stop_reason == StopReason.DIVERGED:
         return None
-    storage.write_file(folder / layout.MODEL, tensors.tensor_bytes(run.model.state_dict()))
+    best_weights.write(folder, run.model.state_dict())
     if not with_predictions or run.val_batches is None:
         return None
     with suppress(signals.Stop):  # the run is finished: after a signal, nobody wants to wait for its picture

@@ -13,7 +13,7 @@ from trainer.config import user_modules
 from trainer.config.run_config import read_config
 from trainer.config.settings import Settings
 from trainer.config.source import Source
-from trainer.disk import layout, sweep_plan
+from trainer.disk import layout, storage, sweep_plan
 from trainer.disk.sweep_plan import Job
 from trainer.errors import Interrupted, TrainerError, failed
 from trainer.processes import parent_death, signals
@@ -36,7 +36,7 @@ def main(here: Path, sweep: Path, job: Job, place: Place, lifeline: Connection) 
     parent_death.die_with_it(lifeline)
     os.chdir(here)
     folder = sweep_plan.claim(sweep, job)
-    log = os.open(folder / layout.LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    log = storage.AppendFile(folder / layout.LOG).handle
     os.dup2(log, 1)
     os.dup2(log, 2)
     if place.gpu is not None:

@@ -67,9 +67,7 @@ def _export(folder: Path, config: Any, name: str) -> int:
     if not off <= TOLERANCE:
         raise TrainerError(f"{chosen.file} differs from the model by {off:.2g} on {ROWS:,} rows; it was not written")
 
-    export = folder / layout.EXPORT
-    if not export.is_dir():
-        storage.make_folder(export)
+    export = storage.open_folder(folder / layout.EXPORT)
     storage.write_file(export / chosen.file, data)
     text = loading_program.program(name, preprocessing, rows, model.model, config.model, plain)
     storage.write_file(export / model_card.PROGRAM.format(name=name), text.encode())

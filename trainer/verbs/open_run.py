@@ -75,4 +75,4 @@ def best_run(sweep: Path, command: str, say: Callable[[str], object]) -> Path:
         raise ConfigError(text, f"trainer {command.replace('RUN', best[0][1].name, 1)}")
     ranked, row = best[0]
     say(f"best     {row.name}: {ranked.metric} {row.metrics[ranked.metric]:.4f}, the best run of the sweep")
-    return Path(row.name)
+    return layout.opened(Path(row.name))

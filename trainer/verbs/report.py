@@ -24,7 +24,7 @@ def run(args: Namespace) -> int:
 
     sweep = layout.find_sweep(args.name)
     if sweep is not None:
-        jobs = [folder for folder in layout.jobs(sweep) if not folder.is_symlink()]  # a link leads out of the sweep
+        jobs = layout.jobs(sweep)
         for folder in jobs:
             make.of_run(folder)
         page = make.of_sweep(sweep)

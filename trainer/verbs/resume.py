@@ -4,7 +4,8 @@ from argparse import Namespace
 from typing import Literal
 
 from trainer.config.changeable_keys import Changeable
-from trainer.disk import layout
+from trainer.disk import digest, layout
+from trainer.disk.lock import only_writer
 from trainer.errors import ConfigError
 from trainer.processes import environment
 from trainer.processes.torch_import import uncollected
@@ -38,6 +39,11 @@ def run(args: Namespace) -> int:
     stored = open_run(name, changes, overrides, trust_it=args.trust)
     folder, summary = stored.folder, layout.read_summary(stored.folder)
     if summary.get("status") == "ok" and not overrides:
+        with only_writer(folder) as held:
+            if not digest.is_whole(held / layout.MODEL):
+                from trainer.run import best_weights
+
+                best_weights.restore(held)
         print(f"{folder} is finished: {counted(summary.get('steps') or 0, 'step')}. Nothing to do.")
         print(f"to train for longer: trainer resume {folder} epochs={2 * stored.data.get('epochs', 1)}")
         return 0
