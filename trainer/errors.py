@@ -29,6 +29,10 @@ class ConfigError(TrainerError):
         self.key = key
 
 
+class InUse(ConfigError):
+    """Another process writes to this folder."""
+
+
 class DataChanged(TrainerError):
     """The data was changed since the run first read it; found while it is read again, in the middle of a run."""
 
@@ -37,6 +41,10 @@ class Diverged(TrainerError):
     """The loss or a weight became NaN or infinite."""
 
     exit_code = 3
+
+
+class Killed(TrainerError):
+    """A signal from outside ended a process of the run: it continues from its newest checkpoint."""
 
 
 class StorageError(TrainerError):

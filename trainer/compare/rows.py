@@ -124,7 +124,7 @@ def of_jobs(sweep: Path, jobs: Sequence[Job]) -> list[Row]:
 
 def of_sweep(sweep: Path) -> list[Row]:
     """Rows of all planned jobs of a sweep."""
-    return of_jobs(sweep, sweep_plan.read_plan(sweep)[1])
+    return of_jobs(sweep, sweep_plan.read_plan(sweep).jobs)
 
 
 def monitored(rows: Sequence[Row]) -> str:

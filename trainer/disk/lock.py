@@ -1,4 +1,4 @@
-"""One writer per run: an exclusive lock on a file in its folder, held for as long as the process lives."""
+"""One writer per run or sweep: an exclusive lock on a file in its folder, held for as long as the process lives."""
 
 import errno
 import os
@@ -7,38 +7,65 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trainer.errors import ConfigError, StorageError
+from trainer.errors import InUse, StorageError
 
 LOCK = ".lock"
+FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
-    """Hold the run folder. Raises ConfigError, naming process and host, if another process holds it.
+def only_writer(folder: Path, kind: str = "run") -> Iterator[None]:
+    """Hold a folder; a process that holds it already goes on holding it. kind: a run or a sweep, for the message.
 
     The system releases the lock when the process ends, for whatever reason. On file systems without locks (some NFS)
-    two writers are not noticed.
+    two writers are not noticed. Raises InUse, naming process and host, if another process holds the folder.
     """
     path = folder / LOCK
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
     try:
-        handle = os.open(path, flags, 0o666)
+        handle = os.open(path, FLAGS | os.O_CREAT, 0o666)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
-    _held.add(handle)
+    if _file(handle) in _held.values():
+        os.close(handle)
+        yield
+        return
+    _held[handle] = _file(handle)
     try:
         if not _take(handle):
-            holder = os.pread(handle, 200, 0).decode(errors="replace").strip().splitlines()
-            who = holder[0] if holder and holder[0].isprintable() else "another process"
-            text = f"{who} is writing to {folder}, and a run has only one writer"
-            raise ConfigError(text, "wait until it is done, or stop it first (kill and its number)")
+            text = f"{_name(handle)} is writing to {folder}, and a {kind} has only one writer"
+            raise InUse(text, "wait until it is done, or stop it first (kill and its number)")
         with suppress(OSError):  # on a full disk the lock works without a name in it
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         yield
     finally:
-        _held.discard(handle)
+        del _held[handle]
         os.close(handle)
+
+
+def holder(folder: Path) -> str | None:
+    """The other process that holds a folder, as 'process 12 on host'; None if there is none, or if it cannot be told.
+    Changes nothing in the folder."""
+    try:
+        handle = os.open(folder / LOCK, FLAGS)
+    except OSError:
+        return None
+    try:
+        return None if _file(handle) in _held.values() or _take(handle) else _name(handle)
+    finally:
+        os.close(handle)
+
+
+def _name(handle: int) -> str:
+    """What the holder of a lock has written into its file."""
+    lines = os.pread(handle, 200, 0).decode(errors="replace").strip().splitlines()
+    return lines[0] if lines and lines[0].isprintable() else "another process"
+
+
+def _file(handle: int) -> tuple[int, int]:
+    """(device, inode) of an open file."""
+    status = os.fstat(handle)
+    return status.st_dev, status.st_ino
 
 
 def _take(handle: int) -> bool:
@@ -57,7 +84,7 @@ def _take(handle: int) -> bool:
     return True
 
 
-_held: set[int] = set()
+_held: dict[int, tuple[int, int]] = {}  # the open lock files of this process
 
 
 def _release() -> None:

@@ -83,10 +83,15 @@ def set_aside(path: Path) -> Path:
     aside, number = path.with_name(path.name + ".corrupt"), 2
     while os.path.lexists(aside):
         aside, number = path.with_name(f"{path.name}.corrupt-{number}"), number + 1
-    with _storage_errors(path):
-        os.rename(path, aside)
-        _sync_folder(path.parent)
+    rename(path, aside)
     return aside
+
+
+def rename(path: Path, to: Path) -> None:
+    """Give a file or folder another name beside its own, in one step."""
+    with _storage_errors(path):
+        os.rename(path, to)
+        _sync_folder(to.parent)
 
 
 def make_folder(path: Path) -> None:

@@ -14,7 +14,7 @@ from trainer.config import files
 from trainer.data import fingerprint
 from trainer.disk import history, layout, outcome, storage, tensors
 from trainer.disk.outcome import Change, Outcome, Predictions
-from trainer.errors import Diverged, Interrupted, TrainerError, failed
+from trainer.errors import Diverged, Interrupted, StorageError, TrainerError, failed
 from trainer.events import Ended, Evaluated, Event, Stepped
 from trainer.guards.finding import Finding
 from trainer.listeners import Listener
@@ -67,7 +67,7 @@ def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> 
         is_full = out_of_memory.is_out_of_memory(error)
         known = out_of_memory.explain(error, run, setup.config) if is_full else failed(error, layout.log_name(folder))
         text = known.message if is_full or known is error else f"{type(error).__name__}: {error}"
-        result.status = "diverged" if isinstance(known, Diverged) else "failed"
+        result.status = ended_as(known)
         with suppress(TrainerError, OSError):  # a full disk, which the first error reports
             summary.write(run, setup, result, text)
         if known is error or (run.ranks.size > 1 and not is_full):
@@ -75,6 +75,12 @@ def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> 
         raise known from error
     finally:
         screen.close()
+
+
+def ended_as(error: TrainerError) -> str:
+    """The status of a run that an error ended. After a full disk a sweep continues it from its checkpoint."""
+    kinds = {Diverged: "diverged", StorageError: "interrupted"}
+    return next((status for kind, status in kinds.items() if isinstance(error, kind)), "failed")
 
 
 def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> Finding | None:

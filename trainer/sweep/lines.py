@@ -52,7 +52,7 @@ def settings_text(settings: Mapping[str, str]) -> str:
 def job_lines(number: int, total: int, row: Row, is_best: bool) -> list[str]:
     """A job that has ended: its settings, metric and time; or its failure with reason and log."""
     head = f"[{number:>{len(str(total))}}/{total}] {settings_text(row.settings)}"
-    if row.failed:
+    if has_reason(row):
         return [cut(f"{head}  {row.status}"), *_reason_lines(row)]
     if not row.ok:
         return [cut(f"{head}  {row.status} at step {row.steps:,}")]
@@ -74,9 +74,14 @@ def show_rankings(
             screen.say(line, style="bold" if index == 0 else None)
         for line in [*table.footnotes(ranked), *(best_lines(ranked.best) if ranked.best is not None else [])]:
             screen.say(line)
-    for row in (row for row in runs if row.failed):
+    for row in filter(has_reason, runs):
         for line in (cut(f"{row.status:<8} {settings_text(row.settings)}"), *_reason_lines(row)):
             screen.say(line, style="red")
+
+
+def has_reason(row: Row) -> bool:
+    """Whether a job's reason is shown: it failed, something ended it, or another process works on it."""
+    return row.failed or (row.error is not None and row.status in ("interrupted", "running"))
 
 
 def ranked_by(rankings: Sequence[Ranking]) -> str:
