@@ -32,7 +32,7 @@ def only_writer(folder: Path, kind: str = "run") -> Iterator[None]:
     _held[handle] = _file(handle)
     try:
         if not _take(handle):
-            text = f"{_name(handle)} is writing to {folder}, and a {kind} has only one writer"
+            text = f"{folder} is being written by {_name(handle)}, and a {kind} has only one writer"
             raise InUse(text, "wait until it is done, or stop it first (kill and its number)")
         with suppress(OSError):  # on a full disk the lock works without a name in it
             os.ftruncate(handle, 0)
