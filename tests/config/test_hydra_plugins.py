@@ -127,7 +127,7 @@ def test_a_search_checks_every_choice_and_both_ends_and_keeps_to_the_same_rules(
     proposal = found.job(7, {"optimizer.lr": "0.05", "model": "mlp", "model.channels": "[8]"})
     assert proposal.overrides == ["optimizer.weight_decay=${optimizer.lr}", "optimizer.lr=0.05", "model=mlp"]
     assert proposal.data["optimizer"]["weight_decay"] == 0.05
-    with pytest.raises(ValueError, match="outside 0.001 to 0.1"):
+    with pytest.raises(ValueError, match=r"outside 0\.001 to 0\.1"):
         found.job(8, proposal.trial | {"optimizer.lr": "0.2"})
 
 

@@ -110,14 +110,12 @@ def begun(tmp_path: Path, *words: str) -> tuple["subprocess.Popen[str]", Path]:
 
 @pytest.mark.slow
 def test_a_resume_beside_the_running_sweep_and_two_at_once_are_refused(cli: Cli, tmp_path: Path) -> None:
-    process, sweep = begun(tmp_path, "seed=0,1", "epochs=600", "sweep.jobs=1")
-    before = sorted(path.name for path in sweep.rglob("*") if path.name != ".lock")
+    process, sweep = begun(tmp_path, "seed=0,1", "epochs=60", "sweep.jobs=1")
     refused = cli("resume", "latest")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert f"is being written by process {process.pid} on " in refused.stderr
     assert "a sweep has only one writer" in refused.stderr
     kill(process)
-    assert set(before) <= {path.name for path in sweep.rglob("*")}
     one, other = start(tmp_path, "resume", "latest"), start(tmp_path, "resume", "latest")
     codes = sorted([one.wait(120), other.wait(120)])
     assert codes == [0, 2], (tmp_path / "resume.out").read_text()
@@ -125,7 +123,7 @@ def test_a_resume_beside_the_running_sweep_and_two_at_once_are_refused(cli: Cli,
         assert summary(sweep / name)["status"] == "ok"
         found = steps(sweep / name)
         assert found == sorted(set(found))
-        assert len(found) == 600
+        assert len(found) == 60
 
 
 @pytest.mark.slow
@@ -142,11 +140,10 @@ def test_a_job_that_another_process_works_on_is_named_and_left_alone(cli: Cli, t
         step = newest(sweep / "001")
         wait_for(lambda: newest(sweep / "001") > step)
         done.send_signal(signal.SIGINT)
-        assert done.wait(60) == 130
-        said = (tmp_path / "resume.out").read_text()
+        code, said = done.wait(60), (tmp_path / "resume.out").read_text()
+        assert code == 130, said
         assert {path: path.stat().st_mtime_ns for path in held.rglob("*")} == before
-    assert re.search(r"seed=0 +running\n +000: |seed=0 +running\n +.* is writing to it|running", said)
-    assert f"process {os.getpid()} on" in said
+    assert re.search(rf"seed=0 +running\n +process {os.getpid()} on .* is writing to it", said)
     assert "1 running, 1 stopped" in said or "1 stopped, 1 running" in said
     table = (sweep / "sweep.csv").read_text().splitlines()
     assert any("running" in line for line in table)
@@ -159,8 +156,8 @@ def test_a_job_that_another_process_works_on_is_named_and_left_alone(cli: Cli, t
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
 def test_a_job_that_is_killed_continues_from_its_newest_checkpoint(by: int, cli: Cli, tmp_path: Path) -> None:
     luck = random.Random(by)
-    process, sweep = begun(tmp_path, "seed=0,1", "epochs=400", "sweep.jobs=2")
-    drawn = luck.randint(1, 4000)
+    process, sweep = begun(tmp_path, "seed=0,1", "epochs=100", "sweep.jobs=2")
+    drawn = luck.randint(1, 1000)
     wait_for(lambda: newest(sweep / "000") >= drawn)
     job = process_of(process, sweep / "000")
     assert job is not None
@@ -196,7 +193,7 @@ def test_a_job_that_met_a_full_disk_continues_from_its_newest_checkpoint(cli: Cl
     if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", disk], check=False).returncode:
         pytest.skip("needs root")
     try:
-        words = ["seed=0", "epochs=1500", "model.hidden=[64]", "sweep.jobs=1", "checkpoint.every_seconds=0.1"]
+        words = ["seed=0", "epochs=500", "model.hidden=[64]", "sweep.jobs=1", "checkpoint.every_seconds=0.1"]
         process = start(tmp_path, "train", "-m", *words, "report=false", "log_every=1000", f"output_dir={disk}/outputs")
         wait_for(lambda: list(disk.glob("outputs/sweeps/*/*/000/checkpoints/step-*")))
         (job,) = disk.glob("outputs/sweeps/*/*/000")
@@ -213,7 +210,7 @@ def test_a_job_that_met_a_full_disk_continues_from_its_newest_checkpoint(cli: Cl
         done = cli("resume", str(job.parent))
         assert done.returncode == 0, done.stdout + done.stderr
         assert resumed_at(job) == [kept]
-        assert len(steps(job)) == 1500
+        assert len(steps(job)) == 500
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
 

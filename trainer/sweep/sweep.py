@@ -195,7 +195,7 @@ class Sweep:
             return 2
         settings = self.settings
         results = [self.row(job, settings[job.number]) for job in self.jobs]
-        ranked = ranking.rankings([row for row in results if row.status != "running"])
+        ranked = ranking.rankings([row for row in results if row.status != "running"] or results)
         self.write({"ranking": table.as_data(ranked)})
         storage.write_file(self.folder / layout.TABLE, table.csv_text(results, ranked).encode())
         if self.jobs[0].data["report"]:
