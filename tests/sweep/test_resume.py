@@ -20,7 +20,7 @@ from trainer.disk import lock, signature
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
-QUICK = ["report=false", "checkpoint.every_seconds=0.05", "log_every=1"]
+QUICK = ["report=false", "checkpoint.every_seconds=0.2", "log_every=1"]
 
 
 def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
@@ -95,10 +95,9 @@ def newest(job: Path) -> int:
 
 
 def resumed_at(job: Path) -> list[int]:
-    return [
-        int(step.replace(",", ""))
-        for step in re.findall(r"^resume .* at step ([\d,]+)", (job / "train.log").read_text(), re.M)
-    ]
+    """The steps at which a job was resumed. A full disk cuts the log anywhere."""
+    found = re.findall(r"resume   \S+ at step ([\d,]+)", (job / "train.log").read_text())
+    return [int(step.replace(",", "")) for step in found]
 
 
 def begun(tmp_path: Path, *words: str) -> tuple["subprocess.Popen[str]", Path]:
@@ -335,7 +334,7 @@ def test_what_was_not_signed_stays_unsigned(words: list[str], cli: Cli, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize("trust", [[], ["--trust"]])
 def test_nothing_of_a_strangers_sweep_is_composed(trust: list[str], cli: Cli, tmp_path: Path) -> None:
-    """Words, a search space and a launcher that would run a command, each resumed three times."""
+    """Words, a search space and a launcher that would run a command, each resumed twice."""
     words = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "optimizer.lr=interval(1e-3,1e-2)", "epochs=1"]
     assert cli("train", "-m", *words, "report=false").returncode == 0
     sweep = (tmp_path / "outputs/latest").resolve()
@@ -346,7 +345,7 @@ def test_nothing_of_a_strangers_sweep_is_composed(trust: list[str], cli: Cli, tm
     plan["launcher"] = {"_target_": target, "submitit_folder": str(tmp_path / "owned"), "setup": ["touch owned"]}
     plan["search"]["base"]["output_dir"] = "${oc.env:HOME}"
     stranger(sweep)
-    for trials in (3, 4, 5):
+    for trials in (3, 4):
         (sweep / "sweep.json").write_text(json.dumps(plan))
         done = cli("resume", "latest", f"hydra.sweeper.n_trials={trials}", *trust)
         assert done.returncode == 0, done.stdout + done.stderr

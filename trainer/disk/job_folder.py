@@ -11,7 +11,7 @@ from trainer.errors import ConfigError, StorageError
 IDENTITY = "job.json"
 ENDED = ("ok", "pruned", "failed", "diverged")
 DONE = ("ok", "pruned")  # a resume leaves these alone
-STARTED = (layout.CONFIG, layout.SUMMARY, layout.METRICS, layout.CHECKPOINTS)
+RUN = (layout.CONFIG, layout.METRICS, layout.RESULTS, layout.CHECKPOINTS)  # a folder with one of these holds a run
 
 
 @contextmanager
@@ -51,7 +51,12 @@ def status(folder: Path) -> str:
     recorded = layout.read_summary(folder).get("status")
     if recorded in ENDED:
         return str(recorded)
-    return "interrupted" if any((folder / name).exists() for name in STARTED) else "waiting"
+    return "interrupted" if holds_run(folder) or (folder / layout.SUMMARY).exists() else "waiting"
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a folder holds a run, or a part of one; a new run does not begin there."""
+    return any((folder / name).exists() for name in RUN)
 
 
 def lost_summary(folder: Path) -> bool:

@@ -90,7 +90,7 @@ def _carry_out(
     try:
         with screen:
             screen.open_log(folder / layout.LOG)  # for messages that appear before the run is built
-            is_new = job_folder.status(folder) == "waiting"
+            is_new = not job_folder.holds_run(folder)
             if is_new or not (folder / layout.CONFIG).exists():
                 stored = Stored(job.data)
                 stored.signed, stored.trusted = trust.signed, trust.granted

@@ -54,6 +54,9 @@ class Stored:
             raise ConfigError(text, f"if you trust its author: trainer resume {folder} --trust")
         damaged = {}
         for job in plan.jobs:
+            if job.folder(folder).is_symlink():
+                damaged[job.number] = f"{job.folder(folder)} is a link, and nothing is written outside the sweep"
+                continue
             try:
                 job_folder.check_identity(folder, job)
             except StorageError as error:
