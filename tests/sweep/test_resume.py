@@ -258,6 +258,7 @@ def test_what_failed_by_itself_starts_again_and_its_old_checkpoints_go_when_ther
         assert not (job / "checkpoints.earlier").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["missing", "damaged"])
 def test_a_finished_job_without_a_summary_is_not_trained_again(how: str, cli: Cli, tmp_path: Path) -> None:
     assert cli("train", "-m", "seed=0,1", "epochs=2", *QUICK).returncode == 0
@@ -293,6 +294,7 @@ def test_rows_that_are_lost_are_named(cli: Cli, tmp_path: Path) -> None:
     assert [json.loads(line)["step"] for line in kept[30:]][:2] == [47, 48]
 
 
+@pytest.mark.slow
 def test_a_new_run_never_appends_to_metrics_that_are_there(cli: Cli, tmp_path: Path) -> None:
     assert cli("train", "-m", "seed=0,1", "epochs=1", *QUICK).returncode == 0
     sweep = (tmp_path / "outputs/latest").resolve()
@@ -311,6 +313,7 @@ def stranger(sweep: Path) -> None:
         path.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [[], ["--trust"]])
 def test_what_was_not_signed_stays_unsigned(words: list[str], cli: Cli, tmp_path: Path) -> None:
     process, sweep = begun(tmp_path, "seed=0,1", "epochs=1000000", "sweep.jobs=1")
