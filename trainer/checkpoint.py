@@ -43,6 +43,8 @@ def save(run: TrainState, folder: Path, keep: int, sync_metrics: Callable[[], di
     storage.write_folder(path, contents(run, sync_metrics()))
     for old in checkpoints(folder)[:-keep]:
         storage.remove_folder(old)
+    if (earlier := folder / layout.EARLIER).is_dir():
+        storage.remove_folder(earlier)
     storage.remove_leftovers(path.parent)
     return path
 

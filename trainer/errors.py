@@ -30,10 +30,18 @@ class ConfigError(TrainerError):
         self.key = key
 
 
+class InUse(ConfigError):
+    """Another process writes to this folder."""
+
+
 class Diverged(TrainerError):
     """The loss or a weight became NaN or infinite."""
 
     exit_code = 3
+
+
+class Killed(TrainerError):
+    """A signal from outside ended a process of the run: it continues from its newest checkpoint."""
 
 
 class StorageError(TrainerError):

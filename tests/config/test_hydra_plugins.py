@@ -1,5 +1,6 @@
 """Hydra's grammar: the jobs that we plan are those that Hydra would have composed, and what is wrong starts nothing."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from trainer.cli import main
 from trainer.config import compose, files
+from trainer.config.search_space import Space
 from trainer.config.source import Source
 from trainer.disk.sweep_plan import Job
 from trainer.sweep.hydra_task import Task
@@ -22,7 +24,7 @@ class Planned:
     def __init__(self) -> None:
         self.jobs: list[Job] = []
 
-    def plan(self, jobs: list[Job], *, locally: bool) -> Path:
+    def plan(self, jobs: list[Job], launcher: object) -> Path:
         self.jobs += jobs
         return Path("nowhere")
 
@@ -99,22 +101,59 @@ def test_an_interpolation_in_the_params_of_an_experiment_is_each_jobs_own(tmp_pa
 
 
 class Samples(Task):
-    """Takes on the samples of a search, then one proposal."""
+    """Takes on the space of a search."""
 
-    def search(self, axes: object, constant: list[str], options: object, samples: list[Job], run: Callable) -> None:
-        self.plan(samples, locally=True)
-        run([[*constant, "optimizer.lr=0.05", "model=mlp", "model.channels=[8]"]], len(samples))
+    def search(self, space: Space, launcher: object, launch: Callable) -> None:
+        self.space = Space.of_data(json.loads(json.dumps(space.as_data())))  # as sweep.json gives it back
+
+
+def space(*overrides: str) -> Space:
+    source = Source(["hydra/sweeper=optuna", *overrides], files.roots())
+    task = Samples(Planned(), source)  # type: ignore[arg-type]
+    compose.sweep(source, task)
+    return task.space
 
 
 def test_a_search_checks_every_choice_and_both_ends_and_keeps_to_the_same_rules() -> None:
-    words = ["hydra/sweeper=optuna", "optimizer.lr=interval(1e-3,1e-1)", "optimizer.weight_decay=${optimizer.lr}"]
-    sweep, source = Planned(), Source([*words, "model=mlp,cnn", "model.channels=[4],[8]"], files.roots())
-    compose.sweep(source, Samples(sweep, source))  # type: ignore[arg-type]
-    *samples, proposal = sweep.jobs
-    typed = {word for job in samples for word in job.overrides}
-    assert {"optimizer.lr=0.001", "optimizer.lr=0.1", "model=mlp", "model=cnn"} <= typed
-    assert all(job.data["optimizer"]["weight_decay"] == job.data["optimizer"]["lr"] for job in sweep.jobs)
+    words = ["optimizer.lr=interval(1e-3,1e-1)", "optimizer.weight_decay=${optimizer.lr}"]
+    found = space(*words, "model=mlp,cnn", "model.channels=[4],[8]")
+    samples = found.samples()
+    assert {trial["optimizer.lr"] for trial in samples} == {"0.001", "0.1"}
+    assert {(trial["model"], trial["model.channels"]) for trial in samples} == {
+        ("mlp", "[4]"),
+        ("mlp", "[8]"),
+        ("cnn", "[4]"),
+    }
+    proposal = found.job(7, {"optimizer.lr": "0.05", "model": "mlp", "model.channels": "[8]"})
     assert proposal.overrides == ["optimizer.weight_decay=${optimizer.lr}", "optimizer.lr=0.05", "model=mlp"]
+    assert proposal.data["optimizer"]["weight_decay"] == 0.05
+    with pytest.raises(ValueError, match=r"outside 0\.001 to 0\.1"):
+        found.job(8, proposal.trial | {"optimizer.lr": "0.2"})
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["optimizer.lr=tag(log,interval(1e-4,1e-1))", "seed=1,2,3", "epochs=3"],
+        ["seed=int(interval(1,9))", "dataset.split_seed=${seed}"],
+        ["model=mlp,linear,cnn", "model.hidden=[8],[16,16]", "model.dropout=interval(0.1,0.2)"],
+        ["model=own", "model._target_=a.B,c.D", "+model.width=int(interval(1,4))", "+model.name='x y',z"],
+        ["optimizer=adamw,sgd,adagrad", "optimizer.momentum=0,0.9", "optimizer.weight_decay=${optimizer.lr}",
+         "optimizer.lr=interval(1e-3,1e-1)"],
+        ["experiment=sweep/lr_by_seed", "loss=auto,cross_entropy", "loss.label_smoothing=interval(0.0,0.2)"],
+        ["scheduler=none,step", "scheduler.step_size=2epochs,3epochs", "loss=cross_entropy", "~loss.label_smoothing"],
+        ["dataset=table,digits", "dataset.path=a.csv,b.csv", "dataset.target=price", "clip_grad_norm=null,1.0"],
+        ["early_stop.patience=2,null", "output_dir=out/${seed}-${epochs}", "seed=4,5", "epochs=int(interval(2,3))"],
+        ["model.hidden=[${seed}],[8]", "seed=3,4", "optimizer._target_=torch.optim.SGD,torch.optim.Adagrad"],
+    ],
+)  # fmt: skip
+def test_a_proposed_job_is_what_hydra_composes(overrides: list[str]) -> None:
+    found = space(*overrides)
+    samples, variants = found.samples(), found.variants
+    for number in range(max(len(samples), len(variants))):  # each of both at least once
+        job = found.job(number, samples[number % len(samples)] | variants[number % len(variants)].picks)
+        assert job.data == compose.compose(Source(job.overrides, files.roots())).data
+        assert job.number == number
 
 
 def test_the_header_says_which_jobs_a_key_is_set_in() -> None:

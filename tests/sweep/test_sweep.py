@@ -20,7 +20,7 @@ from conftest import Cli
 from trainer.cli import main
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError
-from trainer.sweep.sweep import check_comparable
+from trainer.sweep.comparable import check_comparable
 
 ROOT = Path(__file__).resolve().parents[2]
 ODD = """
@@ -67,7 +67,7 @@ def test_four_ways_to_fail_cost_the_other_six_nothing(cli: Cli, tmp_path: Path) 
     done = cli("train", "-m", "model=own", "model._target_=odd.Net", "+model.how=range(10)", "epochs=1")
     sweep = (tmp_path / "outputs/latest").resolve()
     assert done.returncode == 1, done.stderr
-    assert [s["status"] for s in summaries(sweep)] == ["ok", "failed", "failed", "failed", "diverged", *["ok"] * 5]
+    assert [s["status"] for s in summaries(sweep)] == ["ok", "failed", "failed", "interrupted", "diverged", *["ok"] * 5]
     reasons = ["RuntimeError: on purpose", "sys.exit(7)", "SIGKILL", "NaN or infinite at step 5"]
     for number, reason in enumerate(reasons, 1):
         assert done.stdout.count(f"/{number:03d}/train.log") == 2  # at once, and below the ranking
@@ -85,7 +85,7 @@ def test_four_ways_to_fail_cost_the_other_six_nothing(cli: Cli, tmp_path: Path) 
     (tmp_path / "odd.py").write_text(ODD.replace('"nan"', '"1"').replace("sys.exit(7)", "pass"))
     again = cli("resume", "latest")
     assert again.returncode == 1
-    assert [s["status"] for s in summaries(sweep)] == ["ok", "failed", "ok", "failed", *["ok"] * 6]
+    assert [s["status"] for s in summaries(sweep)] == ["ok", "failed", "ok", "interrupted", *["ok"] * 6]
     assert sorted(re.findall(r"^\[ *\d+/10\] how=(\d)", again.stdout, flags=re.M)) == ["1", "2", "3", "4"]
     assert {job: (sweep / job / "metrics.jsonl").stat().st_mtime_ns for job in before} == before
 

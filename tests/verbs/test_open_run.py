@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trainer.cli import main
-from trainer.disk import layout, sweep_plan
+from trainer.disk import job_folder, layout, sweep_plan
 from trainer.disk.sweep_plan import Job
 from trainer.verbs.open_run import best_run
 
@@ -22,7 +22,8 @@ def sweep(*results: tuple[str, str, float | None]) -> Path:
     for job, (status, _, value) in zip(jobs, results, strict=True):
         best = {"step": 1, "val/acc": value} if value is not None else None
         summary = {"status": status, "monitor": "val/acc", "best": best, "num_val": 30}
-        (sweep_plan.claim(folder, job) / layout.SUMMARY).write_text(json.dumps(summary))
+        with job_folder.claimed(folder, job) as run:
+            (run / layout.SUMMARY).write_text(json.dumps(summary))
     return folder
 
 

@@ -148,7 +148,7 @@ def settings(jobs: Sequence[Job]) -> list[dict[str, str]]:
 
 def of_sweep(sweep: Path) -> list[Row]:
     """Rows of all planned jobs of a sweep."""
-    return of_jobs(sweep, sweep_plan.read_plan(sweep)[1])
+    return of_jobs(sweep, sweep_plan.read_plan(sweep).jobs)
 
 
 def monitored(rows: Sequence[Row]) -> str:

@@ -152,6 +152,9 @@ def markdown(rankings: Sequence[Ranking]) -> str:
     return "\n\n".join(parts)
 
 
+NO_PLACE = ("", "", "", "-")  # of a run that is not ranked, as another process works on it
+
+
 def csv_text(rows: Sequence[Row], rankings: Sequence[Ranking]) -> str:
     """One line a run: name, settings that varied, status, metrics, steps, seconds, error, and its place: the data, the
     number of validation rows, the metric it is ranked by and its rank among the runs of this data."""
@@ -171,7 +174,7 @@ def csv_text(rows: Sequence[Row], rankings: Sequence[Ranking]) -> str:
         settings = [row.settings.get(key, "") for key in keys]
         numbers = [row.metrics.get(name, "") for name in metrics]
         ended = [row.steps, round(row.seconds, 3), row.error or ""]
-        writer.writerow([row.name, *settings, row.status, *numbers, *ended, *places[row.name]])
+        writer.writerow([row.name, *settings, row.status, *numbers, *ended, *places.get(row.name, NO_PLACE)])
     return out.getvalue()
 
 

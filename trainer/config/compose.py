@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from trainer.config import files
@@ -75,6 +76,33 @@ def sweep(source: Source, task: Any) -> None:
         context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(cfg))
         sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=task, config=cfg)
         sweeper.sweep(arguments=words)
+
+
+@contextmanager
+def launcher(source: Source, stored: dict[str, Any] | None, task: Any, folder: Path) -> Iterator[Any]:
+    """Yield the launcher of a sweep that is resumed, or None if it runs the jobs on this machine.
+
+    source: the words that were typed now, which may pick another launcher. stored: the settings of the one that the
+    sweep began with. folder: the sweep's.
+    """
+    from hydra._internal.callbacks import Callbacks
+    from hydra.core.plugins import Plugins
+    from hydra.types import HydraContext
+    from omegaconf import open_dict, read_write
+
+    with _hydra(source) as hydra:
+        from trainer.config import grid, hydra_plugins
+
+        cfg: Any = grid.frame(hydra, source, [*IN_OUR_FOLDERS, *WITHOUT_LOGS])[0]
+        if not any(word.startswith("hydra/launcher=") for word in source.overrides) and stored is not None:
+            with read_write(cfg), read_write(cfg.hydra), open_dict(cfg.hydra):
+                cfg.hydra.launcher = stored
+        elif hydra_plugins.elsewhere(cfg) is None:
+            yield None
+            return
+        hydra_plugins.set_folder(cfg, folder)
+        context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(cfg))
+        yield Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=cfg)
 
 
 @contextmanager

@@ -41,7 +41,7 @@ class Grid:
         jobs: list[list[str]] = []
         seen, missing = set(), dict[str, None]()
         for words in batch:
-            picks, values, _ = self._read(words)
+            picks, values, _ = self.read(words)
             added = {override.key_or_group for _, override in values if override.is_add() or override.is_force_add()}
             fits = {word: override.key_or_group in added or self._has(picks, override) for word, override in values}
             self.known |= {override.key_or_group for word, override in values if fits[word]}
@@ -59,14 +59,14 @@ class Grid:
         """The jobs of a batch, numbered from `first`. Hydra composes once for each set of options picked; other values
         are put into a copy by the code that Hydra itself uses. Raises ConfigError for a wrong value."""
         for number, words in enumerate(batch, first):
-            picks, values, task = self._read(words)
-            base, choices = self._base(picks)
+            picks, values, task = self.read(words)
+            base, choices = self.base(picks)
             cfg = copied(base, [override for _, override in values])
             settings = Settings(plain_data(cfg), Source(task, self.source.folders, self.source.name), choices)
             settings.check()
             yield Job(number, task, settings.data)
 
-    def _read(self, words: Words) -> tuple[tuple[str, ...], list[tuple[str, Override]], list[str]]:
+    def read(self, words: Words) -> tuple[tuple[str, ...], list[tuple[str, Override]], list[str]]:
         """(words that pick options, words that only set, add or remove a key, all words but Hydra's own)."""
         picks, values, task = [], [], []
         for word, override in zip(words, map(self.parse, words), strict=True):
@@ -79,7 +79,7 @@ class Grid:
                 task.append(word)
         return tuple(picks), values, task
 
-    def _base(self, picks: tuple[str, ...]) -> tuple[DictConfig, dict[str, str]]:
+    def base(self, picks: tuple[str, ...]) -> tuple[DictConfig, dict[str, str]]:
         """(the config of these options, the option picked in each group)."""
         if picks not in self.bases:
             base = self.loader.load_sweep_config(self.config, list(picks))
@@ -93,7 +93,7 @@ class Grid:
         if at not in self.found:
             self.found[at] = True
             try:
-                copied(self._base(picks)[0], [override])
+                copied(self.base(picks)[0], [override])
             except ConfigCompositionException as error:
                 self.found[at] = not override.is_delete() and not isinstance(error.__cause__, NO_KEY)
         return self.found[at]

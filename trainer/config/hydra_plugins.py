@@ -6,6 +6,7 @@ Hydra looks plugins up by a name below `hydra_plugins`, so they get one; no such
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -17,7 +18,11 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from trainer.config.grid import Grid
-from trainer.config.search_space import Axis
+from trainer.config.search_space import Axis, Space
+from trainer.config.variants import variants
+from trainer.disk import folder as folders
+from trainer.disk import storage
+from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError
 
 Plugins.instance()  # its scan executes Hydra's plugin modules again, so import their classes after it
@@ -25,6 +30,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: E40
 
 MOST = 10_000  # jobs; more need sweep.confirm=true
 NAMES = "hydra_plugins.trainer_sweep"
+SUBMITIT = ".submitit"  # where hydra-submitit-launcher keeps its jobs, in the sweep's folder
 
 
 class LocalLauncher(Launcher):
@@ -57,18 +63,18 @@ class GridSweeper(BasicSweeper):
         overrides = self.parse(arguments)
         check_size(overrides, bool(self.settings.sweep.confirm))
         jobs = self.grid.applicable(list(combinations(overrides)))
-        self.plan(jobs, 0)
+        self.at(self.task.plan(list(self.grid.compose_jobs(jobs, 0)), self.elsewhere()))
         batches = list(self.split_overrides_to_chunks(jobs, self.max_batch_size))
         firsts = itertools.accumulate(map(len, batches), initial=0)
         return [self.launcher.launch(batch, first) for batch, first in zip(batches, firsts, strict=False)]  # type: ignore[union-attr]
 
-    def plan(self, batch: Sequence[Sequence[str]], first: int) -> None:
-        """Compose the jobs of a batch, numbered from `first`, and add them to the sweep."""
-        config: Any = self.settings
-        locally = str(config.hydra.runtime.choices.get("hydra/launcher")) in ("local", "basic")
-        folder = self.task.plan(list(self.grid.compose_jobs(batch, first)), locally=locally)
-        with read_write(config), read_write(config.hydra), open_dict(config.hydra.sweep):
-            config.hydra.sweep.dir = str(folder.absolute())
+    def elsewhere(self) -> dict[str, Any] | None:
+        """The launcher's settings as plain data; None if it runs the jobs on this machine."""
+        return elsewhere(self.settings)
+
+    def at(self, folder: Path) -> None:
+        """Let the launcher work in the sweep's folder."""
+        set_folder(self.settings, folder)
 
 
 class OptunaSweeper(GridSweeper):
@@ -79,21 +85,18 @@ class OptunaSweeper(GridSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         overrides = self.parse(arguments)
-        axes = [axis(override) for override in overrides if override.is_sweep_override()]
+        axes = [axis(override, self.grid) for override in overrides if override.is_sweep_override()]
         constant = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
         if not axes:
             raise ConfigError("hydra/sweeper=optuna: nothing to search", "optimizer.lr=tag(log,interval(1e-4,1e-1))")
-        first = {axis.key: axis.samples()[0] for axis in axes}
-        samples = [first, *({**first, axis.key: value} for axis in axes for value in axis.samples()[1:])]
-        words = [[*constant, *(f"{key}={value}" for key, value in sample.items())] for sample in samples]
-        jobs = list(self.grid.compose_jobs(self.grid.applicable(words), 0))
-        self.task.search(axes, constant, self.settings.hydra.sweeper, jobs, self.run)
+        options: Any = self.settings.hydra.sweeper
+        found = variants(self.grid, axes, constant)
+        self.task.search(Space(axes, found, options.n_trials, options.seed, options.prune), self.elsewhere(), self.run)
 
-    def run(self, batch: Sequence[Sequence[str]], first: int) -> None:
-        """Plan the jobs of a batch, numbered from `first`, and run them. Jobs may be equal here: each is a trial."""
-        jobs = [job for words in batch for job in self.grid.applicable([words])]
-        self.plan(jobs, first)
-        self.launcher.launch(jobs, first)  # type: ignore[union-attr]
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Run planned jobs."""
+        self.at(self.task.sweep.need_folder())
+        self.launcher.launch([job.overrides for job in jobs], jobs[0].number)  # type: ignore[union-attr]
 
 
 @dataclass
@@ -126,14 +129,32 @@ def combinations(overrides: Sequence[Override]) -> Iterator[list[str]]:
     return map(list, itertools.product(*lines.values()))
 
 
-def axis(override: Override) -> Axis:
+def axis(override: Override, grid: Grid) -> Axis:
     """The values that optuna may propose for one key: interval(a,b), int(interval(a,b)), tag(log,interval(a,b)) or a
     list."""
     key, value = override.get_key_element(), override.value()
     if isinstance(value, IntervalSweep) and value.start is not None and value.end is not None:
         integer = isinstance(value.start, int) and isinstance(value.end, int)
         return Axis(key, (), value.start, value.end, integer, "log" in value.tags)
-    return Axis(key, tuple(override.sweep_string_iterator()))
+    choices = tuple(override.sweep_string_iterator())
+    return Axis(key, choices, values=tuple(grid.parse(f"{key}={choice}").value() for choice in choices))
+
+
+def elsewhere(config: Any) -> dict[str, Any] | None:
+    """The launcher that a config picks, as plain data; None for one that runs the jobs on this machine."""
+    if str(config.hydra.runtime.choices.get("hydra/launcher")) in ("local", "basic"):
+        return None
+    node: Any = OmegaConf.to_container(config.hydra.launcher, resolve=False)
+    return dict(node)
+
+
+def set_folder(config: Any, folder: Path) -> None:
+    """Let a config's launcher work in a sweep's folder. Raises StorageError if a link lies where it will write."""
+    if folders.status(scratch := folder / SUBMITIT) is not None:
+        storage.open_folder(scratch)
+        folders.check_content(scratch)
+    with read_write(config), read_write(config.hydra), open_dict(config.hydra.sweep):
+        config.hydra.sweep.dir = str(folder.absolute())
 
 
 def job_number() -> int:

@@ -17,8 +17,10 @@ from trainer.text import first_few
 
 
 class Stored(dict[str, Any]):
-    """A stored config. trusted: this user signed it or typed --trust, so it may import any class and download data."""
+    """A stored config. signed: this user signed the bytes that were read, so they sign what replaces it. trusted: they
+    signed it or typed --trust, so it may import any class and download data."""
 
+    signed: bool = False
     trusted: bool = False
 
 
@@ -34,7 +36,7 @@ def read_config(folder: Path, *, trust_it: bool = False) -> Stored:
     except (FileNotFoundError, reading.Damaged) as error:
         raise StorageError(f"cannot read {path}: {error}") from error
     data = Stored(parse(text, path))
-    data.trusted = signature.is_signed(folder, text)
+    data.signed = data.trusted = signature.is_signed(folder, text)
     if signature.is_changed(folder, text):
         complain(f"warning: {path} has changed since the run wrote it")
     if not data.trusted and (named := trust.strangers(data)):
@@ -111,10 +113,11 @@ class _Plain(yaml.SafeLoader):
         raise yaml.composer.ComposerError(None, None, reason, event.start_mark)
 
 
-def write(folder: Path, config: Config) -> None:
-    """Write config.yaml, and this user's signature of it."""
+def write(folder: Path, config: Config, *, sign: bool) -> None:
+    """Write config.yaml. sign: also this user's signature of it; false if it replaces one that they had not signed."""
     data = dump(dataclasses.asdict(config))
-    signature.sign(folder, data)
+    if sign:
+        signature.sign(folder, data)
     storage.write_file(folder / layout.CONFIG, data)
 
 

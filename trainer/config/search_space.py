@@ -1,11 +1,21 @@
-"""The keys that a search may vary."""
+"""What a search may propose, as plain data: a job is made of it without composing, also in a later process."""
 
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from trainer.config.settings import Settings
+from trainer.config.source import Source
+from trainer.disk.sweep_plan import Job
+
+MARK = "\0"  # around the key of an axis whose value goes here; no word and no YAML can hold it
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One key to search: one of `choices`, or a number from low to high, an integer or not, on a log scale or not."""
+    """One key to search: one of `choices`, or a number from low to high, an integer or not, on a log scale or not.
+    values: the choices as plain data."""
 
     key: str
     choices: tuple[str, ...] = ()
@@ -13,8 +23,97 @@ class Axis:
     high: float = 0.0
     integer: bool = False
     log: bool = False
+    values: tuple[Any, ...] = ()
 
     def samples(self) -> tuple[str, ...]:
         """Every choice, or the ends of the interval, as they are typed."""
         ends = (int(self.low), int(self.high)) if self.integer else (self.low, self.high)
         return self.choices or tuple(dict.fromkeys(map(str, ends)))
+
+    def value(self, text: str) -> Any:
+        """The value of a word. Raises ValueError for one that is not on the axis."""
+        if self.choices:
+            return self.values[self.choices.index(text)]
+        number = int(text) if self.integer else float(text)
+        if not self.low <= number <= self.high:
+            raise ValueError(f"{self.key}={text} is outside {self.low} to {self.high}")
+        return number
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The jobs that pick the same options. picks: {axis: choice}; words: what each has beside its axes; keys: the axes
+    that it has; data: its config, with MARK key MARK where the value of an axis goes."""
+
+    picks: dict[str, str]
+    words: list[str]
+    keys: list[str]
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a search proposes jobs from, and how. prune: whether jobs that trail are stopped."""
+
+    axes: Sequence[Axis]
+    variants: Sequence[Variant]
+    n_trials: int
+    seed: int
+    prune: bool
+
+    def job(self, number: int, trial: Mapping[str, str]) -> Job:
+        """The job of a trial, {axis: value as typed}. Raises ConfigError for a wrong value, ValueError for a trial that
+        is not of this space."""
+        variant = next((v for v in self.variants if all(trial[key] == text for key, text in v.picks.items())), None)
+        if variant is None:
+            raise ValueError(f"the options {dict(trial)} are not in the search space")
+        values = {axis.key: axis.value(trial[axis.key]) for axis in self.axes}
+        words = [*variant.words, *(f"{axis.key}={trial[axis.key]}" for axis in self.axes if axis.key in variant.keys)]
+        data = filled(variant.data, values)
+        Settings(data, Source(words)).check()
+        return Job(number, words, data, dict(trial))
+
+    def samples(self) -> list[dict[str, str]]:
+        """Trials with every choice, and both ends of each interval."""
+        first = {axis.key: axis.samples()[0] for axis in self.axes}
+        return [first, *({**first, axis.key: text} for axis in self.axes for text in axis.samples()[1:])]
+
+    def changed(self, changes: Mapping[str, Mapping[str, Any]]) -> "Space":
+        """The space with other values for some keys of its configs: {group: {key: value}}."""
+
+        def with_changes(data: dict[str, Any]) -> dict[str, Any]:
+            return data | {group: data[group] | dict(values) for group, values in changes.items()}
+
+        variants = [dataclasses.replace(variant, data=with_changes(variant.data)) for variant in self.variants]
+        return dataclasses.replace(self, variants=variants)
+
+    def as_data(self) -> dict[str, Any]:
+        """The space as plain data; of each variant's config, the top-level keys that differ from the first one's."""
+        first = self.variants[0].data
+        content = dataclasses.asdict(self)
+        for variant, entry in zip(self.variants, content["variants"], strict=True):
+            entry["data"] = {name: value for name, value in variant.data.items() if first.get(name) != value}
+        return content | {"base": first}
+
+    @classmethod
+    def of_data(cls, data: Mapping[str, Any]) -> "Space":
+        """The space that as_data has stored. Raises KeyError, TypeError, ValueError or AttributeError for others."""
+        axes = [Axis(**entry | {name: tuple(entry[name]) for name in ("choices", "values")}) for entry in data["axes"]]
+        variants = [Variant(**entry | {"data": data["base"] | entry["data"]}) for entry in data["variants"]]
+        if not axes or not variants:
+            raise ValueError("a search without axes or variants")
+        return cls(axes, variants, int(data["n_trials"]), int(data["seed"]), bool(data["prune"]))
+
+
+def filled(value: Any, values: Mapping[str, Any]) -> Any:
+    """Plain data with the values of the axes in their places."""
+    if isinstance(value, dict):
+        return {name: filled(inner, values) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [filled(inner, values) for inner in value]
+    if not isinstance(value, str) or MARK not in value:
+        return value
+    parts = value.split(MARK)
+    if len(parts) == 3 and not parts[0] and not parts[2]:
+        return values[parts[1]]
+    return "".join(str(values[part]) if index % 2 else part for index, part in enumerate(parts))

@@ -9,6 +9,7 @@ first; then only modules of trainer, torch and torchvision are imported to check
 import importlib
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 NAMES = {  # group: the pattern of its `_target_`
@@ -19,6 +20,23 @@ NAMES = {  # group: the pattern of its `_target_`
     "scheduler": r"(torch\.optim\.lr_scheduler|trainer\.schedules)\.[A-Z]\w*",
 }
 NESTED = ("model", "loss", "scheduler")  # groups whose known classes may also stand inside one another
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What the jobs of a sweep may do. signed: this user signed the stored sweep, or has just typed it, so they sign
+    what is written there. typed: --trust was typed."""
+
+    signed: bool = True
+    typed: bool = False
+
+    @property
+    def granted(self) -> bool:
+        """Whether the jobs may import any class and download data."""
+        return self.signed or self.typed
+
+
+OWN = Trust()  # of a sweep that was typed by this user
 
 
 def strangers(config: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""One writer per run: an exclusive lock on a file in its folder, held for as long as the process lives."""
+"""One writer per run or sweep: an exclusive lock on a file in its folder, held for as long as the process lives."""
 
 import errno
 import os
@@ -7,41 +7,69 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trainer.disk.folder import FolderPath, held
+from trainer.disk.folder import FolderPath, held, open_file
 from trainer.disk.storage import open_in_place
-from trainer.errors import ConfigError, StorageError
+from trainer.errors import InUse, StorageError
 
 LOCK = ".lock"
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[FolderPath]:
-    """Hold the run folder, and yield its path, see folder.held. Raises ConfigError, naming process and host, if another
-    process holds it.
+def only_writer(folder: Path, kind: str = "run") -> Iterator[FolderPath]:
+    """Hold a folder, and yield its path, see folder.held; a process that holds it already goes on holding it. kind: a
+    run or a sweep, for the message.
 
     The system releases the lock when the process ends, for whatever reason. On file systems without locks (some NFS)
-    two writers are not noticed.
+    two writers are not noticed. Raises InUse, naming process and host, if another process holds the folder.
     """
     path = folder / LOCK
     try:
         handle = open_in_place(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
-    _held.add(handle)
+    if _file(handle) in _held.values():
+        os.close(handle)
+        with held(folder) as opened:
+            yield opened
+        return
+    _held[handle] = _file(handle)
     try:
         if not _take(handle):
-            holder = os.pread(handle, 200, 0).decode(errors="replace").strip().splitlines()
-            who = holder[0] if holder and holder[0].isprintable() else "another process"
-            text = f"{who} is writing to {folder}, and a run has only one writer"
-            raise ConfigError(text, "wait until it is done, or stop it first (kill and its number)")
+            text = f"{folder} is being written by {_name(handle)}, and a {kind} has only one writer"
+            raise InUse(text, "wait until it is done, or stop it first (kill and its number)")
         with suppress(OSError):  # on a full disk the lock works without a name in it
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         with held(folder) as opened:
             yield opened
     finally:
-        _held.discard(handle)
+        _held.pop(handle, None)  # a forked child has released it
         os.close(handle)
+
+
+def holder(folder: Path) -> str | None:
+    """The other process that holds a folder, as 'process 12 on host'; None if there is none, or if it cannot be told.
+    Changes nothing in the folder."""
+    try:
+        handle = open_file(folder / LOCK, os.O_RDWR)
+    except OSError:
+        return None
+    try:
+        return None if _file(handle) in _held.values() or _take(handle) else _name(handle)
+    finally:
+        os.close(handle)
+
+
+def _name(handle: int) -> str:
+    """What the holder of a lock has written into its file."""
+    lines = os.pread(handle, 200, 0).decode(errors="replace").strip().splitlines()
+    return lines[0] if lines and lines[0].isprintable() else "another process"
+
+
+def _file(handle: int) -> tuple[int, int]:
+    """(device, inode) of an open file."""
+    status = os.fstat(handle)
+    return status.st_dev, status.st_ino
 
 
 def _take(handle: int) -> bool:
@@ -60,7 +88,7 @@ def _take(handle: int) -> bool:
     return True
 
 
-_held: set[int] = set()
+_held: dict[int, tuple[int, int]] = {}  # the open lock files of this process
 
 
 def _release() -> None:

@@ -120,6 +120,11 @@ def _exit(number: int) -> None:
     os._exit(128 + number)
 
 
+def is_kill(code: int) -> bool:
+    """Whether a process with this exit code was ended by a signal that others send, not by a fault of its own."""
+    return -code in {getattr(signal, name, 0) for name in ("SIGHUP", "SIGINT", "SIGKILL", "SIGTERM")} - {0}
+
+
 def exit_reason(code: int) -> str:
     """Why a process ended, by its exit code; for a process that could not say it itself."""
     if code >= 0:

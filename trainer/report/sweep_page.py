@@ -54,7 +54,7 @@ class ParallelAxis:
 
 def page(sweep: Path) -> str:
     """The page as text."""
-    _, planned = sweep_plan.read_plan(sweep)
+    planned = sweep_plan.read_plan(sweep).jobs
     plan = [job for job in planned if not job.folder(sweep).is_symlink()]  # a folder elsewhere is not one of its jobs
     folders = [job.folder(sweep) for job in plan]
     pasts = [history.read(folder) for folder in folders]

@@ -1,5 +1,6 @@
 """From a checked config to a run: build it, make its folder, carry it out. Used by train, resume and sweeps."""
 
+import os
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
@@ -18,7 +19,7 @@ from trainer.disk.lock import only_writer
 from trainer.errors import ConfigError, TrainerError, complain, failed
 from trainer.processes import ranks as distributed
 from trainer.processes import signals
-from trainer.run import best_weights, data_files, start_ranks
+from trainer.run import best_weights, data_files, lost_rows, start_ranks
 from trainer.run.result import Result
 from trainer.run.runner import carry_out, until_wish
 from trainer.run.session import Session
@@ -27,14 +28,25 @@ from trainer.stopping import status_of
 from trainer.terminal.screen import Screen
 
 
-def start(config: Config, overrides: list[str], make_folder: Callable[[str], Path], session: Session) -> Result:
-    """Build a new run, then make its folder with `make_folder(label)` and train. A failed build leaves no folder."""
+def start(
+    config: Config,
+    overrides: list[str],
+    make_folder: Callable[[str], Path],
+    session: Session,
+    *,
+    sign: bool = True,
+    download: bool = True,
+) -> Result:
+    """Build a new run, then make its folder with `make_folder(label)` and train. A failed build leaves no folder.
+
+    sign, download: false for a job of a sweep that this user has not signed: its config stays unsigned, and nothing is
+    fetched. Raises ConfigError if the folder holds a run already.
+    """
     if (num_ranks := distributed.num_ranks(config)) > 1:
-        return start_ranks.run(
-            num_ranks, start_ranks.Work.of(config, session, overrides=overrides), in_rank, make_folder
-        )
+        work = start_ranks.Work.of(config, session, overrides=overrides, sign=sign, download=download)
+        return start_ranks.run(num_ranks, work, in_rank, make_folder)
     with distributed.joined() as ranks, kernels_kept():
-        run, setup = build(config, cores=session.num_cores, ranks=ranks)
+        run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks)
         try:
             checkpoint.contents(run, {})
         except TypeError as error:
@@ -43,7 +55,8 @@ def start(config: Config, overrides: list[str], make_folder: Callable[[str], Pat
             return follow(run)
         folder = make_folder(f"{setup.splits.name}-{type(run.model).__name__}")
         with only_writer(folder) as folder, signals.listening(may_abandon=ranks.size == 1):
-            run_config.write(folder, setup.config)
+            check_empty(folder)
+            run_config.write(folder, setup.config, sign=sign)
             storage.write_file(folder / layout.OVERRIDES, run_config.dump(overrides))
             data_files.write(folder, setup.splits)
             return carry_out(run, setup, folder, session)
@@ -54,21 +67,20 @@ def resume(
     config: Config,
     session: Session,
     *,
+    sign: bool = True,
     download: bool = True,
     if_changed: IfChanged = "refuse",
     ready: Callable[[], object] = lambda: None,
 ) -> Result:
     """Build a stored run again, load its newest good checkpoint and train on; from step 0 if there is none.
 
-    download: whether missing data may be fetched, which writes outside the folder. if_changed: see data/earlier.py.
-    ready: called after the build. Raises ConfigError for data that has changed.
+    sign: whether this user had signed the stored config, and so signs it again. download: whether missing data may be
+    fetched, which writes outside the folder. if_changed: see data/earlier.py. ready: called after the build. Raises
+    ConfigError for data that has changed.
     """
     if (num_ranks := distributed.num_ranks(config)) > 1:
-        return start_ranks.run(
-            num_ranks,
-            start_ranks.Work.of(config, session, folder=folder, download=download, if_changed=if_changed),
-            in_rank,
-        )
+        rest = {"folder": folder, "sign": sign, "download": download, "if_changed": if_changed}
+        return start_ranks.run(num_ranks, start_ranks.Work.of(config, session, **rest), in_rank)
     with ExitStack() as stack:
         ranks = stack.enter_context(distributed.joined())
         stack.enter_context(kernels_kept())
@@ -93,12 +105,20 @@ def resume(
             if forget_best(run, setup.splits.fingerprint, earlier):
                 session.screen.say("best     starts again: other rows validate now")
             for name in (layout.METRICS, layout.RESULTS):
+                lost_rows.warn(folder / name, offsets.get(name, 0), run.progress.step)
                 storage.truncate(folder / name, offsets.get(name, 0))
             storage.remove_leftovers(folder)
             storage.remove_leftovers(folder / layout.CHECKPOINTS)
-            run_config.write(folder, setup.config)
+            run_config.write(folder, setup.config, sign=sign)
             data_files.write(folder, setup.splits)
             return carry_out(run, setup, folder, session)
+
+
+def check_empty(folder: Path) -> None:
+    """Raise ConfigError if a folder holds the metrics of a run: a new run would append its own to them."""
+    for path in (folder / layout.METRICS, folder / layout.RESULTS):
+        if os.path.lexists(path):
+            raise ConfigError(f"{path} is there already", f"trainer resume {layout.relative(folder)}")
 
 
 def forget_best(run: TrainState, now: Fingerprint, earlier: Earlier | None) -> bool:
@@ -118,11 +138,12 @@ def in_rank(work: start_ranks.Work, screen: Screen, ask_for_folder: Callable[[st
     """Carry out a run as one of several ranks, each in its own process."""
     config, session = check(work.config), Session(screen, **work.session)
     if work.folder is None:
-        return start(config, list(work.overrides), ask_for_folder, session)
+        return start(config, list(work.overrides), ask_for_folder, session, sign=work.sign, download=work.download)
     return resume(
         work.folder,
         config,
         session,
+        sign=work.sign,
         download=work.download,
         if_changed=work.if_changed,
         ready=lambda: ask_for_folder(""),
@@ -159,6 +180,8 @@ def load_newest(run: TrainState, folder: Path, screen: Screen) -> dict[str, int]
         screen.say(f"resume   {name}: no checkpoint yet, so from step 0")
         return {}
     loaded = checkpoint.load(run, *newest)
+    if "status" not in layout.read_summary(folder):  # every run writes one before it trains
+        complain(f"warning: {name / layout.SUMMARY} is missing or damaged; it is written again from the run")
     screen.say(f"resume   {name} at step {run.progress.step:,}")
     if loaded.schedule:
         screen.say(f"schedule {loaded.schedule}")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from trainer import errors
 from trainer.disk import layout, reading, storage
-from trainer.errors import ConfigError, Diverged, Interrupted, StorageError, TrainerError
-from trainer.processes.signals import exit_reason
+from trainer.errors import ConfigError, Diverged, Interrupted, Killed, StorageError, TrainerError
+from trainer.processes.signals import exit_reason, is_kill
 
 MOST = 2**30  # bytes of a log that are read
 KINDS = {kind.exit_code: kind for kind in (ConfigError, Diverged, StorageError)}
@@ -45,9 +45,10 @@ def read(rank: int, process: int, code: int, scratch: Path, folder: Path | None)
             log = storage.AppendFile(folder / layout.LOG)
             log.write(f"\n{stack}error: {text}\n")
             log.close()
-            summary = layout.read_summary(folder) | {"status": "failed", "error": text}
+            status = "interrupted" if is_kill(code) else "failed"
+            summary = layout.read_summary(folder) | {"status": status, "error": text}
             storage.write_json(folder / layout.SUMMARY, summary)
-    error = TrainerError(text, hint)
+    error = Killed(text, hint) if is_kill(code) else TrainerError(text, hint)
     error.add_note(stack)  # shown by --debug
     return error
 

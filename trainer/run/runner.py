@@ -74,7 +74,7 @@ def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> 
         is_full = out_of_memory.is_out_of_memory(error)
         known = out_of_memory.explain(error, run, setup.config) if is_full else failed(error, layout.log_name(folder))
         text = known.message if is_full or known is error else f"{type(error).__name__}: {error}"
-        result.status = "diverged" if isinstance(known, Diverged) else "failed"
+        result.status = ended_as(known)
         with suppress(TrainerError, OSError):  # a full disk, which the first error reports
             summary.write(run, setup, result, text)
         if known is error or (run.ranks.size > 1 and not is_full):
@@ -82,6 +82,12 @@ def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> 
         raise known from error
     finally:
         screen.close()
+
+
+def ended_as(error: TrainerError) -> str:
+    """The status of a run that an error ended. After a full disk a sweep continues it from its checkpoint."""
+    kinds = {Diverged: "diverged", StorageError: "interrupted"}
+    return next((status for kind, status in kinds.items() if isinstance(error, kind)), "failed")
 
 
 def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> Finding | None:

@@ -41,12 +41,13 @@ class Work:
     is_shown: bool  # whether rank 0's lines go to the parent's screen
     overrides: Sequence[str] = ()  # typed for a new run
     folder: Path | None = None  # of the run being resumed; None for a new run
+    sign: bool = True  # whether the config is signed
     download: bool = True  # whether missing data may be fetched
     if_changed: IfChanged = "refuse"  # the data of the run being resumed, see data/earlier.py
 
     @classmethod
     def of(cls, config: Config, session: Session, **rest: Any) -> "Work":
-        """Make the work from a config and a session. rest: overrides, or folder, download and if_changed."""
+        """Make the work from a config and a session. rest: the other fields."""
         rest_of_session = {name: value for name, value in vars(session).items() if name != "screen"}
         return cls(dataclasses.asdict(config), rest_of_session, session.screen.shown, **rest)
 

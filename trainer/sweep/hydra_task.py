@@ -1,15 +1,16 @@
 """The task function that Hydra's launchers and sweepers call: it plans, searches and runs the jobs of one sweep."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from trainer.config.hydra_plugins import job_number
-from trainer.config.search_space import Axis
+from trainer.config.search_space import Space
 from trainer.config.source import Source
+from trainer.config.trust import Trust
 from trainer.disk import sweep_plan
 from trainer.disk.sweep_plan import Job
-from trainer.sweep.search import Search, import_optuna
+from trainer.sweep import search
 from trainer.sweep.sweep import Sweep
 from trainer.terminal.screen import Screen
 
@@ -19,51 +20,36 @@ class Task:
 
     def __init__(self, sweep: Sweep, source: Source) -> None:
         self.sweep, self.source = sweep, source
+        self.numbers: list[int] = []  # of the jobs that a resume launches, if not all in their order
 
-    def plan(self, jobs: Sequence[Job], *, locally: bool) -> Path:
-        """Check the jobs and add them to the sweep. Returns the sweep's folder."""
-        return self.sweep.plan(jobs, locally=locally)
+    def plan(self, jobs: Sequence[Job], launcher: Mapping[str, Any] | None) -> Path:
+        """Check the jobs and add them to the sweep. Returns the sweep's folder. launcher: see Sweep.plan."""
+        return self.sweep.plan(jobs, launcher)
 
     def run(self, first: int, count: int) -> None:
         """Run `count` planned jobs, starting with number `first`, on this machine."""
         self.sweep.run(self.sweep.jobs[first : first + count])
 
-    def search(
-        self,
-        axes: Sequence[Axis],
-        constant: list[str],
-        options: Any,
-        samples: Sequence[Job],
-        run: Callable[[Sequence[Sequence[str]], int], None],
-    ) -> None:
-        """Run the jobs that an earlier start left open, then what optuna proposes until there are n_trials jobs.
-        options: the config of hydra.sweeper. samples: jobs with every choice, and the ends of each interval.
-        run: takes (overrides of each job, number of the first).
-        """
-        import_optuna()  # before a folder is made
+    def search(self, space: Space, launcher: Mapping[str, Any] | None, launch: Callable[[list[Job]], object]) -> None:
+        """Propose and run the jobs of a new search. launch: runs planned jobs."""
+        search.import_optuna()  # before a folder is made
         sweep = self.sweep
-        sweep.num_expected = options.n_trials
-        if sweep.folder is None:
-            sweep.begin(samples, is_search=True)
-        study = Search(sweep.need_folder(), axes, constant, sweep.monitor, options.seed, options.prune)
-        sweep.trails = study.trails
-        if open_jobs := [job for job in sweep.jobs if not study.tell(job, sweep.row(job))]:
-            sweep.run(open_jobs)
-        while len(sweep.jobs) < options.n_trials:
-            first = len(sweep.jobs)
-            last = min(options.n_trials, first + len(sweep.places))
-            run([study.ask(number) for number in range(first, last)], first)
-            for job in sweep.jobs[first:]:
-                study.tell(job, sweep.row(job))
+        sweep.num_expected = space.n_trials
+        sweep.begin([space.job(number, trial) for number, trial in enumerate(space.samples())], is_search=True)
+        sweep.rest = {"search": space.as_data(), "launcher": launcher}
+        search.run(sweep, space, launch)
 
     def __call__(self, cfg: Any) -> int:
-        return self.sweep.run_here(job_number())
+        number = job_number()
+        return self.sweep.run_here(self.numbers[number] if self.numbers else number)
 
-    def __getstate__(self) -> Path:
-        return self.sweep.need_folder().absolute()
+    def __getstate__(self) -> dict[str, Any]:
+        trust = self.sweep.trust
+        return {"folder": self.sweep.need_folder().absolute(), "numbers": self.numbers, "typed": trust.typed}
 
-    def __setstate__(self, folder: Path) -> None:
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
         """Read the sweep from its folder, in a process on another machine."""
-        typed, jobs = sweep_plan.read_plan(folder)
-        self.sweep, self.source = Sweep(typed, Screen()), Source(typed, [])
-        self.sweep.folder, self.sweep.jobs = folder, jobs
+        plan = sweep_plan.read_plan(state["folder"])
+        self.sweep = Sweep(plan.typed, Screen(), Trust(plan.signed, state["typed"]))
+        self.source, self.numbers = Source(plan.typed, []), state["numbers"]
+        self.sweep.folder, self.sweep.jobs = state["folder"], plan.jobs

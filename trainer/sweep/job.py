@@ -5,18 +5,22 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from trainer.config import user_modules
-from trainer.config.run_config import read_config
+from trainer.config.run_config import Stored, read_config
 from trainer.config.settings import Settings
 from trainer.config.source import Source
-from trainer.disk import layout, storage, sweep_plan
+from trainer.config.trust import OWN, Trust
+from trainer.disk import job_folder, layout, storage
+from trainer.disk.job_folder import claimed
 from trainer.disk.sweep_plan import Job
-from trainer.errors import Interrupted, TrainerError, failed
+from trainer.errors import InUse, Killed, StorageError, TrainerError, complain, failed
 from trainer.processes import parent_death, signals
+from trainer.sweep.ended import BUSY
 from trainer.terminal.screen import Screen
 
 
@@ -28,38 +32,57 @@ class Place:
     gpu: str | None = None
 
 
-def main(here: Path, sweep: Path, job: Job, place: Place, lifeline: Connection) -> None:
+def main(here: Path, sweep: Path, job: Job, place: Place, trust: Trust, lifeline: Connection) -> None:
     """Run the process of a job. Its output goes to its train.log; Ctrl-C reaches the sweep, which passes it on."""
     signals.install()
     if hasattr(os, "setsid"):
         os.setsid()
     parent_death.die_with_it(lifeline)
     os.chdir(here)
-    folder = sweep_plan.claim(sweep, job)
-    log = storage.AppendFile(folder / layout.LOG).handle
-    os.dup2(log, 1)
-    os.dup2(log, 2)
     if place.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         try:
             if hasattr(signal, "pthread_sigmask"):
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked since the fork server began
-            code = train(sweep, job, Screen(nowhere), place.cores)
-        except Interrupted as error:
+            code = train(sweep, job, Screen(nowhere), place.cores, trust, quiet=True)
+        except TrainerError as error:
+            complain(f"error: {error.message}")
             code = error.exit_code
     sys.exit(code)
 
 
-def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> int:
-    """Train a job: resume it from its checkpoint, or start again if it had failed. Returns the exit code. Unless it is
-    killed, its summary.json records how it ended."""
+def train(
+    sweep: Path, job: Job, screen: Screen, cores: int | None = None, trust: Trust = OWN, *, quiet: bool = False
+) -> int:
+    """Train a job: resume it from its checkpoint, or start again if it had failed. Returns the exit code, which is BUSY
+    where another process works on it. Unless it is killed, its summary.json records how it ended.
+
+    quiet: all that this process prints goes to the job's log.
+    """
     started = time.perf_counter()
-    status = sweep_plan.status(sweep, job)
-    folder = sweep_plan.claim(sweep, job)
-    if status in ("failed", "diverged"):
-        sweep_plan.clear_job(folder)
-    user_modules.allow_user_modules()
+    try:
+        with ExitStack() as held:
+            folder = held.enter_context(claimed(sweep, job))
+            if quiet:
+                _print_to(folder / layout.LOG)
+            status = job_folder.status(folder)  # read now: another process may have worked on it since the plan
+            if status in job_folder.DONE:
+                return 0
+            if status in ("failed", "diverged"):
+                job_folder.clear(folder)
+            return _carry_out(folder, job, screen, started, cores, trust, held)
+    except InUse:
+        return BUSY
+
+
+def _carry_out(
+    folder: Path, job: Job, screen: Screen, started: float, cores: int | None, trust: Trust, held: ExitStack
+) -> int:
+    """Start or resume a job. held: the lock on its folder. Returns the exit code."""
+    if trust.granted:
+        user_modules.allow_user_modules()
+    from trainer.processes import ranks
     from trainer.run import launch
     from trainer.run.session import Session
 
@@ -67,26 +90,49 @@ def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> in
     try:
         with screen:
             screen.open_log(folder / layout.LOG)  # for messages that appear before the run is built
-            if status == "interrupted" and (folder / layout.CONFIG).exists():
-                config = Settings(read_config(folder)).check()
-                launch.resume(folder, config, session)
+            is_new = not job_folder.holds_run(folder)
+            if is_new or not (folder / layout.CONFIG).exists():
+                stored = Stored(job.data)
+                stored.signed, stored.trusted = trust.signed, trust.granted
             else:
-                config = Settings(job.data, Source(job.overrides)).check()
-                launch.start(config, job.overrides, lambda _: folder, session)
+                stored = read_config(folder, trust_it=trust.typed)
+            config = Settings(stored, Source(job.overrides if is_new else [])).check()
+            if ranks.num_ranks(config) > 1:
+                held.close()  # rank 0 holds the folder, in a process of its own
+            sign, download = stored.signed, stored.trusted
+            if is_new:
+                launch.start(config, job.overrides, lambda _: folder, session, sign=sign, download=download)
+            else:
+                launch.resume(folder, config, session, sign=sign, download=download)
+    except InUse:
+        raise
     except SystemExit as error:
-        sweep_plan.record_failure(folder, f"the code called sys.exit({error.code!r})")
+        job_folder.record(folder, "failed", f"the code called sys.exit({error.code!r})")
         traceback.print_exc()
         return 1
     except Exception as error:
         known = failed(error, layout.log_name(folder))
-        if sweep_plan.status(sweep, job) in ("waiting", "interrupted") and known.exit_code < 128:
-            sweep_plan.record_failure(folder, known.message)
+        if job_folder.status(folder) not in job_folder.ENDED and known.exit_code < 128:
+            with suppress(StorageError):  # a full disk, which is the reason itself
+                job_folder.record(folder, status_after(known), known.message)
             traceback.print_exc()
         return known.exit_code
     return 0
 
 
-def rehearse(here: Path, job: Job, answer: Connection) -> None:
+def status_after(error: TrainerError) -> str:
+    """The status of a job that an error ended: after a kill or a full disk it continues from its checkpoint."""
+    return "interrupted" if isinstance(error, (StorageError, Killed)) else "failed"
+
+
+def _print_to(path: Path) -> None:
+    """Let stdout and stderr append to a job's log."""
+    log = storage.AppendFile(path).handle
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+
+
+def rehearse(here: Path, job: Job, trust: Trust, answer: Connection) -> None:
     """Build a job and discard it. Sends the type of its device, the number of GPUs and the monitored metric, or the
     error."""
     parent_death.die_with_it()
@@ -94,13 +140,14 @@ def rehearse(here: Path, job: Job, answer: Connection) -> None:
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
-    user_modules.allow_user_modules()
+    if trust.granted:
+        user_modules.allow_user_modules()
     import torch
 
     from trainer.build.build import build
 
     try:
-        run, _ = build(Settings(job.data, Source(job.overrides)).check())
+        run, _ = build(Settings(job.data, Source(job.overrides)).check(), download=trust.granted)
     except TrainerError as error:
         answer.send(error)
     else:

@@ -48,7 +48,7 @@ def job_lines(number: int, total: int, row: Row, praise: str = "") -> list[str]:
     """A job that has ended: its settings, metric and time; or its failure with reason and log. praise: such as best so
     far."""
     head = f"[{number:>{len(str(total))}}/{total}] {settings_text(row.settings)}"
-    if row.failed:
+    if has_reason(row):
         return [*wrapped(f"{head}  {row.status}"), *_reason_lines(row)]
     if not row.ok:
         return wrapped(f"{head}  {row.status} at step {row.steps:,}")
@@ -87,9 +87,14 @@ def show_rankings(
         screen.say(f"alone    {counted(len(alone), 'run')} with nothing to be compared with:", style="bold")
         for line in (line for ranked in alone for line in alone_lines(ranked)):
             screen.say(line)
-    for row in (row for row in runs if row.failed):
+    for row in filter(has_reason, runs):
         for line in (*wrapped(f"{row.status:<8} {settings_text(row.settings)}"), *_reason_lines(row)):
             screen.say(line, style="red")
+
+
+def has_reason(row: Row) -> bool:
+    """Whether a job's reason is shown: it failed, something ended it, or another process works on it."""
+    return row.failed or (row.error is not None and row.status in ("interrupted", "running"))
 
 
 def alone_lines(ranking: Ranking) -> list[str]:

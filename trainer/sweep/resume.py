@@ -1,87 +1,191 @@
-"""trainer resume SWEEP: skips finished jobs, resumes interrupted ones and runs failed ones again."""
+"""trainer resume SWEEP: skips finished jobs, resumes interrupted ones and runs failed ones again.
+
+Nothing that is stored is composed: jobs, and what a search proposes others from, are plain data.
+"""
 
 import dataclasses
 import shlex
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from trainer.config import compose, files, trust, user_modules
+from trainer.config import compose, files, user_modules
 from trainer.config.changeable_keys import Changeable
+from trainer.config.search_space import Space
 from trainer.config.source import Source
-from trainer.disk import layout, sweep_plan
-from trainer.disk.sweep_plan import Job
-from trainer.errors import ConfigError, Interrupted, complain
-from trainer.sweep.search import STORAGE
+from trainer.config.trust import Trust, strangers
+from trainer.disk import job_folder, layout, reading, sweep_plan
+from trainer.disk.sweep_plan import Job, Plan
+from trainer.errors import ConfigError, Interrupted, StorageError, complain
+from trainer.sweep import old_search, search
 from trainer.sweep.sweep import Sweep
 from trainer.terminal.screen import Screen
 from trainer.text import counted, printable
 
-CHANGEABLE = Changeable(
-    ("sweep.jobs", "sweep.on_fail"), "cannot change on a resume of a sweep: it would be another sweep"
-)
 TRIALS = "hydra.sweeper.n_trials"
+LAUNCHER = ("hydra/launcher", "hydra.launcher.*")
+REFUSAL = "cannot change on a resume: it would be another sweep"
+CHANGEABLE = Changeable(("sweep.jobs", "sweep.on_fail", *LAUNCHER), REFUSAL)
+OF_A_SEARCH = Changeable((*CHANGEABLE.keys, TRIALS), REFUSAL)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A sweep as it lies on disk. space: what its search proposes from; None for a grid. unknown: what it would import
+    that is not known to be harmless, if this user has not signed it. damaged: why a job cannot be run, by number."""
+
+    plan: Plan
+    space: Space | None
+    unknown: list[str]
+    status: dict[int, str]
+    damaged: dict[int, str]
+
+    @classmethod
+    def read(cls, folder: Path, *, trusted: bool) -> "Stored":
+        """Read a sweep. Raises ConfigError for a folder of another job, and for unknown targets that nobody trusts."""
+        plan = sweep_plan.read_plan(folder)
+        space, samples = _space(plan.search, folder)
+        configs = [job.data for job in [*plan.jobs, *samples]]
+        unknown = [] if plan.signed else list(dict.fromkeys(name for data in configs for name in strangers(data)))
+        if unknown and not trusted:
+            text = f"{folder / layout.SWEEP} would import {unknown[0]}, and is not signed with your key"
+            raise ConfigError(text, f"if you trust its author: trainer resume {folder} --trust")
+        damaged = {}
+        for job in plan.jobs:
+            if job.folder(folder).is_symlink():
+                damaged[job.number] = f"{job.folder(folder)} is a link, and nothing is written outside the sweep"
+                continue
+            try:
+                job_folder.check_identity(folder, job)
+            except StorageError as error:
+                damaged[job.number] = error.message
+        return cls(
+            plan, space, unknown, {job.number: job_folder.status(job.folder(folder)) for job in plan.jobs}, damaged
+        )
+
+    @property
+    def left(self) -> list[Job]:
+        """The jobs that are to be run."""
+        open_jobs = (job for job in self.plan.jobs if self.status[job.number] not in job_folder.DONE)
+        return [job for job in open_jobs if job.number not in self.damaged]
+
+    @property
+    def lost(self) -> list[int]:
+        """The jobs that are not done and cannot be run."""
+        return [number for number in self.damaged if self.status[number] not in job_folder.DONE]
+
+
+def _space(search: Mapping[str, Any] | None, folder: Path) -> tuple[Space | None, list[Job]]:
+    """(the space of a stored search, jobs with every choice and option in it); (None, []) for a grid."""
+    if search is None:
+        return None, []
+    try:
+        space = Space.of_data(search)
+        return space, [space.job(0, {**trial, **v.picks}) for v in space.variants for trial in space.samples()]
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise StorageError(f"{folder / layout.SWEEP}: its search cannot be read: {error!r}") from error
 
 
 def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> int:
-    """Run the unfinished jobs of a sweep. Returns the exit code. Raises ConfigError for jobs that differ from the plan,
-    a key that cannot change, or another person's plan that would import unknown targets, unless it is trusted."""
-    typed, jobs = sweep_plan.read_plan(folder)
-    if not sweep_plan.is_own(folder):
-        _judge(folder, typed, jobs, trusted)
-    for job in jobs:
-        sweep_plan.check_identity(folder, job)
-    if (folder / STORAGE).exists():
-        return _search(folder, typed, overrides, jobs)
-    statuses = {job.number: sweep_plan.status(folder, job) for job in jobs}
-    kept = [word for word in typed if word.partition("=")[0] not in {word.partition("=")[0] for word in overrides}]
-    command = printable(shlex.join(["trainer", "train", "-m", *kept, *overrides]))
-    instead = command if sweep_plan.is_own(folder) else None
-    changed = {key.partition(".")[2]: value for key, value in CHANGEABLE.read(overrides, instead).items()}
-    unfinished = [job for job in jobs if statuses[job.number] != "ok"]
-    left = [dataclasses.replace(job, data=job.data | {"sweep": job.data["sweep"] | changed}) for job in unfinished]
-    if not left:
-        print(f"{folder} is finished: {counted(len(jobs), 'job')}. Nothing to do.")
+    """Run the unfinished jobs of a sweep, and propose the others of a search. Returns the exit code.
+
+    Raises ConfigError for jobs that differ from the plan, a key that cannot change, or another person's plan that would
+    import unknown targets, unless it is trusted; InUse if another process runs this sweep.
+    """
+    stored = Stored.read(folder, trusted=trusted)
+    old = old_search.wanted(folder, stored.plan)
+    if old is not None and (any(word.startswith(f"{TRIALS}=") for word in overrides) or (old and not stored.left)):
+        raise old_search.refusal(folder, stored.plan)
+    changes = (CHANGEABLE if stored.space is None else OF_A_SEARCH).read(overrides, _instead(stored.plan, overrides))
+    space = None if stored.space is None else _changed(stored.space, changes)
+    if not stored.left and not stored.lost and (space is None or len(stored.plan.jobs) >= space.n_trials):
+        print(f"{folder} is finished: {counted(len(stored.plan.jobs), 'job')}. Nothing to do.")
         print(f"To see them: trainer compare {folder}")
         return 0
-    user_modules.allow_user_modules()
-    with Screen() as screen:
-        sweep = Sweep(typed, screen)
-        sweep.prepare(left)
-        sweep.open(folder, jobs, len(jobs) - len(left))
-        counts = ", ".join(f"{count} {status}" for status, count in Counter(statuses.values()).items())
-        screen.say(f"resume   {layout.relative(folder)}: {counts}\n")
-        return _to_the_end(sweep, lambda: sweep.run(left))
+    typed = Source(
+        [word for word in overrides if word.startswith(("hydra/launcher", "hydra.launcher."))], files.roots()
+    )
+    with Screen() as screen, Sweep(stored.plan.typed, screen, Trust(stored.plan.signed, trusted)) as sweep:
+        sweep.hold(folder)
+        stored = Stored.read(folder, trusted=trusted)  # again: another process may have ended since
+        sweep.trust = Trust(stored.plan.signed, trusted)
+        for name in stored.unknown:
+            complain(f"trust    importing {name}")
+        if sweep.trust.granted:
+            user_modules.allow_user_modules()
+        code = _to_the_end(sweep, partial(_run, sweep, folder, stored, space, changes, typed))
+    if old:
+        complain(f"warning: {old_search.refusal(folder, stored.plan).message}")
+        complain(f"         to start a new search: {old_search.command(stored.plan)}")
+    return code
 
 
-def _judge(folder: Path, typed: Sequence[str], jobs: Sequence[Job], trusted: bool) -> None:
-    """Refuse a plan without the user's signature that would import unknown targets, or is a search: a search composes
-    the typed overrides again, which may name any target."""
-    unknown = list(dict.fromkeys(name for job in jobs for name in trust.strangers(job.data)))
-    if (folder / STORAGE).exists():
-        unknown.append(f"whatever these overrides name: {' '.join(typed)}")
-    if unknown and not trusted:
-        text = f"{folder / layout.SWEEP} would import {unknown[0]}, and is not signed with your key"
-        raise ConfigError(text, f"if you trust its author: trainer resume {folder} --trust")
-    for name in unknown:
-        complain(f"trust    importing {name}")
+def _instead(plan: Plan, overrides: Sequence[str]) -> str | None:
+    """The command of a new sweep with these keys; None for a sweep whose words this user did not sign."""
+    keys = {word.partition("=")[0] for word in overrides}
+    kept = [word for word in plan.typed if word.partition("=")[0] not in keys]
+    return printable(shlex.join(["trainer", "train", "-m", *kept, *overrides])) if plan.signed else None
 
 
-def _search(folder: Path, typed: list[str], overrides: Sequence[str], jobs: list[Job]) -> int:
-    """Resume a search: first its open jobs, then the proposals that are left; hydra.sweeper.n_trials=40 adds more."""
+def _changed(space: Space, changes: Mapping[str, Any]) -> Space:
+    """The space with what was typed for it."""
+    wanted = changes.get(TRIALS, space.n_trials)
+    if reading.count(wanted) is None or wanted < 1:
+        raise ConfigError(f"{TRIALS}={wanted} must be a whole number from 1", f"{TRIALS}=40")
+    return dataclasses.replace(space.changed({"sweep": _of_sweep(changes)}), n_trials=wanted)
+
+
+def _of_sweep(changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.partition(".")[2]: value for key, value in changes.items() if key.startswith("sweep.")}
+
+
+def _run(
+    sweep: Sweep, folder: Path, stored: Stored, space: Space | None, changes: Mapping[str, Any], typed: Source
+) -> None:
+    plan, of_sweep = stored.plan, _of_sweep(changes)
+    left = [dataclasses.replace(job, data=job.data | {"sweep": job.data["sweep"] | of_sweep}) for job in stored.left]
+    sweep.rest = {"search": None if space is None else space.as_data(), "launcher": plan.launcher}
+    sweep.num_expected = 0 if space is None else space.n_trials
+    sweep.damaged = stored.damaged
+    sweep.prepare(left or plan.jobs)
+    sweep.open(folder, plan.jobs, len(plan.jobs) - len(left))
+    counts = Counter("damaged" if number in stored.lost else status for number, status in stored.status.items())
+    sweep.screen.say(
+        f"resume   {layout.relative(folder)}: {', '.join(f'{n} {status}' for status, n in counts.items())}"
+    )
+    for job in left:
+        if job_folder.lost_summary(job.folder(folder)):
+            path = layout.relative(job.folder(folder)) / layout.SUMMARY
+            complain(f"warning: {path} is missing or damaged; it is written again from the run")
+    sweep.screen.say()
+    with _launched(sweep, plan, typed) as launch:
+        if space is not None:
+            search.run(sweep, space, launch, left)
+        elif left:
+            launch(left)
+
+
+@contextmanager
+def _launched(sweep: Sweep, plan: Plan, typed: Source) -> Iterator[Callable[[list[Job]], object]]:
+    """Yield what runs jobs: here; with the launcher that was typed; or with the stored one, if this user signed it."""
+    stored = plan.launcher if plan.signed else None
+    if stored is None and not typed.overrides:
+        yield sweep.run
+        return
     from trainer.sweep.hydra_task import Task
 
-    for key in (override.partition("=")[0] for override in overrides):
-        if key != TRIALS:
-            raise ConfigError(f"{key} cannot change on a resume", f"{TRIALS}=40")
-    user_modules.allow_user_modules()
-    with Screen() as screen:
-        sweep = Sweep(typed, screen)
-        sweep.prepare(jobs)
-        sweep.open(folder, jobs, sum(sweep_plan.status(folder, job) not in ("waiting", "interrupted") for job in jobs))
-        screen.say(f"resume   {layout.relative(folder)}: {counted(len(jobs), 'job')} so far\n")
-        source = Source([*typed, *overrides], files.roots())
-        return _to_the_end(sweep, lambda: compose.sweep(source, Task(sweep, source)))
+    task = Task(sweep, typed)
+    with compose.launcher(typed, stored, task, sweep.need_folder()) as launcher:
+
+        def launch(jobs: list[Job]) -> None:
+            task.numbers = [job.number for job in jobs]
+            launcher.launch([[] for _ in jobs], 0)
+
+        yield sweep.run if launcher is None else launch
 
 
 def _to_the_end(sweep: Sweep, run: Callable[[], object]) -> int:

@@ -5,8 +5,11 @@ import shlex
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.text import Text
 
@@ -16,25 +19,26 @@ from trainer.compare.ranking import Ranking
 from trainer.compare.rows import Row
 from trainer.config.settings import Settings
 from trainer.config.source import Source
-from trainer.disk import layout, storage, sweep_plan
+from trainer.config.trust import OWN, Trust, strangers
+from trainer.disk import layout, lock, storage, sweep_plan
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError, Interrupted, TrainerError
 from trainer.processes import signals
-from trainer.stopping import MONITORS, unknown_metric
-from trainer.sweep import lines, pool
+from trainer.sweep import ended, lines, pool
+from trainer.sweep.comparable import check_comparable, check_metric
+from trainer.sweep.ended import BUSY, INTERRUPTED
 from trainer.sweep.job import Place, train
 from trainer.terminal.screen import Screen
 from trainer.text import clock, counted
 
-INTERRUPTED = (130, 143)  # exit codes after SIGINT and SIGTERM
 LOG = "sweep.log"
 
 
 class Sweep:
     """The jobs of one sweep, in the order they were planned, and its folder."""
 
-    def __init__(self, typed: Sequence[str], screen: Screen) -> None:
-        self.typed, self.screen = list(typed), screen
+    def __init__(self, typed: Sequence[str], screen: Screen, trust: Trust = OWN) -> None:
+        self.typed, self.screen, self.trust = list(typed), screen, trust
         self.folder: Path | None = None
         self.jobs: list[Job] = []
         self.places: list[Place] = []
@@ -45,15 +49,35 @@ class Sweep:
         self.best: dict[tuple[str, tuple[str, ...]], float] = {}  # by metric and what it was measured on
         self.num_ended = 0
         self.is_mixed = False  # whether not all jobs are compared with each other
+        self.rest: dict[str, Any] = {}  # what sweep.json holds beside the jobs: search and launcher
+        self.damaged: dict[int, str] = {}  # why a job cannot be run, by number
+        self.held = ExitStack()  # the lock on the folder
 
-    def plan(self, jobs: Sequence[Job], *, locally: bool = True) -> Path:
-        """Add jobs to the sweep. Returns its folder. Raises ConfigError before anything is started."""
+    def __enter__(self) -> "Sweep":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.held.close()
+
+    def plan(self, jobs: Sequence[Job], launcher: Mapping[str, Any] | None = None) -> Path:
+        """Add jobs to the sweep. Returns its folder. Raises ConfigError before anything is started.
+
+        launcher: where they run, as plain data; None: on this machine.
+        """
         check_metric(jobs)
         if self.folder is None:
-            self.begin(jobs, locally=locally)
+            self.begin(jobs, locally=launcher is None)
+            self.rest = {"launcher": launcher}
+        if not self.trust.granted and (unknown := [name for job in jobs for name in strangers(job.data)]):
+            raise ConfigError(f"job {jobs[0].number} would import {unknown[0]}", f"{self.resume_command()} --trust")
         self.jobs += jobs
-        sweep_plan.write_plan(self.need_folder(), self.typed, self.jobs, {})
+        self.write({})
         return self.need_folder()
+
+    def write(self, results: Mapping[str, Any]) -> None:
+        """Write sweep.json. results: entries beside the plan."""
+        rest = {name: value for name, value in (self.rest | dict(results)).items() if value is not None}
+        sweep_plan.write_plan(self.need_folder(), self.typed, self.jobs, rest, sign=self.trust.signed)
 
     def begin(self, jobs: Sequence[Job], *, locally: bool = True, is_search: bool = False) -> None:
         """Check these jobs, then make the folder. locally: the jobs run on this machine, so one is built and
@@ -64,6 +88,7 @@ class Sweep:
         if is_search:
             check_comparable(jobs, self.monitor)
         self.folder = layout.create_sweep(jobs[0].data["output_dir"])
+        self.hold(self.folder)
         self.screen.open_log(self.folder / LOG)
         for line in lines.header(jobs, self.total or len(jobs), self.places, self.folder):
             self.screen.say(line)
@@ -75,15 +100,25 @@ class Sweep:
             raise RuntimeError("a sweep has no folder before its first plan")
         return self.folder
 
-    def row(self, job: Job) -> Row:
-        """The results of a job so far."""
-        return rows.read_row(job.folder(self.need_folder()), job.data, {})
+    def hold(self, folder: Path) -> None:
+        """Keep other processes from running this sweep. Raises InUse."""
+        self.held.enter_context(lock.only_writer(folder, "sweep"))
+
+    def row(self, job: Job, settings: dict[str, str] | None = None) -> Row:
+        """The results of a job so far. One that another process works on is running, whatever its summary says."""
+        folder = job.folder(self.need_folder())
+        row = rows.read_row(folder, job.data, settings or {})
+        if job.number in self.damaged:
+            return replace(row, status="failed", metrics={}, error=self.damaged[job.number])
+        if (who := lock.holder(folder)) is not None:
+            return replace(row, status="running", metrics={}, error=f"{who} is writing to it")
+        return replace(row, status="interrupted") if row.status == "running" else row
 
     def prepare(self, jobs: Sequence[Job]) -> None:
         """Find the places to run at. Raises the first job's error if the last job fails too."""
-        answer = pool.rehearse(jobs[0])
+        answer = pool.rehearse(jobs[0], self.trust)
         if isinstance(answer, TrainerError):
-            first_error, answer = answer, pool.rehearse(jobs[-1]) if len(jobs) > 1 else answer
+            first_error, answer = answer, pool.rehearse(jobs[-1], self.trust) if len(jobs) > 1 else answer
             if isinstance(answer, TrainerError):
                 raise first_error
         kind, num_gpus, self.monitor = answer or ("cpu", 0, "")
@@ -115,10 +150,11 @@ class Sweep:
                 if not stop():
                     self.prune(active)
 
-            for job, code in pool.run(self.need_folder(), jobs, self.places, stop, tick):
+            for job, code in pool.run(self.need_folder(), jobs, self.places, self.trust, stop, tick):
                 row = self.ended(job, code, settings[job.number])
                 codes.append(code)
-                stopped = stopped or (row.failed and jobs[0].data["sweep"]["on_fail"] == "stop")
+                stops = jobs[0].data["sweep"]["on_fail"] == "stop" and code not in (0, BUSY)
+                stopped = stopped or (stops and row.status != "pruned" and signals.stop_requested() is None)
             self.screen.clear()
             wish = signals.stop_requested()
         if wish is not None:
@@ -136,7 +172,7 @@ class Sweep:
         """Run a job in this process, for Hydra's basic launcher and submitit's. Returns the exit code."""
         job = self.jobs[number]
         self.screen.say(f"job {job.number}  {' '.join(job.overrides)}")
-        code = train(self.need_folder(), job, Screen())
+        code = train(self.need_folder(), job, Screen(), trust=self.trust)
         self.ended(job, code, self.settings[job.number])
         if code in INTERRUPTED:
             raise self.interrupted(code - 128)
@@ -144,12 +180,8 @@ class Sweep:
 
     def ended(self, job: Job, code: int, settings: dict[str, str]) -> Row:
         """Make sure that the end of a job is recorded, and report it."""
-        folder = job.folder(self.need_folder())
-        if code not in (0, *INTERRUPTED) and sweep_plan.status(self.need_folder(), job) in ("waiting", "interrupted"):
-            sweep_plan.record_failure(folder, signals.exit_reason(code))
-        elif code == 130 and job.number in self.pruned:
-            sweep_plan.record_failure(folder, "it trailed the others", "pruned")
-        row = rows.read_row(folder, job.data, settings)
+        ended.record(self.need_folder(), job, code, is_pruned=job.number in self.pruned)
+        row = self.row(job, settings)
         self.num_ended += 1
         value, key = row.value(row.monitor), (row.monitor, row.protocol.key(row.monitor))
         best, better = self.best.get(key), max if rows.mode(row.monitor) == "max" else min
@@ -165,9 +197,10 @@ class Sweep:
         """Rank the jobs, write sweep.csv and sweep.json, and print the ranking. Returns the exit code."""
         if self.folder is None or not self.jobs:
             return 2
-        results = rows.of_jobs(self.folder, self.jobs)
-        ranked = ranking.rankings(results)
-        sweep_plan.write_plan(self.folder, self.typed, self.jobs, {"ranking": table.as_data(ranked)})
+        settings = self.settings
+        results = [self.row(job, settings[job.number]) for job in self.jobs]
+        ranked = ranking.rankings([row for row in results if row.status != "running"] or results)
+        self.write({"ranking": table.as_data(ranked)})
         storage.write_file(self.folder / layout.TABLE, table.csv_text(results, ranked).encode())
         if self.jobs[0].data["report"]:
             from trainer.report import make  # jinja2, after all jobs are done
@@ -212,17 +245,3 @@ class Sweep:
     def resume_command(self) -> str:
         """The command that resumes this sweep."""
         return f"trainer resume {layout.relative(self.need_folder())}"
-
-
-def check_comparable(jobs: Sequence[Job], metric: str) -> None:
-    """Raise ConfigError for a search whose jobs do not measure the same: it would find the easiest data or loss."""
-    if len({protocol(job.data).key(metric) for job in jobs}) > 1:
-        text = "a search compares its jobs, so they need the same data and split, and for a loss the same loss"
-        raise ConfigError(text, "a grid: leave out hydra/sweeper=optuna")
-
-
-def check_metric(jobs: Sequence[Job]) -> None:
-    """Raise ConfigError for a metric to rank by that no run can report."""
-    for metric in dict.fromkeys(job.data.get("monitor", "auto") for job in jobs):
-        if metric not in ("auto", *MONITORS):
-            raise unknown_metric(metric, MONITORS)

@@ -54,7 +54,8 @@ def run(args: Namespace) -> int:
 
     with Screen() as screen:
         session = Session(screen, args.started)
-        launch.resume(folder, stored.config, session, download=stored.data.trusted, if_changed=if_changed)
+        data = stored.data
+        launch.resume(folder, stored.config, session, sign=data.signed, download=data.trusted, if_changed=if_changed)
     return 0
 
 

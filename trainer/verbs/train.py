@@ -70,8 +70,7 @@ def _sweep(source: Source) -> int:
     from trainer.sweep.sweep import Sweep
 
     user_modules.allow_user_modules(source.folders)
-    with Screen() as screen:
-        sweep = Sweep(source.overrides, screen)
+    with Screen() as screen, Sweep(source.overrides, screen) as sweep:
         try:
             compose.sweep(source, Task(sweep, source))
         except Exception:  # Ctrl-C, or a launcher that lost a job: the finished jobs are ranked all the same

@@ -104,10 +104,11 @@ def _train(folder: Path, data: dict[str, Any], trusted: bool, save_at: int, kill
     try:
         with Screen() as screen:
             if (folder / layout.CONFIG).exists():
-                launch.resume(folder, config, Session(screen, time.perf_counter()), download=trusted)
+                launch.resume(folder, config, Session(screen, time.perf_counter()), sign=False, download=trusted)
             else:
                 listeners = [_Killer(folder, save_at, kill_at)] if kill_at else []
-                launch.start(config, [], make_folder, Session(screen, time.perf_counter(), listeners=listeners))
+                session = Session(screen, time.perf_counter(), listeners=listeners)
+                launch.start(config, [], make_folder, session, sign=False, download=trusted)
     except TrainerError as error:
         print(f"error: {error.message}", file=sys.stderr)
         sys.exit(error.exit_code)
