@@ -46,7 +46,7 @@ class StorageError(TrainerError):
 
 
 class Interrupted(TrainerError):
-    """A signal ended the program: 130 after SIGINT, 143 after SIGTERM."""
+    """A signal ended the program: 129 after SIGHUP, 130 after SIGINT, 143 after SIGTERM."""
 
     def __init__(self, signal: int, message: str = "stopped before training began", hint: str | None = None) -> None:
         super().__init__(message, hint)

@@ -58,7 +58,8 @@ def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> 
         tripped = _train(run, setup, result, session)
         _conclude(run, setup, result, session, tripped, changed)
         return result
-    except Interrupted:  # all is saved and reported
+    except Interrupted as error:  # all is saved
+        screen.note(f"{error.message}\n  try: {error.hint}")
         raise
     except Exception as error:
         screen.clear()

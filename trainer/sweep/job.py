@@ -1,7 +1,6 @@
 """One job, in its own process: trains into the sweep's folder, and ends with an exit code."""
 
 import os
-import signal
 import sys
 import time
 import traceback
@@ -30,9 +29,7 @@ class Place:
 
 def main(here: Path, sweep: Path, job: Job, place: Place, lifeline: Connection) -> None:
     """Run the process of a job. Its output goes to its train.log; Ctrl-C reaches the sweep, which passes it on."""
-    signals.install()
-    if hasattr(os, "setsid"):
-        os.setsid()
+    signals.install_in_child()
     parent_death.die_with_it(lifeline)
     os.chdir(here)
     folder = sweep_plan.claim(sweep, job)
@@ -43,8 +40,7 @@ def main(here: Path, sweep: Path, job: Job, place: Place, lifeline: Connection) 
         os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         try:
-            if hasattr(signal, "pthread_sigmask"):
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked since the fork server began
+            signals.release()
             code = train(sweep, job, Screen(nowhere), place.cores)
         except Interrupted as error:
             code = error.exit_code

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from trainer.disk.sweep_plan import Job
 from trainer.errors import TrainerError
-from trainer.processes.forking import no_interrupt, start_method
+from trainer.processes import signals
+from trainer.processes.forking import start_method
 from trainer.processes.machine import num_cores
 from trainer.sweep import job as one
 from trainer.sweep.job import Place
@@ -25,7 +26,7 @@ def rehearse(job: Job) -> tuple[str, int, str] | TrainerError | None:
     context = start_method()
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=one.rehearse, args=(Path.cwd(), job, send))
-    with no_interrupt():
+    with signals.held():
         process.start()
     send.close()
     try:
@@ -77,14 +78,14 @@ def run(
             while waiting and free and not stop():
                 job, place = waiting.pop(), free.pop()
                 process = context.Process(target=one.main, args=(Path.cwd(), sweep, job, place, lifeline))
-                with no_interrupt():
+                with signals.held():
                     process.start()
                 running[process.sentinel] = process, job, place
             if stop() and not is_stopping:
                 is_stopping = True
                 waiting.clear()
                 for process, _, _ in running.values():
-                    os.kill(process.pid, signal.SIGINT)
+                    signals.send(process.pid, signals.stop_requested() or signal.SIGINT)
             for sentinel in wait(list(running), TICK):
                 process, job, place = running.pop(sentinel)  # type: ignore[arg-type]
                 process.join()

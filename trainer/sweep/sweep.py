@@ -1,6 +1,5 @@
 """A sweep from its plan to its ranking: refuses a wrong plan, runs the jobs, reports the results. No torch."""
 
-import os
 import shlex
 import signal
 import time
@@ -26,7 +25,6 @@ from trainer.sweep.job import Place, train
 from trainer.terminal.screen import Screen
 from trainer.text import clock
 
-INTERRUPTED = (130, 143)  # exit codes after SIGINT and SIGTERM
 LOG = "sweep.log"
 
 
@@ -128,7 +126,7 @@ class Sweep:
         for job, pid in active:
             if self.trails and job.number not in self.pruned and self.trails(job, job.folder(self.need_folder())):
                 self.pruned.add(job.number)
-                os.kill(pid, signal.SIGINT)
+                signals.send(pid, signal.SIGINT)
 
     def run_here(self, number: int) -> int:
         """Run a job in this process, for Hydra's basic launcher and submitit's. Returns the exit code."""
@@ -136,14 +134,15 @@ class Sweep:
         self.screen.say(f"job {job.number}  {' '.join(job.overrides)}")
         code = train(self.need_folder(), job, Screen())
         self.ended(job, code, self.settings[job.number])
-        if code in INTERRUPTED:
+        if code in signals.INTERRUPTED:
             raise self.interrupted(code - 128)
         return code
 
     def ended(self, job: Job, code: int, settings: dict[str, str]) -> Row:
         """Make sure that the end of a job is recorded, and report it."""
         folder = job.folder(self.need_folder())
-        if code not in (0, *INTERRUPTED) and sweep_plan.status(self.need_folder(), job) in ("waiting", "interrupted"):
+        is_open = sweep_plan.status(self.need_folder(), job) in ("waiting", "interrupted")
+        if is_open and code not in (0, *signals.INTERRUPTED):
             sweep_plan.record_failure(folder, signals.exit_reason(code))
         elif code == 130 and job.number in self.pruned:
             sweep_plan.record_failure(folder, "it trailed the others", "pruned")
