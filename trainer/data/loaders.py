@@ -23,7 +23,7 @@ from trainer.data import seeds
 from trainer.data.scaling import Scale, scaled
 from trainer.data.tabular.one_hot import OneHot
 from trainer.errors import TrainerError
-from trainer.processes import parent_death
+from trainer.processes import parent_death, scratch
 
 GRACE = 8  # seconds that a worker outlives a SIGTERM
 PREPARED_AT_ONCE = 64 * 2**20  # bytes up to which all rows are scaled at once
@@ -97,6 +97,8 @@ class Workers:
         seed: int,
     ) -> None:
         num_workers = config.num_workers
+        if num_workers > 0:
+            scratch.for_sockets()
         self.name = f"DataLoader, {num_workers} worker{'s' * (num_workers != 1)}"
         self.scale_x, self.scale_y, self.device = scale_x, scale_y, device
         self.finish = scale_x.on(device, scale_x.dtype)

@@ -1,5 +1,6 @@
 """Temporary folders that go with this process, however it ends: kill -9 included."""
 
+import multiprocessing
 import os
 import subprocess
 import tempfile
@@ -29,8 +30,9 @@ def folder(prefix: str) -> Iterator[Path]:
 
 
 def for_sockets() -> None:
-    """Let the folder where multiprocessing keeps its sockets go with this process."""
-    _remove_at_death(util.get_temp_dir())
+    """Let the folder where multiprocessing keeps its sockets go with this process; its children share it."""
+    if multiprocessing.parent_process() is None:
+        _remove_at_death(util.get_temp_dir())
 
 
 def _remove_at_death(name: str) -> None:

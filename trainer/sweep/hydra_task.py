@@ -9,6 +9,7 @@ from trainer.config.search_space import Axis
 from trainer.config.source import Source
 from trainer.disk import sweep_plan
 from trainer.disk.sweep_plan import Job
+from trainer.processes import signals
 from trainer.sweep.search import Search, import_optuna
 from trainer.sweep.sweep import Sweep
 from trainer.terminal.screen import Screen
@@ -49,12 +50,13 @@ class Task:
         sweep.trails = study.trails
         if open_jobs := [job for job in sweep.jobs if not study.tell(job, sweep.row(job))]:
             sweep.run(open_jobs)
-        while len(sweep.jobs) < options.n_trials:
-            first = len(sweep.jobs)
-            last = min(options.n_trials, first + len(sweep.places))
-            run([study.ask(number) for number in range(first, last)], first)
-            for job in sweep.jobs[first:]:
-                study.tell(job, sweep.row(job))
+        with signals.listening():  # between two rounds too
+            while len(sweep.jobs) < options.n_trials:
+                first = len(sweep.jobs)
+                last = min(options.n_trials, first + len(sweep.places))
+                run([study.ask(number) for number in range(first, last)], first)
+                for job in sweep.jobs[first:]:
+                    study.tell(job, sweep.row(job))
 
     def __call__(self, cfg: Any) -> int:
         return self.sweep.run_here(job_number())

@@ -91,10 +91,13 @@ def rehearse(here: Path, job: Job, answer: Connection) -> None:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
     user_modules.allow_user_modules()
-    import torch
+    try:
+        import torch
 
-    from trainer.build.build import build
-
+        from trainer.build.build import build
+    except (ImportError, OSError) as error:  # too little memory for torch, for one
+        answer.send(failed(error))
+        return
     try:
         run, _ = build(Settings(job.data, Source(job.overrides)).check())
     except TrainerError as error:

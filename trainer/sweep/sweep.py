@@ -161,6 +161,13 @@ class Sweep:
         """Rank the jobs, write sweep.csv and sweep.json, and print the ranking. Returns the exit code."""
         if self.folder is None or not self.jobs:
             return 2
+        with signals.listening():
+            code = self._rank()
+            if (number := signals.stop_requested()) is not None:
+                raise self.interrupted(number)
+        return code
+
+    def _rank(self) -> int:
         results = rows.of_jobs(self.folder, self.jobs)
         ranked = ranking.rankings(results)
         sweep_plan.write_plan(self.folder, self.typed, self.jobs, {"ranking": table.as_data(ranked)})
@@ -204,7 +211,10 @@ class Sweep:
 
     def interrupted(self, number: int) -> Interrupted:
         """The error for a sweep that a signal stopped."""
-        return Interrupted(number, "the sweep was stopped; the running jobs were saved", self.resume_command())
+        name, command = signal.Signals(number).name, self.resume_command()
+        text = f"the sweep was stopped by {name}; the running jobs were saved"
+        self.screen.note(f"{text}\n  try: {command}")
+        return Interrupted(number, text, command)
 
     def resume_command(self) -> str:
         """The command that resumes this sweep."""

@@ -81,6 +81,7 @@ def _attempt(folder: Path, data: dict[str, Any], trusted: bool, save_at: int = 0
     context = multiprocessing.get_context("spawn")
     lifeline, held = context.Pipe(duplex=False)
     process = context.Process(target=_train, args=(lifeline, folder, data, trusted, save_at, kill_at))
+    scratch.for_sockets()
     with signals.held():
         process.start()
     process.join()
