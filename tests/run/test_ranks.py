@@ -271,7 +271,7 @@ def test_a_loss_that_is_not_finite_keeps_its_exit_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_stops_every_rank_in_the_same_step(tmp_path: Path, number: int, code: int) -> None:
     words = ["train", "dataset=digits", "nproc=2", "model.dropout=0.2", "loader.batch_size=32", "epochs=12",
              "threads=1", "device=cpu", "report=false", "log_every=1"]  # fmt: skip

@@ -168,14 +168,15 @@ class Sweep:
         return code
 
     def _rank(self) -> int:
-        results = rows.of_jobs(self.folder, self.jobs)
+        folder = self.need_folder()
+        results = rows.of_jobs(folder, self.jobs)
         ranked = ranking.rankings(results)
-        sweep_plan.write_plan(self.folder, self.typed, self.jobs, {"ranking": table.as_data(ranked)})
-        storage.write_file(self.folder / layout.TABLE, table.csv_text(results, ranked).encode())
+        sweep_plan.write_plan(folder, self.typed, self.jobs, {"ranking": table.as_data(ranked)})
+        storage.write_file(folder / layout.TABLE, table.csv_text(results, ranked).encode())
         if self.jobs[0].data["report"]:
             from trainer.report import make  # jinja2, after all jobs are done
 
-            make.of_sweep(self.folder)
+            make.of_sweep(folder)
         self.say_ranking(results, ranked)
         return 0 if all(row.status in ("ok", "pruned") for row in results) else 1
 
