@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Cli
-from live_run import start, wait_for, wait_for_lines
+from live_run import start, until, wait_for, wait_for_lines
 from torch import nn
 from trials import HERE, attempt, begin, call, config
 
@@ -209,7 +209,13 @@ def wait_for_ranks(folder: Path, size: int) -> list[int]:
     return found
 
 
-# 230 steps of 5 ms at least: whoever is killed within a second has not finished.
+def num_lines(run: Path) -> int:
+    """The lines of a run's metrics, one a step; 0 before there are any."""
+    path = run / "metrics.jsonl"
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+# 230 steps of 5 ms at least: whoever is killed in the first 150 has not finished.
 REGISTERED = ["model=own", "model._target_=own.Registered", "epochs=10", "checkpoint.every_seconds=0.2"]
 
 
@@ -222,8 +228,8 @@ def test_a_killed_rank_takes_the_others_down_and_is_named(tmp_path: Path, trials
         data = config(*REGISTERED, f"+model.folder={here}", f"nproc={size}")
         parent = begin(here / "run", data)
         found = wait_for_ranks(here, size)
-        rank = chance.randrange(size)
-        time.sleep(chance.uniform(0, 1))
+        rank, moment = chance.randrange(size), chance.randrange(150)
+        until(lambda folder=here / "run", moment=moment: num_lines(folder) >= moment)
         os.kill(found[rank], signal.SIGKILL)
         killed = time.monotonic()
         parent.join(60)

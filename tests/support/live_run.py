@@ -44,3 +44,28 @@ def wait_for_lines(folder: Path, more: int = 1) -> None:
     while metrics(folder) < before + more:
         assert time.monotonic() < end, "no line was written"
         time.sleep(0.01)
+
+
+def children(pid: int) -> set[int]:
+    """Processes below a process, as Linux lists them."""
+    found: set[int] = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found |= {int(path.parent.name)} | children(int(path.parent.name))
+    return found
+
+
+def alive(pids: set[int]) -> set[int]:
+    """Those that still run; a zombie does not."""
+    running = set()
+    for pid in pids:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        running |= {pid} if state != "Z" else set()
+    return running

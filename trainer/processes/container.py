@@ -31,7 +31,7 @@ def cores(root: Path = Path("/")) -> float | None:
 
 def _groups(controller: str, root: Path) -> Iterator[Path]:
     """The folders of this process's group and of those above it, as far as they are visible here."""
-    paths = {}  # name of a controller, or "" for version 2: the group
+    paths: dict[str, PurePosixPath] = {}  # name of a controller, or "" for version 2: the group
     for line in _lines(root / "proc/self/cgroup"):
         _, names, path = line.split(":", 2)
         paths |= dict.fromkeys(names.split(","), PurePosixPath(path))

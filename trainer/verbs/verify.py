@@ -78,10 +78,10 @@ def _compare(data: dict[str, Any], trusted: bool, folder: Path, say: Callable[[s
 
 def _attempt(folder: Path, data: dict[str, Any], trusted: bool, save_at: int = 0, kill_at: int = 0) -> None:
     """Train in a separate process. Raises TrainerError if it does not end as it should."""
+    scratch.for_sockets()
     context = multiprocessing.get_context("spawn")
     lifeline, held = context.Pipe(duplex=False)
     process = context.Process(target=_train, args=(lifeline, folder, data, trusted, save_at, kill_at))
-    scratch.for_sockets()
     with signals.held():
         process.start()
     process.join()
