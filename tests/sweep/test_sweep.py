@@ -333,7 +333,7 @@ def test_ctrl_c_into_a_sweep_of_short_jobs(tmp_path: Path) -> None:
     for trial in range(8):
         folder = tmp_path / str(trial)
         folder.mkdir()
-        words = ["-m", "seed=range(30)", "max_steps=1", "report=false", "sweep.jobs=2", "checkpoint.keep=1"]
+        words = ["-m", "seed=range(30)", "max_steps=1", "report=false", "sweep.jobs=2"]
         process = start(folder, "train", *words)
         jobs = f"{trial}/outputs/sweeps/*/*/*/model.safetensors"
         assert wait_for(lambda jobs=jobs, trial=trial: len(list(tmp_path.glob(jobs))) > trial)
