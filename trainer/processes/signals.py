@@ -159,15 +159,11 @@ def _is_repetition(number: int) -> bool:
 def _exit(number: int) -> None:
     """End now. Raises no exception: an `except` in a library that is being imported could swallow it."""
     name = signal.Signals(number).name
-    when = (
-        "at once; the last checkpoint counts"
-        if _stop_signal is not None
-        else "before training began; nothing was saved"
-    )
+    when = " at once; the last checkpoint counts" if _stop_signal is not None else "; there was nothing to save"
     with suppress(OSError, ValueError, RuntimeError):
         sys.stdout.flush()
     with suppress(OSError):  # a terminal that is closed
-        os.write(2, f"\nerror: stopped by {name} {when}\n".encode())
+        os.write(2, f"\nerror: stopped by {name}{when}\n".encode())
     os._exit(128 + number)
 
 

@@ -115,6 +115,7 @@ def installed() -> Iterator[None]:
         yield
     finally:
         sys.stdout.flush()
+        sys.stderr.flush()
         sys.stdout, sys.stderr = before
 
 
