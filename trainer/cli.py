@@ -13,7 +13,7 @@ from trainer.errors import ConfigError, Interrupted, StorageError, TrainerError,
 from trainer.processes import environment, signals
 from trainer.terminal import output
 from trainer.terminal.spelling import did_you_mean
-from trainer.verbs import VERBS
+from trainer.verbs import VERBS, WORK_FIRST
 
 STARTED = time.perf_counter()
 
@@ -46,7 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--debug" in words:
             traceback.print_exc()
         return _report(failed(error))
-    return code or output.of(sys.stdout).exit_code
+    out = output.of(sys.stdout)
+    if out.exit_code and (text := out.trouble()):
+        complain(f"warning: {text}")
+    return code or out.exit_code
 
 
 def entry() -> None:
@@ -80,6 +83,7 @@ def _dispatch(words: list[str]) -> int:
         print(parser.help_text(args))
         return 0
     args.started = STARTED
+    output.of(sys.stdout).work_first = verb in WORK_FIRST
     code: int = module.run(args)
     return code
 

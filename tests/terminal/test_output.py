@@ -13,6 +13,7 @@ from live_run import ROOT, start
 pytestmark = [pytest.mark.no_torch, pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX")]
 
 FULL = "standard output cannot be written: No space left on device"
+CLOSED = "standard output cannot be written: it is closed"
 BUFFERED = pytest.mark.parametrize("unbuffered", ["", "1"])
 
 
@@ -29,7 +30,9 @@ def typed(folder: Path, line: str, **env: str) -> subprocess.CompletedProcess[st
     [
         ("trainer ls > /dev/full", FULL),
         ("trainer completion bash > /dev/full", FULL),
-        ("trainer runs >&-", "standard output cannot be written: it is closed"),
+        pytest.param("trainer plan device=cpu > /dev/full", FULL, marks=[pytest.mark.slow, needs_torch]),
+        pytest.param("trainer plan device=cpu >&-", CLOSED, marks=[pytest.mark.slow, needs_torch]),
+        ("trainer runs >&-", CLOSED),
         ("(ulimit -f 1; trainer ls > part)", "standard output cannot be written: File too large"),
     ],
 )

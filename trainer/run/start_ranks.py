@@ -169,7 +169,7 @@ def main(work: Work, links: Links, carry_out: CarryOut) -> tuple[Result, OSError
     os.dup2(out, 1)
     os.dup2(err, 2)
     signals.release()
-    output.install()
+    output.install(work_first=True)
     if sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all ranks are on this machine
 

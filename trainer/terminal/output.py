@@ -51,6 +51,7 @@ class Output(io.RawIOBase):
         except OSError as error:
             self.error = error
             if not self.work_first and error.errno != errno.EPIPE:
+                self.told = True
                 raise StorageError(f"standard output cannot be written: {error.strerror}") from error
         return size
 
@@ -94,7 +95,7 @@ def of(stream: Any) -> Output:
     return raw if isinstance(raw, Output) else Output(None)
 
 
-def install() -> None:
+def install(*, work_first: bool = False) -> None:
     """Write sys.stdout and sys.stderr through an Output, if they are the system's. Keeps 0, 1 and 2 from other files:
     a file opened next would get the number of a closed stream, and what a library prints."""
     for number in range(3):
@@ -102,15 +103,15 @@ def install() -> None:
             os.fstat(number)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
-    sys.stdout = _through_output(sys.stdout)
+    sys.stdout = _through_output(sys.stdout, work_first=work_first)
     sys.stderr = _through_output(sys.stderr, work_first=True)
 
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """`install` for the length of a block."""
+    """`install` for the length of a block, whose work comes first."""
     before = sys.stdout, sys.stderr
-    install()
+    install(work_first=True)
     try:
         yield
     finally:
@@ -119,7 +120,7 @@ def installed() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
-def _through_output(stream: TextIO | None, *, work_first: bool = False) -> TextIO:
+def _through_output(stream: TextIO | None, *, work_first: bool) -> TextIO:
     if stream is None:
         output, encoding, errors, by_line = Output(None, work_first=work_first), "utf-8", "replace", False
     else:

@@ -34,7 +34,6 @@ class Screen:
         options: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False, "soft_wrap": True}
         self.console = Console(file=file, force_terminal=plain, force_jupyter=plain, **options)
         self.output = output.of(self.console.file)
-        self.output.work_first = True
         self.log: AppendFile | None = None
         self.early = io.StringIO()
         self.live: Live | None = None
