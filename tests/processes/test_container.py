@@ -92,3 +92,13 @@ def test_threads_and_jobs_fit_the_quota(quota: float | None, cores: int, monkeyp
     monkeypatch.setattr(container, "cores", lambda: quota)
     assert machine.num_cores() == cores
     assert pool.places("auto", "auto", "cpu", "cpu", 0, 99) == [Place(1)] * cores
+
+
+def test_as_many_jobs_as_fit_into_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes 100 MB before its first step, and as much again for training."""
+    monkeypatch.setattr(pool, "num_cores", lambda: 8)
+    for limit, num_jobs in ((10**9, 5), (10**10, 8), (10**8, 1)):
+        monkeypatch.setattr(container, "memory", lambda limit=limit: limit)
+        places = pool.places("auto", "auto", "cpu", "cpu", 0, 99, 1, 10**8)
+        assert places == [Place(8 // num_jobs)] * num_jobs
+        assert len(pool.places(3, "auto", "cpu", "cpu", 0, 99, 1, 10**8)) == 3  # as typed

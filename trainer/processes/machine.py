@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from trainer.processes import container
@@ -27,9 +28,21 @@ def total(device: "torch.device") -> int:
         on_cuda = device.type == "cuda"
         gpu = torch.cuda.get_device_properties(device).total_memory if on_cuda else torch.mps.recommended_max_memory()
         return int(gpu)
+    return memory()
+
+
+def memory() -> int:
+    """The memory of this machine in bytes, or its container's limit if that is less."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**63
     limit = container.memory()
     return machine if limit is None else min(machine, limit)
+
+
+def own_memory() -> int:
+    """The bytes that this process shares with no other; 0 where the system does not tell."""
+    with suppress(OSError), open("/proc/self/smaps_rollup", encoding="ascii") as file:
+        return sum(1024 * int(line.split()[1]) for line in file if line.startswith("Private_"))
+    return 0
 
 
 def too_large(tensors: "Sequence[torch.Tensor]", device: "torch.device") -> str | None:

@@ -15,7 +15,7 @@ from trainer.config.source import Source
 from trainer.disk import layout, sweep_plan
 from trainer.disk.sweep_plan import Job
 from trainer.errors import Interrupted, TrainerError, failed
-from trainer.processes import parent_death, signals
+from trainer.processes import machine, parent_death, signals
 from trainer.terminal.screen import Screen
 
 
@@ -83,8 +83,8 @@ def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> in
 
 
 def rehearse(here: Path, job: Job, answer: Connection) -> None:
-    """Build a job and discard it. Sends the type of its device, the number of GPUs and the monitored metric, or the
-    error."""
+    """Build a job and discard it. Sends the type of its device, the number of GPUs, the monitored metric and the memory
+    that it takes in bytes, or the error."""
     parent_death.die_with_it()
     os.chdir(here)
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
@@ -103,4 +103,4 @@ def rehearse(here: Path, job: Job, answer: Connection) -> None:
     except TrainerError as error:
         answer.send(error)
     else:
-        answer.send((run.device.type, torch.cuda.device_count(), run.stopping.monitor))
+        answer.send((run.device.type, torch.cuda.device_count(), run.stopping.monitor, machine.own_memory()))

@@ -12,7 +12,7 @@ from trainer.disk.sweep_plan import Job
 from trainer.errors import TrainerError
 from trainer.processes import signals
 from trainer.processes.forking import start_method
-from trainer.processes.machine import num_cores
+from trainer.processes.machine import memory, num_cores
 from trainer.sweep import job as one
 from trainer.sweep.job import Place
 
@@ -20,9 +20,10 @@ TICK = 0.2  # seconds between two checks for signals
 Count = Literal["auto"] | int
 
 
-def rehearse(job: Job) -> tuple[str, int, str] | TrainerError | None:
-    """Build a job in its own process. Returns (type of device, number of GPUs, monitored metric), or its error; None
-    where the process died, or raised an error that is not the config's fault: the job itself will show it."""
+def rehearse(job: Job) -> tuple[str, int, str, int] | TrainerError | None:
+    """Build a job in its own process. Returns (type of device, number of GPUs, monitored metric, bytes that it takes),
+    or its error; None where the process died, or raised an error that is not the config's fault: the job itself will
+    show it."""
     context = start_method()
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=one.rehearse, args=(Path.cwd(), job, send))
@@ -30,7 +31,7 @@ def rehearse(job: Job) -> tuple[str, int, str] | TrainerError | None:
         process.start()
     send.close()
     try:
-        answer: tuple[str, int, str] | TrainerError = receive.recv()
+        answer: tuple[str, int, str, int] | TrainerError = receive.recv()
     except EOFError:
         return None
     finally:
@@ -39,16 +40,26 @@ def rehearse(job: Job) -> tuple[str, int, str] | TrainerError | None:
 
 
 def places(
-    wanted: Count, threads: Count, device: str, kind: str, num_gpus: int, num_jobs: int, num_ranks: int = 1
+    wanted: Count,
+    threads: Count,
+    device: str,
+    kind: str,
+    num_gpus: int,
+    num_jobs: int,
+    num_ranks: int = 1,
+    num_bytes: int = 0,
 ) -> list[Place]:
     """The places where jobs run side by side: `wanted` of them, or one for each core or GPU. They share the cores.
 
     device: from the config; kind: the type of device it resolved to. Each job sees its own GPUs where there are
-    several. num_ranks: processes of each job, each of which takes a core or a GPU.
+    several. num_ranks: processes of each job, each of which takes a core or a GPU. num_bytes: of a process of a job
+    before its first step; training may take as much again, and of places on a CPU there are as many as fit.
     """
     one_gpu_each = kind == "cuda" and device in ("auto", "cuda")
     per_device = num_gpus // num_ranks if one_gpu_each else 1
     fitting = num_cores() // (num_ranks * (1 if threads == "auto" else threads)) if kind == "cpu" else per_device
+    if kind == "cpu" and num_bytes:
+        fitting = min(fitting, memory() // (2 * num_bytes * num_ranks))
     width = max(1, min(fitting if wanted == "auto" else wanted, num_jobs))
     cores = max(1, num_cores() // width)
     if not one_gpu_each:

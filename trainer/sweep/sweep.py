@@ -83,11 +83,11 @@ class Sweep:
             first_error, answer = answer, pool.rehearse(jobs[-1]) if len(jobs) > 1 else answer
             if isinstance(answer, TrainerError):
                 raise first_error
-        kind, num_gpus, self.monitor = answer or ("cpu", 0, "")
+        kind, num_gpus, self.monitor, num_bytes = answer or ("cpu", 0, "", 0)
         config = Settings(jobs[0].data, Source(jobs[0].overrides)).check()
         wanted, threads = config.sweep.jobs, config.threads
         num_jobs, num_ranks = self.num_expected or len(jobs), 1 if config.nproc == "auto" else config.nproc
-        self.places = pool.places(wanted, threads, config.device, kind, num_gpus, num_jobs, num_ranks)
+        self.places = pool.places(wanted, threads, config.device, kind, num_gpus, num_jobs, num_ranks, num_bytes)
 
     def open(self, folder: Path, jobs: Sequence[Job], num_ended: int) -> None:
         """Take over an existing sweep. num_ended: the number of its jobs that have ended."""
