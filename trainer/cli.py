@@ -7,13 +7,15 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import takewhile
 
 from trainer import __version__
-from trainer.errors import ConfigError, Interrupted, TrainerError, complain, failed
+from trainer.errors import ConfigError, Interrupted, StorageError, TrainerError, complain, failed
 from trainer.processes import environment, signals
+from trainer.terminal import output
 from trainer.terminal.spelling import closest
-from trainer.verbs import VERBS
+from trainer.verbs import VERBS, WORK_FIRST
 
 STARTED = time.perf_counter()
 
@@ -40,27 +42,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(words)
-    except BrokenPipeError:  # the reader has gone, as in `trainer ls | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        code = _dispatch(words)
+        sys.stdout.flush()
     except Exception as error:
         if "--debug" in words:
             traceback.print_exc()
         return _report(failed(error))
+    out = output.of(sys.stdout)
+    if out.exit_code and (text := out.trouble()):
+        complain(f"warning: {text}")
+    return code or out.exit_code
 
 
 def entry() -> None:
     """Run the console script."""
     signals.install()
+    output.install()
     if environment.number() > 0:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - only the first rank prints
-    code = main()
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+    sys.exit(main())
 
 
 def _dispatch(words: list[str]) -> int:
@@ -92,11 +92,14 @@ def _dispatch(words: list[str]) -> int:
         print(parser.help_text(args))
         return 0
     args.started = STARTED
+    output.of(sys.stdout).work_first = verb in WORK_FIRST
     code: int = module.run(args)
     return code
 
 
 def _report(error: TrainerError) -> int:
+    with suppress(StorageError):  # the output fails as well
+        sys.stdout.flush()
     if environment.number() == 0 or not isinstance(error, ConfigError):  # the other ranks would repeat a ConfigError
         complain(error.message if isinstance(error, Interrupted) else f"error: {error.message}")
         if error.hint:

@@ -8,6 +8,8 @@ from trainer.text import first_line
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # OSErrors that mean the disk, wherever they are raised
 
+NO_MEMORY = ("failed to map segment", "cannot allocate memory")  # a library that cannot be loaded, a failed fork
+
 
 class TrainerError(Exception):
     """The run failed: exit code 1. The parent of all the others."""
@@ -51,7 +53,7 @@ class StorageError(TrainerError):
 
 
 class Interrupted(TrainerError):
-    """A signal ended the program: 130 after SIGINT, 143 after SIGTERM."""
+    """A signal ended the program: 129 after SIGHUP, 130 after SIGINT, 143 after SIGTERM."""
 
     def __init__(self, signal: int, message: str = "stopped before training began", hint: str | None = None) -> None:
         super().__init__(message, hint)
@@ -90,6 +92,8 @@ def failed(error: Exception, log: str | None = None) -> TrainerError:
         return error
     if isinstance(error, OSError) and error.errno in DISK:  # a full disk under stdout, for one
         return StorageError(f"{error.filename or 'the output'} cannot be written: {error.strerror}")
+    if isinstance(error, ImportError | OSError) and any(words in str(error).lower() for words in NO_MEMORY):
+        return TrainerError(f"there is not enough memory to start: {first_line(error)}", "ulimit -v unlimited")
     return TrainerError(described(error), f"the traceback is in {log}" if log else "--debug shows the traceback")
 
 

@@ -26,6 +26,7 @@ from trainer.inference import model as trained
 from trainer.processes import signals
 from trainer.run import launch
 from trainer.run.session import Session
+from trainer.terminal import output
 from trainer.terminal.screen import Screen
 
 
@@ -76,7 +77,7 @@ def _train(source: Source, started: float) -> Result:
     config = settings.check()
     layout.check_writable(config.output_dir)
     user_modules.allow_user_modules(source.folders)
-    with Screen() as screen, _restoring_session(), _finishing_step_on_ctrl_c():
+    with output.installed(), Screen() as screen, _restoring_session(), _finishing_step_on_ctrl_c():
         session = Session(screen, started)
         with settings.locating():
             run = launch.start(config, source.overrides, lambda label: layout.create(config.output_dir, label), session)

@@ -27,6 +27,7 @@ class StopReason(StrEnum):
     GUARD = "guard"
     SIGINT = "SIGINT"
     SIGTERM = "SIGTERM"
+    SIGHUP = "SIGHUP"
 
     @property
     def status(self) -> str:

@@ -19,7 +19,7 @@ from trainer.data.partition import split_rows
 from trainer.errors import ConfigError
 from trainer.loop import train
 from trainer.models.mlp import MLP
-from trainer.processes import machine
+from trainer.processes import container, machine
 
 
 def test_bundled_data_is_what_its_sources_say() -> None:
@@ -239,7 +239,7 @@ def test_data_beyond_a_quarter_of_the_memory_goes_through_a_dataloader(monkeypat
 def test_the_memory_of_a_container_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
     assert 2**28 < machine.total(cpu) < 2**50
-    monkeypatch.setattr(machine, "_container", lambda: 1000)
+    monkeypatch.setattr(container, "memory", lambda: 1000)
     assert machine.total(cpu) == 1000
     assert machine.too_large([torch.zeros(62)], cpu) is None
     assert machine.too_large([torch.zeros(63)], cpu) is not None

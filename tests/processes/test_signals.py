@@ -1,15 +1,20 @@
-"""SIGINT and SIGTERM at any time, on the real command line: saved, said, the right exit code, and resumed exactly."""
+"""SIGINT, SIGTERM and SIGHUP at any time, on the real command line: saved, said, the right exit code, and resumed
+exactly."""
 
 import json
+import os
+import pty
 import random
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from deaths import drawn
-from live_run import start, wait_for, wait_for_lines
+from live_run import start, until, wait_for, wait_for_lines
 from trials import attempt, config
 
 from trainer.diagnosis.fingerprint import evidence
@@ -36,6 +41,86 @@ def test_a_signal_stops_a_run_which_resumes(tmp_path: Path) -> None:
     resumed = start(tmp_path, "resume", "latest")
     assert resumed.communicate(timeout=120)[1] == ""
     assert resumed.returncode == 0
+
+
+LONG = ["dataset=digits", "device=cpu", "threads=1", "epochs=100000", "log_every=1", "checkpoint.every_seconds=60"]
+
+
+def stopped_by(name: str, folder: Path) -> bool:
+    """Whether the run's log and summary say that this signal stopped it, after a checkpoint."""
+    (log,) = folder.glob("outputs/2*/*/train.log")
+    summary = json.loads(log.with_name("summary.json").read_text())
+    said = f"\nstopped by {name} at step {summary['steps']:,}; saved checkpoints/step-{summary['steps']:08d}\n  try: "
+    return (summary["status"], summary["stop_reason"]) == ("stopped", name) and said in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("under", "ignored"),
+    [
+        (["nohup"], signal.SIGHUP),
+        pytest.param(["sh", "-c", '"$@" & echo $!; wait $!', "sh"], signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
+def test_a_signal_that_is_ignored_at_the_start_stays_ignored(under: list[str], ignored: int, tmp_path: Path) -> None:
+    """Under nohup, and behind & in a script."""
+    process = start(tmp_path, "train", *LONG, under=under, stdout=subprocess.PIPE)
+    number = int(process.stdout.readline()) if under[0] == "sh" else process.pid
+    wait_for_lines(tmp_path)
+    for _ in range(2):
+        os.kill(number, ignored)
+        wait_for_lines(tmp_path)
+    os.kill(number, signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert stopped_by("SIGTERM", tmp_path)
+
+
+@pytest.mark.slow
+def test_a_run_whose_terminal_is_closed_is_saved(tmp_path: Path) -> None:
+    """The system sends SIGHUP when the terminal goes and again when its shell does; each write to it then fails."""
+    number, terminal = pty.fork()
+    if number == 0:
+        os.chdir(tmp_path)
+        os.environ |= {"PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(tmp_path / ".config"), "TERM": "xterm"}
+        os.execvp("sh", ["sh", "-c", '"$@"; echo $? > code', "sh", sys.executable, "-m", "trainer", "train", *LONG])
+    seen = b""
+    while b"samples/s" not in seen:  # the live region: the run is training
+        seen += os.read(terminal, 65536)
+    os.close(terminal)
+    os.waitpid(number, 0)
+    until(lambda: stopped_by("SIGHUP", tmp_path))
+    (log,) = tmp_path.glob("outputs/2*/*/train.log")
+    assert "note     standard output cannot be written: Input/output error; the work continues" in log.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_signal_during_the_report_leaves_no_run_without_one(number: int, tmp_path: Path) -> None:
+    process = start(tmp_path, "train", "dataset=digits", *RUN, "max_steps=4", "report=true")
+    wait_for(tmp_path, "outputs/2*/*/outcome.json")  # written just before the report, which takes longer
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, said
+    assert "the run was already finished" in said
+    assert json.loads((tmp_path / "outputs/latest/summary.json").read_text())["status"] == "ok"
+    assert list(tmp_path.glob("outputs/latest/report.html"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_into_a_pipe_to_tee(tmp_path: Path) -> None:
+    """Both get the signal, and tee is gone before the run writes its last lines."""
+    process = start(tmp_path, "train", *LONG, stdout=subprocess.PIPE)
+    tee = subprocess.Popen(["tee", tmp_path / "log"], stdin=process.stdout, stdout=subprocess.DEVNULL)
+    process.stdout.close()
+    process.stdout = None
+    wait_for_lines(tmp_path)
+    tee.send_signal(signal.SIGINT)
+    tee.wait()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert said.startswith("stopped by SIGINT at step")
+    assert stopped_by("SIGINT", tmp_path)
 
 
 def test_before_there_is_a_run_the_program_just_ends(tmp_path: Path) -> None:
@@ -69,12 +154,19 @@ def test_a_signal_after_the_last_step_leaves_a_finished_run(tmp_path: Path) -> N
     assert json.loads((tmp_path / "outputs/latest/summary.json").read_text())["status"] == "ok"
 
 
+def is_pending(process: int, number: int) -> bool:
+    """Whether the system has not handed the signal over yet."""
+    lines = dict(line.split(":") for line in Path(f"/proc/{process}/status").read_text().splitlines())
+    return any(int(lines[kind], 16) >> (number - 1) & 1 for kind in ("SigPnd", "ShdPnd"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_second_signal_ends_the_program_at_once(tmp_path: Path) -> None:
     process = start(tmp_path, "train", *OWN, "model=own", "model._target_=own.SlowModel", *RUN)
     wait_for(tmp_path, "slow")  # a step that takes minutes
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
-    assert process.poll() is None
+    for _ in range(2):  # a terminal that closes repeats itself
+        process.send_signal(signal.SIGHUP)
+        until(lambda: not is_pending(process.pid, signal.SIGHUP))
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 130

@@ -1,10 +1,12 @@
 """The collector rests while torch is imported, and only then."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from conftest import needs_torch
 
 pytestmark = pytest.mark.no_torch
 
@@ -39,3 +41,18 @@ def test_the_collector_rests_while_torch_is_imported(before: str, within: str, s
     script = SCRIPT.format(before=before, within=within)
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == said
+
+
+@needs_torch
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+@pytest.mark.parametrize("words", [[], pytest.param(["-m", "seed=0,1"], marks=pytest.mark.slow)])
+def test_too_little_memory_for_torch_is_one_message(words: list[str], tmp_path: Path) -> None:
+    line = 'ulimit -v 1500000; exec "$@"'  # in kB; torch maps more than twice as much
+    command = ["bash", "-c", line, "bash", sys.executable, "-m", "trainer", "train", "device=cpu", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: there is not enough memory to start: ")
+    assert done.stderr.endswith("\n  try: ulimit -v unlimited\n")
+    assert len(done.stderr.splitlines()) == 2
+    assert not (tmp_path / "outputs").exists()

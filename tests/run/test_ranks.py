@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import Cli
-from live_run import start, wait_for, wait_for_lines
+from live_run import start, until, wait_for, wait_for_lines
 from torch import nn
 from trials import HERE, attempt, begin, call, config
 
@@ -209,7 +209,13 @@ def wait_for_ranks(folder: Path, size: int) -> list[int]:
     return found
 
 
-# 230 steps of 5 ms at least: whoever is killed within a second has not finished.
+def num_lines(run: Path) -> int:
+    """The lines of a run's metrics, one a step; 0 before there are any."""
+    path = run / "metrics.jsonl"
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+# 230 steps of 5 ms at least: whoever is killed in the first 150 has not finished.
 REGISTERED = ["model=own", "model._target_=own.Registered", "epochs=10", "checkpoint.every_seconds=0.2"]
 
 
@@ -222,8 +228,8 @@ def test_a_killed_rank_takes_the_others_down_and_is_named(tmp_path: Path, trials
         data = config(*REGISTERED, f"+model.folder={here}", f"nproc={size}")
         parent = begin(here / "run", data)
         found = wait_for_ranks(here, size)
-        rank = chance.randrange(size)
-        time.sleep(chance.uniform(0, 1))
+        rank, moment = chance.randrange(size), chance.randrange(150)
+        until(lambda folder=here / "run", moment=moment: num_lines(folder) >= moment)
         os.kill(found[rank], signal.SIGKILL)
         killed = time.monotonic()
         parent.join(60)
@@ -271,7 +277,7 @@ def test_a_loss_that_is_not_finite_keeps_its_exit_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_stops_every_rank_in_the_same_step(tmp_path: Path, number: int, code: int) -> None:
     words = ["train", "dataset=digits", "nproc=2", "model.dropout=0.2", "loader.batch_size=32", "epochs=12",
              "threads=1", "device=cpu", "report=false", "log_every=1"]  # fmt: skip

@@ -12,15 +12,22 @@ import statistics
 import subprocess
 import sys
 import time
+from multiprocessing import Pipe
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import Cli
+from live_run import alive, children
 
 from trainer.cli import main
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError
+from trainer.sweep import pool
 from trainer.sweep.comparable import check_comparable
+from trainer.sweep.job import Place
+from trainer.sweep.sweep import Sweep
+from trainer.terminal.screen import Screen
 
 ROOT = Path(__file__).resolve().parents[2]
 ODD = """
@@ -210,29 +217,9 @@ def test_a_search_over_different_data_or_losses_is_refused() -> None:
             check_comparable([job("Iris", "a"), other], "val/loss")
 
 
-def children(pid: int) -> set[int]:
-    """Processes below a process, as Linux lists them."""
-    found: set[int] = set()
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid:
-            found |= {int(path.parent.name)} | children(int(path.parent.name))
-    return found
-
-
-def alive(pids: set[int]) -> set[int]:
-    """Those that still run; a zombie does not."""
-    running = set()
-    for pid in pids:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        running |= {pid} if state != "Z" else set()
-    return running
+def num_lines(sweep: Path) -> int:
+    """The lines of all metrics files."""
+    return sum(path.read_text().count("\n") for path in sweep.glob("[0-9]*/metrics.jsonl"))
 
 
 def wait_for(condition: object, seconds: float = 60) -> bool:
@@ -260,7 +247,8 @@ def test_kill_9_of_the_sweep_leaves_no_orphan_and_loses_nothing(cli: Cli, tmp_pa
     (sweep,) = tmp_path.glob("outputs/sweeps/*/*")
     finished: dict[Path, int] = {}
     for _ in range(10):
-        time.sleep(luck.uniform(0, 1.5))
+        moment = num_lines(sweep) + luck.randrange(100)  # of some 1,500
+        assert wait_for(lambda moment=moment: num_lines(sweep) >= moment)
         below = children(process.pid)
         process.kill()
         process.communicate()
@@ -294,12 +282,13 @@ def test_a_job_that_would_run_for_hours_dies_with_its_sweep(tmp_path: Path) -> N
     assert gone
 
 
-def test_ctrl_c_saves_what_runs_ranks_what_is_done_and_resume_finishes(cli: Cli, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
+def test_ctrl_c_saves_what_runs_ranks_what_is_done_and_resume_finishes(number: int, cli: Cli, tmp_path: Path) -> None:
     process = start(tmp_path, "train", "-m", "epochs=1,2000", "seed=0,1", "sweep.jobs=2")
     assert wait_for(lambda: len(list(tmp_path.glob("outputs/sweeps/*/*/00[23]/metrics.jsonl"))) == 2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "2 ok, 2 stopped" in out
     assert "best     trainer train epochs=1 seed=" in out
     assert "trainer resume outputs/sweeps/" in err
@@ -307,10 +296,60 @@ def test_ctrl_c_saves_what_runs_ranks_what_is_done_and_resume_finishes(cli: Cli,
     steps = [s["steps"] for s in summaries(sweep)]
     assert steps[:2] == [23, 23]
     assert all((sweep / job / "checkpoints").is_dir() for job in ("002", "003"))
+    name = signal.Signals(number).name
+    assert f"the sweep was stopped by {name}; the running jobs were saved" in (sweep / "sweep.log").read_text()
+    assert all(f"\nstopped by {name} at step" in (sweep / job / "train.log").read_text() for job in ("002", "003"))
     refused = cli("resume", str(sweep), "epochs=3")
     assert (refused.returncode, "another sweep" in refused.stderr) == (2, True)
     assert "what can change is sweep.jobs|sweep.on_fail=…\n  try: trainer train -m seed=0,1 " in refused.stderr
     assert refused.stderr.endswith(" epochs=3\n")
+
+
+class Ended:
+    """A job's process that has ended, and that nobody has heard of yet: its number is free again."""
+
+    def __init__(self, target: object = None, args: tuple = ()) -> None:
+        self.sentinel, writing = os.pipe()
+        os.close(writing)
+        self.exitcode = 0
+
+    def start(self) -> None:
+        process = subprocess.Popen(["true"])
+        self.pid = process.pid
+        process.wait()
+
+    def join(self) -> None:
+        os.close(self.sentinel)
+
+
+def test_a_job_that_ends_as_it_is_asked_to_stop_has_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    job, asked = Job(0, [], {}), iter([False, False, True])
+    monkeypatch.setattr(pool, "start_method", lambda: SimpleNamespace(Pipe=Pipe, Process=Ended))
+    ended = pool.run(tmp_path, [job], [Place(1)], lambda: next(asked, True), lambda active: None)
+    assert list(ended) == [(job, 0)]
+    process = Ended()
+    process.start()
+    sweep = Sweep([], Screen())
+    sweep.folder, sweep.trails = tmp_path, lambda job, folder: True
+    sweep.prune([(job, process.pid)])
+    assert sweep.pruned == {0}
+    process.join()
+
+
+@pytest.mark.slow
+def test_ctrl_c_into_a_sweep_of_short_jobs(tmp_path: Path) -> None:
+    """As a job ends, which a file of its folder tells: 8 tries, at as many jobs."""
+    for trial in range(8):
+        folder = tmp_path / str(trial)
+        folder.mkdir()
+        words = ["-m", "seed=range(30)", "max_steps=1", "report=false", "sweep.jobs=2"]
+        process = start(folder, "train", *words)
+        jobs = f"{trial}/outputs/sweeps/*/*/*/model.safetensors"
+        assert wait_for(lambda jobs=jobs, trial=trial: len(list(tmp_path.glob(jobs))) > trial)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 130, out + err
+        assert err.startswith("the sweep was stopped by SIGINT; the running jobs were saved\n  try: trainer resume ")
 
 
 @pytest.mark.slow

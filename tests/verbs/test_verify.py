@@ -1,9 +1,14 @@
 """trainer verify, on the real command line."""
 
 import dataclasses
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 from conftest import config
+from live_run import ROOT, alive, children, until
 
 from trainer.checkpoint import checkpoints
 from trainer.diagnosis.fingerprint import evidence
@@ -39,6 +44,26 @@ def test_a_compiled_model_resumes_exactly_unless_its_graph_is_left_to_what_was_m
     verify._attempt(tmp_path / "killed", data, True, 48, 53)
     verify._attempt(tmp_path / "killed", data, True)
     assert (evidence(tmp_path / "killed") == evidence(tmp_path / "whole")) is exact
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("words", [["loader.in_memory=false", "loader.num_workers=1"], ["nproc=2"]])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_nothing_of_verify_outlives_it(number, words, tmp_path) -> None:
+    """Its training, workers and ranks included, and no temporary folder."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
+    command = [sys.executable, "-m", "trainer", "verify", "epochs=100000", "device=cpu", "threads=1", *words]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=-1)
+    until(lambda: list(temporary.glob("trainer-verify-*/undisturbed/metrics.jsonl")))
+    below = children(process.pid)
+    assert len(below) >= 2
+    process.send_signal(number)
+    process.communicate()
+    until(lambda: not alive(below))
+    until(lambda: not [path for path in temporary.iterdir() if not path.name.startswith("torchinductor_")])
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ from trainer.data.augmentation import Augmented
 from trainer.data.scaling import Scale, scaled
 from trainer.data.tabular.one_hot import OneHot
 from trainer.errors import TrainerError
-from trainer.processes import parent_death
+from trainer.processes import parent_death, scratch
 from trainer.text import counted
 
 GRACE = 8  # seconds that a worker outlives a SIGTERM
@@ -101,6 +101,8 @@ class Workers:
         seed: int,
     ) -> None:
         num_workers = config.num_workers
+        if num_workers > 0:
+            scratch.for_sockets()
         self.name = f"DataLoader, {counted(num_workers, 'worker')}"
         self.scale_x, self.scale_y, self.device, self.config, self.seed = scale_x, scale_y, device, config, seed
         self.finish = scale_x.on(device, scale_x.dtype)
@@ -170,6 +172,7 @@ def begin_worker(run: int, worker: int) -> None:
         os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "alarm"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE) and None)
 
 

@@ -2,12 +2,11 @@
 
 import multiprocessing
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from trainer.processes import scratch, signals
 
 
 def start_method() -> Any:
@@ -15,30 +14,20 @@ def start_method() -> Any:
     if sys.platform != "linux":  # Apple's libraries do not survive a fork; Windows cannot fork
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    from multiprocessing import forkserver
+    from multiprocessing import forkserver, resource_tracker
 
     context.set_forkserver_preload(["trainer.sweep.preload"])
     root = str(Path(__file__).resolve().parents[2])  # the server's sys.path may find another trainer, or none
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = root if before is None else os.pathsep.join([root, before])
+    scratch.for_sockets()
     try:
-        with no_interrupt():
+        with signals.held():
+            resource_tracker.ensure_running()  # unblocks some of them at its end
+        with signals.held():
             forkserver.ensure_running()
     finally:
         del os.environ["PYTHONPATH"]
         if before is not None:
             os.environ["PYTHONPATH"] = before
     return context
-
-
-@contextmanager
-def no_interrupt() -> Iterator[None]:
-    """Start processes within this block with SIGINT blocked, until they can handle it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from trainer.processes import container
+
 if TYPE_CHECKING:
     import torch
 
@@ -12,8 +14,10 @@ SHARE = 0.25  # of the device's memory that data may take; the rest is for the m
 
 
 def num_cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The number of cores that this process may use: of its container's quota, the whole ones."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = container.cores()
+    return count if quota is None else max(1, min(count, int(quota)))
 
 
 def total(device: "torch.device") -> int:
@@ -24,15 +28,21 @@ def total(device: "torch.device") -> int:
         on_cuda = device.type == "cuda"
         gpu = torch.cuda.get_device_properties(device).total_memory if on_cuda else torch.mps.recommended_max_memory()
         return int(gpu)
+    return memory()
+
+
+def memory() -> int:
+    """The memory of this machine in bytes, or its container's limit if that is less."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**63
-    return min(machine, _container())
+    limit = container.memory()
+    return machine if limit is None else min(machine, limit)
 
 
-def _container() -> int:
-    """The memory limit of the container (cgroup v2) in bytes; 2**63 if there is none."""
-    with suppress(OSError, ValueError), open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
-        return int(file.read())
-    return 2**63
+def own_memory() -> int:
+    """The bytes that this process shares with no other; 0 where the system does not tell."""
+    with suppress(OSError), open("/proc/self/smaps_rollup", encoding="ascii") as file:
+        return sum(1024 * int(line.split()[1]) for line in file if line.startswith("Private_"))
+    return 0
 
 
 def too_large(tensors: "Sequence[torch.Tensor]", device: "torch.device") -> str | None:

@@ -1,6 +1,7 @@
-"""SIGINT and SIGTERM: before a run begins they end the program at once; a run finishes its step and saves.
+"""SIGINT, SIGTERM and SIGHUP: before a run begins they end the program at once; a run finishes its step and saves.
 
-Work that a run need not keep (waiting for data, evaluating) is not finished: there a signal raises Stop.
+A signal that is ignored when the program starts stays ignored: SIGHUP under nohup, SIGINT behind & in a script. Work
+that a run need not keep (waiting for data, evaluating) is not finished: there a signal raises Stop.
 """
 
 import os
@@ -13,9 +14,11 @@ from types import FrameType
 # How trainer passes each signal on to the ranks. SIGTERM is taken: with it torch's launcher ends them.
 PASSED_ON: dict[int, int] = {signal.SIGINT: signal.SIGINT}
 if hasattr(signal, "SIGUSR1"):
-    PASSED_ON |= {signal.SIGTERM: signal.SIGUSR2, signal.SIGUSR1: signal.SIGUSR1}
+    PASSED_ON |= {signal.SIGTERM: signal.SIGUSR2, signal.SIGUSR1: signal.SIGUSR1, signal.SIGHUP: signal.SIGHUP}
+STOPPING = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}  # ask a run to stop
+INTERRUPTED = tuple(128 + number for number in sorted(STOPPING))  # exit codes after them
 
-_listening, _abandonable, _may_abandon = False, False, True
+_listening, _abandonable, _may_abandon, _is_child = False, False, True, False
 _stop_signal: int | None = None
 _save_requested = False
 _owner = 0
@@ -26,32 +29,74 @@ class Stop(BaseException):
 
 
 def install() -> None:
-    """Take over SIGINT, SIGTERM and SIGUSR1. Call it before anything heavy is imported."""
+    """Take over the signals that stop a run and SIGUSR1. Call it before anything heavy is imported."""
     global _owner
     _owner = os.getpid()
-    for number in {signal.SIGINT, signal.SIGTERM, *PASSED_ON}:
+    for number in STOPPING | PASSED_ON.keys():
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _handle)
+
+
+def install_in_child() -> None:
+    """Take over the signals in a job, a rank or another process that trainer started: in a session of its own, where
+    only its parent sends them. A second one changes nothing, since the parent ends its children with itself."""
+    global _owner, _is_child
+    _owner, _is_child = os.getpid(), True
+    if hasattr(os, "setsid"):
+        os.setsid()
+    for number in STOPPING | PASSED_ON.keys():
         signal.signal(number, _handle)
+
+
+def release() -> None:
+    """Let signals through that were held when this process was started."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
 
 def install_in_rank() -> None:
     """Take over the signals in a rank: as PASSED_ON says; SIGTERM, which torch's launcher sends, ends the process."""
-    install()
+    install_in_child()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(PASSED_ON[signal.SIGTERM], _handle)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Start processes within this block with these signals blocked: a fork server always, since it ends with its
+    parent; a job or a rank until it can handle them, see `release`."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def send(process: int, number: int) -> None:
+    """Send a signal to a child that may have ended already."""
+    with suppress(ProcessLookupError):
+        os.kill(process, number)
 
 
 @contextmanager
 def listening(*, may_abandon: bool = True) -> Iterator[None]:
     """Within this block the first signal is only noted, see `stop_requested`; a second one ends the process at once.
 
-    may_abandon: false if other processes wait for the work that would be abandoned.
+    may_abandon: false if other processes wait for the work that would be abandoned. A block within another one goes on
+    listening.
     """
     global _listening, _stop_signal, _save_requested, _may_abandon
-    _listening, _stop_signal, _save_requested, _may_abandon = True, None, False, may_abandon
+    before = _listening, _may_abandon
+    if not _listening:
+        _listening, _stop_signal, _save_requested = True, None, False
+    _may_abandon = may_abandon
     try:
         yield
     finally:
-        _listening, _may_abandon = False, True
+        _listening, _may_abandon = before
 
 
 def stop_requested() -> int | None:
@@ -102,21 +147,23 @@ def _handle(number: int, frame: FrameType | None) -> None:
     sent = next((sent for sent, passed in PASSED_ON.items() if passed == number), number)
     if hasattr(signal, "SIGUSR1") and number == signal.SIGUSR1:
         _save_requested = True
-    elif not request_stop(sent):
+    elif not request_stop(sent) and not _is_repetition(sent):
         _exit(sent)
+
+
+def _is_repetition(number: int) -> bool:
+    """Whether a further signal asks for nothing new: a terminal that closes sends SIGHUP two or three times."""
+    return _stop_signal is not None and (_is_child or signal.Signals(number).name == "SIGHUP")
 
 
 def _exit(number: int) -> None:
     """End now. Raises no exception: an `except` in a library that is being imported could swallow it."""
     name = signal.Signals(number).name
-    when = (
-        "at once; the last checkpoint counts"
-        if _stop_signal is not None
-        else "before training began; nothing was saved"
-    )
+    when = " at once; the last checkpoint counts" if _stop_signal is not None else "; there was nothing to save"
     with suppress(OSError, ValueError, RuntimeError):
         sys.stdout.flush()
-    os.write(2, f"\nerror: stopped by {name} {when}\n".encode())
+    with suppress(OSError):  # a terminal that is closed
+        os.write(2, f"\nerror: stopped by {name}{when}\n".encode())
     os._exit(128 + number)
 
 

@@ -65,7 +65,8 @@ def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> 
         except folders.Gone as gone:
             raise _gone(gone, result) from gone
         return result
-    except Interrupted:  # all is saved and reported
+    except Interrupted as error:  # all is saved
+        screen.note(f"{error.message}\n  try: {error.hint}")
         raise
     except Exception as error:
         screen.clear()

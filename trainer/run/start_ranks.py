@@ -9,10 +9,9 @@ import multiprocessing
 import os
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,12 +20,14 @@ from typing import Any
 from trainer.config import user_modules
 from trainer.config.schema import Config
 from trainer.data.earlier import IfChanged
-from trainer.errors import Interrupted, TrainerError
+from trainer.errors import TrainerError
 from trainer.processes import environment, forking, parent_death, signals
 from trainer.processes.ranks import PeerLost
+from trainer.processes.scratch import folder as scratch_folder
 from trainer.run import rank_errors
 from trainer.run.result import Result
 from trainer.run.session import Session
+from trainer.terminal import output
 from trainer.terminal.screen import Screen
 
 TICK = 0.05  # seconds between two checks for signals
@@ -71,14 +72,13 @@ def run(num_ranks: int, work: Work, carry_out: CarryOut, make_folder: Callable[[
     """Carry out a run in num_ranks processes on this machine. Returns rank 0's result; raises the TrainerError that
     ended a rank. make_folder(label): called here, once the ranks have built the run."""
     context = _start_method()
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     alive, held = context.Pipe(duplex=False)
     asking, answering = context.Pipe()
-    with tempfile.TemporaryDirectory(prefix="trainer-ranks-") as name, _launcher_contained():
-        scratch = Path(name)
+    with scratch_folder("trainer-ranks-") as scratch, _silent_launcher():
         host = FolderHost(answering, make_folder, work.folder)
         out, err = (Connection(os.dup(descriptor), readable=False) for descriptor in (1, 2))
         links = Links(alive, asking, scratch, out, err)
@@ -93,15 +93,15 @@ def run(num_ranks: int, work: Work, carry_out: CarryOut, make_folder: Callable[[
             max_restarts=0,
             monitor_interval=TICK,
             start_method=context.get_start_method(),
-            signals_to_handle="SIGHUP",  # trainer handles the others
-            logs_specs=DefaultLogsSpecs(log_dir=name),
+            signals_to_handle="none",  # trainer handles them
+            logs_specs=DefaultLogsSpecs(log_dir=str(scratch)),
         )
         host.start()
         try:
-            result: Result = elastic_launch(config, main)(work, links, carry_out)[0]
+            result: Result
+            result, error = elastic_launch(config, main)(work, links, carry_out)[0]
+            output.of(sys.stdout).end_with(error)
             return result
-        except SignalException as error:
-            raise Interrupted(error.sigval, "the terminal was closed; the last checkpoint is kept") from None
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
             raise rank_errors.read(rank, failure.pid, failure.exitcode, scratch, host.folder) from None
@@ -154,16 +154,14 @@ class FolderHost(threading.Thread):
 
 
 def _pass_on(process: int, number: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(process, signals.PASSED_ON[number])
+    signals.send(process, signals.PASSED_ON[number])
 
 
-def main(work: Work, links: Links, carry_out: CarryOut) -> Result:
-    """Run the process of a rank. Exits with the code of the error that ended it."""
+def main(work: Work, links: Links, carry_out: CarryOut) -> tuple[Result, OSError | None]:
+    """Run the process of a rank. Returns the result and what ended its output, if anything did; exits with the code of
+    the error that ended it."""
     rank = environment.number()
     signals.install_in_rank()
-    if hasattr(os, "setsid"):
-        os.setsid()  # Ctrl-C reaches the parent alone
     parent_death.die_with_it()
     threading.Thread(target=parent_death.watch, args=(links.alive,), daemon=True).start()
     out, err = links.out.fileno(), links.err.fileno()
@@ -171,8 +169,8 @@ def main(work: Work, links: Links, carry_out: CarryOut) -> Result:
         out = err = os.open(links.scratch / f"{rank}.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(out, 1)
     os.dup2(err, 2)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signals.release()
+    output.install(work_first=True)
     if sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all ranks are on this machine
 
@@ -187,7 +185,7 @@ def main(work: Work, links: Links, carry_out: CarryOut) -> Result:
     user_modules.allow_user_modules()
     try:
         with open(os.devnull, "w", encoding="utf-8") as nowhere, Screen(None if work.is_shown else nowhere) as screen:
-            return carry_out(work, screen, ask_for_folder)
+            return carry_out(work, screen, ask_for_folder), screen.output.error
     except PeerLost:
         sys.exit(1)
     except Exception as error:
@@ -195,17 +193,13 @@ def main(work: Work, links: Links, carry_out: CarryOut) -> Result:
 
 
 @contextmanager
-def _launcher_contained() -> Iterator[None]:
-    """Silence the log of torch's launcher, since trainer reports errors, and restore the SIGHUP handler it replaces."""
+def _silent_launcher() -> Iterator[None]:
+    """Silence the log of torch's launcher, since trainer reports errors."""
     levels = {logger: logger.level for logger in map(logging.getLogger, ("torch.distributed", "torch.multiprocessing"))}
     for logger in levels:
         logger.setLevel(logging.CRITICAL + 1)
-    has_hangup = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGHUP")
-    before = signal.getsignal(signal.SIGHUP) if has_hangup else None
     try:
         yield
     finally:
         for logger, level in levels.items():
             logger.setLevel(level)
-        if has_hangup:
-            signal.signal(signal.SIGHUP, before)

@@ -9,7 +9,6 @@ from trainer.errors import StorageError, TrainerError
 from trainer.processes import signals
 
 BUSY = 75  # another process holds the job's folder, which is left alone (EX_TEMPFAIL in sysexits.h)
-INTERRUPTED = (129, 130, 143)  # after SIGHUP, SIGINT and SIGTERM
 
 
 def record(sweep: Path, job: Job, code: int, *, is_pruned: bool) -> None:
@@ -23,5 +22,5 @@ def record(sweep: Path, job: Job, code: int, *, is_pruned: bool) -> None:
             job_folder.record(folder, "pruned", "it trailed the others")
         elif signals.is_kill(code) or (code == StorageError.exit_code and recorded != "interrupted"):
             job_folder.record(folder, "interrupted", signals.exit_reason(code))
-        elif code < 0 or (code not in INTERRUPTED and recorded not in (*job_folder.ENDED, "interrupted")):
+        elif code < 0 or (code not in signals.INTERRUPTED and recorded not in (*job_folder.ENDED, "interrupted")):
             job_folder.record(folder, "failed", signals.exit_reason(code))

@@ -1,7 +1,6 @@
 """One job, in its own process: trains into the sweep's folder, and ends with an exit code."""
 
 import os
-import signal
 import sys
 import time
 import traceback
@@ -18,8 +17,8 @@ from trainer.config.trust import OWN, Trust
 from trainer.disk import job_folder, layout, storage
 from trainer.disk.job_folder import claimed
 from trainer.disk.sweep_plan import Job
-from trainer.errors import InUse, Killed, StorageError, TrainerError, complain, failed
-from trainer.processes import parent_death, signals
+from trainer.errors import Interrupted, InUse, Killed, StorageError, TrainerError, complain, failed
+from trainer.processes import machine, parent_death, signals
 from trainer.sweep.ended import BUSY
 from trainer.terminal.screen import Screen
 
@@ -34,18 +33,17 @@ class Place:
 
 def main(here: Path, sweep: Path, job: Job, place: Place, trust: Trust, lifeline: Connection) -> None:
     """Run the process of a job. Its output goes to its train.log; Ctrl-C reaches the sweep, which passes it on."""
-    signals.install()
-    if hasattr(os, "setsid"):
-        os.setsid()
+    signals.install_in_child()
     parent_death.die_with_it(lifeline)
     os.chdir(here)
     if place.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         try:
-            if hasattr(signal, "pthread_sigmask"):
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked since the fork server began
+            signals.release()
             code = train(sweep, job, Screen(nowhere), place.cores, trust, quiet=True)
+        except Interrupted as error:
+            code = error.exit_code
         except TrainerError as error:
             complain(f"error: {error.message}")
             code = error.exit_code
@@ -133,8 +131,8 @@ def _print_to(path: Path) -> None:
 
 
 def rehearse(here: Path, job: Job, trust: Trust, answer: Connection) -> None:
-    """Build a job and discard it. Sends the type of its device, the number of GPUs and the monitored metric, or the
-    error."""
+    """Build a job and discard it. Sends the type of its device, the number of GPUs, the monitored metric and the memory
+    that it takes in bytes, or the error."""
     parent_death.die_with_it()
     os.chdir(here)
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
@@ -142,13 +140,16 @@ def rehearse(here: Path, job: Job, trust: Trust, answer: Connection) -> None:
         os.dup2(nowhere.fileno(), 2)
     if trust.granted:
         user_modules.allow_user_modules()
-    import torch
+    try:
+        import torch
 
-    from trainer.build.build import build
-
+        from trainer.build.build import build
+    except (ImportError, OSError) as error:  # too little memory for torch, for one
+        answer.send(failed(error))
+        return
     try:
         run, _ = build(Settings(job.data, Source(job.overrides)).check(), download=trust.granted)
     except TrainerError as error:
         answer.send(error)
     else:
-        answer.send((run.device.type, torch.cuda.device_count(), run.stopping.monitor))
+        answer.send((run.device.type, torch.cuda.device_count(), run.stopping.monitor, machine.own_memory()))

@@ -11,8 +11,9 @@ from typing import Any, Literal
 from trainer.config.trust import Trust
 from trainer.disk.sweep_plan import Job
 from trainer.errors import TrainerError
-from trainer.processes.forking import no_interrupt, start_method
-from trainer.processes.machine import num_cores
+from trainer.processes import signals
+from trainer.processes.forking import start_method
+from trainer.processes.machine import memory, num_cores
 from trainer.sweep import job as one
 from trainer.sweep.job import Place
 
@@ -20,17 +21,18 @@ TICK = 0.2  # seconds between two checks for signals
 Count = Literal["auto"] | int
 
 
-def rehearse(job: Job, trust: Trust) -> tuple[str, int, str] | TrainerError | None:
-    """Build a job in its own process. Returns (type of device, number of GPUs, monitored metric), or its error; None
-    where the process died, or raised an error that is not the config's fault: the job itself will show it."""
+def rehearse(job: Job, trust: Trust) -> tuple[str, int, str, int] | TrainerError | None:
+    """Build a job in its own process. Returns (type of device, number of GPUs, monitored metric, bytes that it takes),
+    or its error; None where the process died, or raised an error that is not the config's fault: the job itself will
+    show it."""
     context = start_method()
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=one.rehearse, args=(Path.cwd(), job, trust, send))
-    with no_interrupt():
+    with signals.held():
         process.start()
     send.close()
     try:
-        answer: tuple[str, int, str] | TrainerError = receive.recv()
+        answer: tuple[str, int, str, int] | TrainerError = receive.recv()
     except EOFError:
         return None
     finally:
@@ -39,16 +41,26 @@ def rehearse(job: Job, trust: Trust) -> tuple[str, int, str] | TrainerError | No
 
 
 def places(
-    wanted: Count, threads: Count, device: str, kind: str, num_gpus: int, num_jobs: int, num_ranks: int = 1
+    wanted: Count,
+    threads: Count,
+    device: str,
+    kind: str,
+    num_gpus: int,
+    num_jobs: int,
+    num_ranks: int = 1,
+    num_bytes: int = 0,
 ) -> list[Place]:
     """The places where jobs run side by side: `wanted` of them, or one for each core or GPU. They share the cores.
 
     device: from the config; kind: the type of device it resolved to. Each job sees its own GPUs where there are
-    several. num_ranks: processes of each job, each of which takes a core or a GPU.
+    several. num_ranks: processes of each job, each of which takes a core or a GPU. num_bytes: of a process of a job
+    before its first step; training may take as much again, and of places on a CPU there are as many as fit.
     """
     one_gpu_each = kind == "cuda" and device in ("auto", "cuda")
     per_device = num_gpus // num_ranks if one_gpu_each else 1
     fitting = num_cores() // (num_ranks * (1 if threads == "auto" else threads)) if kind == "cpu" else per_device
+    if kind == "cpu" and num_bytes:
+        fitting = min(fitting, memory() // (2 * num_bytes * num_ranks))
     width = max(1, min(fitting if wanted == "auto" else wanted, num_jobs))
     cores = max(1, num_cores() // width)
     if not one_gpu_each:
@@ -81,14 +93,14 @@ def run(
             while waiting and free and not stop():
                 job, place = waiting.pop(), free.pop()
                 process = context.Process(target=one.main, args=(Path.cwd(), sweep, job, place, trust, lifeline))
-                with no_interrupt():
+                with signals.held():
                     process.start()
                 running[process.sentinel] = process, job, place
             if stop() and not is_stopping:
                 is_stopping = True
                 waiting.clear()
                 for process, _, _ in running.values():
-                    os.kill(process.pid, signal.SIGINT)
+                    signals.send(process.pid, signals.stop_requested() or signal.SIGINT)
             for sentinel in wait(list(running), TICK):
                 process, job, place = running.pop(sentinel)  # type: ignore[arg-type]
                 process.join()

@@ -13,6 +13,7 @@ from trainer.config.search_space import Axis, Space
 from trainer.disk import history, layout
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError, StorageError
+from trainer.processes import signals
 from trainer.sweep.sweep import Sweep
 
 LOOK = 1.0  # seconds between two looks at the metrics of a running job
@@ -40,12 +41,13 @@ def run(sweep: Sweep, space: Space, launch: Callable[[list[Job]], object], left:
     if left:
         launch(list(left))
         study.tell(left, sweep)
-    while (first := len(sweep.jobs)) < space.n_trials:
-        numbers = range(first, min(space.n_trials, first + max(1, len(sweep.places))))
-        jobs = [space.job(number, study.ask()) for number in numbers]
-        sweep.plan(jobs)
-        launch(jobs)
-        study.tell(jobs, sweep)
+    with signals.listening():  # between two rounds too
+        while (first := len(sweep.jobs)) < space.n_trials:
+            numbers = range(first, min(space.n_trials, first + max(1, len(sweep.places))))
+            jobs = [space.job(number, study.ask()) for number in numbers]
+            sweep.plan(jobs)
+            launch(jobs)
+            study.tell(jobs, sweep)
 
 
 class Search:

@@ -1,6 +1,5 @@
 """A sweep from its plan to its ranking: refuses a wrong plan, runs the jobs, reports the results. No torch."""
 
-import os
 import shlex
 import signal
 import time
@@ -26,7 +25,7 @@ from trainer.errors import ConfigError, Interrupted, TrainerError
 from trainer.processes import signals
 from trainer.sweep import ended, lines, pool
 from trainer.sweep.comparable import check_comparable, check_metric
-from trainer.sweep.ended import BUSY, INTERRUPTED
+from trainer.sweep.ended import BUSY
 from trainer.sweep.job import Place, train
 from trainer.terminal.screen import Screen
 from trainer.text import clock, counted
@@ -121,11 +120,11 @@ class Sweep:
             first_error, answer = answer, pool.rehearse(jobs[-1], self.trust) if len(jobs) > 1 else answer
             if isinstance(answer, TrainerError):
                 raise first_error
-        kind, num_gpus, self.monitor = answer or ("cpu", 0, "")
+        kind, num_gpus, self.monitor, num_bytes = answer or ("cpu", 0, "", 0)
         config = Settings(jobs[0].data, Source(jobs[0].overrides)).check()
         wanted, threads = config.sweep.jobs, config.threads
         num_jobs, num_ranks = self.num_expected or len(jobs), 1 if config.nproc == "auto" else config.nproc
-        self.places = pool.places(wanted, threads, config.device, kind, num_gpus, num_jobs, num_ranks)
+        self.places = pool.places(wanted, threads, config.device, kind, num_gpus, num_jobs, num_ranks, num_bytes)
 
     def open(self, folder: Path, jobs: Sequence[Job], num_ended: int) -> None:
         """Take over an existing sweep. num_ended: the number of its jobs that have ended."""
@@ -166,7 +165,7 @@ class Sweep:
         for job, pid in active:
             if self.trails and job.number not in self.pruned and self.trails(job, job.folder(self.need_folder())):
                 self.pruned.add(job.number)
-                os.kill(pid, signal.SIGINT)
+                signals.send(pid, signal.SIGINT)
 
     def run_here(self, number: int) -> int:
         """Run a job in this process, for Hydra's basic launcher and submitit's. Returns the exit code."""
@@ -174,7 +173,7 @@ class Sweep:
         self.screen.say(f"job {job.number}  {' '.join(job.overrides)}")
         code = train(self.need_folder(), job, Screen(), trust=self.trust)
         self.ended(job, code, self.settings[job.number])
-        if code in INTERRUPTED:
+        if code in signals.INTERRUPTED:
             raise self.interrupted(code - 128)
         return code
 
@@ -197,15 +196,22 @@ class Sweep:
         """Rank the jobs, write sweep.csv and sweep.json, and print the ranking. Returns the exit code."""
         if self.folder is None or not self.jobs:
             return 2
-        settings = self.settings
+        with signals.listening():
+            code = self._rank()
+            if (number := signals.stop_requested()) is not None:
+                raise self.interrupted(number)
+        return code
+
+    def _rank(self) -> int:
+        folder, settings = self.need_folder(), self.settings
         results = [self.row(job, settings[job.number]) for job in self.jobs]
         ranked = ranking.rankings([row for row in results if row.status != "running"] or results)
         self.write({"ranking": table.as_data(ranked)})
-        storage.write_file(self.folder / layout.TABLE, table.csv_text(results, ranked).encode())
+        storage.write_file(folder / layout.TABLE, table.csv_text(results, ranked).encode())
         if self.jobs[0].data["report"]:
             from trainer.report import make  # jinja2, after all jobs are done
 
-            make.of_sweep(self.folder)
+            make.of_sweep(folder)
         self.say_ranking(results, ranked)
         return 0 if all(row.status in ("ok", "pruned") for row in results) else 1
 
@@ -240,7 +246,10 @@ class Sweep:
 
     def interrupted(self, number: int) -> Interrupted:
         """The error for a sweep that a signal stopped."""
-        return Interrupted(number, "the sweep was stopped; the running jobs were saved", self.resume_command())
+        name, command = signal.Signals(number).name, self.resume_command()
+        text = f"the sweep was stopped by {name}; the running jobs were saved"
+        self.screen.note(f"{text}\n  try: {command}")
+        return Interrupted(number, text, command)
 
     def resume_command(self) -> str:
         """The command that resumes this sweep."""

@@ -1,4 +1,7 @@
-"""Lines for people: the same on a terminal, in a pipe and in train.log; a terminal has a live region below them."""
+"""Lines for people: the same on a terminal, in a pipe and in train.log; a terminal has a live region below them.
+
+An output that fails ends the screen and not the work: the lines then go to train.log alone.
+"""
 
 import io
 import logging
@@ -15,6 +18,8 @@ from rich.live import Live
 from rich.text import Text
 
 from trainer.disk.storage import AppendFile
+from trainer.errors import complain
+from trainer.terminal import output
 from trainer.terminal.warnings import captured
 from trainer.text import WIDTH
 
@@ -28,6 +33,7 @@ class Screen:
         plain = False if notebook else None
         options: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False, "soft_wrap": True}
         self.console = Console(file=file, force_terminal=plain, force_jupyter=plain, **options)
+        self.output = output.of(self.console.file)
         self.log: AppendFile | None = None
         self.early = io.StringIO()
         self.live: Live | None = None
@@ -61,6 +67,7 @@ class Screen:
             self.console.file.write(text + "\n")
             self.console.file.flush()
         self.note(text)
+        self._tell_trouble()
 
     def entry(self, label: str, texts: Sequence[str], style: str | None = None) -> None:
         """Write paragraphs, each wrapped, with `label` before the first line."""
@@ -87,6 +94,8 @@ class Screen:
 
     def show(self, renderable: RenderableType) -> None:
         """Redraw the live region. Does nothing without a terminal."""
+        if self.output.error is not None:
+            return
         if self.interactive and self.live is None:
             self.live = Live(console=self.console, auto_refresh=False, transient=True, redirect_stderr=False)
             self.live.start()
@@ -99,9 +108,16 @@ class Screen:
             self.live.stop()
             self.live = None
 
+    def _tell_trouble(self) -> None:
+        if text := self.output.trouble():
+            self.note(f"note     {text}")
+            if not self.output.reader_has_gone:
+                complain(f"warning: {text}")
+
     def close(self) -> None:
         """Remove the live region and close train.log."""
         self.clear()
+        self._tell_trouble()
         if self.log is not None:
             self.log.close()
             self.log = None

@@ -21,3 +21,4 @@ VERBS = {
     "init": "start a small project: model, config, experiment, test",
     "completion": "print code that makes bash or zsh complete these words",
 }
+WORK_FIRST = ("train", "resume", "verify")  # an output that fails does not end them; the others' output is the result

@@ -1,6 +1,5 @@
 """Run the tutorial chapter's examples, each with the expected value beside the measured one."""
 
-import tempfile
 import textwrap
 import time
 from argparse import Namespace
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from trainer.config import files, user_modules
 from trainer.errors import ConfigError, Interrupted
+from trainer.processes import scratch
 from trainer.terminal.spelling import did_you_mean
 from trainer.text import WIDTH
 from trainer.verbs.arguments import Parser, add_config_dir
@@ -48,13 +48,13 @@ def _run(paths: dict[str, Path], overrides: list[str], folders: list[Path], *, a
     from trainer.terminal.screen import Screen
 
     started, rows, shown_rows = time.perf_counter(), [], []
-    with Screen() as screen, tempfile.TemporaryDirectory(prefix="trainer-chapter-") as output:
+    with Screen() as screen, scratch.folder("trainer-chapter-") as output:
         for name, path in paths.items():
             screen.show(f"{name} …")
             if alone:
                 screen.say(example.source(name, path) + "\n")
             try:
-                shown = example.show(name, path, overrides, folders, Path(output))
+                shown = example.show(name, path, overrides, folders, output)
             except (ConfigError, Interrupted):
                 raise
             except Exception as error:

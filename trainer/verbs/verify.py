@@ -6,9 +6,10 @@ import random
 import re
 import signal
 import sys
-import tempfile
 import time
 from argparse import Namespace
+from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from trainer.config import compose, user_modules
 from trainer.config.settings import Settings
 from trainer.disk import layout
 from trainer.errors import ConfigError, TrainerError
+from trainer.processes import parent_death, scratch, signals
 from trainer.verbs import arguments
 from trainer.verbs.open_run import open_run
 
@@ -37,56 +39,64 @@ def run(args: Namespace) -> int:
         data, trusted = dict(stored), stored.trusted
     else:
         data, trusted = compose.one_run("verify", args).data, True
-    with tempfile.TemporaryDirectory(prefix="trainer-verify-", ignore_cleanup_errors=True) as scratch:
-        return _compare({**data, "report": False}, trusted, Path(scratch))
+    from trainer.terminal.screen import Screen
+
+    with scratch.folder("trainer-verify-") as folder, Screen() as screen:
+        return _compare({**data, "report": False}, trusted, folder, screen.say)
 
 
-def _compare(data: dict[str, Any], trusted: bool, scratch: Path) -> int:
-    undisturbed, killed = scratch / "undisturbed", scratch / "killed"
-    print("verify   1 of 3: undisturbed")
+def _compare(data: dict[str, Any], trusted: bool, folder: Path, say: Callable[[str], None]) -> int:
+    undisturbed, killed = folder / "undisturbed", folder / "killed"
+    say("verify   1 of 3: undisturbed")
     _attempt(undisturbed, data, trusted)
     num_steps = layout.read_summary(undisturbed)["steps"]
     if num_steps < 2:
         raise ConfigError("a run of one step cannot be killed between two steps", "max_steps=2 or more")
     kill_at = random.SystemRandom().randint(2, num_steps)
     save_at = random.SystemRandom().randint(1, kill_at - 1)
-    print(f"         2 of 3: asked to save after step {save_at:,}, killed after step {kill_at:,} of {num_steps:,}")
+    say(f"         2 of 3: asked to save after step {save_at:,}, killed after step {kill_at:,} of {num_steps:,}")
     _attempt(killed, data, trusted, save_at, kill_at)
 
     from trainer.checkpoint import checkpoints
     from trainer.diagnosis.fingerprint import evidence
 
-    print(f"         3 of 3: resumed from {checkpoints(killed)[-1].name}")
+    say(f"         3 of 3: resumed from {checkpoints(killed)[-1].name}")
     _attempt(killed, data, trusted)
     expected, resumed = evidence(undisturbed), evidence(killed)
     for part, digest in expected.items():
-        print(f"{'same' if resumed[part] == digest else 'DIFFERS':<9}{part:<32}{resumed[part][:16]}")
+        say(f"{'same' if resumed[part] == digest else 'DIFFERS':<9}{part:<32}{resumed[part][:16]}")
     if resumed == expected:
-        print(f"ok       killed and resumed, {num_steps:,} steps end with the same bits")
+        say(f"ok       killed and resumed, {num_steps:,} steps end with the same bits")
         return 0
-    print("failed   something that a checkpoint does not hold decides the result")
+    say("failed   something that a checkpoint does not hold decides the result")
     log = (undisturbed / layout.LOG).read_text(encoding="utf-8")
     warnings = re.findall(r"^warning  .+\n(?:         .+\n)*", log, flags=re.MULTILINE)  # they may explain it
-    print(*warnings, sep="", end="")
+    for warning in warnings:
+        say(warning)
     return 1
 
 
 def _attempt(folder: Path, data: dict[str, Any], trusted: bool, save_at: int = 0, kill_at: int = 0) -> None:
     """Train in a separate process. Raises TrainerError if it does not end as it should."""
-    args = folder, data, trusted, save_at, kill_at
-    process = multiprocessing.get_context("spawn").Process(target=_train, args=args)
-    process.start()
+    scratch.for_sockets()
+    context = multiprocessing.get_context("spawn")
+    lifeline, held = context.Pipe(duplex=False)
+    process = context.Process(target=_train, args=(lifeline, folder, data, trusted, save_at, kill_at))
+    with signals.held():
+        process.start()
     process.join()
+    for end in (lifeline, held):
+        end.close()
     killed = -signal.SIGKILL if data.get("nproc", 1) == 1 else 1  # of several processes the first is killed
     if process.exitcode != (killed if kill_at else 0):
         raise TrainerError(f"training ended with exit code {process.exitcode}", "trainer train with the same settings")
 
 
-def _train(folder: Path, data: dict[str, Any], trusted: bool, save_at: int, kill_at: int) -> None:
+def _train(lifeline: Connection, folder: Path, data: dict[str, Any], trusted: bool, save_at: int, kill_at: int) -> None:
     """In the child process: start or resume the run. Its lines go to the log only."""
-    from trainer.processes import signals
-
-    signals.install()
+    signals.install_in_child()
+    parent_death.die_with_it(lifeline)
+    signals.release()
     from trainer.disk import storage
     from trainer.run import launch
     from trainer.run.session import Session
