@@ -184,7 +184,7 @@ def test_the_identity_forgets_how_and_where() -> None:
         (["optimizer.lr=1e-3,abc"], "optimizer.lr=abc: optimizer.lr must be a number", ""),
         (["seed=range(5,5)"], "an empty list of values", "seed=VALUE,VALUE"),
         (["seed=range(101)", "epochs=range(1,101)"], "10,100 jobs", "sweep.confirm=true"),
-        (["monitor=val/auc", "seed=0,1"], "no run reports", "val/acc"),
+        (["monitor=val/auc", "seed=0,1"], "reports no such metric", "val/acc"),
         (["model=mlp,cmm"], "no model 'cmm'", "mlp"),
         (["sweep.jobs=0", "seed=0,1"], "sweep.jobs must be at least 1", ""),
         (["model=mlp,cnn", "model.chanels=[8],[16]"], "no key 'model.chanels'", "model.channels=[8],[16]"),

@@ -112,7 +112,7 @@ def test_your_own_model_and_a_failure_in_it(cli: Cli, tmp_path: Path) -> None:
 
     failed = cli("train", "model=net", "model.width=13", "report=false")
     assert failed.returncode == 1
-    assert failed.stderr.splitlines()[0] == "error: RuntimeError: thirteen is unlucky"
+    assert failed.stderr.splitlines()[0] == "error: RuntimeError: thirteen is unlucky (my_net.py line 15)"
     log = (tmp_path / "outputs/latest/train.log").read_text()
     assert log.startswith(failed.stdout)
     assert "Traceback" in log[len(failed.stdout) :]
