@@ -10,6 +10,7 @@ from typing import Any
 from trainer.compare.ranking import SHARES, Group, Ranking
 from trainer.compare.rows import Row, all_keys
 from trainer.disk.json_text import finite
+from trainer.disk.summary import UNREADABLE
 from trainer.text import WIDTH, cut
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
@@ -127,13 +128,14 @@ def heading(ranking: Ranking) -> str:
     return f"{ranking.data}: {runs} by {ranking.metric or 'nothing'} ({ranking.mode})"
 
 
-def markdown(rankings: Sequence[Ranking]) -> str:
-    """A table for each ranking, for a README or an issue."""
+def markdown(rankings: Sequence[Ranking], runs: Sequence[Row] = ()) -> str:
+    """A table for each ranking, for a README or an issue; below them those of the runs that are unreadable."""
     parts = []
     for ranking in rankings:
         head, *rows = [[cell.replace("|", "\\|") for cell in row] for row in cells(ranking)]
         lines = ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
         parts.append("\n".join(lines if len(rankings) == 1 else [f"**{heading(ranking)}**", "", *lines]))
+    parts += [f"{UNREADABLE}: {row.name} ({row.error})" for row in runs if row.unreadable]
     return "\n\n".join(parts)
 
 
@@ -156,7 +158,7 @@ def csv_text(rows: Sequence[Row], rankings: Sequence[Ranking]) -> str:
         settings = [row.settings.get(key, "") for key in keys]
         numbers = [row.metrics.get(name, "") for name in metrics]
         ended = [row.steps, round(row.seconds, 3), row.error or ""]
-        writer.writerow([row.name, *settings, row.status, *numbers, *ended, *places[row.name]])
+        writer.writerow([row.name, *settings, row.status, *numbers, *ended, *places.get(row.name, [""] * 4)])
     return out.getvalue()
 
 
@@ -186,9 +188,10 @@ def as_data(rankings: Sequence[Ranking]) -> dict[str, Any]:
     return head | {"rankings": [_head(ranking) for ranking in rankings], "groups": groups}
 
 
-def json_text(rankings: Sequence[Ranking]) -> str:
-    """The rankings as JSON text, see `as_data`."""
-    return json.dumps(as_data(rankings), indent=2, allow_nan=False)
+def json_text(rankings: Sequence[Ranking], rows: Sequence[Row] = ()) -> str:
+    """The rankings as JSON text, see `as_data`; with those of the runs that are unreadable."""
+    damaged = [_row(row) for row in rows if row.unreadable]
+    return json.dumps(as_data(rankings) | {UNREADABLE: damaged}, indent=2, allow_nan=False)
 
 
 def _head(ranking: Ranking) -> dict[str, Any]:

@@ -84,7 +84,12 @@ def is_latest(folder: Path, output_dir: str = "outputs") -> bool:
 
 
 def _latest(link: Path) -> Path:
-    return link.parent / link.read_text(encoding="utf-8").strip() if link.is_file() else link.resolve()
+    if link.is_file():
+        return link.parent / link.read_text(encoding="utf-8").strip()
+    try:
+        return link.resolve()
+    except (RuntimeError, OSError):  # a circle of links leads to no folder
+        return link
 
 
 def _find(name: str, root: Path, marker: str, folders: Iterable[Path]) -> Path | None:

@@ -53,7 +53,7 @@ def _key(*, make: bool) -> bytes | None:
     if make and not path.exists():
         with suppress(TrainerError, OSError):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            storage.write_file(path, secrets.token_bytes(KEY_BYTES), mode=0o600)
+            storage.write_new(path, secrets.token_bytes(KEY_BYTES), mode=0o600)
     try:
         key = reading.read_file(path, KEY_BYTES)
         status = path.stat()

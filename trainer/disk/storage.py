@@ -26,6 +26,24 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
         _write_synced(temporary, data, mode)
 
 
+def write_new(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Make a file in one step, or leave the one that is there: of several writers at once the first one wins."""
+    temporary = _beside(path)
+    with _storage_errors(path, len(data)):
+        try:
+            _write_synced(temporary, data, mode)
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                pass
+            except OSError:  # a file system without hard links
+                os.replace(temporary, path)
+            _sync_folder(path.parent)
+        finally:
+            with suppress(OSError):
+                _remove(temporary)
+
+
 @contextmanager
 def new_file(path: Path) -> Iterator["NewFile"]:
     """Replace a file by what is written to the yielded one: synced and renamed at the end, removed after an error."""

@@ -29,6 +29,8 @@ def parser() -> Parser:
 def run(args: Namespace) -> int:
     """Print the ranking of runs and of sweeps' jobs. Returns the exit code."""
     runs = read_runs(args.names)
+    if all(row.unreadable for row in runs):
+        raise ConfigError(f"none of these runs can be read; {runs[0].name}: {runs[0].error}", "trainer runs lists them")
     metric = args.sort or rows.monitored(runs)
     known = list(dict.fromkeys(name for row in runs for name in row.metrics))
     if metric not in known and (args.sort or not known):
@@ -36,11 +38,11 @@ def run(args: Namespace) -> int:
         raise ConfigError(f"no run here reports '{metric}'.{did_you_mean(metric, known)}", f"--sort {choices}")
     ranked = ranking.rankings(runs, args.sort, fold=not args.all)
     if args.json:
-        print(table.json_text(ranked))
+        print(table.json_text(ranked, runs))
     elif args.csv:
         print(table.csv_text(runs, ranked), end="")
     elif args.md:
-        print(table.markdown(ranked))
+        print(table.markdown(ranked, runs))
     else:
         _show(ranked, runs)
     return 0
