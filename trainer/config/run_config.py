@@ -98,7 +98,7 @@ class _FastLoader(yaml.composer.Composer, getattr(yaml, "CSafeLoader", object)):
 
     def __init__(self, stream: str) -> None:
         yaml.CSafeLoader.__init__(self, stream)
-        yaml.composer.Composer.__init__(self)  # type: ignore[no-untyped-call]
+        yaml.composer.Composer.__init__(self)
 
 
 class _Plain(_FastLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
@@ -107,7 +107,7 @@ class _Plain(_FastLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type
     level = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        event: Any = self.peek_event()
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             self._refuse("aliases are not plain data", event)
         if getattr(event, "tag", None):
