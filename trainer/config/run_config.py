@@ -37,7 +37,7 @@ def read_config(folder: Path, *, trust_it: bool = False) -> Stored:
             what = f"{path} would import {named[0]}" + f" and {len(named) - 1} more" * (len(named) > 1)
             raise ConfigError(f"{what}, and is not signed with your key", f"if you trust its author: {command}")
         complain(f"trust    importing {', '.join(named)}")
-        data.trusted = True
+    data.trusted = data.trusted or trust_it
     return data
 
 

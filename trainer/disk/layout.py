@@ -20,6 +20,7 @@ DATA, DATA_ROWS = "data.json", "data.safetensors"
 OUTCOME, REPORT = "outcome.json", "report.html"
 EXPORT, CARD = "export", "README.md"
 LATEST, SWEEPS = "latest", "sweeps"
+DAY = r"\d{4}-\d\d-\d\d"  # the name of the folder of a day
 SWEEP, TABLE = "sweep.json", "sweep.csv"
 
 
@@ -54,6 +55,16 @@ def _create(root: Path, kind: str, label: str) -> Path:
             continue
         storage.point(root / LATEST, folder.relative_to(root))
         return folder
+
+
+def root_of(folder: Path) -> Path:
+    """The outputs folder that a run folder lies in, as DATE/RUN or as sweeps/DATE/SWEEP/JOB; outputs/ for others."""
+    run, sweep = folder.absolute(), folder.absolute().parent
+    if re.fullmatch(DAY, run.parent.name):
+        return run.parent.parent
+    if re.fullmatch(DAY, sweep.parent.name) and sweep.parent.parent.name == SWEEPS:
+        return sweep.parent.parent.parent
+    return Path("outputs")
 
 
 def find(name: str, output_dir: str = "outputs") -> Path:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from trainer.processes import environment
+
 
 def start_method() -> Any:
     """A multiprocessing context that forks a server with torch imported; it spawns where forking is unsafe."""
@@ -22,7 +24,7 @@ def start_method() -> Any:
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = root if before is None else os.pathsep.join([root, before])
     try:
-        with no_interrupt():
+        with no_interrupt(), environment.safe_path():
             forkserver.ensure_running()
     finally:
         del os.environ["PYTHONPATH"]

@@ -30,14 +30,23 @@ from trainer.stopping import status_of
 from trainer.terminal.screen import Screen
 
 
-def start(config: Config, overrides: list[str], make_folder: Callable[[str], Path], session: Session) -> Result:
-    """Build a new run, then make its folder with `make_folder(label)` and train. A failed build leaves no folder."""
+def start(
+    config: Config,
+    overrides: list[str],
+    make_folder: Callable[[str], Path],
+    session: Session,
+    *,
+    download: bool = True,
+) -> Result:
+    """Build a new run, then make its folder with `make_folder(label)` and train. A failed build leaves no folder.
+
+    download: false for a job of a sweep that this user has not signed, see build.
+    """
     if (num_ranks := distributed.num_ranks(config)) > 1:
-        return start_ranks.run(
-            num_ranks, start_ranks.Work.of(config, session, overrides=overrides), in_rank, make_folder
-        )
+        work = start_ranks.Work.of(config, session, overrides=overrides, download=download)
+        return start_ranks.run(num_ranks, work, in_rank, make_folder)
     with distributed.joined() as ranks, kernels_kept():
-        run, setup = build(config, cores=session.num_cores, ranks=ranks)
+        run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks)
         try:
             checkpoint.contents(run, {})
         except TypeError as error:
@@ -63,7 +72,7 @@ def resume(
 ) -> Result:
     """Build a stored run again, load its newest good checkpoint and train on; from step 0 if there is none.
 
-    download: whether missing data may be fetched, which writes outside the folder. if_changed: see data/earlier.py.
+    download: whether the run may reach outside its folder, see build. if_changed: see data/earlier.py.
     ready: called after the build. Raises ConfigError for data that has changed.
     """
     if (num_ranks := distributed.num_ranks(config)) > 1:
@@ -117,7 +126,7 @@ def in_rank(work: start_ranks.Work, screen: Screen, ask_for_folder: Callable[[st
     """Carry out a run as one of several ranks, each in its own process."""
     config, session = check(work.config), Session(screen, **work.session)
     if work.folder is None:
-        return start(config, list(work.overrides), ask_for_folder, session)
+        return start(config, list(work.overrides), ask_for_folder, session, download=work.download)
     return resume(
         work.folder,
         config,

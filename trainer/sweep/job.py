@@ -10,9 +10,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from trainer.config import user_modules
-from trainer.config.run_config import read_config
+from trainer.config.run_config import Stored, read_config
 from trainer.config.settings import Settings
 from trainer.config.source import Source
+from trainer.config.trust import OWN, Trust
 from trainer.disk import layout, sweep_plan
 from trainer.disk.sweep_plan import Job
 from trainer.errors import Interrupted, TrainerError, failed
@@ -28,7 +29,7 @@ class Place:
     gpu: str | None = None
 
 
-def main(here: Path, sweep: Path, job: Job, place: Place, lifeline: Connection) -> None:
+def main(here: Path, sweep: Path, job: Job, place: Place, trust: Trust, lifeline: Connection) -> None:
     """Run the process of a job. Its output goes to its train.log; Ctrl-C reaches the sweep, which passes it on."""
     signals.install()
     if hasattr(os, "setsid"):
@@ -45,13 +46,13 @@ def main(here: Path, sweep: Path, job: Job, place: Place, lifeline: Connection) 
         try:
             if hasattr(signal, "pthread_sigmask"):
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked since the fork server began
-            code = train(sweep, job, Screen(nowhere), place.cores)
+            code = train(sweep, job, Screen(nowhere), place.cores, trust)
         except Interrupted as error:
             code = error.exit_code
     sys.exit(code)
 
 
-def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> int:
+def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None, trust: Trust = OWN) -> int:
     """Train a job: resume it from its checkpoint, or start again if it had failed. Returns the exit code. Unless it is
     killed, its summary.json records how it ended."""
     started = time.perf_counter()
@@ -59,7 +60,6 @@ def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> in
     folder = sweep_plan.claim(sweep, job)
     if status in ("failed", "diverged"):
         sweep_plan.clear_job(folder)
-    user_modules.allow_user_modules()
     from trainer.run import launch
     from trainer.run.session import Session
 
@@ -67,12 +67,19 @@ def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> in
     try:
         with screen:
             screen.open_log(folder / layout.LOG)  # for messages that appear before the run is built
-            if status == "interrupted" and (folder / layout.CONFIG).exists():
-                config = Settings(read_config(folder)).check()
-                launch.resume(folder, config, session)
+            is_new = status != "interrupted" or not (folder / layout.CONFIG).exists()
+            if is_new:
+                stored = Stored(job.data)
+                stored.trusted = trust.granted
             else:
-                config = Settings(job.data, Source(job.overrides)).check()
-                launch.start(config, job.overrides, lambda _: folder, session)
+                stored = read_config(folder, trust_it=trust.typed)
+            if stored.trusted:
+                user_modules.allow_user_modules(stored)
+            config = Settings(stored, Source(job.overrides if is_new else [])).check()
+            if is_new:
+                launch.start(config, job.overrides, lambda _: folder, session, download=stored.trusted)
+            else:
+                launch.resume(folder, config, session, download=stored.trusted)
     except SystemExit as error:
         sweep_plan.record_failure(folder, f"the code called sys.exit({error.code!r})")
         traceback.print_exc()
@@ -86,7 +93,7 @@ def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None) -> in
     return 0
 
 
-def rehearse(here: Path, job: Job, answer: Connection) -> None:
+def rehearse(here: Path, job: Job, trust: Trust, answer: Connection) -> None:
     """Build a job and discard it. Sends the type of its device, the number of GPUs and the monitored metric, or the
     error."""
     parent_death.die_with_it()
@@ -94,13 +101,14 @@ def rehearse(here: Path, job: Job, answer: Connection) -> None:
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
-    user_modules.allow_user_modules()
+    if trust.granted:
+        user_modules.allow_user_modules(job.data)
     import torch
 
     from trainer.build.build import build
 
     try:
-        run, _ = build(Settings(job.data, Source(job.overrides)).check())
+        run, _ = build(Settings(job.data, Source(job.overrides)).check(), download=trust.granted)
     except TrainerError as error:
         answer.send(error)
     else:

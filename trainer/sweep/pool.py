@@ -8,6 +8,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Literal
 
+from trainer.config.trust import Trust
 from trainer.disk.sweep_plan import Job
 from trainer.errors import TrainerError
 from trainer.processes.forking import no_interrupt, start_method
@@ -19,12 +20,12 @@ TICK = 0.2  # seconds between two checks for signals
 Count = Literal["auto"] | int
 
 
-def rehearse(job: Job) -> tuple[str, int, str] | TrainerError | None:
+def rehearse(job: Job, trust: Trust) -> tuple[str, int, str] | TrainerError | None:
     """Build a job in its own process. Returns (type of device, number of GPUs, monitored metric), or its error; None
     where the process died, or raised an error that is not the config's fault: the job itself will show it."""
     context = start_method()
     receive, send = context.Pipe(duplex=False)
-    process = context.Process(target=one.rehearse, args=(Path.cwd(), job, send))
+    process = context.Process(target=one.rehearse, args=(Path.cwd(), job, trust, send))
     with no_interrupt():
         process.start()
     send.close()
@@ -61,12 +62,13 @@ def run(
     sweep: Path,
     jobs: Sequence[Job],
     places: Sequence[Place],
+    trust: Trust,
     stop: Callable[[], bool],
     tick: Callable[[Sequence[tuple[Job, int]]], None],
 ) -> Iterator[tuple[Job, int]]:
     """Run jobs, each in its place. Yields (job, exit code) as they end; the code of a killed job is minus the signal.
-    Once stop() is true no other job starts, and the running jobs are asked once to save and end. tick is called every
-    TICK seconds with (job, process id) of each running job."""
+    trust: what the jobs may do. Once stop() is true no other job starts, and the running jobs are asked once to save
+    and end. tick is called every TICK seconds with (job, process id) of each running job."""
     context = start_method()
     lifeline, held = context.Pipe(duplex=False)
     waiting, free = list(reversed(jobs)), list(reversed(places))
@@ -76,7 +78,7 @@ def run(
         while waiting or running:
             while waiting and free and not stop():
                 job, place = waiting.pop(), free.pop()
-                process = context.Process(target=one.main, args=(Path.cwd(), sweep, job, place, lifeline))
+                process = context.Process(target=one.main, args=(Path.cwd(), sweep, job, place, trust, lifeline))
                 with no_interrupt():
                     process.start()
                 running[process.sentinel] = process, job, place

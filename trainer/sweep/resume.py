@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from trainer.config import compose, files, trust, user_modules
+from trainer.config import compose, files
 from trainer.config.changeable_keys import Changeable
 from trainer.config.source import Source
+from trainer.config.trust import Trust, kept_inside, strangers
 from trainer.disk import layout, sweep_plan
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError, Interrupted, complain
@@ -23,12 +24,13 @@ def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> 
     """Run the unfinished jobs of a sweep. Returns the exit code. Raises ConfigError for jobs that differ from the plan,
     a key that cannot change, or another person's plan that would import unknown targets, unless it is trusted."""
     typed, jobs = sweep_plan.read_plan(folder)
-    if not sweep_plan.is_own(folder):
+    trust = Trust(sweep_plan.is_own(folder), trusted)
+    if not trust.signed:
         _judge(folder, typed, jobs, trusted)
     for job in jobs:
         sweep_plan.check_identity(folder, job)
     if (folder / STORAGE).exists():
-        return _search(folder, typed, overrides, jobs)
+        return _search(folder, typed, overrides, jobs, trust)
     statuses = {job.number: sweep_plan.status(folder, job) for job in jobs}
     changed = {key.partition(".")[2]: value for key, value in CHANGEABLE.read(overrides).items()}
     unfinished = [job for job in jobs if statuses[job.number] != "ok"]
@@ -37,9 +39,10 @@ def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> 
         print(f"{folder} is finished: {len(jobs)} jobs. Nothing to do.")
         print(f"To see them: trainer compare {folder}")
         return 0
-    user_modules.allow_user_modules()
+    if line := kept_inside([job.data for job in left], trust.granted):
+        complain(line)
     with Screen() as screen:
-        sweep = Sweep(typed, screen)
+        sweep = Sweep(typed, screen, trust)
         sweep.prepare(left)
         sweep.open(folder, jobs, len(jobs) - len(left))
         counts = ", ".join(f"{count} {status}" for status, count in Counter(statuses.values()).items())
@@ -50,7 +53,7 @@ def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> 
 def _judge(folder: Path, typed: Sequence[str], jobs: Sequence[Job], trusted: bool) -> None:
     """Refuse a plan without the user's signature that would import unknown targets, or is a search: a search composes
     the typed overrides again, which may name any target."""
-    unknown = list(dict.fromkeys(name for job in jobs for name in trust.strangers(job.data)))
+    unknown = list(dict.fromkeys(name for job in jobs for name in strangers(job.data)))
     if (folder / STORAGE).exists():
         unknown.append(f"whatever these overrides name: {' '.join(typed)}")
     if unknown and not trusted:
@@ -60,16 +63,15 @@ def _judge(folder: Path, typed: Sequence[str], jobs: Sequence[Job], trusted: boo
         complain(f"trust    importing {name}")
 
 
-def _search(folder: Path, typed: list[str], overrides: Sequence[str], jobs: list[Job]) -> int:
+def _search(folder: Path, typed: list[str], overrides: Sequence[str], jobs: list[Job], trust: Trust) -> int:
     """Resume a search: first its open jobs, then the proposals that are left; hydra.sweeper.n_trials=40 adds more."""
     from trainer.sweep.hydra_task import Task
 
     for key in (override.partition("=")[0] for override in overrides):
         if key != TRIALS:
             raise ConfigError(f"{key} cannot change on a resume", f"{TRIALS}=40")
-    user_modules.allow_user_modules()
     with Screen() as screen:
-        sweep = Sweep(typed, screen)
+        sweep = Sweep(typed, screen, trust)
         sweep.prepare(jobs)
         sweep.open(folder, jobs, sum(sweep_plan.status(folder, job) not in ("waiting", "interrupted") for job in jobs))
         screen.say(f"resume   {layout.relative(folder)}: {len(jobs)} jobs so far\n")

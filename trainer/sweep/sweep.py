@@ -16,6 +16,7 @@ from trainer.compare.ranking import Ranking
 from trainer.compare.rows import Row
 from trainer.config.settings import Settings
 from trainer.config.source import Source
+from trainer.config.trust import OWN, Trust
 from trainer.disk import layout, storage, sweep_plan
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError, Interrupted, TrainerError
@@ -33,8 +34,8 @@ LOG = "sweep.log"
 class Sweep:
     """The jobs of one sweep, in the order they were planned, and its folder."""
 
-    def __init__(self, typed: Sequence[str], screen: Screen) -> None:
-        self.typed, self.screen = list(typed), screen
+    def __init__(self, typed: Sequence[str], screen: Screen, trust: Trust = OWN) -> None:
+        self.typed, self.screen, self.trust = list(typed), screen, trust
         self.folder: Path | None = None
         self.jobs: list[Job] = []
         self.places: list[Place] = []
@@ -80,9 +81,9 @@ class Sweep:
 
     def prepare(self, jobs: Sequence[Job]) -> None:
         """Find the places to run at. Raises the first job's error if the last job fails too."""
-        answer = pool.rehearse(jobs[0])
+        answer = pool.rehearse(jobs[0], self.trust)
         if isinstance(answer, TrainerError):
-            first_error, answer = answer, pool.rehearse(jobs[-1]) if len(jobs) > 1 else answer
+            first_error, answer = answer, pool.rehearse(jobs[-1], self.trust) if len(jobs) > 1 else answer
             if isinstance(answer, TrainerError):
                 raise first_error
         kind, num_gpus, self.monitor = answer or ("cpu", 0, "")
@@ -113,7 +114,7 @@ class Sweep:
                 if not stop():
                     self.prune(active)
 
-            for job, code in pool.run(self.need_folder(), jobs, self.places, stop, tick):
+            for job, code in pool.run(self.need_folder(), jobs, self.places, self.trust, stop, tick):
                 row = self.ended(job, code, settings[job.number])
                 codes.append(code)
                 stopped = stopped or (row.failed and jobs[0].data["sweep"]["on_fail"] == "stop")
@@ -134,7 +135,7 @@ class Sweep:
         """Run a job in this process, for Hydra's basic launcher and submitit's. Returns the exit code."""
         job = self.jobs[number]
         self.screen.say(f"job {job.number}  {' '.join(job.overrides)}")
-        code = train(self.need_folder(), job, Screen())
+        code = train(self.need_folder(), job, Screen(), trust=self.trust)
         self.ended(job, code, self.settings[job.number])
         if code in INTERRUPTED:
             raise self.interrupted(code - 128)

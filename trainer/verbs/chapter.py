@@ -6,7 +6,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from trainer.config import files, user_modules
+from trainer.config import files
 from trainer.errors import ConfigError, Interrupted
 from trainer.terminal.spelling import did_you_mean
 from trainer.text import WIDTH
@@ -39,7 +39,6 @@ def run(args: Namespace) -> int:
             claim = files.description(paths[name])
             print(textwrap.fill(claim, WIDTH, initial_indent=f"{name:<16} ", subsequent_indent=" " * 17))
         return 0
-    user_modules.allow_user_modules(folders)
     return _run({name: paths[name] for name in names or paths}, overrides, folders, alone=len(names) == 1)
 
 

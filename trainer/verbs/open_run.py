@@ -55,7 +55,7 @@ def open_run(
         (data.setdefault(group, {}) if group else data)[last] = value
     config = Settings(data, Source(list(overrides))).check()
     if data.trusted:
-        user_modules.allow_user_modules()
+        user_modules.allow_user_modules(data)
     return OpenRun(folder, data, config)
 
 

@@ -4,8 +4,9 @@ from argparse import Namespace
 from typing import Literal
 
 from trainer.config.changeable_keys import Changeable
+from trainer.config.trust import kept_inside
 from trainer.disk import layout
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, complain
 from trainer.processes import environment
 from trainer.processes.torch_import import uncollected
 from trainer.verbs.arguments import Parser, run_parser
@@ -40,6 +41,8 @@ def run(args: Namespace) -> int:
         print(f"{folder} is finished: {summary.get('steps')} steps. Nothing to do.")
         print(f"to train for longer: trainer resume {folder} epochs={2 * stored.data.get('epochs', 1)}")
         return 0
+    if line := kept_inside([stored.data], stored.data.trusted):
+        complain(line)
     with uncollected():
         from trainer.run import launch
         from trainer.run.session import Session

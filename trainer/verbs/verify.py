@@ -14,8 +14,10 @@ from typing import Any
 
 from trainer.config import compose, user_modules
 from trainer.config.settings import Settings
+from trainer.config.trust import TRACKERS
 from trainer.disk import layout
 from trainer.errors import ConfigError, TrainerError
+from trainer.processes import environment
 from trainer.verbs import arguments
 from trainer.verbs.open_run import open_run
 
@@ -38,7 +40,7 @@ def run(args: Namespace) -> int:
     else:
         data, trusted = compose.one_run("verify", args).data, True
     with tempfile.TemporaryDirectory(prefix="trainer-verify-", ignore_cleanup_errors=True) as scratch:
-        return _compare({**data, "report": False}, trusted, Path(scratch))
+        return _compare({**data, "report": False, **dict.fromkeys(TRACKERS, False)}, trusted, Path(scratch))
 
 
 def _compare(data: dict[str, Any], trusted: bool, scratch: Path) -> int:
@@ -75,7 +77,8 @@ def _attempt(folder: Path, data: dict[str, Any], trusted: bool, save_at: int = 0
     """Train in a separate process. Raises TrainerError if it does not end as it should."""
     args = folder, data, trusted, save_at, kill_at
     process = multiprocessing.get_context("spawn").Process(target=_train, args=args)
-    process.start()
+    with environment.safe_path():
+        process.start()
     process.join()
     killed = -signal.SIGKILL if data.get("nproc", 1) == 1 else 1  # of several processes the first is killed
     if process.exitcode != (killed if kill_at else 0):
@@ -86,6 +89,7 @@ def _train(folder: Path, data: dict[str, Any], trusted: bool, save_at: int, kill
     """In the child process: start or resume the run. Its lines go to the log only."""
     from trainer.processes import signals
 
+    environment.forget_safe_path()
     signals.install()
     from trainer.disk import storage
     from trainer.run import launch
@@ -93,7 +97,7 @@ def _train(folder: Path, data: dict[str, Any], trusted: bool, save_at: int, kill
     from trainer.terminal.screen import Screen
 
     if trusted:
-        user_modules.allow_user_modules()
+        user_modules.allow_user_modules(data)
     config = Settings(data).check()
     sys.stdout = (folder.parent / "lines").open("a", encoding="utf-8")
 
@@ -107,7 +111,8 @@ def _train(folder: Path, data: dict[str, Any], trusted: bool, save_at: int, kill
                 launch.resume(folder, config, Session(screen, time.perf_counter()), download=trusted)
             else:
                 listeners = [_Killer(folder, save_at, kill_at)] if kill_at else []
-                launch.start(config, [], make_folder, Session(screen, time.perf_counter(), listeners=listeners))
+                session = Session(screen, time.perf_counter(), listeners=listeners)
+                launch.start(config, [], make_folder, session, download=trusted)
     except TrainerError as error:
         print(f"error: {error.message}", file=sys.stderr)
         sys.exit(error.exit_code)
