@@ -4,11 +4,10 @@ import importlib
 import os
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 
 from trainer import __version__
-from trainer.errors import ConfigError, Interrupted, TrainerError, complain, failed
+from trainer.errors import ConfigError, Interrupted, TrainerError, complain, failed, show_traceback
 from trainer.processes import environment, signals
 from trainer.terminal.spelling import did_you_mean
 from trainer.verbs import VERBS
@@ -44,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except Exception as error:
         if "--debug" in words:
-            traceback.print_exc()
+            show_traceback()
         return _report(failed(error))
 
 

@@ -1,17 +1,15 @@
 """Rankings as text, Markdown, CSV and JSON."""
 
-import csv
-import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from trainer.compare.ranking import SHARES, Group, Ranking
 from trainer.compare.rows import Row, all_keys
 from trainer.disk.json_text import finite
 from trainer.disk.summary import UNREADABLE
-from trainer.text import WIDTH, cut
+from trainer.text import WIDTH, cleaned, csv_lines, cut
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 WIDEST = 22  # columns of one setting
@@ -132,16 +130,17 @@ def markdown(rankings: Sequence[Ranking], runs: Sequence[Row] = ()) -> str:
     """A table for each ranking, for a README or an issue; below them those of the runs that are unreadable."""
     parts = []
     for ranking in rankings:
-        head, *rows = [[cell.replace("|", "\\|") for cell in row] for row in cells(ranking)]
+        head, *rows = [[cleaned(cell).replace("|", "\\|") for cell in row] for row in cells(ranking)]
         lines = ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
-        parts.append("\n".join(lines if len(rankings) == 1 else [f"**{heading(ranking)}**", "", *lines]))
-    parts += [f"{UNREADABLE}: {row.name} ({row.error})" for row in runs if row.unreadable]
+        parts.append("\n".join(lines if len(rankings) == 1 else [f"**{cleaned(heading(ranking))}**", "", *lines]))
+    parts += [cleaned(f"{UNREADABLE}: {row.name} ({row.error})") for row in runs if row.unreadable]
     return "\n\n".join(parts)
 
 
-def csv_text(rows: Sequence[Row], rankings: Sequence[Ranking]) -> str:
+def csv_text(rows: Sequence[Row], rankings: Sequence[Ranking], shown: Callable[[str], str] = str) -> str:
     """One line a run: name, settings that varied, status, metrics, steps, seconds, error, and its place: the data, the
-    number of validation rows, the metric it is ranked by and its rank among the runs of this data."""
+    number of validation rows, the metric it is ranked by and its rank among the runs of this data. shown: makes each
+    text fit for a terminal; a file gets the exact words."""
     keys = all_keys(row.settings for row in rows)
     metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
     places = {
@@ -150,16 +149,14 @@ def csv_text(rows: Sequence[Row], rankings: Sequence[Ranking]) -> str:
         for index, group in enumerate(ranking.groups)
         for row in group.rows
     }
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     place_columns = ["data", "num_val", "metric", "rank"]
-    writer.writerow(["run", *keys, "status", *metrics, "steps", "seconds", "error", *place_columns])
+    lines: list[list[object]] = [["run", *keys, "status", *metrics, "steps", "seconds", "error", *place_columns]]
     for row in rows:
         settings = [row.settings.get(key, "") for key in keys]
         numbers = [row.metrics.get(name, "") for name in metrics]
         ended = [row.steps, round(row.seconds, 3), row.error or ""]
-        writer.writerow([row.name, *settings, row.status, *numbers, *ended, *places.get(row.name, [""] * 4)])
-    return out.getvalue()
+        lines.append([row.name, *settings, row.status, *numbers, *ended, *places.get(row.name, [""] * 4)])
+    return csv_lines([[shown(value) if isinstance(value, str) else value for value in line] for line in lines])
 
 
 def as_data(rankings: Sequence[Ranking]) -> dict[str, Any]:

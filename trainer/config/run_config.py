@@ -13,6 +13,7 @@ from trainer.config import trust
 from trainer.config.schema import Config
 from trainer.disk import layout, reading, signature, storage
 from trainer.errors import ConfigError, StorageError, complain
+from trainer.text import cut
 
 
 class Stored(dict[str, Any]):
@@ -34,9 +35,9 @@ def read_config(folder: Path, *, trust_it: bool = False) -> Stored:
     if not data.trusted and (named := trust.strangers(data)):
         if not trust_it:
             command = shlex.join(["trainer", *sys.argv[1:], "--trust"])
-            what = f"{path} would import {named[0]}" + f" and {len(named) - 1} more" * (len(named) > 1)
+            what = f"{path} would import {cut(named[0], 200)}" + f" and {len(named) - 1} more" * (len(named) > 1)
             raise ConfigError(f"{what}, and is not signed with your key", f"if you trust its author: {command}")
-        complain(f"trust    importing {', '.join(named)}")
+        complain(f"trust    importing {', '.join(cut(name, 200) for name in named)}")
     data.trusted = data.trusted or trust_it
     return data
 

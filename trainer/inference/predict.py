@@ -17,6 +17,7 @@ from trainer.inference.model import Trained
 from trainer.inference.rows import open_rows
 from trainer.inference.writer import check_name, open_sink
 from trainer.processes import signals
+from trainer.text import cleaned
 
 PREDICTION, PROBABILITY = "prediction", "probability_"
 
@@ -50,7 +51,7 @@ def write(model: Trained, path: str, out: str | None, node: Mapping[str, Any], s
             raise ConfigError(f"{path} has no rows")
     tell_unknown(rows.unknown)
     if out is not None:
-        print(f"{num_rows:,} rows in {out}")
+        print(cleaned(f"{num_rows:,} rows in {out}"))
     return 0
 
 

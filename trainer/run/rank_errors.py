@@ -9,6 +9,7 @@ from trainer import errors
 from trainer.disk import layout, reading, storage
 from trainer.errors import ConfigError, Diverged, Interrupted, StorageError, TrainerError
 from trainer.processes.signals import exit_reason
+from trainer.text import cleaned_lines
 
 KINDS = {kind.exit_code: kind for kind in (ConfigError, Diverged, StorageError)}
 
@@ -42,7 +43,7 @@ def read(rank: int, process: int, code: int, scratch: Path, folder: Path | None)
     if folder is not None:
         with suppress(TrainerError):
             log = storage.AppendFile(folder / layout.LOG)
-            log.write(f"\n{stack}error: {text}\n")
+            log.write(cleaned_lines(f"\n{stack}error: {text}\n"))
             log.close()
             summary = layout.read_summary(folder) | {"status": "failed", "error": text}
             storage.write_json(folder / layout.SUMMARY, summary)

@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,7 +15,7 @@ from trainer.config.source import Source
 from trainer.config.trust import OWN, Trust
 from trainer.disk import layout, sweep_plan
 from trainer.disk.sweep_plan import Job
-from trainer.errors import Interrupted, TrainerError, failed
+from trainer.errors import Interrupted, TrainerError, failed, show_traceback
 from trainer.processes import parent_death, signals
 from trainer.terminal.screen import Screen
 
@@ -82,13 +81,13 @@ def train(sweep: Path, job: Job, screen: Screen, cores: int | None = None, trust
                 launch.resume(folder, config, session, download=stored.trusted)
     except SystemExit as error:
         sweep_plan.record_failure(folder, f"the code called sys.exit({error.code!r})")
-        traceback.print_exc()
+        show_traceback()
         return 1
     except Exception as error:
         known = failed(error, layout.log_name(folder))
         if sweep_plan.status(sweep, job) in ("waiting", "interrupted") and known.exit_code < 128:
             sweep_plan.record_failure(folder, known.message)
-            traceback.print_exc()
+            show_traceback()
         return known.exit_code
     return 0
 

@@ -15,6 +15,7 @@ from trainer.errors import ConfigError, Interrupted, complain
 from trainer.sweep.search import STORAGE
 from trainer.sweep.sweep import Sweep
 from trainer.terminal.screen import Screen
+from trainer.text import cleaned
 
 CHANGEABLE = Changeable(("sweep.jobs", "sweep.on_fail"), "cannot change on a resume: it would be another sweep")
 TRIALS = "hydra.sweeper.n_trials"
@@ -36,8 +37,8 @@ def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> 
     unfinished = [job for job in jobs if statuses[job.number] != "ok"]
     left = [dataclasses.replace(job, data=job.data | {"sweep": job.data["sweep"] | changed}) for job in unfinished]
     if not left:
-        print(f"{folder} is finished: {len(jobs)} jobs. Nothing to do.")
-        print(f"To see them: trainer compare {folder}")
+        print(cleaned(f"{folder} is finished: {len(jobs)} jobs. Nothing to do."))
+        print(cleaned(f"To see them: trainer compare {folder}"))
         return 0
     if line := kept_inside([job.data for job in left], trust.granted):
         complain(line)
@@ -46,7 +47,7 @@ def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> 
         sweep.prepare(left)
         sweep.open(folder, jobs, len(jobs) - len(left))
         counts = ", ".join(f"{count} {status}" for status, count in Counter(statuses.values()).items())
-        screen.say(f"resume   {layout.relative(folder)}: {counts}\n")
+        screen.say(f"resume   {layout.relative(folder)}: {counts}", "")
         return _to_the_end(sweep, lambda: sweep.run(left))
 
 
@@ -74,7 +75,7 @@ def _search(folder: Path, typed: list[str], overrides: Sequence[str], jobs: list
         sweep = Sweep(typed, screen, trust)
         sweep.prepare(jobs)
         sweep.open(folder, jobs, sum(sweep_plan.status(folder, job) not in ("waiting", "interrupted") for job in jobs))
-        screen.say(f"resume   {layout.relative(folder)}: {len(jobs)} jobs so far\n")
+        screen.say(f"resume   {layout.relative(folder)}: {len(jobs)} jobs so far", "")
         source = Source([*typed, *overrides], files.roots())
         return _to_the_end(sweep, lambda: compose.sweep(source, Task(sweep, source)))
 

@@ -51,7 +51,7 @@ def _run(paths: dict[str, Path], overrides: list[str], folders: list[Path], *, a
         for name, path in paths.items():
             screen.show(f"{name} …")
             if alone:
-                screen.say(example.source(name, path) + "\n")
+                screen.say(*example.source(name, path).split("\n"), "")
             try:
                 shown = example.show(name, path, overrides, folders, Path(output))
             except (ConfigError, Interrupted):
@@ -60,10 +60,10 @@ def _run(paths: dict[str, Path], overrides: list[str], folders: list[Path], *, a
                 shown = example.failed(name, error)
             screen.clear()
             if alone and shown.lines:
-                screen.say("\n".join(shown.lines))
+                screen.say(*shown.lines)
             rows += shown.rows
             shown_rows += shown.rows if alone else table.headlines(shown.rows)
-        screen.say(("\n" if alone else "") + "\n".join(table.lines(shown_rows)))
+        screen.say(*[""] * alone, *table.lines(shown_rows))
         screen.say(table.verdict(rows, time.perf_counter() - started))
         if not alone:
             screen.say("trainer chapter NAME prints one with its code and all its values")

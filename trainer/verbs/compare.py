@@ -1,6 +1,7 @@
 """Rank runs, or the jobs of sweeps, by a metric, those of each data and way of splitting apart. Runs that differ only
 in their seeds become one row, with the 95% interval of its mean."""
 
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from trainer.compare.rows import Row
 from trainer.disk import layout
 from trainer.errors import ConfigError
 from trainer.terminal.spelling import did_you_mean
+from trainer.text import cleaned
 from trainer.verbs.arguments import Parser
 from trainer.verbs.runs import outside_sweeps
 
@@ -40,7 +42,7 @@ def run(args: Namespace) -> int:
     if args.json:
         print(table.json_text(ranked, runs))
     elif args.csv:
-        print(table.csv_text(runs, ranked), end="")
+        print(table.csv_text(runs, ranked, cleaned if sys.stdout.isatty() else str), end="")
     elif args.md:
         print(table.markdown(ranked, runs))
     else:

@@ -6,6 +6,7 @@ from argparse import Namespace
 from trainer.config.changeable_keys import Changeable
 from trainer.errors import ConfigError, complain
 from trainer.processes.torch_import import uncollected
+from trainer.text import cleaned
 from trainer.verbs.arguments import Parser, run_parser
 from trainer.verbs.open_run import open_run, split_words
 
@@ -42,9 +43,10 @@ def run(args: Namespace) -> int:
     metrics = evaluate(trained, rows, rows.split)
     for line in rows.warnings(known):
         complain(line)
-    print(f"run      {stored.folder}")
-    print(f"data     {rows.name}: {rows.num_rows:,} rows" + f" of the {rows.split} split" * (not elsewhere))
+    print(cleaned(f"run      {stored.folder}"))
+    print(cleaned(f"data     {rows.name}: {rows.num_rows:,} rows" + f" of the {rows.split} split" * (not elsewhere)))
     width = max(12, *map(len, metrics))
     for name, value in metrics.items():
-        print(f"{name.removeprefix('all/'):<{width}} {'undefined' if math.isnan(value) else f'{value:.4f}'}")
+        shown = "undefined" if math.isnan(value) else f"{value:.4f}"
+        print(cleaned(f"{name.removeprefix('all/'):<{width}} {shown}"))
     return 0

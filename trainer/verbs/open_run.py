@@ -14,6 +14,7 @@ from trainer.config.settings import Settings
 from trainer.config.source import Source
 from trainer.disk import layout
 from trainer.errors import ConfigError
+from trainer.text import cleaned
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def open_run(
     overrides: Sequence[str] = (),
     *,
     trust_it: bool,
-    say: Callable[[str], object] = print,
+    say: Callable[[str], object] = lambda line: print(cleaned(line)),
 ) -> OpenRun:
     """Open a run, or the best run of a sweep, ready to be built. A config that this user signed or trusts may import
     from the current folder.

@@ -4,6 +4,7 @@ from argparse import Namespace
 
 from trainer.disk import layout
 from trainer.errors import ConfigError
+from trainer.text import cleaned
 from trainer.verbs.arguments import Parser
 
 
@@ -31,7 +32,7 @@ def run(args: Namespace) -> int:
         print(f"jobs     {len(jobs)}, each with {layout.PICTURE} and {layout.REPORT}")
     else:
         page = make.of_run(layout.find(args.name))[-1]
-    print(f"report   {page}")
+    print(cleaned(f"report   {page}"))
     if args.open and not webbrowser.open(page.resolve().as_uri()):
         raise ConfigError("no browser was found to open it", f"open {page} in any browser, here or elsewhere")
     return 0

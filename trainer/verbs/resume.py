@@ -9,6 +9,7 @@ from trainer.disk import layout
 from trainer.errors import ConfigError, complain
 from trainer.processes import environment
 from trainer.processes.torch_import import uncollected
+from trainer.text import cleaned
 from trainer.verbs.arguments import Parser, run_parser
 from trainer.verbs.open_run import open_run, split_words
 
@@ -38,8 +39,8 @@ def run(args: Namespace) -> int:
     stored = open_run(name, changes, overrides, trust_it=args.trust)
     folder, summary = stored.folder, layout.read_summary(stored.folder)
     if summary.get("status") == "ok" and not overrides:
-        print(f"{folder} is finished: {summary.get('steps')} steps. Nothing to do.")
-        print(f"to train for longer: trainer resume {folder} epochs={2 * stored.data.get('epochs', 1)}")
+        print(cleaned(f"{folder} is finished: {summary.get('steps')} steps. Nothing to do."))
+        print(cleaned(f"to train for longer: trainer resume {folder} epochs={2 * stored.data.get('epochs', 1)}"))
         return 0
     if line := kept_inside([stored.data], stored.data.trusted):
         complain(line)

@@ -7,7 +7,7 @@ from pathlib import Path
 from trainer.disk import layout, summary
 from trainer.disk.reading import Damaged
 from trainer.disk.summary import UNREADABLE
-from trainer.text import printable
+from trainer.text import cleaned
 from trainer.verbs.arguments import Parser
 
 
@@ -23,11 +23,11 @@ def run(args: Namespace) -> int:
     root = Path(args.folder)
     folders = list(layout.runs(root) if args.sweeps else outside_sweeps(root))
     if not folders:
-        print(f"no run in {root}/ yet: trainer train")
+        print(cleaned(f"no run in {root}/ yet: trainer train"))
         return 0
     print(f"{'run':<46} {'status':<9} {'steps':>7}  metric")
     for folder in folders:
-        print(printable(f"{folder.relative_to(root).as_posix():<46} {_results(folder)}".rstrip()))
+        print(cleaned(f"{folder.relative_to(root).as_posix():<46} {_results(folder)}".rstrip()))
     return 0
 
 

@@ -16,8 +16,9 @@ from trainer.config import compose, user_modules
 from trainer.config.settings import Settings
 from trainer.config.trust import TRACKERS
 from trainer.disk import layout
-from trainer.errors import ConfigError, TrainerError
+from trainer.errors import ConfigError, TrainerError, complain
 from trainer.processes import environment
+from trainer.text import cleaned
 from trainer.verbs import arguments
 from trainer.verbs.open_run import open_run
 
@@ -62,7 +63,7 @@ def _compare(data: dict[str, Any], trusted: bool, scratch: Path) -> int:
     _attempt(killed, data, trusted)
     expected, resumed = evidence(undisturbed), evidence(killed)
     for part, digest in expected.items():
-        print(f"{'same' if resumed[part] == digest else 'DIFFERS':<9}{part:<32}{resumed[part][:16]}")
+        print(cleaned(f"{'same' if resumed[part] == digest else 'DIFFERS':<9}{part:<32}{resumed[part][:16]}"))
     if resumed == expected:
         print(f"ok       killed and resumed, {num_steps:,} steps end with the same bits")
         return 0
@@ -114,7 +115,7 @@ def _train(folder: Path, data: dict[str, Any], trusted: bool, save_at: int, kill
                 session = Session(screen, time.perf_counter(), listeners=listeners)
                 launch.start(config, [], make_folder, session, download=trusted)
     except TrainerError as error:
-        print(f"error: {error.message}", file=sys.stderr)
+        complain(f"error: {error.message}")
         sys.exit(error.exit_code)
 
 
