@@ -69,9 +69,8 @@ class DelimitedText:
             self.begun = True
         texts = [values for values in columns.values() if pa.types.is_string(values.type)]
         needs_quotes = any(pc.any(pc.match_substring_regex(values, self.special)).as_py() for values in texts)
-        if (
-            needs_quotes or self.clean or len(columns) == 1
-        ):  # with one column, an empty value would be an empty line, not a row
+        # With one column, an empty value would be an empty line, not a row.
+        if needs_quotes or self.clean or len(columns) == 1:
             self._write_rows(zip(*map(_texts, columns.values()), strict=True))
             return
         options = pyarrow.csv.WriteOptions(include_header=False, delimiter=self.delimiter, quoting_style="none")

@@ -29,7 +29,7 @@ def run(args: Namespace) -> int:
         for folder in jobs:
             make.of_run(folder)
         page = make.of_sweep(sweep)
-        print(f"jobs     {len(jobs)}, each with {layout.PICTURE} and {layout.REPORT}")
+        print(cleaned(f"jobs     {len(jobs)}, each with {layout.PICTURE} and {layout.REPORT}"))
     else:
         page = make.of_run(layout.find(args.name))[-1]
     print(cleaned(f"report   {page}"))

@@ -25,7 +25,7 @@ def run(args: Namespace) -> int:
     if not folders:
         print(cleaned(f"no run in {root}/ yet: trainer train"))
         return 0
-    print(f"{'run':<46} {'status':<9} {'steps':>7}  metric")
+    print(cleaned(f"{'run':<46} {'status':<9} {'steps':>7}  metric"))
     for folder in folders:
         print(cleaned(f"{folder.relative_to(root).as_posix():<46} {_results(folder)}".rstrip()))
     return 0
