@@ -1,6 +1,7 @@
 """What may be imported from the current folder: what the user's own config names there, and nothing for a stranger."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -98,6 +99,7 @@ def written(root: Path) -> set[str]:
     return {path.relative_to(root).as_posix() for path in [*root.glob("*"), *root.glob("elsewhere/*")]}
 
 
+@pytest.mark.slow
 def test_a_file_beside_a_strangers_sweep_is_not_a_library(cli: Cli, tmp_path: Path) -> None:
     """Its jobs want MLflow, and the folder that it came in holds one. Other names lie there too."""
     names = (
@@ -143,3 +145,23 @@ def test_without_a_name_that_lies_there_trust_does_not_open_the_folder(tmp_path:
     open_run(str(run), trust_it=True)
     assert sys.path[0] == here
     assert not list(tmp_path.glob("*.ran"))
+
+
+@pytest.mark.slow
+def test_git_is_not_asked_beside_a_strangers_folder(cli: Cli, tmp_path: Path) -> None:
+    """Its settings come in the same archive, and git runs what they name."""
+    sweep = strangers_sweep(tmp_path / "theirs/sweep")
+    run = tmp_path / "theirs/run"
+    assert cli("train", *QUICK, f"output_dir={tmp_path}/mine").returncode == 0
+    (tmp_path / "mine/latest").resolve().rename(run)
+    (run / "config.sig").unlink()
+    commit = ["-c", "user.name=a", "-c", "user.email=a", "commit", "-q", "--allow-empty", "-m", "x"]
+    monitor = ["config", "core.fsmonitor", f"touch {tmp_path}/pwned; false"]
+    for words in (["init", "-q"], monitor, ["add", "theirs"], commit):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    (tmp_path / "pwned").unlink()  # so git runs it
+    for words in (["resume", str(run), "epochs=2"], ["resume", str(sweep)]):
+        done = cli(*words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert not (tmp_path / "pwned").exists(), words
+    assert json.loads((run / layout.SUMMARY).read_text())["git"] is None

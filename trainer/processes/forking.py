@@ -12,14 +12,17 @@ from typing import Any
 from trainer.processes import environment
 
 
-def start_method() -> Any:
-    """A multiprocessing context that forks a server with torch imported; it spawns where forking is unsafe."""
+def start_method(*preload: str) -> Any:
+    """A multiprocessing context that forks a server with torch imported; it spawns where forking is unsafe.
+
+    preload: modules that the server imports too, if it does not run yet.
+    """
     if sys.platform != "linux":  # Apple's libraries do not survive a fork; Windows cannot fork
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     from multiprocessing import forkserver
 
-    context.set_forkserver_preload(["trainer.sweep.preload"])
+    context.set_forkserver_preload(["trainer.sweep.preload", *preload])
     root = str(Path(__file__).resolve().parents[2])  # the server's sys.path may find another trainer, or none
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = root if before is None else os.pathsep.join([root, before])

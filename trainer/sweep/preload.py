@@ -21,4 +21,3 @@ __all__ = ["embedded", "job", "launch", "mlp", "numpy"]  # the slow imports
 environment.forget_safe_path()
 parent_death.die_with_it()
 summary.versions()
-summary.git_commit()
