@@ -64,9 +64,8 @@ def _sweep(source: Source) -> int:
     from trainer.terminal.screen import Screen
 
     if not any(word.startswith("hydra/launcher=") for word in source.overrides):
-        forking.start_method(
-            "trainer.sweep.preload_commit"
-        )  # the fork server imports torch while the jobs are composed
+        # The fork server imports torch while the jobs are composed.
+        forking.start_method("trainer.sweep.preload_commit")
 
     from trainer.sweep.hydra_task import Task
     from trainer.sweep.sweep import Sweep
