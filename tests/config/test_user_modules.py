@@ -51,17 +51,15 @@ def test_the_current_folder_comes_first_only_for_what_lies_there(name: str, fold
 
 
 NEIGHBOURS = {
-    "my_rows.py": "import torch\nimport json5 as neighbour\n"
+    "my_rows.py": "import torch\nimport mlflow as neighbour\n"
     "class Rows(torch.utils.data.Dataset):\n"
     "    classes = ('a', 'b')\n"
     "    def __len__(self): return 40\n"
     "    def __getitem__(self, i):\n"
-    "        import random as shadow, worker_only\n"
+    "        import worker_only\n"
     "        return torch.full((3,), float(i)), neighbour.label(i) + worker_only.NOTHING\n",
-    "json5.py": "def label(i): return i % 2\n",
+    "mlflow.py": "def label(i): return i % 2\n",
     "worker_only.py": "NOTHING = 0\n",
-    "mlflow.py": MARK,
-    "plotille.py": MARK,
 }
 
 
@@ -73,8 +71,7 @@ def test_a_module_here_finds_its_neighbours_in_workers_ranks_and_jobs(more: list
     words = ["dataset=own", "dataset._target_=my_rows.Rows", *QUICK[1:], *more]
     done = cli("train", *words)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "plotille.ran").exists()  # as in a plain script, the folder comes first
-    (tmp_path / "plotille.ran").unlink()
+    (tmp_path / "plotille.py").write_text(MARK)
     done = cli("train", *QUICK, *more)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not list(tmp_path.glob("*.ran"))  # nothing here is named
@@ -145,6 +142,20 @@ def test_without_a_name_that_lies_there_trust_does_not_open_the_folder(tmp_path:
     open_run(str(run), trust_it=True)
     assert sys.path[0] == here
     assert not list(tmp_path.glob("*.ran"))
+
+
+@pytest.mark.slow
+def test_a_strangers_sweep_downloads_nothing(cli: Cli, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    node = {"_target_": "trainer.data.vision.MNIST", "root": str(elsewhere), "val_fraction": 0.1, "split_seed": 0}
+    sweep = strangers_sweep(tmp_path / "theirs/sweep", dataset=node)
+    before = written(tmp_path)
+    done = cli("resume", str(sweep))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.count("nothing is downloaded") == 2  # beforehand, and as the reason
+    assert "--trust" in done.stderr
+    assert written(tmp_path) == before
+    assert not elsewhere.exists()
 
 
 @pytest.mark.slow

@@ -104,7 +104,8 @@ def test_after_a_kill_they_go_on_without_a_step_twice(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     pytest.importorskip("mlflow")
     words = ["dataset=digits", "epochs=8", "tensorboard=true", "mlflow=true", f"output_dir={tmp_path}"]
-    data, run = config(*words), tmp_path / "run"
+    data, run = config(*words), tmp_path / "2026-11-22/run"
+    run.parent.mkdir()
     for num_steps in (60, 41, 50):
         assert attempt(run, data, before=kill_after, argument=num_steps) == -9
         older, newest = sorted((run / "checkpoints").glob("step-*"))
