@@ -29,14 +29,14 @@ def listed(words: Sequence[str], width: int = 60) -> str:
     return cut(line, width)
 
 
-def cleaned(text: str) -> str:
+def cleaned(text: str, instead: str = "?") -> str:
     """The text as one line that a terminal shows and does not obey, as long as before.
 
     All text from a run or sweep folder passes here before it is shown. Tabs and line breaks become spaces; other
     control characters (C0, C1), overrides and isolates of the writing direction, and halves of surrogate pairs become
-    ?. Marks and joiners stay: scripts need them.
+    `instead`. Marks and joiners stay: scripts need them.
     """
-    return _OBEYED.sub("?", _BREAKS.sub(" ", text))
+    return _OBEYED.sub(instead, _BREAKS.sub(" ", text))
 
 
 def cleaned_lines(text: str) -> str:

@@ -99,9 +99,9 @@ def _origin(summary: Mapping[str, Any], overrides: list[str]) -> Iterator[str]:
 
 def plain(value: Any) -> str:
     """Text that Markdown shows unchanged, on one line, whatever it contains."""
-    return re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", html.escape(cleaned(str(value)), quote=False))
+    return re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", html.escape(cleaned(str(value), " "), quote=False))
 
 
 def code(value: Any) -> str:
     """Text to put between backticks or in a block of code."""
-    return cleaned(str(value)).replace("`", " ")
+    return cleaned(str(value), " ").replace("`", " ")
