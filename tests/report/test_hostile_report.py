@@ -209,3 +209,13 @@ def test_one_damaged_job_costs_the_others_nothing(name: str, capsys: pytest.Capt
     assert "0.5000" in words  # the mean of 0.25 and 0.75
     for number in (0, 2):
         assert (jobs[number].folder(sweep) / layout.REPORT).exists()
+
+
+def test_a_picture_does_not_obey_a_matplotlibrc_beside_the_run() -> None:
+    """Matplotlib reads one from the current folder, and would call LaTeX where it says so."""
+    import matplotlib
+
+    curves = {"train": [(1.0, 2.0), (2.0, 1.0)], "val": [(2.0, 1.5)]}
+    expected = picture.draw("a $x$ title", curves, None)
+    with matplotlib.rc_context({"text.usetex": True, "figure.facecolor": "red", "lines.linewidth": 9}):
+        assert picture.draw("a $x$ title", curves, None) == expected
