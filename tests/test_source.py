@@ -48,6 +48,35 @@ def test_nothing_in_trainer_executes_what_it_reads() -> None:
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 
+OWN_WORDS = ("bench", "chapter", "completion", "config", "init", "ls", "verify")  # verbs that print nobody else's
+PRINTING = ("print", "sys.stdout.write", "traceback.print_exc")
+CLEAN = ("cleaned", "table.json_text", "table.csv_text", "table.markdown")
+
+
+def raw_prints(source: str) -> Iterator[str]:
+    """Calls of print whose text is not clean: stderr is for complain, people's lines are for a Screen."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and (function := ast.unparse(node.func)) in PRINTING:
+            (text,) = node.args[:1] or [ast.Constant("")]
+            fixed = isinstance(text, ast.Constant) or (
+                isinstance(text, ast.JoinedStr) and all(isinstance(part, ast.Constant) for part in text.values)
+            )
+            by = ast.unparse(text.func) if isinstance(text, ast.Call) else ""
+            if function != "print" or not (fixed or by.partition("[")[0] in CLEAN):
+                yield ast.unparse(node)
+
+
+def test_what_comes_from_a_folder_is_printed_clean() -> None:
+    root = Path(trainer.__file__).parent
+    rooms = ("verbs", "sweep", "inference", "run", "report", "compare")
+    paths = [path for room in rooms for path in (root / room).glob("*.py") if path.stem not in OWN_WORDS]
+    found = {path.name: list(raw_prints(path.read_text(encoding="utf-8"))) for path in paths}
+    assert len(found) > 40
+    assert {name: calls for name, calls in found.items() if calls} == {}
+    wrong = ["print(x)", "print(f'{x}')", "sys.stdout.write(x)", "traceback.print_exc()"]
+    assert [source for source in wrong if not list(raw_prints(source))] == []
+
+
 def test_the_check_finds_each_kind() -> None:
     wrong = [
         "import pickle", "from pickle import loads", "eval('1')", "exec('1')", "yaml.load(x)", "t.extractall()",

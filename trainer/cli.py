@@ -5,13 +5,12 @@ import os
 import shlex
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import takewhile
 
 from trainer import __version__
-from trainer.errors import ConfigError, Interrupted, StorageError, TrainerError, complain, failed
+from trainer.errors import ConfigError, Interrupted, StorageError, TrainerError, complain, failed, show_traceback
 from trainer.processes import environment, signals
 from trainer.terminal import output
 from trainer.terminal.spelling import closest
@@ -46,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except Exception as error:
         if "--debug" in words:
-            traceback.print_exc()
+            show_traceback()
         return _report(failed(error))
     out = output.of(sys.stdout)
     if out.exit_code and (text := out.trouble()):

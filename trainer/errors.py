@@ -3,8 +3,9 @@
 import errno
 import os
 import sys
+import traceback
 
-from trainer.text import first_line
+from trainer.text import cleaned, cleaned_lines, first_line
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # OSErrors that mean the disk, wherever they are raised
 
@@ -98,6 +99,11 @@ def failed(error: Exception, log: str | None = None) -> TrainerError:
 
 
 def complain(text: str) -> None:
-    """Print a warning on stderr."""
+    """Print a warning on stderr, in one line."""
     sys.stdout.flush()
-    print(text, file=sys.stderr)
+    print(cleaned(text), file=sys.stderr)
+
+
+def show_traceback() -> None:
+    """Print the traceback of the exception that is being handled on stderr."""
+    print(cleaned_lines(traceback.format_exc()), file=sys.stderr)

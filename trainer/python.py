@@ -76,7 +76,7 @@ def _train(source: Source, started: float) -> Result:
         raise ConfigError("a sweep starts its own processes, so it needs the command line", "trainer train -m …")
     config = settings.check()
     layout.check_writable(config.output_dir)
-    user_modules.allow_user_modules(source.folders)
+    user_modules.allow_user_modules(settings.data, source.folders)
     with output.installed(), Screen() as screen, _restoring_session(), _finishing_step_on_ctrl_c():
         session = Session(screen, started)
         with settings.locating():

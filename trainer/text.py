@@ -1,7 +1,8 @@
-"""Short texts that every room writes the same way: a first line, a cut line, a count, a list, a time."""
+"""Short texts that every room writes the same way: a first line, a cut or clean line, a count, a list, a time; CSV."""
 
+import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 WIDTH = 78  # columns of every line that a person reads
 
@@ -46,9 +47,36 @@ def first_few(words: Sequence[str], most: int, comma: str = ", ") -> str:
     return comma.join(shown) + (f" and {left:,} more" if left else "")
 
 
-def printable(text: str) -> str:
-    """The text with ? for every character that is not printable: a stranger's text may hold escape codes."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+def cleaned(text: str, instead: str = "?") -> str:
+    """The text as one line that a terminal shows and does not obey, as long as before.
+
+    All text from a run or sweep folder passes here before it is shown. Tabs and line breaks become spaces; other
+    control characters (C0, C1), overrides and isolates of the writing direction, and halves of surrogate pairs become
+    `instead`. Marks and joiners stay: scripts need them.
+    """
+    return _OBEYED.sub(instead, _BREAKS.sub(" ", text))
+
+
+def cleaned_lines(text: str) -> str:
+    """Text of several lines, such as a traceback, each of them clean."""
+    return "\n".join(map(cleaned, text.split("\n")))
+
+
+def csv_lines(rows: Iterable[Iterable[object]], delimiter: str = ",") -> str:
+    """Rows as CSV, with line feeds. A value is quoted if it holds the delimiter, a quote, or a line feed or carriage
+    return, which Python's own writer leaves bare beside line feeds."""
+    lines = _Lines()
+    csv.writer(lines, delimiter=delimiter, lineterminator="\r\n").writerows(rows)
+    return "".join(lines)
+
+
+class _Lines(list[str]):
+    def write(self, line: str) -> None:
+        self.append(line.removesuffix("\r\n") + "\n")
+
+
+_BREAKS = re.compile("[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
+_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def clock(seconds: float) -> str:

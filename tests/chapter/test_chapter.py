@@ -33,7 +33,7 @@ def test_all_but_the_slow_ones_pass_and_the_table_is_complete(capsys: pytest.Cap
 @pytest.mark.slow
 def test_workers_change_nothing_but_the_time(tmp_path: Path) -> None:
     folders = files.roots()
-    user_modules.allow_user_modules(folders)
+    user_modules.allow_user_modules({}, folders)
     shown = example.show("loader", ALL["loader"], [], folders, tmp_path)
     assert re.fullmatch(r"0 workers: [\d.]+ s; 2 workers: [\d.]+ s", shown.lines[-1])
     assert len(shown.rows) == 5

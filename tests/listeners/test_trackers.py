@@ -13,6 +13,8 @@ from trials import attempt, config
 
 import trainer
 from trainer.cli import main
+from trainer.config import run_config
+from trainer.disk import layout
 from trainer.errors import ConfigError
 from trainer.listeners import trackers
 
@@ -102,7 +104,8 @@ def test_after_a_kill_they_go_on_without_a_step_twice(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     pytest.importorskip("mlflow")
     words = ["dataset=digits", "epochs=8", "tensorboard=true", "mlflow=true", f"output_dir={tmp_path}"]
-    data, run = config(*words), tmp_path / "run"
+    data, run = config(*words), tmp_path / "2026-11-22/run"
+    run.parent.mkdir()
     for num_steps in (60, 41, 50):
         assert attempt(run, data, before=kill_after, argument=num_steps) == -9
         older, newest = sorted((run / "checkpoints").glob("step-*"))
@@ -122,3 +125,71 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
             trainer.train([*QUICK, f"{name}=true"])
         assert caught.value.hint == f"pip install 'fiveline[{name}]'"
     assert not Path("outputs").exists()
+
+
+def test_a_strangers_run_reaches_nowhere_outside_its_folder(tmp_path: Path, capsys, monkeypatch) -> None:
+    """It asks for MLflow and for an output_dir of its own. --trust turns MLflow on, beside the run."""
+    made: list[Path] = []
+
+    class Tool:
+        def __init__(self, config: Any, run: Any, folder: Path) -> None:
+            made.append(layout.root_of(folder) / trackers.MLFLOW_STORE)
+
+        def __call__(self, event: Any) -> None: ...
+        def flush(self) -> None: ...
+        def close(self) -> None: ...
+
+    run = trainer.train(QUICK).run_dir.resolve()
+    monkeypatch.setattr(trackers, "MLflow", Tool)
+    monkeypatch.setattr(trackers, "find_spec", lambda name: name)
+    config_file, elsewhere = run / layout.CONFIG, tmp_path / "elsewhere"
+    text = config_file.read_text().replace("mlflow: false", "mlflow: true")
+    config_file.write_text(text.replace("output_dir: outputs", f"output_dir: {elsewhere}"))
+    before = set(tmp_path.rglob("*"))
+    for epochs, words, expected in ((5, [], []), (6, ["--trust"], [Path("outputs/mlruns").resolve()])):
+        (run / "config.sig").unlink(missing_ok=True)
+        assert main(["resume", str(run), f"epochs={epochs}", *words]) == 0
+        assert [path.resolve() for path in made] == expected
+        assert capsys.readouterr().err.count("mlflow is off") == (not expected)
+        assert {path for path in set(tmp_path.rglob("*")) - before if not path.is_relative_to(run)} == set()
+    assert "mlflow: true" in config_file.read_text()
+    assert not elsewhere.exists()
+
+
+def test_a_strangers_data_is_not_downloaded(tmp_path: Path, capsys, monkeypatch) -> None:
+    import torchvision
+
+    asked: list[bool] = []
+
+    def dataset(root: Path, *, train: bool, download: bool) -> None:
+        asked.append(download)
+        raise RuntimeError("Dataset not found")
+
+    dataset.__name__ = "MNIST"
+    run = trainer.train(QUICK).run_dir.resolve()
+    monkeypatch.setattr(torchvision.datasets, "MNIST", dataset)
+    data = run_config.read_plain(run)
+    node = {"_target_": "trainer.data.vision.MNIST", "root": str(tmp_path / "elsewhere"), "val_fraction": 0.1}
+    data |= {"dataset": {**node, "split_seed": 0}, "epochs": 9}
+    (run / layout.CONFIG).write_bytes(run_config.dump(data))
+    shutil.rmtree(run / layout.CHECKPOINTS)
+    (run / layout.PREPROCESSING_FACTS).unlink()
+    assert main(["resume", str(run), "epochs=9"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("nothing is downloaded") == 2  # the line beforehand, and the reason of the end
+    assert "--trust" in error
+    assert asked == [False]
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("folder", "root"),
+    [
+        ("outputs/2026-11-22/20-31-07-a", "outputs"),
+        ("x/sweeps/2026-11-22/20-40-12-3e1a/000", "x"),
+        ("theirs/run", "outputs"),
+        ("2026-11-22/run", "."),
+    ],
+)
+def test_the_folder_that_a_run_lies_in(folder: str, root: str) -> None:
+    assert layout.root_of(Path(folder)).resolve() == Path(root).resolve()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from trainer.cli import main
 from trainer.disk import history, layout, sweep_plan
 from trainer.disk.outcome import read as read_outcome
 from trainer.disk.sweep_plan import Job
@@ -186,3 +187,38 @@ def test_any_json_makes_a_page(tmp_path: Path, summary: dict, outcome: dict, row
     check(run_page.page(tmp_path))
     found = read_outcome(tmp_path)
     assert picture.draw("x", history.read(tmp_path).curves, found and found.predictions).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", [layout.METRICS, layout.SUMMARY])
+def test_one_damaged_job_costs_the_others_nothing(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = layout.create_sweep("outputs")
+    node = {"_target_": "trainer.data.embedded.Iris", "split_seed": 0}
+    jobs = [Job(number, [f"seed={number}"], {"seed": number, "dataset": node}) for number in range(3)]
+    for job in jobs:
+        folder = job.folder(sweep)
+        folder.mkdir()
+        (folder / layout.CONFIG).write_text("seed: 0")
+        summary = {"status": "ok", "monitor": "val/acc", "best": {"step": 1, "val/acc": 0.25 * (1 + job.number)}}
+        (folder / layout.SUMMARY).write_text(json.dumps(summary))
+    sweep_plan.write_plan(sweep, ["seed=0,1,2"], jobs, {})
+    bad = jobs[1].folder(sweep) / name
+    bad.unlink(missing_ok=True)
+    bad.symlink_to((jobs[0].folder(sweep) / layout.SUMMARY).absolute())
+    assert main(["compare", str(sweep), "--all"]) == 0
+    assert "unreadable" in capsys.readouterr().out
+    assert main(["report", str(sweep)]) == (1 if name == layout.METRICS else 0)  # a page shows a run without a summary
+    words = Page((sweep / layout.REPORT).read_text()).words
+    assert "unreadable" in words
+    assert "0.5000" in words  # the mean of 0.25 and 0.75
+    for number in (0, 2):
+        assert (jobs[number].folder(sweep) / layout.REPORT).exists()
+
+
+def test_a_picture_does_not_obey_a_matplotlibrc_beside_the_run() -> None:
+    """Matplotlib reads one from the current folder, and would call LaTeX where it says so."""
+    import matplotlib
+
+    curves = {"train": [(1.0, 2.0), (2.0, 1.0)], "val": [(2.0, 1.5)]}
+    expected = picture.draw("a $x$ title", curves, None)
+    with matplotlib.rc_context({"text.usetex": True, "figure.facecolor": "red", "lines.linewidth": 9}):
+        assert picture.draw("a $x$ title", curves, None) == expected

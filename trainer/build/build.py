@@ -45,6 +45,7 @@ class Setup:
     loss_counts: str
     findings: list[Finding]
     data_seconds: float
+    reaches_out: bool  # whether the run may write outside its folder: see `download` of build
 
 
 def build(
@@ -57,11 +58,12 @@ def build(
 ) -> tuple[TrainState, Setup]:
     """Build everything that a run needs, on its device. Raises ConfigError for parts that do not fit together.
 
-    cores: how many threads=auto may use; None means all that this process may use. download: whether missing data may
-    be downloaded. ranks: this process among those that train together; None where it trains alone. earlier: what the
-    run stored about its data, if it resumes.
+    cores: how many threads=auto may use; None means all that this process may use. download: whether the run may reach
+    outside its folder, to fetch missing data or to log to a tracker: not for what nobody has signed or trusts. ranks:
+    this process among those that train together; None where it trains alone. earlier: what the run stored about its
+    data, if it resumes.
     """
-    check_installed(config)
+    check_installed(config, reaches_out=download)
     probe.check_options(config)
     ranks = ranks or Ranks()
     device, device_why = _place(config, ranks)
@@ -135,7 +137,7 @@ def build(
     if config.compile == "step":
         run.step = CompiledStep(run, config.compiler.mode, config.compiler.dynamic)
     resolved = dataclasses.replace(config, model=model_node, loss=loss_node, threads=threads, nproc=ranks.size)
-    return run, Setup(resolved, splits, device_why, threads, threads_why, loss_counts, findings, data_seconds)
+    return run, Setup(resolved, splits, device_why, threads, threads_why, loss_counts, findings, data_seconds, download)
 
 
 def _place(config: Config, ranks: Ranks) -> tuple[torch.device, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.config import compose, expectations, target
+from trainer.config import compose, expectations, target, user_modules
 from trainer.config.source import Source
 from trainer.errors import TrainerError, described
 from trainer.text import first_line
@@ -83,6 +83,7 @@ def show(
         example = Source(words, folders, f"{CHAPTER}/{name}")
         node = compose.compose(example).data
         expect = node.pop("expect", {})
+        user_modules.allow_user_modules(node, folders)
         values = target.construct(node, CHAPTER.name)
     try:
         for item in values:

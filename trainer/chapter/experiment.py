@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.build.build import build
-from trainer.config import compose
+from trainer.config import compose, user_modules
 from trainer.config.schema import Config
 from trainer.config.source import Source
 from trainer.disk import history, storage
@@ -32,7 +32,9 @@ class Experiment:
     def config(self, *changes: str) -> Config:
         """The checked config; `changes` win over the overrides."""
         words = [f"experiment=chapter/{self.name}", *self.overrides, *changes]
-        return compose.compose(Source(words, self.folders)).check()
+        settings = compose.compose(Source(words, self.folders))
+        user_modules.allow_user_modules(settings.data, self.folders)
+        return settings.check()
 
     def build(self, *changes: str) -> TrainState:
         """The live objects of a run, before training."""

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from trainer.compare import variance
 from trainer.compare.interval import Interval, difference, interval
 from trainer.compare.protocol import Protocol, unfolded
-from trainer.compare.rows import Row, mode, monitored
+from trainer.compare.rows import UNKNOWN, Row, mode, monitored
 from trainer.text import clock
 
 SHARES = ("acc",)  # metrics that are a share of the rows
@@ -157,9 +157,11 @@ def rank(rows: Sequence[Row], metric: str, *, fold: bool = True, data: str = "")
 def rankings(rows: Sequence[Row], metric: str | None = None, *, fold: bool = True) -> list[Ranking]:
     """A ranking for each data, way of splitting and metric: only those of one are comparable.
 
-    metric: None ranks each run by what it monitored; a run that says nothing joins the others of its data.
+    metric: None ranks each run by what it monitored; a run that says nothing joins the others of its data. A run whose
+    config cannot be read has no place in any.
     """
-    peers, parts, rows = defaultdict(list), defaultdict(list), _completed(rows)
+    peers, parts = defaultdict(list), defaultdict(list)
+    rows = _completed([row for row in rows if row.protocol != UNKNOWN])
     for row in rows:
         peers[row.protocol.key("")].append(row)
     for row in rows:

@@ -1,5 +1,6 @@
 """Runs as rows of a table: the settings in which they differ, and their results. Reads run folders, nothing else."""
 
+import dataclasses
 import json
 import math
 from collections import Counter, defaultdict
@@ -9,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from trainer.compare.protocol import FOLDED, Protocol, protocol, seeds, unfolded
-from trainer.config.run_config import read_config
+from trainer.config.run_config import read_plain
 from trainer.config.schema_key import dotted
 from trainer.config.target import FILLED_IN
-from trainer.disk import history, layout, reading, sweep_plan
+from trainer.disk import history, layout, summary, sweep_plan
 from trainer.disk.history import History
+from trainer.disk.reading import Damaged
+from trainer.disk.summary import UNREADABLE
 from trainer.disk.sweep_plan import Job
+from trainer.errors import TrainerError
 from trainer.stopping import Stopping
 
+UNKNOWN = Protocol()  # what an unreadable config was measured on
 NOT_COMPARED = ("output_dir", "report", "sweep")  # keys that do not change what is trained
 
 
@@ -24,7 +29,8 @@ NOT_COMPARED = ("output_dir", "report", "sweep")  # keys that do not change what
 class Row:
     """One run. settings: the keys in which the runs differ, as text. metrics: at its best step, or else its last.
     curve: the validation loss of each evaluation, or else the training loss. seeds: what runs that repeat one setting
-    may vary. num_val: rows of the validation split; None where the run did not record it."""
+    may vary. num_val: rows of the validation split; None where the run did not record it. A damaged run has the status
+    unreadable; its error says why, and its protocol is UNKNOWN if its config cannot be read."""
 
     name: str
     settings: dict[str, str]
@@ -35,7 +41,7 @@ class Row:
     steps: int
     curve: list[float]
     error: str | None
-    protocol: Protocol = Protocol()
+    protocol: Protocol = UNKNOWN
     seeds: tuple[str, ...] = ()
     num_val: int | None = None
 
@@ -43,6 +49,11 @@ class Row:
     def ok(self) -> bool:
         """Whether the run ended well."""
         return self.status == "ok"
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether its folder is damaged."""
+        return self.status == UNREADABLE
 
     @property
     def failed(self) -> bool:
@@ -58,23 +69,30 @@ class Row:
 def read_row(folder: Path, config: Mapping[str, Any], settings: dict[str, str], past: History | None = None) -> Row:
     """The row of a run folder, which may still be empty. config: the run's, as plain data. past: its history, if it
     has already been read."""
-    summary = layout.read_summary(folder)
-    metrics = reading.numbers(summary.get("best")) or reading.numbers(summary.get("last"))
-    evaluations = (past or history.read(folder)).evaluations
+    try:
+        found = summary.read(folder)
+        evaluations = (past or history.read(folder)).evaluations
+    except (Damaged, TrainerError) as error:
+        return dataclasses.replace(unreadable(folder, error, settings), protocol=protocol(config), seeds=seeds(config))
     return Row(
         str(layout.relative(folder)),
         settings,
-        reading.text(summary.get("status", "waiting")),
-        reading.text(summary.get("monitor")),
-        {name: value for name, value in metrics.items() if "/" in name},
-        sum(reading.numbers(summary.get("seconds")).values()),
-        reading.count(summary.get("steps")) or 0,
+        found.status or "waiting",
+        found.monitor,
+        {name: value for name, value in (found.best or found.last).items() if "/" in name},
+        sum(found.seconds.values()),
+        found.steps or 0,
         [evaluation.get("val/loss", evaluation.get("train/loss", math.nan)) for evaluation in evaluations],
-        reading.text(summary.get("error"), 2000) or None,
-        protocol(config, reading.text(summary.get("data")), reading.text(summary.get("loss"))),
+        found.error or None,
+        protocol(config, found.data, found.loss),
         seeds(config),
-        reading.count(summary.get("num_val")),
+        found.num_val,
     )
+
+
+def unreadable(folder: Path, error: Exception, settings: dict[str, str]) -> Row:
+    """The row of a damaged run folder."""
+    return Row(str(layout.relative(folder)), settings, UNREADABLE, "", {}, 0.0, 0, [], str(error))
 
 
 def varied(typed: Sequence[Sequence[str]]) -> list[dict[str, str]]:
@@ -124,9 +142,14 @@ class _Class(str):
 
 
 def of_runs(folders: Sequence[Path]) -> list[Row]:
-    """Rows of any runs, with the keys in which their configs differ."""
-    configs = [read_config(folder) for folder in folders]
-    return list(map(read_row, folders, configs, differences(configs)))
+    """Rows of any runs, with the keys in which their configs differ; the unreadable ones come last."""
+    configs, damaged = {}, []
+    for folder in folders:
+        try:
+            configs[folder] = read_plain(folder)
+        except TrainerError as error:
+            damaged.append(unreadable(folder, error, {}))
+    return [*map(read_row, configs, configs.values(), differences(list(configs.values()))), *damaged]
 
 
 def of_jobs(sweep: Path, jobs: Sequence[Job]) -> list[Row]:

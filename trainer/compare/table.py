@@ -1,16 +1,15 @@
 """Rankings as text, Markdown, CSV and JSON."""
 
-import csv
-import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trainer.compare.ranking import Group, Ranking, is_share
 from trainer.compare.rows import Row, all_keys
 from trainer.disk.json_text import finite
-from trainer.text import WIDTH, counted, cut
+from trainer.disk.summary import UNREADABLE
+from trainer.text import WIDTH, cleaned, counted, csv_lines, cut
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 WIDEST = 22  # columns of one setting
@@ -142,22 +141,24 @@ def heading(ranking: Ranking) -> str:
     return f"{ranking.data}: {counted(ranking.num_runs, 'run')} by {ranking.metric or 'nothing'} ({ranking.mode})"
 
 
-def markdown(rankings: Sequence[Ranking]) -> str:
-    """A table for each ranking, for a README or an issue."""
+def markdown(rankings: Sequence[Ranking], runs: Sequence[Row] = ()) -> str:
+    """A table for each ranking, for a README or an issue; below them those of the runs that are unreadable."""
     parts = []
     for ranking in rankings:
-        head, *rows = [[cell.replace("|", "\\|") for cell in row] for row in cells(ranking)]
+        head, *rows = [[cleaned(cell).replace("|", "\\|") for cell in row] for row in cells(ranking)]
         lines = ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
-        parts.append("\n".join(lines if len(rankings) == 1 else [f"**{heading(ranking)}**", "", *lines]))
+        parts.append("\n".join(lines if len(rankings) == 1 else [f"**{cleaned(heading(ranking))}**", "", *lines]))
+    parts += [cleaned(f"{UNREADABLE}: {row.name} ({row.error})") for row in runs if row.unreadable]
     return "\n\n".join(parts)
 
 
 NO_PLACE = ("", "", "", "-")  # of a run that is not ranked, as another process works on it
 
 
-def csv_text(rows: Sequence[Row], rankings: Sequence[Ranking]) -> str:
+def csv_text(rows: Sequence[Row], rankings: Sequence[Ranking], shown: Callable[[str], str] = str) -> str:
     """One line a run: name, settings that varied, status, metrics, steps, seconds, error, and its place: the data, the
-    number of validation rows, the metric it is ranked by and its rank among the runs of this data."""
+    number of validation rows, the metric it is ranked by and its rank among the runs of this data. shown: makes each
+    text fit for a terminal; a file gets the exact words."""
     keys = all_keys(row.settings for row in rows)
     metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
     places = {
@@ -166,16 +167,14 @@ def csv_text(rows: Sequence[Row], rankings: Sequence[Ranking]) -> str:
         for index, group in enumerate(ranking.groups)
         for row in group.rows
     }
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     place_columns = ["data", "num_val", "metric", "rank"]
-    writer.writerow(["run", *keys, "status", *metrics, "steps", "seconds", "error", *place_columns])
+    lines: list[list[object]] = [["run", *keys, "status", *metrics, "steps", "seconds", "error", *place_columns]]
     for row in rows:
         settings = [row.settings.get(key, "") for key in keys]
         numbers = [row.metrics.get(name, "") for name in metrics]
         ended = [row.steps, round(row.seconds, 3), row.error or ""]
-        writer.writerow([row.name, *settings, row.status, *numbers, *ended, *places.get(row.name, NO_PLACE)])
-    return out.getvalue()
+        lines.append([row.name, *settings, row.status, *numbers, *ended, *places.get(row.name, NO_PLACE)])
+    return csv_lines([[shown(value) if isinstance(value, str) else value for value in line] for line in lines])
 
 
 def as_data(rankings: Sequence[Ranking]) -> dict[str, Any]:
@@ -204,9 +203,10 @@ def as_data(rankings: Sequence[Ranking]) -> dict[str, Any]:
     return head | {"rankings": [_head(ranking) for ranking in rankings], "groups": groups}
 
 
-def json_text(rankings: Sequence[Ranking]) -> str:
-    """The rankings as JSON text, see `as_data`."""
-    return json.dumps(as_data(rankings), indent=2, allow_nan=False)
+def json_text(rankings: Sequence[Ranking], rows: Sequence[Row] = ()) -> str:
+    """The rankings as JSON text, see `as_data`; with those of the runs that are unreadable."""
+    damaged = [_row(row) for row in rows if row.unreadable]
+    return json.dumps(as_data(rankings) | {UNREADABLE: damaged}, indent=2, allow_nan=False)
 
 
 def _head(ranking: Ranking) -> dict[str, Any]:

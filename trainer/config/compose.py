@@ -49,7 +49,7 @@ def one_run(verb: str, args: Namespace) -> Settings:
     if settings.multirun:
         raise ConfigError(f"{verb} takes one run, not a sweep", f"trainer {verb} key=value …")
     settings.check()
-    allow_user_modules(settings.source.folders)
+    allow_user_modules(settings.data, settings.source.folders)
     return settings
 
 
@@ -73,6 +73,7 @@ def sweep(source: Source, task: Any) -> None:
         from trainer.config import grid
 
         cfg, words = grid.frame(hydra, source, [*IN_OUR_FOLDERS, *WITHOUT_LOGS])
+        allow_user_modules(grid.unresolved(cfg), source.folders)  # a launcher or callback of the user's own
         context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(cfg))
         sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=task, config=cfg)
         sweeper.sweep(arguments=words)
@@ -100,6 +101,9 @@ def launcher(source: Source, stored: dict[str, Any] | None, task: Any, folder: P
         elif hydra_plugins.elsewhere(cfg) is None:
             yield None
             return
+        allow_user_modules(
+            grid.unresolved(cfg), source.folders
+        )  # a launcher of the user's own, which they signed or typed
         hydra_plugins.set_folder(cfg, folder)
         context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(cfg))
         yield Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=cfg)

@@ -137,6 +137,11 @@ def split_off_choices(cfg: Any) -> dict[str, str]:
     return {str(group): str(option) for group, option in choices.items() if option is not None}
 
 
+def unresolved(cfg: Any) -> Any:
+    """A composed config as plain data, Hydra's part included, its interpolations as they are."""
+    return OmegaConf.to_container(cfg, resolve=False)
+
+
 def plain_data(cfg: Any) -> dict[str, Any]:
     """A composed config as plain data, its interpolations resolved."""
     data: Any = OmegaConf.to_container(cfg, resolve=True)

@@ -5,7 +5,7 @@ A node is a mapping with a `_target_`; its other keys are the arguments, and may
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -57,6 +57,23 @@ def mapped(value: Any, key: str, change: Callable[[Mapping[str, Any], str], Any]
     if isinstance(value, list):
         return [mapped(inner, f"{key}.{place}", change) for place, inner in enumerate(value)]
     return value
+
+
+def nodes(value: Any, prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (dotted key of its `_target_`, node) of every node in plain data, however deep."""
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            yield f"{prefix}_target_", value
+        for name, inner in value.items():
+            yield from nodes(inner, f"{prefix}{name}.")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from nodes(inner, f"{prefix}{index}.")
+
+
+def targets(value: Any) -> set[str]:
+    """The dotted names that the nodes in plain data name."""
+    return {str(node["_target_"]) for _, node in nodes(value)}
 
 
 def complete(node: Mapping[str, Any], group: str, **facts: Any) -> dict[str, Any]:

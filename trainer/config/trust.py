@@ -8,9 +8,11 @@ first; then only modules of trainer, torch and torchvision are imported to check
 
 import importlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from trainer.config.target import nodes, targets
 
 NAMES = {  # group: the pattern of its `_target_`
     "dataset": r"trainer\.data\.\w+\.[A-Z]\w*",
@@ -19,6 +21,7 @@ NAMES = {  # group: the pattern of its `_target_`
     "optimizer": r"torch\.optim\.[A-Z]\w*",
     "scheduler": r"(torch\.optim\.lr_scheduler|trainer\.schedules)\.[A-Z]\w*",
 }
+TRACKERS = ("mlflow",)  # those that write outside the run folder
 NESTED = ("model", "loss", "scheduler")  # groups whose known classes may also stand inside one another
 
 
@@ -39,21 +42,18 @@ class Trust:
 OWN = Trust()  # of a sweep that was typed by this user
 
 
+def kept_inside(configs: Iterable[Mapping[str, Any]], granted: bool) -> str | None:
+    """The line that says what is off in runs that nobody has signed or trusts; None where nothing of theirs is."""
+    configs = [] if granted else list(configs)
+    off = [f"{name} is off" for name in TRACKERS if any(config.get(name) for config in configs)]
+    if any(name.startswith("trainer.data.vision.") for name in targets(configs)):
+        off.append("nothing is downloaded")
+    return f"note     {' and '.join(off)}: not signed with your key (--trust turns this on)" if off else None
+
+
 def strangers(config: Mapping[str, Any]) -> list[str]:
     """Every 'key=_target_' in plain data, however deep, that is not a known class in its usual place."""
-    return [f"{key}={node['_target_']}" for key, node in _nodes(config) if not _known(key, node)]
-
-
-def _nodes(value: Any, prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(dotted key of its `_target_`, node) of every node."""
-    if isinstance(value, Mapping):
-        if "_target_" in value:
-            yield f"{prefix}_target_", value
-        for name, inner in value.items():
-            yield from _nodes(inner, f"{prefix}{name}.")
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _nodes(inner, f"{prefix}{index}.")
+    return [f"{key}={node['_target_']}" for key, node in nodes(config) if not _known(key, node)]
 
 
 def _known(key: str, node: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ import xxhash
 from torch import Tensor
 
 from trainer.errors import TrainerError
-from trainer.text import cut, first_few, printable
+from trainer.text import cleaned, cut, first_few
 
 Digest = tuple[int, int]  # 128 bits as two int64
 AT_ONCE = 2**20  # bytes of a file
@@ -138,4 +138,4 @@ class Parts:
 
 def _some(names: Sequence[str]) -> str:
     """The first two of some names, and how many more there are; a stranger's run may hold any names."""
-    return first_few([printable(cut(name, MOST_NAME)) for name in names], 2)
+    return first_few([cleaned(cut(name, MOST_NAME)) for name in names], 2)

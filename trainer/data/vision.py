@@ -22,7 +22,8 @@ def _read(dataset: Any, root: str, train: bool, may_download: bool) -> tuple[Ten
             data = dataset(folder, train=train, download=False)
         except RuntimeError:  # torchvision raises it for files that are missing or broken
             if not may_download:
-                raise
+                text = f"{dataset.__name__} is not in {folder}, and nothing is downloaded for an unsigned config"
+                raise ConfigError(text, "--trust, if you trust its author") from None
             log.info("download %s into %s (this happens once)", dataset.__name__, folder)
             data = dataset(folder, train=train, download=True)
     except (OSError, RuntimeError) as error:

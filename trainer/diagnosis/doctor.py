@@ -35,7 +35,7 @@ def examine(composed: Settings, screen: Screen) -> int:
         screen.say(line)
     tripped = {finding.check for finding in findings if not finding.note}
     verdict = f"{len(tripped)} tripped" if tripped else "no guard trips"
-    screen.say(f"\n{len(CHECKS)} checks: {verdict}", style="bold red" if tripped else "bold green")
+    screen.say("", f"{len(CHECKS)} checks: {verdict}", style="bold red" if tripped else "bold green")
     return 1 if tripped else 0
 
 

@@ -49,7 +49,7 @@ def overfit(composed: Settings, screen: Screen) -> int:
                 break
     points = [(float(step), loss) for step, loss in enumerate(losses, 1)]
     lines = chart({"train": points}, title="loss", width=WIDTH, height=10, ascii_only=screen.ascii_only)
-    screen.say("\n" + "\n".join(lines) + "\n")
+    screen.say("", *lines, "")
     fell = f"loss {losses[0]:.4g} -> {losses[-1]:.4g} in {counted(len(losses), 'step')}"
     if losses[-1] <= goal:
         screen.say(f"learned  the batch of {len(x)}: {fell}", style="bold green")

@@ -23,6 +23,7 @@ DATA, DATA_ROWS = "data.json", "data.safetensors"
 OUTCOME, REPORT = "outcome.json", "report.html"
 EXPORT, CARD = "export", "README.md"
 LATEST, SWEEPS = "latest", "sweeps"
+DAY = r"\d{4}-\d\d-\d\d"  # the name of the folder of a day
 SWEEP, TABLE = "sweep.json", "sweep.csv"
 
 
@@ -67,6 +68,16 @@ def opened(folder: Path) -> FolderPath:
     return folders.top(folder.parent) / folder.name if is_job else folders.top(folder)
 
 
+def root_of(folder: Path) -> Path:
+    """The outputs folder that a run folder lies in, as DATE/RUN or as sweeps/DATE/SWEEP/JOB; outputs/ for others."""
+    run, sweep = folder.absolute(), folder.absolute().parent
+    if re.fullmatch(DAY, run.parent.name):
+        return run.parent.parent
+    if re.fullmatch(DAY, sweep.parent.name) and sweep.parent.parent.name == SWEEPS:
+        return sweep.parent.parent.parent
+    return Path("outputs")
+
+
 def find(name: str, output_dir: str = "outputs") -> FolderPath:
     """The run folder that a user means: a path, the end of a run's name, or latest. Raises ConfigError."""
     root = Path(output_dir)
@@ -95,7 +106,12 @@ def is_latest(folder: Path, output_dir: str = "outputs") -> bool:
 
 
 def _latest(link: Path) -> Path:
-    return link.parent / link.read_text(encoding="utf-8").strip() if link.is_file() else link.resolve()
+    if link.is_file():
+        return link.parent / link.read_text(encoding="utf-8").strip()
+    try:
+        return link.resolve()
+    except (RuntimeError, OSError):  # a circle of links leads to no folder
+        return link
 
 
 def _find(name: str, root: Path, marker: str, folders: Iterable[Path]) -> Path | None:

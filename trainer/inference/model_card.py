@@ -10,6 +10,7 @@ from trainer.data.picture_file import PictureFormat
 from trainer.data.preprocessing import Preprocessing
 from trainer.disk import layout
 from trainer.inference.pipeline import output_name
+from trainer.text import cleaned
 
 PROGRAM = "load_{name}.py"
 READ = {"number": "a number", "date": "a date, as days since 1970-01-01"}
@@ -98,10 +99,9 @@ def _origin(summary: Mapping[str, Any], overrides: list[str]) -> Iterator[str]:
 
 def plain(value: Any) -> str:
     """Text that Markdown shows unchanged, on one line, whatever it contains."""
-    text = "".join(c if c.isprintable() else " " for c in str(value))
-    return re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", html.escape(text, quote=False))
+    return re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", html.escape(cleaned(str(value), " "), quote=False))
 
 
 def code(value: Any) -> str:
     """Text to put between backticks or in a block of code."""
-    return "".join(c if c.isprintable() and c != "`" else " " for c in str(value))
+    return cleaned(str(value), " ").replace("`", " ")

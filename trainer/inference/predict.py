@@ -17,7 +17,7 @@ from trainer.inference.model import Trained
 from trainer.inference.rows import open_rows
 from trainer.inference.writer import check_name, open_sink
 from trainer.processes import signals
-from trainer.text import counted
+from trainer.text import cleaned, counted
 
 MOST_NAMED = 20  # pictures that cannot be read
 PREDICTION, PROBABILITY = "prediction", "probability_"
@@ -55,7 +55,7 @@ def write(model: Trained, path: str, out: str | None, node: Mapping[str, Any], s
             raise ConfigError(f"{path} has no rows")
     tell_unknown(rows.unknown)
     if out is not None:
-        print(f"{counted(num_rows, 'row')} in {out}")
+        print(cleaned(f"{counted(num_rows, 'row')} in {out}"))
     for text in rows.unreadable[:MOST_NAMED]:
         complain(f"error: {text}")
     if more := rows.unreadable[MOST_NAMED:]:

@@ -1,8 +1,6 @@
 """Writes predictions batch by batch: CSV or TSV, gzipped or not, or Parquet; to a file or to standard output."""
 
-import csv
 import gzip
-import io
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ import pyarrow.parquet
 
 from trainer.disk import storage
 from trainer.errors import ConfigError
+from trainer.text import cleaned, csv_lines
 
 ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
 
@@ -25,7 +24,7 @@ def open_sink(out: str | None) -> Iterator["DelimitedText | Parquet"]:
     """Open a sink in the format of the name's ending; None is CSV on standard output. The file appears only when it is
     complete."""
     if out is None:
-        yield DelimitedText(sys.stdout.buffer, ",")
+        yield DelimitedText(sys.stdout.buffer, ",", clean=sys.stdout.isatty())
         sys.stdout.buffer.flush()
         return
     path = check_name(out)
@@ -56,10 +55,11 @@ def check_name(out: str) -> Path:
 
 
 class DelimitedText:
-    """CSV or TSV as in RFC 4180, but with line feeds; values are quoted only where necessary."""
+    """CSV or TSV as in RFC 4180, but with line feeds; values are quoted only where necessary. clean: for a terminal,
+    which obeys some characters; elsewhere every value keeps its exact words."""
 
-    def __init__(self, stream: BinaryIO, delimiter: str) -> None:
-        self.stream, self.delimiter, self.begun = stream, delimiter, False
+    def __init__(self, stream: BinaryIO, delimiter: str, *, clean: bool = False) -> None:
+        self.stream, self.delimiter, self.clean, self.begun = stream, delimiter, clean, False
         self.special = '["\r\n' + delimiter + "]"
 
     def write(self, columns: Mapping[str, Any]) -> None:
@@ -70,7 +70,8 @@ class DelimitedText:
         texts = [values for values in columns.values() if pa.types.is_string(values.type)]
         needs_quotes = any(pc.any(pc.match_substring_regex(values, self.special)).as_py() for values in texts)
         others = any(not _is_plain(values.type) for values in columns.values())
-        if needs_quotes or others or len(columns) == 1:  # in one column, an empty value would be an empty line, no row
+        # In one column, an empty value would be an empty line, not a row.
+        if needs_quotes or others or self.clean or len(columns) == 1:
             self._write_rows(zip(*map(_texts, columns.values()), strict=True))
             return
         options = pyarrow.csv.WriteOptions(include_header=False, delimiter=self.delimiter, quoting_style="none")
@@ -79,9 +80,9 @@ class DelimitedText:
         self.stream.write(buffer.getvalue())
 
     def _write_rows(self, rows: Any) -> None:
-        text = io.StringIO()
-        csv.writer(text, delimiter=self.delimiter, lineterminator="\n").writerows(rows)
-        self.stream.write(text.getvalue().encode())
+        if self.clean:
+            rows = ([cleaned(value) if isinstance(value, str) else value for value in row] for row in rows)
+        self.stream.write(csv_lines(rows, self.delimiter).encode())
 
 
 def _is_plain(kind: Any) -> bool:

@@ -44,7 +44,7 @@ class Console(Listener):
         if not self.columns:
             self.columns = widths(list(event.metrics))
             head = f"{'epoch':>9} {'step':>9}" + "".join(f"{name:>{width}}" for name, width in self.columns.items())
-            self.screen.say("\n" + head, style="bold")
+            self.screen.say("", head, style="bold")
         progress = self.run.progress
         total = progress.num_steps / progress.steps_per_epoch
         epoch = f"{event.step / progress.steps_per_epoch:.4g}/{total:.4g}"

@@ -40,10 +40,10 @@ class Explain(Listener):
             return
         size = self.run.ranks.size
         part = f", as the first of {size} processes sees its part of the batch" if size > 1 else ""
-        self.screen.say(f"\nstep {event.step:,}{part}", style="bold")
+        self.screen.say("", f"step {event.step:,}{part}", style="bold")
         for verb, (first, *rest) in self._story(event.loss):
             for line in (f"  {verb:<10} {first}", *(f"    {line}" for line in rest)):
-                self.screen.say("\n".join(textwrap.wrap(line, WIDTH, subsequent_indent=" " * 6)))
+                self.screen.say(*textwrap.wrap(line, WIDTH, subsequent_indent=" " * 6))
         self.held = sum(p.grad is not None for p in self.names)
         self._begin()
         self.left -= 1

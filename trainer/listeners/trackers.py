@@ -9,8 +9,9 @@ from pathlib import Path
 
 from trainer.config.schema import Config
 from trainer.config.schema_key import dotted
+from trainer.config.trust import TRACKERS
 from trainer.disk import folder as folders
-from trainer.disk import reading, storage
+from trainer.disk import layout, reading, storage
 from trainer.errors import ConfigError
 from trainer.events import Ended, Evaluated, Event, Stepped
 from trainer.listeners import Tracker
@@ -22,17 +23,27 @@ MLFLOW_STATUS = {None: "FINISHED", "early stop": "FINISHED", "diverged": "FAILED
 LONGEST = 500  # characters of a parameter's value
 
 
-def check_installed(config: Config) -> None:
-    """Raise ConfigError if the config names a tool that is not installed."""
-    for name in ("tensorboard", "mlflow"):
-        if getattr(config, name) and find_spec(name) is None:
+def wanted(config: Config, *, reaches_out: bool) -> list[str]:
+    """The tools that the config names; without those that write outside the run folder, if the run may not."""
+    names = ("tensorboard", *(TRACKERS if reaches_out else ()))
+    return [name for name in names if getattr(config, name)]
+
+
+def check_installed(config: Config, *, reaches_out: bool) -> None:
+    """Raise ConfigError if a tool that is wanted is not installed."""
+    for name in wanted(config, reaches_out=reaches_out):
+        if find_spec(name) is None:
             raise ConfigError(f"{name}=true needs {name}, which is not installed", f"pip install 'fiveline[{name}]'")
 
 
-def trackers(config: Config, run: TrainState, folder: Path) -> Sequence[Tracker]:
-    """A listener for each tool that the config names. folder: the run folder."""
-    tools: list[Tracker] = [TensorBoard(run, folder)] if config.tensorboard else []
-    return [*tools, MLflow(config, run, folder)] if config.mlflow else tools
+def trackers(config: Config, run: TrainState, folder: Path, *, reaches_out: bool) -> Sequence[Tracker]:
+    """A listener for each tool that is wanted. folder: the run folder."""
+    names, tools = wanted(config, reaches_out=reaches_out), list[Tracker]()
+    if "tensorboard" in names:
+        tools.append(TensorBoard(run, folder))
+    if "mlflow" in names:
+        tools.append(MLflow(config, run, folder))
+    return tools
 
 
 def scalars(event: Event, log_every: int) -> dict[str, float]:
@@ -68,14 +79,15 @@ class TensorBoard(Tracker):
 
 
 class MLflow(Tracker):
-    """Logs to MLFLOW_TRACKING_URI, or to files below outputs/mlruns. A resume continues the same MLflow run."""
+    """Logs to MLFLOW_TRACKING_URI, or to files below outputs/mlruns, beside the run and not where a stored config says.
+    A resume continues the same MLflow run."""
 
     def __init__(self, config: Config, run: TrainState, folder: Path) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a run reports to nobody
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # plain files need no server and no database
         from mlflow import MlflowClient
 
-        store = (Path(config.output_dir).expanduser().absolute() / MLFLOW_STORE).as_uri()
+        store = (layout.root_of(folder).absolute() / MLFLOW_STORE).as_uri()
         self.run, self.client = run, MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or store)
         self.known: dict[str, int] = {}  # metric -> its last step in MLflow
         self.id = self._continued(folder) if (folder / MLFLOW_FILE).exists() else self._created(config, folder)

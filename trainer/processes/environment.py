@@ -1,6 +1,31 @@
-"""The environment variables that make a process one rank of several. Imports no torch."""
+"""The environment variables that make a process one rank of several, or keep the current folder off its path. Imports
+no torch."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SAFE_PATH, BY_US = "PYTHONSAFEPATH", "trainer"
+
+
+@contextmanager
+def safe_path() -> Iterator[None]:
+    """Within: a Python process that is started does not look for modules in the current folder, not even before it is
+    told the path of this one."""
+    if os.environ.get(SAFE_PATH):
+        yield
+        return
+    os.environ[SAFE_PATH] = BY_US
+    try:
+        yield
+    finally:
+        del os.environ[SAFE_PATH]
+
+
+def forget_safe_path() -> None:
+    """In a process that was started so: the scripts that it starts find their neighbours again."""
+    if os.environ.get(SAFE_PATH) == BY_US:
+        del os.environ[SAFE_PATH]
 
 
 def launched() -> bool:

@@ -6,23 +6,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from trainer.processes import scratch, signals
+from trainer.processes import environment, scratch, signals
 
 
-def start_method() -> Any:
-    """A multiprocessing context that forks a server with torch imported; it spawns where forking is unsafe."""
+def start_method(*preload: str) -> Any:
+    """A multiprocessing context that forks a server with torch imported; it spawns where forking is unsafe.
+
+    preload: modules that the server imports too, if it does not run yet.
+    """
     if sys.platform != "linux":  # Apple's libraries do not survive a fork; Windows cannot fork
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     from multiprocessing import forkserver, resource_tracker
 
-    context.set_forkserver_preload(["trainer.sweep.preload"])
+    context.set_forkserver_preload(["trainer.sweep.preload", *preload])
     root = str(Path(__file__).resolve().parents[2])  # the server's sys.path may find another trainer, or none
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = root if before is None else os.pathsep.join([root, before])
     scratch.for_sockets()
     try:
-        with signals.held():
+        with signals.held(), environment.safe_path():
             resource_tracker.ensure_running()  # unblocks some of them at its end
         with signals.held():
             forkserver.ensure_running()

@@ -9,7 +9,7 @@ from typing import Any
 
 from trainer import __version__
 from trainer.disk.outcome import Picture
-from trainer.text import clock, cut
+from trainer.text import cleaned_lines, clock, cut
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -31,10 +31,14 @@ def _environment() -> Any:
 
     loader, undefined = jinja2.FileSystemLoader(TEMPLATES), jinja2.StrictUndefined
     environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=undefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader, autoescape=True, undefined=undefined, trim_blocks=True, lstrip_blocks=True, finalize=_finalized
     )
     environment.filters |= {"value": value_text, "metric": metric_text, "cut": cut, "png": png, "seconds": clock}
     return environment
+
+
+def _finalized(value: Any) -> Any:
+    return cleaned_lines(value) if type(value) is str else value
 
 
 def value_text(value: float) -> str:

@@ -16,6 +16,9 @@ from trainer.text import cut
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"  # from Okabe and Ito's palette for colour-blind readers
 COLUMNS = 1000  # pixels of a curve's width; a curve of more points is thinned
+# Matplotlib's own defaults: it reads a matplotlibrc in the current folder, which may be a stranger's and call LaTeX.
+SETTINGS = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")}
+SETTINGS["text.parse_math"] = False
 MOST_NAMED = 25  # classes whose names and counts are written into the matrix
 MOST_DRAWN = 500  # classes above which there is no matrix, since its cells would be too small to see
 
@@ -23,7 +26,7 @@ MOST_DRAWN = 500  # classes above which there is no matrix, since its cells woul
 def draw(title: str, curves: Mapping[str, Points], predictions: Predictions | None) -> bytes:
     """A PNG of 1200 × 500 pixels. curves: train and val losses as (step, value)."""
     huge = np.errstate(over="ignore", invalid="ignore")  # axes of up to 1e300
-    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings(), huge:
+    with warnings.catch_warnings(), matplotlib.rc_context(SETTINGS), huge:
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script without a font here
         figure = Figure(figsize=(12, 5), dpi=100, layout="constrained")
         figure.suptitle(title, fontsize=11)

@@ -14,7 +14,9 @@ from trainer.compare.protocol import FOLDED
 from trainer.compare.ranking import Group, Ranking
 from trainer.compare.rows import Row
 from trainer.disk import history, layout, sweep_plan
+from trainer.disk.history import History
 from trainer.disk.sweep_plan import Job
+from trainer.errors import StorageError
 from trainer.report import html, plots
 from trainer.report.plots import Plot, Tick, Trace
 from trainer.report.scales import Points, Scale, fit
@@ -57,9 +59,9 @@ def page(sweep: Path) -> str:
     planned = sweep_plan.read_plan(sweep).jobs
     plan = [job for job in planned if not job.folder(sweep).is_symlink()]  # a folder elsewhere is not one of its jobs
     folders = [job.folder(sweep) for job in plan]
-    pasts = [history.read(folder) for folder in folders]
+    pasts = [past_of(folder) for folder in folders]
     results = list(map(rows.read_row, folders, [job.data for job in plan], rows.settings(plan), pasts))
-    jobs = Jobs(results, folders, [past.curves for past in pasts])
+    jobs = Jobs(results, folders, [(past or History()).curves for past in pasts])
     rankings = ranking.rankings(results)
     return html.render(
         "sweep.html",
@@ -68,9 +70,17 @@ def page(sweep: Path) -> str:
         num_jobs=len(results),
         num_rankings=len(rankings),
         sections=[section(ranked, jobs, plan, len(rankings)) for ranked in rankings[:MOST_RANKINGS]],
-        failures=[(row, settings_text(row.settings)) for row in results if row.failed][:40],
+        failures=[(row, settings_text(row.settings)) for row in results if row.failed or row.unreadable][:40],
         settings_text=settings_text,
     )
+
+
+def past_of(folder: Path) -> History | None:
+    """The history of a job; None where it cannot be read, which its row says."""
+    try:
+        return history.read(folder)
+    except StorageError:
+        return None
 
 
 def section(ranked: Ranking, jobs: Jobs, plan: Sequence[Job], num_rankings: int) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def show(
     screen, config, progress, monitor = session.screen, setup.config, run.progress, run.stopping.monitor
     plain = screen.ascii_only
     if lines := [] if session.is_brief else chart(past.curves, title="loss", width=WIDTH, height=10, ascii_only=plain):
-        screen.say("\n" + "\n".join(lines))
+        screen.say("", *lines)
     screen.say()
     if progress.best is not None:
         at = f"at epoch {progress.best_step / progress.steps_per_epoch:g} (step {progress.best_step:,})"

@@ -16,7 +16,7 @@ from trainer.guards.finding import Finding
 from trainer.state import TrainState
 from trainer.tasks import baseline
 from trainer.terminal.screen import Screen
-from trainer.text import WIDTH, counted, cut, printable
+from trainer.text import WIDTH, counted, cut
 
 FEW = 3  # classes whose shares are named one by one
 
@@ -78,8 +78,7 @@ def baseline_lines(splits: Splits, metrics: Sequence[str]) -> list[str]:
         shares = f"classes of {min(counts) / total:.1%} to {max(counts) / total:.1%}"
     answer = baseline.of_classes(names, counts, counts).answer
     lines = [shares, f"{answer} gives train/acc {max(counts) / total:.4f}"]
-    lines = ["; ".join(lines)] if sum(map(len, lines)) < WIDTH - 10 else lines
-    return list(map(printable, lines))
+    return ["; ".join(lines)] if sum(map(len, lines)) < WIDTH - 10 else lines
 
 
 def show_finding(screen: Screen, finding: Finding) -> None:

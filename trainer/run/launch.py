@@ -39,8 +39,8 @@ def start(
 ) -> Result:
     """Build a new run, then make its folder with `make_folder(label)` and train. A failed build leaves no folder.
 
-    sign, download: false for a job of a sweep that this user has not signed: its config stays unsigned, and nothing is
-    fetched. Raises ConfigError if the folder holds a run already.
+    sign, download: false for a job of a sweep that this user has not signed: its config stays unsigned, and it reaches
+    nothing outside its folder, see build. Raises ConfigError if the folder holds a run already.
     """
     if (num_ranks := distributed.num_ranks(config)) > 1:
         work = start_ranks.Work.of(config, session, overrides=overrides, sign=sign, download=download)
@@ -74,9 +74,9 @@ def resume(
 ) -> Result:
     """Build a stored run again, load its newest good checkpoint and train on; from step 0 if there is none.
 
-    sign: whether this user had signed the stored config, and so signs it again. download: whether missing data may be
-    fetched, which writes outside the folder. if_changed: see data/earlier.py. ready: called after the build. Raises
-    ConfigError for data that has changed.
+    sign: whether this user had signed the stored config, and so signs it again. download: whether the run may reach
+    outside its folder, see build. if_changed: see data/earlier.py. ready: called after the build. Raises ConfigError
+    for data that has changed.
     """
     if (num_ranks := distributed.num_ranks(config)) > 1:
         rest = {"folder": folder, "sign": sign, "download": download, "if_changed": if_changed}

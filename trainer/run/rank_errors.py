@@ -9,6 +9,7 @@ from trainer import errors
 from trainer.disk import layout, reading, storage
 from trainer.errors import ConfigError, Diverged, Interrupted, Killed, StorageError, TrainerError
 from trainer.processes.signals import exit_reason, is_kill
+from trainer.text import cleaned_lines
 
 MOST = 2**30  # bytes of a log that are read
 KINDS = {kind.exit_code: kind for kind in (ConfigError, Diverged, StorageError)}
@@ -43,7 +44,7 @@ def read(rank: int, process: int, code: int, scratch: Path, folder: Path | None)
     if folder is not None:
         with suppress(TrainerError):
             log = storage.AppendFile(folder / layout.LOG)
-            log.write(f"\n{stack}error: {text}\n")
+            log.write(cleaned_lines(f"\n{stack}error: {text}\n"))
             log.close()
             status = "interrupted" if is_kill(code) else "failed"
             summary = layout.read_summary(folder) | {"status": status, "error": text}

@@ -95,7 +95,7 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
     """Run the loop with its listeners. Returns the finding that stopped it under guards=strict."""
     config, folder, screen = setup.config, result.run_dir, session.screen
     metrics = MetricsFiles(run, folder)
-    tools = trackers(config, run, folder)
+    tools = trackers(config, run, folder, reaches_out=setup.reaches_out)
 
     data, place = setup.splits.fingerprint, folders.of(folder)
     stored = data.parts.digests.clone()

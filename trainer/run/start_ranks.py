@@ -182,7 +182,8 @@ def main(work: Work, links: Links, carry_out: CarryOut) -> tuple[Result, OSError
         folder: Path = answer
         return folder
 
-    user_modules.allow_user_modules()
+    if work.download:  # a config of the user's own, or one that they trust
+        user_modules.allow_user_modules(work.config)
     try:
         with open(os.devnull, "w", encoding="utf-8") as nowhere, Screen(None if work.is_shown else nowhere) as screen:
             return carry_out(work, screen, ask_for_folder), screen.output.error

@@ -48,7 +48,7 @@ def write(run: TrainState, setup: Setup, result: Result, error: str | None = Non
         "device": str(run.device),
         "threads": setup.threads,
         "argv": sys.argv[1:],
-        "git": git_commit(),
+        "git": git_commit() if setup.reaches_out else None,
         "versions": versions(),
     }
     storage.write_json(result.run_dir / layout.SUMMARY, summary)
@@ -63,7 +63,10 @@ def versions() -> dict[str, str]:
 
 @cache
 def git_commit() -> str | None:
-    """The commit of the folder where the command was typed, with + for changes; None outside a repository."""
+    """The commit of the folder where the command was typed, with + for changes; None outside a repository.
+
+    git runs what the repository's own settings name (core.fsmonitor, filters): do not call it for a stranger's folder.
+    """
     try:
         command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
         git = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603

@@ -3,7 +3,6 @@
 import os
 import sys
 import time
-import traceback
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -17,7 +16,7 @@ from trainer.config.trust import OWN, Trust
 from trainer.disk import job_folder, layout, storage
 from trainer.disk.job_folder import claimed
 from trainer.disk.sweep_plan import Job
-from trainer.errors import Interrupted, InUse, Killed, StorageError, TrainerError, complain, failed
+from trainer.errors import Interrupted, InUse, Killed, StorageError, TrainerError, complain, failed, show_traceback
 from trainer.processes import machine, parent_death, signals
 from trainer.sweep.ended import BUSY
 from trainer.terminal.screen import Screen
@@ -78,8 +77,6 @@ def _carry_out(
     folder: Path, job: Job, screen: Screen, started: float, cores: int | None, trust: Trust, held: ExitStack
 ) -> int:
     """Start or resume a job. held: the lock on its folder. Returns the exit code."""
-    if trust.granted:
-        user_modules.allow_user_modules()
     from trainer.processes import ranks
     from trainer.run import launch
     from trainer.run.session import Session
@@ -94,6 +91,8 @@ def _carry_out(
                 stored.signed, stored.trusted = trust.signed, trust.granted
             else:
                 stored = read_config(folder, trust_it=trust.typed)
+            if stored.trusted:
+                user_modules.allow_user_modules(stored)
             config = Settings(stored, Source(job.overrides if is_new else [])).check()
             if ranks.num_ranks(config) > 1:
                 held.close()  # rank 0 holds the folder, in a process of its own
@@ -106,14 +105,14 @@ def _carry_out(
         raise
     except SystemExit as error:
         job_folder.record(folder, "failed", f"the code called sys.exit({error.code!r})")
-        traceback.print_exc()
+        show_traceback()
         return 1
     except Exception as error:
         known = failed(error, layout.log_name(folder))
         if job_folder.status(folder) not in job_folder.ENDED and known.exit_code < 128:
             with suppress(StorageError):  # a full disk, which is the reason itself
                 job_folder.record(folder, status_after(known), known.message)
-            traceback.print_exc()
+            show_traceback()
         return known.exit_code
     return 0
 
@@ -139,7 +138,7 @@ def rehearse(here: Path, job: Job, trust: Trust, answer: Connection) -> None:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
     if trust.granted:
-        user_modules.allow_user_modules()
+        user_modules.allow_user_modules(job.data)
     try:
         import torch
 

@@ -9,6 +9,7 @@ from trainer.compare.ranking import Ranking
 from trainer.compare.rows import Row, all_keys, varied
 from trainer.compare.table import settings_text
 from trainer.disk import layout
+from trainer.disk.summary import UNREADABLE
 from trainer.disk.sweep_plan import Job
 from trainer.sweep.job import Place
 from trainer.terminal.screen import Screen
@@ -70,7 +71,7 @@ def show_rankings(
     screen: Screen, rankings: Sequence[Ranking], runs: Sequence[Row], best_lines: Callable[[Row], list[str]]
 ) -> None:
     """Print each table with its footnotes and its best run; below them the runs that have no other to be compared with,
-    and each failed run with its reason."""
+    and each failed or unreadable run with its reason."""
     alone = [ranked for ranked in rankings if ranked.num_runs == 1] if len(rankings) > 1 else []
     for ranked in (ranked for ranked in rankings if ranked not in alone):
         if len(rankings) > 1:
@@ -89,6 +90,9 @@ def show_rankings(
             screen.say(line)
     for row in filter(has_reason, runs):
         for line in (*wrapped(f"{row.status:<8} {settings_text(row.settings)}"), *_reason_lines(row)):
+            screen.say(line, style="red")
+    for row in (row for row in runs if row.unreadable):
+        for line in (f"{UNREADABLE} {row.name}", *_wrapped(row.error or "")):
             screen.say(line, style="red")
 
 
@@ -131,5 +135,8 @@ def next_lines(sweep: Path, best: Job, *, is_only: bool) -> list[str]:
 
 
 def _reason_lines(row: Row) -> list[str]:
-    wrapped = textwrap.wrap(row.error or "no reason was left", WIDTH - 9, max_lines=3, placeholder=" …")
-    return [f"         {line}" for line in wrapped] + [f"         log {row.name}/train.log"]
+    return [*_wrapped(row.error or "no reason was left"), f"         log {row.name}/train.log"]
+
+
+def _wrapped(text: str) -> list[str]:
+    return [f"         {line}" for line in textwrap.wrap(text, WIDTH - 9, max_lines=3, placeholder=" …")]

@@ -4,7 +4,7 @@ Nothing here may start a thread pool or a device: a forked process inherits neit
 is imported here; otherwise a collection in a job would write to, and so copy, every page shared with the server.
 """
 
-from trainer.processes import parent_death
+from trainer.processes import environment, parent_death
 from trainer.processes.torch_import import uncollected
 
 with uncollected():
@@ -18,6 +18,6 @@ with uncollected():
 
 __all__ = ["embedded", "job", "launch", "mlp", "numpy"]  # the slow imports
 
+environment.forget_safe_path()
 parent_death.die_with_it()
 summary.versions()
-summary.git_commit()

@@ -13,18 +13,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trainer.config import compose, files, user_modules
+from trainer.config import compose, files
 from trainer.config.changeable_keys import Changeable
 from trainer.config.search_space import Space
 from trainer.config.source import Source
-from trainer.config.trust import Trust, strangers
+from trainer.config.trust import Trust, kept_inside, strangers
 from trainer.disk import job_folder, layout, reading, sweep_plan
 from trainer.disk.sweep_plan import Job, Plan
 from trainer.errors import ConfigError, Interrupted, StorageError, complain
 from trainer.sweep import old_search, search
 from trainer.sweep.sweep import Sweep
 from trainer.terminal.screen import Screen
-from trainer.text import counted, printable
+from trainer.text import cleaned, counted
 
 TRIALS = "hydra.sweeper.n_trials"
 LAUNCHER = ("hydra/launcher", "hydra.launcher.*")
@@ -103,8 +103,8 @@ def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> 
     changes = (CHANGEABLE if stored.space is None else OF_A_SEARCH).read(overrides, _instead(stored.plan, overrides))
     space = None if stored.space is None else _changed(stored.space, changes)
     if not stored.left and not stored.lost and (space is None or len(stored.plan.jobs) >= space.n_trials):
-        print(f"{folder} is finished: {counted(len(stored.plan.jobs), 'job')}. Nothing to do.")
-        print(f"To see them: trainer compare {folder}")
+        print(cleaned(f"{folder} is finished: {counted(len(stored.plan.jobs), 'job')}. Nothing to do."))
+        print(cleaned(f"To see them: trainer compare {folder}"))
         return 0
     typed = Source(
         [word for word in overrides if word.startswith(("hydra/launcher", "hydra.launcher."))], files.roots()
@@ -115,8 +115,8 @@ def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> 
         sweep.trust = Trust(stored.plan.signed, trusted)
         for name in stored.unknown:
             complain(f"trust    importing {name}")
-        if sweep.trust.granted:
-            user_modules.allow_user_modules()
+        if line := kept_inside([job.data for job in stored.left], sweep.trust.granted):
+            complain(line)
         code = _to_the_end(sweep, partial(_run, sweep, folder, stored, space, changes, typed))
     if old:
         complain(f"warning: {old_search.refusal(folder, stored.plan).message}")
@@ -128,7 +128,7 @@ def _instead(plan: Plan, overrides: Sequence[str]) -> str | None:
     """The command of a new sweep with these keys; None for a sweep whose words this user did not sign."""
     keys = {word.partition("=")[0] for word in overrides}
     kept = [word for word in plan.typed if word.partition("=")[0] not in keys]
-    return printable(shlex.join(["trainer", "train", "-m", *kept, *overrides])) if plan.signed else None
+    return cleaned(shlex.join(["trainer", "train", "-m", *kept, *overrides])) if plan.signed else None
 
 
 def _changed(space: Space, changes: Mapping[str, Any]) -> Space:

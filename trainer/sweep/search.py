@@ -11,13 +11,14 @@ from typing import Any
 from trainer.compare.rows import Row, mode
 from trainer.config.search_space import Axis, Space
 from trainer.disk import history, layout
+from trainer.disk.summary import UNREADABLE
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError, StorageError
 from trainer.processes import signals
 from trainer.sweep.sweep import Sweep
 
 LOOK = 1.0  # seconds between two looks at the metrics of a running job
-OPEN = ("waiting", "running", "stopped", "interrupted")
+OPEN = ("waiting", "running", "stopped", "interrupted", UNREADABLE)
 
 
 def import_optuna() -> Any:
@@ -68,7 +69,7 @@ class Search:
     def add(self, job: Job, row: Row, folder: Path, *, is_open: bool) -> None:
         """Add a job of an earlier start. is_open: it is run again. Raises StorageError for one that is not of this
         search."""
-        values = {step: value for step, value in self._curve(folder).items() if not is_open}
+        values = {} if is_open or row.unreadable else self._curve(folder)
         try:
             params = {
                 axis.key: job.trial[axis.key] if axis.choices else axis.value(job.trial[axis.key])

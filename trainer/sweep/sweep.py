@@ -220,7 +220,7 @@ class Sweep:
         say, folder = self.screen.say, self.need_folder()
         jobs = {str(layout.relative(job.folder(folder))): job for job in self.jobs}
         counts = ", ".join(f"{count} {status}" for status, count in Counter(row.status for row in results).items())
-        say(f"\nsweep    {counted(len(results), 'job')}: {counts}; {lines.ranked_by(ranked)}", style="bold")
+        say("", f"sweep    {counted(len(results), 'job')}: {counts}; {lines.ranked_by(ranked)}", style="bold")
 
         def best_lines(best: Row) -> list[str]:
             return [f"best     trainer train {shlex.join(jobs[best.name].overrides)}", f"run      {best.name}"]

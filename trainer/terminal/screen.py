@@ -21,7 +21,7 @@ from trainer.disk.storage import AppendFile
 from trainer.errors import complain
 from trainer.terminal import output
 from trainer.terminal.warnings import captured
-from trainer.text import WIDTH
+from trainer.text import WIDTH, cleaned, cleaned_lines
 
 
 class Screen:
@@ -56,9 +56,12 @@ class Screen:
         """Whether stdout can show only ASCII."""
         return not self.console.encoding.lower().startswith("utf")
 
-    def say(self, line: str = "", style: str | None = None) -> None:
-        """Write one line, or several, to stdout and train.log."""
-        text = line.rstrip()
+    def say(self, *lines: str, style: str | None = None) -> None:
+        """Write lines, or an empty one, to stdout and train.log. Each becomes one line, whatever it holds."""
+        for line in lines or ("",):
+            self._say(cleaned(line).rstrip(), style)
+
+    def _say(self, text: str, style: str | None) -> None:
         if self.ascii_only:
             text = text.translate(PLAIN).encode("ascii", "replace").decode()
         if self.console.is_terminal:
@@ -73,7 +76,8 @@ class Screen:
         """Write paragraphs, each wrapped, with `label` before the first line."""
         indent = " " * 9
         wrapped = [line for text in texts for line in textwrap.wrap(text, WIDTH - len(indent), break_on_hyphens=False)]
-        self.say(f"{label:<9}" + f"\n{indent}".join(wrapped), style=style)
+        labels = [f"{label:<9}", *[indent] * len(wrapped)]
+        self.say(*map(str.__add__, labels, wrapped or [""]), style=style)
 
     def warn(self, texts: Sequence[str], where: str = "") -> None:
         """Write a warning. where: the place that raised it, for train.log only."""
@@ -83,7 +87,7 @@ class Screen:
 
     def note(self, text: str) -> None:
         """Write to train.log only what is too long for a screen, such as a traceback."""
-        (self.log or self.early).write(text.rstrip() + "\n")
+        (self.log or self.early).write(cleaned_lines(text.rstrip()) + "\n")
 
     def open_log(self, path: Path) -> None:
         """Write train.log from now on, starting with the lines so far. Does nothing if it is open already."""
@@ -147,4 +151,4 @@ class _ToScreen(logging.Handler):
         self.screen = screen
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.screen.say(self.format(record))
+        self.screen.say(*self.format(record).split("\n"))

@@ -12,6 +12,7 @@ from trainer.config import compose
 from trainer.diagnosis import bench
 from trainer.diagnosis.measurement import Measured
 from trainer.errors import ConfigError, TrainerError
+from trainer.processes import environment
 from trainer.processes.machine import num_cores
 from trainer.text import counted
 from trainer.verbs import arguments
@@ -136,7 +137,8 @@ def _measure(data: Mapping[str, Any], change: Change, seconds: float) -> Measure
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=bench.main, args=(changed, seconds, sender))
-    process.start()
+    with environment.safe_path():
+        process.start()
     sender.close()
     try:
         answer: Measured | str = receiver.recv()

@@ -16,6 +16,7 @@ from trainer.config.picked import picked
 from trainer.config.schema import Config, DeviceName
 from trainer.config.schema_key import keys
 from trainer.disk import layout
+from trainer.text import cleaned
 from trainer.verbs import VERBS
 from trainer.verbs.runs import outside_sweeps
 
@@ -31,7 +32,8 @@ def candidates(line: str) -> list[str]:
     if before and before[0] not in VERBS:
         return []
     words: Iterable[str] = _after(before[0], before[1:], word) if before else (f"{verb} " for verb in VERBS)
-    return list(dict.fromkeys(candidate for candidate in words if candidate.startswith(word)))
+    words = (candidate for candidate in words if candidate.startswith(word))
+    return list(dict.fromkeys(candidate for candidate in words if cleaned(candidate) == candidate))
 
 
 def _after(verb: str, before: list[str], word: str) -> Iterator[str]:

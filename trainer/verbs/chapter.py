@@ -5,7 +5,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from trainer.config import files, user_modules
+from trainer.config import files
 from trainer.errors import ConfigError, Interrupted
 from trainer.processes import scratch
 from trainer.terminal.spelling import did_you_mean
@@ -39,7 +39,6 @@ def run(args: Namespace) -> int:
             claim = files.description(paths[name])
             print(textwrap.fill(claim, WIDTH, initial_indent=f"{name:<16} ", subsequent_indent=" " * 17))
         return 0
-    user_modules.allow_user_modules(folders)
     return _run({name: paths[name] for name in names or paths}, overrides, folders, alone=len(names) == 1)
 
 
@@ -52,7 +51,7 @@ def _run(paths: dict[str, Path], overrides: list[str], folders: list[Path], *, a
         for name, path in paths.items():
             screen.show(f"{name} …")
             if alone:
-                screen.say(example.source(name, path) + "\n")
+                screen.say(*example.source(name, path).split("\n"), "")
             try:
                 shown = example.show(name, path, overrides, folders, output)
             except (ConfigError, Interrupted):
@@ -61,10 +60,10 @@ def _run(paths: dict[str, Path], overrides: list[str], folders: list[Path], *, a
                 shown = example.failed(name, error)
             screen.clear()
             if alone and shown.lines:
-                screen.say("\n".join(shown.lines))
+                screen.say(*shown.lines)
             rows += shown.rows
             shown_rows += shown.rows if alone else table.headlines(shown.rows)
-        screen.say(("\n" if alone else "") + "\n".join(table.lines(shown_rows)))
+        screen.say(*[""] * alone, *table.lines(shown_rows))
         screen.say(table.verdict(rows, time.perf_counter() - started))
         if not alone:
             screen.say("trainer chapter NAME prints one with its code and all its values")

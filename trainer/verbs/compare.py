@@ -1,6 +1,7 @@
 """Rank runs, or the jobs of sweeps, by a metric, those of each data and way of splitting apart. Runs that differ only
 in their seeds become one row, with the 95% interval of its mean."""
 
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from trainer.compare.rows import Row
 from trainer.disk import layout
 from trainer.errors import ConfigError
 from trainer.terminal.spelling import did_you_mean
-from trainer.text import counted
+from trainer.text import cleaned, counted
 from trainer.verbs.arguments import Parser
 from trainer.verbs.runs import outside_sweeps
 
@@ -30,6 +31,8 @@ def parser() -> Parser:
 def run(args: Namespace) -> int:
     """Print the ranking of runs and of sweeps' jobs. Returns the exit code."""
     runs = read_runs(args.names)
+    if all(row.unreadable for row in runs):
+        raise ConfigError(f"none of these runs can be read; {runs[0].name}: {runs[0].error}", "trainer runs lists them")
     metric = args.sort or rows.monitored(runs)
     known = list(dict.fromkeys(name for row in runs for name in row.metrics))
     if metric not in known and (args.sort or not known):
@@ -38,11 +41,11 @@ def run(args: Namespace) -> int:
         raise ConfigError(f"no run here reports '{metric}'.{did_you_mean(metric, known)}", f"--sort {choices}")
     ranked = ranking.rankings(runs, args.sort, fold=not args.all)
     if args.json:
-        print(table.json_text(ranked))
+        print(table.json_text(ranked, runs))
     elif args.csv:
-        print(table.csv_text(runs, ranked), end="")
+        print(table.csv_text(runs, ranked, cleaned if sys.stdout.isatty() else str), end="")
     elif args.md:
-        print(table.markdown(ranked))
+        print(table.markdown(ranked, runs))
     else:
         _show(ranked, runs)
     return 0

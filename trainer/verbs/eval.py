@@ -6,7 +6,7 @@ from argparse import Namespace
 from trainer.config.changeable_keys import Changeable
 from trainer.errors import ConfigError, complain
 from trainer.processes.torch_import import uncollected
-from trainer.text import counted
+from trainer.text import cleaned, counted
 from trainer.verbs.arguments import Parser, run_parser
 from trainer.verbs.open_run import open_run, split_words
 
@@ -43,11 +43,12 @@ def run(args: Namespace) -> int:
     metrics = evaluate(trained, rows, rows.split)
     for line in rows.warnings(known):
         complain(line)
-    print(f"run      {stored.folder}")
-    print(f"data     {rows.name}: {counted(rows.num_rows, 'row')}" + f" of the {rows.split} split" * (not elsewhere))
+    print(cleaned(f"run      {stored.folder}"))
+    where = f" of the {rows.split} split" * (not elsewhere)
+    print(cleaned(f"data     {rows.name}: {counted(rows.num_rows, 'row')}{where}"))
     width = max(12, *map(len, metrics))
     for name, value in metrics.items():
-        print(f"{name.removeprefix('all/'):<{width}} {_shown(value)}")
+        print(cleaned(f"{name.removeprefix('all/'):<{width}} {_shown(value)}"))
     return 0
 
 

@@ -9,7 +9,7 @@ from trainer.config.run_config import read_overrides
 from trainer.disk import layout, storage
 from trainer.errors import ConfigError, TrainerError
 from trainer.processes.torch_import import uncollected
-from trainer.text import WIDTH, counted, printable
+from trainer.text import WIDTH, cleaned, counted
 from trainer.verbs.arguments import Parser, run_parser
 from trainer.verbs.open_run import open_run, split_words
 
@@ -79,13 +79,17 @@ def _export(folder: Path, config: Any, name: str) -> int:
     facts, program_file = preprocessing.facts, model_card.PROGRAM.format(name=name)
     of_spread = " of the targets' spread" * (units is not None)
     outputs = ", ".join(facts.classes or [counted(facts.num_outputs, "number")])
-    print(f"export   {export / chosen.file} ({len(data) / 1000:,.1f} kB)")
     values = "raw values" if preprocessing.pictures is None else "pixels from 0 to 255"
-    print(f"input    x: {dtype} (rows, {', '.join(map(str, preprocessing.raw_shape))}), {values}")
-    print(printable(f"output   {output_name(preprocessing)}: {gives} (rows, {facts.num_outputs}): {outputs}")[:WIDTH])
-    print(f"checked  {ROWS:,} rows through the file: as predict gives them, within {off:.1g}{of_spread}")
-    print(f"files    {layout.CARD} {program_file}")
-    print(f"next     python {export / program_file}{' PICTURE' * (preprocessing.pictures is not None)}")
+    lines = [
+        f"export   {export / chosen.file} ({len(data) / 1000:,.1f} kB)",
+        f"input    x: {dtype} (rows, {', '.join(map(str, preprocessing.raw_shape))}), {values}",
+        f"output   {output_name(preprocessing)}: {gives} (rows, {facts.num_outputs}): {outputs}"[:WIDTH],
+        f"checked  {ROWS:,} rows through the file: as predict gives them, within {off:.1g}{of_spread}",
+        f"files    {layout.CARD} {program_file}",
+        f"next     python {export / program_file}{' PICTURE' * (preprocessing.pictures is not None)}",
+    ]
+    for line in lines:
+        print(cleaned(line))
     return 0
 
 

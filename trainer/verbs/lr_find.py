@@ -32,7 +32,7 @@ def run(args: Namespace) -> int:
         points = [(float(step), loss) for step, (_, loss) in enumerate(shown)]
         ends = (f"{curve[0][0]:.0e}", f"learning rate {shown[-1][0]:.2g}")
         lines = chart({"train": points}, title="loss", width=WIDTH, height=10, ascii_only=screen.ascii_only, ends=ends)
-        screen.say("\n" + "\n".join(lines) + "\n")
+        screen.say("", *lines, "")
         suggestion = lr_range.suggest(curve)
         if suggestion is None:
             raise TrainerError("the loss does not fall at any learning rate", "trainer doctor --overfit")

@@ -14,7 +14,7 @@ from trainer.config.settings import Settings
 from trainer.config.source import Source
 from trainer.disk import layout
 from trainer.errors import ConfigError
-from trainer.text import first_few
+from trainer.text import cleaned, first_few
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def open_run(
     *,
     trust_it: bool,
     command: str = "eval RUN",
-    say: Callable[[str], object] = print,
+    say: Callable[[str], object] = lambda line: print(cleaned(line)),
 ) -> OpenRun:
     """Open a run, or the best run of a sweep, ready to be built. A config that this user signed or trusts may import
     from the current folder.
@@ -58,7 +58,7 @@ def open_run(
         (data.setdefault(group, {}) if group else data)[last] = value
     config = Settings(data, Source(list(overrides))).check()
     if data.trusted:
-        user_modules.allow_user_modules()
+        user_modules.allow_user_modules(data)
     return OpenRun(folder, data, config)
 
 

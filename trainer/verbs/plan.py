@@ -47,7 +47,7 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
     for finding in setup.findings:
         header.show_finding(screen, finding)
     x, y = (repeated(part, config.loader.batch_size) for part in setup.splits.sample)
-    screen.say("\n" + "\n".join(layer_lines(layers(run_state.model, x), len(x))))
+    screen.say("", *layer_lines(layers(run_state.model, x), len(x)))
     points = plan.schedule(run_state)
     timed = plan.timing(run_state)
     memory = plan.memory(run_state, x, y, min(config.loader.eval_batch_size, setup.splits.num_rows("val")))
@@ -56,15 +56,15 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
     if points:
         title, plain = "learning rate", screen.ascii_only
         lines = chart({"lr": points}, title=title, width=WIDTH, ascii_only=plain, may_be_log=False)
-        screen.say("\n".join(lines) + "\n")
+        screen.say(*lines, "")
     else:
         screen.say(f"lr       {run_state.optimizer.defaults['lr']:g}, {plan.how_it_changes(run_state)}")
-    screen.say(wrapped(f"memory   {memory_line(memory)}"))
+    screen.say(*wrapped(f"memory   {memory_line(memory)}"))
     parts = f"start-up {clock(start_up)}, train {clock(timed.train)}, eval {clock(evaluation)}"
     steps = f"{counted(run_state.progress.num_steps, 'step')} of {clock(timed.step)}"
     evaluations = f"{counted(timed.num_evaluations, 'evaluation')} of {clock(timed.evaluation)}"
-    screen.say(wrapped(f"time     about {clock(start_up + timed.train + evaluation)}: {parts}"))
-    screen.say(wrapped(f"         {steps}, {evaluations}; {timed.num_timed} were timed and thrown away"))
+    screen.say(*wrapped(f"time     about {clock(start_up + timed.train + evaluation)}: {parts}"))
+    screen.say(*wrapped(f"         {steps}, {evaluations}; {timed.num_timed} were timed and thrown away"))
     if config.compile != "none":
         screen.say(f"         measured without compile={config.compile}; trainer bench measures it")
 
@@ -89,9 +89,9 @@ def memory_line(memory: "Memory") -> str:
     return f"about {memory.total / size:.2f} {unit}: {parts}"
 
 
-def wrapped(line: str) -> str:
+def wrapped(line: str) -> list[str]:
     """Break a line at 78 columns and align what follows with its text."""
-    return textwrap.fill(line, WIDTH, subsequent_indent=" " * 9)
+    return textwrap.wrap(line, WIDTH, subsequent_indent=" " * 9)
 
 
 def repeated(part: Any, num_rows: int) -> Any:

@@ -3,7 +3,8 @@
 from argparse import Namespace
 
 from trainer.disk import layout
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, TrainerError, complain
+from trainer.text import cleaned
 from trainer.verbs.arguments import Parser
 
 
@@ -22,16 +23,21 @@ def run(args: Namespace) -> int:
 
     from trainer.report import make
 
-    sweep = layout.find_sweep(args.name)
+    sweep, code = layout.find_sweep(args.name), 0
     if sweep is not None:
         jobs = layout.jobs(sweep)
-        for folder in jobs:
-            make.of_run(folder)
+        for folder in list(jobs):
+            try:
+                make.of_run(folder)
+            except TrainerError as error:  # one damaged job costs the others nothing
+                complain(f"warning: {error.message}; {folder} gets no {layout.REPORT}")
+                jobs.remove(folder)
+                code = 1
         page = make.of_sweep(sweep)
-        print(f"jobs     {len(jobs)}, each with {layout.PICTURE} and {layout.REPORT}")
+        print(cleaned(f"jobs     {len(jobs)}, each with {layout.PICTURE} and {layout.REPORT}"))
     else:
         page = make.of_run(layout.find(args.name))[-1]
-    print(f"report   {page}")
+    print(cleaned(f"report   {page}"))
     if args.open and not webbrowser.open(page.resolve().as_uri()):
         raise ConfigError("no browser was found to open it", f"open {page} in any browser, here or elsewhere")
-    return 0
+    return code

@@ -4,12 +4,13 @@ from argparse import Namespace
 from typing import Literal
 
 from trainer.config.changeable_keys import Changeable
+from trainer.config.trust import kept_inside
 from trainer.disk import digest, layout
 from trainer.disk.lock import only_writer
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, complain
 from trainer.processes import environment
 from trainer.processes.torch_import import uncollected
-from trainer.text import counted
+from trainer.text import cleaned, counted
 from trainer.verbs.arguments import Parser, run_parser
 from trainer.verbs.open_run import open_run, split_words
 
@@ -44,9 +45,11 @@ def run(args: Namespace) -> int:
                 from trainer.run import best_weights
 
                 best_weights.restore(held)
-        print(f"{folder} is finished: {counted(summary.get('steps') or 0, 'step')}. Nothing to do.")
-        print(f"to train for longer: trainer resume {folder} epochs={2 * stored.data.get('epochs', 1)}")
+        print(cleaned(f"{folder} is finished: {counted(summary.get('steps') or 0, 'step')}. Nothing to do."))
+        print(cleaned(f"to train for longer: trainer resume {folder} epochs={2 * stored.data.get('epochs', 1)}"))
         return 0
+    if line := kept_inside([stored.data], stored.data.trusted):
+        complain(line)
     with uncollected():
         from trainer.run import launch
         from trainer.run.session import Session

@@ -3,11 +3,12 @@
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from trainer.disk import layout
+from trainer.disk import layout, summary
+from trainer.disk.reading import Damaged
+from trainer.disk.summary import UNREADABLE
 from trainer.errors import ConfigError
-from trainer.text import printable
+from trainer.text import cleaned
 from trainer.verbs.arguments import Parser
 
 
@@ -25,11 +26,11 @@ def run(args: Namespace) -> int:
         raise ConfigError(f"there is no folder {root}", "trainer runs")
     folders = list(layout.runs(root) if args.sweeps else outside_sweeps(root))
     if not folders:
-        print(f"no run in {root}/ yet: trainer train")
+        print(cleaned(f"no run in {root}/ yet: trainer train"))
         return 0
-    print(f"{'run':<46} {'status':<9} {'steps':>7}  metric")
+    print(cleaned(f"{'run':<46} {'status':<9} {'steps':>7}  metric"))
     for folder in folders:
-        print(printable(_line(folder.relative_to(root).as_posix(), layout.read_summary(folder))))
+        print(cleaned(f"{folder.relative_to(root).as_posix():<46} {_results(folder)}".rstrip()))
     return 0
 
 
@@ -38,9 +39,11 @@ def outside_sweeps(root: Path) -> Iterator[Path]:
     return (run for run in layout.runs(root) if layout.SWEEPS not in run.relative_to(root).parts)
 
 
-def _line(name: str, summary: dict[str, Any]) -> str:
-    best, monitor = summary.get("best") or {}, summary.get("monitor", "")
-    value = best.get(monitor)
-    metric = f"{monitor} {value:.4f}" if isinstance(value, (int, float)) else ""
-    status, steps = str(summary.get("status", "unknown")), str(summary.get("steps", ""))
-    return f"{name:<46} {status:<9} {steps:>7}  {metric}".rstrip()
+def _results(folder: Path) -> str:
+    try:
+        found = summary.read(folder)
+    except Damaged as error:
+        return f"{UNREADABLE}  {error}"
+    metric = f"{found.monitor} {found.best[found.monitor]:.4f}" if found.monitor in found.best else ""
+    steps = "" if found.steps is None else found.steps
+    return f"{found.status or 'unknown':<9} {steps:>7}  {metric}"

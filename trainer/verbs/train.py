@@ -46,7 +46,7 @@ def _train(settings: Settings, started: float) -> int:
         text = f"nproc={config.nproc}, but torchrun has started {environment.count()} processes"
         raise ConfigError(text, "leave nproc out")
     layout.check_writable(config.output_dir)
-    user_modules.allow_user_modules(source.folders)
+    user_modules.allow_user_modules(settings.data, source.folders)
     with uncollected():
         from trainer.run import launch
         from trainer.run.session import Session
@@ -64,12 +64,12 @@ def _sweep(source: Source) -> int:
     from trainer.terminal.screen import Screen
 
     if not any(word.startswith("hydra/launcher=") for word in source.overrides):
-        forking.start_method()  # the fork server imports torch while the jobs are composed
+        # The fork server imports torch while the jobs are composed.
+        forking.start_method("trainer.sweep.preload_commit")
 
     from trainer.sweep.hydra_task import Task
     from trainer.sweep.sweep import Sweep
 
-    user_modules.allow_user_modules(source.folders)
     with Screen() as screen, Sweep(source.overrides, screen) as sweep:
         try:
             compose.sweep(source, Task(sweep, source))

@@ -15,9 +15,10 @@ from typing import Any
 
 from trainer.config import compose, user_modules
 from trainer.config.settings import Settings
+from trainer.config.trust import TRACKERS
 from trainer.disk import layout
-from trainer.errors import ConfigError, TrainerError
-from trainer.processes import parent_death, scratch, signals
+from trainer.errors import ConfigError, TrainerError, complain
+from trainer.processes import environment, parent_death, scratch, signals
 from trainer.verbs import arguments
 from trainer.verbs.open_run import open_run
 
@@ -42,10 +43,10 @@ def run(args: Namespace) -> int:
     from trainer.terminal.screen import Screen
 
     with scratch.folder("trainer-verify-") as folder, Screen() as screen:
-        return _compare({**data, "report": False}, trusted, folder, screen.say)
+        return _compare({**data, "report": False, **dict.fromkeys(TRACKERS, False)}, trusted, folder, screen.say)
 
 
-def _compare(data: dict[str, Any], trusted: bool, folder: Path, say: Callable[[str], None]) -> int:
+def _compare(data: dict[str, Any], trusted: bool, folder: Path, say: Callable[..., None]) -> int:
     undisturbed, killed = folder / "undisturbed", folder / "killed"
     say("verify   1 of 3: undisturbed")
     _attempt(undisturbed, data, trusted)
@@ -72,7 +73,7 @@ def _compare(data: dict[str, Any], trusted: bool, folder: Path, say: Callable[[s
     log = (undisturbed / layout.LOG).read_text(encoding="utf-8")
     warnings = re.findall(r"^warning  .+\n(?:         .+\n)*", log, flags=re.MULTILINE)  # they may explain it
     for warning in warnings:
-        say(warning)
+        say(*warning.splitlines())
     return 1
 
 
@@ -82,7 +83,7 @@ def _attempt(folder: Path, data: dict[str, Any], trusted: bool, save_at: int = 0
     context = multiprocessing.get_context("spawn")
     lifeline, held = context.Pipe(duplex=False)
     process = context.Process(target=_train, args=(lifeline, folder, data, trusted, save_at, kill_at))
-    with signals.held():
+    with signals.held(), environment.safe_path():
         process.start()
     process.join()
     for end in (lifeline, held):
@@ -94,6 +95,7 @@ def _attempt(folder: Path, data: dict[str, Any], trusted: bool, save_at: int = 0
 
 def _train(lifeline: Connection, folder: Path, data: dict[str, Any], trusted: bool, save_at: int, kill_at: int) -> None:
     """In the child process: start or resume the run. Its lines go to the log only."""
+    environment.forget_safe_path()
     signals.install_in_child()
     parent_death.die_with_it(lifeline)
     signals.release()
@@ -103,7 +105,7 @@ def _train(lifeline: Connection, folder: Path, data: dict[str, Any], trusted: bo
     from trainer.terminal.screen import Screen
 
     if trusted:
-        user_modules.allow_user_modules()
+        user_modules.allow_user_modules(data)
     config = Settings(data).check()
     sys.stdout = (folder.parent / "lines").open("a", encoding="utf-8")
 
@@ -120,7 +122,7 @@ def _train(lifeline: Connection, folder: Path, data: dict[str, Any], trusted: bo
                 session = Session(screen, time.perf_counter(), listeners=listeners)
                 launch.start(config, [], make_folder, session, sign=False, download=trusted)
     except TrainerError as error:
-        print(f"error: {error.message}", file=sys.stderr)
+        complain(f"error: {error.message}")
         sys.exit(error.exit_code)
 
 

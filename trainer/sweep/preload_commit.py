@@ -1,0 +1,6 @@
+"""What the fork server finds out for the jobs of a sweep that the user typed: the commit, once for them all. For a
+stranger's sweep nobody asks, see summary.git_commit."""
+
+from trainer.run import summary
+
+summary.git_commit()
