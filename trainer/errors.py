@@ -2,9 +2,10 @@
 
 import errno
 import os
+import re
 import sys
 
-from trainer.text import first_line
+from trainer.text import first_line, labelled
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # OSErrors that mean the disk, wherever they are raised
 
@@ -86,6 +87,11 @@ def failed(error: Exception, log: str | None = None) -> TrainerError:
 
 
 def complain(text: str) -> None:
-    """Print a warning on stderr."""
+    """Print a warning on stderr; on a terminal, in lines that break between words."""
     sys.stdout.flush()
-    print(text, file=sys.stderr)
+    lines = text.splitlines()
+    if sys.stderr.isatty():
+        labels = [re.findall("^ *(?:[a-z]+: )?", line)[0] for line in lines]
+        pairs = zip(labels, lines, strict=True)
+        lines = [part for label, line in pairs for part in labelled(label, [line.removeprefix(label)])]
+    print("\n".join(lines), file=sys.stderr)

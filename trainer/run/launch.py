@@ -26,6 +26,8 @@ from trainer.state import TrainState
 from trainer.stopping import status_of
 from trainer.terminal.screen import Screen
 
+BUILDING = "reading the data and building the model"
+
 
 def start(config: Config, overrides: list[str], make_folder: Callable[[str], Path], session: Session) -> Result:
     """Build a new run, then make its folder with `make_folder(label)` and train. A failed build leaves no folder."""
@@ -34,6 +36,7 @@ def start(config: Config, overrides: list[str], make_folder: Callable[[str], Pat
             num_ranks, start_ranks.Work.of(config, session, overrides=overrides), in_rank, make_folder
         )
     with distributed.joined() as ranks, kernels_kept():
+        session.screen.status(BUILDING)
         run, setup = build(config, cores=session.num_cores, ranks=ranks)
         try:
             checkpoint.contents(run, {})
@@ -71,6 +74,7 @@ def resume(
         )
     with distributed.joined() as ranks, kernels_kept(), nullcontext() if ranks.rank > 0 else only_writer(folder):
         with nullcontext() if ranks.size > 1 else traceback_in_log(folder, session.screen):
+            session.screen.status(BUILDING)
             earlier = data_files.read(folder, config, if_changed=if_changed)
             run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks, earlier=earlier)
         if ranks.rank > 0:

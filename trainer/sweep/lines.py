@@ -12,7 +12,7 @@ from trainer.disk import layout
 from trainer.disk.sweep_plan import Job
 from trainer.sweep.job import Place
 from trainer.terminal.screen import Screen
-from trainer.text import WIDTH, clock, counted, cut
+from trainer.text import WIDTH, clock, counted, cut, labelled
 
 NEW_ROWS = {"Table": "new.csv", "Images": "new_pictures"}  # what predict takes, by dataset
 
@@ -118,11 +118,13 @@ def next_lines(sweep: Path, best: Job, *, is_only: bool) -> list[str]:
     key = "max_steps" if best.data["max_steps"] else "epochs"
     rows = NEW_ROWS.get(best.data["dataset"]["_target_"].rpartition(".")[2], "new.npz")
     words = [f"eval {name}", f"predict {name} {rows}", f"export {name}", f"resume {run} {key}={2 * best.data[key]}"]
-    lines = [""]
+    found: list[str] = []
     for command in (f"trainer {word}" for word in words):
-        joined = f"{lines[-1]} · {command}"
-        lines = [*lines[:-1], joined] if lines[-1] and len(joined) < WIDTH - 8 else [*lines, command]
-    return [f"{'next' if line == lines[1] else '':<9}{line}" for line in lines[1:]]
+        if found and len(found[-1]) + 3 + len(command) <= WIDTH - 9:
+            found[-1] += f" · {command}"
+        else:
+            found.append(command)
+    return labelled("next     ", found)
 
 
 def _reason_lines(row: Row) -> list[str]:

@@ -3,12 +3,9 @@
 import os
 import shlex
 import signal
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from rich.text import Text
 
 from trainer.compare import ranking, rows, table
 from trainer.compare.protocol import protocol
@@ -23,8 +20,9 @@ from trainer.processes import signals
 from trainer.stopping import MONITORS, unknown_metric
 from trainer.sweep import lines, pool
 from trainer.sweep.job import Place, train
+from trainer.sweep.progress import Progress
 from trainer.terminal.screen import Screen
-from trainer.text import clock, counted
+from trainer.text import counted, labelled
 
 INTERRUPTED = (130, 143)  # exit codes after SIGINT and SIGTERM
 LOG = "sweep.log"
@@ -45,6 +43,7 @@ class Sweep:
         self.best: dict[tuple[str, tuple[str, ...]], float] = {}  # by metric and what it was measured on
         self.num_ended = 0
         self.is_mixed = False  # whether not all jobs are compared with each other
+        self.progress = Progress(screen, 0)
 
     def plan(self, jobs: Sequence[Job], *, locally: bool = True) -> Path:
         """Add jobs to the sweep. Returns its folder. Raises ConfigError before anything is started."""
@@ -68,6 +67,7 @@ class Sweep:
         for line in lines.header(jobs, self.total or len(jobs), self.places, self.folder):
             self.screen.say(line)
         self.screen.say()
+        self.progress = Progress(self.screen, 0)
 
     def need_folder(self) -> Path:
         """The folder of a sweep that has begun."""
@@ -81,6 +81,7 @@ class Sweep:
 
     def prepare(self, jobs: Sequence[Job]) -> None:
         """Find the places to run at. Raises the first job's error if the last job fails too."""
+        self.screen.status("importing torch and building a job, to see whether it can be built")
         answer = pool.rehearse(jobs[0])
         if isinstance(answer, TrainerError):
             first_error, answer = answer, pool.rehearse(jobs[-1]) if len(jobs) > 1 else answer
@@ -95,12 +96,13 @@ class Sweep:
     def open(self, folder: Path, jobs: Sequence[Job], num_ended: int) -> None:
         """Take over an existing sweep. num_ended: the number of its jobs that have ended."""
         self.folder, self.jobs, self.num_ended = folder, list(jobs), num_ended
+        self.progress = Progress(self.screen, num_ended)
         self.screen.open_log(folder / LOG)
 
     def run(self, jobs: Sequence[Job]) -> list[int]:
         """Run jobs side by side and print a line for each as it ends. Returns the exit codes in order of ending. Raises
         Interrupted after a signal, once all jobs have saved."""
-        stopped, begun = False, time.monotonic()
+        stopped = False
         settings = self.settings
         codes = []
         self.is_mixed = len({(job.data.get("monitor"), protocol(job.data).key(self.monitor)) for job in self.jobs}) > 1
@@ -110,8 +112,8 @@ class Sweep:
                 return stopped or signals.stop_requested() is not None
 
             def tick(active: Sequence[tuple[Job, int]]) -> None:
-                seconds = clock(time.monotonic() - begun)
-                self.screen.show(Text(f"{self.num_ended}/{self.total} done, {len(active)} running, {seconds}"))
+                running = [job for job, _ in active]
+                self.progress.show(self.need_folder(), running, settings, self.num_ended, self.total)
                 if not stop():
                     self.prune(active)
 
@@ -156,6 +158,8 @@ class Sweep:
         is_best = value is not None and (best is None or better(value, best) == value != best)
         if value is not None and is_best:
             self.best[key] = value
+            if len(self.best) == 1:  # otherwise not all jobs can be compared
+                self.progress.best = f"best     {row.monitor} {value:.4f}  {table.settings_text(row.settings)}"
         praise = f"best so far of {row.protocol.name}" if self.is_mixed else "best so far"
         for line in lines.job_lines(self.num_ended, self.total, row, praise if is_best else ""):
             self.screen.say(line, style="red" if row.failed else None)
@@ -184,11 +188,12 @@ class Sweep:
         say(f"\nsweep    {counted(len(results), 'job')}: {counts}; {lines.ranked_by(ranked)}", style="bold")
 
         def best_lines(best: Row) -> list[str]:
-            return [f"best     trainer train {shlex.join(jobs[best.name].overrides)}", f"run      {best.name}"]
+            command = f"trainer train {shlex.join(jobs[best.name].overrides)}"
+            return [*labelled("best     ", [command]), f"run      {best.name}"]
 
         lines.show_rankings(self.screen, ranked, results, best_lines)
         if any(row.status not in ("ok", "pruned") for row in results):
-            say(f"again    {self.resume_command()}")
+            self.screen.entry("again", [self.resume_command()])
         names = [name for name in (layout.REPORT, layout.TABLE) if (folder / name).exists()]
         say(f"files    {layout.relative(folder)}  {' '.join(names)}")
         if best := next((ranking.best for ranking in ranked if ranking.best is not None), None):

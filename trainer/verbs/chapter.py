@@ -50,7 +50,7 @@ def _run(paths: dict[str, Path], overrides: list[str], folders: list[Path], *, a
     started, rows, shown_rows = time.perf_counter(), [], []
     with Screen() as screen, tempfile.TemporaryDirectory(prefix="trainer-chapter-") as output:
         for name, path in paths.items():
-            screen.show(f"{name} …")
+            screen.status(name)
             if alone:
                 screen.say(example.source(name, path) + "\n")
             try:

@@ -8,7 +8,7 @@ from trainer.disk import layout
 from trainer.errors import ConfigError
 from trainer.processes import environment
 from trainer.processes.torch_import import uncollected
-from trainer.text import counted
+from trainer.text import counted, folded
 from trainer.verbs.arguments import Parser, run_parser
 from trainer.verbs.open_run import open_run, split_words
 
@@ -39,7 +39,8 @@ def run(args: Namespace) -> int:
     folder, summary = stored.folder, layout.read_summary(stored.folder)
     if summary.get("status") == "ok" and not overrides:
         print(f"{folder} is finished: {counted(summary.get('steps') or 0, 'step')}. Nothing to do.")
-        print(f"to train for longer: trainer resume {folder} epochs={2 * stored.data.get('epochs', 1)}")
+        again = f"to train for longer: trainer resume {folder} epochs={2 * stored.data.get('epochs', 1)}"
+        print(*folded(again), sep="\n")
         return 0
     with uncollected():
         from trainer.run import launch
