@@ -1,9 +1,14 @@
 """The short texts that every room shares."""
 
+import shlex
+import subprocess
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from trainer.errors import StorageError, TrainerError, failed
-from trainer.text import clock, counted, cut, first_few, first_line, listed
+from trainer.text import clock, counted, cut, decimal, first_few, first_line, folded, labelled, listed, short
 
 pytestmark = pytest.mark.no_torch
 
@@ -44,6 +49,42 @@ def test_a_last_name_is_named_and_not_counted() -> None:
     assert listed(["x" * 10, "y" * 10, "z" * 10], 24) == f"{'x' * 10}, {'y' * 10}, {'z' * 10}"  # 34 of 24 + 12
     assert listed(["x" * 10, "y" * 10, "z" * 13], 24) == f"{'x' * 10}, and 2 more"
     assert listed(["x" * 10, "y" * 10, "z" * 10, "w"], 24) == f"{'x' * 10}, and 3 more"
+
+
+WORDS = st.lists(st.text("ab=,'\" $x.\\", min_size=1, max_size=30), min_size=1, max_size=12)
+
+
+@settings(max_examples=25)
+@given(WORDS)
+def test_a_command_in_several_lines_is_the_same_command_to_a_shell(words: list[str]) -> None:
+    text = shlex.join(["trainer", "train", *words])
+    lines = folded(text, 40)
+    script = "trainer() { printf '%s\\0' \"$@\"; }\n" + "\n".join(lines)
+    heard = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    assert heard.split("\0")[:-1] == ["train", *words]
+    assert all(line.endswith(" \\") for line in lines[:-1])
+    longest = max(map(len, map(shlex.quote, words)))
+    assert max(map(len, lines)) <= max(40, longest + 2)
+
+
+def test_lines_break_between_words_and_before_a_command() -> None:
+    command = "trainer resume outputs/2026-11-28/13-58-26-digits-mlp-bd01 epochs=60"
+    assert folded(f"val/loss was still falling: {command}", 69) == ["val/loss was still falling:", command]
+    assert folded(f"val/loss was still falling: {command}", 60) == [
+        "val/loss was still falling:",
+        "trainer resume outputs/2026-11-28/13-58-26-digits-mlp-bd01 \\",
+        "epochs=60",
+    ]
+    assert labelled("next     ", ["a  b", "c" * 80]) == ["next     a  b", " " * 9 + "c" * 80]
+    assert folded("trainer compare sweep, or trainer resume sweep", 30) == [
+        "trainer compare sweep, or",
+        "trainer resume sweep",
+    ]
+
+
+def test_counts_and_numbers_are_short() -> None:
+    assert [short(n) for n in (0, 950, 33_120, 999_600, 1_234_567, 2e9)] == ["0", "950", "33.1k", "1M", "1.23M", "2G"]
+    assert [decimal(x) for x in (20_000, 6.95652, 7, 0.5, 0.0043, 0)] == ["20,000", "6.96", "7", "0.5", "0.0043", "0"]
 
 
 def test_an_exception_without_a_message_is_named() -> None:

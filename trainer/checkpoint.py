@@ -20,6 +20,7 @@ from trainer.errors import ConfigError, Diverged, StorageError, complain
 from trainer.optim.stretch import num_moves, stretch
 from trainer.state import Progress, TrainState
 from trainer.stopping import StopReason, loss_of
+from trainer.text import decimal
 
 FORMAT = 1
 LARGEST = 16  # times the model's bytes: more than weights, best weights and any optimizer's state take
@@ -158,7 +159,8 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         raise StorageError(f"{path} is not a checkpoint of this run: {error}") from error
     if progress["step"] > run.progress.num_steps:
         epoch = progress["step"] / run.progress.steps_per_epoch
-        raise ConfigError(f"{path.parent.parent} is already at epoch {epoch:g}", f"epochs={2 * math.ceil(epoch)}")
+        text = f"{path.parent.parent} is already at epoch {decimal(epoch)}"
+        raise ConfigError(text, f"epochs={2 * math.ceil(epoch)}")
 
     try:
         run.model.load_state_dict(weights)

@@ -2,10 +2,11 @@
 
 import errno
 import os
+import re
 import sys
 import traceback
 
-from trainer.text import cleaned, cleaned_lines, first_line
+from trainer.text import cleaned, cleaned_lines, first_line, labelled
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # OSErrors that mean the disk, wherever they are raised
 
@@ -99,9 +100,13 @@ def failed(error: Exception, log: str | None = None) -> TrainerError:
 
 
 def complain(text: str) -> None:
-    """Print a warning on stderr, in one line."""
+    """Print a warning on stderr, in one line; on a terminal, in lines that break between words."""
     sys.stdout.flush()
-    print(cleaned(text), file=sys.stderr)
+    lines = [cleaned(text)]
+    if sys.stderr.isatty():
+        label = re.findall("^ *(?:[a-z]+: )?", lines[0])[0]
+        lines = labelled(label, [lines[0].removeprefix(label)])
+    print("\n".join(lines), file=sys.stderr)
 
 
 def show_traceback() -> None:

@@ -47,6 +47,49 @@ def first_few(words: Sequence[str], most: int, comma: str = ", ") -> str:
     return comma.join(shown) + (f" and {left:,} more" if left else "")
 
 
+COMMAND = re.compile("(?:(?<=: )|(?<=, or )|(?<= · ))(?=trainer )")  # where one begins within a sentence
+SHELL_WORDS = re.compile(r"""(?:'[^']*'|"[^"]*"|\S)+""")
+
+
+def labelled(label: str, texts: Sequence[str], width: int = WIDTH) -> list[str]:
+    """Paragraphs below each other, with the label before the first line and as much space before the others."""
+    lines = [line for text in texts for line in folded(text, width - len(label))] or [""]
+    return [label + lines[0], *(" " * len(label) + line for line in lines[1:])]
+
+
+def folded(text: str, width: int = WIDTH) -> list[str]:
+    """The text in lines that break between words. A command that does not fit begins a line of its own, and each of its
+    lines but the last ends with a backslash, so that it can be copied whole."""
+    if len(text) <= width:
+        return [text]
+    lines = []
+    for part in COMMAND.split(text):
+        is_command = part.startswith("trainer ") and len(part.rstrip()) > width
+        words = SHELL_WORDS.findall(part) if is_command else part.split()
+        line, most = "", width - 2 * is_command
+        for word in words:
+            if line and len(line) + 1 + len(word) > most:
+                lines.append(line + " \\" * is_command)
+                line = ""
+            line += " " * bool(line) + word
+        lines.append(line)
+    return lines
+
+
+def short(count: float) -> str:
+    """A count in few characters: 950, 33k, 1.2M."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= 0.9995 * size:
+            return f"{count / size:.3g}{unit}"
+    return f"{count:,.0f}"
+
+
+def decimal(number: float) -> str:
+    """A number with at most two decimals, or with its first two digits where it is small: 20,000, 6.96, 0.0043."""
+    text = f"{number:,.2f}" if number >= 0.1 or number <= 0 else f"{number:.2g}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def cleaned(text: str, instead: str = "?") -> str:
     """The text as one line that a terminal shows and does not obey, as long as before.
 

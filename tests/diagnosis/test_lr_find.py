@@ -26,7 +26,7 @@ def test_the_rate_that_it_suggests_trains_better_than_a_hundredth_or_a_hundredfo
     code, out, _ = lr_find(capsys, *words)
     assert code == 0
     assert "loss  ⠒ train" in out
-    command = re.search(r"^next     trainer train (.*)optimizer\.lr=(\S+)$", out, flags=re.M)
+    command = re.search(r"^next     trainer train (.*)optimizer\.lr=(\S+)$", re.sub(r" \\\n +", " ", out), flags=re.M)
     assert command is not None, out
     assert command[1].split() == ["threads=1", "device=cpu", *words]
     losses = []

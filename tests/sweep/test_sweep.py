@@ -143,13 +143,19 @@ def test_a_grid_ends_in_numbers_that_the_metrics_files_hold(
     assert main(["predict", "latest", "none.npz"]) == 2
     assert capsys.readouterr().out == ""
 
-    command = next(line for line in done.stdout.splitlines() if line.startswith("best  ")).split()[2:]
+    command = best_command(done.stdout)
     threads = json.loads((sweep / "000/summary.json").read_text())["threads"]
     alone = cli(*command, f"threads={threads}")
     assert alone.returncode == 0
     assert metrics(tmp_path / "outputs/latest") == metrics(tmp_path / job)
     weights = "model.safetensors"
     assert (tmp_path / "outputs/latest" / weights).read_bytes() == (tmp_path / job / weights).read_bytes()
+
+
+def best_command(out: str) -> list[str]:
+    """The words of the command that trains the best run again, which may take several lines."""
+    line = next(line for line in re.sub(r" \\\n +", " ", out).splitlines() if line.startswith("best  "))
+    return shlex.split(line)[2:]
 
 
 def interval_by_hand(values: list[float], rows: int) -> tuple[float, float]:
@@ -200,8 +206,8 @@ def test_jobs_of_different_data_are_not_ranked_against_each_other(cli: Cli, tmp_
         assert (refused.returncode, refused.stdout) == (2, "")
         assert all(f"{part['best']} ({part['data']} by val/acc)" in refused.stderr for part in ranking["rankings"])
         assert refused.stderr.endswith(f"  try: trainer {' '.join(named)}\n")
-    command = next(line for line in done.stdout.splitlines() if line.startswith("best  "))
-    alone = cli(*shlex.split(command)[2:], f"threads={summaries(sweep)[0]['threads']}")
+    command = best_command(done.stdout)
+    alone = cli(*command, f"threads={summaries(sweep)[0]['threads']}")
     assert alone.returncode == 0
     config = (tmp_path / "outputs/latest/config.yaml").read_text()
     assert config == (tmp_path / ranking["rankings"][0]["best"] / "config.yaml").read_text()

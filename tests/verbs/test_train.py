@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -179,31 +178,6 @@ def test_a_sweep_by_hydras_basic_launcher(cli: Cli, tmp_path: Path) -> None:
     statuses = [json.loads((sweep / job / "summary.json").read_text())["status"] for job in ("000", "001")]
     assert statuses == ["ok", "diverged"]
     assert not (sweep / "000/results.png").exists()
-
-
-def test_a_terminal_gets_the_same_lines_and_a_live_region(tmp_path: Path) -> None:
-    parent, child = pty.openpty()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "LINES": "40", "TERM": "xterm-256color"}
-    environment.pop("CI", None)
-    command = [sys.executable, "-m", "trainer", "train", "epochs=40", "report=false"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=child, stderr=child, env=environment)
-    os.close(child)
-    seen = b""
-    while True:
-        try:
-            block = os.read(parent, 65536)
-        except OSError:  # how Linux says that the other side is closed
-            break
-        if not block:
-            break
-        seen += block
-    assert process.wait(timeout=60) == 0
-    text = seen.decode()
-    assert "samples/s" in text
-    assert "\x1b[" in text
-    log = (tmp_path / "outputs/latest/train.log").read_text(encoding="utf-8")
-    assert "\x1b" not in log
-    assert all(line in text for line in log.splitlines())
 
 
 @pytest.mark.slow

@@ -4,11 +4,13 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from trainer.disk import layout, reading
 from trainer.errors import StorageError
 
 MOST = 2**32  # bytes of metrics.jsonl that are read
+TAIL = 8192  # bytes: more than its last line takes
 
 Curve = list[tuple[float, float]]
 
@@ -58,3 +60,13 @@ def read(folder: Path) -> History:
     if len(history.curves["train"]) < len(history.evaluations):  # so few steps that hardly any was logged
         history.curves["train"][:] = [(row["step"], row["train/loss"]) for row in history.evaluations]
     return history
+
+
+def last_row(folder: Path) -> dict[str, Any]:
+    """The last whole line of a run's metrics.jsonl as data; {} if there is none yet."""
+    try:
+        *whole, _ = reading.read_file(folder / layout.METRICS, MOST, last=TAIL).split(b"\n")
+        row = json.loads(whole[-1]) if whole else {}
+    except (FileNotFoundError, reading.Damaged, ValueError, RecursionError):
+        return {}
+    return row if isinstance(row, dict) else {}

@@ -22,8 +22,8 @@ class Damaged(Exception):
     """A file or folder is not what it should be."""
 
 
-def read_file(path: Path, most: int = SMALL) -> bytes:
-    """The bytes of a regular file of at most `most` bytes. Raises Damaged or FileNotFoundError."""
+def read_file(path: Path, most: int = SMALL, *, last: int | None = None) -> bytes:
+    """The bytes of a regular file of at most `most` bytes, or its `last` ones. Raises Damaged or FileNotFoundError."""
     try:
         with open(folder.open_file(path, FLAGS), "rb") as file:
             status = os.fstat(file.fileno())
@@ -31,6 +31,7 @@ def read_file(path: Path, most: int = SMALL) -> bytes:
                 raise Damaged(f"{path} is not a plain file")
             if status.st_size > most:
                 raise Damaged(f"{path} has {status.st_size:,} bytes; it should have at most {most:,}")
+            file.seek(max(0, status.st_size - last) if last is not None else 0)
             return file.read(status.st_size)
     except FileNotFoundError:
         raise

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from trainer.guards.finding import Finding, names
-from trainer.text import counted
+from trainer.text import counted, decimal
 
 FLAT_AFTER = 200  # steps at about the full learning rate; a model that learns has improved by 1% long before
 FELL = 0.01  # share of the loss of guessing, or of the first loss, by which it must fall
@@ -128,7 +128,7 @@ def rising(rows: Sequence[Mapping[str, float]]) -> list[Finding]:
     if lowest is None:
         return []
     low, last, epoch = lowest["val/loss"], rows[-1]["val/loss"], lowest["epoch"]
-    what = f"val/loss has risen from {low:.4g} at epoch {epoch:g} to {last:.4g}"
+    what = f"val/loss has risen from {low:.4g} at epoch {decimal(epoch)} to {last:.4g}"
     why = "train/loss still falls: the model memorises its training rows"
     remedy = f"early_stop.patience={RISING_FOR}, a smaller model, model.dropout=0.2 or optimizer.weight_decay=0.1"
     return [Finding("overfitting", "validation", what, why, remedy)]

@@ -1,19 +1,24 @@
-"""Shows a run: one line per evaluation, and on a terminal a bar and a curve below them."""
+"""Shows a run: a table of its evaluations and, on a terminal, the best so far, a bar and a curve below it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from rich.text import Text
 
-from trainer.events import Evaluated, Event, Stepped
+from trainer.events import Ended, Evaluated, Event, Started, Stepped
 from trainer.listeners import Listener
+from trainer.listeners.evaluation_table import EvaluationTable
 from trainer.state import TrainState
+from trainer.terminal.bar import bar_line, time_left
 from trainer.terminal.chart import chart
 from trainer.terminal.screen import Screen
-from trainer.text import WIDTH, clock
+from trainer.text import WIDTH, short
 
-REFRESH = 0.12  # seconds between two drawings of the live region, at least
+REFRESH = 0.1  # seconds between two drawings of the live region, at least
+CURVE = 1.0  # seconds between two drawings of its curve, which take longer
 SHARE = 0.005  # of the run's time that drawing may take
+NARROWEST, LOWEST, HIGHEST = 40, 4, 8  # columns and rows of the curve
+SILENCE = 60.0  # seconds after which the next evaluation gets a row in any case
 
 
 class Console(Listener):
@@ -21,9 +26,13 @@ class Console(Listener):
 
     def __init__(self, run: TrainState, screen: Screen, curves: dict[str, list[tuple[float, float]]]) -> None:
         self.run, self.screen, self.curves = run, screen, curves
-        self.columns: dict[str, int] = {}  # name of a metric: its width
-        self.interactive, self.due_at = screen.interactive, 0.0
-        self.started, self.first_sample = time.monotonic(), run.progress.samples
+        self.table: EvaluationTable | None = None  # from the first evaluation on
+        self.skipped: Evaluated | None = None  # the last evaluation, if it got no row
+        self.best: Mapping[str, float] = {}  # metrics
+        self.curve, self.curve_size = list[str](), (0, 0)
+        self.interactive, self.due_at, self.curve_due_at, self.row_due_at = screen.interactive, 0.0, 0.0, 0.0
+        self.resumed_at = run.progress.step
+        self.first: tuple[float, int, int] | None = None  # time, step and samples after a first step, which may compile
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Stepped):
@@ -32,51 +41,78 @@ class Console(Listener):
             if self.interactive and time.monotonic() > self.due_at:
                 self._show()
         elif isinstance(event, Evaluated):
-            if "val/loss" in event.metrics:
-                self.curves["val"].append((event.step, event.metrics["val/loss"]))
-            self._line(event)
+            self._evaluated(event)
+        elif isinstance(event, Ended) and self.skipped is not None:
+            self._row(self.skipped)
+        elif isinstance(event, Started) and self.interactive:
+            self._show()
 
     def close(self) -> None:
         """Remove the live region."""
         self.screen.clear()
 
-    def _line(self, event: Evaluated) -> None:
-        if not self.columns:
-            self.columns = widths(list(event.metrics))
-            head = f"{'epoch':>9} {'step':>9}" + "".join(f"{name:>{width}}" for name, width in self.columns.items())
-            self.screen.say("", head, style="bold")
-        progress = self.run.progress
-        total = progress.num_steps / progress.steps_per_epoch
-        epoch = f"{event.step / progress.steps_per_epoch:.4g}/{total:.4g}"
-        values = "".join(f"{_cell(event.metrics[name], width):>{width}}" for name, width in self.columns.items())
-        self.screen.say(f"{epoch:>9} {event.step:>9,}{values}{' *' if event.improved else ''}")
+    def _evaluated(self, event: Evaluated) -> None:
+        if "val/loss" in event.metrics:
+            self.curves["val"].append((event.step, event.metrics["val/loss"]))
+        if event.improved:
+            self.best = event.metrics
+        if self.table is None:
+            self.table = EvaluationTable(self.run.progress, list(event.metrics))
+            if self.table.every > 1:
+                self.screen.say(f"rows     1 of {self.table.every:,} evaluations; metrics.jsonl holds all of them")
+            self.screen.say("", self.table.head(), style="bold")
+        self.skipped = event
+        if self.table.has_row(event.step) or time.monotonic() > self.row_due_at:
+            if self.interactive:
+                self._show()  # so that the bar is never behind the rows
+            self._row(event)
+
+    def _row(self, event: Evaluated) -> None:
+        if self.table is not None:
+            self.skipped, self.row_due_at = None, time.monotonic() + SILENCE
+            self.screen.say(self.table.row(event.step, event.metrics) + " *" * event.improved)
 
     def _show(self) -> None:
-        begun_at, progress = time.monotonic(), self.run.progress
-        rate = (progress.samples - self.first_sample) / max(begun_at - self.started, 1e-9)
-        left = (progress.num_steps - progress.step) * self.run.train_batches.batch_size / max(rate, 1e-9)
-        done = int(30 * progress.step / progress.num_steps)
-        full, rest = ("#", "-") if self.screen.ascii_only else ("━", "─")
-        text = Text.assemble(("\n" + full * done, "cyan"), (rest * (30 - done), "dim"))
-        loss = f"  loss {self.curves['train'][-1][1]:.4g}" if self.curves["train"] else ""
-        text.append(f" {progress.step:,}/{progress.num_steps:,}{loss}  {rate:,.0f} samples/s  {clock(left)} left\n")
-        text.append("\n".join(chart(self.curves, title="loss", width=WIDTH, ascii_only=self.screen.ascii_only)))
-        self.screen.show(text)
+        now, progress = time.monotonic(), self.run.progress
+        if self.first is None and progress.step > self.resumed_at:
+            self.first = now, progress.step, progress.samples
+        width, height = self.screen.console.size
+        self._draw_curve(now, width, height)
+        begun_at = time.monotonic()
+        share, plain = progress.step / progress.num_steps, self.screen.ascii_only
+        bar = bar_line(share, self._texts(now), width, ascii_only=plain)
+        self.screen.show([Text(), *self._best(), bar, *map(Text, self.curve)])
         done_at = time.monotonic()
         self.due_at = done_at + max(REFRESH, (done_at - begun_at) / SHARE)
 
+    def _best(self) -> list[Text]:
+        """The names of the columns, which have perhaps scrolled away, and the best evaluation so far."""
+        progress, table = self.run.progress, self.table
+        if table is None or progress.best is None:
+            return []
+        metrics = self.best or {self.run.stopping.monitor: progress.best}
+        row = table.row(progress.best_step, metrics, epoch="best")
+        return [Text(table.head(), "bold"), Text(row, "green")]
 
-def widths(names: Sequence[str]) -> dict[str, int]:
-    """The width of each metric's column: 11, or less where they would not fit beside epoch, step and the star."""
-    room = WIDTH - len(f"{'':>9} {'':>9} *")
-    for narrowest in (11, 10, 9):
-        found = {name: max(narrowest, len(name) + 1) for name in names}
-        if sum(found.values()) <= room:
-            break
-    return found
+    def _texts(self, now: float) -> list[str]:
+        progress = self.run.progress
+        begun_at, step, samples = self.first or (now, progress.step, progress.samples)
+        rate = (progress.samples - samples) / max(now - begun_at, 1e-9)
+        return [
+            time_left(now - begun_at, progress.step - step, progress.num_steps - step),
+            f"{progress.step:,}/{progress.num_steps:,}",
+            f"loss {self.curves['train'][-1][1]:.4g}" if self.curves["train"] else "",
+            f"{short(rate)} samples/s" if rate else "",
+        ]
 
-
-def _cell(value: float, width: int) -> str:
-    """Four decimals, or fewer if there is no room for a space before them."""
-    texts = [f"{value:.4f}", *(f"{value:.{digits}g}" for digits in (4, 3, 2, 1))]
-    return next((text for text in texts if len(text) < width), texts[-1])
+    def _draw_curve(self, now: float, width: int, height: int) -> None:
+        """Draw the curve again if it is due or no longer fits; none where the terminal is too small for it. The region
+        takes half of the terminal's height, so that a window made half as wide still holds all of it."""
+        size = min(WIDTH, width - 1), min(HIGHEST, height // 2 - 7)
+        if size[0] < NARROWEST or size[1] < LOWEST:
+            self.curve = []
+        elif now > self.curve_due_at or size != self.curve_size:
+            plain = self.screen.ascii_only
+            self.curve = chart(self.curves, title="loss", width=size[0], height=size[1], ascii_only=plain)
+            self.curve_size, done_at = size, time.monotonic()
+            self.curve_due_at = done_at + max(CURVE, (done_at - now) / SHARE)

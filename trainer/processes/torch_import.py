@@ -6,12 +6,15 @@ The import takes 2.5 s, not 2.7 s (`python benchmarks/shortcuts.py`, medians, No
 import gc
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from trainer.processes import environment
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
-    """Import modules within this block. They stay, so the collector never scans them later, not even at exit.
+def uncollected(*, announced: bool = True) -> Iterator[None]:
+    """Import modules within this block. They stay, so the collector never scans them later, not even at exit. A
+    terminal says meanwhile what takes so long, unless it is not to be `announced`.
 
     Does nothing if torch is imported already: then the process's other objects are not trainer's.
     """
@@ -20,7 +23,17 @@ def uncollected() -> Iterator[None]:
         return
     gc.disable()
     try:
-        yield
+        with _notice() if announced and environment.number() == 0 else nullcontext():
+            yield
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _notice() -> AbstractContextManager[None]:
+    stream = next((stream for stream in (sys.stderr, sys.stdout) if stream is not None and stream.isatty()), None)
+    if stream is None:
+        return nullcontext()
+    from trainer.terminal.region import notice  # rich takes 60 ms to import
+
+    return notice("importing torch", stream)

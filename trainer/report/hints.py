@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from trainer.guards.running import overfitting
+from trainer.text import decimal
 
 FALLING = 0.02  # share by which the last tenth of a run still lowered val/loss
 RISING = 0.10  # share by which val/loss rose over its lowest while train/loss fell
@@ -19,7 +20,8 @@ def hint(evaluations: Sequence[Mapping[str, float]], *, epochs: int, lr: float, 
     if "val/loss" not in evaluations[-1]:
         return None
     if (best := overfitting(evaluations, RISING, RISING_FOR)) is not None:
-        return f"val/loss has risen since epoch {best['epoch']:g} while train/loss fell: try early_stop.patience=5"
+        since = f"val/loss has risen since epoch {decimal(best['epoch'])} while train/loss fell"
+        return f"{since}: try early_stop.patience=5"
     *before, last = (row["val/loss"] for row in evaluations)
     if finished and last < min(before) and last < before[-max(1, len(evaluations) // 10)] * (1 - FALLING):
         return f"val/loss was still falling: trainer resume latest epochs={2 * epochs}"

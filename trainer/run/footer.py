@@ -12,7 +12,7 @@ from trainer.state import TrainState
 from trainer.stopping import StopReason
 from trainer.tasks.metrics import is_uneven
 from trainer.terminal.chart import chart
-from trainer.text import WIDTH, counted
+from trainer.text import WIDTH, counted, decimal
 
 
 def remedy(setup: Setup) -> str:
@@ -33,7 +33,7 @@ def show(
         screen.say("", *lines)
     screen.say()
     if progress.best is not None:
-        at = f"at epoch {progress.best_step / progress.steps_per_epoch:g} (step {progress.best_step:,})"
+        at = f"at epoch {decimal(progress.best_step / progress.steps_per_epoch)} (step {progress.best_step:,})"
         loss = result.best.get("val/loss") if monitor != "val/loss" else None
         extra = f"   val/loss {loss:.4f}" if loss is not None else ""
         missed = result.baseline.missed(monitor, result.best)
@@ -61,5 +61,5 @@ def show(
     lr, finished = run.optimizer.defaults["lr"], progress.step == progress.num_steps
     hint = speed.hint(config.loader, num_cores()) if speed is not None else None
     if hint := hint or hints.hint(past.evaluations, epochs=config.epochs, lr=lr, finished=finished):
-        screen.say(f"hint     {hint}")
+        screen.entry("hint", [hint])
     screen.say("next     trainer eval latest · trainer runs · trainer ls")

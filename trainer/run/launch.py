@@ -27,6 +27,8 @@ from trainer.state import TrainState
 from trainer.stopping import status_of
 from trainer.terminal.screen import Screen
 
+BUILDING = "reading the data and building the model"
+
 
 def start(
     config: Config,
@@ -46,6 +48,7 @@ def start(
         work = start_ranks.Work.of(config, session, overrides=overrides, sign=sign, download=download)
         return start_ranks.run(num_ranks, work, in_rank, make_folder)
     with distributed.joined() as ranks, kernels_kept():
+        session.screen.status(BUILDING)
         run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks)
         try:
             checkpoint.contents(run, {})
@@ -87,6 +90,7 @@ def resume(
         if ranks.rank == 0:
             folder = stack.enter_context(only_writer(folder))
         with nullcontext() if ranks.size > 1 else traceback_in_log(folder, session.screen):
+            session.screen.status(BUILDING)
             earlier = data_files.read(folder, config, if_changed=if_changed)
             run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks, earlier=earlier)
         if ranks.rank > 0:

@@ -175,6 +175,7 @@ def _conclude(
     if tripped is not None:
         raise TrainerError(f"{tripped.message} (stopped by guards=strict)", tripped.remedy)
     if reports and not session.is_brief:
+        session.screen.status("making the report")
         from trainer.report import make  # matplotlib takes a third of a second to import
 
         make.of_run(folder, past)
@@ -187,6 +188,7 @@ def _conclude(
         kept = f"last good checkpoint: {last}" if last else "no checkpoint had been saved yet"
         text = f"the loss is NaN or infinite at step {progress.step} with learning rate {lr:g}; {kept}"
         raise Diverged(text, f"optimizer.lr={min(lr / 10, 0.01):g}, or clip_grad_norm=1")
+    session.screen.clear()
     footer.show(session, run, setup, result, predictions, past)
     reason = progress.stop_reason  # set even if only another rank received the signal
     if (number := signals.stop_requested() or (reason.signal if reason else None)) is not None:

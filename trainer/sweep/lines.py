@@ -1,6 +1,8 @@
 """What a sweep prints about its jobs, and the ranking, at most 78 columns wide."""
 
+import shlex
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from trainer.disk.summary import UNREADABLE
 from trainer.disk.sweep_plan import Job
 from trainer.sweep.job import Place
 from trainer.terminal.screen import Screen
-from trainer.text import WIDTH, clock, counted, cut
+from trainer.text import WIDTH, clock, counted, cut, labelled
 
 NEW_ROWS = {"Table": "new.csv", "Images": "new_pictures"}  # what predict takes, by dataset
 
@@ -65,6 +67,29 @@ def wrapped(line: str) -> list[str]:
     head = line[:9]
     folded = textwrap.wrap(line[9:], WIDTH - 9, break_on_hyphens=False) or [""]
     return [head + folded[0], *(f"{'':<9}{more}" for more in folded[1:])]
+
+
+def show_end(
+    screen: Screen, folder: Path, jobs: Sequence[Job], results: Sequence[Row], ranked: Sequence[Ranking], again: str
+) -> None:
+    """Print how a sweep ended: its tables, their footnotes, the failures, and the next commands. again: the command
+    that resumes it."""
+    by_name = {str(layout.relative(job.folder(folder))): job for job in jobs}
+    counts = ", ".join(f"{count} {status}" for status, count in Counter(row.status for row in results).items())
+    screen.say("", f"sweep    {counted(len(results), 'job')}: {counts}; {ranked_by(ranked)}", style="bold")
+
+    def best_lines(best: Row) -> list[str]:
+        command = f"trainer train {shlex.join(by_name[best.name].overrides)}"
+        return [*labelled("best     ", [command]), f"run      {best.name}"]
+
+    show_rankings(screen, ranked, results, best_lines)
+    if any(row.status not in ("ok", "pruned") for row in results):
+        screen.entry("again", [again])
+    names = [name for name in (layout.REPORT, layout.TABLE) if (folder / name).exists()]
+    screen.say(f"files    {layout.relative(folder)}  {' '.join(names)}")
+    if best := next((ranking.best for ranking in ranked if ranking.best is not None), None):
+        for line in next_lines(folder, by_name[best.name], is_only=len(ranked) == 1):
+            screen.say(line)
 
 
 def show_rankings(
@@ -127,11 +152,13 @@ def next_lines(sweep: Path, best: Job, *, is_only: bool) -> list[str]:
     key = "max_steps" if best.data["max_steps"] else "epochs"
     rows = NEW_ROWS.get(best.data["dataset"]["_target_"].rpartition(".")[2], "new.npz")
     words = [f"eval {name}", f"predict {name} {rows}", f"export {name}", f"resume {run} {key}={2 * best.data[key]}"]
-    lines = [""]
+    found: list[str] = []
     for command in (f"trainer {word}" for word in words):
-        joined = f"{lines[-1]} · {command}"
-        lines = [*lines[:-1], joined] if lines[-1] and len(joined) < WIDTH - 8 else [*lines, command]
-    return [f"{'next' if line == lines[1] else '':<9}{line}" for line in lines[1:]]
+        if found and len(found[-1]) + 3 + len(command) <= WIDTH - 9:
+            found[-1] += f" · {command}"
+        else:
+            found.append(command)
+    return labelled("next     ", found)
 
 
 def _reason_lines(row: Row) -> list[str]:

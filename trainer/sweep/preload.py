@@ -7,7 +7,7 @@ is imported here; otherwise a collection in a job would write to, and so copy, e
 from trainer.processes import environment, parent_death
 from trainer.processes.torch_import import uncollected
 
-with uncollected():
+with uncollected(announced=False):
     import numpy.ctypeslib
     import numpy.random
 

@@ -1,20 +1,14 @@
 """A sweep from its plan to its ranking: refuses a wrong plan, runs the jobs, reports the results. No torch."""
 
-import shlex
 import signal
-import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
 from trainer.compare import ranking, rows, table
 from trainer.compare.protocol import protocol
-from trainer.compare.ranking import Ranking
 from trainer.compare.rows import Row
 from trainer.config.settings import Settings
 from trainer.config.source import Source
@@ -27,8 +21,8 @@ from trainer.sweep import ended, lines, pool
 from trainer.sweep.comparable import check_comparable, check_metric
 from trainer.sweep.ended import BUSY
 from trainer.sweep.job import Place, train
+from trainer.sweep.progress import Progress
 from trainer.terminal.screen import Screen
-from trainer.text import clock, counted
 
 LOG = "sweep.log"
 
@@ -51,6 +45,7 @@ class Sweep:
         self.rest: dict[str, Any] = {}  # what sweep.json holds beside the jobs: search and launcher
         self.damaged: dict[int, str] = {}  # why a job cannot be run, by number
         self.held = ExitStack()  # the lock on the folder
+        self.progress = Progress(screen, 0)
 
     def __enter__(self) -> "Sweep":
         return self
@@ -92,6 +87,7 @@ class Sweep:
         for line in lines.header(jobs, self.total or len(jobs), self.places, self.folder):
             self.screen.say(line)
         self.screen.say()
+        self.progress = Progress(self.screen, 0)
 
     def need_folder(self) -> Path:
         """The folder of a sweep that has begun."""
@@ -115,6 +111,7 @@ class Sweep:
 
     def prepare(self, jobs: Sequence[Job]) -> None:
         """Find the places to run at. Raises the first job's error if the last job fails too."""
+        self.screen.status("importing torch and building a job, to see whether it can be built")
         answer = pool.rehearse(jobs[0], self.trust)
         if isinstance(answer, TrainerError):
             first_error, answer = answer, pool.rehearse(jobs[-1], self.trust) if len(jobs) > 1 else answer
@@ -129,12 +126,13 @@ class Sweep:
     def open(self, folder: Path, jobs: Sequence[Job], num_ended: int) -> None:
         """Take over an existing sweep. num_ended: the number of its jobs that have ended."""
         self.folder, self.jobs, self.num_ended = folder, list(jobs), num_ended
+        self.progress = Progress(self.screen, num_ended)
         self.screen.open_log(folder / LOG)
 
     def run(self, jobs: Sequence[Job]) -> list[int]:
         """Run jobs side by side and print a line for each as it ends. Returns the exit codes in order of ending. Raises
         Interrupted after a signal, once all jobs have saved."""
-        stopped, begun = False, time.monotonic()
+        stopped = False
         settings = self.settings
         codes = []
         self.is_mixed = len({(job.data.get("monitor"), protocol(job.data).key(self.monitor)) for job in self.jobs}) > 1
@@ -144,8 +142,8 @@ class Sweep:
                 return stopped or signals.stop_requested() is not None
 
             def tick(active: Sequence[tuple[Job, int]]) -> None:
-                seconds = clock(time.monotonic() - begun)
-                self.screen.show(Text(f"{self.num_ended}/{self.total} done, {len(active)} running, {seconds}"))
+                running = [job for job, _ in active]
+                self.progress.show(self.need_folder(), running, settings, self.num_ended, self.total)
                 if not stop():
                     self.prune(active)
 
@@ -187,6 +185,8 @@ class Sweep:
         is_best = value is not None and (best is None or better(value, best) == value != best)
         if value is not None and is_best:
             self.best[key] = value
+            if len(self.best) == 1:  # otherwise not all jobs can be compared
+                self.progress.best = f"best     {row.monitor} {value:.4f}  {table.settings_text(row.settings)}"
         praise = f"best so far of {row.protocol.name}" if self.is_mixed else "best so far"
         for line in lines.job_lines(self.num_ended, self.total, row, praise if is_best else ""):
             self.screen.say(line, style="red" if row.failed else None)
@@ -212,27 +212,8 @@ class Sweep:
             from trainer.report import make  # jinja2, after all jobs are done
 
             make.of_sweep(folder)
-        self.say_ranking(results, ranked)
+        lines.show_end(self.screen, folder, self.jobs, results, ranked, self.resume_command())
         return 0 if all(row.status in ("ok", "pruned") for row in results) else 1
-
-    def say_ranking(self, results: Sequence[Row], ranked: Sequence[Ranking]) -> None:
-        """Print the tables, their footnotes, the failures, and the next commands."""
-        say, folder = self.screen.say, self.need_folder()
-        jobs = {str(layout.relative(job.folder(folder))): job for job in self.jobs}
-        counts = ", ".join(f"{count} {status}" for status, count in Counter(row.status for row in results).items())
-        say("", f"sweep    {counted(len(results), 'job')}: {counts}; {lines.ranked_by(ranked)}", style="bold")
-
-        def best_lines(best: Row) -> list[str]:
-            return [f"best     trainer train {shlex.join(jobs[best.name].overrides)}", f"run      {best.name}"]
-
-        lines.show_rankings(self.screen, ranked, results, best_lines)
-        if any(row.status not in ("ok", "pruned") for row in results):
-            say(f"again    {self.resume_command()}")
-        names = [name for name in (layout.REPORT, layout.TABLE) if (folder / name).exists()]
-        say(f"files    {layout.relative(folder)}  {' '.join(names)}")
-        if best := next((ranking.best for ranking in ranked if ranking.best is not None), None):
-            for line in lines.next_lines(folder, jobs[best.name], is_only=len(ranked) == 1):
-                say(line)
 
     @property
     def settings(self) -> dict[int, dict[str, str]]:

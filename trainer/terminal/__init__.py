@@ -1,1 +1,1 @@
-"""Output for people: screen, chart, warnings, spelling."""
+"""Output for people: screen, live region, bar, chart, warnings, spelling."""

@@ -7,21 +7,20 @@ import io
 import logging
 import os
 import sys
-import textwrap
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
-from rich.console import Console, RenderableType
-from rich.live import Live
+from rich.console import Console
 from rich.text import Text
 
 from trainer.disk.storage import AppendFile
 from trainer.errors import complain
 from trainer.terminal import output
+from trainer.terminal.region import Region, is_live, waiting
 from trainer.terminal.warnings import captured
-from trainer.text import WIDTH, cleaned, cleaned_lines
+from trainer.text import cleaned, cleaned_lines, labelled
 
 
 class Screen:
@@ -36,12 +35,12 @@ class Screen:
         self.output = output.of(self.console.file)
         self.log: AppendFile | None = None
         self.early = io.StringIO()
-        self.live: Live | None = None
+        self.region = Region(self.console)
 
     @property
     def interactive(self) -> bool:
-        """Whether a live region works here: on a terminal that can move its cursor."""
-        return self.console.is_terminal and not self.console.is_dumb_terminal and "CI" not in os.environ
+        """Whether a live region works here."""
+        return is_live(self.console)
 
     @property
     def shown(self) -> bool:
@@ -74,10 +73,7 @@ class Screen:
 
     def entry(self, label: str, texts: Sequence[str], style: str | None = None) -> None:
         """Write paragraphs, each wrapped, with `label` before the first line."""
-        indent = " " * 9
-        wrapped = [line for text in texts for line in textwrap.wrap(text, WIDTH - len(indent), break_on_hyphens=False)]
-        labels = [f"{label:<9}", *[indent] * len(wrapped)]
-        self.say(*map(str.__add__, labels, wrapped or [""]), style=style)
+        self.say(*labelled(f"{label:<9}", texts), style=style)
 
     def warn(self, texts: Sequence[str], where: str = "") -> None:
         """Write a warning. where: the place that raised it, for train.log only."""
@@ -96,21 +92,21 @@ class Screen:
             self.log.write(self.early.getvalue())
             self.early = io.StringIO()
 
-    def show(self, renderable: RenderableType) -> None:
-        """Redraw the live region. Does nothing without a terminal."""
-        if self.output.error is not None:
+    def show(self, lines: Sequence[Text]) -> None:
+        """Draw the live region again. Does nothing without a terminal."""
+        if self.output.error is not None or not self.interactive:
             return
-        if self.interactive and self.live is None:
-            self.live = Live(console=self.console, auto_refresh=False, transient=True, redirect_stderr=False)
-            self.live.start()
-        if self.live is not None:
-            self.live.update(renderable, refresh=True)
+        for line in lines:
+            line.plain = cleaned(line.plain)
+        self.region.show(lines)
+
+    def status(self, text: str) -> None:
+        """Say in the live region what takes a while, until something else is shown there."""
+        self.show([waiting(text, self.console)])
 
     def clear(self) -> None:
         """Remove the live region."""
-        if self.live is not None:
-            self.live.stop()
-            self.live = None
+        self.region.clear()
 
     def _tell_trouble(self) -> None:
         if text := self.output.trouble():

@@ -14,7 +14,7 @@ from trainer.diagnosis.measurement import Measured
 from trainer.errors import ConfigError, TrainerError
 from trainer.processes import environment
 from trainer.processes.machine import num_cores
-from trainer.text import counted
+from trainer.text import counted, labelled
 from trainer.verbs import arguments
 
 WORTH = 1.05  # a change is worth typing from this many times the samples/s of the unchanged config
@@ -102,7 +102,7 @@ def advice(measured: Variants, unchanged: Measured, overrides: Sequence[str]) ->
         yield f"{ratio:.2f} times the samples/s" + (", at lower precision" if "autocast" in change else "")
     else:
         yield f"no change pays over {counted(unchanged.num_steps, 'step')}: the config is as fast as it gets here"
-    yield "type    " + shlex.join(["trainer", "train", *overrides, *_words(change).split()])
+    yield from labelled("type    ", [shlex.join(["trainer", "train", *overrides, *_words(change).split()])])
 
 
 def pays_after(result: Measured, unchanged: Measured) -> str:

@@ -49,7 +49,7 @@ def _run(paths: dict[str, Path], overrides: list[str], folders: list[Path], *, a
     started, rows, shown_rows = time.perf_counter(), [], []
     with Screen() as screen, scratch.folder("trainer-chapter-") as output:
         for name, path in paths.items():
-            screen.show(f"{name} …")
+            screen.status(name)
             if alone:
                 screen.say(*example.source(name, path).split("\n"), "")
             try:

@@ -39,5 +39,6 @@ def run(args: Namespace) -> int:
         rate, lowest = suggestion
         screen.say(f"suggest  optimizer.lr={rate:.2g}: the loss falls fastest; it is lowest at {lowest:.2g}")
         rest = short_run.typed(settings.source.overrides, without="optimizer.lr")
-        screen.say(f"next     trainer train {rest + ' ' if rest else ''}optimizer.lr={rate:.2g}", style="bold green")
+        command = f"trainer train {rest + ' ' if rest else ''}optimizer.lr={rate:.2g}"
+        screen.entry("next", [command], style="bold green")
     return 0

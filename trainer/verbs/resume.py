@@ -10,7 +10,7 @@ from trainer.disk.lock import only_writer
 from trainer.errors import ConfigError, complain
 from trainer.processes import environment
 from trainer.processes.torch_import import uncollected
-from trainer.text import cleaned, counted
+from trainer.text import cleaned, counted, folded
 from trainer.verbs.arguments import Parser, run_parser
 from trainer.verbs.open_run import open_run, split_words
 
@@ -46,7 +46,8 @@ def run(args: Namespace) -> int:
 
                 best_weights.restore(held)
         print(cleaned(f"{folder} is finished: {counted(summary.get('steps') or 0, 'step')}. Nothing to do."))
-        print(cleaned(f"to train for longer: trainer resume {folder} epochs={2 * stored.data.get('epochs', 1)}"))
+        again = f"to train for longer: trainer resume {folder} epochs={2 * stored.data.get('epochs', 1)}"
+        print(*folded(cleaned(again)), sep="\n")
         return 0
     if line := kept_inside([stored.data], stored.data.trusted):
         complain(line)

@@ -1,0 +1,63 @@
+"""The table of a run's evaluations: which of them get a row, and its columns, at most 78 of them."""
+
+from collections.abc import Mapping, Sequence
+
+from trainer.state import Progress
+from trainer.text import WIDTH, decimal, short
+
+MOST_ROWS = 50  # of a whole run, beside those that are due for another reason
+MANY, IN_FULL = 100, 9_999  # epochs in total: from here on without decimals; the most not written as 20k
+
+
+class EvaluationTable:
+    """Rows of metrics. A run of more than MOST_ROWS evaluations has a row for 1 in 2, 5, 10, 20, … of them."""
+
+    def __init__(self, progress: Progress, names: Sequence[str]) -> None:
+        self.progress = progress
+        every, end = min(progress.eval_every, progress.num_steps), progress.num_steps
+        total = end / progress.steps_per_epoch
+        self.digits = decimal if total < MANY else "{:,.0f}".format
+        self.total = self.digits(total) if total <= IN_FULL else short(total)
+        epochs = [self.epoch(step) for step in (every, (end - 1) // every * every, end)]
+        self.first_columns = max(9, *map(len, epochs)), max(9, len(f"{end:,}"))
+        self.columns = widths(names, WIDTH - sum(self.first_columns) - len("  *"))
+        steps = (digit * 10**power for power in range(12) for digit in (1, 2, 5))
+        self.every = next(every for every in steps if progress.num_steps / progress.eval_every <= every * MOST_ROWS)
+
+    def has_row(self, step: int) -> bool:
+        """Whether the evaluation after `step` steps is the first or the last one, or one in `every`."""
+        number = -(-step // self.progress.eval_every)
+        return number == 1 or number % self.every == 0 or step == self.progress.num_steps
+
+    def epoch(self, step: int) -> str:
+        """The epoch after a step, and how many there are."""
+        return f"{self.digits(step / self.progress.steps_per_epoch)}/{self.total}"
+
+    def head(self) -> str:
+        """The names of the columns."""
+        return self._line("epoch", "step", {name: name for name in self.columns})
+
+    def row(self, step: int, metrics: Mapping[str, float], epoch: str = "") -> str:
+        """An evaluation. metrics: those of other names are left out. epoch: what stands in its place."""
+        found = {name: cell(metrics[name], self.columns[name]) for name in self.columns if name in metrics}
+        return self._line(epoch or self.epoch(step), f"{step:,}", found)
+
+    def _line(self, epoch: str, step: str, cells: Mapping[str, str]) -> str:
+        first, second = self.first_columns
+        values = "".join(f"{cells.get(name, ''):>{width}}" for name, width in self.columns.items())
+        return f"{epoch:>{first}} {step:>{second}}{values}"
+
+
+def widths(names: Sequence[str], room: int) -> dict[str, int]:
+    """The width of each metric's column: 11, or less where they would not fit the room."""
+    for narrowest in (11, 10, 9):
+        found = {name: max(narrowest, len(name) + 1) for name in names}
+        if sum(found.values()) <= room:
+            break
+    return found
+
+
+def cell(value: float, width: int) -> str:
+    """Four decimals, or fewer if there is no room for a space before them."""
+    texts = [f"{value:.4f}", *(f"{value:.{digits}g}" for digits in (4, 3, 2, 1))]
+    return next((text for text in texts if len(text) < width), texts[-1])
