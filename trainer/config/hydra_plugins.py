@@ -82,7 +82,7 @@ class OptunaSweeper(GridSweeper):
         axes = [axis(override) for override in overrides if override.is_sweep_override()]
         constant = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
         if not axes:
-            raise ConfigError("hydra/sweeper=optuna: nothing to search", "optimizer.lr=tag(log,interval(1e-4,1e-1))")
+            raise ConfigError("hydra/sweeper=optuna: nothing to search", "'optimizer.lr=tag(log,interval(1e-4,1e-1))'")
         first = {axis.key: axis.samples()[0] for axis in axes}
         samples = [first, *({**first, axis.key: value} for axis in axes for value in axis.samples()[1:])]
         words = [[*constant, *(f"{key}={value}" for key, value in sample.items())] for sample in samples]
@@ -163,4 +163,6 @@ def check_size(overrides: Sequence[Override], confirmed: bool) -> None:
                 raise ConfigError(text, f"{override.get_key_element()}=VALUE,VALUE")
             total *= count
     if total > MOST and not confirmed:
-        raise ConfigError(f"this grid has {total:,} jobs, more than {MOST:,}", "sweep.confirm=true, if you mean it")
+        raise ConfigError(
+            f"this grid has {total:,} jobs, more than {MOST:,}: confirm it if you mean it", "sweep.confirm=true"
+        )

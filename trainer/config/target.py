@@ -112,7 +112,7 @@ def _built(node: Mapping[str, Any], key: str, given: Mapping[str, Any], outermos
     except TypeError as error:
         name = str(error).rpartition("'")[0].rpartition("'")[2]
         text = f"{node['_target_']}: {error}" if outermost else f"{key}: {node['_target_']}: {error}"
-        raise ConfigError(text, f"++{key}.{name}=…" if name and outermost else None) from error
+        raise ConfigError(text, f"++{key}.{name}=VALUE" if name and outermost else None) from error
     try:
         return target(*first, **keywords)
     except (TypeError, ValueError) as error:

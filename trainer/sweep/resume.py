@@ -18,7 +18,7 @@ from trainer.terminal.screen import Screen
 from trainer.text import counted, printable
 
 CHANGEABLE = Changeable(
-    ("sweep.jobs", "sweep.on_fail"), "cannot change on a resume of a sweep: it would be another sweep"
+    ("sweep.jobs", "sweep.on_fail"), "cannot change on a resume of a sweep, which would be another sweep"
 )
 TRIALS = "hydra.sweeper.n_trials"
 
