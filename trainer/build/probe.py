@@ -47,7 +47,7 @@ def probe(model: nn.Module, loss_fn: nn.Module, splits: Splits) -> float:
     except Exception as error:
         text = f"loss {loss_name} on output {tuple(prediction.shape)} and target {tuple(y.shape)}"
         if isinstance(loss_fn, losses.NUMERIC) and not y.is_floating_point():
-            text = f"loss {loss_name} needs numbers, but the targets are classes"
+            text = f"loss {loss_name} needs numbers, but the targets are classes, as loss=auto takes them"
             raise ConfigError(text, as_numbers_of(splits.preprocessing)) from error
         raise ConfigError(f"{text}: {first_line(error)}{place(error)}") from error
     if loss.numel() != 1:
