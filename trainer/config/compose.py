@@ -121,4 +121,4 @@ def _refuse(source: Source) -> None:
             words = [f"{name}={value.strip('[]')}" if word == override else word for word in source.overrides]
             raise ConfigError(f"{override}: {name} takes one option", shlex.join(["trainer", "train", "-m", *words]))
         if name in REFUSED:
-            raise ConfigError(f"trainer sets {name} itself, so that no run is ever overwritten", REFUSED[name])
+            raise ConfigError(f"trainer sets '{name}' itself, so that no run is ever overwritten", REFUSED[name])
