@@ -249,7 +249,7 @@ def test_the_shares_of_named_classes_are_counted_and_f1_is_measured(monkeypatch:
     run, setup = build(config(*OWN, "dataset._target_=test_own_dataset.Rare", "dataset.val_fraction=0"))
     assert setup.splits.facts.class_counts == (N - N // 5, N // 5)
     assert header.baseline_lines(setup.splits, run.metrics) == [
-        "a 80.0%, b 20.0%; always answering 'a' gives acc 0.8000"
+        "a 80.0%, b 20.0%; always answering 'a' gives train/acc 0.8000"
     ]
     run, _ = build(config(*OWN, "dataset._target_=test_own_dataset.Rare"))
     assert {"f1", "balanced_acc"} <= set(run.metrics)

@@ -48,7 +48,7 @@ def test_predict_eval_and_export_agree(
 
     with torch.no_grad():
         source = open_table(str(path), made.table, with_targets=True)
-        labelled = OfTable("t.csv", source, made, 64, run.device, run.dtype)
+        labelled = OfTable("t.csv", source, made, 64, trained, by_value=False)
         evaluated = np.concatenate([units(run.model(x)) for x, _ in labelled])
         exported = Whole(trained)(raw)[:, 0].double().numpy()
         validated = np.concatenate([units(run.model(x)) for x, *_ in run.val_batches])

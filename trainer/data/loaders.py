@@ -5,11 +5,13 @@
 loaders give the same (x, y) for the same rows.
 """
 
+import atexit
 import os
 import random
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -115,6 +117,11 @@ class Workers:
             generator=torch.Generator(),  # without it, every epoch would advance the global one
         )
 
+        if (
+            num_workers
+        ):  # after an error, torch would end them with a signal only, for which they wait, see begin_worker
+            atexit.register(end_workers, weakref.ref(self.loader))
+
     def unaugmented(self) -> "Workers":
         """A loader of the same rows as they are."""
         dataset: Any = self.loader.dataset.dataset  # type: ignore[attr-defined]
@@ -145,6 +152,12 @@ class Workers:
         x = place(x if late else self.scale_x(x), self.device, dtype)
         y = place(y if self.scale_y is None else self.scale_y(y), self.device, dtype)
         return self.finish(x) if late else x, y
+
+
+def end_workers(loader: Callable[[], Any]) -> None:
+    """End the workers of a DataLoader that is still there, before torch and multiprocessing do so at exit."""
+    if (iterator := getattr(loader(), "_iterator", None)) is not None:
+        iterator._shutdown_workers()
 
 
 def begin_worker(run: int, worker: int) -> None:

@@ -13,7 +13,7 @@ from trainer.data import labels
 from trainer.errors import ConfigError, TrainerError, described
 
 PROBED = 4  # rows that are read before training, so that most of what does not fit is found before anything is spent
-MOST_COUNTED = 5_000  # rows that are read before training for the shares of classes that have names
+MOST_COUNTED = 1_000  # rows that are read before training for the shares of classes that have names
 NUMERIC = (Tensor, np.ndarray, np.generic, numbers.Number)
 
 

@@ -257,7 +257,7 @@ def test_own_splits_name_categories_and_rows_as_other_files_do(capsys: pytest.Ca
     unseen = "city has categories not seen in training, treated as other (20 values): Bonn"
     assert main(["train", *LABELS, "dataset.val_path=val.csv"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert f"warning val: {unseen}" in said
+    assert f"warning {unseen}" in said
     assert "20 of 40 validation rows (50.0%) are among the training rows too" in said  # those of Rome
     assert main(["eval", "latest"]) == 0
     assert capsys.readouterr().err.splitlines() == [
