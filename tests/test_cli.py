@@ -62,7 +62,7 @@ WRONG = [  # what is typed, exit code, words that the answer holds
     (["train", "model.hidden=["], 2, ["cannot read"]),
     (["train", "optimizer.lr=1e-3,1e-2", "epochs=3"], 2, ["trainer train -m optimizer.lr=1e-3,1e-2 epochs=3"]),
     (["train", "hydra.run.dir=x"], 2, ["output_dir=FOLDER"]),
-    (["train", "hydra.job.chdir=true"], 2, ["cd FOLDER"]),
+    (["train", "hydra.job.chdir=true"], 2, ["change the folder"]),
     (["train", "--dry-run"], 2, ["trainer plan"]),
     (["train", "--lr", "0.1"], 2, ["try: optimizer.lr=0.1"]),
     (["eval", "--split", "train"], 2, ["try: split=train"]),

@@ -10,11 +10,12 @@ from contextlib import suppress
 from itertools import takewhile
 
 from trainer import __version__
+from trainer.config import data_files
 from trainer.errors import ConfigError, Interrupted, StorageError, TrainerError, complain, failed, show_traceback
 from trainer.processes import environment, signals
 from trainer.terminal import output
 from trainer.terminal.spelling import closest
-from trainer.verbs import VERBS, WORK_FIRST
+from trainer.verbs import OTHER_NAMES, VERBS, WORK_FIRST
 
 STARTED = time.perf_counter()
 
@@ -77,13 +78,7 @@ def _dispatch(words: list[str]) -> int:
     if verb == "help":
         verb, *rest = [*rest, "--help"]
     if verb not in VERBS:
-        if "=" in verb:
-            raise ConfigError(f"'{verb}' is a setting; the verb comes first", shlex.join(["trainer", "train", *words]))
-        near = closest(verb, VERBS)
-        raise ConfigError(
-            f"no verb '{verb}'" + (f". Did you mean {near}?" if near else f": there are {', '.join(VERBS)}"),
-            shlex.join(["trainer", near, *rest]) if near else "trainer --help",
-        )
+        raise _no_verb(verb, rest, words)
     module = importlib.import_module(f"trainer.verbs.{verb.replace('-', '_')}")
     parser = module.parser()
     args = parser.read(["--help"] if rest == ["help"] else rest)
@@ -94,6 +89,23 @@ def _dispatch(words: list[str]) -> int:
     output.of(sys.stdout).work_first = verb in WORK_FIRST
     code: int = module.run(args)
     return code
+
+
+def _no_verb(verb: str, rest: list[str], words: list[str]) -> ConfigError:
+    """The error for a first word that is no verb: mostly a setting, a file, or what another tool calls the verb."""
+    if "=" in verb:
+        return ConfigError(f"'{verb}' is a setting; the verb comes first", shlex.join(["trainer", "train", *words]))
+    if opened := data_files.settings(verb):
+        return ConfigError(f"'{verb}' is a file or folder of data; the verb comes first", f"trainer train {opened}")
+    name = verb.lower().lstrip("-").removesuffix(".py").replace("_", "-")
+    meant = OTHER_NAMES.get(name) or closest(verb, VERBS)
+    if meant is None and words[0].startswith("--") and words[0] != verb:
+        setting = f"{words[0].lstrip('-')}={words[1]}"
+        text = f"'{words[0]}' is a setting; the verb comes first, and settings are written without dashes"
+        return ConfigError(text, shlex.join(["trainer", "train", setting, *words[2:]]))
+    if meant is None:
+        return ConfigError(f"no verb '{verb}': there are {', '.join(VERBS)}", "trainer --help")
+    return ConfigError(f"no verb '{verb}'. Did you mean {meant}?", shlex.join(["trainer", *meant.split(), *rest]))
 
 
 def _report(error: TrainerError) -> int:

@@ -36,7 +36,7 @@ def choose_device(name: str) -> tuple[torch.device, str]:
     kind, _, index = name.partition(":")
     reason = {"cpu": None, "cuda": cuda, "mps": mps}[kind]
     if reason is not None:
-        raise ConfigError(f"device={name}: {reason}", "device=cpu, or device=auto to take what is there")
+        raise ConfigError(f"device={name}: {reason}", "device=cpu")
     if kind != "cuda":
         return torch.device(kind), f"device={name}"
     number, count = int(index or 0), torch.cuda.device_count()

@@ -86,14 +86,14 @@ def loss_of(metrics: Mapping[str, float]) -> float | None:
 
 
 def unknown_metric(monitor: str, known: Sequence[str]) -> ConfigError:
-    """The error for a metric that is not among those known; the hint is the full name of a short one, or all names."""
+    """The error for a metric that is not among those known; the hint is the full name of a short one, or auto."""
     last, ends = monitor.rpartition("/")[2], [name.rpartition("/")[2] for name in known]
-    meant = [name for name, end in zip(known, ends, strict=True) if end == last]
-    near = closest(last, ends) if not meant else None
+    near = last if last in ends else closest(last, ends)
+    meant = [name for name, end in zip(known, ends, strict=True) if end == near]
     text = f"monitor={monitor}: this run reports no such metric"
-    return ConfigError(
-        text + (f". Did you mean val/{near}?" if near else ""), "monitor=" + "|".join(meant[-1:] or known)
-    )
+    if meant:
+        return ConfigError(text + (f". Did you mean {meant[-1]}?" if near != last else ""), f"monitor={meant[-1]}")
+    return ConfigError(f"{text}; it has {', '.join(known)}", "monitor=auto")
 
 
 def make_stopping(monitor: str, early_stop: EarlyStop, names: Sequence[str], favourite: str) -> Stopping:

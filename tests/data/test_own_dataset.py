@@ -261,7 +261,7 @@ def test_the_shares_of_named_classes_are_counted_and_f1_is_measured(monkeypatch:
 
 @pytest.mark.parametrize("kind", ["BCEWithLogitsLoss", "PoissonNLLLoss", "MSELoss"])
 def test_a_loss_of_numbers_says_how_whole_numbers_become_numbers(kind: str, tmp_path: Path) -> None:
-    loss, remedy = f"loss._target_=torch.nn.{kind}", "return or store the targets as floats; or loss=auto"
+    loss, remedy = f"loss._target_=torch.nn.{kind}", "return or store the targets as floats"
     with pytest.raises(ConfigError, match=f"{kind} needs numbers, but the targets are classes") as caught:
         build(config(*OWN, "dataset._target_=test_own_dataset.Rare", loss))
     assert caught.value.hint == remedy
@@ -269,7 +269,7 @@ def test_a_loss_of_numbers_says_how_whole_numbers_become_numbers(kind: str, tmp_
     words = ["dataset=table", f"dataset.path={tmp_path / 't.csv'}", "dataset.target=y", loss]
     with pytest.raises(ConfigError, match="needs numbers, but the targets are classes") as caught:
         build(config(*words))
-    assert caught.value.hint == "dataset.task=numbers; or loss=auto"
+    assert caught.value.hint == "dataset.task=numbers"
     build(config(*words, "dataset.task=numbers"))
 
 

@@ -193,7 +193,7 @@ def test_out_of_memory_says_what_to_set_with_numbers(tmp_path: Path, monkeypatch
     assert "out of memory at step 1, batch 64, 2.00 GiB more needed" in caught.value.message
     assert f"hold {held:.1f} MiB" in caught.value.message
     assert "loader.batch_size=32 accumulate=4" in (caught.value.hint or "")
-    assert "autocast=bf16" in (caught.value.hint or "")
+    assert "autocast=bf16 may help too" in caught.value.message
     assert json.loads((tmp_path / "summary.json").read_text())["status"] == "failed"
 
 

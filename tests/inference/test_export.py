@@ -255,7 +255,7 @@ def test_slips(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "latest"]) == 2
     assert "no run below" in capsys.readouterr().err
     assert main(["export", "latest", "format=onxn"]) == 2
-    assert "format=torch_export|onnx|safetensors" in capsys.readouterr().err
+    assert "there are torch_export, onnx, safetensors\n  try: format=onnx\n" in capsys.readouterr().err
     assert main(["export", "latest", "opset=17"]) == 2
 
 

@@ -96,7 +96,7 @@ def materialize(model: nn.Module, x: Tensor) -> None:
         model.train()
     if left := [name for name, tensor in _tensors(model) if is_lazy(tensor)]:
         text = f"{left[0]} of {type(model).__name__} is lazy, and forward does not use it, so it has no shape"
-        raise ConfigError(text, "nn.Linear(in, out), or leave it out")
+        raise ConfigError(text, "give its sizes, as in nn.Linear(in, out), or leave it out")
 
 
 def does_not_take(model: nn.Module, x: Tensor, error: Exception) -> ConfigError:

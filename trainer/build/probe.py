@@ -47,8 +47,8 @@ def probe(model: nn.Module, loss_fn: nn.Module, splits: Splits) -> float:
     except Exception as error:
         text = f"loss {loss_name} on output {tuple(prediction.shape)} and target {tuple(y.shape)}"
         if isinstance(loss_fn, losses.NUMERIC) and not y.is_floating_point():
-            text = f"loss {loss_name} needs numbers, but the targets are classes"
-            raise ConfigError(text, f"{as_numbers_of(splits.preprocessing)}; or loss=auto") from error
+            text = f"loss {loss_name} needs numbers, but the targets are classes, as loss=auto takes them"
+            raise ConfigError(text, as_numbers_of(splits.preprocessing)) from error
         raise ConfigError(f"{text}: {first_line(error)}{place(error)}") from error
     if loss.numel() != 1:
         raise ConfigError(f"loss {loss_name} gives {tuple(loss.shape)}, not one number", "reduction=mean")
@@ -73,7 +73,7 @@ def refuse(findings: list[Finding], guards: str) -> None:
     """Raise ConfigError if guards are strict and one has tripped; else silence torch's own warning of the same."""
     for finding in findings:
         if guards == "strict" and not finding.note:
-            raise ConfigError(finding.message, f"{finding.remedy}; or guards=warn to continue anyway")
+            raise ConfigError(f"{finding.message}; {finding.remedy}", "guards=warn")
         if finding.check == "broadcast":
             warnings.filterwarnings("ignore", "Using a target size")  # torch repeats it for every batch size
 
@@ -113,7 +113,7 @@ def check_parts(batches: TrainBatches, smallest: int, model: nn.Module, x: Tenso
             text = f"{batches.ranks.size} processes leave one of them {counted(rows, 'row')} of a batch of {smallest}"
             reason = f"which {type(model).__name__} cannot train on: {first_line(error)}{place(error)}"
             less = "loader.drop_last=true" if smallest < batches.batch_size else "loader.batch_size=64"
-            raise ConfigError(f"{text}, {reason}", f"{less}, or nproc=1") from error
+            raise ConfigError(f"{text}, {reason}", less) from error
 
 
 def check_options(config: Config) -> None:
@@ -125,4 +125,4 @@ def check_options(config: Config) -> None:
 def check_compiler(device: torch.device, wanted: str = "model") -> None:
     """Raise ConfigError where torch.compile would find no C++ compiler."""
     if device.type == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++"))):
-        raise ConfigError(f"compile={wanted} needs a C++ compiler, and there is none", "install g++, or compile=none")
+        raise ConfigError(f"compile={wanted} needs a C++ compiler, and there is none", "compile=none")

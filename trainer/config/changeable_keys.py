@@ -1,11 +1,13 @@
 """The keys that may be typed beside a stored run or sweep."""
 
 import fnmatch
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from trainer.errors import ConfigError
+from trainer.terminal.spelling import closest
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class Changeable:
         for override in overrides:
             key, _, text = override.partition("=")
             if not any(fnmatch.fnmatchcase(key, pattern) for pattern in self.keys):
-                may = "|".join(self.keys).replace("*", "KEY") + "=…"
-                text = f"{key} {self.refusal}"
-                raise ConfigError(*(text, may) if instead is None else (f"{text}; what can change is {may}", instead))
+                meant = closest(key, self.keys)
+                typed = shlex.quote(f"{meant}={text}") if meant and "*" not in meant else f"leave {key} out"
+                raise ConfigError(f"{key} {self.refusal}; what can is {', '.join(self.keys)}", instead or typed)
             changes[key] = yaml.safe_load(text)
         return changes

@@ -3,6 +3,7 @@
 import math
 import operator
 import re
+import shlex
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
@@ -13,14 +14,17 @@ from trainer.config.durations import Duration, is_duration, is_empty
 from trainer.config.expectations import is_number
 from trainer.config.options import DatasetKeys, target_schema
 from trainer.config.options.dataset import MAY_BE_THEIRS
+from trainer.config.picked import shown
 from trainer.config.schema import TARGETS, Config, DeviceName, Expect, Target
 from trainer.config.schema_key import keys
-from trainer.config.unknown_key import unknown_key
+from trainer.config.unknown_key import ALL_KEYS, unknown_key
 from trainer.errors import ConfigError
 from trainer.terminal.spelling import closest
 
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+EXAMPLES = {"_target_": "my_file.MyClass", "path": "FILE", "target": "COLUMN"}
 MISSING = "???"  # OmegaConf's word for a value that the user has to give
+SWITCHES = {"1": "true", "yes": "true", "on": "true", "0": "false", "no": "false", "off": "false", "none": "false"}
 BOUNDS = {"above": operator.gt, "at_least": operator.ge, "below": operator.lt, "at_most": operator.le}
 TYPE_NAMES: dict[Any, str] = {
     int: "a whole number",
@@ -70,14 +74,14 @@ def _check_target(group: str, node: dict[str, Any], known: set[str]) -> None:
         if name in fields:
             node[name] = _check_value(f"{group}.{name}", value, fields[name])
         elif schema is not None and name != "_target_":
-            raise unknown_key(f"{group}.{name}", known)
+            raise unknown_key(f"{group}.{name}", _typed(value), known)
 
 
 def _check_fields(schema: Any, data: Data, prefix: str, known: set[str]) -> Any:
     fields, values = keys(schema), {}
     for name in data:
         if name not in fields:
-            raise unknown_key(f"{prefix}{name}", known)
+            raise unknown_key(f"{prefix}{name}", _typed(data[name]), known)
     for name, field in fields.items():
         path, value = prefix + name, data.get(name, MISSING)
         if value == MISSING:
@@ -85,7 +89,7 @@ def _check_fields(schema: Any, data: Data, prefix: str, known: set[str]) -> Any:
         if is_dataclass(field.type):
             if not isinstance(value, Mapping):
                 text = f"{path} is a group of keys: {', '.join(keys(field.type))}"
-                raise ConfigError(text, f"{path}.KEY=VALUE", path)
+                raise ConfigError(text, ALL_KEYS, path)
             values[name] = _check_fields(field.type, value, f"{path}.", known)
         elif field.type == Target:
             if not isinstance(value, Mapping):
@@ -119,13 +123,34 @@ def _check_value(path: str, value: Any, field: Any) -> Any:
         return converted
     choices = [str(choice) for option in options if get_origin(option) is Literal for choice in get_args(option)]
     instead = field.metadata["instead_of_true"] if value is True else None
+    if DeviceName in options:
+        choices = ["auto", "cpu", "cuda", "mps"]
+    elif bool in options:
+        choices, instead = ["true", "false"], SWITCHES.get(str(value).lower())
     if isinstance(value, str):
-        instead = closest(value, choices)
-    hint = f"{path}={instead}" if instead else None
-    if list[str] in options and isinstance(value, list):  # quotes make text of a number; the shell takes the outer ones
-        hint = f'"{path}={[str(item) for item in value]}"'.replace(", ", ",")
+        instead = instead or closest(value, choices)
+    instead = instead or next(iter(choices), None)
+    for item in (option for option in options if get_origin(option) is list):
+        if get_args(item) == (str,) and isinstance(value, list):  # quotes make text of a number
+            instead = f"[{','.join(repr(str(part)) for part in value)}]"
+        elif not isinstance(value, list) and _fits([value], item):
+            instead = shown([value])
+    hint = _in_shell(f"{path}={instead}") if instead else None
     wanted = " or ".join(map(_type_name, options))
-    raise ConfigError(f"{path}={_show(value)}: {path} must be {wanted}", hint, path)
+    raise ConfigError(f"{path}={shown(value)}: {path} must be {wanted}", hint, path)
+
+
+def _in_shell(word: str) -> str:
+    """A setting in double quotes where its value has single ones."""
+    return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    try:
+        _convert(value, hint)
+    except ValueError:
+        return False
+    return True
 
 
 def _convert(value: Any, hint: Any) -> Any:
@@ -158,25 +183,21 @@ def _check_range(path: str, value: Any, bounds: Data) -> None:
         raise ConfigError(f"{path}={value}: {path} must be above 0", f"{path}=1{unit}", path)
     for item in filter(is_number, value if isinstance(value, list) else [value]):
         if math.isnan(item):
-            raise ConfigError(f"{path}={_show(value)}: {path} must be a number", key=path)
+            raise ConfigError(f"{path}={shown(value)}: {path} must be a number", key=path)
         for name, holds in BOUNDS.items():
             bound = bounds[name]
             if bound is not None and not holds(item, bound):
                 wanted = f"{name.replace('_', ' ')} {bound}"
-                raise ConfigError(f"{path}={_show(value)}: {path} must be {wanted}", key=path)
+                raise ConfigError(f"{path}={shown(value)}: {path} must be {wanted}", key=path)
 
 
 def _missing(path: str) -> ConfigError:
-    return ConfigError(f"{path} needs a value", f"{path}=…", path)
+    example = EXAMPLES.get(path.rpartition(".")[2])
+    return ConfigError(f"{path} needs a value", f"{path}={example}" if example else None, path)
 
 
-def _show(value: Any) -> str:
-    """A value as it is typed."""
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(_show, value)) + "]"
-    if isinstance(value, Mapping):
-        return "{…}"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+def _typed(value: Any) -> str:
+    return "VALUE" if isinstance(value, Mapping) else shown(value)
 
 
 def _type_name(hint: Any) -> str:

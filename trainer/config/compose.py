@@ -1,5 +1,6 @@
 """Composing a config with Hydra. Only this file, hydra_errors, hydra_plugins and grid know Hydra."""
 
+import shlex
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ REFUSED = {  # Hydra's own settings that would interfere with the run folder, an
     "hydra.sweep.dir": "output_dir=FOLDER",
     "hydra.sweep.subdir": "output_dir=FOLDER",
     "hydra.output_subdir": "the resolved config is in RUN/config.yaml",
-    "hydra.job.chdir": "cd FOLDER, then trainer …",
+    "hydra.job.chdir": "change the folder first, with cd",
 }
 IN_OUR_FOLDERS = ("hydra.mode=MULTIRUN", "hydra.sweep.subdir=.", "hydra.output_subdir=null")
 WITHOUT_LOGS = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
@@ -34,7 +35,9 @@ def compose(source: Source) -> Settings:
 
         cfg = hydra.compose_config(source.name, source.overrides, RunMode.RUN, with_log_configuration=False)
         for name in cfg.hydra.job.env_set:
-            raise ConfigError(f"hydra.job cannot set {name}: the process runs already", f"{name}=VALUE trainer train …")
+            raise ConfigError(
+                f"hydra.job cannot set {name}: the process runs already", f"in the shell: {name}=VALUE trainer train"
+            )
         multirun = str(cfg.hydra.mode).endswith("MULTIRUN") or bool(cfg.hydra.sweeper.get("params"))
         choices = grid.split_off_choices(cfg)
         return Settings(grid.plain_data(cfg), source, choices, multirun)
@@ -47,7 +50,7 @@ def one_run(verb: str, args: Namespace) -> Settings:
     """
     settings = compose(Source.of(args))
     if settings.multirun:
-        raise ConfigError(f"{verb} takes one run, not a sweep", f"trainer {verb} key=value …")
+        raise ConfigError(f"{verb} takes one run, not a sweep", f"trainer {verb}")
     settings.check()
     allow_user_modules(settings.data, settings.source.folders)
     return settings
@@ -147,6 +150,7 @@ def _refuse(source: Source) -> None:
     for override in source.overrides:
         name, _, value = override.lstrip("+~").partition("=")
         if value.startswith("[") and name in files.options(source.folders):
-            raise ConfigError(f"{override}: {name} takes one option", f"-m {name}={value.strip('[]')} to try each")
+            words = [f"{name}={value.strip('[]')}" if word == override else word for word in source.overrides]
+            raise ConfigError(f"{override}: {name} takes one option", shlex.join(["trainer", "train", "-m", *words]))
         if name in REFUSED:
-            raise ConfigError(f"trainer sets {name} itself, so that no run is ever overwritten", REFUSED[name])
+            raise ConfigError(f"trainer sets '{name}' itself, so that no run is ever overwritten", REFUSED[name])

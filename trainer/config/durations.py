@@ -26,7 +26,7 @@ def in_steps(duration: str, steps_per_epoch: int, samples_per_step: int) -> int:
     """The optimizer steps in a duration, rounded up, at least 1. Raises ValueError if it is not a duration."""
     match = PATTERN.fullmatch(duration)
     if match is None:
-        raise ValueError(f"{duration!r} is not a duration")
+        raise ValueError(f"{duration!r} is not a duration like 10epochs, 500steps or 10000samples")
     count = float(match[1].replace("_", ""))
     steps = {"epoch": count * steps_per_epoch, "step": count, "sample": count / samples_per_step}[match[2]]
     return max(1, math.ceil(steps))
@@ -46,5 +46,5 @@ def with_steps(value: Any, key: str, steps_per_epoch: int, samples_per_step: int
     if is_duration(value):
         return in_steps(value, *lengths)
     if isinstance(value, str) and value[:1].isdigit():
-        raise ConfigError(f"{key}={value} is not a duration", "10epochs, 500steps or 10000samples", key)
+        raise ConfigError(f"{key}={value} is not a duration", "write 10epochs, 500steps or 10000samples", key)
     return value

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from trainer.errors import ConfigError
 
+TYPED = "on the command line"
 NOT_PICKED = ("hydra", "chapter")  # folders of conf/ that are not groups of the config
 
 
@@ -57,7 +58,7 @@ def set_where(key: str, overrides: list[str], choices: dict[str, str], folders: 
         typed, equals, _ = override.lstrip("+~").partition("=")
         picks_an_option = typed in choices and equals
         if not picks_an_option and (typed == key or key.startswith(f"{typed}.")):
-            return "on the command line"
+            return TYPED
     places = [(f"experiment/{choices['experiment']}.yaml", key)] if choices.get("experiment") else []
     if rest and group in choices:
         places.append((f"{group}/{choices[group]}.yaml", rest))

@@ -88,7 +88,7 @@ class OptunaSweeper(GridSweeper):
         axes = [axis(override, self.grid) for override in overrides if override.is_sweep_override()]
         constant = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
         if not axes:
-            raise ConfigError("hydra/sweeper=optuna: nothing to search", "optimizer.lr=tag(log,interval(1e-4,1e-1))")
+            raise ConfigError("hydra/sweeper=optuna: nothing to search", "'optimizer.lr=tag(log,interval(1e-4,1e-1))'")
         options: Any = self.settings.hydra.sweeper
         found = variants(self.grid, axes, constant)
         self.task.search(Space(axes, found, options.n_trials, options.seed, options.prune), self.elsewhere(), self.run)
@@ -184,4 +184,6 @@ def check_size(overrides: Sequence[Override], confirmed: bool) -> None:
                 raise ConfigError(text, f"{override.get_key_element()}=VALUE,VALUE")
             total *= count
     if total > MOST and not confirmed:
-        raise ConfigError(f"this grid has {total:,} jobs, more than {MOST:,}", "sweep.confirm=true, if you mean it")
+        raise ConfigError(
+            f"this grid has {total:,} jobs, more than {MOST:,}: confirm it if you mean it", "sweep.confirm=true"
+        )

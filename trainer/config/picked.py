@@ -20,6 +20,24 @@ def picked(words: Sequence[str], folders: list[Path]) -> dict[str, Any]:
     return config
 
 
+def default(key: str, words: Sequence[str], folders: list[Path]) -> Any:
+    """The value of a dotted key in the config that these words pick, or None. Interpolations and ??? are none."""
+    groups = files.options(folders)
+    node: Any = picked([word for word in words if word.partition("=")[0] in groups], folders)
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return None if isinstance(node, str) and (node == "???" or "${" in node) else node
+
+
+def shown(value: Any) -> str:
+    """A value as it is typed."""
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(shown, value)) + "]"
+    if isinstance(value, Mapping):
+        return "{…}"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     """{group: option} of a file's defaults list, `override /model: mlp` included."""
     entries = [entry for entry in config.get("defaults") or [] if isinstance(entry, dict)]

@@ -1,5 +1,6 @@
 """A config as plain data, with where its values were set."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -7,8 +8,10 @@ from typing import Any
 
 from trainer.config import files, option_keys
 from trainer.config.check import check
+from trainer.config.picked import default, shown
 from trainer.config.schema import Config
 from trainer.config.source import Source
+from trainer.config.unknown_key import UnknownKey
 from trainer.errors import ConfigError
 
 
@@ -42,5 +45,22 @@ class Settings:
         try:
             yield
         except ConfigError as error:
-            where = error.key and files.set_where(error.key, self.source.overrides, self.choices, self.source.folders)
-            raise ConfigError(error.message + (f" ({where})" if where else ""), error.hint) from error
+            source, key = self.source, error.key or ""
+            where = key and files.set_where(key, source.overrides, self.choices, source.folders)
+            hint = error.hint
+            if isinstance(error, UnknownKey) and where and where != files.TYPED:
+                hint = error.in_a_file()
+            elif hint is None and where in ("", files.TYPED) and key:
+                hint = self._default(key)
+            text = error.message + (f" ({where})" if where else "")
+            raise ConfigError(text, hint and self._forced(hint)) from error
+
+    def _default(self, key: str) -> str | None:
+        """A value that the key takes: that of the option that was picked."""
+        value = default(key, self.source.overrides, self.source.folders)
+        return shlex.quote(f"{key}={shown(value)}") if value is not None and not isinstance(value, dict) else None
+
+    def _forced(self, hint: str) -> str:
+        """A hint with ++ before the keys that were added with a +, which Hydra does not know without."""
+        added = {word.lstrip("+").partition("=")[0] for word in self.source.overrides if word.startswith("+")}
+        return " ".join(f"++{word}" if word.partition("=")[0] in added else word for word in hint.split(" "))

@@ -128,8 +128,10 @@ def _built(node: Mapping[str, Any], key: str, given: Mapping[str, Any], outermos
         inspect.signature(target).bind(*first, **keywords)
     except TypeError as error:
         name = str(error).rpartition("'")[0].rpartition("'")[2]
+        parameter = parameters(target).get(name)
+        can_be_typed = parameter is not None and parameter.kind is not parameter.POSITIONAL_ONLY
         text = f"{node['_target_']}: {error}" if outermost else f"{key}: {node['_target_']}: {error}"
-        raise ConfigError(text, f"++{key}.{name}=…" if name and outermost else None) from error
+        raise ConfigError(text, f"++{key}.{name}=VALUE" if can_be_typed and outermost else None) from error
     try:
         return target(*first, **keywords)
     except (TypeError, ValueError) as error:

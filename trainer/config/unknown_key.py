@@ -1,22 +1,36 @@
 """The answer to a key that does not exist, mostly a typo: it names the closest key, or what to type to add one."""
 
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
-from trainer.config import files
+from trainer.config import data_files, files, synonyms
 from trainer.config.options import target_schema
 from trainer.config.schema_key import dotted
 from trainer.config.source import Source
 from trainer.errors import ConfigError
 from trainer.terminal.spelling import closest
+from trainer.text import listed
 
 ALL_KEYS = "trainer config"  # it shows them
 
 
-def unknown_key(key: str, known: Iterable[str]) -> ConfigError:
-    """The error for a key that the schema does not have."""
+class UnknownKey(ConfigError):
+    """near: the key that was meant, or None."""
+
+    def __init__(self, message: str, hint: str, key: str, near: str | None) -> None:
+        super().__init__(message, hint, key)
+        self.near = near
+
+    def in_a_file(self) -> str:
+        """The hint where a file sets the key."""
+        return f"write {self.near.rpartition('.')[2]} there" if self.near else ALL_KEYS
+
+
+def unknown_key(key: str, value: str, known: Iterable[str]) -> UnknownKey:
+    """The error for a key that the schema does not have. value: as it is typed."""
     near = closest(key, known)
-    return ConfigError(f"no key '{key}'", f"{near}=VALUE" if near else ALL_KEYS, key)
+    return UnknownKey(f"no key '{key}'", f"{near}={value}" if near else ALL_KEYS, key, near)
 
 
 def unknown_to_hydra(key: str, root: Any, source: Source) -> ConfigError:
@@ -28,14 +42,28 @@ def unknown_to_hydra(key: str, root: Any, source: Source) -> ConfigError:
     key = names[typed] if typed else key  # Hydra names the first part that is wrong, the user typed the full key
     data: Any = OmegaConf.to_container(root, resolve=False) if OmegaConf.is_config(root) else {}
     keys = [name for name, _ in dotted(data) if not name.startswith("hydra")]
-    near = closest(key, [*keys, *files.options(source.folders)])
-    value = f"={typed.partition('=')[2]}" if typed else ""
-    hint = f"{near}{value}" if near else ALL_KEYS
-    if having := _options_with(key, source):
-        hint = f"{key.partition('.')[0]}={'|'.join(having)}, which {'have' if len(having) > 1 else 'has'} it"
-    elif typed and typed[0] not in "+~" and _may_be_added(key, data, near):
-        hint = f"+{typed}"
-    return ConfigError(f"no key '{key}' ({'on the command line' if typed else 'in a config file'})", hint)
+    groups = files.options(source.folders)
+    if typed is None:
+        near = closest(key, [*keys, *groups])
+        error = UnknownKey(f"no key '{key}' (in a config file)", ALL_KEYS, key, near)
+        return ConfigError(error.message, error.in_a_file())
+    text, value = f"no key '{key}' (on the command line)", typed.partition("=")[2]
+    if typed[0] == "~":
+        return ConfigError(text, ALL_KEYS)
+    meant = synonyms.setting(key, value, groups)
+    name = meant.partition("=")[0] if meant else key
+    if name in ("dataset", "dataset.path") and (opened := data_files.settings(value)):
+        return ConfigError(text, opened)
+    if meant and (name in keys or name in groups):
+        return ConfigError(text, shlex.quote(meant))
+    near = closest(key, [*keys, *groups])
+    if typed[0] != "+" and _may_be_added(key, data, near):
+        return ConfigError(text, shlex.quote(f"+{typed}"))
+    if having := _options_with(name, source):
+        group = name.partition(".")[0]
+        text += f", but {listed([f'{group}={option}' for option in having], 100)} {'have' if having[1:] else 'has'} it"
+        return ConfigError(text, f"{group}={having[0]} {shlex.quote(f'{name}={value}')}")
+    return ConfigError(text, shlex.quote(f"{near}={value or 'VALUE'}") if near else ALL_KEYS)
 
 
 def _options_with(key: str, source: Source) -> list[str]:

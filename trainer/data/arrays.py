@@ -25,7 +25,7 @@ def _read_npz(file: Path) -> dict[str, Tensor]:
         with file.open("rb") as stream:  # numpy would leave a broken one open
             archive = np.load(stream, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ConfigError(f"{file} holds one array without a name", "numpy.savez(path, x=…, y=…)")
+                raise ConfigError(f"{file} holds one array without a name", "write it with numpy.savez(path, x=…, y=…)")
             return {name: _tensor(archive[name], f"{file}: {name}") for name in archive.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{file} is not an .npz file of numbers: {first_line(error)}") from error

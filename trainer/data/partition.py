@@ -61,7 +61,7 @@ def own_parts(dataset: Any, rows: Rows, node: Mapping[str, Any]) -> tuple[dict[i
     others = {part: data for part in ("val", "test") if (data := _dataset_of(dataset, part, name)) is not None}
     listed = _listed(dataset, num_rows, name, node.get("split_seed", 0))
     if both := [part for part in others if part in listed]:
-        raise ConfigError(f"{name} has `{both[0]}`, and its split() returns {both[0]} too", "one of the two")
+        raise ConfigError(f"{name} has `{both[0]}`, and its split() returns {both[0]} too", "leave one of the two out")
     if "train" not in listed:
         taken = torch.cat([torch.zeros(0, dtype=torch.int64), *listed.values()])
         listed["train"] = torch.from_numpy(np.setdiff1d(np.arange(num_rows), taken.numpy()))
@@ -94,7 +94,8 @@ def _dataset_of(dataset: Any, part: str, name: str) -> Any:
     inner = value.dataset if isinstance(value, Subset) else value
     if inner is dataset:
         raise ConfigError(
-            f"{name}.{part} holds rows of {name} itself, which would be trained on too", "a method split()"
+            f"{name}.{part} holds rows of {name} itself, which would be trained on too",
+            "give it a method split() instead",
         )
     return value
 
@@ -114,7 +115,7 @@ def _listed(dataset: Any, num_rows: int, name: str, split_seed: int) -> dict[str
     for part, rows in listed.items():
         if len(again := rows[torch.from_numpy(owner[rows.numpy()] != "")]):
             text = f"{name}.split() puts row {int(again[0])} into {owner[int(again[0])]} and into {part}"
-            raise ConfigError(text, "each row in one part")
+            raise ConfigError(text, "put each row into one part")
         owner[rows.numpy()] = part
     return listed
 
@@ -162,7 +163,7 @@ def _draw(dataset: Any, rows: Rows, train: Tensor, node: Mapping[str, Any]) -> d
     found = {"train": train[torch.from_numpy(drawn == TRAIN)], "val": train[torch.from_numpy(drawn == VAL)]}
     if val_fraction and not all(map(len, found.values())):
         text = f"dataset.split={how} with dataset.val_fraction={val_fraction:g} leaves no row for one of the two parts"
-        raise ConfigError(text, "dataset.split=random, or another dataset.val_fraction")
+        raise ConfigError(text, "dataset.split=random")
     return found
 
 

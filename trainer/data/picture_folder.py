@@ -55,11 +55,15 @@ def _with_splits(root: Path, names: Sequence[str], left_out: Counter[str]) -> Pi
     if len(folders) < len(names):
         raise ConfigError(f"{root} holds {listed(names)}: one validation split is enough", "move the other elsewhere")
     if "train" not in folders:
-        raise ConfigError(f"{root} holds {listed(names)}, but no train", f"{root / 'train' / 'CLASS'}/PICTURES")
+        raise ConfigError(
+            f"{root} holds {listed(names)}, but no train", f"put pictures into {root / 'train' / 'CLASS'}/"
+        )
     inner = {split: _class_folders(folder, left_out) for split, folder in folders.items()}
     for split, folder in folders.items():
         if not inner[split]:
-            raise ConfigError(f"{folder} holds no class folders", f"{folder / 'CLASS'}/PICTURES, or remove {folder}")
+            raise ConfigError(
+                f"{folder} holds no class folders", f"put pictures into {folder / 'CLASS'}/, or remove {folder}"
+            )
     classes = inner["train"]
     use = "is not used" if "val" in folders else "splits train"
     notes, splits = [f"splits by folder: {listed(named)}; dataset.val_fraction {use}"], {}

@@ -67,5 +67,5 @@ def named_roles(values: Iterable[Any], name: str) -> Roles:
     strange = sorted({str(word) for word in words if word not in WORDS})
     if strange:
         text = f"dataset.split=column: column '{name}' holds {', '.join(strange[:4])}, not train, val or test"
-        raise ConfigError(text, "dataset.split=group keeps rows of one value together")
+        raise ConfigError(text, "dataset.split=group")
     return np.array([WORDS[word] for word in words if word is not None], dtype=np.int8)

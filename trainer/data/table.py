@@ -162,8 +162,10 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         for name in self.targets:
             other = survey.texts[name].other if name in survey.texts else None
             if other is not None and survey.kinds[name] == "category" and self.task != "classes":
-                remedy = f"{other.remedy}; if they are classes, dataset.task=classes"
-                raise ConfigError(f"the values of {name} look like {other.what}", remedy)
+                remedy, _, second = other.remedy.partition(", or ")
+                others = f"{second}, or dataset.task=classes" if second else "dataset.task=classes"
+                raise ConfigError(f"the values of {name} look like {other.what} (if not, {others})", remedy)
             if name in survey.texts and survey.texts[name].ambiguous and notes.decimal_comma(survey.texts) is not None:
-                remedy = f"{notes.POINTS}; if it is a decimal point, {typed.types(name, 'number')}"
-                raise ConfigError(f"the values of {name} look like numbers with points at the thousands", remedy)
+                text = f"the values of {name} look like numbers with points at the thousands"
+                kind = typed.types(name, "number")
+                raise ConfigError(f"{text}; {kind} takes the point as a decimal point", notes.POINTS)

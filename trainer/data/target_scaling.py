@@ -64,7 +64,8 @@ def for_targets(
         if bool(((gap > UNTOLD * std) & (std > 0)).any()):
             name = str(dtype).removeprefix("torch.")
             text = f"the targets are too far from 0 for {name}: {gap.max():.2g} apart at {mean.abs().max():.4g}"
-            raise ConfigError(text, "dataset.scale_targets=true" + ", or dtype=float64" * (name == "float32"))
+            text += "; dtype=float64 can tell them apart" * (name == "float32")
+            raise ConfigError(text, "dataset.scale_targets=true")
         return Cast(dtype, row_shape)
     std = std.square().mean().sqrt().expand_as(std) if way == "common" else std
     return Standardize(mean, torch.where(std > 0, std, torch.ones_like(std)).contiguous(), dtype, row_shape)

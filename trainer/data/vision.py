@@ -28,10 +28,8 @@ def _read(dataset: Any, root: str, train: bool, may_download: bool) -> tuple[Ten
             data = dataset(folder, train=train, download=True)
     except (OSError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1]
-        raise ConfigError(
-            f"{dataset.__name__} is not in {folder} and cannot be downloaded: {reason}",
-            "dataset.root=FOLDER with its files, or dataset=digits, which comes with trainer",
-        ) from error
+        text = f"{dataset.__name__} is not in {folder} (dataset.root) and cannot be downloaded: {reason}"
+        raise ConfigError(text, "dataset=digits") from error
     x = torch.as_tensor(np.asarray(data.data))
     x = x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2).contiguous()
     return x, torch.as_tensor(data.targets), list(data.classes)

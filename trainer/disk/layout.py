@@ -124,7 +124,9 @@ def _find(name: str, root: Path, marker: str, folders: Iterable[Path]) -> Path |
     matches = [folder for folder in folders if folder.as_posix().endswith(name.rstrip("/"))]
     if len(matches) > 1:
         kind = "runs" if marker == CONFIG else "sweeps"
-        raise ConfigError(f"'{name}' is the end of {len(matches)} {kind}", " or ".join(map(str, matches[:3])))
+        raise ConfigError(
+            f"'{name}' is the end of {len(matches)} {kind}", f"name one: {' or '.join(map(str, matches[:3]))}"
+        )
     return matches[0] if matches else None
 
 

@@ -59,7 +59,7 @@ def unstorable(state: Mapping[str, Any]) -> tuple[str, str] | None:
             what = f"{name} is a {kind.removeprefix('torch.')}"
             return what, "a dense tensor of at most 64 bits, or register_buffer(…, persistent=False)"
         elif any(size > 1 and stride == 0 for size, stride in zip(value.shape, value.stride(), strict=True)):
-            return f"{name} is expanded, so that several elements are one in memory", ".clone() after .expand(…)"
+            return f"{name} is expanded, so that several elements are one in memory", "call .clone() after .expand(…)"
     return None
 
 

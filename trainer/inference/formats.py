@@ -52,7 +52,7 @@ def _program(whole: Whole, preprocessing: Preprocessing) -> torch.export.Exporte
             return torch.export.export(whole, (example,), dynamic_shapes={"x": {0: torch.export.Dim("batch", min=1)}})
     except Exception as error:
         text = f"torch.export cannot trace {type(whole.model).__name__} for any number of rows: {first_line(error)}"
-        raise TrainerError(text, "format=safetensors keeps the weights") from error
+        raise TrainerError(text, "format=safetensors") from error
 
 
 def _load_program(data: bytes, whole: Whole) -> Predict:
@@ -81,12 +81,10 @@ def _load_onnx(data: bytes, whole: Whole) -> Predict:
 def _safetensors(whole: Whole, preprocessing: Preprocessing) -> bytes:
     if preprocessing.table is not None:
         text = "format=safetensors holds only tensors, and the preprocessing of this run's table needs more than that"
-        raise ConfigError(text, "format=onnx|torch_export")
+        raise ConfigError(text, "format=torch_export")
     tensors = dict(whole.model.state_dict())
     if others := [name for name, value in tensors.items() if not isinstance(value, Tensor)]:
-        raise ConfigError(
-            f"format=safetensors holds only tensors, and {others[0]} is not one", "format=torch_export|onnx"
-        )
+        raise ConfigError(f"format=safetensors holds only tensors, and {others[0]} is not one", "format=torch_export")
     for place, scale in (("input", whole.inputs), ("output", whole.outputs)):
         tensors |= {f"{place}.{name}": tensor for name, tensor in (scale.state_dict() if scale else {}).items()}
     return tensor_bytes(tensors)

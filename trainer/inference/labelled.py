@@ -26,6 +26,7 @@ from trainer.data.tabular.unseen import Unseen
 from trainer.errors import ConfigError, complain
 from trainer.inference.model import Trained
 from trainer.inference.rows import encoded, open_table
+from trainer.terminal.spelling import closest
 from trainer.text import counted, listed
 
 UNTOLD = "warning: whether the run was trained on these rows cannot be told: they are known by their position"
@@ -118,8 +119,8 @@ class OfTable:
         target, classes = self.prepared.of_table()[1].targets[0], self.prepared.facts.classes or []
         counts = [f"{label} ({count:,} row{'s' * (count != 1)})" for label, count in strange.most_common()]
         remedy = "write them as the run does, or leave these rows out"
-        if by_value := [label for label in strange if PADDED.fullmatch(label) and str(int(label)) in classes]:
-            remedy = f"{typed.types(target, 'number')} reads {by_value[0]} as {int(by_value[0])}"
+        if any(PADDED.fullmatch(label) and str(int(label)) in classes for label in strange):
+            remedy = typed.types(target, "number")
         text = f"{self.name}: the run does not know the {target} {listed(counts)}; its classes are {listed(classes)}"
         return ConfigError(text, remedy)
 
@@ -145,9 +146,12 @@ def open_own(config: Config, run: Trained, known: Fingerprint | None, split: str
     if split is None and names == ["train"]:
         if known is not None and (known.roles > TRAIN).any():
             raise ConfigError("none of the rows that this run held back is left in its data", "split=train")
-        raise ConfigError("this run held back no rows to evaluate on", "dataset.val_fraction=0.2, or split=train")
+        raise ConfigError("this run held back no rows to evaluate on", "split=train")
     if split is not None and split not in names:
-        raise ConfigError(f"split={split}: this run does not have such a split", f"split={'|'.join(names)}")
+        raise ConfigError(
+            f"split={split}: this run has no such split, only {', '.join(names)}",
+            f"split={closest(split, names) or names[-1]}",
+        )
     return OfSplits(splits, [split or names[-1]], config.loader.eval_batch_size, own=True)
 
 

@@ -42,7 +42,7 @@ def write(model: Trained, path: str, out: str | None, node: Mapping[str, Any], s
     if clash := [name for name in added if name in rows.names]:
         raise ConfigError(f"{path} already has a column '{clash[0]}'", "rename that column")
     if out is not None and Path(out).expanduser().resolve() in [file.resolve() for file in rows.files]:
-        raise ConfigError(f"-o {out} is the input itself", "-o another name")
+        raise ConfigError(f"-o {out} is the input itself", "give -o another name")
     num_rows = 0
     with signals.listening(), open_sink(out) as sink:
         for given, raw in rows.batches:
@@ -81,7 +81,8 @@ def columns(output: Tensor, facts: Facts, added: list[str]) -> Mapping[str, Any]
     if output[0].numel() != len(added) - (facts.classes is not None):
         shape = "×".join(map(str, output.shape[1:]))
         raise ConfigError(
-            f"a row gets {shape} values, which are no columns of a table", "trainer export writes the model"
+            f"a row gets {shape} values, which are no columns of a table",
+            "export it with trainer export, and run it in a program of yours",
         )
     values = [pa.array(column) for column in np.ascontiguousarray(output.reshape(len(output), -1).numpy().T)]
     if facts.classes is not None:

@@ -1,6 +1,7 @@
 """Writes predictions batch by batch: CSV or TSV, gzipped or not, or Parquet; to a file or to standard output."""
 
 import gzip
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -46,11 +47,13 @@ def check_name(out: str) -> Path:
     """The path to write to. Raises ConfigError for an unknown ending or a missing folder."""
     path = Path(out).expanduser()
     if not path.name.endswith(ENDINGS):
-        raise ConfigError(f"-o {out}: unknown ending", f"-o NAME{'|'.join(ENDINGS)}")
+        raise ConfigError(
+            f"-o {out}: unknown ending; there are {', '.join(ENDINGS)}", f"-o {shlex.quote(f'{out}.csv')}"
+        )
     if not path.parent.is_dir():
-        raise ConfigError(f"-o {out}: there is no folder {path.parent}", f"mkdir -p {path.parent}")
+        raise ConfigError(f"-o {out}: there is no folder {path.parent}", f"mkdir -p {shlex.quote(str(path.parent))}")
     if path.is_dir():
-        raise ConfigError(f"-o {out} is a folder", f"-o {out}/predictions.csv")
+        raise ConfigError(f"-o {out} is a folder", f"-o {shlex.quote(f'{out}/predictions.csv')}")
     return path
 
 

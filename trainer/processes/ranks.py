@@ -46,7 +46,7 @@ class Ranks:
             return device
         if device.type != "cuda" or ":" in name:
             what = "is one device" if device.type == "cuda" else "does not support process groups"
-            raise ConfigError(f"device={name} {what}, and {self.size} processes need several", "device=cpu, or nproc=1")
+            raise ConfigError(f"device={name} {what}, and {self.size} processes need several", "nproc=1")
         if self.local_size > torch.cuda.device_count():
             gpus = torch.cuda.device_count()
             text = f"{self.local_size} processes on this machine, which has {counted(gpus, 'GPU')}"

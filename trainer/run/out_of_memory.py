@@ -26,7 +26,7 @@ def explain(error: BaseException, run: TrainState, config: Config) -> TrainerErr
     if not run.model.training:  # in an evaluation
         size = config.loader.eval_batch_size
         text = f"out of memory in an evaluation, {counted(size, 'row')} at a time{needed}"
-        return TrainerError(text, f"loader.eval_batch_size={max(1, size // 4)}; the metrics stay the same")
+        return TrainerError(text, f"loader.eval_batch_size={max(1, size // 4)}")
     fixed, batch = held_bytes(run), config.loader.batch_size
     total = torch.cuda.mem_get_info(run.device)[1] if run.device.type == "cuda" else 0  # elsewhere it is unknown
     held = f"weights, gradients and optimizer hold {_size(fixed)}" + (f" of {_size(total)}" if total else "")
@@ -35,12 +35,13 @@ def explain(error: BaseException, run: TrainState, config: Config) -> TrainerErr
     remedies = []
     if batch > 1 and not mostly_fixed:
         halved = f"loader.batch_size={-(-batch // 2)} accumulate={2 * config.accumulate}"
-        remedies.append(f"{halved} (steps of the same samples)")
+        remedies.append(halved)  # steps of the same samples
     if config.autocast == "none":
-        remedies.append("autocast=bf16 (halves the activations)")
+        remedies.append("autocast=bf16")
     if not remedies or mostly_fixed:
-        remedies.append("optimizer=sgd (no moments), or a smaller model")
-    return TrainerError(text, "; or ".join(remedies))
+        remedies.append("optimizer=sgd")
+    also = f"; {' and '.join(remedies[1:])} may help too" if remedies[1:] else ""
+    return TrainerError(text + also, remedies[0])
 
 
 def held_bytes(run: TrainState) -> int:

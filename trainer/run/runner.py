@@ -187,7 +187,7 @@ def _conclude(
         lr, last = run.optimizer.param_groups[0]["lr"], result.checkpoint
         kept = f"last good checkpoint: {last}" if last else "no checkpoint had been saved yet"
         text = f"the loss is NaN or infinite at step {progress.step} with learning rate {lr:g}; {kept}"
-        raise Diverged(text, f"optimizer.lr={min(lr / 10, 0.01):g}, or clip_grad_norm=1")
+        raise Diverged(text, f"optimizer.lr={min(lr / 10, 0.01):g}")
     session.screen.clear()
     footer.show(session, run, setup, result, predictions, past)
     reason = progress.stop_reason  # set even if only another rank received the signal

@@ -28,7 +28,7 @@ from trainer.text import cleaned, counted
 
 TRIALS = "hydra.sweeper.n_trials"
 LAUNCHER = ("hydra/launcher", "hydra.launcher.*")
-REFUSAL = "cannot change on a resume: it would be another sweep"
+REFUSAL = "cannot change on a resume of a sweep, which would be another sweep"
 CHANGEABLE = Changeable(("sweep.jobs", "sweep.on_fail", *LAUNCHER), REFUSAL)
 OF_A_SEARCH = Changeable((*CHANGEABLE.keys, TRIALS), REFUSAL)
 

@@ -77,7 +77,9 @@ def make_loss(
     if isinstance(loss_fn, (nn.CrossEntropyLoss, nn.NLLLoss)) and facts.task == "numbers":
         raise ConfigError(f"loss={name} needs classes, but the targets are numbers", "loss=mse")
     if isinstance(loss_fn, NUMERIC) and facts.task == "classes" and not isinstance(loss_fn, nn.BCEWithLogitsLoss):
-        raise ConfigError(f"loss={name} needs numbers, but the targets are classes", f"{as_numbers}; or loss=auto")
+        raise ConfigError(
+            f"loss={name} needs numbers, but the targets are classes, as loss=auto takes them", as_numbers
+        )
     return loss_fn
 
 

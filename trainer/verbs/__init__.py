@@ -22,3 +22,23 @@ VERBS = {
     "completion": "print code that makes bash or zsh complete these words",
 }
 WORK_FIRST = ("train", "resume", "verify")  # an output that fails does not end them; the others' output is the result
+
+OTHER_NAMES = {  # what other tools call a verb
+    other: verb
+    for verb, names in {
+        "train": "fit run start launch learn",
+        "train -m optimizer.lr=1e-3,1e-2": "sweep search tune grid multirun",
+        "eval": "test evaluate validate val score",
+        "predict": "infer inference",
+        "resume": "continue restart",
+        "report": "plot results show",
+        "runs": "history logs list status",
+        "bench": "benchmark profile speed",
+        "doctor": "check debug",
+        "lr-find": "find-lr lr-finder",
+        "plan": "summary info describe dry-run",
+        "init": "new create setup",
+        "--version": "version v",
+    }.items()
+    for other in names.split()
+}

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -44,9 +45,8 @@ class Parser(argparse.ArgumentParser):
         """Parse with flags and words in any order. Raises ConfigError."""
         known = set(self.flags)
         for position, word in enumerate(words):
-            if word == "=":
-                left, right = words[max(position - 1, 0)], words[position + 1 : position + 2]
-                raise ConfigError("no spaces around =", f"{left}={''.join(right) or 'VALUE'}")
+            if spaced := _spaced(words, position):
+                raise ConfigError("no spaces around =", shlex.quote(spaced))
             flag, _, value = word.partition("=")
             if word.startswith("--") and flag not in known:
                 following = [next_word for next_word in words[position + 1 : position + 2] if "=" not in next_word]
@@ -55,7 +55,7 @@ class Parser(argparse.ArgumentParser):
 
     def _no_flag(self, flag: str, value: str) -> ConfigError:
         """The error for a flag that the verb does not have: mostly a setting, typed as other programs want it."""
-        from trainer.config import files, picked
+        from trainer.config import files, picked, synonyms
         from trainer.config.check import known_keys
 
         if near := closest(flag, self.flags):
@@ -65,15 +65,28 @@ class Parser(argparse.ArgumentParser):
         text = f"no flag {flag}: settings are written without dashes"
         if flag == "--dry-run":
             return ConfigError(text, "trainer plan")
+        if flag == "--config":
+            return ConfigError(f"no flag {flag}", f"{self.prog} --config-name {shlex.quote(value)}")
         keys = re.findall(r"([\w.]+)=", self.takes)
         if "key" in keys:
             keys += known_keys(picked.picked([], files.roots()))
+        if "key" in keys and (setting := synonyms.setting(flag[2:], value, files.options(files.roots()))):
+            return ConfigError(text, shlex.quote(setting))
         near = closest(flag[2:], keys)
         return ConfigError(text, f"{near}={value}" if near else f"{self.prog} --help")
 
     def error(self, message: str) -> NoReturn:
         """Raise ConfigError instead of ending the program."""
         raise ConfigError(message, f"{self.prog} --help")
+
+
+def _spaced(words: Sequence[str], position: int) -> str | None:
+    """`epochs=5` where this word and its neighbours are `epochs = 5`, `epochs= 5` or `epochs =5`; else None."""
+    word, before, after = words[position], words[:position][-1:], words[position + 1 : position + 2]
+    after = [other for other in after if "=" not in other and not other.startswith("-")]
+    if word.startswith("=") and before and "=" not in before[0]:
+        return f"{before[0]}={word[1:] or ''.join(after) or 'VALUE'}"
+    return word + after[0] if word.endswith("=") and after else None
 
 
 def config_parser(

@@ -32,7 +32,9 @@ def parser() -> arguments.Parser:
 def run(args: Namespace) -> int:
     """Measure, print a table, and end with what to type. Returns the exit code."""
     if args.seconds <= 0:
-        raise ConfigError("--seconds must be above 0", "--seconds 2")
+        raise ConfigError(
+            "--seconds must be above 0", shlex.join(["trainer", "bench", *args.overrides, "--seconds", "2"])
+        )
     data = compose.one_run("bench", args).data
     print(f"{'':<26}{'samples/s':>10}{'ms a step':>11}{'peak MB':>9}{'compile s':>10}  pays after")
     unchanged = _measure(data, {}, args.seconds)

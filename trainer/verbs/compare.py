@@ -1,6 +1,7 @@
 """Rank runs, or the jobs of sweeps, by a metric, those of each data and way of splitting apart. Runs that differ only
 in their seeds become one row, with the 95% interval of its mean."""
 
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -10,8 +11,8 @@ from trainer.compare import ranking, rows, table
 from trainer.compare.rows import Row
 from trainer.disk import layout
 from trainer.errors import ConfigError
-from trainer.terminal.spelling import did_you_mean
-from trainer.text import cleaned, counted
+from trainer.terminal.spelling import closest
+from trainer.text import cleaned, counted, listed
 from trainer.verbs.arguments import Parser
 from trainer.verbs.runs import outside_sweeps
 
@@ -32,13 +33,15 @@ def run(args: Namespace) -> int:
     """Print the ranking of runs and of sweeps' jobs. Returns the exit code."""
     runs = read_runs(args.names)
     if all(row.unreadable for row in runs):
-        raise ConfigError(f"none of these runs can be read; {runs[0].name}: {runs[0].error}", "trainer runs lists them")
+        raise ConfigError(f"none of these runs can be read; {runs[0].name}: {runs[0].error}", "trainer runs")
     metric = args.sort or rows.monitored(runs)
     known = list(dict.fromkeys(name for row in runs for name in row.metrics))
     if metric not in known and (args.sort or not known):
-        choices = "|".join(known) or "none of these runs has reported a metric yet"
-        choices = next((name for name in reversed(known) if name.rpartition("/")[2] == metric), choices)
-        raise ConfigError(f"no run here reports '{metric}'.{did_you_mean(metric, known)}", f"--sort {choices}")
+        if not known:
+            raise ConfigError("none of these runs has reported a metric yet", "trainer runs")
+        meant = [name for name in known if name.rpartition("/")[2] == metric] or [closest(metric, known) or known[-1]]
+        command = shlex.join(["trainer", "compare", *args.names, "--sort", meant[-1]])
+        raise ConfigError(f"no run here reports '{metric}'; they have {listed(known)}", command)
     ranked = ranking.rankings(runs, args.sort, fold=not args.all)
     if args.json:
         print(table.json_text(ranked, runs))

@@ -47,6 +47,10 @@ def run(args: Namespace) -> int:
     elif args.shell in SCRIPTS:
         print(SCRIPTS[args.shell], end="")
     else:
-        text = f"no completion for {args.shell}" if args.shell else "completion needs the name of a shell"
-        raise ConfigError(text, "trainer completion bash|zsh")
+        text = (
+            f"no completion for {args.shell}: there are bash and zsh"
+            if args.shell
+            else "completion needs the name of a shell, bash or zsh"
+        )
+        raise ConfigError(text, "trainer completion bash")
     return 0

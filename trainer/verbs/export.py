@@ -9,6 +9,7 @@ from trainer.config.run_config import read_overrides
 from trainer.disk import layout, storage
 from trainer.errors import ConfigError, TrainerError
 from trainer.processes.torch_import import uncollected
+from trainer.terminal.spelling import closest
 from trainer.text import WIDTH, cleaned, counted
 from trainer.verbs.arguments import Parser, run_parser
 from trainer.verbs.open_run import open_run, split_words
@@ -28,9 +29,12 @@ def run(args: Namespace) -> int:
     settings = dict(word.split("=", 1) for word in words)
     name = settings.pop("format", "torch_export")
     if settings:
-        raise ConfigError(f"export has no '{next(iter(settings))}'", f"format={FORMATS}")
+        text = f"export has no '{next(iter(settings))}', only format={FORMATS.replace('|', ', ')}"
+        raise ConfigError(text, f"format={name}" if name in FORMATS.split("|") else "format=torch_export")
     if name not in FORMATS.split("|"):
-        raise ConfigError(f"no format '{name}'", f"format={FORMATS}")
+        formats = FORMATS.split("|")
+        text = f"no format '{name}': there are {', '.join(formats)}"
+        raise ConfigError(text, f"format={closest(name, formats) or 'torch_export'}")
     portable = {"device": "cpu", "autocast": "none"}
     stored = open_run(run_name, portable, trust_it=args.trust, command="export RUN")
     return _export(stored.folder, stored.config, name)

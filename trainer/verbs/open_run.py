@@ -68,7 +68,7 @@ def best_run(sweep: Path, command: str, say: Callable[[str], object]) -> Path:
     rankings = ranking.rankings(rows.of_sweep(sweep))
     best = [(ranked, ranked.best) for ranked in rankings if ranked.best is not None]
     if not best:
-        raise ConfigError(f"no job of {sweep} has ended well", f"trainer compare {sweep}, or trainer resume {sweep}")
+        raise ConfigError(f"no job of {sweep} has ended well", f"trainer resume {sweep}")
     if len(best) > 1:
         named = [f"{row.name} ({ranked.data} by {ranked.metric})" for ranked, row in best]
         text = f"{sweep} has {len(best)} best runs, as data, splits or metrics differ: {first_few(named, 5)}"

@@ -16,7 +16,7 @@ from trainer.verbs.open_run import open_run, split_words
 
 CHANGEABLE = Changeable(
     ("epochs", "max_steps", "device", "nproc", "threads", "loader.num_workers", "data"),
-    "cannot change on a resume: that would be a different run",
+    "cannot change on a resume, which would be a different run",
 )
 
 
@@ -66,5 +66,7 @@ def run(args: Namespace) -> int:
 def _if_changed(word: str | None) -> Literal["refuse", "continue"]:
     """What data=changed, or its absence, means."""
     if word not in (None, "changed"):
-        raise ConfigError(f"data={word}: the only word is changed", "data=changed continues with data that has changed")
+        raise ConfigError(
+            f"data={word}: the only word is changed, to continue with data that has changed", "data=changed"
+        )
     return "continue" if word == "changed" else "refuse"

@@ -35,7 +35,10 @@ def run(args: Namespace) -> int:
     settings = None if args.multirun else compose.compose(source)
     if settings is None or settings.multirun:
         if environment.launched():
-            raise ConfigError("-m under torchrun: a sweep starts the processes of its jobs itself", "nproc=2 with -m")
+            raise ConfigError(
+                "-m under torchrun: a sweep starts the processes of its jobs itself",
+                "start it without torchrun, with nproc=2",
+            )
         return _sweep(source)
     return _train(settings, args.started)
 

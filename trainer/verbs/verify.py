@@ -4,6 +4,7 @@
 import multiprocessing
 import random
 import re
+import shlex
 import signal
 import sys
 import time
@@ -34,7 +35,7 @@ def run(args: Namespace) -> int:
     overrides = [word for word in args.overrides if "=" in word or word.startswith("~")]
     names = [word for word in args.overrides if word not in overrides]
     if len(names) > 1 or (names and overrides):
-        raise ConfigError("verify takes one run, or settings", "trainer verify latest, or trainer verify epochs=2")
+        raise ConfigError("verify takes one run, or settings", f"trainer verify {shlex.quote(names[0])}")
     if names:
         stored = open_run(names[0], trust_it=args.trust).data
         data, trusted = dict(stored), stored.trusted
@@ -52,7 +53,7 @@ def _compare(data: dict[str, Any], trusted: bool, folder: Path, say: Callable[..
     _attempt(undisturbed, data, trusted)
     num_steps = layout.read_summary(undisturbed)["steps"]
     if num_steps < 2:
-        raise ConfigError("a run of one step cannot be killed between two steps", "max_steps=2 or more")
+        raise ConfigError("a run of one step cannot be killed between two steps", "max_steps=2")
     kill_at = random.SystemRandom().randint(2, num_steps)
     save_at = random.SystemRandom().randint(1, kill_at - 1)
     say(f"         2 of 3: asked to save after step {save_at:,}, killed after step {kill_at:,} of {num_steps:,}")
@@ -90,7 +91,9 @@ def _attempt(folder: Path, data: dict[str, Any], trusted: bool, save_at: int = 0
         end.close()
     killed = -signal.SIGKILL if data.get("nproc", 1) == 1 else 1  # of several processes the first is killed
     if process.exitcode != (killed if kill_at else 0):
-        raise TrainerError(f"training ended with exit code {process.exitcode}", "trainer train with the same settings")
+        raise TrainerError(
+            f"training ended with exit code {process.exitcode}", "train with the same settings to see why"
+        )
 
 
 def _train(lifeline: Connection, folder: Path, data: dict[str, Any], trusted: bool, save_at: int, kill_at: int) -> None:

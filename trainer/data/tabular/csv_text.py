@@ -48,7 +48,9 @@ def read(stream: BinaryIO, name: str, delimiter: str, encoding: str) -> tuple[He
     if not first.strip():
         raise ConfigError(f"{name} is empty")
     if b"\n" not in first and b"\r" in first:
-        raise ConfigError(f"{name} has the line endings of an old Mac (carriage returns)", f"mac2unix {name}")
+        raise ConfigError(
+            f"{name} has the line endings of an old Mac (carriage returns)", f"convert it: mac2unix {name}"
+        )
     _check_bytes(first, name, 1, cut=True)
     mark = SEPARATOR.match(first)
     if mark is not None:
@@ -148,7 +150,7 @@ def _check_bytes(data: bytes, name: str, line: int, *, cut: bool = False) -> Non
         if cut and error.reason == "unexpected end of data":
             return
         text = f"{_place(data, error.start, name, line)}: byte 0x{data[error.start]:02x} is not UTF-8"
-        raise ConfigError(text, "dataset.encoding=cp1252, or whatever encoding the file has") from error
+        raise ConfigError(text, "dataset.encoding=cp1252") from error
 
 
 def _check_quotes(data: bytes, name: str, line: int, delimiter: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from trainer.errors import ConfigError
+from trainer.terminal.spelling import closest
 
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "?")
 MARKS = {"point": ".", "comma": ",", "space": " \u00a0\u202f"}  # the last two are spaces that do not break a line
@@ -37,9 +38,9 @@ class Dialect:
             raise ConfigError(f"dataset.encoding={self.encoding}: {error}", "dataset.encoding=cp1252") from error
         for name, words in WORDS.items():
             if getattr(self, name) not in words:
-                raise ConfigError(
-                    f"dataset.{name}={getattr(self, name)} is unknown", f"dataset.{name}={'|'.join(words)}"
-                )
+                value = getattr(self, name)
+                text = f"dataset.{name}={value} is unknown: there are {', '.join(words)}"
+                raise ConfigError(text, f"dataset.{name}={closest(value, words) or next(iter(words))}")
         if self.decimal == self.thousands:
             other = "comma" if self.decimal == "point" else "point"
             text = f"the {self.decimal} cannot be both the decimal mark and the mark of thousands"

@@ -19,7 +19,7 @@ from trainer.data.tabular.dialect import Dialect
 from trainer.data.tabular.source import Batch
 from trainer.data.tabular.unseen import Unseen, spelling_of
 from trainer.errors import ConfigError
-from trainer.terminal.spelling import did_you_mean
+from trainer.terminal.spelling import closest, did_you_mean
 from trainer.text import cut, first_few
 
 WHAT = {"number": "a number", "date": "a date like 2026-11-25", "category": "text"}
@@ -127,5 +127,5 @@ def check_types(types: Mapping[str, str], names: Sequence[str], where: str) -> N
     check_present(list(types), names, where)
     for name, kind in types.items():
         if kind not in KINDS:
-            text = f"dataset.types: {name} has the unknown type {kind}"
-            raise ConfigError(text, typed.types(name, "number|date|category"))
+            text = f"dataset.types: {name} has the unknown type {kind}: there are {', '.join(KINDS)}"
+            raise ConfigError(text, typed.types(name, closest(kind, KINDS) or KINDS[0]))

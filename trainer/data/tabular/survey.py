@@ -82,7 +82,7 @@ class Tally:
             text = (
                 f"column '{name}' has {self.percent:,} values with a % sign and {self.values - self.percent:,} without"
             )
-            raise ConfigError(text, f"{types}, or one way in the file")
+            raise ConfigError(f"{text}; write them one way, or take them as text", types)
         for kind in self.like:
             if kind not in self.odd:
                 return kind
@@ -91,7 +91,7 @@ class Tally:
                 error = matrix.refusal(self.odd[kind], name, kind, dialect)
                 text = f"{error.message}, but {count:,} others are {kind}s"
                 remedy = self.other.remedy if self.other is not None else self._as_missing(name, kind, dialect)
-                raise ConfigError(text, f"{types}, or {remedy}")
+                raise ConfigError(f"{text}; {types} takes all as text", remedy.partition(", or ")[0])
         return "category"
 
     def _as_missing(self, name: str, kind: Kind, dialect: Dialect) -> str:
@@ -100,7 +100,7 @@ class Tally:
         usual = (notation.pointed if kind == "number" else notation.year_first)(text, dialect)
         odd = text.filter(pc.invert(pc.match_substring_regex(usual, LOOKS[kind]))).unique().to_pylist()
         before = [] if dialect.missing == MISSING else dialect.missing_texts[1:]
-        return typed.texts("missing", [*before, *odd]) if 0 < len(odd) <= FEW else "that text in dataset.missing"
+        return typed.texts("missing", [*before, *odd]) if 0 < len(odd) <= FEW else "name that text in dataset.missing"
 
 
 @dataclass

@@ -43,7 +43,7 @@ def classes_of(survey: Survey, targets: Sequence[str], task: str, dialect: Diale
     if task == "numbers" or len(targets) > 1:
         if wrong := [n for n in targets if survey.kinds[n] == "category"]:
             text = f"dataset.task=numbers, but {wrong[0]} holds text"
-            raise ConfigError(text, f"{typed.types(wrong[0], 'number')} shows the line")
+            raise ConfigError(text, typed.types(wrong[0], "number"))
         return None, kind
     if kind == "number" and task == "auto":
         wholes = set(whole_numbers(pa.array(sorted(texts or ()), pa.string()), dialect))
@@ -52,9 +52,8 @@ def classes_of(survey: Survey, targets: Sequence[str], task: str, dialect: Diale
         names = {name for name in wholes if name is not None}
         padded = sorted(text for text in texts or () if PADDED.fullmatch(text)) if name in survey.texts else []
         if padded:  # in one of several files: in one file, such texts are categories
-            text = f"{name} holds {padded[0]} and numbers that do not begin with 0"
-            remedy = f"{typed.types(name, 'number')} reads {padded[0]} as {int(padded[0])}"
-            raise ConfigError(text, f"{remedy}; {typed.types(name, 'category')} keeps them apart")
+            text = f"{name} holds {padded[0]} and numbers that do not begin with 0; as a number it is {int(padded[0])}"
+            raise ConfigError(text, typed.types(name, "category"))
     else:
         names, kind = texts, "category"
     if names is None:
@@ -62,7 +61,7 @@ def classes_of(survey: Survey, targets: Sequence[str], task: str, dialect: Diale
         raise ConfigError(text, "dataset.task=numbers")
     if survey.kinds[name] != "number" and len(names) > max(20, num_labelled // 2):
         text = f"{name} holds {len(names):,} different texts: neither numbers nor classes"
-        raise ConfigError(text, f"dataset.target=COLUMN, or {typed.types(name, 'number')}")
+        raise ConfigError(text, "dataset.target=COLUMN")
     if len(names) < 2:
         raise ConfigError(f"{name} is always {next(iter(names))}: there is nothing to learn", "dataset.target=COLUMN")
     return sorted(names, key=in_order), kind
