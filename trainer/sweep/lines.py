@@ -130,7 +130,8 @@ def alone_lines(ranking: Ranking) -> list[str]:
     """A run that is the only one of its data and metric, by name, and its metric."""
     row = ranking.groups[0].rows[0]
     value = row.value(ranking.metric)
-    metric = f"{ranking.metric} {value:.4f}" if value is not None else row.status
+    missing = f"{row.status}, no {ranking.metric}" if ranking.metric else row.status
+    metric = f"{ranking.metric} {value:.4f}" if value is not None else missing
     name, text = f"         {row.name}", f"{metric}  {ranking.data}"
     if len(name) + 2 + len(text) <= WIDTH:
         return [f"{name}  {text}"]

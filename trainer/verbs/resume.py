@@ -5,7 +5,7 @@ from typing import Literal
 
 from trainer.config.changeable_keys import Changeable
 from trainer.config.trust import kept_inside
-from trainer.disk import digest, layout
+from trainer.disk import digest, layout, reading
 from trainer.disk.lock import only_writer
 from trainer.errors import ConfigError, complain
 from trainer.processes import environment
@@ -45,7 +45,9 @@ def run(args: Namespace) -> int:
                 from trainer.run import best_weights
 
                 best_weights.restore(held)
-        print(cleaned(f"{folder} is finished: {counted(summary.get('steps') or 0, 'step')}. Nothing to do."))
+        steps = reading.count(found := summary.get("steps"))
+        taken = f"{found} steps" if steps is None else counted(steps, "step")
+        print(cleaned(f"{folder} is finished: {taken}. Nothing to do."))
         again = f"to train for longer: trainer resume {folder} epochs={2 * stored.data.get('epochs', 1)}"
         print(*folded(cleaned(again)), sep="\n")
         return 0
