@@ -21,6 +21,7 @@ from conftest import Cli
 from live_run import alive, children
 
 from trainer.cli import main
+from trainer.config.trust import OWN
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError
 from trainer.sweep import pool
@@ -307,7 +308,8 @@ def test_ctrl_c_saves_what_runs_ranks_what_is_done_and_resume_finishes(number: i
     assert all(f"\nstopped by {name} at step" in (sweep / job / "train.log").read_text() for job in ("002", "003"))
     refused = cli("resume", str(sweep), "epochs=3")
     assert (refused.returncode, "another sweep" in refused.stderr) == (2, True)
-    assert "what can change is sweep.jobs|sweep.on_fail=…\n  try: trainer train -m seed=0,1 " in refused.stderr
+    assert "; what can is sweep.jobs, sweep.on_fail, hydra/launcher" in refused.stderr
+    assert "\n  try: trainer train -m seed=0,1 " in refused.stderr
     assert refused.stderr.endswith(" epochs=3\n")
 
 
@@ -331,7 +333,7 @@ class Ended:
 def test_a_job_that_ends_as_it_is_asked_to_stop_has_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     job, asked = Job(0, [], {}), iter([False, False, True])
     monkeypatch.setattr(pool, "start_method", lambda: SimpleNamespace(Pipe=Pipe, Process=Ended))
-    ended = pool.run(tmp_path, [job], [Place(1)], lambda: next(asked, True), lambda active: None)
+    ended = pool.run(tmp_path, [job], [Place(1)], OWN, lambda: next(asked, True), lambda active: None)
     assert list(ended) == [(job, 0)]
     process = Ended()
     process.start()
