@@ -145,7 +145,7 @@ def test_r2_of_one_validation_row_is_left_out_and_said(capsys: pytest.CaptureFix
         "baseline"
     }
     assert main(["train", *WORDS, "dataset.val_fraction=0.0034", "monitor=val/r2"]) == 2
-    assert "monitor=train/loss|val/loss|val/mse|val/mae" in capsys.readouterr().err
+    assert "it has train/loss, val/loss, val/mse, val/mae\n  try: monitor=auto\n" in capsys.readouterr().err
     Path("one.csv").write_text("x,y\n1,2\n")
     assert main(["eval", "latest", "dataset.path=one.csv"]) == 0
     assert re.search(r"^r2 +undefined$", capsys.readouterr().out, re.M)
@@ -160,8 +160,8 @@ def test_eval_measures_the_split_that_is_typed(capsys: pytest.CaptureFixture[str
         assert f"data     data: {rows} rows of the {split} split" in said
         assert f"\n{split}/mse " in said
     for words, hint in (
-        (["split=test"], "split=train|val"),
-        (["split=rest"], "split=train|val"),
+        (["split=test"], "split=val"),
+        (["split=rest"], "split=val"),
         (["--split", "train"], "split=train"),
         (["split=val", "dataset.path=data.csv"], "leave split out"),
     ):
