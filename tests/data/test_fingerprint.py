@@ -157,7 +157,7 @@ def test_a_damaged_fingerprint_is_refused_in_one_line(key: str, value: Any, tmp_
 def test_what_a_stranger_named_is_printed_without_its_escape_codes() -> None:
     now = Parts.of(["\x1b[2J\n" * 900 + "\udcff"], [1], [(1, 1)])
     (line,) = now.differences(Parts.of([], [], []))
-    assert line.startswith("?[2J??[2J?")
+    assert line.startswith("?[2J ?[2J ?")
     assert line.endswith("… is new")
     assert len(line) < 300
 

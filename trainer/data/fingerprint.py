@@ -193,15 +193,17 @@ def read(folder: Path) -> Fingerprint | None:
     StorageError for a malformed file."""
     path = folder / layout.DATA_ROWS
     try:
-        tensors = safetensors.torch.load(digest.read_tensors(path, MOST_BYTES))
-        about = tensors["about"].numpy()
-        if about.nbytes > MOST_JSON:
-            raise ValueError(f"the names of its parts take {about.nbytes:,} bytes")
-        return _rebuilt(reading.parse_json(about.tobytes(), path), tensors)
+        content = digest.read_tensors(path, MOST_BYTES)
     except FileNotFoundError:
         return None
     except reading.Damaged as error:
         raise StorageError(str(error)) from error
+    try:
+        tensors = safetensors.torch.load(content)
+        about = tensors["about"].numpy()
+        if about.nbytes > MOST_JSON:
+            raise ValueError(f"the names of its parts take {about.nbytes:,} bytes")
+        return _rebuilt(reading.parse_json(about.tobytes(), path), tensors)
     except MALFORMED as error:
         why = f"it does not name {error}" if isinstance(error, KeyError) else first_line(error)
         raise StorageError(f"{path} cannot be used: {why}") from error
