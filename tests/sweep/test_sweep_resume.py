@@ -273,7 +273,7 @@ def test_a_finished_job_without_a_summary_is_not_trained_again(how: str, cli: Cl
     assert done.returncode == 0, done.stdout + done.stderr
     assert "001/summary.json is missing or damaged; it is written again from the run" in done.stderr
     again = summary(sweep / "001")
-    timed = ("seconds", "samples_per_second", "waiting_for_data", "argv")
+    timed = ("seconds", "samples_per_second", "waiting_for_data", "argv", "ended")
     assert {k: v for k, v in again.items() if k not in timed} == {k: v for k, v in kept.items() if k not in timed}
     assert {name: (sweep / "001" / name).read_bytes() for name in before} == before
     run = cli("resume", str(sweep / "001"))
