@@ -1,4 +1,4 @@
-"""`trainer predict` where rows are broken, columns are of unusual types, or an output is no column."""
+"""`trainer predict` with broken pictures, columns of unusual types, and outputs that do not fit into a table."""
 
 import csv
 import io

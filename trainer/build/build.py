@@ -159,7 +159,7 @@ def _train_batches(
 
 
 def _progress(config: Config, batches: TrainBatches) -> Progress:
-    """A run that has not begun: how many steps it takes, and how often it is evaluated."""
+    """The progress of a new run: how many steps it will take, and how often it is evaluated."""
     steps_per_epoch = batches.steps_per_epoch
     num_steps = config.epochs * steps_per_epoch
     eval_every = in_steps(config.eval_every, steps_per_epoch, batches.batch_size * config.accumulate)

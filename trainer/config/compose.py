@@ -34,7 +34,7 @@ def compose(source: Source) -> Settings:
         from trainer.config import grid
 
         cfg = hydra.compose_config(source.name, source.overrides, RunMode.RUN, with_log_configuration=False)
-        for name in cfg.hydra.job.env_set:
+        if name := next(iter(cfg.hydra.job.env_set), None):
             raise ConfigError(
                 f"hydra.job cannot set {name}: the process runs already", f"in the shell: {name}=VALUE trainer train"
             )

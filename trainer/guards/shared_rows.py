@@ -25,7 +25,7 @@ def shared_rows(splits: Splits) -> list[Finding]:
     shared = np.flatnonzero(np.isin(val, train))
     if not len(shared):
         return []
-    share, repeats = len(shared) / len(val), 1 - len(np.unique(train)) / len(train)
+    share, repeats = len(shared) / len(val), _repeats(train)
     what = f"{len(shared):,} of {len(val):,} validation rows ({share:.1%}) are in training too, such as row {shared[0]}"
     if len(shared) < 3 or share <= FEW or repeats >= REPEATED * share:
         why = f"the data has equal rows: {repeats:.1%} of the training rows repeat another one"
@@ -44,7 +44,10 @@ def equal_rows(fingerprint: Fingerprint) -> list[Finding]:
         rows = fingerprint.ids[fingerprint.roles == role]
         count = _num_among_training(rows, fingerprint) if len(rows) else 0
         share = count / max(len(rows), 1)
-        if count >= 3 and share > FEW and _repeats(fingerprint) < REPEATED * share:
+        if count < 3 or share <= FEW:
+            continue
+        train = fingerprint.ids[(fingerprint.roles == TRAIN) & (fingerprint.ids != 0)]
+        if _repeats(train) < REPEATED * share:
             what = f"{count:,} of {len(rows):,} {name} {kind} ({share:.1%}) are among the training {kind} too"
             why = f"the model is measured on {kind} that it has seen"
             findings.append(Finding("shared rows", "dataset", what, why, "each of them in one split only"))
@@ -65,9 +68,8 @@ def _num_among_training(rows: Ids, fingerprint: Fingerprint) -> int:
     return int(found[which].sum())
 
 
-def _repeats(fingerprint: Fingerprint) -> float:
+def _repeats(train: Ids) -> float:
     """The share of the training rows that repeat another one."""
-    train = fingerprint.ids[(fingerprint.roles == TRAIN) & (fingerprint.ids != 0)]
     return 1 - len(np.unique(train)) / max(len(train), 1)
 
 
