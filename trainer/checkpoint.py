@@ -141,6 +141,7 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
             raise StorageError(f"{path} has format {state['format']}, this trainer reads format {FORMAT}")
         weights = read_tensors(files[WEIGHTS])
         best = read_tensors(files[BEST]) if BEST in files else None
+        load_weights(run.model, weights, path)
         tensors = tensors_of(read_tensors(files[OPTIMIZER]))
         progress = check_progress(since_0_1_0(json_text.decode(state["progress"]), path))
         optimizer = optimizer_state(run, tensors, state["optimizer"])
@@ -163,7 +164,6 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         raise ConfigError(text, f"epochs={2 * math.ceil(epoch)}")
 
     try:
-        run.model.load_state_dict(weights)
         if best is not None:
             run.best_weights = {
                 name: best[name].to(value) if isinstance(value, Tensor) else best[name]
@@ -172,7 +172,7 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         elif progress["best"] is not None:
             run.keep_best()
     except MALFORMED as error:
-        raise ConfigError(f"{path} is of another model: {str(error).splitlines()[-1].strip()}") from error
+        raise ConfigError(f"{path} is of another model: its best weights have no {error}") from error
     other_length = progress["num_steps"] != run.progress.num_steps
     for name, value in progress.items():
         if name not in LIMITS:
@@ -190,6 +190,15 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         raise StorageError(f"{path} is not a checkpoint of this run: {error}") from error
     run.optimizer.load_state_dict(optimizer)
     return Loaded(offsets, elsewhere, note)
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Load what was read from this path. Raises ConfigError if the model has other parameters by now."""
+    try:
+        model.load_state_dict(weights)
+    except MALFORMED as error:
+        text = f"{path} is of another model: {str(error).splitlines()[-1].strip()}"
+        raise ConfigError(text, "undo what changed in the class or the settings of the model, or train anew") from error
 
 
 def since_0_1_0(progress: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -29,10 +29,15 @@ VARIANTS = {
                                         "loader.drop_last=true", "epochs=2"],
     "no validation": ["dataset=iris", *MLP, "dataset.val_fraction=0", "optimizer=adam", "epochs=15",
                       "loader.batch_size=16"],
+    "as it comes": [],
     "augmentation, no workers": ["dataset._target_=own.Augmented", *MLP, "loader.batch_size=16", "epochs=4"],
     "augmentation, two workers": ["dataset._target_=own.Augmented", *MLP, "loader.num_workers=2",
                                   "model.dropout=0.2", "loader.batch_size=16", "epochs=4"],
 }  # fmt: skip
+COMPILED = {
+    "compile=model": [*MLP, "model.dropout=0.2", "model.norm=batch", "compile=model"],
+    "compile=step": [*MLP, "model.dropout=0.2", "eval_every=7steps", "compile=step"],
+}
 
 
 def disturbed(folder: Path, data: dict, deaths: Sequence[Death], **how) -> None:
@@ -77,6 +82,16 @@ def test_200_killed_runs_end_with_the_same_bits(tmp_path, name):
     print(f"{name}: {sum(not d for d in differing)} of {len(differing)} the same, {kills} kills")
     assert differing == [set()] * 20
     assert kills == 51
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMPILED)
+def test_killed_compiled_runs_end_with_the_same_bits(tmp_path, name):
+    """Fewer: each attempt compiles again."""
+    kills, differing = compared(tmp_path, COMPILED[name], range(100, 103))
+    print(f"{name}: {kills} kills")
+    assert differing == [set()] * 3
+    assert kills == 8
 
 
 def test_a_run_at_its_end_can_still_be_killed(tmp_path):

@@ -152,7 +152,7 @@ def test_a_job_that_another_process_works_on_is_named_and_left_alone(cli: Cli, t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
 def test_a_job_that_is_killed_continues_from_its_newest_checkpoint(by: int, cli: Cli, tmp_path: Path) -> None:
     luck = random.Random(by)
     process, sweep = begun(tmp_path, "seed=0,1", "epochs=100", "sweep.jobs=2")
@@ -260,26 +260,35 @@ def test_what_failed_by_itself_starts_again_and_its_old_checkpoints_go_when_ther
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["missing", "damaged"])
-def test_a_finished_job_without_a_summary_is_not_trained_again(how: str, cli: Cli, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("summary.json", "001/summary.json is missing or damaged; it is written again from the run"),
+        ("model.safetensors", "model.safetensors was missing or damaged; it is written again from the checkpoint"),
+    ],
+)
+def test_a_finished_job_is_mended_and_not_trained_again(
+    name: str, said: str, how: str, cli: Cli, tmp_path: Path
+) -> None:
     assert cli("train", "-m", "seed=0,1", "epochs=2", *QUICK).returncode == 0
     sweep = (tmp_path / "outputs/latest").resolve()
-    path = sweep / "001/summary.json"
-    before = {
-        name: (sweep / "001" / name).read_bytes() for name in ("metrics.jsonl", "results.csv", "model.safetensors")
-    }
+    path, names = sweep / "001" / name, ("metrics.jsonl", "results.csv", "model.safetensors")
+    before = {name: (sweep / "001" / name).read_bytes() for name in names}
     kept = summary(sweep / "001")
-    path.unlink() if how == "missing" else path.write_text(path.read_text()[:40])
+    path.unlink() if how == "missing" else path.write_bytes(path.read_bytes()[:-40])
     done = cli("resume", "latest")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "001/summary.json is missing or damaged; it is written again from the run" in done.stderr
+    assert said in done.stderr + (sweep / "001/train.log").read_text()
     again = summary(sweep / "001")
     timed = ("seconds", "samples_per_second", "waiting_for_data", "argv", "ended")
     assert {k: v for k, v in again.items() if k not in timed} == {k: v for k, v in kept.items() if k not in timed}
     assert {name: (sweep / "001" / name).read_bytes() for name in before} == before
-    run = cli("resume", str(sweep / "001"))
-    assert (run.returncode, "Nothing to do." in run.stdout) == (0, True)
+    for folder in (sweep, sweep / "001"):
+        done = cli("resume", str(folder))
+        assert (done.returncode, "Nothing to do." in done.stdout) == (0, True)
 
 
+@pytest.mark.slow
 def test_rows_that_are_lost_are_named(cli: Cli, tmp_path: Path) -> None:
     assert cli("train", "epochs=2", *QUICK).returncode == 0
     run = (tmp_path / "outputs/latest").resolve()

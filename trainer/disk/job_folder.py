@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trainer.disk import layout, lock, reading, storage
+from trainer.disk import digest, layout, lock, reading, storage
 from trainer.disk.folder import names
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError, StorageError
@@ -48,9 +48,10 @@ def check_identity(sweep: Path, job: Job) -> None:
 
 def status(folder: Path) -> str:
     """waiting (not started), ok, pruned, failed, diverged, or interrupted: it continues from its checkpoint. That is
-    also the status of a job without a readable summary: whether it is finished, its checkpoint says."""
+    also the status of a job without a readable summary: whether it is finished, its checkpoint says. And that of a
+    finished one whose model is missing or damaged: a resume writes it again."""
     recorded = layout.read_summary(folder).get("status")
-    if recorded in ENDED:
+    if recorded in ENDED and (recorded != "ok" or digest.is_whole(folder / layout.MODEL)):
         return str(recorded)
     return "interrupted" if holds_run(folder) or (folder / layout.SUMMARY).exists() else "waiting"
 

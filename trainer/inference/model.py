@@ -25,6 +25,7 @@ from trainer.disk.tensors import MALFORMED, read_tensors
 from trainer.errors import ConfigError, StorageError
 from trainer.processes.ranks import Ranks
 from trainer.tasks.metrics import measured
+from trainer.text import first_line
 
 ANY = 2  # rows: enough for every metric
 
@@ -77,14 +78,13 @@ def load(folder: Path, config: Config) -> Trained:
     materialize(model, torch.zeros(2, *facts.input_shape, device=device, dtype=dtype))
     try:
         data = digest.read_tensors(folder / layout.MODEL, checkpoint.most_bytes(model))
-        model.load_state_dict(read_tensors(data))
+        checkpoint.load_weights(model, read_tensors(data), folder / layout.MODEL)
     except FileNotFoundError:
         raise ConfigError(f"{folder} has no {layout.MODEL} yet", f"trainer resume {folder}") from None
     except reading.Damaged as error:
         raise StorageError(str(error), f"trainer resume {folder}") from error
     except MALFORMED as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise StorageError(f"{folder / layout.MODEL} does not fit the model: {reason}") from error
+        raise StorageError(f"{folder / layout.MODEL} is damaged: {first_line(error)}") from error
     _, loss_fn = build_loss(config, prepared, device, dtype)
     set_threads(config.threads, device, 0, 1)
     return Trained(
