@@ -22,7 +22,7 @@ INSIDE = {
     "predict": (["run", "new.csv"], "trainer.inference.predict.write"),
     "report": (["run"], "trainer.report.make.of_run"),
     "compare": (["run"], "trainer.compare.ranking.rank"),
-    "bench": (QUICK, "trainer.verbs.bench.variants"),
+    "bench": (QUICK, "trainer.verbs.bench._measure"),
     "verify": (QUICK, "trainer.verbs.verify._compare"),
     "doctor": (QUICK, "trainer.diagnosis.doctor.examine"),
     "lr-find": (QUICK, "trainer.diagnosis.lr_range.sweep"),

@@ -4,12 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sample import sampled
 from slips import SLIPS, WITH_A_RUN, WITH_A_SWEEP
 from typed_hints import follow, run, words_of
 
@@ -130,12 +131,7 @@ def check(argv: list[str]) -> None:
     assert not [hint for hint in hints if hint.problem]
 
 
-def sampled(cases: Iterable[tuple[Any, ...]], step: int) -> list[Any]:
-    """All cases; those that a quick run leaves out are marked slow."""
-    return [pytest.param(*case, marks=[pytest.mark.slow] * (n % step > 0)) for n, case in enumerate(cases)]
-
-
-@pytest.mark.parametrize(("room", "argv", "make"), sampled(commands(), 15))
+@pytest.mark.parametrize(("room", "argv", "make"), sampled(commands(), 30))
 def test_every_hint_can_be_followed(room: str, argv: list[str], make: Make | None) -> None:
     if make:
         make()

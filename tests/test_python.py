@@ -128,6 +128,7 @@ def test_ctrl_c_saves_and_is_a_keyboard_interrupt() -> None:
     assert len(list((run / "checkpoints").iterdir())) >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.optional
 def test_a_notebook_gets_plain_lines_a_picture_and_its_interrupt(tmp_path: Path) -> None:
     """In a real kernel, by Jupyter's own protocol."""

@@ -76,6 +76,7 @@ def test_values_follow_the_input(words: list[str], name: str, got: str, capsys: 
     assert (line[59:75].strip(), line[76:]) == (got, "NO")
 
 
+@pytest.mark.slow
 def test_fit_line_is_the_chapters_program_to_the_last_digit(cli: Cli, tmp_path: Path) -> None:
     done = cli("train", "experiment=chapter/fit_line")
     assert done.returncode == 0, done.stderr

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sample import sampled
 
 from trainer.cli import main
 from trainer.config import compose, files
@@ -131,22 +132,22 @@ def test_a_search_checks_every_choice_and_both_ends_and_keeps_to_the_same_rules(
         found.job(8, proposal.trial | {"optimizer.lr": "0.2"})
 
 
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        ["optimizer.lr=tag(log,interval(1e-4,1e-1))", "seed=1,2,3", "epochs=3"],
-        ["seed=int(interval(1,9))", "dataset.split_seed=${seed}"],
-        ["model=mlp,linear,cnn", "model.hidden=[8],[16,16]", "model.dropout=interval(0.1,0.2)"],
-        ["model=own", "model._target_=a.B,c.D", "+model.width=int(interval(1,4))", "+model.name='x y',z"],
-        ["optimizer=adamw,sgd,adagrad", "optimizer.momentum=0,0.9", "optimizer.weight_decay=${optimizer.lr}",
-         "optimizer.lr=interval(1e-3,1e-1)"],
-        ["experiment=sweep/lr_by_seed", "loss=auto,cross_entropy", "loss.label_smoothing=interval(0.0,0.2)"],
-        ["scheduler=none,step", "scheduler.step_size=2epochs,3epochs", "loss=cross_entropy", "~loss.label_smoothing"],
-        ["dataset=table,digits", "dataset.path=a.csv,b.csv", "dataset.target=price", "clip_grad_norm=null,1.0"],
-        ["early_stop.patience=2,null", "output_dir=out/${seed}-${epochs}", "seed=4,5", "epochs=int(interval(2,3))"],
-        ["model.hidden=[${seed}],[8]", "seed=3,4", "optimizer._target_=torch.optim.SGD,torch.optim.Adagrad"],
-    ],
-)  # fmt: skip
+PROPOSED = [
+    ["optimizer.lr=tag(log,interval(1e-4,1e-1))", "seed=1,2,3", "epochs=3"],
+    ["seed=int(interval(1,9))", "dataset.split_seed=${seed}"],
+    ["model=mlp,linear,cnn", "model.hidden=[8],[16,16]", "model.dropout=interval(0.1,0.2)"],
+    ["model=own", "model._target_=a.B,c.D", "+model.width=int(interval(1,4))", "+model.name='x y',z"],
+    ["optimizer=adamw,sgd,adagrad", "optimizer.momentum=0,0.9", "optimizer.weight_decay=${optimizer.lr}",
+     "optimizer.lr=interval(1e-3,1e-1)"],
+    ["experiment=sweep/lr_by_seed", "loss=auto,cross_entropy", "loss.label_smoothing=interval(0.0,0.2)"],
+    ["scheduler=none,step", "scheduler.step_size=2epochs,3epochs", "loss=cross_entropy", "~loss.label_smoothing"],
+    ["dataset=table,digits", "dataset.path=a.csv,b.csv", "dataset.target=price", "clip_grad_norm=null,1.0"],
+    ["early_stop.patience=2,null", "output_dir=out/${seed}-${epochs}", "seed=4,5", "epochs=int(interval(2,3))"],
+    ["model.hidden=[${seed}],[8]", "seed=3,4", "optimizer._target_=torch.optim.SGD,torch.optim.Adagrad"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("overrides", sampled([(overrides,) for overrides in PROPOSED], 4))
 def test_a_proposed_job_is_what_hydra_composes(overrides: list[str]) -> None:
     found = space(*overrides)
     samples, variants = found.samples(), found.variants

@@ -508,6 +508,7 @@ def test_a_whole_float_is_a_seed() -> None:
     assert rows[0] == rows[1] != rows[2]
 
 
+@pytest.mark.slow
 def test_the_command_line_names_the_row(tmp_path: Path, cli: Cli) -> None:
     (tmp_path / "mine.py").write_text(
         "import torch\n"

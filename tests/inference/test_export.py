@@ -195,6 +195,7 @@ class Counts(nn.Linear):
 """
 
 
+@pytest.mark.slow
 def test_a_class_of_ones_own_is_imported_by_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "own_export.py").write_text(OWN)

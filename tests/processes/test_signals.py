@@ -54,6 +54,7 @@ def stopped_by(name: str, folder: Path) -> bool:
     return (summary["status"], summary["stop_reason"]) == ("stopped", name) and said in log.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("under", "ignored"),
     [
@@ -144,6 +145,7 @@ def test_slow_data_and_slow_evaluations_are_abandoned(tmp_path: Path, where: str
     assert "saved checkpoints/step-" in said
 
 
+@pytest.mark.slow
 def test_a_signal_after_the_last_step_leaves_a_finished_run(tmp_path: Path) -> None:
     process = start(tmp_path, "train", *OWN, "+dataset.slow=outcome", *RUN, "max_steps=4", "eval_every=4steps")
     wait_for(tmp_path, "slow")  # the predictions for the picture take minutes

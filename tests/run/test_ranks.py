@@ -112,15 +112,13 @@ DROPOUT = ["model.hidden=[32]", "model.dropout=0.2", "model.norm=batch", "eval_e
            "checkpoint.every_seconds=0"]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("size", "points"),
-    [(2, [20]), *(pytest.param(size, [9, 23, 40], marks=pytest.mark.slow) for size in (2, 3, 4))],
-)
-def test_a_killed_run_of_several_ranks_resumes_to_the_same_bits(tmp_path: Path, size: int, points: list[int]) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_a_killed_run_of_several_ranks_resumes_to_the_same_bits(tmp_path: Path, size: int) -> None:
     data = config(*DROPOUT, f"nproc={size}", "loader.batch_size=50")
     assert attempt(tmp_path / "whole", data) == 0, (tmp_path / "whole.out").read_text()
     whole = evidence(tmp_path / "whole")
-    for point in points:
+    for point in (9, 23, 40):
         folder = tmp_path / str(point)
         killed = attempt(folder, data, listeners=[_Killer(folder, point - 3, point)])
         assert killed == 1, (tmp_path / f"{point}.out").read_text()
@@ -220,9 +218,9 @@ def num_lines(run: Path) -> int:
 REGISTERED = ["model=own", "model._target_=own.Registered", "epochs=10", "checkpoint.every_seconds=0.2"]
 
 
-@pytest.mark.parametrize("trials", [1, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_killed_rank_takes_the_others_down_and_is_named(tmp_path: Path, trials: int) -> None:
-    chance, longest, good = random.Random(trials), 0.0, 0
+@pytest.mark.slow
+def test_a_killed_rank_takes_the_others_down_and_is_named(tmp_path: Path) -> None:
+    chance, longest, good, trials = random.Random(20), 0.0, 0, 20
     for trial in range(trials):
         here, size = tmp_path / str(trial), chance.choice([2, 3])
         here.mkdir()
