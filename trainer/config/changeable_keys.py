@@ -28,6 +28,6 @@ class Changeable:
             if not any(fnmatch.fnmatchcase(key, pattern) for pattern in self.keys):
                 meant = closest(key, self.keys)
                 typed = shlex.quote(f"{meant}={text}") if meant and "*" not in meant else f"leave {key} out"
-                raise ConfigError(f"{key} {self.refusal}; what can is {', '.join(self.keys)}", instead or typed)
+                raise ConfigError(f"{key} {self.refusal}; these can: {', '.join(self.keys)}", instead or typed)
             changes[key] = yaml.safe_load(text)
         return changes
