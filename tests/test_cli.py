@@ -235,3 +235,13 @@ def test_unwritable_outputs_are_reported_before_torch_is_imported(
     (tmp_path / "outputs").write_text("a file")
     assert command_line.main(["train"]) == 4
     assert "output_dir=FOLDER" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["config"], ["ls"], ["train", "--help"], ["resume", "--help"], ["runs", "--help"]]
+)
+def test_what_is_printed_fits_80_columns(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 5
+    assert [line for line in lines if len(line) > 80] == []

@@ -5,6 +5,16 @@ import sys
 if sys.path[:1] == [os.getcwd()] != [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]:
     del sys.path[0]
 
-from trainer.cli import entry
 
-entry()
+def entry() -> None:
+    """Run the command line. Signals are taken over before anything else is imported: Ctrl-C shows no traceback."""
+    from trainer.processes import signals
+
+    signals.install()
+    from trainer import cli
+
+    cli.entry()
+
+
+if __name__ == "__main__":
+    entry()

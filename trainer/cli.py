@@ -22,11 +22,11 @@ STARTED = time.perf_counter()
 WELCOME = """\
 trainer {version}: train PyTorch models from configs
 
-  trainer train                                   an MLP on the bundled digits, about 5 s on a CPU
-  trainer train model=mlp device=cuda epochs=50   change anything with key=value
-  trainer train -m optimizer.lr=1e-3,1e-2 seed=0,1,2    a sweep
-  trainer chapter                                 run the tutorial chapter's examples and check them
-  trainer ls                                      list the options: datasets, models, …
+  trainer train                        an MLP on the bundled digits, about 5 s
+  trainer train model=cnn epochs=50    change anything with key=value
+  trainer train -m seed=0,1,2          a sweep
+  trainer chapter                      the tutorial chapter's examples, checked
+  trainer ls                           the options: datasets, models, …
 
 more
 {verbs}

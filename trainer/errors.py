@@ -10,6 +10,7 @@ from trainer.text import cleaned, cleaned_lines, first_line, labelled
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # OSErrors that mean the disk, wherever they are raised
 
+WORKER = "DataLoader worker"  # how torch says that one of its workers was killed
 NO_MEMORY = ("failed to map segment", "cannot allocate memory")  # a library that cannot be loaded, a failed fork
 
 
@@ -94,6 +95,8 @@ def failed(error: Exception, log: str | None = None) -> TrainerError:
         return error
     if isinstance(error, OSError) and error.errno in DISK:  # a full disk under stdout, for one
         return StorageError(f"{error.filename or 'the output'} cannot be written: {error.strerror}")
+    if isinstance(error, RuntimeError) and str(error).startswith(WORKER):
+        return Killed(first_line(error).rstrip(". "))
     if isinstance(error, ImportError | OSError) and any(words in str(error).lower() for words in NO_MEMORY):
         return TrainerError(f"there is not enough memory to start: {first_line(error)}", "ulimit -v unlimited")
     return TrainerError(described(error), f"the traceback is in {log}" if log else "--debug shows the traceback")

@@ -163,6 +163,6 @@ def test_of_two_first_keys_one_stays(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(signature.secrets, "token_bytes", late)
     Path("run").mkdir()
-    signature.sign(Path("run"), b"config")
+    signature.sign(Path("run"), "config.yaml", b"config")
     assert signature.key_file().read_bytes() == other
     assert signature.is_signed(Path("run"), b"config")

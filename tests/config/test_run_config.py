@@ -77,6 +77,7 @@ CHANGES = {
     "target below a shipped model": {"model": {"_target_": "trainer.models.mlp.MLP", "x": {"_target_": "os.system"}}},
     "partial": {"model": {"_target_": "torch.nn.Linear", "_partial_": True, "y": {"_target_": "evil.f"}}},
     "weights": {"model": {"_target_": "torchvision.models.resnet18", "weights": "DEFAULT"}},
+    "legacy weights": {"model": {"_target_": "torchvision.models.resnet18", "pretrained": True}},
     "backbone": {"model": {"_target_": "torchvision.models.resnet18", "weights_backbone": "DEFAULT"}},
     "weights of a nested model": {
         "model": {"_target_": "torch.nn.Sequential", "x": {"_target_": "torchvision.models.resnet18", "weights": "a"}}
@@ -198,7 +199,7 @@ def test_shipped_configs_need_no_trust(plain_config) -> None:
 
 def own_folder(tmp_path: Path, plain_config: dict) -> Path:
     folder = folder_with(tmp_path, {**plain_config, "model": {"_target_": "my_models.Net"}})
-    signature.sign(folder, (folder / layout.CONFIG).read_bytes())
+    signature.sign(folder, layout.CONFIG, (folder / layout.CONFIG).read_bytes())
     return folder
 
 
@@ -233,7 +234,8 @@ def test_trust_names_what_it_imports(tmp_path, plain_config, capsys) -> None:
 
 def test_a_kill_between_signature_and_config_keeps_the_old_one_valid(tmp_path, plain_config) -> None:
     folder = own_folder(tmp_path, plain_config)
-    signature.sign(folder, b"a config that was never written")
+    for attempt in range(3):
+        signature.sign(folder, layout.CONFIG, b"a config that was never written %d" % attempt)
     assert read_config(folder).trusted
 
 

@@ -1,6 +1,7 @@
 """What may be imported from the current folder: what the user's own config names there, and nothing for a stranger."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ LIES = {
     "torch.nn.Linear": False, "trainer.models.mlp.MLP": False, "gone.Net": False, "one": False, "auto": False,
     "": False, "..one.Net": False, "one/x.Net": False, "../one.Net": False, "Ōne.Net": False,
 }  # fmt: skip
+ROOT = Path(__file__).resolve().parents[2]
 MARK = "from pathlib import Path\nPath(__file__).with_suffix('.ran').touch()\n"
 QUICK = ["dataset=iris", "epochs=1", "report=false", "threads=1", "device=cpu"]
 
@@ -176,3 +178,22 @@ def test_git_is_not_asked_beside_a_strangers_folder(cli: Cli, tmp_path: Path) ->
         assert done.returncode == 0, done.stdout + done.stderr
         assert not (tmp_path / "pwned").exists(), words
     assert json.loads((run / layout.SUMMARY).read_text())["git"] is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["resume", "sweep"], ["resume", "run", "epochs=2"]])
+def test_the_console_script_finds_no_library_in_the_current_folder(words: list[str], tmp_path: Path) -> None:
+    """Nor do the processes that it starts: for a stranger's sweep, and for their run in two processes."""
+    strangers_sweep(tmp_path / "sweep")
+    assert main(["train", *QUICK, "nproc=2", f"output_dir={tmp_path}/mine"]) == 0
+    (tmp_path / "mine/latest").resolve().rename(tmp_path / "run")
+    (tmp_path / "run/config.sig").unlink()
+    for name in ("numpy", "torch", "json", "yaml", "mlflow", "trainer"):
+        (tmp_path / f"{name}.py").write_text(MARK)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/trainer").write_text("from trainer.__main__ import entry\nentry()\n")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(tmp_path / ".config")}
+    command = [sys.executable, "bin/trainer", *words]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not list(tmp_path.glob("*.ran"))

@@ -16,6 +16,7 @@ import torch
 from conftest import Cli
 from drawn import draw
 from PIL import Image
+from torch import nn
 
 import trainer
 from trainer.cli import main
@@ -326,3 +327,13 @@ def test_the_program_predicts_a_jpeg_as_predict_does(
     mean = "114.75 and divides by 57.375" if grey == "true" else "123.675, 116.28, 103.53 and divides by 58.395, 57.12"
     for text in ("uint8", "upright", "over white", mean, "resized to 12 × 12 pixels"):
         assert text in card
+
+
+def test_text_in_the_place_of_a_setting_is_no_part_of_a_program() -> None:
+    """What torch prints of a layer holds its settings as they are; a stranger's run may hold any."""
+    assert chain(nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 2))) is not None
+    evil = nn.LayerNorm(4, elementwise_affine="__import__('os').getcwd()")
+    assert chain(nn.Sequential(evil, nn.Linear(4, 2))) is None
+    named = nn.Sequential()
+    named.add_module("x=print() or 1, y", nn.Linear(4, 2))
+    assert chain(named) is None

@@ -173,6 +173,57 @@ def test_a_job_that_is_killed_continues_from_its_newest_checkpoint(by: int, cli:
 
 
 @pytest.mark.slow
+def test_a_job_whose_worker_is_killed_continues_from_its_newest_checkpoint(cli: Cli, tmp_path: Path) -> None:
+    """Python's message for it comes from torch, in the middle of whatever the job does."""
+    workers = ["loader.in_memory=false", "loader.num_workers=1"]
+    process, sweep = begun(tmp_path, "seed=0,1", "epochs=30", "sweep.jobs=1", *workers)
+    job = process_of(process, sweep / "000")
+    assert job is not None
+    wait_for(lambda: [child for child, parent in parents().items() if parent == job])
+    (worker,) = (child for child, parent in parents().items() if parent == job)
+    os.kill(worker, signal.SIGKILL)
+    assert process.wait(120) == 1
+    assert summary(sweep / "000")["status"] == "interrupted"
+    assert "DataLoader worker" in summary(sweep / "000")["error"]
+    kept = newest(sweep / "000")
+    done = cli("resume", "latest")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert resumed_at(sweep / "000") == [kept]
+    assert steps(sweep / "000") == steps(sweep / "001")
+
+
+@pytest.mark.slow
+def test_a_job_whose_folder_is_moved_is_not_made_again(cli: Cli, tmp_path: Path) -> None:
+    process, sweep = begun(tmp_path, "seed=0,1", "epochs=300", "sweep.jobs=1")
+    (sweep / "000").rename(sweep / "moved")
+    wait_for(lambda: (sweep / "001").exists())
+    process.send_signal(signal.SIGINT)
+    process.wait(60)
+    assert not (sweep / "000").exists()
+    kept = newest(sweep / "moved")
+    (sweep / "moved").rename(sweep / "000")
+    done = cli("resume", "latest")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert resumed_at(sweep / "000") == [kept]
+    assert steps(sweep / "000") == steps(sweep / "001")
+
+
+@pytest.mark.slow
+def test_a_sweep_whose_folder_is_moved_says_so_once(cli: Cli, tmp_path: Path) -> None:
+    process, sweep = begun(tmp_path, "seed=0,1,2", "epochs=300", "sweep.jobs=1")
+    sweep.rename(tmp_path / "moved")
+    assert process.wait(60) == 4
+    said = (tmp_path / "train.out").read_text()
+    errors = [line for line in said.splitlines() if line.startswith("error")]
+    assert len(errors) == 1, said
+    assert errors[0].endswith(f"was moved to {tmp_path / 'moved'} while the run wrote to it")
+    assert not sweep.exists()
+    done = cli("resume", "moved")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert steps(tmp_path / "moved/000") == steps(tmp_path / "moved/002")
+
+
+@pytest.mark.slow
 def test_a_killed_job_counts_as_failed_where_a_failure_stops_the_sweep(tmp_path: Path) -> None:
     process, sweep = begun(tmp_path, "seed=0,1,2", "epochs=1000000", "sweep.jobs=2", "sweep.on_fail=stop")
     wait_for(lambda: newest(sweep / "001"))
@@ -278,7 +329,8 @@ def test_a_finished_job_is_mended_and_not_trained_again(
     path.unlink() if how == "missing" else path.write_bytes(path.read_bytes()[:-40])
     done = cli("resume", "latest")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert said in done.stderr + (sweep / "001/train.log").read_text()
+    if how == "damaged" or name == "summary.json":
+        assert said in done.stderr + (sweep / "001/train.log").read_text()
     again = summary(sweep / "001")
     timed = ("seconds", "samples_per_second", "waiting_for_data", "argv", "ended")
     assert {k: v for k, v in again.items() if k not in timed} == {k: v for k, v in kept.items() if k not in timed}
@@ -286,6 +338,23 @@ def test_a_finished_job_is_mended_and_not_trained_again(
     for folder in (sweep, sweep / "001"):
         done = cli("resume", str(folder))
         assert (done.returncode, "Nothing to do." in done.stdout) == (0, True)
+
+
+@pytest.mark.slow
+def test_values_that_rot_are_named(cli: Cli, tmp_path: Path) -> None:
+    assert cli("train", "epochs=2", "report=false").returncode == 0
+    run = (tmp_path / "outputs/latest").resolve()
+    best = summary(run)["best"]["val/acc"]
+    path, table = run / "metrics.jsonl", run / "results.csv"
+    path.write_text(path.read_text().replace(f'"val/acc": {best}', f'"val/acc": {str(best).replace("0.", "1.")}'))
+    table.write_text("x" + table.read_text()[1:].replace("step", "stfp"))
+    (run / "summary.json").unlink()
+    done = cli("resume", "latest")
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stderr.split())
+    assert f"of val/acc at step {summary(run)['best_step']}, but it was {best:.6g}" in said
+    assert "results.csv: 2 rows cannot be read" in said
+    assert summary(run)["best"]["val/acc"] == best
 
 
 @pytest.mark.slow

@@ -83,11 +83,11 @@ def sweep(source: Source, task: Any) -> None:
 
 
 @contextmanager
-def launcher(source: Source, stored: dict[str, Any] | None, task: Any, folder: Path) -> Iterator[Any]:
+def launcher(source: Source, stored: dict[str, Any] | None, task: Any, folder: Path, *, signed: bool) -> Iterator[Any]:
     """Yield the launcher of a sweep that is resumed, or None if it runs the jobs on this machine.
 
     source: the words that were typed now, which may pick another launcher. stored: the settings of the one that the
-    sweep began with. folder: the sweep's.
+    sweep began with. folder: the sweep's; signed: whether this user signed it.
     """
     from hydra._internal.callbacks import Callbacks
     from hydra.core.plugins import Plugins
@@ -107,7 +107,7 @@ def launcher(source: Source, stored: dict[str, Any] | None, task: Any, folder: P
         allow_user_modules(
             grid.unresolved(cfg), source.folders
         )  # a launcher of the user's own, which they signed or typed
-        hydra_plugins.set_folder(cfg, folder)
+        hydra_plugins.set_folder(cfg, folder, signed=signed)
         context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(cfg))
         yield Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=cfg)
 

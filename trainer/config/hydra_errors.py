@@ -47,7 +47,8 @@ def as_config_error(error: Exception, source: Source) -> ConfigError:
 
 
 def _sweep(word: str, source: Source) -> ConfigError:
-    command = shlex.join(["trainer", "train", "-m", *source.overrides])
+    search = ["hydra/sweeper=optuna"] * any("interval(" in word for word in source.overrides)
+    command = shlex.join(["trainer", "train", "-m", *search, *source.overrides])
     return ConfigError(f"{word}: several values make a sweep, which needs -m", command)
 
 

@@ -4,6 +4,7 @@ Hydra looks plugins up by a name below `hydra_plugins`, so they get one; no such
 """
 
 import itertools
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from trainer.config.variants import variants
 from trainer.disk import folder as folders
 from trainer.disk import storage
 from trainer.disk.sweep_plan import Job
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, StorageError
 
 Plugins.instance()  # its scan executes Hydra's plugin modules again, so import their classes after it
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: E402
@@ -148,9 +149,13 @@ def elsewhere(config: Any) -> dict[str, Any] | None:
     return dict(node)
 
 
-def set_folder(config: Any, folder: Path) -> None:
-    """Let a config's launcher work in a sweep's folder. Raises StorageError if a link lies where it will write."""
+def set_folder(config: Any, folder: Path, *, signed: bool = True) -> None:
+    """Let a config's launcher work in a sweep's folder. signed: whether this user made it: the launcher reads pickles
+    that lie in it. Raises StorageError for those of others, or if a link lies where it will write."""
     if folders.status(scratch := folder / SUBMITIT) is not None:
+        if not signed:
+            text = f"{scratch} holds jobs of a launcher, which are read as pickles, and is not signed with your key"
+            raise StorageError(text, f"rm -r {shlex.quote(str(scratch))}")
         storage.open_folder(scratch)
         folders.check_content(scratch)
     with read_write(config), read_write(config.hydra), open_dict(config.hydra.sweep):

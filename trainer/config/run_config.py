@@ -136,7 +136,7 @@ def write(folder: Path, config: Config, *, sign: bool) -> None:
     """Write config.yaml. sign: also this user's signature of it; false if it replaces one that they had not signed."""
     data = dump(dataclasses.asdict(config))
     if sign:
-        signature.sign(folder, data)
+        signature.sign(folder, layout.CONFIG, data)
     storage.write_file(folder / layout.CONFIG, data)
 
 

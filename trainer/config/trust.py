@@ -70,7 +70,7 @@ def _known(key: str, node: Mapping[str, Any]) -> bool:
     except ImportError:
         return False
     if module_name == "torchvision.models":
-        pretrained = [value for option, value in node.items() if option.startswith("weights")]
+        pretrained = [value for option, value in node.items() if option.startswith(("weights", "pretrained"))]
         return name in module.list_models(module=module) and not any(pretrained)
     cls = getattr(module, name, None)
     home = getattr(cls, "__module__", "")

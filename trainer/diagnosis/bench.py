@@ -12,11 +12,13 @@ from trainer.errors import TrainerError, described
 def main(data: Mapping[str, Any], seconds: float, answer: Connection) -> None:
     """Run one measurement in this process. Sends a Measured, or an error message."""
     from trainer.diagnosis.step_times import measure
-    from trainer.processes import environment, parent_death
+    from trainer.processes import environment, parent_death, signals
     from trainer.terminal import warnings
 
     environment.forget_safe_path()
+    signals.install_in_child()
     parent_death.die_with_it()
+    signals.release()
     user_modules.allow_user_modules(data)
     try:
         with warnings.captured(lambda texts, where: None):  # a run prints them; here they would repeat for each line

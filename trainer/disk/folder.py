@@ -7,6 +7,7 @@ which does not notice a link that is planted in between.
 
 import errno
 import os
+import shlex
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -61,6 +62,14 @@ class Folder:
                 os.stat(name, dir_fd=self.handle, follow_symlinks=False)
             except FileNotFoundError:
                 raise Gone(self.path / name, missing=name) from None
+
+    def gone(self) -> Gone | None:
+        """What `check` raises, if it does."""
+        try:
+            self.check()
+        except Gone as gone:
+            return gone
+        return None
 
     def place(self) -> Path | None:
         """Where the held folder is now; None if it was removed, or the system cannot tell."""
@@ -228,7 +237,7 @@ def check_content(path: Path) -> None:
     for name in names(path):
         found = status(path / name)
         if found is None or not (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode)):
-            raise StorageError(f"{path / name} is not a plain file or folder", f"rm {path / name}")
+            raise StorageError(f"{path / name} is not a plain file or folder", f"rm {shlex.quote(str(path / name))}")
 
 
 def _compare(path: Path, top: Path) -> None:

@@ -1,5 +1,6 @@
 """The folder of a sweep's job: who works in it, the status of the job, and room for another attempt."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -39,7 +40,7 @@ def check_identity(sweep: Path, job: Job) -> None:
         return
     except (reading.Damaged, KeyError, TypeError) as error:
         raise StorageError(
-            f"{path} cannot be read: {error}", f"rm {path}, if the folder is that of this job"
+            f"{path} cannot be read: {error}", f"rm {shlex.quote(str(path))}, if the folder is that of this job"
         ) from error
     if identity != job.identity:
         text = f"{layout.relative(path.parent)} holds a job with another config than {layout.SWEEP} says"

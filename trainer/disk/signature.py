@@ -13,18 +13,19 @@ from trainer.errors import TrainerError
 
 SIGNATURE = "config.sig"
 KEY_BYTES = 32
+MOST = 256 * 2**20  # bytes of a config or a sweep's plan
 
 
-def sign(folder: Path, config: bytes) -> None:
-    """Sign a config with this user's key. Call it before the config is written.
+def sign(folder: Path, name: str, config: bytes) -> None:
+    """Sign a config with this user's key. Call it before the config is written to the file of that name.
 
-    The previous signature stays too: a kill in between leaves the previous config. Without a key, for example in a
-    read-only home folder, nothing is signed.
+    The signature of what the file holds now stays too, since the write may not happen: after a kill, or on a full disk.
+    Without a key, for example in a read-only home folder, nothing is signed.
     """
     key = _key(make=True)
     if key is not None:
-        earlier = [line for line in _signatures(folder) if line != _mark(key)]
-        lines = [*dict.fromkeys([_signature(key, config), *earlier])][:2]
+        kept = set(_signatures(folder)) & {_signature(key, _content(folder / name))}
+        lines = list(dict.fromkeys([_signature(key, config), *kept]))
         storage.write_file(folder / SIGNATURE, b"".join(line + b"\n" for line in [*lines, _mark(key)]))
 
 
@@ -53,6 +54,12 @@ def _signatures(folder: Path) -> list[bytes]:
     with suppress(FileNotFoundError, reading.Damaged):
         return reading.read_file(folder / SIGNATURE, 200).splitlines()
     return []
+
+
+def _content(path: Path) -> bytes:
+    with suppress(FileNotFoundError, reading.Damaged):
+        return reading.read_file(path, MOST)
+    return b""
 
 
 def key_file() -> Path:

@@ -16,7 +16,6 @@ from trainer.disk import layout, reading, signature, storage
 from trainer.errors import ConfigError, StorageError
 
 FORMAT = 1
-MOST = 256 * 2**20  # bytes of a plan that are read
 IRRELEVANT = ("sweep", "output_dir", "report")  # keys of a config that do not change what a job computes
 
 
@@ -45,13 +44,15 @@ class Job:
 @dataclass(frozen=True)
 class Plan:
     """A stored sweep. typed: the words that started it, for people. search, launcher: how other jobs are proposed, and
-    where the jobs run, as plain data; None for a grid, and for this machine. signed: whether this user signed it."""
+    where the jobs run, as plain data; None for a grid, and for this machine. signed: whether this user signed it;
+    changed: whether this user did, and it was edited or damaged since."""
 
     typed: list[str]
     jobs: list[Job]
     search: dict[str, Any] | None = None
     launcher: dict[str, Any] | None = None
     signed: bool = True
+    changed: bool = False
 
 
 def write_plan(
@@ -70,7 +71,7 @@ def write_plan(
     content = {"format": FORMAT, "typed": list(typed), "base": base, "jobs": plan, **rest}
     data = (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
     if sign:
-        signature.sign(folder, data)
+        signature.sign(folder, layout.SWEEP, data)
     storage.write_file(folder / layout.SWEEP, data)
 
 
@@ -78,17 +79,19 @@ def read_plan(folder: Path) -> Plan:
     """The plan of a sweep. Raises StorageError if it cannot be read, ConfigError for other jobs than were planned."""
     path = folder / layout.SWEEP
     try:
-        data = reading.read_file(path, MOST)
+        data = reading.read_file(path, signature.MOST)
         content = reading.parse_json(data, path)
         if content["format"] != FORMAT:
             raise ConfigError(f"{path} has format {content['format']}; this trainer reads format {FORMAT}")
-        jobs = [_job(entry, content["base"], path, content["typed"]) for entry in content["jobs"]]
+        signed, changed = signature.is_signed(folder, data), signature.is_changed(folder, data)
+        typed = reading.items(content["typed"], str)
+        jobs = [_job(entry, content["base"], path, typed if signed else []) for entry in content["jobs"]]
         if not jobs or len({job.number for job in jobs}) < len(jobs):
             raise ValueError("no jobs, or two with the same number")
         search, launcher = (
             None if content.get(name) is None else dict(content[name]) for name in ("search", "launcher")
         )
-        return Plan(reading.items(content["typed"], str), jobs, search, launcher, signature.is_signed(folder, data))
+        return Plan(typed, jobs, search, launcher, signed, changed)
     except (FileNotFoundError, reading.Damaged) as error:
         raise StorageError(f"cannot read {path}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -96,7 +99,8 @@ def read_plan(folder: Path) -> Plan:
 
 
 def _job(entry: Mapping[str, Any], base: Mapping[str, Any], path: Path, typed: Sequence[str]) -> Job:
-    """The job of an entry. Raises ValueError, KeyError or TypeError for a malformed one."""
+    """The job of an entry. typed: the words that started the sweep, if this user signed them. Raises ValueError,
+    KeyError or TypeError for a malformed one."""
     if reading.count(entry["number"]) is None or reading.items(entry["overrides"], str) != entry["overrides"]:
         raise ValueError("a job without a number or overrides")
     trial = dict(entry.get("trial") or {})
@@ -105,5 +109,5 @@ def _job(entry: Mapping[str, Any], base: Mapping[str, Any], path: Path, typed: S
     job = Job(entry["number"], entry["overrides"], dict(base) | entry["changes"], trial)
     if job.identity != entry["identity"]:
         text = f"{path}: the config of job {job.number} is not the one that was planned"
-        raise ConfigError(text, "trainer train -m " + shlex.join(typed))
+        raise ConfigError(text, shlex.join(["trainer", "train", "-m", *typed]) if typed else None)
     return job

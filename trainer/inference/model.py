@@ -1,5 +1,6 @@
 """A run's model with its best weights and its preprocessing, loaded from the run folder alone."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -76,13 +77,14 @@ def load(folder: Path, config: Config) -> Trained:
     facts = prepared.facts
     model = make_model(complete(config.model, facts), device, dtype)
     materialize(model, torch.zeros(2, *facts.input_shape, device=device, dtype=dtype))
+    command = f"trainer resume {shlex.quote(str(folder))}"
     try:
         data = digest.read_tensors(folder / layout.MODEL, checkpoint.most_bytes(model))
         checkpoint.load_weights(model, read_tensors(data), folder / layout.MODEL)
     except FileNotFoundError:
-        raise ConfigError(f"{folder} has no {layout.MODEL} yet", f"trainer resume {folder}") from None
+        raise ConfigError(f"{folder} has no {layout.MODEL} yet", command) from None
     except reading.Damaged as error:
-        raise StorageError(str(error), f"trainer resume {folder}") from error
+        raise StorageError(str(error), command) from error
     except MALFORMED as error:
         raise StorageError(f"{folder / layout.MODEL} is damaged: {first_line(error)}") from error
     _, loss_fn = build_loss(config, prepared, device, dtype)

@@ -25,10 +25,11 @@ def start_method(*preload: str) -> Any:
     os.environ["PYTHONPATH"] = root if before is None else os.pathsep.join([root, before])
     scratch.for_sockets()
     try:
-        with signals.held(), environment.safe_path():
-            resource_tracker.ensure_running()  # unblocks some of them at its end
-        with signals.held():
-            forkserver.ensure_running()
+        with environment.safe_path():
+            with signals.held():
+                resource_tracker.ensure_running()  # unblocks some of them at its end
+            with signals.held():
+                forkserver.ensure_running()
     finally:
         del os.environ["PYTHONPATH"]
         if before is not None:

@@ -1,5 +1,7 @@
 """The lines that report the result of a run, at its end."""
 
+import shlex
+
 from trainer.build.build import Setup
 from trainer.disk import layout
 from trainer.disk.history import History
@@ -60,6 +62,9 @@ def show(
     screen.say("files    " + " ".join(name for name in names if (result.run_dir / name).exists()))
     lr, finished = run.optimizer.defaults["lr"], progress.step == progress.num_steps
     hint = speed.hint(config.loader, num_cores()) if speed is not None else None
-    if hint := hint or hints.hint(past.evaluations, epochs=config.epochs, lr=lr, finished=finished):
+    folder = result.run_dir
+    name = layout.LATEST if layout.is_latest(folder, config.output_dir) else shlex.quote(str(layout.relative(folder)))
+    hint = hint or hints.hint(past.evaluations, epochs=config.epochs, lr=lr, finished=finished, name=name)
+    if hint:
         screen.entry("hint", [hint])
-    screen.say("next     trainer eval latest · trainer runs · trainer ls")
+    screen.entry("next", [f"trainer eval {name} · trainer runs · trainer ls"])

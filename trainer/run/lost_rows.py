@@ -9,6 +9,7 @@ from pathlib import Path
 from trainer.disk import layout, reading, storage
 from trainer.disk.history import MOST
 from trainer.errors import complain
+from trainer.text import counted
 
 
 def warn(path: Path, size: int, step: int) -> None:
@@ -22,13 +23,22 @@ def warn(path: Path, size: int, step: int) -> None:
         data = b""
     except reading.Damaged:  # opening it to write says why
         return
-    if len(data) >= size:
-        return
+    data = data[:size]
     whole = data.rpartition(b"\n")[0] + b"\n" if b"\n" in data else b""
+    if damaged := _num_damaged(path, whole.decode(errors="replace")):
+        complain(f"warning: {layout.relative(path)}: {counted(damaged, 'row')} cannot be read")
+    if len(data) == size:
+        return
     storage.truncate(path, len(whole))
     last = max(steps(path, whole.decode(errors="replace")), default=0)
     text = f"warning: {layout.relative(path)} is shorter than the checkpoint says ({len(data):,} of {size:,} bytes)"
     complain(f"{text}; its rows after step {last:,}, up to step {step:,}, are lost")
+
+
+def _num_damaged(path: Path, text: str) -> int:
+    """The number of lines that are no row with a step. The first line of results.csv names its columns."""
+    num_rows = text.count("\n") - (path.name == layout.RESULTS and "\n" in text)
+    return num_rows - len(list(steps(path, text)))
 
 
 def steps(path: Path, text: str) -> Iterator[int]:

@@ -14,7 +14,7 @@ BUSY = 75  # another process holds the job's folder, which is left alone (EX_TEM
 def record(sweep: Path, job: Job, code: int, *, is_pruned: bool) -> None:
     """Record the end of a job. One that was killed, or that met a full disk, continues from its checkpoint; one that
     ended itself has failed. is_pruned: the sweep asked it to stop, as it trailed the others."""
-    if code in (0, BUSY):
+    if code in (0, BUSY) or not job.folder(sweep).exists():  # it was moved or removed, and is not made again
         return
     with suppress(TrainerError), job_folder.claimed(sweep, job) as folder:  # not where another process has taken it
         recorded = layout.read_summary(folder).get("status")

@@ -29,4 +29,4 @@ def command(plan: Plan) -> str:
 def refusal(folder: Path, plan: Plan) -> ConfigError:
     """The error for a job that such a search would have to propose."""
     text = f"{layout.relative(folder)} is a search of version 0.1.0, which cannot propose other jobs"
-    return ConfigError(text, command(plan))
+    return ConfigError(text, command(plan) if plan.signed else None)

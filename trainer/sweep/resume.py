@@ -53,7 +53,7 @@ class Stored:
         unknown = [] if plan.signed else list(dict.fromkeys(name for data in configs for name in strangers(data)))
         if unknown and not trusted:
             text = f"{folder / layout.SWEEP} would import {unknown[0]}, and is not signed with your key"
-            raise ConfigError(text, f"if you trust its author: trainer resume {folder} --trust")
+            raise ConfigError(text, f"if you trust its author: trainer resume {shlex.quote(str(folder))} --trust")
         damaged = {}
         for job in plan.jobs:
             if job.folder(folder).is_symlink():
@@ -97,6 +97,8 @@ def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> 
     import unknown targets, unless it is trusted; InUse if another process runs this sweep.
     """
     stored = Stored.read(folder, trusted=trusted)
+    if stored.plan.changed:
+        complain(f"warning: {layout.relative(folder / layout.SWEEP)} has changed since trainer wrote it")
     old = old_search.wanted(folder, stored.plan)
     if old is not None and (any(word.startswith(f"{TRIALS}=") for word in overrides) or (old and not stored.left)):
         raise old_search.refusal(folder, stored.plan)
@@ -120,7 +122,8 @@ def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> 
         code = _to_the_end(sweep, partial(_run, sweep, folder, stored, space, changes, typed))
     if old:
         complain(f"warning: {old_search.refusal(folder, stored.plan).message}")
-        complain(f"         to start a new search: {old_search.command(stored.plan)}")
+        if stored.plan.signed:
+            complain(f"         to start a new search: {old_search.command(stored.plan)}")
     return code
 
 
@@ -179,7 +182,7 @@ def _launched(sweep: Sweep, plan: Plan, typed: Source) -> Iterator[Callable[[lis
     from trainer.sweep.hydra_task import Task
 
     task = Task(sweep, typed)
-    with compose.launcher(typed, stored, task, sweep.need_folder()) as launcher:
+    with compose.launcher(typed, stored, task, sweep.need_folder(), signed=plan.signed) as launcher:
 
         def launch(jobs: list[Job]) -> None:
             task.numbers = [job.number for job in jobs]

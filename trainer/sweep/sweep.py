@@ -13,9 +13,10 @@ from trainer.compare.rows import Row
 from trainer.config.settings import Settings
 from trainer.config.source import Source
 from trainer.config.trust import OWN, Trust, strangers
+from trainer.disk import folder as folders
 from trainer.disk import layout, lock, storage, sweep_plan
 from trainer.disk.sweep_plan import Job
-from trainer.errors import ConfigError, Interrupted, TrainerError
+from trainer.errors import ConfigError, Interrupted, StorageError, TrainerError
 from trainer.processes import signals
 from trainer.sweep import ended, lines, pool
 from trainer.sweep.comparable import check_comparable, check_metric
@@ -45,6 +46,7 @@ class Sweep:
         self.rest: dict[str, Any] = {}  # what sweep.json holds beside the jobs: search and launcher
         self.damaged: dict[int, str] = {}  # why a job cannot be run, by number
         self.held = ExitStack()  # the lock on the folder
+        self.place = folders.Folder(Path())  # the held folder, wherever it is
         self.progress = Progress(screen, 0)
 
     def __enter__(self) -> "Sweep":
@@ -97,7 +99,7 @@ class Sweep:
 
     def hold(self, folder: Path) -> None:
         """Keep other processes from running this sweep. Raises InUse."""
-        self.held.enter_context(lock.only_writer(folder, "sweep"))
+        self.place = folders.of(self.held.enter_context(lock.only_writer(folder, "sweep")))
 
     def row(self, job: Job, settings: dict[str, str] | None = None) -> Row:
         """The results of a job so far. One that another process works on is running, whatever its summary says."""
@@ -139,7 +141,7 @@ class Sweep:
         with signals.listening():
 
             def stop() -> bool:
-                return stopped or signals.stop_requested() is not None
+                return stopped or signals.stop_requested() is not None or self.place.gone() is not None
 
             def tick(active: Sequence[tuple[Job, int]]) -> None:
                 running = [job for job, _ in active]
@@ -154,6 +156,9 @@ class Sweep:
                 stopped = stopped or (stops and row.status != "pruned" and signals.stop_requested() is None)
             self.screen.clear()
             wish = signals.stop_requested()
+        if (gone := self.place.gone()) is not None:
+            now = self.place.place()
+            raise StorageError(gone.message, f"trainer resume {layout.relative(now)}" if now else None)
         if wish is not None:
             raise self.interrupted(wish)
         return codes

@@ -12,7 +12,7 @@ from trainer.config import compose
 from trainer.diagnosis import bench
 from trainer.diagnosis.measurement import Measured
 from trainer.errors import ConfigError, TrainerError
-from trainer.processes import environment
+from trainer.processes import environment, signals
 from trainer.processes.machine import num_cores
 from trainer.text import counted, labelled
 from trainer.verbs import arguments
@@ -139,7 +139,7 @@ def _measure(data: Mapping[str, Any], change: Change, seconds: float) -> Measure
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=bench.main, args=(changed, seconds, sender))
-    with environment.safe_path():
+    with signals.held(), environment.safe_path():
         process.start()
     sender.close()
     try:

@@ -11,7 +11,10 @@ from trainer.config.options import target_schema
 from trainer.config.schema import Config
 from trainer.config.schema_key import keys
 from trainer.config.source import Source
+from trainer.text import WIDTH, folded
 from trainer.verbs import arguments
+
+COLUMN = 36  # of the help
 
 
 def parser() -> arguments.Parser:
@@ -42,4 +45,8 @@ def lines(config: Mapping[str, Any]) -> Iterator[str]:
 
 def _line(key: str, value: Any, field: Any) -> str:
     text = f"{key}={json.dumps(value) if not isinstance(value, str) else value}"
-    return f"{text:<36}  # {field.metadata['help']}" if field is not None else text
+    if field is None:
+        return text
+    first, *more = folded(field.metadata["help"], WIDTH - COLUMN - len("# "))
+    lines = [f"{text:<{COLUMN - 1}} # {first}", *(f"{'':<{COLUMN}}# {line}" for line in more)]
+    return "\n".join(lines)

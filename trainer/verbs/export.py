@@ -10,7 +10,7 @@ from trainer.disk import layout, storage
 from trainer.errors import ConfigError, TrainerError
 from trainer.processes.torch_import import uncollected
 from trainer.terminal.spelling import closest
-from trainer.text import WIDTH, cleaned, counted
+from trainer.text import WIDTH, cleaned, counted, labelled
 from trainer.verbs.arguments import Parser, run_parser
 from trainer.verbs.open_run import open_run, split_words
 
@@ -93,7 +93,7 @@ def _export(folder: Path, config: Any, name: str) -> int:
         f"next     python {export / program_file}{' PICTURE' * (preprocessing.pictures is not None)}",
     ]
     for line in lines:
-        print(cleaned(line))
+        print(*labelled(line[:9], [cleaned(line[9:])]), sep="\n")
     return 0
 
 

@@ -14,7 +14,7 @@ from trainer.config.settings import Settings
 from trainer.config.source import Source
 from trainer.disk import layout
 from trainer.errors import ConfigError
-from trainer.text import cleaned, first_few
+from trainer.text import cleaned, first_few, labelled
 
 
 @dataclass(frozen=True)
@@ -74,5 +74,7 @@ def best_run(sweep: Path, command: str, say: Callable[[str], object]) -> Path:
         text = f"{sweep} has {len(best)} best runs, as data, splits or metrics differ: {first_few(named, 5)}"
         raise ConfigError(text, f"trainer {command.replace('RUN', best[0][1].name, 1)}")
     ranked, row = best[0]
-    say(f"best     {row.name}: {ranked.metric} {row.metrics[ranked.metric]:.4f}, the best run of the sweep")
+    text = f"{row.name}: {ranked.metric} {row.metrics[ranked.metric]:.4f}, the best run of the sweep"
+    for line in labelled("best     ", [cleaned(text)]):
+        say(line)
     return layout.opened(Path(row.name))

@@ -1,5 +1,6 @@
 """Continue a run from its last checkpoint, train it for longer, or finish a sweep."""
 
+import shlex
 from argparse import Namespace
 from typing import Literal
 
@@ -47,9 +48,10 @@ def run(args: Namespace) -> int:
                 best_weights.restore(held)
         steps = reading.count(found := summary.get("steps"))
         taken = f"{found} steps" if steps is None else counted(steps, "step")
-        print(cleaned(f"{folder} is finished: {taken}. Nothing to do."))
-        again = f"to train for longer: trainer resume {folder} epochs={2 * stored.data.get('epochs', 1)}"
-        print(*folded(cleaned(again)), sep="\n")
+        done = f"{folder} is finished: {taken}. Nothing to do."
+        command = f"trainer resume {shlex.quote(str(folder))} epochs={2 * stored.data.get('epochs', 1)}"
+        again = f"to train for longer: {command}"
+        print(*folded(cleaned(done)), *folded(cleaned(again)), sep="\n")
         return 0
     if line := kept_inside([stored.data], stored.data.trusted):
         complain(line)

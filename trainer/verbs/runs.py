@@ -28,9 +28,11 @@ def run(args: Namespace) -> int:
     if not folders:
         print(cleaned(f"no run in {root}/ yet: trainer train"))
         return 0
-    print(cleaned(f"{'run':<46} {'status':<9} {'steps':>7}  metric"))
-    for folder in folders:
-        print(cleaned(f"{folder.relative_to(root).as_posix():<46} {_results(folder)}".rstrip()))
+    names = [folder.relative_to(root).as_posix() for folder in folders]
+    width = max(map(len, names))
+    print(cleaned(f"{'run':<{width}} {'status':<9} {'steps':>9}  metric"))
+    for folder, name in zip(folders, names, strict=True):
+        print(cleaned(f"{name:<{width}} {_results(folder)}".rstrip()))
     return 0
 
 
@@ -45,5 +47,5 @@ def _results(folder: Path) -> str:
     except Damaged as error:
         return f"{UNREADABLE}  {error}"
     metric = f"{found.monitor} {found.best[found.monitor]:.4f}" if found.monitor in found.best else ""
-    steps = "" if found.steps is None else found.steps
-    return f"{found.status or 'unknown':<9} {steps:>7}  {metric}"
+    steps = "" if found.steps is None else f"{found.steps:,}"
+    return f"{found.status or 'unknown':<9} {steps:>9}  {metric}"
