@@ -201,6 +201,8 @@ class Sweep:
         """Rank the jobs, write sweep.csv and sweep.json, and print the ranking. Returns the exit code."""
         if self.folder is None or not self.jobs:
             return 2
+        if self.place.gone() is not None:  # nothing of the sweep is made again
+            return StorageError.exit_code
         with signals.listening():
             code = self._rank()
             if (number := signals.stop_requested()) is not None:
