@@ -191,7 +191,7 @@ def test_the_console_script_finds_no_library_in_the_current_folder(words: list[s
     for name in ("numpy", "torch", "json", "yaml", "mlflow", "trainer"):
         (tmp_path / f"{name}.py").write_text(MARK)
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/trainer").write_text("from trainer.__main__ import entry\nentry()\n")
+    (tmp_path / "bin/trainer").write_text("from trainer.__main__ import entry\nif __name__ == '__main__': entry()\n")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(tmp_path / ".config")}
     command = [sys.executable, "bin/trainer", *words]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

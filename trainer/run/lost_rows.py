@@ -1,4 +1,4 @@
-"""The rows of a run that were lost: a metrics file that is shorter than its newest checkpoint says."""
+"""What a run's metrics files have lost, compared with its newest checkpoint: rows, or their true values."""
 
 import csv
 import json
@@ -7,8 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from trainer.disk import layout, reading, storage
-from trainer.disk.history import MOST
+from trainer.disk.history import MOST, History
 from trainer.errors import complain
+from trainer.state import TrainState
 from trainer.text import counted
 
 
@@ -33,6 +34,18 @@ def warn(path: Path, size: int, step: int) -> None:
     last = max(steps(path, whole.decode(errors="replace")), default=0)
     text = f"warning: {layout.relative(path)} is shorter than the checkpoint says ({len(data):,} of {size:,} bytes)"
     complain(f"{text}; its rows after step {last:,}, up to step {step:,}, are lost")
+
+
+def best_of(run: TrainState, folder: Path, past: History) -> dict[str, float]:
+    """The metrics of the best evaluation. Warns where metrics.jsonl says another value than the checkpoint."""
+    progress, monitor = run.progress, run.stopping.monitor
+    best = dict(past.at(progress.best_step))
+    if progress.best is not None and best.get(monitor) != progress.best:
+        path, step = layout.relative(folder / layout.METRICS), progress.best_step
+        said = f"{best[monitor]:.6g}" if monitor in best else "nothing"
+        complain(f"warning: {path} says {said} of {monitor} at step {step:,}, but it was {progress.best:.6g}")
+        best[monitor] = progress.best
+    return best
 
 
 def _num_damaged(path: Path, text: str) -> int:

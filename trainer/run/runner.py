@@ -17,7 +17,7 @@ from trainer.data import fingerprint
 from trainer.disk import folder as folders
 from trainer.disk import history, layout, outcome
 from trainer.disk.outcome import Change, Outcome, Predictions
-from trainer.errors import Diverged, Interrupted, Killed, StorageError, TrainerError, complain, failed
+from trainer.errors import Diverged, Interrupted, Killed, StorageError, TrainerError, failed
 from trainer.events import Ended, Evaluated, Event, Stepped
 from trainer.guards.finding import Finding
 from trainer.listeners import Listener
@@ -34,7 +34,7 @@ from trainer.report import measured
 from trainer.report.changes import changes
 from trainer.report.layers import layers
 from trainer.report.predictions import measure
-from trainer.run import best_weights, footer, header, out_of_memory, replay, summary
+from trainer.run import best_weights, footer, header, lost_rows, out_of_memory, replay, summary
 from trainer.run.result import Result
 from trainer.run.session import Session
 from trainer.run.throughput import Throughput
@@ -163,7 +163,7 @@ def _conclude(
     result.status = status_of(progress.stop_reason)
     reports = config.report and result.status != "stopped"  # after a signal, nobody wants to wait for pictures
     past = history.read(folder)
-    result.best, result.last = _best(run, folder, past), past.at(progress.evaluated_at)
+    result.best, result.last = lost_rows.best_of(run, folder, past), past.at(progress.evaluated_at)
     predictions = _keep_weights(run, setup, folder, with_predictions=result.status != "stopped")
     result.baseline = baseline.of_predictions(predictions, setup.splits.facts.class_counts)
     result.measured = measured.values(run, setup.splits.truth, past, result.last | result.best)
@@ -197,20 +197,6 @@ def _conclude(
         saved = saved if result.status == "stopped" else "the run was already finished"
         text = f"stopped by {signal.Signals(number).name} at step {progress.step:,}; {saved}"
         raise Interrupted(number, text, f"trainer resume {layout.relative(folder)}")
-
-
-def _best(run: TrainState, folder: Path, past: history.History) -> dict[str, float]:
-    """The metrics of the best evaluation. Warns where metrics.jsonl says another value than the checkpoint."""
-    progress, monitor = run.progress, run.stopping.monitor
-    best = dict(past.at(progress.best_step))
-    if progress.best is not None and best.get(monitor) != progress.best:
-        path = layout.relative(folder / layout.METRICS)
-        said = f"{best[monitor]:.6g}" if monitor in best else "nothing"
-        complain(
-            f"warning: {path} says {said} of {monitor} at step {progress.best_step:,}, but it was {progress.best:.6g}"
-        )
-        best[monitor] = progress.best
-    return best
 
 
 def _gone(gone: folders.Gone, result: Result) -> StorageError:

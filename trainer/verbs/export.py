@@ -93,7 +93,8 @@ def _export(folder: Path, config: Any, name: str) -> int:
         f"next     python {export / program_file}{' PICTURE' * (preprocessing.pictures is not None)}",
     ]
     for line in lines:
-        print(*labelled(line[:9], [cleaned(line[9:])]), sep="\n")
+        for part in labelled(line[:9], [line[9:]]):
+            print(cleaned(part))
     return 0
 
 
