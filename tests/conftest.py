@@ -1,6 +1,7 @@
 """What the tests share: a folder of their own each, runs built from overrides, and the real command line."""
 
 import importlib.util
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,10 @@ from trainer.config import files
 from trainer.config.compose import compose
 from trainer.config.schema import Config
 from trainer.config.source import Source
+
+for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):  # a shell ignores them in the background
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 WITHOUT_TORCH = importlib.util.find_spec("torch") is None
 needs_torch = pytest.mark.skipif(WITHOUT_TORCH, reason="needs torch")

@@ -1,5 +1,6 @@
 """Links and second names planted in somebody else's run or sweep folder: nothing outside is read, changed or made."""
 
+import importlib.util
 import os
 import shutil
 import stat
@@ -16,7 +17,8 @@ from trainer.disk import layout, lock, signature
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="watches with inotify")
 
-QUICK = ["dataset=iris", "model.hidden=[4]", "epochs=1", "tensorboard=true", "threads=1", "device=cpu"]
+TENSORBOARD = ["tensorboard=true"] * (importlib.util.find_spec("tensorboard") is not None)
+QUICK = ["dataset=iris", "model.hidden=[4]", "epochs=1", *TENSORBOARD, "threads=1", "device=cpu"]
 IN_PLACE = (layout.LOG, layout.METRICS, layout.RESULTS, lock.LOCK)  # these are changed where they lie
 FOLDERS = (layout.CHECKPOINTS, layout.EXPORT, "tensorboard")
 READERS = [
