@@ -87,6 +87,7 @@ def _carry_out(
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
     os.environ["XDG_CONFIG_HOME"] = str(folder.parent / ".config")
     signals.install()
+    signals.release()  # the server may have been started by a sweep, which holds them
     if before is not None:
         before(argument)
     if death is not None:

@@ -185,6 +185,7 @@ def test_a_search_of_0_1_0_is_finished_but_proposes_nothing(cli: Cli, tmp_path: 
     refused = cli("resume", "old", "hydra.sweeper.n_trials=9")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 2), refused.stderr
     assert "trainer train -m" in refused.stderr
+    assert "callbacks" not in refused.stderr
     assert not (tmp_path / "old/.lock").exists()
     finished = cli("resume", "old")
     assert finished.returncode == 0, finished.stderr

@@ -162,8 +162,9 @@ def _exit(number: int) -> None:
     when = " at once; the last checkpoint counts" if _stop_signal is not None else "; there was nothing to save"
     with suppress(OSError, ValueError, RuntimeError):
         sys.stdout.flush()
-    with suppress(OSError):  # a terminal that is closed
-        os.write(2, f"\nerror: stopped by {name}{when}\n".encode())
+    if not _is_child:  # its parent says so
+        with suppress(OSError):  # a terminal that is closed
+            os.write(2, f"\nerror: stopped by {name}{when}\n".encode())
     os._exit(128 + number)
 
 

@@ -11,6 +11,8 @@ from trainer.errors import ConfigError
 
 STUDY = "optuna.log"  # where 0.1.0 kept the study
 DEFAULT = 20  # trials
+KEY, VALUE = r"(?!hydra\b)[a-z]\w*([./][a-z]\w*)*", r"[\w.,()\[\] -]*"
+PLAIN = re.compile(rf"hydra/sweeper=optuna|hydra\.sweeper\.n_trials=\d+|{KEY}={VALUE}")
 
 
 def wanted(folder: Path, plan: Plan) -> bool | None:
@@ -22,11 +24,13 @@ def wanted(folder: Path, plan: Plan) -> bool | None:
 
 
 def command(plan: Plan) -> str:
-    """The command that starts a new search with the same words."""
-    return shlex.join(["trainer", "train", "-m", *plan.typed])
+    """The command that starts a new search with the same words; of a plan that this user did not sign, those that set
+    plain values, since others may name code."""
+    words = plan.typed if plan.signed else [word for word in plan.typed if PLAIN.fullmatch(word)]
+    return shlex.join(["trainer", "train", "-m", *words])
 
 
 def refusal(folder: Path, plan: Plan) -> ConfigError:
     """The error for a job that such a search would have to propose."""
     text = f"{layout.relative(folder)} is a search of version 0.1.0, which cannot propose other jobs"
-    return ConfigError(text, command(plan) if plan.signed else None)
+    return ConfigError(text, command(plan))

@@ -122,8 +122,7 @@ def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> 
         code = _to_the_end(sweep, partial(_run, sweep, folder, stored, space, changes, typed))
     if old:
         complain(f"warning: {old_search.refusal(folder, stored.plan).message}")
-        if stored.plan.signed:
-            complain(f"         to start a new search: {old_search.command(stored.plan)}")
+        complain(f"         to start a new search: {old_search.command(stored.plan)}")
     return code
 
 

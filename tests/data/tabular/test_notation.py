@@ -254,5 +254,5 @@ def test_the_notation_is_kept_with_the_run(tmp_path: Path, cli: Cli) -> None:
     assert told[1] == told[3]
     done = cli("train", *words, "dataset.path=eu.csv")
     assert (done.returncode, done.stderr.splitlines()[0]) == (
-        2, "error: the values of y look like numbers with a decimal comma",
+        2, "error: the values of y look like numbers with a decimal comma (if not, dataset.task=classes)",
     )  # fmt: skip
