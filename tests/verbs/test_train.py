@@ -146,7 +146,7 @@ def test_a_signal_saves_and_resume_ends_with_the_same_weights(
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if line.strip().startswith("3/"):
+        if line.strip().startswith("1/"):  # of so many evaluations few have a row
             break
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
