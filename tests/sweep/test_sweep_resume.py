@@ -176,7 +176,7 @@ def test_a_job_that_is_killed_continues_from_its_newest_checkpoint(by: int, cli:
 def test_a_job_whose_worker_is_killed_continues_from_its_newest_checkpoint(cli: Cli, tmp_path: Path) -> None:
     """Python's message for it comes from torch, in the middle of whatever the job does."""
     workers = ["loader.in_memory=false", "loader.num_workers=1"]
-    process, sweep = begun(tmp_path, "seed=0,1", "epochs=30", "sweep.jobs=1", *workers)
+    process, sweep = begun(tmp_path, "seed=0,1", "epochs=200", "sweep.jobs=1", *workers)
     job = process_of(process, sweep / "000")
     assert job is not None
     wait_for(lambda: [child for child, parent in parents().items() if parent == job])
