@@ -25,8 +25,8 @@ from trainer.data import seeds
 from trainer.data.augmentation import Augmented
 from trainer.data.scaling import Scale, scaled
 from trainer.data.tabular.one_hot import OneHot
-from trainer.errors import TrainerError
-from trainer.processes import parent_death, scratch
+from trainer.errors import Killed, TrainerError
+from trainer.processes import parent_death, scratch, signals
 from trainer.text import counted
 
 GRACE = 8  # seconds that a worker outlives a SIGTERM
@@ -139,6 +139,17 @@ class Workers:
         except TrainerError as error:  # from a worker: torch puts the traceback before the message
             text = error.message.strip().splitlines()[-1].split(f"{type(error).__name__}: ", 1)[-1]
             raise TrainerError(text, error.hint) from error
+        except (RuntimeError, OSError, EOFError) as error:  # what torch meets when a worker is gone
+            if (reason := self._killed()) is not None:
+                raise Killed(reason) from error
+            raise
+
+    def _killed(self) -> str | None:
+        """Which worker was killed, if one was."""
+        for worker in getattr(self.loader._iterator, "_workers", ()):
+            if worker.exitcode is not None and worker.exitcode < 0:
+                return f"DataLoader worker (process {worker.pid}): {signals.exit_reason(worker.exitcode)}"
+        return None
 
     def _empty(self) -> tuple[Tensor, Tensor]:
         """A batch of no rows in the right shapes, for a rank that has no row of some batch."""
