@@ -1,5 +1,6 @@
 """Resuming a sweep: beside another process, after kills, with files that are missing or damaged, of a stranger."""
 
+import contextlib
 import json
 import os
 import random
@@ -59,15 +60,26 @@ def below(process: int) -> set[int]:
     return found - {process}
 
 
-def process_of(sweep: "subprocess.Popen[str]", job: Path) -> int | None:
-    """The process of a running job: it writes to the job's log."""
+def processes_of(sweep: "subprocess.Popen[str]", job: Path) -> set[int]:
+    """The process of a running job and its workers: they write to the job's log."""
+    found = set()
     for process in below(sweep.pid):
-        try:
+        with contextlib.suppress(OSError):
             if os.readlink(f"/proc/{process}/fd/1") == str(job / "train.log"):
-                return process
-        except OSError:
-            continue
-    return None
+                found.add(process)
+    return found
+
+
+def process_of(sweep: "subprocess.Popen[str]", job: Path) -> int | None:
+    """The process of a running job."""
+    found, tree = processes_of(sweep, job), parents()
+    return next((process for process in found if tree.get(process) not in found), None)
+
+
+def worker_of(sweep: "subprocess.Popen[str]", job: Path) -> int | None:
+    """The DataLoader worker of a running job."""
+    found, tree = processes_of(sweep, job), parents()
+    return next((process for process in found if tree.get(process) in found), None)
 
 
 def kill(process: "subprocess.Popen[str]") -> None:
@@ -177,10 +189,9 @@ def test_a_job_whose_worker_is_killed_continues_from_its_newest_checkpoint(cli: 
     """Python's message for it comes from torch, in the middle of whatever the job does."""
     workers = ["loader.in_memory=false", "loader.num_workers=1"]
     process, sweep = begun(tmp_path, "seed=0,1", "epochs=200", "sweep.jobs=1", *workers)
-    job = process_of(process, sweep / "000")
-    assert job is not None
-    wait_for(lambda: [child for child, parent in parents().items() if parent == job])
-    worker = max(child for child, parent in parents().items() if parent == job)
+    wait_for(lambda: worker_of(process, sweep / "000"))
+    worker = worker_of(process, sweep / "000")
+    assert worker is not None
     os.kill(worker, signal.SIGKILL)
     assert process.wait(120) == 1
     assert summary(sweep / "000")["status"] == "interrupted"
