@@ -30,6 +30,7 @@ NAMES = {
     "Duration": "duration",
     "DeviceName": "device",
 }
+LISTS = {str: "texts", Any: "names or mappings"}
 INTRODUCTION = """# Reference
 
 Every key of a config: `key=value` on the command line, or in a YAML file. A key that the class takes and its option
@@ -84,7 +85,7 @@ def _type(kind: Any) -> Iterator[str]:
     elif get_origin(kind) is Literal:
         yield from (f"`{choice}`" for choice in get_args(kind))
     elif get_origin(kind) is list:
-        yield f"list of {'texts' if get_args(kind) == (str,) else 'numbers'}"
+        yield f"list of {LISTS.get(get_args(kind)[0], 'numbers')}"
     else:
         yield NAMES.get(kind) or NAMES.get(getattr(kind, "__name__", ""), "mapping")
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import config
+from jobs import JOBS
 
 from trainer import checkpoint
 from trainer.build.build import build
 from trainer.disk import json_text
 from trainer.errors import ConfigError, Diverged
-from trainer.events import Stepped
+from trainer.events import Evaluated, Stepped
 from trainer.loop import train
 from trainer.state import TrainState
 
@@ -77,6 +78,23 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match="is not finite"):
         checkpoint.save(run, tmp_path, 2, dict)
     assert list(tmp_path.glob("checkpoints/*")) == []
+
+
+def test_the_terms_of_a_loss_are_kept_to_the_last_bit_and_saved_only_where_they_are_finite(tmp_path: Path) -> None:
+    """Saved in the middle of an epoch, whose mean is that of a run without a break."""
+    words = [*JOBS["distilled"], "epochs=1", "max_steps=6", "threads=1", "device=cpu"]
+    whole, _ = build(config(*words))
+    for event in train(whole):
+        if isinstance(event, Stepped) and event.step == 2:
+            checkpoint.save(whole, tmp_path, 2, lambda: SIZES)
+        if isinstance(event, Evaluated):
+            expected = event.metrics
+    again, _ = build(config(*words))
+    load_newest(again, tmp_path)
+    assert [event.metrics for event in train(again) if isinstance(event, Evaluated)] == [expected]
+    again.progress.term_sums = [math.nan, 1.0]
+    with pytest.raises(Diverged, match=r"^term hard is not finite after step 6"):
+        checkpoint.save(again, tmp_path, 2, lambda: SIZES)
 
 
 def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:

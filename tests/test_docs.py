@@ -29,7 +29,11 @@ EXIT_CODE = re.compile(r"# exit code (\d+)$")
 PICTURE = re.compile(r"!\[[^\]]+\]\(([^)]+)\)")
 DIALECT = re.compile(r"\banew\b|(?<!there )is no [a-z]|goes on with|\bwhoever\b|came to be|of one's own", re.I)
 
-NEEDED = {"format=onnx": ("onnxruntime", "onnxscript"), "mlflow=true": ("tensorboard", "mlflow")}
+NEEDED = {
+    "format=onnx": ("onnxruntime", "onnxscript"),
+    "mlflow=true": ("tensorboard", "mlflow"),
+    "metrics=": ("torchmetrics",),
+}
 
 
 class Command(NamedTuple):

@@ -136,11 +136,11 @@ def test_a_skipped_step_does_not_move_the_schedule() -> None:
     moved = run.scheduler.scheduler
     run.step(run, window)
     assert moved.last_epoch == 1
-    loss_fn = run.loss_fn
-    run.loss_fn = lambda prediction, y: loss_fn(prediction, y) * 1e38  # its gradient overflows
+    loss = run.loss
+    run.loss = lambda prediction, y, x: loss(prediction, y, x) * 1e38  # its gradient overflows
     run.step(run, window)
     assert moved.last_epoch == 1
-    run.loss_fn = loss_fn
+    run.loss = loss
     run.step(run, window)
     assert moved.last_epoch == 2
 

@@ -50,7 +50,7 @@ def test_the_kept_weights_are_the_first_of_the_best_by_metric_then_loss(
     rows: list[tuple[float, float]], min_delta: float
 ) -> None:
     run = iris()
-    run.stopping = Stopping("val/acc", None, min_delta)
+    run.stopping = Stopping("val/acc", None, min_delta, "max")
     run.progress.step, run.progress.best, run.progress.best_loss, run.progress.reference = 0, None, None, None
     run.progress.bad_evaluations, run.best_weights = 0, None
     marks = judged(run, rows)
@@ -112,10 +112,27 @@ def test_wine_keeps_the_lowest_loss_of_the_highest_accuracy(capsys: pytest.Captu
 
 def test_the_direction_of_every_metric_and_a_monitor_that_no_run_has() -> None:
     larger = {name for name, mode in MODES.items() if mode == "max"}
-    assert larger == {"acc", "f1", "balanced_acc", "r2"}
+    assert larger == {"acc", "f1", "balanced_acc", "r2", "subset_acc", "iou"}
     assert {name.removeprefix("val/") for name in MONITORS} == {"train/loss", *MODES}
     with pytest.raises(ConfigError, match="val/r2"):
-        make_stopping("val/r2", EarlyStop(None, 0.0), ["loss", "acc"], "acc")
+        make_stopping("val/r2", EarlyStop(None, 0.0), {"loss": "min", "acc": "max"}, "acc")
+
+
+def test_a_metric_that_does_not_say_asks_for_its_direction() -> None:
+    never, modes = EarlyStop(None, 0.0), {"loss": "min", "acc": "max", "specificity": None}
+    with pytest.raises(ConfigError) as caught:
+        make_stopping("val/specificity", never, modes, "acc")
+    assert caught.value.hint == "monitor_mode=max"
+    found = make_stopping("val/specificity", never, modes, "acc", "max")
+    assert found.mode == "max"
+    assert found.modes == {"train/loss": "min", "val/loss": "min", "val/acc": "max", "val/specificity": "max"}
+    assert make_stopping("auto", never, modes, "acc").modes == {
+        "train/loss": "min",
+        "val/loss": "min",
+        "val/acc": "max",
+    }
+    with pytest.raises(ConfigError, match="monitor_mode=min, but of val/acc more is better"):
+        make_stopping("auto", never, modes, "acc", "min")
 
 
 @pytest.mark.parametrize(
@@ -126,10 +143,15 @@ def test_the_direction_of_every_metric_and_a_monitor_that_no_run_has() -> None:
         ("loss", "this run reports no such metric", "monitor=val/loss"),
         ("test/acc", "this run reports no such metric", "monitor=val/acc"),
         ("ac", "this run reports no such metric. Did you mean val/acc?", "monitor=val/acc"),
+        (
+            "val/auroc",
+            "this run reports no such metric; it has train/loss, val/loss, val/acc, val/f1",
+            "metrics=[auroc] monitor=val/auroc",
+        ),
         ("val/r2", "this run reports no such metric; it has train/loss, val/loss, val/acc, val/f1", "monitor=auto"),
     ],
 )
 def test_a_short_metric_name_is_completed(typed: str, text: str, hint: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        make_stopping(typed, EarlyStop(None, 0.0), ["loss", "acc", "f1"], "acc")
+        make_stopping(typed, EarlyStop(None, 0.0), {"loss": "min", "acc": "max", "f1": "max"}, "acc")
     assert (caught.value.message, caught.value.hint) == (f"monitor={typed}: {text}", hint)

@@ -20,6 +20,7 @@ from trainer.errors import ConfigError, Diverged, StorageError, complain
 from trainer.optim.stretch import num_moves, stretch
 from trainer.state import Progress, TrainState
 from trainer.stopping import StopReason, loss_of
+from trainer.tasks import loss_modules
 from trainer.text import decimal
 
 FORMAT = 1
@@ -62,9 +63,11 @@ def contents(run: TrainState, offsets: Mapping[str, int]) -> dict[str, bytes]:
     entries = {f"{i}.{name}": value for i, entry in optimizer["state"].items() for name, value in entry.items()}
     tensors = {key: value for key, value in entries.items() if isinstance(value, Tensor)}
     scalars = {k: json_text.encode(v, f"optimizer state {k}") for k, v in entries.items() if k not in tensors}
+    progress = run.progress
+    sums = {"loss_sum": float(progress.loss_sum), "term_sums": list(map(float, progress.term_sums))}
     state = {
         "format": FORMAT,
-        "progress": json_text.encode({**vars(run.progress), "loss_sum": float(run.progress.loss_sum)}),
+        "progress": json_text.encode(vars(run.progress) | sums),
         "optimizer": {"param_groups": json_text.encode(optimizer["param_groups"], "param_groups"), "scalars": scalars},
         "scheduler": json_text.encode(run.scheduler.state_dict(), "scheduler"),
         "scaler": json_text.encode(run.scaler.state_dict(), "scaler"),
@@ -72,7 +75,7 @@ def contents(run: TrainState, offsets: Mapping[str, int]) -> dict[str, bytes]:
         "environment": environment(run),
     }
     files = {
-        WEIGHTS: tensor_bytes(run.model.state_dict()),
+        WEIGHTS: tensor_bytes(run.weights()),
         OPTIMIZER: tensor_bytes(tensors),
         STATE: json.dumps(state, indent=1, allow_nan=False).encode(),
     }
@@ -84,6 +87,7 @@ def contents(run: TrainState, offsets: Mapping[str, int]) -> dict[str, bytes]:
 def environment(run: TrainState) -> dict[str, Any]:
     """Everything that must be equal for equal bits: versions, processor, threads, device, number of processes."""
     name = f" {torch.cuda.get_device_name(run.device)}" if run.device.type == "cuda" else ""
+    digest = loss_modules.frozen_digest(run.loss_fn)
     return {
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -92,13 +96,14 @@ def environment(run: TrainState) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": f"{run.device}{name}",
         "processes": run.ranks.size,
-    }
+    } | ({"frozen modules of the loss": digest} if digest is not None else {})
 
 
 def check_finite(run: TrainState) -> None:
     """Raise Diverged for a weight or moment that is NaN or infinite, so that it is never saved."""
-    parts = [("", run.model.state_dict()), ("best ", run.best_weights or {})]
+    parts = [("", run.weights()), ("best ", run.best_weights or {})]
     parts += [("optimizer ", entry) for entry in run.optimizer.state_dict()["state"].values()]
+    parts.append(("term ", dict(zip(run.terms, torch.as_tensor(run.progress.term_sums), strict=False))))
     for kind, tensors in parts:
         for name, tensor in tensors.items():
             if isinstance(tensor, Tensor) and not bool(tensor.isfinite().all()):
@@ -141,7 +146,7 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
             raise StorageError(f"{path} has format {state['format']}, this trainer reads format {FORMAT}")
         weights = read_tensors(files[WEIGHTS])
         best = read_tensors(files[BEST]) if BEST in files else None
-        load_weights(run.model, weights, path)
+        load_weights(run.load_weights, weights, path)
         tensors = tensors_of(read_tensors(files[OPTIMIZER]))
         progress = check_progress(since_0_1_0(json_text.decode(state["progress"]), path))
         optimizer = optimizer_state(run, tensors, state["optimizer"])
@@ -167,7 +172,7 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         if best is not None:
             run.best_weights = {
                 name: best[name].to(value) if isinstance(value, Tensor) else best[name]
-                for name, value in run.model.state_dict().items()
+                for name, value in run.weights().items()
             }
         elif progress["best"] is not None:
             run.keep_best()
@@ -192,10 +197,10 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
     return Loaded(offsets, elsewhere, note)
 
 
-def load_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Load what was read from this path. Raises ConfigError if the model has other parameters by now."""
+def load_weights(load: Callable[[Any], Any], weights: Mapping[str, Tensor], path: Path) -> None:
+    """Load what was read from this path. load: of the model. Raises ConfigError if it has other parameters by now."""
     try:
-        model.load_state_dict(weights)
+        load(weights)
     except MALFORMED as error:
         text = f"{path} is of another model: {str(error).splitlines()[-1].strip()}"
         raise ConfigError(text, "undo what changed in the class or the settings of the model, or train anew") from error
@@ -204,6 +209,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) ->
 def since_0_1_0(progress: dict[str, Any], path: Path) -> dict[str, Any]:
     """Saved progress with the fields that version 0.1.0 did not save: it kept the value that patience refers to as the
     best one, and the loss of those weights only in metrics.jsonl."""
+    progress = {"term_sums": []} | progress
     if {"reference", "best_loss"} & progress.keys() or progress.get("best") is None:
         return {"reference": None, "best_loss": None} | progress
     best_loss = loss_of(history.read(path.parent.parent).at(progress["best_step"]))
@@ -212,7 +218,7 @@ def since_0_1_0(progress: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def check_progress(progress: dict[str, Any]) -> dict[str, Any]:
     """Return saved progress unchanged. Raises ValueError for wrong names, types or negative numbers."""
-    kinds = {"loss_sum": (float,), "stop_reason": (str, NoneType)}
+    kinds: dict[str, tuple[type, ...]] = {"loss_sum": (float,), "term_sums": (list,), "stop_reason": (str, NoneType)}
     kinds |= dict.fromkeys(("best", "best_loss", "reference"), (float, NoneType))
     if progress.keys() != {f.name for f in fields(Progress)}:
         raise ValueError("its progress has other fields")

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.sgd import sgd
 
+from trainer.data import tree
 from trainer.data.batches import Window
 from trainer.data.loaders import InMemory
 from trainer.device import quiet_compiler
@@ -119,11 +120,13 @@ def compile_step(run: TrainState, mode: str, dynamic: bool | None) -> Graph:
 
     torch._dynamo.config.trace_autograd_ops = True
     quiet_compiler()
-    loader, loss_fn, model, optimizer = run.train_batches.loader, run.loss_fn, run.model, run.optimizer
+    loader: Any = run.train_batches.loader
+    loss_fn, model, optimizer = run.loss_fn, run.model, run.optimizer
+    call, loss_of, minimised = run.call, run.loss, run.minimised
     autocast, max_norm, zero = run.autocast, run.max_norm, run.zero
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     updates = [(group["params"], make_update(optimizer, group)) for group in optimizer.param_groups]
-    for tensor in [*kept_tensors(optimizer), *(vars(loader)[name] for name in ("x", "y"))]:
+    for tensor in [*kept_tensors(optimizer), *tree.leaves((loader.x, loader.y))]:
         torch._dynamo.mark_static_address(tensor)  # or a CUDA graph would copy it first
 
     def step(batches: list[Tensor], shares: list[Tensor | None], scalars: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,9 +135,9 @@ def compile_step(run: TrainState, mode: str, dynamic: bool | None) -> Graph:
         for batch, share in zip(batches, shares, strict=True):
             x, y = loader.load(batch)
             with autocast():
-                loss = loss_fn(model(x), y)
+                loss = loss_of(call(x), y, x)
             loss = loss if share is None else loss * share
-            gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+            gradients = torch.autograd.grad(loss, parameters, minimised, allow_unused=True)
             sums = [add(a, b) for a, b in zip(sums, gradients, strict=True)]
             total = total + loss.detach()
         with torch.no_grad():

@@ -19,13 +19,14 @@ class Started:
 @dataclass(frozen=True, slots=True)
 class Stepped:
     """One optimizer step was taken. loss: of its window, 0-dim. norm: of all gradients before clipping, 0-dim, or None
-    in a step that does not log it."""
+    in a step that does not log it. terms: of a loss with named terms, (terms,) in the order of run.terms."""
 
     step: int
     loss: Tensor
     norm: Tensor | None
     lr: float
     window: Window
+    terms: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
+from trainer.data import tree
 from trainer.data.batches import Window
+from trainer.data.tree import Tree
 from trainer.events import Ended, Evaluated, Event, Started, Stepped
 from trainer.state import Measurable, TrainState
-from trainer.tasks import losses
-from trainer.tasks.metrics import Totals
+from trainer.tasks import losses, named_totals
 
 
 def train(run: TrainState) -> Iterator[Event]:
@@ -21,35 +22,40 @@ def train(run: TrainState) -> Iterator[Event]:
     run.agree_to_stop()
     while not progress.done:
         run.model.train()
+        run.loss_fn.train()
         for window in run.windows():
             run.seed_step()
             lr = run.optimizer.param_groups[0]["lr"]
             loss, norm = run.step(run, window)
             loss = run.ranks.mean(loss)
             progress.advance(window.num_samples, loss)
-            yield Stepped(progress.step, loss, norm, lr, window)
+            loss, terms = (loss[0], loss[1:]) if run.terms else (loss, None)
+            yield Stepped(progress.step, loss, norm, lr, window, terms)
             run.agree_to_stop()
         if progress.evaluation_due:
             metrics = evaluate(run, run.val_batches.for_rank(run.ranks), "val") if run.val_batches is not None else {}
-            metrics = {"train/loss": progress.take_train_loss()} | metrics
+            metrics = progress.take_train_loss(run.terms) | metrics
             yield Evaluated(progress.step, metrics, run.judge(metrics))
             run.agree_to_stop()
     yield Ended(progress.step, progress.stop_reason)
 
 
 def train_step(run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
-    """Take one optimizer step over a window. Returns its loss, 0-dim and detached, and the gradient norm, if known."""
+    """Take one optimizer step over a window. Returns its loss, detached, and the gradient norm, if known.
+
+    The loss is 0-dim; if it has named terms, (1 + terms,), of which the first is minimised.
+    """
     run.optimizer.zero_grad()
     total = run.zero
-    for x, y, share, sync in window:
+    for x, y, num_rows, share, sync in window:
         with sync():
             with run.autocast():
                 prediction = run.forward(x)
-                loss = run.loss_fn(prediction, y)
+                loss = run.loss(prediction, y, x)
             if share is not None:
                 loss = loss * share  # so that the window counts as one batch
-            run.scaler.scale(loss).backward()
-        if len(x):  # on a rank without rows the loss is the mean of nothing, NaN, and the gradients are 0
+            run.scaler.scale(loss).backward(run.minimised)
+        if num_rows:  # on a rank without rows the loss is the mean of nothing, NaN, and the gradients are 0
             total = total + loss.detach()
     run.scaler.unscale_(run.optimizer)
     norm = run.clip_gradients()
@@ -59,22 +65,28 @@ def train_step(run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
     return total, norm
 
 
-def evaluate(run: Measurable, batches: Iterable[tuple[Tensor, Tensor]], split: str) -> dict[str, float]:
+@torch.no_grad()
+def evaluate(run: Measurable, batches: Iterable[tuple[Tree, Tree, int]], split: str) -> dict[str, float]:
     """Measure a split. Returns metrics by name (val/loss, val/acc, …); leaves the model in eval mode."""
     denominator, _ = losses.denominator(run.loss_fn)
-    totals = Totals(run.facts, run.metrics, run.scale_y)
+    totals = named_totals.begin(run.task, run.metrics)
     run.ranks.share_buffers(run.model)
-    for prediction, y in predict(run, batches):
-        totals.add(prediction, y, run.loss_fn(prediction, y), denominator(y))
+    for x, prediction, y, num_rows in predict(run, batches):
+        totals.add_loss(run.loss(prediction, y, x), denominator(y, num_rows))
+        totals.add(run.fit(prediction), run.fit.target(y))
     totals.add_ranks(run.ranks)
-    return totals.reduce(split)
+    return totals.reduce(split, run.terms)
 
 
 @torch.no_grad()
-def predict(run: Measurable, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (prediction, y) for every batch, in eval mode, without gradients; predictions have the model's dtype."""
+def predict(run: Measurable, batches: Iterable[tuple[Tree, Tree, int]]) -> Iterator[tuple[Tree, Tree, Tree, int]]:
+    """Yield (x, prediction, y, number of rows) for every batch, in eval mode, without gradients; what a model draws is
+    the same in every evaluation; predictions have the model's dtype."""
     run.model.eval()
-    for x, y in batches:
+    run.loss_fn.eval()
+    for number, (x, y, num_rows) in enumerate(batches):
+        run.seed_evaluation(number)
         with run.autocast():
-            prediction = run.model(x)
-        yield prediction.to(run.dtype), y
+            prediction = run.call(x)
+        prediction = tree.mapped(Tensor.detach, prediction)  # of a model that opens enable_grad
+        yield x, tree.cast(prediction, run.dtype), y, num_rows

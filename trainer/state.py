@@ -15,16 +15,21 @@ from trainer.data import seeds
 from trainer.data.batches import EvalBatches, TrainBatches, Window
 from trainer.data.facts import Facts
 from trainer.data.scaling import Scale
-from trainer.device import seed_generator
+from trainer.device import seed_generator, widest_dtype
 from trainer.processes.ranks import Ranks
 from trainer.stopping import Stopping, StopReason, loss_of
+from trainer.tasks import loss_modules
+from trainer.tasks.calls import Call, Loss
+from trainer.tasks.fit import Fit
+from trainer.tasks.task import Task
 
 
 @dataclass
 class Progress:
     """How far a run has come, between two optimizer steps. A checkpoint holds all of it. loss_sum: over the samples
-    since the last evaluation; a float on the CPU, else a 0-dim tensor on the device. best, best_loss: the monitored
-    metric and the loss of the weights that are kept. reference: the value that patience waits to see improved."""
+    since the last evaluation; a float on the CPU, else a 0-dim tensor on the device; term_sums: the same of each term
+    of a loss that has some. best, best_loss: the monitored metric and the loss of the weights that are kept. reference:
+    the value that patience waits to see improved."""
 
     num_steps: int
     steps_per_epoch: int
@@ -34,6 +39,7 @@ class Progress:
     samples: int = 0
     evaluated_at: int = 0
     loss_sum: float | Tensor = 0.0
+    term_sums: list[float] | Tensor = field(default_factory=list)
     loss_samples: int = 0
     best: float | None = None
     best_loss: float | None = None
@@ -59,25 +65,36 @@ class Progress:
         return self.stop_reason is not None or (self.step >= self.num_steps and not self.evaluation_due)
 
     def advance(self, num_samples: int, loss: Tensor) -> None:
-        """Count one step. On the CPU, where reading the loss is cheap, this stops the run at a NaN."""
+        """Count one step. loss: 0-dim, or (1 + terms,). On the CPU, where reading it is cheap, this stops the run at a
+        NaN, also of a term."""
         self.step += 1
         self.samples += num_samples
         self.loss_samples += num_samples
+        if loss.ndim:
+            terms = loss[1:].to(widest_dtype(loss.device)) * num_samples
+            known = torch.as_tensor(self.term_sums, dtype=terms.dtype, device=loss.device)
+            sums = known + terms if len(known) else terms
+            self.term_sums = sums.tolist() if loss.device.type == "cpu" else sums
+            loss = loss[0]
         if loss.device.type == "cpu":
             value = loss.item()
             self.loss_sum += value * num_samples
-            if not math.isfinite(value):
+            if not all(map(math.isfinite, (value, *self.term_sums))):
                 self.stop_reason = StopReason.DIVERGED
         else:
             self.loss_sum = self.loss_sum + loss * num_samples
 
-    def take_train_loss(self) -> float:
-        """Return the mean training loss since the last evaluation, and start a new mean."""
-        loss = float(self.loss_sum) / max(1, self.loss_samples)
-        self.loss_sum, self.loss_samples, self.evaluated_at = 0.0, 0, self.step
-        if not math.isfinite(loss):
+    def take_train_loss(self, terms: Sequence[str] = ()) -> dict[str, float]:
+        """Return {'train/loss': …, 'train/TERM': …}, the means since the last evaluation, and start new ones."""
+        count = max(1, self.loss_samples)
+        values = map(float, (self.loss_sum, *self.term_sums))
+        found = {f"train/{name}": value / count for name, value in zip(("loss", *terms), values, strict=False)}
+        self.evaluated_at = self.step
+        if not all(map(math.isfinite, found.values())):
             self.stop_reason = StopReason.DIVERGED
-        return loss
+            return found  # the sums of the terms still say which
+        self.loss_sum, self.term_sums, self.loss_samples = 0.0, [], 0
+        return found
 
 
 class Measurable(Protocol):
@@ -86,19 +103,26 @@ class Measurable(Protocol):
     @property
     def model(self) -> nn.Module: ...
     @property
+    def call(self) -> Call: ...
+    @property
     def loss_fn(self) -> nn.Module: ...
+    @property
+    def loss(self) -> Loss: ...
+    @property
+    def terms(self) -> Sequence[str]: ...
+    @property
+    def fit(self) -> Fit: ...
+    @property
+    def task(self) -> Task: ...
     @property
     def autocast(self) -> Callable[[], AbstractContextManager[Any]]: ...
     @property
-    def facts(self) -> Facts: ...
-    @property
     def metrics(self) -> Sequence[str]: ...
-    @property
-    def scale_y(self) -> Scale | None: ...
     @property
     def dtype(self) -> torch.dtype: ...
     @property
     def ranks(self) -> Ranks: ...
+    def seed_evaluation(self, batch: int) -> None: ...
 
 
 @dataclass
@@ -106,8 +130,17 @@ class TrainState:
     """The live objects of a run, all on one device. Plain attributes: the loop reads and calls them."""
 
     model: nn.Module
-    forward: Callable[[Tensor], Tensor]  # the model itself, or DDP around it
+    trained: nn.Module  # the model, with the loss beside it if that has parameters of its own
+    forward: Call  # of a batch's input: the model itself, or DDP around it
+    call: Call  # the same without DDP, for evaluations
     loss_fn: nn.Module
+    loss: Loss  # of (prediction, target, input)
+    terms: Sequence[str]  # the names of the loss's terms, if it has some
+    minimised: (
+        Tensor | None
+    )  # what backward starts from: None, or for terms 1 for the first number and 0 for the others
+    fit: Fit  # from a prediction to the output that the task is about
+    task: Task
     optimizer: Optimizer
     scheduler: Any
     scaler: torch.amp.GradScaler
@@ -118,9 +151,7 @@ class TrainState:
     test_batches: EvalBatches | None
     progress: Progress
     stopping: Stopping
-    facts: Facts
     metrics: Sequence[str]  # the names of those that an evaluation measures
-    scale_y: Scale | None
     device: torch.device
     seed: int
     max_norm: float | None
@@ -130,6 +161,16 @@ class TrainState:
     compile_seconds: float = 0.0  # spent compiling `step` so far
     ranks: Ranks = field(default_factory=Ranks)
     best_weights: dict[str, Any] | None = None
+
+    @property
+    def facts(self) -> Facts:
+        """Facts about the training data."""
+        return self.task.facts
+
+    @property
+    def scale_y(self) -> Scale | None:
+        """The scale of numeric targets, for its inverse on the device."""
+        return self.task.scale
 
     def windows(self) -> Iterator[Window]:
         """Yield the windows to train on before the next evaluation, from the current step on."""
@@ -145,6 +186,11 @@ class TrainState:
         """Seed the generators that forward draws from: dropout is a function of (seed, rank, step)."""
         seed_generator(self.device, seeds.derive(self.seed, "step", self.progress.step, *self.ranks.position))
 
+    def seed_evaluation(self, batch: int) -> None:
+        """Seed them for a batch of an evaluation; the next step seeds them again."""
+        number = self.ranks.rank + batch * self.ranks.size  # each rank takes every size-th batch
+        seed_generator(self.device, seeds.derive(self.seed, "evaluation", number))
+
     def agree_to_stop(self) -> None:
         """Stop all ranks in the same step if one has a reason to. A single process has nothing to agree on."""
         self.progress.stop_reason = self.ranks.agree(self.progress.stop_reason)
@@ -152,9 +198,9 @@ class TrainState:
     def clip_gradients(self) -> Tensor | None:
         """Scale the gradients down to max_norm. Returns their norm before that, or None in a step that needs none."""
         if self.max_norm is not None:
-            return nn.utils.clip_grad_norm_(self.model.parameters(), self.max_norm)
+            return nn.utils.clip_grad_norm_(self.trained.parameters(), self.max_norm)
         if (self.progress.step + 1) % self.log_every == 0:
-            return nn.utils.get_total_norm(p.grad for p in self.model.parameters() if p.grad is not None)
+            return nn.utils.get_total_norm(p.grad for p in self.trained.parameters() if p.grad is not None)
         return None
 
     def judge(self, metrics: Mapping[str, float]) -> bool:
@@ -185,5 +231,15 @@ class TrainState:
         """Copy the current weights as the best so far."""
         self.best_weights = {
             name: value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)  # extra state
-            for name, value in self.model.state_dict().items()
+            for name, value in self.weights().items()
         }
+
+    def weights(self) -> dict[str, Any]:
+        """The model's state_dict, and what is trained in the loss, see loss_modules."""
+        return self.model.state_dict() | loss_modules.state(self.loss_fn)
+
+    def load_weights(self, weights: Mapping[str, Any]) -> None:
+        """Load what `weights` gave. Raises RuntimeError or KeyError for those of another model or loss."""
+        of_model, of_loss = loss_modules.split(weights)
+        self.model.load_state_dict(of_model)
+        loss_modules.load(self.loss_fn, of_loss)

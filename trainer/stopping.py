@@ -3,7 +3,7 @@
 import math
 import signal as signals
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -14,6 +14,11 @@ from trainer.terminal.spelling import closest
 METRICS = {  # of a validation split, by task, and the better direction of each
     "classes": {"loss": "min", "acc": "max", "f1": "max", "balanced_acc": "max"},
     "numbers": {"loss": "min", "mse": "min", "mae": "min", "r2": "max"},
+    "labels": {"loss": "min", "f1": "max", "subset_acc": "max"},
+    "tokens": {"loss": "min", "acc": "max", "perplexity": "min", "bits": "min"},
+    "pixels": {"loss": "min", "acc": "max", "iou": "max"},
+    "input": {"loss": "min", "mse": "min"},
+    "free": {"loss": "min"},
 }
 MODES = {name: mode for metrics in METRICS.values() for name, mode in metrics.items()}
 MONITORS = ("train/loss", *(f"val/{name}" for name in MODES))  # all that a run can report
@@ -55,16 +60,14 @@ class Standing(NamedTuple):
 
 @dataclass(frozen=True)
 class Stopping:
-    """The monitored metric, and how many evaluations in a row without improvement end the run (None: never)."""
+    """The monitored metric, and how many evaluations in a row without improvement end the run (None: never). mode: max
+    if a larger value is better, else min; modes: that of each metric for which it is known."""
 
     monitor: str
     patience: int | None
     min_delta: float
-
-    @property
-    def mode(self) -> str:
-        """max if a larger value is better, else min."""
-        return MODES.get(self.monitor.rpartition("/")[2], "min")
+    mode: str = "min"
+    modes: Mapping[str, str] = field(default_factory=dict)
 
     def standing(self, value: float, loss: float | None) -> Standing:
         """Where an evaluation stands. value: of the monitored metric; loss: of the same weights, None if unknown."""
@@ -86,25 +89,39 @@ def loss_of(metrics: Mapping[str, float]) -> float | None:
 
 
 def unknown_metric(monitor: str, known: Sequence[str]) -> ConfigError:
-    """The error for a metric that is not among those known; the hint is the full name of a short one, or auto."""
+    """The error for a metric that is not among those known; the hint is the full name of a short one, what asks for one
+    that no task has, or auto."""
     last, ends = monitor.rpartition("/")[2], [name.rpartition("/")[2] for name in known]
     near = last if last in ends else closest(last, ends)
     meant = [name for name, end in zip(known, ends, strict=True) if end == near]
     text = f"monitor={monitor}: this run reports no such metric"
     if meant:
         return ConfigError(text + (f". Did you mean {meant[-1]}?" if near != last else ""), f"monitor={meant[-1]}")
-    return ConfigError(f"{text}; it has {', '.join(known)}", "monitor=auto")
+    is_new = monitor == f"val/{last}" and last not in MODES
+    hint = f"metrics=[{last}] monitor={monitor}" if is_new else "monitor=auto"
+    return ConfigError(f"{text}; it has {', '.join(known)}", hint)
 
 
-def make_stopping(monitor: str, early_stop: EarlyStop, names: Sequence[str], favourite: str) -> Stopping:
-    """Choose the monitored metric.
+def make_stopping(
+    monitor: str, early_stop: EarlyStop, modes: Mapping[str, str | None], favourite: str, typed: str | None = None
+) -> Stopping:
+    """Choose the monitored metric, and its better direction.
 
-    names: the metrics that the validation split can give; empty without such a split. favourite: the one of them that
-    monitor=auto means. Raises ConfigError for a metric that the run cannot report.
+    modes: the metrics that the validation split can give, each with its direction, None where it does not say; empty
+    without such a split. favourite: the one of them that monitor=auto means. typed: monitor_mode. Raises ConfigError
+    for a metric that the run cannot report, and for a direction that is not known, or not the typed one.
     """
-    known = ["train/loss", *(f"val/{name}" for name in names)]
+    known = {"train/loss": "min", **{f"val/{name}": mode for name, mode in modes.items()}}
     if monitor == "auto":
-        monitor = f"val/{favourite}" if names else "train/loss"
+        monitor = f"val/{favourite}" if modes else "train/loss"
     if monitor not in known:
-        raise unknown_metric(monitor, known)
-    return Stopping(monitor, early_stop.patience, early_stop.min_delta)
+        raise unknown_metric(monitor, list(known))
+    mode = known[monitor] or typed
+    if mode is None:
+        text = f"monitor={monitor}: whether more or less of it is better is not known, so say max or min"
+        raise ConfigError(text, "monitor_mode=max", "monitor")
+    if typed not in (None, mode):
+        text = f"monitor_mode={typed}, but of {monitor} {'more' if mode == 'max' else 'less'} is better"
+        raise ConfigError(text, "monitor_mode=null", "monitor_mode")
+    stored = {name: mode for name, mode in known.items() if mode is not None} | {monitor: mode}
+    return Stopping(monitor, early_stop.patience, early_stop.min_delta, mode, stored)

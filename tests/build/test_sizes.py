@@ -24,7 +24,7 @@ def test_operations_are_those_that_torch_counts(name: str) -> None:
     model, x = make(), torch.rand(3, *shape)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model.eval()(x)
-    assert forward_flops(model.train(), x)[1] == counter.get_total_flops() / 3 > 0
+    assert forward_flops(model.train(), model, x, len(x))[1] == counter.get_total_flops() / 3 > 0
     assert model.training
     assert not model._forward_hooks
 
@@ -38,4 +38,4 @@ def test_recurrent_weights_count_at_every_step_and_tables_not_at_all() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.lstm(self.table(x))[0][:, -1]
 
-    assert forward_flops(Last(), torch.zeros(2, 7, dtype=torch.int64))[1] == 2 * 7 * (16 * 5 + 16 * 4)
+    assert forward_flops(last := Last(), last, torch.zeros(2, 7, dtype=torch.int64), 2)[1] == 2 * 7 * (16 * 5 + 16 * 4)

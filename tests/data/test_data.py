@@ -178,7 +178,7 @@ def test_mnist_in_its_own_format_makes_the_chapters_network(tmp_path: Path) -> N
     (x, y, *_) = next(iter(next(run.train_batches.windows(0))))
     assert (x.shape, x.dtype, y.dtype) == ((64, 1, 28, 28), torch.float32, torch.int64)
     raw = struct.unpack_from("784B", (tmp_path / "data/MNIST/raw/t10k-images-idx3-ubyte").read_bytes(), 16)
-    first, _ = next(iter(run.test_batches))
+    first, *_ = next(iter(run.test_batches))
     expected = (torch.tensor(raw, dtype=torch.float64) / 255 - 0.1307) / 0.3081
     torch.testing.assert_close(first[0].flatten().double(), expected, rtol=1e-5, atol=1e-6)
 
@@ -258,4 +258,4 @@ def test_the_test_split_of_your_own_dataset_is_kept(in_memory: str) -> None:
     words = ["dataset=own", "dataset._target_=test_data.WithTestSplit", f"loader.in_memory={in_memory}", "model=linear"]
     run, setup = build(config(*words))
     assert setup.splits.num_rows("test") == len(Noisy())
-    assert sum(len(y) for _, y in run.test_batches) == len(Noisy())
+    assert sum(len(y) for _, y, _ in run.test_batches) == len(Noisy())

@@ -16,8 +16,9 @@ from PIL import Image
 from trainer.build.build import build
 from trainer.cli import main
 from trainer.data.augmentation import augment
-from trainer.data.facts import Facts
+from trainer.data.facts import Facts, Spec
 from trainer.data.images import Images, upgraded
+from trainer.data.meaning import Meaning
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import Cast
 from trainer.errors import ConfigError, TrainerError
@@ -104,7 +105,7 @@ def test_pictures_that_are_in_two_splits_are_counted(capsys: pytest.CaptureFixtu
 
 
 def rows(batches: object) -> torch.Tensor:
-    return torch.cat([x for x, _ in batches])
+    return torch.cat([x for x, *_ in batches])
 
 
 @pytest.mark.parametrize("augmented", [False, True])
@@ -138,8 +139,8 @@ def test_folders_are_splits_with_the_classes_of_train(in_memory: str, capsys: py
     splits = setup.splits
     assert (splits.num_rows("train"), splits.num_rows("val"), splits.num_rows("test")) == (18, 6, 2)
     assert splits.facts.classes == ["blue", "green", "red"]
-    assert [y.tolist() for _, y in run.val_batches] == [[1, 1, 1, 2, 2, 2]]
-    assert [y.tolist() for _, y in run.test_batches] == [[2, 2]]
+    assert [y.tolist() for _, y, _ in run.val_batches] == [[1, 1, 1, 2, 2, 2]]
+    assert [y.tolist() for _, y, _ in run.test_batches] == [[2, 2]]
     assert main(["train", *words]) == 0
     header = capsys.readouterr().out
     for line in ("valid has no pictures of blue", "test has no pictures of blue, green", "left out: 1 file (1 .txt)"):
@@ -185,7 +186,9 @@ def test_a_run_of_0_1_0_reads_pictures_as_it_did(grey: bool) -> None:
     draw(Path("pics"), 2, ending="jpg")
     dataset = Images("pics", size=16, grey=grey)
     shape, node = dataset.how.shape, {"_target_": "trainer.data.images.Images", "path": "pics"}
-    stored = Preprocessing(Facts(shape, dataset.classes, 2), shape, Cast(torch.float32), None)
+    stored = Preprocessing(
+        Facts(Spec(shape), Meaning("classes", "", dataset.classes, 2)), shape, Cast(torch.float32), None
+    )
     prepared = dataset.match(upgraded(stored, node, torch.float32))
     mean, std = ((0.45,), (0.225,)) if grey else ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     steps = [v2.PILToTensor(), v2.Resize(16, antialias=True), v2.CenterCrop(16), v2.ToDtype(torch.float32, scale=True)]

@@ -148,7 +148,7 @@ def test_pixels_with_the_ignored_label_count_nowhere(ignored: int, in_memory: st
     assert len(setup.splits.facts.classes or []) == (2 if named == "true" or ignored == 255 else 1)
     metrics = evaluate(run, run.val_batches, "val")
     right = total = 0
-    for x, y in run.val_batches:
+    for x, y, _ in run.val_batches:
         wanted, guess = y.numpy(), run.model(x).argmax(1).numpy()
         right, total = right + ((guess == wanted) & (wanted != ignored)).sum(), total + (wanted != ignored).sum()
     assert 0 < total < y.numel()

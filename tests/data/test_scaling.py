@@ -309,5 +309,5 @@ def test_a_run_of_version_0_1_0_keeps_its_scaling_whatever_the_loss(tmp_path: Pa
         metrics = evaluate(run, run.val_batches, "val")
         preprocessing.write(tmp_path, setup.splits.preprocessing)
         read = preprocessing.read(tmp_path, torch.float32)
-        run.scale_y = read.y
+        run.task.scale = read.y
         assert evaluate(run, run.val_batches, "val") == metrics

@@ -59,7 +59,7 @@ def test_memory_by_hand() -> None:
     plan.timing(run)
     x, y = (repeated(part, 10) for part in setup.splits.sample)
     assert (x.shape, y.shape) == ((10, 4), (10,))
-    held = plan.memory(run, x, y, eval_rows=5)
+    held = plan.memory(run, x, y, 10, eval_rows=5)
     num_parameters, num_tensors = 4 * 8 + 8 + 8 * 3 + 3, 4
     assert held.weights == 2 * 4 * num_parameters
     assert held.gradients == 4 * num_parameters
@@ -76,7 +76,7 @@ def test_memory_is_near_what_the_allocator_counts(tmp_path: Path) -> None:
     run, setup = build(words)
     x, y = (repeated(part, 64) for part in setup.splits.sample)
     plan.timing(run)
-    expected = plan.memory(run, x, y, setup.splits.num_rows("val")).total
+    expected = plan.memory(run, x, y, 64, setup.splits.num_rows("val")).total
     del x, y, run, setup
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         run, _ = build(words)

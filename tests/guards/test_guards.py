@@ -10,6 +10,7 @@ import pytest
 import torch
 from broken import BLOBS, SHORT, data, model
 from conftest import config
+from jobs import JOBS, own
 from PIL import Image
 
 from trainer import checkpoint
@@ -55,6 +56,18 @@ CASES = [  # what is wrong, what is typed, the guard, what it says, what it says
      r"\(2,\) against target \(2, 1\) broadcast to \(2, 2\)", r"\(2, 1\)"),
     ("softmax", [*BLOBS, *model("Softmax")], "activation", "probabilities.*stays above 0.55", "logits"),
     ("by hand", [*BLOBS, *model("SoftmaxByHand")], "activation", "probabilities", "logits"),
+    ("batch", [*BLOBS, *model("SoftmaxOfBatch")], "activation",
+     "probabilities along axis 0, but the classes are along axis 1: a softmax", "logits"),
+    ("positions", own(dataset="Sentences", model="Softmaxed"), "activation",
+     "along axis 1, but the classes are along axis 2", "logits"),
+    ("axes", [*own(dataset="Lines", model="Tagger", loss="ReadsPositions"), "+dataset.length=12"], "class axis",
+     r"^ReadsPositions: it reads the classes along axis 1, but the model gives them along axis 2", r"movedim\(2, 1\)"),
+    ("padding", [*own(dataset="Sentences", model="Tagger"), "+dataset.padding=0"], "padding",
+     r"29% of the targets are 0 where input_ids is padded with 0; CrossEntropyLoss", "-100 there, in collate_fn"),
+    ("teacher", [*JOBS["distilled"], "+loss.thawed=true"], "teacher",
+     r"^Distilled: teacher in it has 2,410 parameters to train; .* 9,610", r"self\.teacher\.requires_grad_\(False\)"),
+    ("labels", [*own(dataset="Signs"), *model("Sigmoid")], "activation", "went through a sigmoid", "remove sigmoid"),
+    ("second input", [*JOBS["two inputs"], "+dataset.scale=100"], "scale", "^right: its inputs are", "standardise"),
     ("sigmoid", [*data("Binary"), *model("Sigmoid"), *loss("BCEWithLogitsLoss")], "activation",
      "stays above 0.31", "remove sigmoid"),
     ("nll", [*BLOBS, *model("Plain"), *loss("NLLLoss")], "activation", "not log-prob", "loss=cross_entropy"),
@@ -89,7 +102,7 @@ def test_a_trap_trips_its_guard_and_no_other(words: list[str], check: str, text:
     assert [finding.check for finding in found] == [check], [finding.message for finding in found]
     assert re.search(text, found[0].message), found[0].message
     assert re.search(remedy, found[0].remedy), found[0].remedy
-    assert found[0].note == (check == "frozen")
+    assert found[0].note == (check in ("frozen", "teacher"))
 
 
 def test_targets_and_inputs_are_judged_as_the_data_has_them() -> None:
@@ -110,6 +123,9 @@ def test_targets_and_inputs_are_judged_as_the_data_has_them() -> None:
 def test_what_cannot_be_carried_out_at_all_is_an_error_that_names_the_trap() -> None:
     with pytest.raises(ConfigError, match=r"model\.table on meta; the rest is on cpu"):
         build(config(*BLOBS, *model("Elsewhere"), "+model.used=true"))
+    with pytest.raises(ConfigError, match=r"ReadsPositions on output \(2, 8, 12\) and target \(2, 8\)") as caught:
+        build(config(*own(dataset="Lines", model="Tagger", loss="ReadsPositions")))
+    assert "prediction.movedim(2, 1) in the loss" in (caught.value.hint or "")
     with pytest.raises(ConfigError, match=r"label 3 in .* outside the 3 classes, 0 to 2"):
         found_in(*data("OutOfRange"), *model("Plain"))
 

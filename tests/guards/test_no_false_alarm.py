@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from broken import BLOBS, data, model
 from conftest import config
+from jobs import JOBS
 from mnist_files import write_mnist
 
 from trainer.build.build import build
@@ -80,6 +81,11 @@ def test_other_ways_to_train(words: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("warnings.warn", lambda *args, **keywords: None)  # weight_norm's own, that it is deprecated
         assert alarms(*words) == []
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_jobs_of_every_shape(name: str) -> None:
+    assert alarms(*JOBS[name], "optimizer=adam", "optimizer.lr=0.01", "epochs=12") == []
 
 
 @pytest.mark.slow

@@ -23,11 +23,10 @@ from trainer.cli import main
 from trainer.config.run_config import read_config
 from trainer.config.settings import Settings
 from trainer.data.embedded import BreastCancer, Diabetes, Digits
-from trainer.inference import formats, model_card
+from trainer.inference import exported, formats, model_card
 from trainer.inference import model as trained
 from trainer.inference.layer_chain import chain, is_chain
 from trainer.inference.model import Trained
-from trainer.verbs import export
 
 QUICK = ["epochs=2", "report=false", "threads=1", "device=cpu"]
 onnx = pytest.mark.optional
@@ -215,7 +214,7 @@ def test_what_cannot_be_traced_says_so(
     (tmp_path / "own_counts.py").write_text(OWN)
     run = trainer.train(["dataset=iris", "model=own", "model._target_=own_counts.Counts", *QUICK]).run_dir
     capsys.readouterr()
-    assert main(["export", "latest"]) == 1
+    assert main(["export", "latest"]) == 2
     error = capsys.readouterr().err
     assert "torch.export cannot trace Counts" in error
     assert len(error.splitlines()) == 2
@@ -228,10 +227,10 @@ def test_a_file_that_says_otherwise_is_not_written(
     run = trainer.train(["dataset=iris", *QUICK]).run_dir
     real = formats.FORMATS["safetensors"]
 
-    def wrong(whole: Any, made: Any) -> bytes:
+    def wrong(whole: Any, made: Any, rows: Any) -> bytes:
         with torch.no_grad():
             next(whole.model.parameters())[0, 0] += 0.1
-        return real.make(whole, made)
+        return real.make(whole, made, rows)
 
     monkeypatch.setitem(formats.FORMATS, "safetensors", formats.Format(real.file, wrong, real.load))
     assert main(["export", "latest", "format=safetensors"]) == 1
@@ -245,11 +244,16 @@ def test_large_rows_are_checked_some_at_a_time(
     """1,000 pictures of 224×224 at once took 6 GB."""
     trainer.train(["dataset=digits", *QUICK])
     sizes = list[int]()
-    monkeypatch.setattr(export, "AT_ONCE", 70 * 64)
-    predict = Trained.predict
-    monkeypatch.setattr(Trained, "predict", lambda self, raw: (sizes.append(len(raw)), predict(self, raw))[1])
+    monkeypatch.setattr(exported, "AT_ONCE", 70 * 64)
+    outputs = Trained.outputs
+
+    def seen(self: Trained, raw: torch.Tensor, batch: int = 0) -> Any:
+        sizes.append(len(raw))
+        return outputs(self, raw, batch)
+
+    monkeypatch.setattr(Trained, "outputs", seen)
     assert main(["export", "latest"]) == 0
-    assert sizes == [70] * 14 + [20]
+    assert sizes[-15:] == [70] * 14 + [20]
     assert "checked  1,000 rows" in capsys.readouterr().out
 
 

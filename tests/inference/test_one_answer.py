@@ -38,7 +38,8 @@ def test_predict_eval_and_export_agree(
     words = ["dataset=table", f"dataset.path={path}", "dataset.target=y", "dataset.val_fraction=0.3", "threads=1"]
     run, setup = build(config(*words, f"seed={seed % 1000}"))
     made = setup.splits.preprocessing
-    trained = Trained(run.model.eval(), run.loss_fn, made, run.metrics, run.autocast, run.device, run.dtype)
+    shared = (run.call, run.loss_fn, run.loss, run.terms, run.fit, run.task)
+    trained = Trained(run.model.eval(), *shared, made, run.metrics, run.seed, run.autocast, run.device, run.dtype)
     (_, raw), *_ = open_rows(str(path), made, {}, 64, typed=False).batches
     predicted = trained.predict(raw)[:, 0].double().numpy()
 
@@ -49,7 +50,7 @@ def test_predict_eval_and_export_agree(
     with torch.no_grad():
         source = open_table(str(path), made.table, with_targets=True)
         labelled = OfTable("t.csv", source, made, 64, trained, by_value=False)
-        evaluated = np.concatenate([units(run.model(x)) for x, _ in labelled])
+        evaluated = np.concatenate([units(run.model(x)) for x, *_ in labelled])
         exported = Whole(trained)(raw)[:, 0].double().numpy()
         validated = np.concatenate([units(run.model(x)) for x, *_ in run.val_batches])
     for other in (evaluated, exported):

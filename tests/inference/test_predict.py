@@ -10,6 +10,7 @@ import pyarrow.parquet
 import pytest
 import torch
 from PIL import Image
+from safetensors.numpy import load_file
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
@@ -52,6 +53,8 @@ def test_a_broken_picture_costs_only_itself(tmp_path: Path, capsys: pytest.Captu
     files = [row["file"] for row in csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text()))]
     wanted = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("pictures/*/*.png") if path != broken)
     assert sorted(files) == wanted
+    assert main(["predict", "latest", "pictures", "-o", "out.npz"]) == 1
+    assert np.load(tmp_path / "out.npz")["file"].tolist() == files
     assert main(["predict", "latest", str(broken)]) == 2
     (tmp_path / "bad").mkdir()
     for number in range(6):
@@ -86,7 +89,7 @@ def test_columns_of_any_type_are_passed_on(tmp_path: Path) -> None:
     assert rows[0]["struct"] == "{'u': 1, 'v': 'q,r'}"
 
 
-def test_an_output_of_pixels_is_refused(
+def test_an_output_of_pixels_needs_arrays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
@@ -98,3 +101,11 @@ def test_an_output_of_pixels_is_refused(
     assert main(["predict", "latest", "masks.npz"]) == 2
     said = capsys.readouterr()
     assert "a row gets 2×6×6 values" in said.err
+    assert "try: -o predictions.npz" in said.err
+    for out in ("out.npz", "out.safetensors"):
+        assert main(["predict", "latest", "masks.npz", "-o", out]) == 0
+    found, same = np.load(tmp_path / "out.npz"), load_file(tmp_path / "out.safetensors")
+    assert found["prediction"].shape == (20, 6, 6)
+    np.testing.assert_array_equal(found["probabilities"].argmax(1), found["prediction"])
+    for name, values in same.items():
+        np.testing.assert_array_equal(values, found[name])

@@ -1,18 +1,23 @@
 """explain=N: the five verbs in order, with numbers that autograd and subtraction give too; and nothing where N is 0."""
 
+import io
 import re
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import config
+from jobs import JOBS
 from safetensors.torch import load_file
 from torch import nn
 
 from trainer.build.build import build
 from trainer.cli import main
 from trainer.listeners.explain import Explain
+from trainer.loop import train
 from trainer.run import runner
+from trainer.state import TrainState
+from trainer.terminal.screen import Screen
 
 VERBS = ["zero_grad", "forward", "loss", "backward", "step"]
 SMALL = ["epochs=1", "max_steps=3", "report=false", "optimizer=sgd", "optimizer.lr=0.25", "eval_every=1steps"]
@@ -35,7 +40,7 @@ def test_two_steps_are_told_in_five_verbs_with_true_numbers(capsys: pytest.Captu
     assert re.search(r"layers\.1 +\(64, 128\) float32, stride \(128, 1\), contiguous", told[0])
 
     run, _ = build(config(*SMALL))
-    ((x, y, _, _),) = next(run.windows())
+    ((x, y, *_),) = next(run.windows())
     loss = nn.functional.cross_entropy(run.model(x), y)
     gradients = torch.autograd.grad(loss, list(run.model.parameters()))
     assert f"  loss       {loss.item():.6g}: CrossEntropyLoss of (64, 10) against (64,) int64" in told[0]
@@ -61,6 +66,43 @@ def test_batches_that_accumulate_and_clipping_are_told(capsys: pytest.CaptureFix
     assert len(norms) == len(moves) == 4
     assert sum(move**2 for move in moves) ** 0.5 == pytest.approx(0.25 * 0.01, rel=1e-2)
     assert sum(norm**2 for norm in norms) ** 0.5 > 0.1
+
+
+def told(*words: str) -> tuple[TrainState, str]:
+    """(The run after one step, what was told of it with single spaces)."""
+    run, _ = build(config(*words, "max_steps=1", "threads=1", "device=cpu", "optimizer=sgd", "optimizer.lr=0.25"))
+    out = io.StringIO()
+    with Screen(out) as screen:
+        explain = Explain(run, screen, 1)
+        for event in train(run):
+            explain(event)
+    return run, " ".join(out.getvalue().split())
+
+
+def test_inputs_and_outputs_have_their_names() -> None:
+    for job, lines in {
+        "two inputs": ["batch[a] (64, 3) float32", "batch[b] (64, 2) float32"],
+        "tagger": ["batch[input_ids] (64, 9) int64", "CrossEntropyLoss of (64, 9, 3) against (64, 9) int64"],
+        "recurrent": ["gru[0] (64, 6, 16)", "gru[1] (1, 64, 16)", "CrossEntropyLoss of (64, 2) against (64,) int64"],
+        "variational": ["output[mean] (64, 4)", "Bound of {output: (64, 64), mean: (64, 4), log_variance: (64, 4)}"],
+        "own loss": ["batch[labels] (64, 8) int64", "output[loss] () float32"],
+    }.items():
+        _, text = told(*JOBS[job])
+        assert [line for line in lines if line not in text] == [], text
+
+
+def test_terms_and_what_a_loss_trains_are_told() -> None:
+    run, text = told(*JOBS["distilled"])
+    run, _ = build(config(*JOBS["distilled"], "max_steps=1", "threads=1", "device=cpu"))
+    ((x, y, *_),) = next(run.windows())
+    terms = run.loss_fn(run.model(x), y, inputs=x)
+    total = terms["hard"] + terms["soft"]
+    numbers = f"hard {terms['hard'].item():.6g} soft {terms['soft'].item():.6g}"
+    assert f"loss {total.item():.6g}: Distilled of (64, 10) against (64,) int64, with the inputs {numbers}" in text
+    (gradient,) = torch.autograd.grad(total, run.loss_fn.temperature)
+    assert f"loss.temperature |grad| {gradient.norm().item():.4g}" in text
+    assert f"loss.temperature moved {0.25 * gradient.norm().item():.4g}" in text
+    assert "teacher" not in text
 
 
 def test_it_only_watches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,9 +34,9 @@ def poison(run: TrainState, where: str, at: int, value: float, chance: random.Ra
                 parameter.view(-1)[index] = value
             return step(state, window)
         if where == "loss":
-            criterion, state.loss_fn = state.loss_fn, lambda p, y: criterion(p, y) * value
+            loss, state.loss = state.loss, lambda p, y, x: loss(p, y, x) * value
             result = step(state, window)
-            state.loss_fn = criterion
+            state.loss = loss
             return result
         hook = parameter.register_hook(
             lambda gradient: gradient.clone().view(-1).index_fill(0, torch.tensor([index]), value).view_as(gradient)

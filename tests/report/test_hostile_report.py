@@ -1,6 +1,8 @@
 """A report from a stranger's folder: what stands in it is shown as text, and nothing of it runs."""
 
+import base64
 import json
+import random
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,7 +21,7 @@ HUGE = "9" * 400
 TAGS = {
     *("html", "head", "meta", "title", "style", "body", "footer", "script", "header", "p", "h1", "h2", "h3", "span"),
     *("div", "dl", "dt", "dd", "br", "strong", "small", "figure", "figcaption", "svg", "path", "i", "b", "em", "img"),
-    *("section", "table", "tr", "th", "td", "pre", "details", "summary", "a"),
+    *("section", "table", "tr", "th", "td", "pre", "details", "summary", "a", "h4"),
 }
 
 
@@ -53,7 +55,7 @@ class Page(HTMLParser):
             self.scripts[-1] = (self.kind, self.scripts[-1][1] + data)
 
 
-def check(text: str) -> Page:
+def check(text: str, most: int = 300_000) -> Page:
     page = Page(text)
     assert page.alien == []
     assert [kind for kind, _ in page.scripts].count("code") == 1
@@ -65,12 +67,30 @@ def check(text: str) -> Page:
         f"./{number:03}/{name}" for number in range(4) for name in ("", "report.html")
     }  # of a sweep: its own folders
     assert page.addresses <= {"data:image/png;base64"} | jobs
-    assert len(text.encode()) < 300_000
+    assert len(text.encode()) < most
     return page
 
 
 def lines(*rows: object) -> str:
     return "\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows)
+
+
+def evil_figures() -> list[object]:
+    """Figures of every kind whose every string is code, and what none of them is."""
+    square = {"height": 2, "width": 2, "channels": 1, "pixels": "AAECAw=="}
+    known = {"title": EVIL, "caption": EVIL, "x_name": EVIL, "y_name": EVIL, "names": [EVIL, EVIL], "columns": [EVIL]}
+    points = [[0, 1e299], [1, -1e299], [HUGE, 1], [2, None], EVIL, [3]]
+    return [
+        known | {"kind": "curves", "series": [[EVIL, points], [EVIL, [[5, 5e-324]]], EVIL, [EVIL]], "diagonal": True},
+        known | {"kind": "curves", "series": [[EVIL, [[1, 1]]]], "diagonal": EVIL},
+        known
+        | {"kind": "pictures", "rows": [[EVIL, [square, square]], [EVIL, [square, EVIL]], EVIL], "key": [[EVIL, EVIL]]},
+        known | {"kind": "pictures", "rows": [["", [square, square]]], "key": [[EVIL, "#0072b2"], [EVIL, "red;}"]]},
+        known | {"kind": "matrices", "parts": [[EVIL, [[0, 2**62], [1, 0]]], [EVIL, [[EVIL, 1], [1, 1]]]]},
+        known | {"kind": "table", "rows": [[EVIL], [1e299], [-1e299], [None], [[EVIL]], [EVIL, EVIL]]},
+        known | {"kind": "texts", "rows": [[EVIL, [[EVIL] * 200, [EVIL]], [0, -1, EVIL, 2**70]], [EVIL]]},
+        known | {"kind": EVIL}, known | {"kind": "curves", "series": EVIL}, {"kind": "table"}, EVIL, 3,
+    ]  # fmt: skip
 
 
 def evil_run(folder: Path) -> Path:
@@ -102,6 +122,7 @@ def evil_run(folder: Path) -> Path:
             mistake | {"picture": EVIL}, EVIL,
         ],
     }  # fmt: skip
+    outcome |= {"unit": EVIL, "figures": evil_figures()}
     layers = [{"name": EVIL, "kind": EVIL * 20, "output": [1, EVIL, 2**80], "parameters": -1}, 3]
     data = {"format": 1, "outcome": outcome, "layers": layers, "changed": [[EVIL, EVIL, EVIL], [1], EVIL]}
     (folder / layout.OUTCOME).write_text(json.dumps(data))
@@ -127,6 +148,24 @@ def test_a_hostile_run_is_shown_as_text(tmp_path: Path, watch) -> None:
     assert not Path("pwned").exists()
     made = make.of_run(folder)
     assert [path.name for path in made] == ["results.png", "report.html"]
+
+
+def test_the_largest_figures_make_a_page_below_two_megabytes(tmp_path: Path) -> None:
+    noise = base64.b64encode(random.Random(0).randbytes(64 * 64 * 3)).decode()
+    picture = {"height": 64, "width": 64, "channels": 3, "pixels": noise}
+    names, points = ["<" * 40] * 4, [[0.123456 + i, 1.23456e-200 * i] for i in range(200)]
+    all_kinds = {
+        "pictures": {"rows": [["<" * 40, [picture] * 4]] * 16},
+        "texts": {"rows": [["<" * 40, [["<" * 40] * 64] * 4, list(range(64))]] * 16},
+        "curves": {"series": [["<" * 40, points]] * 8},
+        "table": {"columns": names, "rows": [["<" * 40] * 4] * 100},
+        "matrices": {"parts": [["<" * 40, [[2**62] * 4] * 4]] * 16},
+    }
+    for kind, data in all_kinds.items():
+        figures = [{"kind": kind, "title": "<" * 80, "caption": "<" * 300, "names": names, **data}] * 30
+        (tmp_path / layout.OUTCOME).write_text(json.dumps({"format": 1, "outcome": {"figures": figures}}))
+        page = check(run_page.page(tmp_path), 2_000_000)
+        assert page.words.count("<" * 80) >= 1
 
 
 def test_links_and_pipes_in_a_run_are_not_followed(tmp_path: Path) -> None:
@@ -168,9 +207,11 @@ def test_a_hostile_sweep_is_shown_as_text(tmp_path: Path) -> None:
 
 WORDS = """status monitor best last steps epochs seconds versions argv step train/loss val/acc eval epoch lr split
     classes confusions pairs mistakes row truth guess score picture values height width channels pixels layers name kind
-    output parameters changed outcome <script>"""
+    output parameters changed outcome figures unit title caption series names rows key parts columns curves pictures
+    matrices table texts <script>"""
 NAMES = st.sampled_from(WORDS.split())
-LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from([EVIL, "AA==", "train", "ok", 0, 1])
+KNOWN = [EVIL, "AA==", "train", "ok", 0, 1, "curves", "pictures", "matrices", "table", "texts"]
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(KNOWN)
 ANYTHING = st.recursive(
     LEAVES, lambda x: st.lists(x, max_size=4) | st.dictionaries(NAMES, x, max_size=6), max_leaves=25
 )

@@ -1,5 +1,6 @@
 """What outcome.json holds, measured on real runs and read back."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from trainer.build.build import build
 from trainer.config import files
 from trainer.data.embedded import Digits, Iris
 from trainer.data.partition import split_rows
-from trainer.disk import outcome
+from trainer.disk import layout, outcome
 from trainer.disk.outcome import Layer, Outcome, Predictions
+from trainer.report import run_page
 from trainer.report.changes import changes
 from trainer.report.layers import layers
 from trainer.report.predictions import measure
@@ -95,16 +97,42 @@ class Tied(nn.Module):
 
 def test_layers_come_in_the_order_they_run() -> None:
     model = Tied()
-    found = layers(model, torch.zeros(2, 4))
+    found = layers(model, model, torch.zeros(2, 4))
     assert [(layer.name, layer.output, layer.parameters) for layer in found] == [
         ("first", [4], 20), ("last", [4], 0), ("", [4], 4), ("unused", None, 9)
     ]  # fmt: skip
     assert sum(layer.parameters for layer in found) == sizes.num_parameters(model)
     assert not any(module._forward_hooks for module in model.modules())
     run, setup = build(config("model=cnn", "model.channels=[4,8]", "threads=1"))
-    found = layers(run.model, setup.splits.sample[0])
+    found = layers(run.model, run.call, setup.splits.sample[0])
     assert [layer.output for layer in found if layer.kind.startswith("Conv2d")] == [[4, 8, 8], [8, 4, 4]]
     assert sum(layer.parameters for layer in found) == sizes.num_parameters(run.model)
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru, self.out = nn.GRU(4, 5, batch_first=True), nn.Linear(5, 2)
+
+    def forward(self, steps: torch.Tensor, more: torch.Tensor) -> dict[str, torch.Tensor]:
+        states, last = self.gru(steps)
+        return {"logits": self.out(states) + more, "last": last}
+
+
+def test_layers_of_a_model_with_several_inputs_and_outputs() -> None:
+    model = Recurrent()
+    found = layers(model, lambda x: model(**x), {"steps": torch.zeros(2, 7, 4), "more": torch.zeros(2, 7, 2)})
+    assert [(layer.name, layer.output) for layer in found] == [("gru", [7, 5]), ("out", [7, 2])]
+    assert sum(layer.parameters for layer in found) == sizes.num_parameters(model)
+
+
+def test_an_outcome_without_figures_is_an_older_one(tmp_path: Path) -> None:
+    older = {"split": "validation", "classes": ["a", "b"], "confusions": [[0, 1, 2]], "pairs": [], "mistakes": []}
+    (tmp_path / layout.OUTCOME).write_text(json.dumps({"format": 1, "outcome": older}))
+    found = outcome.read(tmp_path)
+    assert found is not None
+    assert found.predictions == Predictions("validation", ["a", "b"], {(0, 1): 2}, [], [], ())
+    assert "rows" in run_page.page(tmp_path)
 
 
 @pytest.mark.parametrize(

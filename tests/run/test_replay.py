@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from broken import BLOBS, SHORT, data, model
 from conftest import config
+from jobs import JOBS, own
 
+from trainer import checkpoint
 from trainer.build.build import build
 from trainer.cli import main
 from trainer.run import replay as divergence
@@ -29,6 +31,36 @@ def test_the_first_thing_that_is_not_finite_is_named(
     assert main(["train", *SHORT, *words]) == 3
     said = " ".join(capsys.readouterr().out.split())
     assert re.search(text, said), said
+
+
+ONE_BATCH = ["loader.batch_size=64", "optimizer.lr=0.01"]
+TREES = [  # the same of trees
+    ([*JOBS["variational"], "+loss.bad_at=7"],
+     r"step 6 \(batch 6 of epoch 1\): the loss \(Bound\) is the first .* makes NaN in its term 'kl'"),
+    ([*JOBS["variational"], "+loss.bad_at=7", "+loss.watched=true"], r"step 6 .* makes NaN in its term 'kl'"),
+    ([*JOBS["two inputs"], "+dataset.scale=nan"], r"step 1 .*: the input 1 of sample 1 in the batch holds NaN"),
+    ([*own(dataset="Curves", model="Broken"), "dataset.val_fraction=0"],
+     r"step 1 .*: gru \(GRU\) is the first module that makes NaN in its output '0'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "text"), TREES)
+def test_a_term_an_input_and_an_output_are_named(
+    words: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *SHORT, *words, *ONE_BATCH]) == 3
+    said = capsys.readouterr()
+    assert re.search(text, " ".join(said.out.split())), said.out
+    what = "the term 'kl' of the loss is NaN or infinite at step 6" if "term" in text else "the loss is NaN or infinite"
+    assert f"error: {what}" in said.err
+
+
+def test_a_term_that_is_not_minimised_ends_the_run_too_and_leaves_good_weights(tmp_path: Path) -> None:
+    """The step that meets it has been taken, but is not saved."""
+    words = [*JOBS["variational"], "+loss.bad_at=7", "+loss.watched=true", "checkpoint.every_seconds=0"]
+    assert main(["train", *SHORT, *words, "guards=none"]) == 3
+    (folder,) = tmp_path.glob("outputs/2*/*")
+    assert [path.name for path in checkpoint.checkpoints(folder)][-1] == "step-00000005"
 
 
 def test_the_sample_that_is_named_is_the_one(capsys: pytest.CaptureFixture[str]) -> None:

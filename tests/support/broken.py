@@ -107,6 +107,11 @@ class Softmax(Plain):
         return super().forward(x).softmax(1)
 
 
+class SoftmaxOfBatch(Plain):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).softmax(0)
+
+
 class SoftmaxByHand(Plain):
     def forward(self, x: Tensor) -> Tensor:
         powers = super().forward(x).exp()

@@ -61,7 +61,7 @@ def told(study: Search, rows: dict[int, Row], folder: Path, jobs: list[Job]) -> 
 
 
 def test_it_proposes_in_range_and_is_built_again_from_the_jobs(tmp_path: Path) -> None:
-    first = Search(space(), "val/acc")
+    first = Search(space(), "val/acc", "max")
     first.begin()
     trials = [first.ask() for _ in range(5)]
     for trial in trials:
@@ -73,7 +73,7 @@ def test_it_proposes_in_range_and_is_built_again_from_the_jobs(tmp_path: Path) -
     told(first, rows, tmp_path, jobs)
     assert [trial.state.name for trial in first.study.trials] == ["COMPLETE", "FAIL", "RUNNING", "PRUNED", "COMPLETE"]
 
-    again = Search(space(), "val/acc")
+    again = Search(space(), "val/acc", "max")
     for job in jobs:
         again.add(job, rows[job.number], tmp_path / f"{job.number:03d}", is_open=job.number in (1, 2))
     again.begin()
@@ -89,7 +89,7 @@ def test_a_job_below_the_median_of_the_others_trails_also_after_a_resume(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "LOOK", 0.0)
-    study = Search(space(), "val/acc")
+    study = Search(space(), "val/acc", "max")
     study.begin()
     verdicts, jobs = [], []
     for number, accuracy in enumerate([0.8, 0.9, 0.85, 0.8, 0.9, 0.1, 0.95]):
@@ -98,7 +98,7 @@ def test_a_job_below_the_median_of_the_others_trails_also_after_a_resume(
         verdicts.append(study.trails(jobs[-1], tmp_path / f"{number:03d}"))
         told(study, {number: row("ok", accuracy)}, tmp_path, jobs[-1:])
     assert verdicts == [False, False, False, False, False, True, False]
-    again = Search(space(), "val/acc")
+    again = Search(space(), "val/acc", "max")
     for job in jobs:
         folder = tmp_path / f"{job.number:03d}"
         again.add(job, row("ok", 0.8), folder, is_open=job.number == 5)

@@ -1,63 +1,40 @@
-"""Metrics against numbers computed by hand and by scikit-learn, over uneven batches, on one rank and on several."""
+"""A task's own metrics against numbers computed by hand and by scikit-learn, over uneven batches, on one rank and on
+several."""
 
+import math
 import warnings
 
 import numpy as np
 import pytest
+import together
 import torch
+from together import Batches
 from torch import Tensor
 
-from trainer.data.facts import Facts
+from trainer.data.facts import Facts, Spec
+from trainer.data.meaning import Meaning
 from trainer.data.scaling import Standardize
-from trainer.processes.ranks import Ranks
 from trainer.stopping import METRICS
-from trainer.tasks.metrics import Totals, known, measured
-
-Batches = list[tuple[Tensor, Tensor]]
-
-
-class Others(Ranks):
-    """The first of several ranks; `others` did their part already."""
-
-    def __init__(self, others: list[Totals]) -> None:
-        super().__init__(0, 1 + len(others))
-        self.others = others
-
-    def tell(self, value: Tensor) -> Tensor:
-        for totals in self.others:
-            totals.add_ranks(Follower(value))
-        return value
-
-    def add_sums(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
-        parts = [sums, *(totals.sums for totals in self.others)]
-        return {name: torch.stack([part[name] for part in parts if name in part]).sum(0) for name in sums}
+from trainer.tasks import task as tasks
+from trainer.tasks.classes import OF_CLASSES
+from trainer.tasks.metrics import known, measured
 
 
-class Follower(Ranks):
-    def __init__(self, told: Tensor) -> None:
-        super().__init__(1, 2)
-        self.told = told
-
-    def tell(self, value: Tensor) -> Tensor:
-        return self.told
-
-    def add_sums(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
-        return sums
-
-
-def totals(task: str, batches: Batches, scale: Standardize | None = None) -> Totals:
-    classes = ["0", "1", "2", "3", "4"] if task == "classes" else None
-    sums = Totals(Facts((1,), classes, 1), list(METRICS[task]), scale)
-    for prediction, y in batches:
-        sums.add(prediction, y, torch.tensor(float(len(y))), torch.tensor(float(len(y)), dtype=torch.float64))
-    return sums
+def total(
+    task: str, batches: Batches, scale: Standardize | None = None, size: int = 1, axis: int = 1, ignored: int = -100
+) -> dict[str, float]:
+    """All that a task measures; size: of the ranks that share the batches."""
+    num_outputs = batches[0][0].shape[axis]
+    names = [str(n) for n in range(num_outputs)] if task not in ("numbers", "input") else None
+    facts = Facts(Spec((1,)), Meaning(task, "", names, num_outputs, ignored))
+    wanted = OF_CLASSES if issubclass(tasks.TASKS[task], tasks.Classes) else METRICS[task]
+    found = together.measured(lambda: tasks.make(facts, scale, axis), [*wanted], batches, size)
+    assert all(str(one) == str(found[0]) for one in found)
+    return found[0]
 
 
-def total(task: str, batches: Batches, scale: Standardize | None = None, size: int = 1) -> dict[str, float]:
-    """size: of the ranks that share the batches; some may get none."""
-    first, *others = (totals(task, batches[rank::size], scale) for rank in range(size))
-    first.add_ranks(Others(others) if others else Ranks())
-    return first.reduce("val")
+def split(prediction: Tensor, y: Tensor, size: int = 17) -> Batches:
+    return list(zip(prediction.split(size), y.split(size), strict=True))
 
 
 def test_classes_by_hand() -> None:
@@ -65,9 +42,12 @@ def test_classes_by_hand() -> None:
     batches = [(right.repeat(3, 1), torch.tensor([1, 1, -100])), (wrong, torch.tensor([1]))]
     metrics = total("classes", batches)
     assert metrics["val/acc"] == 2 / 3  # the ignored target does not count
-    assert metrics["val/loss"] == (3 * 3 + 1 * 1) / 4
     assert metrics["val/f1"] == (0 + 2 * 2 / (2 + 3)) / 2  # class 0 is guessed once and never true
     assert metrics["val/balanced_acc"] == 2 / 3  # class 0 is not among the targets
+    assert metrics["val/iou"] == (0 / 1 + 2 / 3) / 2
+    surprise = (2 * math.log(1 + math.exp(-1)) + math.log(1 + math.exp(1))) / 3
+    assert metrics["val/perplexity"] == pytest.approx(math.exp(surprise), rel=1e-6)
+    assert metrics["val/bits"] == pytest.approx(surprise / math.log(2), rel=1e-6)
 
 
 @pytest.mark.optional
@@ -78,25 +58,69 @@ def test_scores_of_uneven_classes_against_scikit_learn(num_classes: int, size: i
     generator = torch.Generator().manual_seed(num_classes)
     truth = (torch.rand(211, generator=generator) ** 3 * num_classes).long()
     logits = torch.randn(211, num_classes, generator=generator) + 2 * torch.nn.functional.one_hot(truth, num_classes)
-    metrics = total("classes", list(zip(logits.split(17), truth.split(17), strict=True)), size=size)
+    metrics = total("classes", split(logits, truth), size=size)
     guess = logits.argmax(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # y_pred contains classes not in y_true
         balanced = theirs.balanced_accuracy_score(truth, guess)
     assert metrics["val/f1"] == pytest.approx(theirs.f1_score(truth, guess, average="macro"), abs=1e-12)
+    assert metrics["val/iou"] == pytest.approx(theirs.jaccard_score(truth, guess, average="macro"), abs=1e-12)
     assert metrics["val/balanced_acc"] == pytest.approx(balanced, abs=1e-12)
     assert metrics["val/acc"] == pytest.approx(theirs.accuracy_score(truth, guess), abs=1e-12)
+    loss = theirs.log_loss(truth, logits.double().softmax(1), labels=list(range(num_classes)))
+    assert metrics["val/perplexity"] == pytest.approx(math.exp(loss), rel=1e-6)
+    assert metrics["val/bits"] == pytest.approx(loss / math.log(2), rel=1e-6)
+
+
+@pytest.mark.optional
+@pytest.mark.parametrize(("task", "axis"), [("tokens", 2), ("tokens", 1), ("pixels", 1)])
+@pytest.mark.parametrize("ignored", [-100, 255, 0])
+@pytest.mark.parametrize("size", [1, 2])
+def test_positions_that_do_not_count_against_scikit_learn(task: str, axis: int, ignored: int, size: int) -> None:
+    theirs = pytest.importorskip("sklearn.metrics")
+    generator = torch.Generator().manual_seed(ignored + 200)
+    shape = (23, 7) if task == "tokens" else (23, 5, 4)
+    y = torch.randint(0, 4, shape, generator=generator)
+    y[torch.rand(shape, generator=generator) < 0.3] = ignored
+    logits = torch.randn(*shape, 5, generator=generator)  # class 4 is never true
+    logits[..., 0] = -math.inf  # a class that is masked: its logarithm is not a number to multiply by 0
+    y[y == 0] = 1 if ignored != 0 else 0
+    counted = y != ignored
+    truth, guess, logs = y[counted], logits.argmax(-1)[counted], logits.double().log_softmax(-1)[counted]
+    metrics = total(task, split(logits.movedim(-1, axis), y, 5), size=size, axis=axis, ignored=ignored)
+    assert metrics["val/acc"] == pytest.approx(theirs.accuracy_score(truth, guess), abs=1e-12)
+    assert metrics["val/f1"] == pytest.approx(theirs.f1_score(truth, guess, average="macro"), abs=1e-12)
+    assert metrics["val/iou"] == pytest.approx(theirs.jaccard_score(truth, guess, average="macro"), abs=1e-12)
+    expected = -float(logs.gather(1, truth[:, None]).mean())
+    assert metrics["val/perplexity"] == pytest.approx(math.exp(expected), rel=1e-6)
+
+
+@pytest.mark.optional
+@pytest.mark.parametrize("size", [1, 2, 8])  # of 6 batches: with 8 ranks, two of them have none
+def test_labels_against_scikit_learn(size: int) -> None:
+    theirs = pytest.importorskip("sklearn.metrics")
+    generator = torch.Generator().manual_seed(3)
+    y = (torch.rand(90, 4, generator=generator) < torch.tensor([0.5, 0.1, 0.9, 0.0])).float()
+    logits = torch.randn(90, 4, generator=generator) + y
+    logits[:, 3] = -1.0  # a label that is never true and never answered
+    metrics = total("labels", split(logits, y), size=size)
+    truth, guess = y[:, :3].numpy(), (logits[:, :3] > 0).numpy()
+    assert metrics["val/f1"] == pytest.approx(theirs.f1_score(truth, guess, average="macro"), abs=1e-12)
+    assert metrics["val/subset_acc"] == pytest.approx(theirs.accuracy_score(truth, guess), abs=1e-12)
 
 
 def test_which_metrics_a_run_measures() -> None:
     plain, all_of_them = ["loss", "acc"], ["loss", "acc", "f1", "balanced_acc"]
-    assert measured("classes", 30, (50, 25), "val/acc") == plain  # twice as many, not more
-    assert measured("classes", 30, (51, 25), "val/acc") == all_of_them
-    assert measured("classes", 30, None, "val/acc") == plain
-    assert measured("classes", 30, None, "val/balanced_acc") == all_of_them
-    assert measured("numbers", 30, None, "val/loss") == known("numbers", 30) == ["loss", "mse", "mae", "r2"]
-    assert known("numbers", 1) == ["loss", "mse", "mae"]
-    assert known("numbers", 0) == known("classes", 0) == []
+    modes = METRICS["classes"]
+    assert measured("classes", modes, 30, (50, 25), "val/acc") == plain  # twice as many, not more
+    assert measured("classes", modes, 30, (51, 25), "val/acc") == all_of_them
+    assert measured("classes", modes, 30, None, "val/acc") == plain
+    assert measured("classes", modes, 30, None, "val/balanced_acc") == all_of_them
+    assert measured("classes", modes, 30, None, "val/acc", ["f1", "iou"]) == [*plain, "f1", "iou"]
+    numbers = METRICS["numbers"]
+    assert measured("numbers", numbers, 30, None, "val/loss") == known(numbers, 30) == ["loss", "mse", "mae", "r2"]
+    assert known(numbers, 1) == ["loss", "mse", "mae"]
+    assert known(numbers, 0) == known(modes, 0) == []
 
 
 def test_numbers_by_hand_in_the_units_of_the_data() -> None:
@@ -111,6 +135,13 @@ def test_numbers_by_hand_in_the_units_of_the_data() -> None:
         assert metrics["val/mse"] == pytest.approx((4 + 0 + 4) / 3)
         assert metrics["val/mae"] == pytest.approx((2 + 0 + 2) / 3)
         assert metrics["val/r2"] == pytest.approx(1 - 8 / (64 / 9 + 4 / 9 + 100 / 9))
+
+
+def test_the_input_by_hand() -> None:
+    x = torch.arange(12.0).reshape(3, 2, 2)
+    batches = [(x[:2].flatten(1) + 1, x[:2]), (x[2:].flatten(1) - 3, x[2:])]
+    for size in (1, 2, 3):
+        assert total("input", batches, size=size)["val/mse"] == (8 * 1 + 4 * 9) / 12
 
 
 def targets(kind: str) -> Tensor:
@@ -132,7 +163,7 @@ def test_r2_against_scikit_learn(kind: str, error: float, size: int) -> None:
     theirs = pytest.importorskip("sklearn.metrics")
     truth = targets(kind)
     guess = truth + error * torch.linspace(-1, 1, 101, dtype=torch.float64)[:, None]
-    metrics = total("numbers", list(zip(guess.split(17), truth.split(17), strict=True)), size=size)
+    metrics = total("numbers", split(guess, truth), size=size)
     # Where scikit-learn's mean of equal numbers is rounded, its R² of them is not 0: it gets them counted from 0.
     shifted = truth.numpy() - truth[0].numpy()
     expected = theirs.r2_score(shifted, guess.numpy() - truth[0].numpy())

@@ -2,23 +2,27 @@
 
 import dataclasses
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainer import device as devices
-from trainer.build import probe
-from trainer.build.loss import build_loss
+from trainer.build import asked, batch_mean, probe
 from trainer.build.model import build_model, choose_dtype
 from trainer.compiled_step import CompiledStep
 from trainer.config.durations import in_steps
 from trainer.config.schema import Config
+from trainer.data import tree
 from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.earlier import Earlier
 from trainer.data.labels import Denominator
 from trainer.data.loading import make_splits
 from trainer.data.splits import Splits
+from trainer.data.tree import Tree
+from trainer.errors import ConfigError
 from trainer.guards.before import before_training
 from trainer.guards.finding import Finding
 from trainer.guards.shared_rows import equal_rows
@@ -27,10 +31,12 @@ from trainer.loop import train_step
 from trainer.optim.optimizers import make_optimizer
 from trainer.optim.scheduler import make_scheduler
 from trainer.processes.machine import num_cores
-from trainer.processes.ranks import Ranks, averaging
+from trainer.processes.ranks import Joint, Ranks, averaging
 from trainer.state import Progress, TrainState
 from trainer.stopping import make_stopping
-from trainer.tasks import losses, metrics
+from trainer.tasks import calls, loss_modules, losses, metrics
+from trainer.tasks import task as tasks
+from trainer.tasks.model_loss import OfModel
 
 
 @dataclass
@@ -63,9 +69,18 @@ def build(
     this process among those that train together; None where it trains alone. earlier: what the run stored about its
     data, if it resumes.
     """
+    options: dict[str, Any] = {"cores": cores, "download": download, "ranks": ranks or Ranks(), "earlier": earlier}
+    try:
+        return _build(config, **options)
+    except probe.OtherTask as other:
+        return _build(dataclasses.replace(config, dataset={**config.dataset, "task": other.args[0]}), **options)
+
+
+def _build(
+    config: Config, *, cores: int | None, download: bool, ranks: Ranks, earlier: Earlier | None
+) -> tuple[TrainState, Setup]:
     check_installed(config, reaches_out=download)
     probe.check_options(config)
-    ranks = ranks or Ranks()
     device, device_why = _place(config, ranks)
     dtype = choose_dtype(config.dtype, device)
 
@@ -74,21 +89,29 @@ def build(
     data_seconds = time.perf_counter() - begun
 
     model_node, model, findings = build_model(config, splits, device, dtype, ranks)
-    loss_node, loss_fn = build_loss(config, splits.preprocessing, device, dtype)
+    probed = probe.probe(config, model, splits, device, dtype)
+    loss_fn = probed.loss_fn
     denominator, loss_counts = losses.denominator(loss_fn)
-    flops = probe.probe(model, loss_fn, splits)
+    task = tasks.make(splits.facts, splits.scale_y, probed.fit.class_axis)
 
     one = torch.ones((), device=device, dtype=dtype)
+    _check_mean(config, model, probed, splits, ranks)
+    if isinstance(loss_fn, OfModel) and loss_fn.shift:
+        probed.fit = dataclasses.replace(probed.fit, shift=loss_fn.shift)
+        splits.preprocessing.shift = loss_fn.shift
     train_batches = _train_batches(config, splits, denominator, loss_counts == "sum", one, ranks)
     probe.check_batches(train_batches, model, splits.sample[0])
     progress = _progress(config, train_batches)
 
-    task, num_val = splits.facts.task, splits.num_rows("val")
-    stopping = make_stopping(config.monitor, config.early_stop, metrics.known(task, num_val), metrics.MONITOR[task])
-    optimizer = make_optimizer(config.optimizer, model, device)
+    num_val, own = splits.num_rows("val"), asked.choose(config, task, probed, splits, ranks)
+    modes = metrics.directions(task, own, num_val, probed.terms, config.monitor_mode or "min")
+    stopping = make_stopping(config.monitor, config.early_stop, modes, task.monitor, config.monitor_mode)
+    trained = loss_modules.with_model(model, loss_fn)
+    optimizer = make_optimizer(config.optimizer, trained, device)
     if config.guards != "none":
         is_standardised = splits.preprocessing.x.mean_and_std is not None
-        findings += before_training(model, loss_fn, optimizer, splits.sample, is_standardised=is_standardised)
+        how = (splits.sample, probed.call, probed.fit, probed.loss)
+        findings += before_training(model, loss_fn, optimizer, *how, is_standardised=is_standardised)
         findings += equal_rows(splits.fingerprint)
         probe.refuse(findings, config.guards)
     scaler = devices.make_scaler(device, config.autocast)
@@ -98,21 +121,29 @@ def build(
 
     num_rows = -(-config.loader.batch_size // ranks.size)  # of a batch, on one rank
     cores_per_rank = max(1, (cores or num_cores()) // ranks.local_size)
-    threads, threads_why = devices.set_threads(config.threads, device, 3 * flops * num_rows, cores_per_rank)
+    threads, threads_why = devices.set_threads(config.threads, device, 3 * probed.flops * num_rows, cores_per_rank)
     if config.compile != "none":
         probe.check_compiler(device, config.compile)
     if config.compile == "model":
         devices.compile_in_place(model, config.compiler.mode, config.compiler.dynamic)
     autocast = devices.make_autocast(device, config.autocast)
-    forward = model
+    forward = probed.call
     if ranks.size > 1:
-        forward = ddp = averaging(model, loss_fn, autocast, splits.sample, num_rows)
-        train_batches.no_sync = ddp.no_sync
+        whole = Joint(model, loss_fn) if trained is not model else model
+        ddp = averaging(whole, _loss_of(probed, autocast, splits.sample, num_rows), device)
+        forward, train_batches.no_sync = probed.around(ddp, splits.sample[0]), ddp.no_sync
 
     run = TrainState(
         model=model,
+        trained=trained,
         forward=forward,
+        call=probed.call,
         loss_fn=loss_fn,
+        loss=probed.loss,
+        terms=probed.terms,
+        minimised=calls.first_gradient(probed.terms, one),
+        fit=probed.fit,
+        task=task,
         optimizer=optimizer,
         scheduler=scheduler,
         scaler=scaler,
@@ -123,9 +154,9 @@ def build(
         test_batches=EvalBatches.of(splits.test, config.loader.eval_batch_size),
         progress=progress,
         stopping=stopping,
-        facts=splits.facts,
-        metrics=metrics.measured(task, num_val or splits.num_rows("test"), splits.facts.class_counts, stopping.monitor),
-        scale_y=splits.scale_y,
+        metrics=metrics.measured(
+            task.name, task.modes, num_val or splits.num_rows("test"), splits.facts.class_counts, stopping.monitor, own
+        ),
         device=device,
         seed=config.seed,
         max_norm=config.clip_grad_norm,
@@ -136,8 +167,40 @@ def build(
     )
     if config.compile == "step":
         run.step = CompiledStep(run, config.compiler.mode, config.compiler.dynamic)
-    resolved = dataclasses.replace(config, model=model_node, loss=loss_node, threads=threads, nproc=ranks.size)
+    resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, threads=threads, nproc=ranks.size)
     return run, Setup(resolved, splits, device_why, threads, threads_why, loss_counts, findings, data_seconds, download)
+
+
+def _loss_of(
+    probed: probe.Probed, autocast: Callable[[], Any], sample: tuple[Tree, Tree], num_rows: int
+) -> Callable[[nn.Module], Tensor]:
+    """The loss of a batch of num_rows rows, by the model or by DDP around it; the rows of the sample, again and
+    again."""
+
+    def repeated(part: Tree) -> Tree:
+        return tree.mapped(lambda leaf: leaf[torch.arange(num_rows) % len(leaf)], part)
+
+    x, y = map(repeated, sample)
+
+    def loss_of(module: nn.Module) -> Tensor:
+        with autocast():
+            loss = probed.loss(probed.around(module, x)(x), y, x)
+        return loss[0] if loss.ndim else loss
+
+    return loss_of
+
+
+def _check_mean(config: Config, model: nn.Module, probed: probe.Probed, splits: Splits, ranks: Ranks) -> None:
+    """Raise ConfigError where a batch is taken in parts, and the loss of the whole is not the mean over them."""
+    loss_fn = probed.loss_fn
+    if losses.is_torchs(type(loss_fn)):
+        return
+    verdict = batch_mean.check(model, loss_fn, (), probed.terms, splits)
+    parts = f"accumulate={config.accumulate}" if config.accumulate > 1 else f"nproc={ranks.size}"
+    if verdict == "differs" and (config.accumulate > 1 or ranks.size > 1):
+        name = type(loss_fn).__name__
+        text = f"{parts}, but {name} over a batch is not the mean over its parts: rows depend on each other"
+        raise ConfigError(text, "accumulate=1 nproc=1")
 
 
 def _place(config: Config, ranks: Ranks) -> tuple[torch.device, str]:

@@ -6,17 +6,22 @@ import torch
 from torch import nn
 
 from trainer.config.schema import Config
+from trainer.data import seeds
 from trainer.data.preprocessing import Preprocessing
+from trainer.device import seed_all
 from trainer.tasks import losses
 
 
 def build_loss(
-    config: Config, prepared: Preprocessing, device: torch.device, dtype: torch.dtype
+    config: Config, prepared: Preprocessing, device: torch.device, dtype: torch.dtype, class_axis: int = 1
 ) -> tuple[dict[str, Any], nn.Module]:
-    """(The resolved node of a run's loss, the loss). Raises ConfigError."""
+    """(The resolved node of a run's loss, the loss). class_axis: of predictions. Raises ConfigError."""
     node = losses.resolve(config.loss, prepared.facts)
+    if node.get("class_axis", 1) is None:
+        del node["class_axis"]
     unit, as_numbers = losses.unit(config.dataset, prepared.y), as_numbers_of(prepared)
-    loss_fn = losses.make_loss(node, prepared.facts, unit, as_numbers).to(device, dtype)
+    seed_all(seeds.derive(config.seed, "loss"))  # for modules that a loss makes itself
+    loss_fn = losses.make_loss(node, prepared.facts, unit, as_numbers, class_axis).to(device, dtype)
     losses.link(loss_fn, config.dataset, prepared.y)
     return node, loss_fn
 

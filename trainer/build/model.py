@@ -1,5 +1,6 @@
 """A config's model, on its device, its lazy parameters with their shapes."""
 
+import inspect
 import itertools
 import warnings
 from collections.abc import Iterator, Mapping
@@ -11,15 +12,17 @@ from torch.nn.parameter import is_lazy
 
 from trainer.config import target
 from trainer.config.schema import Config
-from trainer.data import seeds
+from trainer.data import seeds, tree
 from trainer.data.facts import Facts
 from trainer.data.splits import Splits
+from trainer.data.tree import Tree
 from trainer.device import seed_all
 from trainer.disk import tensors
 from trainer.errors import ConfigError, place
 from trainer.guards import structure
 from trainer.guards.finding import Finding
 from trainer.processes.ranks import Ranks, synchronised
+from trainer.tasks import calls
 from trainer.text import first_line
 
 
@@ -83,13 +86,13 @@ def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     return itertools.chain(model.named_parameters(), model.named_buffers())
 
 
-def materialize(model: nn.Module, x: Tensor) -> None:
-    """Give lazy parameters their shapes by one forward of x (B, *input_shape), in eval mode. Raises ConfigError."""
+def materialize(model: nn.Module, x: Tree) -> None:
+    """Give lazy parameters their shapes by one forward of an input of some rows, in eval mode. Raises ConfigError."""
     if not any(is_lazy(tensor) for _, tensor in _tensors(model)):
         return
     try:
         with torch.no_grad():
-            model.eval()(x)
+            calls.of_model(model.eval(), x)(x)
     except Exception as error:
         raise does_not_take(model, x, error) from error
     finally:
@@ -99,10 +102,13 @@ def materialize(model: nn.Module, x: Tensor) -> None:
         raise ConfigError(text, "give its sizes, as in nn.Linear(in, out), or leave it out")
 
 
-def does_not_take(model: nn.Module, x: Tensor, error: Exception) -> ConfigError:
+def does_not_take(model: nn.Module, x: Tree, error: Exception) -> ConfigError:
     """The error for a model that cannot be called with inputs like x."""
-    text = f"model {type(model).__name__} does not take inputs of shape {tuple(x.shape)}"
-    return ConfigError(f"{text}: {first_line(error)}{place(error)}")
+    text = f"model {type(model).__name__} does not take inputs of shape {tree.described(x)}"
+    if isinstance(x, Tensor):
+        return ConfigError(f"{text}: {first_line(error)}{place(error)}")
+    signature = f"{type(model).__name__}.forward{inspect.signature(model.forward)}"
+    return ConfigError(f"{text}: {first_line(error)}{place(error)}; it is {signature}", "dataset.inputs=[NAME,…]")
 
 
 def check_storable(model: nn.Module) -> None:

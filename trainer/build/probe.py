@@ -3,68 +3,164 @@
 import copy
 import shutil
 import warnings
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from trainer.build import sizes
-from trainer.build.loss import as_numbers_of
+from trainer.build.loss import as_numbers_of, build_loss
 from trainer.build.model import does_not_take
 from trainer.config.schema import Config
+from trainer.data import tree
 from trainer.data.batches import TrainBatches
+from trainer.data.meaning import INDEXED
 from trainer.data.splits import Splits
+from trainer.data.tree import Tree
 from trainer.errors import ConfigError, place
 from trainer.guards import structure
 from trainer.guards.finding import Finding
-from trainer.tasks import losses
+from trainer.tasks import calls, fit, losses
+from trainer.tasks.calls import Call, Loss
+from trainer.tasks.fit import Fit
+from trainer.tasks.model_loss import LOSS, OfModel
 from trainer.text import counted, first_line
 
 
-def probe(model: nn.Module, loss_fn: nn.Module, splits: Splits) -> float:
-    """Try one forward and loss on two rows. Raises ConfigError where model, loss and data do not fit together.
+class OtherTask(Exception):
+    """The outputs of the model do not fit the task that the data alone suggested. Its argument is the other task."""
 
-    Returns the floating-point operations of a forward, a sample.
-    """
+
+@dataclass
+class Probed:
+    """How the run calls its model and its loss, see TrainState. loss_node: the loss's resolved node; prediction: for
+    the sample's rows; flops: of a forward, a sample."""
+
+    call: Call
+    fit: Fit
+    loss_node: dict[str, Any]
+    loss_fn: nn.Module
+    loss: Loss
+    terms: tuple[str, ...]
+    prediction: Tree
+    flops: float
+    is_tree: bool  # whether outputs are trees as they are
+
+    def around(self, module: nn.Module, x: Tree) -> Call:
+        """The same call of a module around the model. x: an input."""
+        call = calls.of_model(module, x)
+        return call if self.is_tree else calls.of_outputs(call)
+
+
+def probe(config: Config, model: nn.Module, splits: Splits, device: torch.device, dtype: torch.dtype) -> Probed:
+    """Try one forward and loss on two rows. Raises ConfigError where model, loss and data do not fit together."""
+    output, flops = _forward(model, splits)
+    is_tree, prediction = calls.is_plain(output), calls.plain(output)
+    name, facts = type(model).__name__, splits.facts
+    if facts.meaning.or_else and isinstance(prediction, Tensor) and prediction.shape != splits.sample[1].shape:
+        raise OtherTask(facts.meaning.or_else)
+    found = fit.find(
+        facts, prediction, splits.sample[1], name, config.loss.get("class_axis"), lambda: _shorter(model, splits)
+    )
+    loss_node, loss_fn = build_loss(config, splits.preprocessing, device, dtype, found.class_axis)
+    if isinstance(fitting := found(prediction), Tensor):
+        check_prediction(fitting, splits.sample[1], splits, name)
+        if losses.takes_one_shape(loss_fn):
+            splits.shape_targets(tuple(fitting.shape[1:]))
+    output = prediction
+    if isinstance(loss_fn, OfModel):
+        prediction = _with_target(model, loss_fn, splits)
+    ours = losses.is_torchs(type(loss_fn))
+    loss = calls.of_loss(loss_fn, found.path if ours else ())
+    terms = _terms(loss, loss_fn, prediction, splits, found.class_axis)
+    prepared = splits.preprocessing
+    prepared.path, prepared.class_axis, prepared.terms = found.path, found.class_axis, terms
+    loss = calls.of_loss(loss_fn, found.path if ours else (), terms)
+    probed = Probed(model, found, loss_node, loss_fn, loss, terms, output, flops, is_tree)
+    probed.call = probed.around(model, splits.sample[0])
+    return probed
+
+
+def _with_target(model: nn.Module, loss_fn: OfModel, splits: Splits) -> Tree:
+    """The prediction for the sample by a model that gets its target too. Raises ConfigError for one without a loss."""
+    argument = give_target(loss_fn, splits)
+    output, _ = _forward(model, splits)
+    prediction = calls.plain(output)
+    if not isinstance(prediction, (dict, tuple)) or (isinstance(prediction, dict) and LOSS not in prediction):
+        text = f"loss=model: {type(model).__name__} returns no 'loss' when it is given '{argument}'"
+        raise ConfigError(text, "loss.argument=NAME, or another loss")
+    return prediction
+
+
+def give_target(loss_fn: OfModel, splits: Splits) -> str:
+    """Let the model get the target beside its inputs, as its own loss needs it. Returns the argument's name."""
+    facts, train = splits.facts, splits.train.part.data
+    picked = getattr(getattr(train, "choice", None), "target", None)
+    argument = loss_fn.argument or (picked if isinstance(picked, str) else "labels")
+    loss_fn.ignored = facts.ignored if facts.task in INDEXED else None
+    splits.give_target(argument)
+    return argument
+
+
+@torch.no_grad()
+def _shorter(model: nn.Module, splits: Splits) -> tuple[Tree, Tree]:
+    """The prediction and the targets for the sample's sequences without their last position."""
     x, y = splits.sample
-    name = type(model).__name__
+    length = y.shape[1]
+
+    def cut(leaf: Tensor) -> Tensor:
+        return leaf[:, : length - 1] if leaf.ndim > 1 and leaf.shape[1] == length else leaf
+
+    x = tree.mapped(cut, x)
+    return calls.plain(calls.of_model(model.eval(), x)(x)), cut(y)
+
+
+def _forward(model: nn.Module, splits: Splits) -> tuple[Any, float]:
+    """(The output for two rows, operations a sample). Whole-number inputs are made floats for a model that takes only
+    those. Raises ConfigError."""
+    x, _ = splits.sample
     try:
-        prediction, flops = sizes.forward_flops(model, x)
+        return sizes.forward_flops(model, calls.of_model(model, x), x, len(tree.leaves(x)[0]))
     except Exception as error:
-        for finding in structure.elsewhere(model, loss_fn, x, y):
+        if splits.cast_inputs():
+            return _forward(model, splits)
+        for finding in structure.elsewhere(model, nn.Module(), *splits.sample):
             raise ConfigError(finding.message, finding.remedy) from error
         raise does_not_take(model, x, error) from error
-    if not isinstance(prediction, Tensor):
-        raise ConfigError(f"model {name} returns a {type(prediction).__name__}, not a tensor")
-    check_prediction(prediction, y, splits, name)
-    if losses.takes_one_shape(loss_fn):
-        splits.shape_targets(tuple(prediction.shape[1:]))
-        x, y = splits.sample
-    loss_name = type(loss_fn).__name__
+
+
+def _terms(loss: Loss, loss_fn: nn.Module, prediction: Tree, splits: Splits, class_axis: int) -> tuple[str, ...]:
+    """The names of the loss's terms. Raises ConfigError for a loss that fails, or gives no number."""
+    (x, y), name = splits.sample, type(loss_fn).__name__
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # a guard explains more than torch's warning
-            loss = loss_fn(prediction, y)
+            found: Any = loss(prediction, y, x)
     except Exception as error:
-        text = f"loss {loss_name} on output {tuple(prediction.shape)} and target {tuple(y.shape)}"
-        if isinstance(loss_fn, losses.NUMERIC) and not y.is_floating_point():
-            text = f"loss {loss_name} needs numbers, but the targets are classes, as loss=auto takes them"
+        text = f"loss {name} on output {tree.described(prediction)} and target {tree.described(y)}"
+        if isinstance(loss_fn, losses.NUMERIC) and isinstance(y, Tensor) and not y.is_floating_point():
+            text = f"loss {name} needs numbers, but the targets are {splits.facts.task}, as loss=auto takes them"
             raise ConfigError(text, as_numbers_of(splits.preprocessing)) from error
-        raise ConfigError(f"{text}: {first_line(error)}{place(error)}") from error
-    if loss.numel() != 1:
-        raise ConfigError(f"loss {loss_name} gives {tuple(loss.shape)}, not one number", "reduction=mean")
-    return flops
+        hint = None
+        if splits.facts.task in INDEXED and class_axis != 1:
+            hint = f"prediction.movedim({class_axis}, 1) in the loss: torch reads the classes along axis 1"
+        raise ConfigError(f"{text}: {first_line(error)}{place(error)}", hint) from error
+    return calls.term_names(found, name)
 
 
 def check_prediction(prediction: Tensor, y: Tensor, splits: Splits, name: str) -> None:
     """Raise ConfigError where the shapes of prediction and targets do not fit. (A guard reports a broadcast.)"""
     shape, classes = tuple(prediction.shape), splits.facts.classes
-    if classes is None:
+    if not isinstance(y, Tensor) or splits.facts.task not in ("classes", "numbers", "labels"):
+        return
+    if splits.facts.task != "classes":
         try:
             torch.broadcast_shapes(shape, y.shape)
         except RuntimeError:
             text = f"model {name}: output {shape} and target {tuple(y.shape)} do not fit"
             raise ConfigError(text, f"an output of shape {tuple(y.shape)}") from None
-    elif not y.is_floating_point() and (len(shape) < 2 or shape[1] != len(classes)):
+    elif classes is not None and not y.is_floating_point() and (len(shape) < 2 or shape[1] != len(classes)):
         text = f"model {name} gives outputs of shape {shape}, the data has {counted(len(classes), 'class')}"
         raise ConfigError(text, f"an output of shape (batch, {len(classes)}): leave its size null in the config")
 
@@ -78,7 +174,7 @@ def refuse(findings: list[Finding], guards: str) -> None:
             warnings.filterwarnings("ignore", "Using a target size")  # torch repeats it for every batch size
 
 
-def check_batches(batches: TrainBatches, model: nn.Module, x: Tensor) -> None:
+def check_batches(batches: TrainBatches, model: nn.Module, x: Tree) -> None:
     """Raise ConfigError where an epoch has no batch, or a batch of one that batch norm cannot train on."""
     if batches.num_batches == 0:
         rows, size = counted(batches.num_rows, "row"), batches.batch_size
@@ -91,7 +187,7 @@ def check_batches(batches: TrainBatches, model: nn.Module, x: Tensor) -> None:
     elif smallest == 1 and has_norm:
         try:
             with torch.no_grad():
-                copy.deepcopy(model).train()(x[:1])
+                calls.of_model(copy.deepcopy(model).train(), x)(tree.first(x, 1))
         except ValueError as error:
             if batches.batch_size == 1:
                 raise ConfigError("batch norm cannot train on batches of one sample", "loader.batch_size=64") from error
@@ -99,14 +195,16 @@ def check_batches(batches: TrainBatches, model: nn.Module, x: Tensor) -> None:
             raise ConfigError(f"{text}, which batch norm cannot train on", "loader.drop_last=true") from error
 
 
-def check_parts(batches: TrainBatches, smallest: int, model: nn.Module, x: Tensor) -> None:
+def check_parts(batches: TrainBatches, smallest: int, model: nn.Module, x: Tree) -> None:
     """Raise ConfigError where a rank gets fewer rows of the smallest batch than the model can train on."""
     for rows in sorted(set(batches.ranks.parts(smallest))):
-        if rows >= len(x):
+        if rows >= len(tree.leaves(x)[0]):
             return
         trial = copy.deepcopy(model).train()
+        few = tree.first(x, rows)
         try:
-            trial(x[:rows]).sum().backward()
+            outputs = tree.leaves(calls.plain(calls.of_model(trial, x)(few)))
+            torch.stack([output.sum() for output in outputs if output.requires_grad]).sum().backward()
             if not all(bool(p.grad.isfinite().all()) for p in trial.parameters() if p.grad is not None):
                 raise ValueError("its gradients are not finite")
         except (ValueError, RuntimeError) as error:

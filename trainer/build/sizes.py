@@ -1,5 +1,6 @@
 """The size of a model: its parameters, a short description, the operations of a forward."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
@@ -24,8 +25,10 @@ def describe(model: nn.Module) -> str:
     return f"{name} " + "-".join(map(str, [linear[0].in_features, *(m.out_features for m in linear)]))
 
 
-def forward_flops(model: nn.Module, x: Tensor) -> tuple[Tensor, float]:
+def forward_flops(model: nn.Module, call: Callable[[Any], Any], x: Any, num_rows: int) -> tuple[Any, float]:
     """Run one forward in eval mode, without gradients. Returns (prediction, floating-point operations a sample).
+
+    call: the model as a function of its input x, of num_rows rows.
 
     This counts two operations for every weight of a matrix or kernel each time it is applied, and none for operations
     without weights, such as attention between positions. (torch's own counter takes a fifth of a second to import.)
@@ -44,8 +47,9 @@ def forward_flops(model: nn.Module, x: Tensor) -> tuple[Tensor, float]:
         for module in model.modules():
             hooks.enter_context(module.register_forward_hook(count))
         with torch.no_grad():
-            prediction = model.eval()(x)
-    return prediction, total / max(1, len(x))
+            model.eval()
+            prediction = call(x)
+    return prediction, total / max(1, num_rows)
 
 
 def num_positions(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> int:

@@ -93,7 +93,7 @@ class Ranking:
     @property
     def mode(self) -> str:
         """max or min."""
-        return mode(self.metric)
+        return mode(self.metric, (row for group in self.groups for row in group.rows))
 
     @property
     def num_runs(self) -> int:
@@ -146,7 +146,7 @@ def rank(rows: Sequence[Row], metric: str, *, fold: bool = True, data: str = "")
         settings = unfolded(row.settings) if fold else tuple(row.settings.items())
         by_settings[settings, 0 if fold else index].append(row)
     groups = [Group(dict(settings), members, metric) for (settings, _), members in by_settings.items()]
-    sign = -1.0 if mode(metric) == "max" else 1.0
+    sign = -1.0 if mode(metric, rows) == "max" else 1.0
     groups.sort(key=lambda g: (not g.values, bool(g.failures), sign * g.mean if g.values else 0.0))
     points = [(row.settings, value) for row in rows if (value := row.value(metric)) is not None]
     full = len(points) == len(rows) and len({tuple(row.settings) for row in rows}) == 1

@@ -5,7 +5,7 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from trainer.disk.reading import Damaged
 from trainer.disk.summary import UNREADABLE
 from trainer.disk.sweep_plan import Job
 from trainer.errors import TrainerError
-from trainer.stopping import Stopping
+from trainer.stopping import MODES
 
 UNKNOWN = Protocol()  # what an unreadable config was measured on
-NOT_COMPARED = ("output_dir", "report", "sweep")  # keys that do not change what is trained
+NOT_COMPARED = ("output_dir", "report", "sweep", "metrics")  # keys that do not change what is trained
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Row:
     """One run. settings: the keys in which the runs differ, as text. metrics: at its best step, or else its last.
     curve: the validation loss of each evaluation, or else the training loss. seeds: what runs that repeat one setting
     may vary. num_val: rows of the validation split; None where the run did not record it. A damaged run has the status
-    unreadable; its error says why, and its protocol is UNKNOWN if its config cannot be read."""
+    unreadable; its error says why, and its protocol is UNKNOWN if its config cannot be read. modes: the better
+    direction of each metric, as the run recorded it."""
 
     name: str
     settings: dict[str, str]
@@ -44,6 +45,7 @@ class Row:
     protocol: Protocol = UNKNOWN
     seeds: tuple[str, ...] = ()
     num_val: int | None = None
+    modes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -87,6 +89,7 @@ def read_row(folder: Path, config: Mapping[str, Any], settings: dict[str, str], 
         protocol(config, found.data, found.loss),
         seeds(config),
         found.num_val,
+        found.modes,
     )
 
 
@@ -180,6 +183,8 @@ def monitored(rows: Sequence[Row]) -> str:
     return counts.most_common(1)[0][0] if counts else ""
 
 
-def mode(metric: str) -> str:
-    """max where a larger value is better, else min."""
-    return Stopping(metric, None, 0.0).mode
+def mode(metric: str, rows: Iterable[Row]) -> str:
+    """max where a larger value is better, else min: as the first of these runs that recorded it says; runs of version
+    0.1.0 recorded none."""
+    known = (row.modes[metric] for row in rows if metric in row.modes)
+    return next(known, MODES.get(metric.rpartition("/")[2], "min"))

@@ -1,5 +1,6 @@
 """Plain data against the schema: types, ranges, unknown and missing keys. Says what is wrong and what to type."""
 
+import dataclasses
 import math
 import operator
 import re
@@ -9,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
-from trainer.config import expectations
+from trainer.config import asked_metrics, expectations
 from trainer.config.durations import Duration, is_duration, is_empty
 from trainer.config.expectations import is_number
 from trainer.config.options import DatasetKeys, target_schema
 from trainer.config.options.dataset import MAY_BE_THEIRS
 from trainer.config.picked import shown
-from trainer.config.schema import TARGETS, Config, DeviceName, Expect, Target
+from trainer.config.schema import TARGETS, Config, DeviceName, Expect, Metrics, Target
 from trainer.config.schema_key import keys
 from trainer.config.unknown_key import ALL_KEYS, unknown_key
 from trainer.errors import ConfigError
@@ -84,6 +85,8 @@ def _check_fields(schema: Any, data: Data, prefix: str, known: set[str]) -> Any:
             raise unknown_key(f"{prefix}{name}", _typed(data[name]), known)
     for name, field in fields.items():
         path, value = prefix + name, data.get(name, MISSING)
+        if name not in data and field.metadata["if_absent"] is not dataclasses.MISSING:
+            value = field.metadata["if_absent"]
         if value == MISSING:
             raise _missing(path)
         if is_dataclass(field.type):
@@ -96,7 +99,8 @@ def _check_fields(schema: Any, data: Data, prefix: str, known: set[str]) -> Any:
                 raise ConfigError(f"{path}={value} names no option", f"trainer ls {path}", path)
             values[name] = dict(value)
         else:
-            values[name] = _check_expect(value) if field.type == Expect else _check_value(path, value, field)
+            special = {Expect: _check_expect, Metrics: _check_metrics}.get(field.type)
+            values[name] = special(value) if special is not None else _check_value(path, value, field)
     return schema(**values)
 
 
@@ -109,6 +113,14 @@ def _check_expect(node: Any) -> dict[str, Any]:
         except ValueError as error:
             raise ConfigError(f"expect.{name} {error}", key=f"expect.{name}") from error
     return dict(node)
+
+
+def _check_metrics(value: Any) -> list[Any]:
+    if not isinstance(value, (list, tuple)):
+        hint = f"metrics={shown([value])}" if isinstance(value, str) else "metrics=[f1,auroc]"
+        raise ConfigError(f"metrics={shown(value)}: metrics must be a list", hint, "metrics")
+    asked_metrics.read(value)
+    return list(value)
 
 
 def _check_value(path: str, value: Any, field: Any) -> Any:

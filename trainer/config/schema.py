@@ -11,6 +11,7 @@ DeviceName = NewType("DeviceName", str)
 Target = dict[str, Any]  # `_target_` and the keyword arguments beside it
 TARGETS = ("dataset", "model", "loss", "optimizer", "scheduler")  # the keys that hold one
 Expect = Mapping[str, Any]  # see trainer/config/expectations.py
+Metrics = list[Any]  # see trainer/config/asked_metrics.py
 
 
 @dataclass
@@ -83,6 +84,13 @@ class Config:
     eval_every: Duration = key("how often to evaluate: 1epoch, 500steps, 10000samples", above=0)
     monitor: str = key(
         "the metric for best weights, early stop and plateau; auto: val/acc or val/loss; equal ones: the lower loss"
+    )
+    monitor_mode: Literal["min", "max"] | None = key(
+        "whether lower or higher is better, for a metric that does not say; null: known", if_absent=None
+    )
+    metrics: Metrics = key(
+        "more metrics, by torchmetrics' names: [auroc,{name: f1, average: binary, positive: spam}]; extra [metrics]",
+        if_absent=[],
     )
     early_stop: EarlyStop = key("when to stop early")
     guards: Literal["warn", "strict", "none"] = key(

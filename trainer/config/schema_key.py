@@ -14,10 +14,13 @@ def key(
     at_most: float | None = None,
     unit: str = "",
     instead_of_true: str | None = None,
+    if_absent: Any = dataclasses.MISSING,
 ) -> Any:
-    """A required field. Bounds hold for each element of a list; `instead_of_true` is the answer to key=true."""
+    """A required field. Bounds hold for each element of a list; `instead_of_true` is the answer to key=true;
+    `if_absent` is the value in a config that was stored before there was such a key."""
     bounds = {"above": above, "at_least": at_least, "below": below, "at_most": at_most}
-    return dataclasses.field(metadata={"help": help, "unit": unit, "instead_of_true": instead_of_true, **bounds})
+    others = {"unit": unit, "instead_of_true": instead_of_true, "if_absent": if_absent}
+    return dataclasses.field(metadata={"help": help, **others, **bounds})
 
 
 @dataclasses.dataclass

@@ -15,7 +15,8 @@ from trainer.terminal.spelling import closest, did_you_mean
 # The parameters that build fills in from the data where they are null: our names, torchvision's and Hugging Face's.
 INPUT_NAMES = ("in_features", "num_features", "input_size", "input_dim")
 OUTPUT_NAMES = ("out_features", "num_classes", "num_outputs", "num_labels", "output_size", "output_dim")
-FILLED_IN = (*INPUT_NAMES, *OUTPUT_NAMES, "in_channels")
+VOCABULARY_NAMES = ("vocab_size", "num_embeddings", "num_tokens")
+FILLED_IN = (*INPUT_NAMES, *VOCABULARY_NAMES, *OUTPUT_NAMES, "in_channels")
 
 
 def locate(dotted: str, group: str) -> Any:

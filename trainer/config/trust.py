@@ -17,7 +17,7 @@ from trainer.config.target import nodes, targets
 NAMES = {  # group: the pattern of its `_target_`
     "dataset": r"trainer\.data\.\w+\.[A-Z]\w*",
     "model": r"(torch\.nn|trainer\.models\.\w+)\.[A-Z]\w*|torchvision\.models\.[a-z]\w*",
-    "loss": r"auto|torch\.nn\.[A-Z]\w*",
+    "loss": r"auto|(torch\.nn|trainer\.tasks\.\w+)\.[A-Z]\w*",
     "optimizer": r"torch\.optim\.[A-Z]\w*",
     "scheduler": r"(torch\.optim\.lr_scheduler|trainer\.schedules)\.[A-Z]\w*",
 }

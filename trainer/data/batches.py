@@ -14,6 +14,7 @@ from trainer.data import seeds
 from trainer.data.labels import Denominator
 from trainer.data.loaders import Loader
 from trainer.data.splits import Split
+from trainer.data.tree import Tree
 from trainer.processes.ranks import Ranks
 from trainer.processes.signals import abandonable
 
@@ -22,12 +23,12 @@ Sync = Callable[[], AbstractContextManager[Any]]
 
 @dataclass
 class Window:
-    """The batches of one step; iterate for (x, y, share, sync), with x and y ready for the model.
+    """The batches of one step; iterate for (x, y, num_rows, share, sync), with x and y ready for the model.
 
-    batches: this rank's, as the loader fetched them. shares: what to multiply each batch's loss by, 0-dim on the
-    device; None where there is nothing to weigh, see TrainBatches.shares. num_samples: over all ranks. no_sync: DDP's
-    context without an exchange of gradients. sync: the context for a batch's forward and backward: no_sync for all
-    batches but the last.
+    num_rows: those of this rank's part of the batch. batches: this rank's, as the loader fetched them. shares: what to
+    multiply each batch's loss by, 0-dim on the device; None where there is nothing to weigh, see TrainBatches.shares.
+    num_samples: over all ranks. no_sync: DDP's context without an exchange of gradients. sync: the context for a
+    batch's forward and backward: no_sync for all batches but the last.
     """
 
     loader: Loader
@@ -36,11 +37,11 @@ class Window:
     num_samples: int
     no_sync: Sync
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor | None, Sync]]:
+    def __iter__(self) -> Iterator[tuple[Tree, Tree, int, Tensor | None, Sync]]:
         last = len(self.batches) - 1
         for number, (batch, share) in enumerate(zip(self.batches, self.shares, strict=True)):
             x, y = self.loader.load(batch)
-            yield x, y, share, nullcontext if number == last else self.no_sync
+            yield x, y, self.loader.count(batch), share, nullcontext if number == last else self.no_sync
 
 
 @dataclass
@@ -115,7 +116,8 @@ class TrainBatches:
 
     def counts(self, batches: Sequence[Any]) -> Tensor:
         """The denominator of each batch, 1-dim."""
-        return torch.stack([self.denominator(self.loader.targets(batch)) for batch in batches])
+        loader = self.loader
+        return torch.stack([self.denominator(loader.targets(batch), loader.count(batch)) for batch in batches])
 
 
 @dataclass
@@ -137,10 +139,11 @@ class EvalBatches:
         """The batches that this rank evaluates: complete ones in turn, so that their sums are those of one process."""
         return replace(self, first=ranks.rank, stride=ranks.size)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tree, Tree, int]]:
         rows = torch.arange(self.num_rows).split(self.batch_size)[self.first :: self.stride]
         fetched = iter(self.loader.fetch(rows, 0))
         for _ in rows:
             with abandonable:
-                batch = self.loader.load(next(fetched))
-            yield batch
+                batch = next(fetched)
+                x, y = self.loader.load(batch)
+            yield x, y, self.loader.count(batch)

@@ -1,34 +1,119 @@
 """What the data tells about the sizes of a model."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.config.target import INPUT_NAMES, OUTPUT_NAMES
-from trainer.data.labels import IGNORED
+import torch
+from torch import Tensor
+
+from trainer.config.target import INPUT_NAMES, OUTPUT_NAMES, VOCABULARY_NAMES
+from trainer.data import tree
+from trainer.data.meaning import Meaning
+from trainer.data.tree import Tree
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One tensor of a sample. dtype: by its name; num_values: one more than the largest whole number in the training
+    rows, if it is known."""
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    num_values: int | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds whole numbers that may stay as they are: indices of an embedding, and not bytes."""
+        return self.dtype in ("int32", "int64")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known from the data alone. input_shape: of one sample; classes: their names, None for numbers; ignored:
-    the label that marks a target to leave out; class_counts: the training rows of each class, if known, as they were at
-    the first start of a run."""
+    """What is known from the data alone. inputs: a Spec for each tensor of a sample's input; meaning: of its target;
+    class_counts: the training rows of each class, if known, as they were at the first start of a run."""
 
-    input_shape: tuple[int, ...]
-    classes: list[str] | None
-    num_outputs: int
-    ignored: int = IGNORED
+    inputs: Tree
+    meaning: Meaning
     class_counts: tuple[int, ...] | None = None
 
     @property
     def task(self) -> str:
-        """The kind of targets: "classes" or "numbers"."""
-        return "classes" if self.classes is not None else "numbers"
+        """The kind of targets, see meaning.TASKS."""
+        return self.meaning.task
+
+    @property
+    def classes(self) -> list[str] | None:
+        """The names of the classes or labels; None for numbers and other targets."""
+        return self.meaning.classes
+
+    @property
+    def num_outputs(self) -> int:
+        """How many numbers a model gives for each row, position or pixel."""
+        return self.meaning.num_outputs
+
+    @property
+    def ignored(self) -> int:
+        """The class index that does not count."""
+        return self.meaning.ignored
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of a sample's input if it is one tensor; else ()."""
+        return self.inputs.shape if isinstance(self.inputs, Spec) else ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the input is one tensor."""
+        return isinstance(self.inputs, Spec)
 
     def for_model(self) -> dict[str, Any]:
         """The sizes that a model may leave null, as keyword arguments."""
-        in_features = math.prod(self.input_shape)
-        facts: dict[str, Any] = dict.fromkeys(INPUT_NAMES, in_features) | dict.fromkeys(OUTPUT_NAMES, self.num_outputs)
-        if len(self.input_shape) == 3:
-            facts["in_channels"] = self.input_shape[0]
+        facts: dict[str, Any] = dict.fromkeys(OUTPUT_NAMES, self.num_outputs)
+        if isinstance(self.inputs, Spec):
+            facts |= dict.fromkeys(INPUT_NAMES, math.prod(self.inputs.shape))
+            if len(self.inputs.shape) == 3:
+                facts["in_channels"] = self.inputs.shape[0]
+        if sizes := [spec.num_values for _, spec in tree.named(self.inputs) if spec.num_values is not None]:
+            facts |= dict.fromkeys(VOCABULARY_NAMES, max(sizes))
         return facts
+
+
+def specs_of(x: Tree, *, batch: bool = False, is_all: bool = False) -> Tree:
+    """The Spec of each tensor. batch: whether the first axis is that of the rows; is_all: whether these are all
+    training rows, so that their largest whole number is known."""
+
+    def spec(leaf: Tensor) -> Spec:
+        shape = tuple(leaf.shape[1:] if batch else leaf.shape)
+        found = Spec(shape, str(leaf.dtype).removeprefix("torch."))
+        if is_all and found.is_whole and leaf.numel():
+            return Spec(shape, found.dtype, int(leaf.max()) + 1)
+        return found
+
+    return tree.mapped_leaves(spec, x)
+
+
+def zeros(specs: Tree, num_rows: int, device: torch.device, dtype: torch.dtype) -> Tree:
+    """An input of zeros, as the model gets it: floats in `dtype`."""
+
+    def part(spec: Spec) -> Tensor:
+        kind = getattr(torch, spec.dtype) if spec.is_whole or spec.dtype == "bool" else dtype
+        return torch.zeros(num_rows, *spec.shape, device=device, dtype=kind)
+
+    return tree.mapped_leaves(part, specs)
+
+
+def as_data(specs: Tree) -> Any:
+    """Specs as plain data: a tensor is {shape, dtype, num_values}, a tuple a list, a dict {parts: …}."""
+    if isinstance(specs, Spec):
+        return {"shape": list(specs.shape), "dtype": specs.dtype, "num_values": specs.num_values}
+    if isinstance(specs, dict):
+        return {"parts": {name: as_data(inner) for name, inner in specs.items()}}
+    return [as_data(inner) for inner in specs]
+
+
+def names(specs: Tree) -> Iterator[str]:
+    """The paths of the tensors of an input, 'x' for a plain one."""
+    for path, _ in tree.named(specs):
+        yield path or "x"

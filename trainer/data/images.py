@@ -13,7 +13,8 @@ from torch.utils.data import Dataset
 
 from trainer.data import digests, picture_file, picture_folder
 from trainer.data.digests import Parts
-from trainer.data.facts import Facts
+from trainer.data.facts import Facts, Spec
+from trainer.data.meaning import Meaning
 from trainer.data.picture_file import PictureFormat
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import ROLES, Roles
@@ -103,7 +104,7 @@ class Images(Pictures):
 
     def preprocessing(self, dtype: torch.dtype) -> Preprocessing:
         """What is stored of these pictures: nothing in it is fitted."""
-        facts = Facts(self.how.shape, self.classes, len(self.classes))
+        facts = Facts(Spec(self.how.shape, "uint8"), Meaning("classes", "", self.classes, len(self.classes)))
         return Preprocessing(facts, self.how.shape, normalisation(self.how, dtype), None, pictures=self.how)
 
     def digest_rest(self) -> None:

@@ -1,7 +1,8 @@
 """What a Dataset holds, before anything of it is fitted: its parts, its fingerprint, lines for the header."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trainer.config.schema import Config
-from trainer.data import digests, labels, row_ids, seeds
+from trainer.data import digests, row_ids, seeds, tree
 from trainer.data.digests import UNREAD, Digest, Parts
 from trainer.data.fingerprint import Fingerprint
 from trainer.data.images import Images
@@ -18,6 +19,7 @@ from trainer.data.partition import RowData, parts_of
 from trainer.data.parts import Part, owners, roles_of
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import NAMES, Roles
+from trainer.data.rows import Keys, Rows
 from trainer.data.tensors import TensorData
 from trainer.text import counted
 
@@ -37,14 +39,19 @@ class Inventory:
 
 
 def take_inventory(
-    dataset: Any, node: Mapping[str, Any], config: Config, dtype: torch.dtype, fitted: Preprocessing | None
+    dataset: Any,
+    node: Mapping[str, Any],
+    keys: Keys,
+    config: Config,
+    dtype: torch.dtype,
+    fitted: Preprocessing | None,
 ) -> Inventory:
-    """node: see parts_of; fitted: by an earlier start. Raises ConfigError for data that cannot be used, or that is
-    unlike the data of the earlier start."""
+    """node, keys: see parts_of; fitted: by an earlier start. Raises ConfigError for data that cannot be used, or that
+    is unlike the data of the earlier start."""
     path, pictures, resumed = config.dataset["_target_"], isinstance(dataset, Images), fitted is not None
     if pictures:
         fitted = dataset.match(fitted) if fitted is not None else dataset.preprocessing(dtype)
-    parts, notes = parts_of(dataset, path, node, labels.ignored(config.loss))
+    parts, notes = parts_of(dataset, path, node, keys)
     roles, data = roles_of(parts), {NAMES[part.role]: part.data for part in owners(parts)}
     if pictures:
         if not resumed:
@@ -66,13 +73,14 @@ def _of_pictures(pictures: Images, roles: Roles) -> Fingerprint:
 
 def _of_tensors(data: Mapping[str, Any], roles: Roles) -> Fingerprint:
     named = {
-        label + (f"_{key}" if key != "train" else ""): tensor
+        path + (f"_{key}" if key != "train" else ""): tensor
         for key, part in data.items()
-        for label, tensor in (("x", part.x), ("y", part.y))
+        for label, some in (("x", part.x), ("y", part.y))
+        for path, tensor in tree.named(some, label)
     }
     sizes = [tensor.numel() * tensor.element_size() for tensor in named.values()]
     parts = Parts.of(list(named), sizes, [digests.of_tensors(tensor) for tensor in named.values()])
-    ids = np.concatenate([row_ids.of_tensors(part.x, part.y) for part in data.values()])
+    ids = np.concatenate([row_ids.of_tensors(*part.tensors) for part in data.values()])
     return Fingerprint(parts, ids, roles, "content")
 
 
@@ -82,11 +90,12 @@ def _of_datasets(datasets: Mapping[str, Any], roles: Roles) -> tuple[Fingerprint
     num_checked = num_random = 0
     for name, rows in datasets.items():
         read = Seeded(rows, 0, before_training=True)
+        parts_of_row = partial(_tensors, rows)
         places = seeds.permutation(len(rows), seeds.derive(0, "fingerprint"))[:CHECKED].sort().values.tolist()
-        structure = str([(str(leaf.dtype), tuple(leaf.shape)) for leaf in _tensors(read[0, 0])])
+        structure = str([(str(leaf.dtype), tuple(leaf.shape)) for leaf in parts_of_row(read[0, 0])])
         entries.append((name, len(rows), digests.of_bytes(structure.encode())))
         for place in places:
-            first, second = (digests.of_tensors(*_tensors(read[epoch, place])) for epoch in (0, 1))
+            first, second = (digests.of_tensors(*parts_of_row(read[epoch, place])) for epoch in (0, 1))
             num_random += first != second
             entries.append((f"row {place:,} of {name}", 1, first if first == second else UNREAD))
         num_checked += len(places)
@@ -100,6 +109,7 @@ def _of_datasets(datasets: Mapping[str, Any], roles: Roles) -> tuple[Fingerprint
     return Fingerprint(parts, ids, roles, "position"), text
 
 
-def _tensors(row: Sequence[Any]) -> Iterator[Tensor]:
-    """The input and the target of a row."""
-    return (torch.as_tensor(part).detach().cpu() for part in row)
+def _tensors(rows: Rows, row: Any) -> list[Tensor]:
+    """The tensors of a row's input and target."""
+    pair = row if rows.pads is None else rows.collate([row])
+    return [torch.as_tensor(leaf).detach().cpu() for _, leaf in tree.named(pair)]

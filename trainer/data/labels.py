@@ -11,7 +11,8 @@ from torch import Tensor
 from trainer.config import target
 from trainer.errors import ConfigError
 
-Denominator = Callable[[Tensor], Tensor]
+# From the targets of a batch and its number of rows to what the loss's mean divides by, 0-dim.
+Denominator = Callable[[Any, int], Tensor]
 
 IGNORED = -100  # the label that torch's losses leave out by default
 MOST_CLASSES = 100_000  # the largest label that can be a class

@@ -1,8 +1,8 @@
 """Two loaders behind one contract: rows kept as tensors on the device, and torch's DataLoader with its workers.
 
 `fetch(rows, epoch)` takes the row indices of each batch and yields the batches in a form that suits the loader;
-`targets(batch)` returns the targets of one, and `load(batch)` its (x, y) on the device, ready for the model. Both
-loaders give the same (x, y) for the same rows.
+`count(batch)` returns the number of rows of one, `targets(batch)` its targets, and `load(batch)` its (x, y) on the
+device, ready for the model, each a tree. Both loaders give the same (x, y) for the same rows.
 """
 
 import atexit
@@ -13,24 +13,26 @@ import sys
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
 from trainer.config.schema import Loader as LoaderConfig
-from trainer.data import seeds
+from trainer.data import seeds, tree
 from trainer.data.augmentation import Augmented
 from trainer.data.scaling import Scale, scaled
 from trainer.data.tabular.one_hot import OneHot
+from trainer.data.tree import Tree
 from trainer.errors import Killed, TrainerError
 from trainer.processes import parent_death, scratch, signals
 from trainer.text import counted
 
 GRACE = 8  # seconds that a worker outlives a SIGTERM
 PREPARED_AT_ONCE = 64 * 2**20  # bytes up to which all rows are scaled at once
+Collate = Callable[[Sequence[Any]], tuple[Tree, Tree]]
 
 
 class Loader(Protocol):
@@ -41,8 +43,9 @@ class Loader(Protocol):
     knows_targets: bool
 
     def fetch(self, rows: Sequence[Tensor], epoch: int) -> Iterable[Any]: ...
-    def targets(self, batch: Any) -> Tensor: ...
-    def load(self, batch: Any) -> tuple[Tensor, Tensor]: ...
+    def count(self, batch: Any) -> int: ...
+    def targets(self, batch: Any) -> Tree: ...
+    def load(self, batch: Any) -> tuple[Tree, Tree]: ...
 
 
 def place(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -53,13 +56,15 @@ def place(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
 class InMemory:
     """All rows as tensors on the device; a fetched batch is a tensor of row indices.
 
-    x, y: of the data, on the CPU. Large data of bytes stays bytes, and is scaled batch by batch.
+    x, y: of the data, on the CPU; y None where the input is the target. Large data of bytes stays bytes, and is scaled
+    batch by batch.
     """
 
     name, knows_targets = "in memory", True
+    target_shape: tuple[int, ...] | None = None  # of an input that is its own target
 
     def __init__(
-        self, x: Tensor, y: Tensor, scale_x: Scale | OneHot, scale_y: Scale | None, device: torch.device
+        self, x: Tensor, y: Tensor | None, scale_x: Scale | OneHot, scale_y: Scale | None, device: torch.device
     ) -> None:
         self.scale_x = scale_x.on(device, scale_x.dtype)
         growth = scale_x.growth  # one-hot categories take more memory than their indices
@@ -69,7 +74,8 @@ class InMemory:
             self.x = self.scale_x(self.x) if self.at_once else self.x
         else:
             self.x, self.at_once = place(scaled(x, scale_x), device, scale_x.dtype), True
-        self.y = place(y if scale_y is None else scale_y(y), device, scale_x.dtype)
+        self.is_same = y is None
+        self.y = self.x if y is None else place(y if scale_y is None else scale_y(y), device, scale_x.dtype)
         self.device = device
 
     def fetch(self, rows: Sequence[Tensor], epoch: int) -> Iterable[Tensor]:
@@ -78,38 +84,83 @@ class InMemory:
         order = torch.cat(list(rows)).to(self.device)  # one copy per epoch, not one per batch
         return order.split([len(batch) for batch in rows])  # type: ignore[no-any-return]
 
-    def targets(self, batch: Tensor) -> Tensor:
+    def count(self, batch: Tensor) -> int:
+        return len(batch)
+
+    def targets(self, batch: Tensor) -> Tree:
         return self.y.index_select(0, batch)
 
-    def load(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+    def load(self, batch: Tensor) -> tuple[Tree, Tree]:
         x = self.x.index_select(0, batch)
-        return x if self.at_once else self.scale_x(x), self.targets(batch)
+        x = x if self.at_once else self.scale_x(x)
+        return x, self._same(x) if self.is_same else self.targets(batch)
+
+    def _same(self, x: Tensor) -> Tensor:
+        """The target of an input that is its own."""
+        return x if self.target_shape is None else x.reshape(len(x), *self.target_shape)
+
+
+class TreesInMemory(InMemory):
+    """The same for trees: floats are cast, and nothing else is done to them. y may be None: there is no target."""
+
+    argument: str | None = None  # of the model that gets the target too
+
+    def __init__(self, x: Tree, y: Tree, scale_y: Scale | None, device: torch.device, dtype: torch.dtype) -> None:
+        self.x = tree.mapped(lambda leaf: place(leaf, device, dtype), x)
+        y = y if scale_y is None else scale_y(y)
+        self.y = tree.mapped(lambda leaf: place(leaf, device, dtype), y)
+        self.device = device
+
+    def targets(self, batch: Tensor) -> Tree:
+        return tree.mapped(lambda leaf: leaf.index_select(0, batch), self.y)
+
+    def load(self, batch: Tensor) -> tuple[Tree, Tree]:
+        x, y = tree.mapped(lambda leaf: leaf.index_select(0, batch), self.x), self.targets(batch)
+        return (x if self.argument is None else {**x, self.argument: y}), y
+
+
+class Batch(NamedTuple):
+    """What Workers fetch: rows on the CPU, as the data has them."""
+
+    x: Tree
+    y: Tree
+    num_rows: int
 
 
 class Workers:
-    """torch's DataLoader over any map-style Dataset; a fetched batch is (x, y) on the CPU, its labels checked."""
+    """torch's DataLoader over any map-style Dataset; a fetched batch is a Batch, its labels checked.
+
+    collate: makes (x, y) of rows. is_same: whether the input is the target too.
+    """
 
     knows_targets = False
+    target_shape: tuple[int, ...] | None = None  # of an input that is its own target
+    argument: str | None = None  # of the model that gets the target too
 
     def __init__(
         self,
         dataset: Dataset[Any],
+        collate: Collate,
         scale_x: Scale | OneHot,
         scale_y: Scale | None,
         device: torch.device,
         config: LoaderConfig,
         seed: int,
+        *,
+        is_same: bool = False,
     ) -> None:
         num_workers = config.num_workers
         if num_workers > 0:
             scratch.for_sockets()
         self.name = f"DataLoader, {counted(num_workers, 'worker')}"
         self.scale_x, self.scale_y, self.device, self.config, self.seed = scale_x, scale_y, device, config, seed
+        self.collate, self.is_same = partial(_batch, collate), is_same
         self.finish = scale_x.on(device, scale_x.dtype)
         self.indices: list[list[tuple[int, int]]] = []  # of an epoch; always the same list, so that workers persist
         self.loader = DataLoader(
             Seeded(dataset, seed),
             batch_sampler=self.indices,
+            collate_fn=self.collate,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             pin_memory=config.pin_memory and device.type == "cuda",
@@ -128,9 +179,10 @@ class Workers:
         """A loader of the same rows as they are."""
         dataset: Any = self.loader.dataset.dataset  # type: ignore[attr-defined]
         dataset = dataset.dataset if isinstance(dataset, Augmented) else dataset
-        return Workers(dataset, self.scale_x, self.scale_y, self.device, self.config, self.seed)
+        collate, scales = self.collate.args[0], (self.scale_x, self.scale_y)
+        return Workers(dataset, collate, *scales, self.device, self.config, self.seed, is_same=self.is_same)
 
-    def fetch(self, rows: Sequence[Tensor], epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
+    def fetch(self, rows: Sequence[Tensor], epoch: int) -> Iterable[Batch]:
         self.indices[:] = [[(epoch, index) for index in batch.tolist()] for batch in rows if len(batch)]
         batches = iter(self.loader)
         try:
@@ -151,20 +203,31 @@ class Workers:
                 return f"DataLoader worker (process {worker.pid}): {signals.exit_reason(worker.exitcode)}"
         return None
 
-    def _empty(self) -> tuple[Tensor, Tensor]:
+    def _empty(self) -> Batch:
         """A batch of no rows in the right shapes, for a rank that has no row of some batch."""
-        x, y = default_collate([self.loader.dataset[0, 0]])
-        return x[:0], y[:0]
+        x, y, _ = self.collate([self.loader.dataset[0, 0]])
+        return Batch(tree.mapped(lambda leaf: leaf[:0], x), tree.mapped(lambda leaf: leaf[:0], y), 0)
 
-    def targets(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        return batch[1]
+    def count(self, batch: Batch) -> int:
+        return batch.num_rows
 
-    def load(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        x, y = batch
+    def targets(self, batch: Batch) -> Tree:
+        return batch.y
+
+    def load(self, batch: Batch) -> tuple[Tree, Tree]:
+        x, y, _ = batch
         dtype, late = self.scale_x.dtype, self.scale_x.waits(x)
-        x = place(x if late else self.scale_x(x), self.device, dtype)
-        y = place(y if self.scale_y is None else self.scale_y(y), self.device, dtype)
-        return self.finish(x) if late else x, y
+        x = tree.mapped(lambda leaf: place(leaf, self.device, dtype), x if late else self.scale_x(x))
+        x = self.finish(x) if late else x
+        y = y if self.scale_y is None else self.scale_y(y)
+        if self.is_same:
+            return x, x if self.target_shape is None else x.reshape(len(x), *self.target_shape)
+        y = tree.mapped(lambda leaf: place(leaf, self.device, dtype), y)
+        return (x if self.argument is None else {**x, self.argument: y}), y
+
+
+def _batch(collate: Collate, rows: Sequence[Any]) -> Batch:
+    return Batch(*collate(rows), len(rows))
 
 
 def end_workers(loader: Callable[[], Any]) -> None:

@@ -1,6 +1,6 @@
 """Splits from a dataset node: rows for training and validation, and the official test set if there is one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,12 +10,15 @@ from trainer.config import target
 from trainer.config.schema import Config
 from trainer.data import labels, seeds
 from trainer.data.earlier import Earlier
+from trainer.data.meaning import UNKNOWN
 from trainer.data.row_splits import row_splits
+from trainer.data.rows import Keys
 from trainer.data.splits import Splits
 from trainer.data.target_scaling import TargetScaling
 from trainer.device import seed_all
 
-OWN_KEYS = ("val_fraction", "split_seed", "split", "scale_targets")  # of a dataset node: not for the dataset's class
+OWN_KEYS = ("val_fraction", "split_seed", "split", "scale_targets", "inputs", "target", "task")  # not for the class
+THEIRS = ("split", "scale_targets", "inputs", "target", "task")  # of these, for a class with an argument of that name
 TABLE = "trainer.data.table.Table"
 
 
@@ -40,20 +43,38 @@ def make_splits(
     mine = {key: node[key] for key in OWN_KEYS if key in node and key not in given}
     seed_all(seeds.derive(mine.get("split_seed", 0), "dataset"))
     keywords = {key: value for key, value in node.items() if key not in mine}
+    keys = Keys(outputs=num_outputs(config.model), ignored=labels.ignored(config.loss))
     if path.startswith("trainer.data.arrays."):
-        keywords["ignored_label"] = labels.ignored(config.loss)
+        keywords["ignored_label"] = keys.ignored
     dataset = target.construct(keywords, "dataset", may_download=download)
     if path == TABLE:
         from trainer.data.tabular.splits import table_splits  # imports pyarrow, which only tables need
 
         return table_splits(dataset, mine, config, device, dtype, earlier, targets)
-    splits = row_splits(dataset, mine, config, device, dtype, earlier, targets)
+    keys = _keys(keys, dataset, mine, given)
+    splits = row_splits(dataset, mine, keys, config, device, dtype, earlier, targets)
     splits.notes = [*(f"dataset.{key} is an argument of {path}" for key in given), *splits.notes]
     return splits
 
 
+def _keys(keys: Keys, dataset: Any, mine: Mapping[str, Any], given: Sequence[str]) -> Keys:
+    """The keys that say what a sample holds: as typed, or as the Dataset's attribute trainer_keys says. given: those
+    that the class has taken as arguments."""
+    theirs = getattr(dataset, "trainer_keys", {})
+    found = {key: theirs[key] for key in ("inputs", "target", "task") if key in theirs}
+    found |= {key: mine[key] for key in ("inputs", "target", "task") if mine.get(key, "auto") != "auto"}
+    return replace(keys, **{key: value for key, value in found.items() if key not in given or key in theirs})
+
+
+def num_outputs(model: Mapping[str, Any]) -> int | None:
+    """The number of outputs that a model node types; None where the data decides it, UNKNOWN where nothing says it."""
+    known = target.parameters(target.locate(model["_target_"], "model"))
+    sizes = [model.get(name) for name in target.OUTPUT_NAMES if name in known or name in model]
+    return sizes[0] if sizes else UNKNOWN
+
+
 def _arguments(node: Mapping[str, Any]) -> list[str]:
     """Those of our keys that were typed for a class with an argument of that name: it gets the value."""
-    typed = [key for key in ("split", "scale_targets") if node.get(key) not in (None, "auto")]
+    typed = [key for key in THEIRS if node.get(key) not in (None, "auto")]
     known = target.parameters(target.locate(node["_target_"], "dataset")) if typed else {}
     return [key for key in typed if key in known]

@@ -13,7 +13,7 @@ from torch.utils.data import Subset
 from trainer.data import roles, split_note
 from trainer.data.parts import Part, of_rows, owners
 from trainer.data.roles import ROLES, TEST, TRAIN, VAL
-from trainer.data.rows import Rows
+from trainer.data.rows import Keys, Rows
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
 from trainer.text import counted
@@ -24,15 +24,16 @@ FLAGS = (bool, str, numbers.Number, type(None))  # what an attribute `test` may 
 
 
 def parts_of(
-    dataset: Any, name: str, node: Mapping[str, Any], ignore_index: int
+    dataset: Any, name: str, node: Mapping[str, Any], keys: Keys
 ) -> tuple[dict[int, Part[RowData]], list[str]]:
     """(The parts to train on and, if there are any, to validate and to test on, by role; lines for the header). Raises
     ConfigError.
 
-    name: the Dataset's, for messages; node: the config's keys val_fraction, split_seed and split; ignore_index: the
-    label that the loss leaves out.
+    name: the Dataset's, for messages; node: the config's keys val_fraction, split_seed and split; keys: those that say
+    what a sample holds.
     """
     if isinstance(dataset, TensorData):
+        dataset = dataset.with_task(keys.task, keys.ignored, name)
         train, val = split_rows(len(dataset), node.get("val_fraction", 0.0), node.get("split_seed", 0))
         parts, notes = of_rows(dataset, {TRAIN: train} | ({VAL: val} if len(val) else {})), list(dataset.notes)
         if len(val):
@@ -40,7 +41,7 @@ def parts_of(
         if dataset.test is not None and len(dataset.test):
             parts |= of_rows(dataset.test, {TEST: torch.arange(len(dataset.test))})
         return parts, notes
-    rows = Rows(dataset, name, ignore_index)
+    rows = Rows(dataset, name, keys)
     own, notes = own_parts(dataset, rows, node)
     return own, rows.notes + notes
 
@@ -79,7 +80,7 @@ def own_parts(dataset: Any, rows: Rows, node: Mapping[str, Any]) -> tuple[dict[i
         raise ConfigError(f"{name} has no row left to train on")
     parts = of_rows(rows, {role: listed[part] for part, role in ROLES.items() if len(listed.get(part, ()))})
     for part, data in others.items():
-        own = Rows(data, f"{name}.{part}", rows.ignore_index, rows)
+        own = Rows(data, f"{name}.{part}", rows.keys, rows)
         parts |= of_rows(own, {ROLES[part]: torch.arange(len(own))})
     return parts, notes
 

@@ -14,10 +14,12 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from trainer.data.facts import Facts
+from trainer.data import facts as inputs_of
+from trainer.data.facts import Facts, Spec
 from trainer.data.labels import IGNORED
+from trainer.data.meaning import INDEXED, TASKS, Meaning
 from trainer.data.picture_file import BACKGROUNDS, SQUARES, PictureFormat
-from trainer.data.scaling import Cast, Scale, Standardize
+from trainer.data.scaling import AsIs, Cast, Scale, Standardize
 from trainer.data.tabular.column import KINDS, Column
 from trainer.data.tabular.dialect import WORDS, Dialect
 from trainer.data.tabular.one_hot import Columns
@@ -30,6 +32,9 @@ FORMAT = 1
 MOST_JSON = 16 * 2**20  # bytes: 10,000 columns of 32 categories
 MOST_TENSORS = 256 * 2**20  # bytes: 300 columns of 100,000 rare categories
 MOST_INPUTS = 10**7
+MOST_DEPTH = 8  # of tuples and dicts in each other
+WHOLE = ("bool", "uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64")
+DTYPES = (*WHOLE, "float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 T = TypeVar("T")
 
 
@@ -51,8 +56,11 @@ class TableFormat:
 
 @dataclass
 class Preprocessing:
-    """x: raw input (B, *raw_shape) to the model's (B, *facts.input_shape); y: numeric targets to what the loss sees,
-    None for classes. table, pictures: how rows are read, if the data is a table or a folder of pictures."""
+    """x: raw input (B, *raw_shape) to the model's (B, *facts.input_shape), or a tree of inputs; y: targets that are
+    numbers, or labels of 0 and 1, to what the loss sees; None for others. table, pictures: how rows are read, if the
+    data is a table or a folder of pictures. path: of keys and positions to the output that the targets are about;
+    class_axis: the axis of that output which holds the classes; terms: the names of the loss's terms; shift: of targets
+    against outputs, see Fit."""
 
     facts: Facts
     raw_shape: tuple[int, ...]
@@ -60,6 +68,10 @@ class Preprocessing:
     y: Scale | None
     table: TableFormat | None = None
     pictures: PictureFormat | None = None
+    path: tuple[str | int, ...] = ()
+    class_axis: int = 1
+    terms: tuple[str, ...] = ()
+    shift: int = 0
 
     def of_table(self) -> tuple[Columns, TableFormat]:
         """x and table. Raises ConfigError if the run was not trained on a table."""
@@ -87,6 +99,12 @@ def write(folder: Path, preprocessing: Preprocessing) -> None:
         "ignored": facts.ignored,
         "class_counts": facts.class_counts,
         "input_shape": list(facts.input_shape),
+        "inputs": inputs_of.as_data(facts.inputs),
+        "decided_by": facts.meaning.why,
+        "path": list(preprocessing.path),
+        "class_axis": preprocessing.class_axis,
+        "terms": list(preprocessing.terms),
+        "shift": preprocessing.shift,
         "raw_shape": list(preprocessing.raw_shape),
         "x": type(x).__name__,
         "y": type(y).__name__ if y is not None else None,
@@ -122,10 +140,13 @@ def _rebuilt(data: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Pr
     counts = None
     if data.get("class_counts") is not None:
         counts = tuple(_typed(count, int) for count in _typed(data["class_counts"], list))
-    facts = Facts(_shape(data["input_shape"]), classes, outputs, ignored, counts)
+    why = _typed(data.get("decided_by", ""), str)
+    meaning = Meaning(_typed(data["task"], str), why, classes, outputs, ignored)
+    inputs = Spec(_shape(data["input_shape"])) if data.get("inputs") is None else _specs(data["inputs"])
+    facts = Facts(inputs, meaning, counts)
     if counts is not None and (min(counts, default=-1) < 0 or classes is None or len(counts) != len(classes)):
         raise ValueError("class_counts and classes do not fit together")
-    if data["task"] != facts.task:
+    if facts.task not in TASKS or (classes is None) == (facts.task in (*INDEXED, "labels")):
         raise ValueError("task and classes do not fit together")
     if classes is not None and len(classes) != outputs:
         raise ValueError(f"{len(classes)} classes, {outputs} outputs")
@@ -148,7 +169,7 @@ def _rebuilt(data: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Pr
             raise ValueError("input_shape and the columns do not fit together")
     else:
         x = cast(Scale, _scale(data["x"], groups["x"], dtype, raw_shape))
-        if facts.input_shape != raw_shape or x is None:
+        if facts.input_shape != raw_shape or x is None or not (facts.is_plain or isinstance(x, AsIs)):
             raise ValueError("input_shape and raw_shape differ")
     y_shape = None if data.get("y_shape") is None else _shape(data["y_shape"])  # version 0.1.0 wrote none
     if y_shape is not None and math.prod(y_shape) != outputs:
@@ -156,21 +177,23 @@ def _rebuilt(data: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Pr
     y = _scale(data["y"], groups["y"], dtype, (outputs,) if y_shape is None else y_shape)
     if y is not None:
         y.row_shape = y_shape
-    if (y is None) != (facts.task == "classes"):
-        raise ValueError("targets are scaled if they are numbers, and not if they are classes")
+    if (y is None) == (facts.task in ("numbers", "labels")):
+        raise ValueError("targets are scaled if they are numbers or labels, and not if they are classes")
     pictures = _pictures(data["pictures"]) if data.get("pictures") is not None else None
     if pictures is not None and (table is not None or pictures.shape != raw_shape):
         raise ValueError("pictures and raw_shape do not fit together")
-    return Preprocessing(facts, raw_shape, x, y, table, pictures)
+    path = tuple(part if type(part) is int else _typed(part, str) for part in _typed(data.get("path", []), list))
+    axis, terms = _int(data.get("class_axis", 1), 1), tuple(_texts(data.get("terms", [])))
+    return Preprocessing(facts, raw_shape, x, y, table, pictures, path, axis, terms, _int(data.get("shift", 0)))
 
 
 def _scale(name: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype, shape: tuple[int, ...]) -> Scale | None:
     if name == "Standardize":  # by one number, one per value, or one per channel
         shapes = [(), shape, shape[:1] + (1,) * (len(shape) - 1)]
         return Standardize(*_mean_and_std(tensors, shapes), dtype)
-    if name not in ("Cast", None) or tensors:
+    if name not in ("Cast", "AsIs", None) or tensors:
         raise ValueError(f"unknown scaling {name!r}, or tensors that it does not have")
-    return Cast(dtype) if name == "Cast" else None
+    return {"Cast": Cast, "AsIs": AsIs}[name](dtype) if name is not None else None
 
 
 def _mean_and_std(tensors: Mapping[str, Tensor], shapes: Sequence[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
@@ -223,6 +246,20 @@ def _column(entry: Any, rare: Tensor | None) -> Column:
     if rare is not None and (rare.dtype != torch.int64 or rare.ndim != 1):
         raise ValueError(f"the rare categories of column {name!r} are not valid")
     return Column(name, kind, levels, other, missing, low, high, frozenset(rare.tolist() if rare is not None else ()))
+
+
+def _specs(data: Any, depth: int = 0) -> Any:
+    """The inputs that as_data describes: a Spec, or a tuple or dict of such."""
+    if depth > MOST_DEPTH or (isinstance(data, list) and not data):
+        raise ValueError("the inputs are nested too deeply, or there are none")
+    if isinstance(data, list):
+        return tuple(_specs(inner, depth + 1) for inner in data)
+    if set(data) == {"parts"}:
+        return {_typed(name, str): _specs(inner, depth + 1) for name, inner in _typed(data["parts"], dict).items()}
+    if data["dtype"] not in DTYPES:
+        raise ValueError("an input has an unknown type")
+    values = data["num_values"]
+    return Spec(_shape(data["shape"]), data["dtype"], None if values is None else _int(values))
 
 
 def _typed(value: Any, kind: type[T]) -> T:

@@ -1,30 +1,31 @@
 """Rows of tensors, pictures or your own Dataset as splits."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Subset, default_collate
+from torch.utils.data import Subset
 
 from trainer.config.schema import Config
-from trainer.data import labels, scaling
+from trainer.data import scaling
 from trainer.data.augmentation import Augmented
 from trainer.data.earlier import Earlier
-from trainer.data.facts import Facts
+from trainer.data.facts import Facts, specs_of
 from trainer.data.inventory import take_inventory
-from trainer.data.loaders import InMemory, Loader, Seeded, Workers
+from trainer.data.loaders import Batch, InMemory, Loader, Seeded, TreesInMemory, Workers
 from trainer.data.partition import RowData, groups_of
 from trainer.data.parts import Part, owners, with_roles
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import ROLES, TRAIN
+from trainer.data.rows import Keys
 from trainer.data.scaling import Scale
 from trainer.data.splits import Split, Splits, keep_in_memory
 from trainer.data.tabular.one_hot import Columns
 from trainer.data.target_scaling import TargetScaling, Way, for_targets
 from trainer.data.tensors import TensorData
+from trainer.data.tree import Tree
 from trainer.errors import ConfigError
 from trainer.text import listed
 
@@ -32,6 +33,7 @@ from trainer.text import listed
 def row_splits(
     dataset: Any,
     node: Mapping[str, Any],
+    keys: Keys,
     config: Config,
     device: torch.device,
     dtype: torch.dtype,
@@ -40,10 +42,11 @@ def row_splits(
 ) -> Splits:
     """Split a Dataset and put a loader over each part. Raises ConfigError.
 
-    node: the config's keys that say how to split; earlier, targets: see make_splits.
+    node: the config's keys that say how to split; keys: those that say what a sample holds; earlier, targets: see
+    make_splits.
     """
-    found = take_inventory(dataset, node, config, dtype, earlier.preprocessing if earlier is not None else None)
-    parts, notes = found.parts, found.notes
+    found = take_inventory(dataset, node, keys, config, dtype, earlier.preprocessing if earlier is not None else None)
+    path, parts, notes = config.dataset["_target_"], found.parts, found.notes
     if earlier is not None:
         groups = groups_of(dataset, parts) if node.get("split") == "group" else None
         notes += earlier.settle(found.fingerprint, groups)
@@ -51,23 +54,24 @@ def row_splits(
     tensors = [tensor for part in owners(parts) if isinstance(part.data, TensorData) for tensor in part.data.tensors]
     in_memory, why_not = keep_in_memory(tensors, config.loader, device)
     if in_memory and not tensors:
-        parts = _gathered(parts, config.seed)
+        parts = gathered(parts, config.seed)
     prepared, about_targets = _prepared(parts[TRAIN], found.preprocessing, targets, config, dtype, new=earlier is None)
 
     def split(role: int) -> Split:
         augment = found.augment and role == TRAIN
-        return Split(_loader(parts[role], prepared, config, device, in_memory, augment), parts[role])
+        return Split(_loader(parts[role], prepared, config, device, dtype, in_memory, augment), parts[role])
 
     splits = {key: split(role) for key, role in ROLES.items() if role in parts}
     loader_name = "in memory, augmented by a " * (in_memory and found.augment) + splits["train"].loader.name
     return Splits(
-        name=config.dataset["_target_"].rpartition(".")[2],
+        name=path.rpartition(".")[2],
         source=parts[TRAIN].data.source,
         facts=prepared.facts,
         parts=splits,
         loader_name=loader_name + (f" ({why_not})" if why_not else ""),
-        truth=getattr(dataset, "truth", {}),
+        truth=dataset.truth if isinstance(dataset, TensorData) else {},
         sample=_sample(splits["train"].loader, parts[TRAIN], device),
+        device=device,
         preprocessing=prepared,
         fingerprint=found.fingerprint,
         notes=notes + about_targets,
@@ -75,30 +79,38 @@ def row_splits(
 
 
 def _loader(
-    part: Part[RowData], prepared: Preprocessing, config: Config, device: torch.device, in_memory: bool, augment: bool
+    part: Part[RowData],
+    prepared: Preprocessing,
+    config: Config,
+    device: torch.device,
+    dtype: torch.dtype,
+    in_memory: bool,
+    augment: bool,
 ) -> Loader:
     data, rows, path = part.data, part.rows, config.dataset["_target_"]
     if isinstance(prepared.x, Columns):
         raise ConfigError(f"this run was trained on a table, not on {path}")
     is_whole = torch.equal(rows, torch.arange(len(data)))
+    is_same = prepared.facts.task == "input"
     if isinstance(data, TensorData):
-        x, y = data.tensors if is_whole else data[rows]
-        if prepared.facts.classes is not None:
-            labels.check_labels(y, len(prepared.facts.classes), path, prepared.facts.ignored)
+        x, y = (data.x, data.y) if is_whole else data[rows]
+        prepared.facts.meaning.check(y, path)
+        if in_memory and not augment and isinstance(x, Tensor) and (is_same or isinstance(y, Tensor)):
+            return InMemory(x, None if is_same else y, prepared.x, prepared.y, device)
         if in_memory and not augment:
-            return InMemory(x, y, prepared.x, prepared.y, device)
+            return TreesInMemory(x, y, prepared.y, device, dtype)
     chosen: Any = data if is_whole else Subset(data, rows.tolist())
     chosen = Augmented(chosen) if augment else chosen
-    return Workers(chosen, prepared.x, prepared.y, device, config.loader, config.seed)
+    how = (prepared.x, prepared.y, device, config.loader, config.seed)
+    return Workers(chosen, data.collate, *how, is_same=is_same)
 
 
-def _sample(loader: Loader, train: Part[RowData], device: torch.device) -> tuple[Tensor, Tensor]:
+def _sample(loader: Loader, train: Part[RowData], device: torch.device) -> tuple[Tree, Tree]:
     """The first two training rows, ready for the model, without augmentation."""
     rows = train.rows[:2]
     if isinstance(loader, InMemory):
         return loader.load(torch.arange(len(rows), device=device))
-    batch: Any = default_collate([train.data.read(int(row)) for row in rows])
-    return loader.load(batch)
+    return loader.load(Batch(*train.data.collate([train.data.read(int(row)) for row in rows]), len(rows)))
 
 
 def _class_counts(train: Part[RowData], facts: Facts) -> tuple[int, ...] | None:
@@ -109,22 +121,21 @@ def _class_counts(train: Part[RowData], facts: Facts) -> tuple[int, ...] | None:
     return tuple(torch.bincount(y[y != facts.ignored], minlength=len(facts.classes)).tolist())
 
 
-def _gathered(parts: Mapping[int, Part[RowData]], seed: int) -> dict[int, Part[RowData]]:
+def gathered(parts: Mapping[int, Part[RowData]], seed: int) -> dict[int, Part[RowData]]:
     """The same parts of tensors: every row is read once; what is random in it is drawn once. Raises ConfigError."""
     tensors: dict[int, TensorData] = {}
     for data in (part.data for part in owners(parts)):
         read = Seeded(data, seed, before_training=True)
-        x, y = default_collate([read[0, row] for row in range(len(data))])
-        tensors[id(data)] = TensorData(x, y, classes=data.classes, source=data.source)
+        x, y = data.collate([read[0, row] for row in range(len(data))])
+        tensors[id(data)] = TensorData(x, y, meaning=data.meaning, source=data.source)
     return {role: replace(part, data=tensors[id(part.data)]) for role, part in parts.items()}
 
 
-def facts_of(data: RowData, ignored: int) -> Facts:
-    """Shapes, task and classes of data. ignored: the label that the loss leaves out."""
-    x_shape, y_shape = data.shapes
-    if data.classes is None:
-        return Facts(x_shape, None, math.prod(y_shape))
-    return Facts(x_shape, data.classes, len(data.classes), ignored)
+def facts_of(data: RowData) -> Facts:
+    """Shapes, task and classes of data."""
+    if isinstance(data, TensorData):
+        return Facts(specs_of(data.x, batch=True, is_all=True), data.meaning)
+    return Facts(specs_of(data.form[0]), data.meaning)
 
 
 def check_classes(found: Facts, run: Facts, name: str) -> None:
@@ -150,7 +161,7 @@ def _prepared(
     """(The preprocessing that is known, or one that is fitted; lines for the header). new: whether the run starts for
     the first time, so that its classes are counted."""
     path = config.dataset["_target_"]
-    facts, notes = facts_of(train.data, labels.ignored(config.loss)), list[str]()
+    facts, notes = facts_of(train.data), list[str]()
     if known is None:
         known, notes = _fit(train, facts, targets, path.rpartition(".")[2], dtype, config.seed)
     check_classes(facts, known.facts, path)
@@ -164,12 +175,13 @@ def _fit(
 ) -> tuple[Preprocessing, list[str]]:
     """(The preprocessing of the training rows, fitted on them alone; lines for the header). name: of the data."""
     data = train.data
-    targets.check(facts.classes)
-    scale_x: Scale = scaling.Cast(dtype)
-    if isinstance(data, TensorData):
+    targets.check(facts.task)
+    scale_x: Scale = scaling.for_inputs(facts.inputs, dtype)
+    if isinstance(data, TensorData) and isinstance(data.x, Tensor):
         scale_x = scaling.fit(data.x[train.rows], data.scaling, dtype)
-    if facts.classes is not None:
-        return Preprocessing(facts, facts.input_shape, scale_x, None), []
+    if facts.task != "numbers":
+        scale_y = scaling.Cast(dtype) if facts.task == "labels" else None
+        return Preprocessing(facts, facts.input_shape, scale_x, scale_y), []
     ready = not (isinstance(data, TensorData) and data.scale_targets)
     way, line = targets.choose(name, facts.num_outputs, ready=ready)
     return Preprocessing(facts, facts.input_shape, scale_x, _scale_of_targets(train, dtype, way, seed)), [line]
@@ -180,8 +192,8 @@ def _scale_of_targets(train: Part[RowData], dtype: torch.dtype, way: Way | None,
     if isinstance(train.data, TensorData):
         y = train.data.y[train.rows]
     elif way is None:
-        return scaling.Cast(dtype, train.data.form.y)
+        return scaling.Cast(dtype, tuple(train.data.form[1].shape))
     else:
         read = Seeded(train.data, seed, before_training=True)
-        y = default_collate([read[0, row][1] for row in train.rows.tolist()])
+        _, y = train.data.collate([read[0, row] for row in train.rows.tolist()])
     return for_targets(*scaling.moments(y), way, dtype, tuple(y.shape[1:]))

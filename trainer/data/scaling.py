@@ -10,7 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from trainer.data import tree
+from trainer.data.facts import Spec, specs_of
 from trainer.data.tensors import Scaling
+from trainer.data.tree import Tree
 from trainer.device import widest_dtype
 from trainer.errors import ConfigError
 
@@ -85,6 +88,16 @@ class Cast(Scale):
         return result
 
 
+class AsIs(Scale):
+    """Casts floats to `dtype`; whole numbers and bools stay, as embeddings take them. Takes a tree."""
+
+    def waits(self, x: Tree) -> bool:
+        return False
+
+    def forward(self, x: Tree) -> Tree:
+        return tree.cast(x, self.dtype)
+
+
 class Standardize(Scale):
     """(x - mean) / std, computed in the dtype of its buffers mean and std (float64 as fitted), then cast to `dtype`."""
 
@@ -134,12 +147,17 @@ def scaled(x: Tensor, scale: nn.Module) -> Tensor:
 def fit(x: Tensor, scaling: Scaling, dtype: torch.dtype) -> Scale:
     """Fit the scaling (see TensorData) of a training split x (N, *). A constant column is only centred."""
     if scaling == "none":
-        return Cast(dtype)
+        return for_inputs(specs_of(x, batch=True), dtype)
     if isinstance(scaling, str):
         mean, std = moments(x if scaling == "standardize" else x.flatten())
     else:
         mean, std = (torch.tensor(value, dtype=torch.float64) for value in scaling)
     return Standardize(mean, torch.where(std > 0, std, torch.ones_like(std)), dtype)
+
+
+def for_inputs(specs: Tree, dtype: torch.dtype) -> Scale:
+    """The scale of inputs that are not standardised: bytes and bools become floats where the input is one tensor."""
+    return Cast(dtype) if isinstance(specs, Spec) and not specs.is_whole else AsIs(dtype)
 
 
 def moments(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,6 @@
 """The splits of a data set: a loader for each, and facts about the data."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +9,13 @@ import torch
 from torch import Tensor
 
 from trainer.config.schema import Loader as LoaderConfig
-from trainer.data.facts import Facts
+from trainer.data.facts import Facts, Spec
 from trainer.data.fingerprint import Fingerprint
-from trainer.data.loaders import InMemory, Loader
+from trainer.data.loaders import InMemory, Loader, Workers
 from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.scaling import Scale, inverse_on
+from trainer.data.scaling import AsIs, Cast, Scale, inverse_on
+from trainer.data.tree import Tree
 from trainer.errors import ConfigError
 from trainer.processes import machine
 
@@ -41,7 +43,8 @@ class Splits:
     parts: Mapping[str, Split]
     loader_name: str
     truth: Mapping[str, float]  # the numbers to learn by name, if the formula is known
-    sample: tuple[Tensor, Tensor]  # up to two training rows, on the device, ready for the model
+    sample: tuple[Tree, Tree]  # up to two training rows, on the device, ready for the model
+    device: torch.device
     preprocessing: Preprocessing
     fingerprint: Fingerprint
     notes: Sequence[str] = ()  # lines for the header: what was found in the data, and how it is treated
@@ -69,15 +72,21 @@ class Splits:
     @property
     def scale_y(self) -> Scale | None:
         """The scale of numeric targets, for its inverse on the device."""
-        return inverse_on(self.preprocessing.y, self.sample[1].device)
+        return inverse_on(self.preprocessing.y, self.device)
 
     def shape_targets(self, row_shape: tuple[int, ...]) -> None:
-        """Give each row of numeric targets the shape of a prediction, if they differ by axes of 1 alone.
+        """Give each row of numeric targets the shape of a prediction, if they differ by axes of 1 alone, and an input
+        that is its own target any shape of as many numbers.
 
         A loss would broadcast (N,) and (N, 1) to (N, N).
         """
         (x, y), scale = self.sample, self.preprocessing.y
         here = tuple(y.shape[1:])
+        if self.facts.task == "input" and math.prod(here) == math.prod(row_shape):
+            self.sample = x, y.reshape(len(y), *row_shape)
+            for loader in (part.loader for part in self.parts.values()):
+                loader.target_shape = row_shape  # type: ignore[attr-defined]
+            return
         if scale is None or here == row_shape or [n for n in here if n != 1] != [n for n in row_shape if n != 1]:
             return
         scale.reshape(row_shape)
@@ -85,6 +94,30 @@ class Splits:
         for loader in (part.loader for part in self.parts.values()):
             if isinstance(loader, InMemory):
                 loader.y = loader.y.reshape(len(loader.y), *row_shape)
+
+    def give_target(self, argument: str) -> None:
+        """Let the model get the target too, under this name. Raises ConfigError where inputs have no names."""
+        x, y = self.sample
+        if not isinstance(x, dict):
+            text = "loss=model: the model needs its inputs by name, to get the target beside them"
+            raise ConfigError(text, "dataset.inputs={ARGUMENT: 0}")
+        self.sample = {**x, argument: y}, y
+        for loader in (part.loader for part in self.parts.values()):
+            loader.argument = argument  # type: ignore[attr-defined]
+
+    def cast_inputs(self) -> bool:
+        """Make floats of whole-number inputs, for a model that takes no others. Returns whether there were any."""
+        if not (isinstance(self.facts.inputs, Spec) and isinstance(self.preprocessing.x, AsIs)):
+            return False
+        self.preprocessing.x = scale = Cast(self.preprocessing.x.dtype)
+        for loader in (part.loader for part in self.parts.values()):
+            if isinstance(loader, InMemory):
+                loader.x, loader.scale_x = scale(loader.x), scale
+            elif isinstance(loader, Workers):
+                loader.scale_x = loader.finish = scale
+        x, y = self.sample
+        self.sample = scale(x), y
+        return True
 
 
 def keep_in_memory(tensors: Sequence[Tensor], loader: LoaderConfig, device: torch.device) -> tuple[bool, str | None]:

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from trainer.data import split_note
-from trainer.data.facts import Facts
+from trainer.data.facts import Facts, Spec
+from trainer.data.meaning import Meaning
 from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing, TableFormat
 from trainer.data.roles import TEST, TRAIN, VAL
@@ -148,7 +149,8 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         y, counts = fit_targets(target_tallies, self.targets, classes, kind, self.source, dtype, way)
         x = Columns(columns, *fitting.mean_and_std(tallies[column.name] for column in columns), dtype)
         width, num_outputs = sum(column.width for column in columns), len(classes or self.targets)
-        facts = Facts((width,), classes, num_outputs, class_counts=counts)
+        meaning = Meaning("classes" if classes is not None else "numbers", "", classes, num_outputs)
+        facts = Facts(Spec((width,)), meaning, counts)
         lines = notes.describe(columns, tallies, left_out, self.source)
         if counting := fitting.row_numbers(self.source, columns, survey.num_rows):
             lines.append(f"only counts the rows: {listed(counting, 40)}; to leave it out:")

@@ -28,13 +28,13 @@ class TargetScaling:
     loss: str = "the loss"
     strict: bool = False
 
-    def check(self, classes: list[str] | None) -> None:
-        """Raise ConfigError where scaled targets are asked for, but make no sense. classes: None for numbers."""
+    def check(self, task: str) -> None:
+        """Raise ConfigError where scaled targets are asked for, but make no sense."""
         key, hint = "dataset.scale_targets", "dataset.scale_targets=auto"
         if self.asked not in ("auto", True, False, None):
             raise ConfigError(f"{key}={self.asked}: {key} must be auto or true or false", hint, key)
-        if self.asked is True and classes is not None:
-            raise ConfigError(f"{key}=true, but the targets are classes", hint, key)
+        if self.asked is True and task != "numbers":
+            raise ConfigError(f"{key}=true, but the targets are {task}", hint, key)
         if self.asked is True and self.strict:
             raise ConfigError(f"{key}=true, but {self.loss} needs the targets as they are in the data", hint, key)
 

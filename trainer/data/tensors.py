@@ -1,19 +1,26 @@
 """A Dataset whose rows are tensors, as all bundled data sets are."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
 
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from trainer.data import tree
+from trainer.data.meaning import Meaning
+from trainer.data.tree import Tree
+from trainer.errors import ConfigError
+
 Scaling = Literal["none", "standardize", "standardize_whole"] | tuple[float, float]
 
 
-class TensorData(Dataset[tuple[Tensor, Tensor]]):
+class TensorData(Dataset[tuple[Tree, Tree]]):
     """All rows in memory, in the dtype in which they are stored.
 
-    x: (N, *shape). y: (N,) int64 class indices if `classes` names them, else (N, outputs) float numbers.
+    x: (N, *shape), or a tree of such. y: (N,) int64 class indices if `classes` names them, else (N, outputs) float
+    numbers; or, with a `meaning`, as the task takes them.
     scaling: of x, see scaling.py: "standardize" each column or "standardize_whole" by all values of the training split,
     a known (mean, standard deviation) of the stored values, or "none". scale_targets: standardise y too, for numbers
     far from 0. test: the official test set, if there is one. source, notes: where the data comes from and lines on it,
@@ -24,9 +31,10 @@ class TensorData(Dataset[tuple[Tensor, Tensor]]):
 
     def __init__(
         self,
-        x: Tensor,
-        y: Tensor,
+        x: Tree,
+        y: Tree,
         *,
+        meaning: Meaning | None = None,
         classes: Sequence[str] | None = None,
         scaling: Scaling = "none",
         scale_targets: bool = False,
@@ -35,32 +43,57 @@ class TensorData(Dataset[tuple[Tensor, Tensor]]):
         notes: Sequence[str] = (),
         columns: Sequence[str] = (),
     ) -> None:
-        self.x, self.y = x, y.long() if classes is not None else y
-        self.classes = list(classes) if classes is not None else None
+        if meaning is None and classes is not None:
+            y, meaning = y.long(), Meaning("classes", "", list(classes), len(classes))
+        self.x, self.y = x, y
+        self.meaning = meaning or Meaning("numbers", "", None, max(1, y[0].numel()))
         self.scaling, self.scale_targets = scaling, scale_targets
         self.test, self.source, self.notes, self.columns = test, source, notes, columns
 
-    @property
-    def tensors(self) -> tuple[Tensor, Tensor]:
-        """x and y."""
-        return self.x, self.y
+    def with_task(self, task: str, ignored: int, name: str) -> "TensorData":
+        """The same data for another task: its input as the target, or class indices as numbers. ignored: the class
+        index that does not count. Raises ConfigError."""
+        if task in ("auto", self.meaning.task):
+            self.meaning = replace(self.meaning, ignored=ignored)
+            return self
+        if task == "input" and isinstance(self.x, Tensor):
+            y, size = self.x, max(1, int(self.x[0].numel()))
+        elif task == "numbers" and self.meaning.task == "classes":
+            y, size = self.y.double()[:, None], 1
+        else:
+            text = f"dataset.task={task}, but {name} holds {self.meaning.task}"
+            raise ConfigError(text, "dataset.task=auto", "dataset.task")
+        test = None if self.test is None else self.test.with_task(task, ignored, name)
+        rest = {key: getattr(self, key) for key in ("scaling", "source", "notes", "columns")}
+        meaning = Meaning(task, "dataset.task", None, size)
+        return TensorData(self.x, y, meaning=meaning, scale_targets=task == "numbers", test=test, **rest)
 
     @property
-    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The shapes of a row's input and target."""
-        return tuple(self.x.shape[1:]), tuple(self.y.shape[1:])
+    def tensors(self) -> list[Tensor]:
+        """Those of x and y."""
+        return [*tree.leaves(self.x), *tree.leaves(self.y)]
+
+    @property
+    def classes(self) -> list[str] | None:
+        """The names of the classes, if the targets are some."""
+        return self.meaning.classes
 
     @property
     def labels(self) -> Tensor | None:
-        """The labels of all rows (N,) int64; None for numbers."""
-        return self.y if self.classes is not None else None
+        """The labels of all rows (N,) int64; None for other targets."""
+        return self.y if self.meaning.task == "classes" else None
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(tree.leaves(self.x)[0])
 
-    def __getitem__(self, index: int | Tensor) -> tuple[Tensor, Tensor]:
-        return self.x[index], self.y[index]
+    def __getitem__(self, index: int | Tensor) -> tuple[Tree, Tree]:
+        return tree.mapped(lambda leaf: leaf[index], self.x), tree.mapped(lambda leaf: leaf[index], self.y)
 
-    def read(self, index: int) -> tuple[Tensor, Tensor]:
+    def read(self, index: int) -> tuple[Tree, Tree]:
         """A row, before training."""
         return self[index]
+
+    def collate(self, rows: Sequence[tuple[Tree, Tree]]) -> tuple[Tree, Tree]:
+        """The batch (x, y) of some rows."""
+        x, y = tree.stacked(rows)
+        return x, y

@@ -20,6 +20,7 @@ def evidence(folder: Path) -> dict[str, str]:
         files = reading.read_folder(checkpoint.checkpoints(folder)[-1], MOST)
         model = digest.read_tensors(folder / layout.MODEL, MOST)
         lines = [json.loads(line) for line in reading.read_file(folder / layout.METRICS, MOST).splitlines()]
+        loss = digest.read_tensors(folder / layout.LOSS, MOST) if (folder / layout.LOSS).exists() else b""
         results = reading.read_file(folder / layout.RESULTS, MOST)
     except (IndexError, FileNotFoundError, ValueError, reading.Damaged) as error:
         raise StorageError(f"{folder} cannot be compared: {error}") from error
@@ -30,7 +31,7 @@ def evidence(folder: Path) -> dict[str, str]:
         "optimizer": _tensor_digest(files[checkpoint.OPTIMIZER]) + _digest(state["optimizer"]),
         "scheduler and scaler": _digest([state["scheduler"], state["scaler"]]),
         "steps, best step, patience": _digest(state["progress"]),
-        "best weights": _tensor_digest(model),
+        "best weights": _tensor_digest(model) + (_tensor_digest(loss) if loss else ""),
         "metrics.jsonl, seconds aside": _digest(lines),
         "results.csv": hashlib.sha256(results).hexdigest(),
     }

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from trainer.compiled_step import kept_tensors
+from trainer.data import tree
+from trainer.data.tree import Tree
 from trainer.device import synchronize
 from trainer.events import Evaluated, Stepped
 from trainer.loop import evaluate, train
@@ -27,8 +29,9 @@ WARM = 3  # first steps, slower than a typical one
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a training step holds on its device. weights: with the copy of the best ones. activations: those that
-    autograd keeps of one batch for backward, or an evaluation's widest layer, if that is more."""
+    """Bytes that a training step holds on its device. weights: with the copy of the best ones, and those of a teacher
+    in the loss. activations: those that autograd keeps of one batch for backward, or an evaluation's widest layer, if
+    that is more."""
 
     weights: int
     gradients: int
@@ -99,27 +102,28 @@ def timing(run: TrainState) -> Timing:
     return Timing(typical, evaluation, len(steps), math.ceil(progress.num_steps / progress.eval_every), seconds)
 
 
-def memory(run: TrainState, x: Tensor, y: Tensor, eval_rows: int) -> Memory:
-    """Memory of a run after `timing`, which creates its gradients and optimizer state. x, y: one batch. eval_rows: the
-    number of rows in an evaluation's batch."""
-    parameters = list(run.model.parameters())
-    weights = {id(t): t for t in [*parameters, *run.model.buffers()]}.values()
+def memory(run: TrainState, x: Tree, y: Tree, num_rows: int, eval_rows: int) -> Memory:
+    """Memory of a run after `timing`, which creates its gradients and optimizer state. x, y: one batch of num_rows.
+    eval_rows: the number of rows in an evaluation's batch."""
+    modules = (run.model, run.loss_fn)
+    weights = {id(t): t for module in modules for t in (*module.parameters(), *module.buffers())}.values()
+    best = (value for value in run.weights().values() if isinstance(value, Tensor))
     loaders = [b.loader for b in (run.train_batches, run.val_batches, run.test_batches) if b is not None]
     data = [getattr(loader, name, None) for loader in loaders for name in ("x", "y")]
-    saved, widest = _saved(run, x, y, [*weights]), _widest(run.model, x) * eval_rows // len(x)
+    saved, widest = _saved(run, x, y, [*weights]), _widest(run, x) * eval_rows // num_rows
     return Memory(
-        weights=2 * _bytes(weights),
-        gradients=_bytes(p.grad for p in parameters if p.grad is not None),
+        weights=_bytes(weights) + _bytes(best),
+        gradients=_bytes(t.grad for t in weights if t.grad is not None),
         optimizer=_bytes(kept_tensors(run.optimizer)),
         activations=max(saved, widest),
-        data=_bytes(t for t in data if isinstance(t, Tensor)),
+        data=_bytes({id(t): t for part in data for t in tree.leaves(part)}.values()),
     )
 
 
-def _saved(run: TrainState, x: Tensor, y: Tensor, weights: list[Tensor]) -> int:
+def _saved(run: TrainState, x: Tree, y: Tree, weights: list[Tensor]) -> int:
     """Bytes that autograd keeps for backward, the batch among them, each storage once."""
     known = {t.untyped_storage().data_ptr() for t in weights}
-    kept = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in (x, y)}
+    kept = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tree.leaves((x, y))}
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -129,23 +133,24 @@ def _saved(run: TrainState, x: Tensor, y: Tensor, weights: list[Tensor]) -> int:
 
     run.model.train()
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), run.autocast():
-        loss = run.loss_fn(run.model(x), y)
+        loss = run.loss(run.call(x), y, x)
     del loss
     return sum(kept.values())
 
 
-def _widest(model: nn.Module, x: Tensor) -> int:
+def _widest(run: TrainState, x: Tree) -> int:
     """Bytes of the layer with the largest input and output, in a forward without gradients."""
     sizes = [0]
 
     def weigh(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        sizes.append(_bytes({id(t): t for t in (*inputs, output) if isinstance(t, Tensor)}.values()))
+        sizes.append(_bytes({id(t): t for t in tree.leaves((inputs, output))}.values()))
 
     with ExitStack() as hooks, torch.no_grad():
-        for module in model.modules():
+        for module in run.model.modules():
             if not list(module.children()):
                 hooks.enter_context(module.register_forward_hook(weigh))
-        model.eval()(x)
+        run.model.eval()
+        run.call(x)
     return max(sizes)
 
 

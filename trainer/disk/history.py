@@ -18,11 +18,13 @@ Curve = list[tuple[float, float]]
 @dataclass(frozen=True)
 class History:
     """curves: (step, loss) points of "train" and "val". rates: (step, value) points of "lr" and "grad_norm".
-    evaluations: the step, epoch and metrics of each, by name."""
+    evaluations: the step, epoch and metrics of each, by name. terms: (step, value) points of a loss's terms in
+    training."""
 
     curves: dict[str, Curve] = field(default_factory=lambda: {"train": [], "val": []})
     evaluations: list[dict[str, float]] = field(default_factory=list)
     rates: dict[str, Curve] = field(default_factory=lambda: {"lr": [], "grad_norm": []})
+    terms: dict[str, Curve] = field(default_factory=dict)
 
     def at(self, step: int) -> dict[str, float]:
         """The metrics of the evaluation at a step; {} if there was none."""
@@ -57,6 +59,9 @@ def read(folder: Path) -> History:
                 history.curves["val"].append((values["step"], values["val/loss"]))
         elif "train/loss" in values:
             history.curves["train"].append((values["step"], values["train/loss"]))
+            for name, value in values.items():
+                if name.startswith("train/") and name != "train/loss":
+                    history.terms.setdefault(name.removeprefix("train/"), []).append((values["step"], value))
     if len(history.curves["train"]) < len(history.evaluations):  # so few steps that hardly any was logged
         history.curves["train"][:] = [(row["step"], row["train/loss"]) for row in history.evaluations]
     return history

@@ -17,6 +17,7 @@ from trainer.errors import ConfigError, StorageError
 CONFIG, OVERRIDES, SUMMARY = "config.yaml", "overrides.yaml", "summary.json"
 METRICS, RESULTS, LOG = "metrics.jsonl", "results.csv", "train.log"
 MODEL, PICTURE, CHECKPOINTS = "model.safetensors", "results.png", "checkpoints"
+LOSS = "loss.safetensors"  # what a run has trained in its loss, if anything
 EARLIER = "checkpoints.earlier"  # those of a failed attempt, until the next one has a checkpoint of its own
 PREPROCESSING, PREPROCESSING_FACTS = "preprocessing.safetensors", "preprocessing.json"
 DATA, DATA_ROWS = "data.json", "data.safetensors"

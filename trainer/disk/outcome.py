@@ -1,7 +1,5 @@
 """outcome.json: the data that a run's report needs beyond metrics and summary. Written at the end of the run."""
 
-import base64
-import binascii
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,26 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainer.disk import layout, reading, storage
+from trainer.disk import figures, layout, reading, storage
+from trainer.disk.figures import Figure, Picture
 from trainer.disk.json_text import finite
 
 FORMAT = 1
 MOST = 2**25  # bytes of outcome.json that are read
 MOST_CLASSES = 100_000
-MOST_SIDE = 48  # pixels of a picture's side
 MOST_TEXT = 40  # characters of a value or its name
 
 Change = tuple[str, str, str]  # key, value, default: a key that differs from the default, as text
-
-
-@dataclass(frozen=True)
-class Picture:
-    """Pixels of one input, 0 to 255, row by row: height × width × channels (1 or 3) bytes."""
-
-    height: int
-    width: int
-    channels: int
-    pixels: bytes
 
 
 @dataclass(frozen=True)
@@ -61,14 +49,17 @@ class Layer:
 @dataclass(frozen=True)
 class Predictions:
     """Predictions over a split. confusions[truth, guess]: counts, for classes. pairs: (truth, guess), for numbers in
-    the data's units. inputs: the names of a mistake's values, if they have names."""
+    the data's units. inputs: the names of a mistake's values, if they have names. figures: what the task shows of them.
+    unit: what has a class: a row, position or pixel."""
 
     split: str
-    classes: list[str] | None
+    classes: list[str] | None = None
     confusions: Mapping[tuple[int, int], int] = field(default_factory=dict)
     pairs: Sequence[tuple[float, float]] = ()
     mistakes: Sequence[Mistake] = ()
     inputs: Sequence[str] = ()
+    figures: Sequence[Figure] = ()
+    unit: str = "row"
 
     def scores(self) -> list[tuple[int, float, float, float]]:
         """(rows, precision, recall, F1) of each class; 0 where there is nothing to divide by."""
@@ -104,6 +95,15 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class EachClass:
+    """Metrics by name that have a value for each class, label or output. values: {metric: its values, in the order of
+    names}, None where it is not defined."""
+
+    names: Sequence[str]
+    values: Mapping[str, Sequence[float | None]]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """All of outcome.json. step: of the measured weights. changed: the keys in which the config differs from the
     defaults."""
@@ -112,6 +112,7 @@ class Outcome:
     predictions: Predictions | None = None
     layers: Sequence[Layer] = ()
     changed: Sequence[Change] = ()
+    each: EachClass | None = None
 
 
 def write(folder: Path, outcome: Outcome) -> None:
@@ -125,7 +126,10 @@ def write(folder: Path, outcome: Outcome) -> None:
             "pairs": [[finite(truth), finite(guess)] for truth, guess in predictions.pairs],
             "mistakes": [_mistake_data(mistake) for mistake in predictions.mistakes],
             "inputs": list(predictions.inputs),
+            "figures": figures.as_data(predictions.figures),
+            "unit": predictions.unit,
         }
+    data["each"] = dataclasses.asdict(outcome.each) if outcome.each is not None else None
     data["layers"] = [dataclasses.asdict(layer) for layer in outcome.layers]
     data["changed"] = [list(row) for row in outcome.changed]
     storage.write_json(folder / layout.OUTCOME, data, indent=None)
@@ -158,7 +162,20 @@ def read(folder: Path) -> Outcome | None:
         _predictions(predictions) if isinstance(predictions, dict) else None,
         layers,
         changed,
+        _each(data.get("each")),
     )
+
+
+def _each(data: Any) -> EachClass | None:
+    if not isinstance(data, dict) or not isinstance(data.get("values"), dict):
+        return None
+    names = [reading.text(name) for name in reading.items(data.get("names"), str)[:MOST_CLASSES]]
+    values = {
+        reading.text(metric): [reading.number(value) for value in row]
+        for metric, row in data["values"].items()
+        if isinstance(row, list) and len(row) == len(names)
+    }
+    return EachClass(names, values) if values else None
 
 
 def _predictions(data: Mapping[str, Any]) -> Predictions:
@@ -176,7 +193,16 @@ def _predictions(data: Mapping[str, Any]) -> Predictions:
             pairs.append((numbers[0], numbers[1]))
     mistakes = [found for item in reading.items(data.get("mistakes"), dict) if (found := _mistake(item, classes))]
     inputs = tuple(reading.text(name, MOST_TEXT) for name in reading.items(data.get("inputs"), str))
-    return Predictions(reading.text(data.get("split")), classes, confusions, pairs, mistakes, inputs)  # type: ignore[arg-type]
+    return Predictions(
+        reading.text(data.get("split")),
+        classes,
+        confusions,  # type: ignore[arg-type]
+        pairs,  # type: ignore[arg-type]
+        mistakes,
+        inputs,
+        tuple(figures.read(data.get("figures"))),
+        reading.text(data.get("unit"), MOST_TEXT) or "row",
+    )
 
 
 def _mistake(data: Mapping[str, Any], classes: list[str] | None) -> Mistake | None:
@@ -188,24 +214,18 @@ def _mistake(data: Mapping[str, Any], classes: list[str] | None) -> Mistake | No
         return None
     values = [reading.text(value, MOST_TEXT) for value in reading.items(data.get("values"), str)]
     return Mistake(
-        row, truth, guess, score, _picture(data.get("picture")), values, reading.text(data.get("file"), MOST_TEXT)
+        row,
+        truth,
+        guess,
+        score,
+        figures.read_picture(data.get("picture")),
+        values,
+        reading.text(data.get("file"), MOST_TEXT),
     )
 
 
 def _mistake_data(mistake: Mistake) -> dict[str, Any]:
     data = dataclasses.asdict(mistake)
     if mistake.picture is not None:
-        data["picture"]["pixels"] = base64.b64encode(mistake.picture.pixels).decode()
+        data["picture"] = figures.picture_data(mistake.picture)
     return {name: finite(value) for name, value in data.items()}
-
-
-def _picture(data: Any) -> Picture | None:
-    if not isinstance(data, dict):
-        return None
-    height, width, channels = (reading.count(data.get(name)) or 0 for name in ("height", "width", "channels"))
-    try:
-        pixels = base64.b64decode(data.get("pixels", ""), validate=True)
-    except (binascii.Error, ValueError, TypeError):
-        return None
-    fits = 0 < height <= MOST_SIDE and 0 < width <= MOST_SIDE and channels in (1, 3)
-    return Picture(height, width, channels, pixels) if fits and len(pixels) == height * width * channels else None

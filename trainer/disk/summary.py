@@ -16,6 +16,7 @@ class Summary:
 
     status: str = ""
     monitor: str = ""
+    modes: dict[str, str] = field(default_factory=dict)  # max or min, the better direction of each metric
     best: dict[str, float] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -45,6 +46,10 @@ def _checked(path: Path, name: str, value: Any) -> Any:
         if known is None or len(numbers := reading.numbers(known)) < len(known):
             raise Damaged(f"{path}: {name} is not a mapping of finite numbers")
         return numbers
+    if name == "modes":
+        if not isinstance(value, dict) or any(mode not in ("max", "min") for mode in value.values()):
+            raise Damaged(f"{path}: modes is not a mapping to max or min")
+        return value
     if name in ("steps", "num_val"):
         if reading.count(value) is None:
             raise Damaged(f"{path}: {name} is not a whole number")

@@ -1,47 +1,62 @@
 """The guards that run before training, on a built model and two rows."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from trainer.data import tree
+from trainer.data.tree import Tree
 from trainer.guards import inputs, outputs, structure
 from trainer.guards.finding import Finding
+from trainer.tasks import losses
+from trainer.tasks.calls import Call, Loss
+from trainer.tasks.fit import Fit
 
 
 @dataclass
 class Look:
-    """One forward: its prediction, with a graph, and the first layer with parameters, its name and detached input."""
+    """One forward: its prediction, with a graph, and of the first layer with parameters and of all others that get an
+    input of the model as it is (name, layer, detached input)."""
 
-    prediction: Tensor
-    path: str = ""
-    layer: nn.Module | None = None
-    given: Tensor | None = None
+    prediction: Tree
+    layers: list[tuple[str, nn.Module, Tensor]] = field(default_factory=list)
 
 
-def look(model: nn.Module, x: Tensor) -> Look:
-    """Run one forward, in eval mode so that no statistics change, with gradients so that the output has a graph."""
-    seen = Look(x)
+@contextmanager
+def in_eval(*modules: nn.Module) -> Iterator[None]:
+    """Modules in eval mode, so that no statistics change, and then in the modes that they had."""
+    modes = {part: part.training for module in modules for part in module.modules()}
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+def look(model: nn.Module, call: Call, x: Tree) -> Look:
+    """Run one forward with gradients, so that the output has a graph."""
+    seen, given = Look(x), {leaf.data_ptr() for leaf in tree.leaves(x)}
 
     def keep(path: str) -> Any:
-        def hook(module: nn.Module, given: tuple[Any, ...]) -> None:
-            if seen.layer is None and given and isinstance(given[0], Tensor):
-                seen.path, seen.layer, seen.given = path, module, given[0].detach()
+        def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
+            if args and isinstance(args[0], Tensor) and (not seen.layers or args[0].data_ptr() in given):
+                seen.layers.append((path, module, args[0].detach()))
 
         return hook
 
     layers = [(path, m) for path, m in model.named_modules() if any(True for _ in m.parameters(recurse=False))]
     handles = [module.register_forward_pre_hook(keep(path or type(model).__name__)) for path, module in layers]
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
     try:
-        with torch.enable_grad():
-            seen.prediction = model(x)
+        with in_eval(model), torch.enable_grad():
+            seen.prediction = call(x)
     finally:
-        for module, mode in modes.items():
-            module.training = mode
         for handle in handles:
             handle.remove()
     return seen
@@ -51,22 +66,42 @@ def before_training(
     model: nn.Module,
     loss_fn: nn.Module,
     optimizer: Optimizer,
-    sample: tuple[Tensor, Tensor],
+    sample: tuple[Tree, Tree],
+    call: Call,
+    fit: Fit,
+    loss: Loss,
     *,
     is_standardised: bool = False,
 ) -> list[Finding]:
-    """All findings before the first step. sample: inputs and targets of two rows, on the model's device.
-    is_standardised: whether the inputs have unit scale over the training rows, whatever these two rows hold."""
+    """All findings before the first step. sample: inputs and targets of two rows, on the model's device; call, fit,
+    loss: see TrainState. is_standardised: whether the inputs have unit scale over the training rows, whatever these two
+    rows hold."""
     x, y = sample
     name = type(model).__name__
     if findings := structure.elsewhere(model, loss_fn, x, y):
         return findings  # forward would raise
-    seen = look(model, x)
+    seen = look(model, call, x)
     findings = structure.frozen(model) + structure.outside_optimizer(model, optimizer)
-    findings += outputs.detached(seen.prediction, name) + outputs.broadcast(seen.prediction, y, name)
-    findings += outputs.activation(seen.prediction, loss_fn, name)
-    if seen.layer is None or seen.given is None:
-        return findings
-    if not (is_standardised and torch.equal(seen.given.flatten(1), x.flatten(1))):
-        findings += inputs.unscaled(seen.layer, seen.given, seen.path)
+    findings += structure.teacher(model, loss_fn) + outputs.detached(seen.prediction, name)
+    output = fit(seen.prediction)
+    if isinstance(output, Tensor) and isinstance(y, Tensor):
+        own_loss = not losses.is_torchs(type(loss_fn))
+        findings += outputs.broadcast(output, y, name, own_loss=own_loss)
+        findings += outputs.activation(output, loss_fn, name, fit.class_axis)
+        if output.ndim > 2 and not y.is_floating_point() and not losses.is_torchs(type(loss_fn)):
+            gradient = _gradient(output, seen.prediction, loss_fn, loss, sample)
+            findings += outputs.other_axis(gradient, fit.class_axis, type(loss_fn).__name__)
+    same = isinstance(x, Tensor) and seen.layers and torch.equal(seen.layers[0][2].flatten(1), x.flatten(1))
+    if not (is_standardised and same):
+        findings += [finding for path, layer, given in seen.layers for finding in inputs.unscaled(layer, given, path)]
     return findings
+
+
+def _gradient(output: Tensor, prediction: Tree, loss_fn: nn.Module, loss: Loss, sample: tuple[Tree, Tree]) -> Tensor:
+    """The gradient of the loss by a model's output; 0 where it does not depend on it."""
+    with in_eval(loss_fn), torch.enable_grad():
+        value = loss(prediction, sample[1], sample[0]).reshape(-1)[0]
+        if not (output.requires_grad and value.requires_grad):
+            return torch.zeros_like(output)
+        (found,) = torch.autograd.grad(value, output, allow_unused=True)
+    return torch.zeros_like(output) if found is None else found

@@ -1,8 +1,10 @@
-"""Mistakes in a batch: inputs far from unit scale, targets that the loss misreads."""
+"""Mistakes in a batch: inputs far from unit scale, targets that the loss misreads, padding that counts."""
 
 import torch
 from torch import Tensor, nn
 
+from trainer.data import tree
+from trainer.data.tree import Tree
 from trainer.guards.finding import Finding
 
 WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)  # layers that add up products of weights and inputs
@@ -13,6 +15,7 @@ UNSCALED = 20.0
 
 MOST_CLASSES = 100  # up to this many distinct whole numbers, targets look like class labels
 REPEATS = 4  # rows per class, on average, before this is more than chance
+FEWEST = 3  # padded sequences in a batch
 EXACT = 1e-4  # how far a whole number may be off after its scaling was undone
 
 
@@ -32,6 +35,40 @@ def unscaled(layer: nn.Module, x: Tensor, path: str) -> list[Finding]:
     why = "initial weights and learning rates are meant for inputs of unit scale: the first steps overshoot"
     how = "divide pixels by 255" if low >= 0 and high <= 255 else "standardise: (x - mean) / std of the training rows"
     return [Finding("scale", path, what, why, f"{how}, in the Dataset or at the start of forward")]
+
+
+def padding(x: Tree, y: Tensor, loss_fn: nn.Module) -> list[Finding]:
+    """Targets of padded positions that count. x: a batch's inputs; y: class indices, looked at if (N, T)."""
+    ignored = getattr(loss_fn, "ignore_index", getattr(loss_fn, "ignored", None))  # the latter of loss=model
+    if ignored is None or y.ndim != 2 or y.is_floating_point():
+        return []
+    for path, leaf in tree.named(x):
+        if leaf is y or leaf.shape != y.shape or leaf.is_floating_point():
+            continue
+        for is_last in (True, False):
+            fill, filled = _filled(leaf.long(), is_last)
+            targets, others = y[filled], y[~filled]
+            if not len(targets) or int(targets[0]) == ignored or bool((targets != targets[0]).any()):
+                continue
+            value, share = int(targets[0]), len(targets) / y.numel()
+            what = f"{share:.0%} of the targets are {value} where {path or 'the input'} is padded with {fill}"
+            why = f"{type(loss_fn).__name__} counts them as class {value}"
+            is_class = bool((others == value).any())
+            remedy = f"targets of {ignored} there, in collate_fn" if is_class else f"loss.ignore_index={value}"
+            return [Finding("padding", "dataset", what, why, remedy)]
+    return []
+
+
+def _filled(ids: Tensor, is_last: bool) -> tuple[int, Tensor]:
+    """(A value, where it pads sequences (N, T) at their end, or at their beginning): it occurs only there, in sequences
+    of several lengths. Nowhere, if they are not padded."""
+    fill = ids[:, -1 if is_last else 0].mode().values
+    is_fill = (ids == fill).flip(1) if is_last else ids == fill
+    run = is_fill.cumprod(1).bool()
+    lengths = run.sum(1)
+    is_padded = len(lengths.unique()) > 1 and int((lengths > 1).sum()) >= FEWEST and not bool(is_fill[~run].any())
+    run = run if is_padded else torch.zeros_like(run)
+    return int(fill), run.flip(1) if is_last else run
 
 
 def target(y: Tensor, loss_fn: nn.Module, *, chosen: bool = False) -> list[Finding]:

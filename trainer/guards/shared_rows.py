@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from trainer.data import row_ids
+from trainer.data import row_ids, tree
 from trainer.data.fingerprint import Fingerprint
 from trainer.data.loaders import Workers
 from trainer.data.roles import TEST, TRAIN, VAL
@@ -78,4 +78,4 @@ def ids(split: Split) -> Ids:
     loader = split.loader.unaugmented() if isinstance(split.loader, Workers) else split.loader
     batches = loader.fetch(torch.arange(split.num_rows).split(ROWS_AT_ONCE), 0)
     inputs = (loader.load(batch)[0] for batch in batches)
-    return np.concatenate([row_ids.of_tensors(x.detach().cpu()) for x in inputs])
+    return np.concatenate([row_ids.of_tensors(*(leaf.detach().cpu() for leaf in tree.leaves(x))) for x in inputs])

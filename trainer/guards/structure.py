@@ -3,8 +3,13 @@
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from trainer.data import tree
+from trainer.data.tree import Tree
 from trainer.guards.finding import Finding, names
+from trainer.tasks.loss_modules import num_trained
 from trainer.text import counted
+
+MANY = 0.1  # share of the model's parameters from which on modules in a loss may be there by mistake
 
 
 def unregistered(model: nn.Module) -> list[Finding]:
@@ -48,6 +53,20 @@ def frozen(model: nn.Module) -> list[Finding]:
     return [Finding("frozen", type(model).__name__, what, "they do not change", remedy, note=True)]
 
 
+def teacher(model: nn.Module, loss_fn: nn.Module) -> list[Finding]:
+    """Modules in a loss with many parameters to train, as a teacher that nobody froze: only a note. A temperature or
+    the proxies of classes are few, or parameters of the loss itself."""
+    trained = {name: num_trained(module) for name, module in loss_fn.named_children()}
+    total, own = sum(trained.values()), num_trained(model)
+    if not total or total < MANY * own:
+        return []
+    which = [name for name, count in trained.items() if count]
+    what = f"{names(which)} in it {'have' if len(which) > 1 else 'has'} {counted(total, 'parameter')} to train"
+    why = f"they are trained with the {own:,} of the model; a teacher should stay as it is"
+    remedy = f"self.{which[0]}.requires_grad_(False) in its __init__, unless this is intended"
+    return [Finding("teacher", type(loss_fn).__name__, what, why, remedy, note=True)]
+
+
 def outside_optimizer(model: nn.Module, optimizer: Optimizer) -> list[Finding]:
     """Parameters with requires_grad=True that the optimizer does not hold."""
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
@@ -60,7 +79,7 @@ def outside_optimizer(model: nn.Module, optimizer: Optimizer) -> list[Finding]:
     return [Finding("optimizer", type(optimizer).__name__, what, why, remedy)]
 
 
-def elsewhere(model: nn.Module, loss_fn: nn.Module, x: Tensor, y: Tensor) -> list[Finding]:
+def elsewhere(model: nn.Module, loss_fn: nn.Module, x: Tree, y: Tree) -> list[Finding]:
     """Parameters, buffers or a batch on another device than the first parameter's."""
     tensors = (*model.named_parameters(), *model.named_buffers())
     places = {f"model.{name}": t.device for name, t in tensors if t.ndim}  # torch mixes devices for 0-dim tensors
@@ -68,7 +87,8 @@ def elsewhere(model: nn.Module, loss_fn: nn.Module, x: Tensor, y: Tensor) -> lis
         return []
     first = next(iter(places.values()))
     places |= {f"loss.{name}": t.device for name, t in loss_fn.named_buffers() if t.ndim}
-    places |= {"the batch's inputs": x.device, "the batch's targets": y.device}
+    for what, part in (("inputs", x), ("targets", y)):
+        places |= {f"the batch's {what}": leaf.device for leaf in tree.leaves(part)}
     other = [f"{name} on {device}" for name, device in places.items() if device != first]
     if not other:
         return []

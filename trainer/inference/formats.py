@@ -5,28 +5,34 @@ import io
 import logging
 import warnings
 from collections.abc import Callable
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from trainer.data import facts as inputs_of
+from trainer.data import tree
 from trainer.data.preprocessing import Preprocessing
+from trainer.data.tree import Tree
 from trainer.disk.tensors import tensor_bytes
-from trainer.errors import ConfigError, TrainerError
-from trainer.inference.pipeline import Whole, likely_rows, output_name
+from trainer.errors import ConfigError
+from trainer.inference.outputs import Outputs
+from trainer.inference.pipeline import Whole, arguments, parameters
 from trainer.text import first_line
 
-Predict = Callable[[Tensor], Tensor]
+Predict = Callable[[Tree], Outputs]
 
 
 @dataclass(frozen=True)
 class Format:
-    """file: its name. make: makes its bytes. load: makes a function that predicts from them. needs: libraries."""
+    """file: its name. make: makes its bytes, with a few rows as an example. load: makes a function that predicts from
+    them. needs: libraries."""
 
     file: str
-    make: Callable[[Whole, Preprocessing], bytes]
+    make: Callable[[Whole, Preprocessing, Tree], bytes]
     load: Callable[[bytes, Whole], Predict]
     needs: tuple[str, ...] = ()
 
@@ -37,36 +43,67 @@ class Format:
             raise ConfigError(f"format={name} needs {' and '.join(missing)}", f"pip install 'fiveline[{name}]'")
 
 
-def _torch_export(whole: Whole, preprocessing: Preprocessing) -> bytes:
+def _torch_export(whole: Whole, preprocessing: Preprocessing, rows: Tree) -> bytes:
     buffer = io.BytesIO()
-    torch.export.save(_program(whole, preprocessing), buffer)
+    torch.export.save(_program(whole, preprocessing, rows), buffer)
     return buffer.getvalue()
 
 
-def _program(whole: Whole, preprocessing: Preprocessing) -> torch.export.ExportedProgram:
-    example = likely_rows(preprocessing, 3)
+def _program(whole: Whole, preprocessing: Preprocessing, rows: Tree) -> torch.export.ExportedProgram:
+    """The whole as a program for any number of rows and, where the model allows it, any length of token rows."""
+    args, words = arguments(rows)
+    by_name = words or dict(zip(parameters(preprocessing.facts.inputs), args, strict=True))
+    named = tree.mapped_leaves(lambda leaf: _dynamic(preprocessing, leaf), by_name)
     logging.getLogger("torch").setLevel(logging.CRITICAL)
     try:
         with redirect_stderr(io.StringIO()), warnings.catch_warnings():  # it prints pages before it raises
             warnings.simplefilter("ignore")
-            return torch.export.export(whole, (example,), dynamic_shapes={"x": {0: torch.export.Dim("batch", min=1)}})
+            return torch.export.export(whole, args, words, dynamic_shapes=named)
     except Exception as error:
         text = f"torch.export cannot trace {type(whole.model).__name__} for any number of rows: {first_line(error)}"
-        raise TrainerError(text, "format=safetensors") from error
+        raise ConfigError(text, "format=safetensors") from error
+
+
+def _dynamic(preprocessing: Preprocessing, leaf: Tensor) -> dict[int, Any]:
+    """The axes of an input that may have any size: the rows', and the length of token rows if the model takes it."""
+    axes: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
+    return axes | {1: torch.export.Dim.AUTO} if leaf_has_length(preprocessing, leaf) else axes
+
+
+def leaf_has_length(preprocessing: Preprocessing, leaf: Tensor) -> bool:
+    """Whether an input (B, T, …) is a sequence: of tokens to be told apart, or of whole numbers, as embeddings take."""
+    facts = preprocessing.facts
+    is_sequence = facts.task == "tokens" or leaf.dtype in (torch.int32, torch.int64, torch.bool)
+    return is_sequence and leaf.ndim > 1 and preprocessing.x.mean_and_std is None and preprocessing.table is None
 
 
 def _load_program(data: bytes, whole: Whole) -> Predict:
-    module: Predict = torch.export.load(io.BytesIO(data)).module()
-    return module
+    return _by_name(torch.export.load(io.BytesIO(data)).module(), whole)
 
 
-def _onnx(whole: Whole, preprocessing: Preprocessing) -> bytes:
-    program, names = _program(whole, preprocessing), [output_name(preprocessing)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # from the exporter
-        exported = torch.onnx.export(program, input_names=["x"], output_names=names, dynamo=True, verbose=False)
+def _by_name(module: Callable[..., Any], whole: Whole) -> Predict:
+    """A module as a function from the inputs to its outputs by name."""
+
+    def predict(x: Tree) -> Outputs:
+        args, words = arguments(x)
+        found = module(*args, **words)
+        return found if isinstance(found, dict) else {next(iter(whole.names.values())): found}
+
+    return predict
+
+
+def _onnx(whole: Whole, preprocessing: Preprocessing, rows: Tree) -> bytes:
+    program = _program(whole, preprocessing, rows)
+    inputs, outputs = list(inputs_of.names(preprocessing.facts.inputs)), list(whole.names.values())
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")  # from the exporter
+            exported = torch.onnx.export(program, input_names=inputs, output_names=outputs, dynamo=True, verbose=False)
+    except Exception as error:
+        text = f"ONNX cannot express {type(whole.model).__name__}: {first_line(error)}"
+        raise ConfigError(text, "format=torch_export") from error
     if exported is None:
-        raise TrainerError("torch.onnx made no program")
+        raise ConfigError("torch.onnx made no program", "format=torch_export")
     data: bytes = exported.model_proto.SerializeToString()
     return data
 
@@ -74,11 +111,18 @@ def _onnx(whole: Whole, preprocessing: Preprocessing) -> bytes:
 def _load_onnx(data: bytes, whole: Whole) -> Predict:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    return lambda x: torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what fails raises as well
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+    def predict(x: Tree) -> Outputs:
+        values = {name or "x": leaf.numpy() for name, leaf in tree.named(x)}
+        return dict(zip(whole.names.values(), map(torch.from_numpy, session.run(None, values)), strict=True))
+
+    return predict
 
 
-def _safetensors(whole: Whole, preprocessing: Preprocessing) -> bytes:
+def _safetensors(whole: Whole, preprocessing: Preprocessing, rows: Tree) -> bytes:
     if preprocessing.table is not None:
         text = "format=safetensors holds only tensors, and the preprocessing of this run's table needs more than that"
         raise ConfigError(text, "format=torch_export")
@@ -93,21 +137,12 @@ def _safetensors(whole: Whole, preprocessing: Preprocessing) -> bytes:
 def _load_safetensors(data: bytes, whole: Whole) -> Predict:
     from safetensors.torch import load
 
-    tensors = load(data)
-    model = copy.deepcopy(whole.model)
-    model.load_state_dict({name: tensors[name] for name in model.state_dict()})
-
-    def predict(x: Tensor) -> Tensor:
-        if "input.mean" in tensors:
-            x = ((x - tensors["input.mean"]) / tensors["input.std"]).to(whole.dtype)
-        output: Tensor = model(x)
-        if whole.classes:
-            return output.softmax(1)
-        if "output.mean" in tensors:
-            return output.double() * tensors["output.std"] + tensors["output.mean"]
-        return output if whole.outputs is None else whole.outputs.predicted(output)
-
-    return predict
+    tensors, loaded = load(data), copy.deepcopy(whole)
+    loaded.model.load_state_dict({name: tensors[name] for name in loaded.model.state_dict()})
+    for place, scale in (("input", loaded.inputs), ("output", loaded.outputs)):
+        if scale is not None:
+            scale.load_state_dict({name: tensors[f"{place}.{name}"] for name in scale.state_dict()})
+    return _by_name(loaded, whole)
 
 
 FORMATS = {

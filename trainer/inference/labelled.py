@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from torch import Tensor
 
+from trainer.build.probe import give_target
 from trainer.config.schema import Config
 from trainer.data.batches import EvalBatches
 from trainer.data.earlier import Earlier, summary
@@ -23,9 +23,11 @@ from trainer.data.tabular.rows import ids_of, unseen_in
 from trainer.data.tabular.source import Source
 from trainer.data.tabular.targets import PADDED, targets_of, unknown_labels
 from trainer.data.tabular.unseen import Unseen
+from trainer.data.tree import Tree
 from trainer.errors import ConfigError, complain
 from trainer.inference.model import Trained
 from trainer.inference.rows import encoded, open_table
+from trainer.tasks.model_loss import OfModel
 from trainer.terminal.spelling import closest
 from trainer.text import counted, listed
 
@@ -33,15 +35,15 @@ UNTOLD = "warning: whether the run was trained on these rows cannot be told: the
 
 
 class Labelled(Protocol):
-    """Batches (x, y), ready for the model. name: of the data; split: in front of the names of metrics; num_rows:
-    complete after the last batch, as are the warnings. warnings: lines, some of them from comparing with the data that
-    the run was trained on, if that is known."""
+    """Batches (x, y, number of rows), ready for the model. name: of the data; split: in front of the names of metrics;
+    num_rows: complete after the last batch, as are the warnings. warnings: lines, some of them from comparing with the
+    data that the run was trained on, if that is known."""
 
     name: str
     split: str
     num_rows: int
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]: ...
+    def __iter__(self) -> Iterator[tuple[Tree, Tree, int]]: ...
     def warnings(self, known: Fingerprint | None) -> Iterator[str]: ...
 
 
@@ -56,7 +58,7 @@ class OfSplits:
         self.num_rows = sum(part.num_rows for part in self.parts)
         self.names, self.roles = names, [ROLES[name] for name in names]
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tree, Tree, int]]:
         for part in self.parts:
             yield from part
 
@@ -96,7 +98,7 @@ class OfTable:
         self.num_rows = self.left_out = 0
         self.unknown, self.ids = Unseen(), list[Ids]()
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tree, Tree, int]]:
         inputs, how = self.prepared.of_table()
         strange = Counter[str]()
         for batch, raw in encoded(self.source, how, self.unknown):
@@ -110,7 +112,8 @@ class OfTable:
             self.ids.append(ids_of(batch, raw.numpy(), y, how)[present.numpy()])
             for x_part, y_part in zip(raw[present].split(self.size), y[present].split(self.size), strict=True):
                 y_part = y_part if self.prepared.y is None else self.prepared.y(y_part)
-                yield place(inputs(x_part), self.device, self.dtype), place(y_part, self.device, self.dtype)
+                x = place(inputs(x_part), self.device, self.dtype)
+                yield x, place(y_part, self.device, self.dtype), len(x)
         if strange:
             raise self._not_known(strange)
 
@@ -142,6 +145,8 @@ def open_own(config: Config, run: Trained, known: Fingerprint | None, split: str
     earlier = Earlier(run.preprocessing, known, "measure")
     config = _plain(config, run)
     splits = make_splits(config, run.device, run.dtype, download=download, earlier=earlier)
+    if isinstance(run.loss_fn, OfModel):
+        give_target(run.loss_fn, splits)
     names = [name for name in ROLES if name in splits.parts]
     if split is None and names == ["train"]:
         if known is not None and (known.roles > TRAIN).any():

@@ -4,7 +4,6 @@ import shlex
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,28 @@ from torch import Tensor, nn
 from trainer import checkpoint
 from trainer.build.loss import build_loss
 from trainer.build.model import choose_dtype, complete, make_model, materialize
+from trainer.config import asked_metrics
 from trainer.config.schema import Config
+from trainer.data import facts as inputs_of
+from trainer.data import seeds, tree
 from trainer.data.earlier import read_preprocessing
 from trainer.data.facts import Facts
 from trainer.data.loaders import place
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.scaling import Scale, inverse_on
-from trainer.device import choose_device, make_autocast, prepare_cpu, set_threads
+from trainer.data.scaling import inverse_on
+from trainer.data.tree import Tree
+from trainer.device import choose_device, make_autocast, prepare_cpu, seed_generator, set_threads
 from trainer.disk import digest, layout, reading
 from trainer.disk.tensors import MALFORMED, read_tensors
 from trainer.errors import ConfigError, StorageError
+from trainer.inference.outputs import named as named_outputs
 from trainer.processes.ranks import Ranks
+from trainer.tasks import calls, loss_modules, losses, metric_choice
+from trainer.tasks.calls import Call, Loss
+from trainer.tasks.fit import Fit
 from trainer.tasks.metrics import measured
+from trainer.tasks.task import Task
+from trainer.tasks.task import make as make_task
 from trainer.text import first_line
 
 ANY = 2  # rows: enough for every metric
@@ -36,9 +45,15 @@ class Trained:
     """A trained model on its device, in eval mode, with the preprocessing of its raw inputs and targets."""
 
     model: nn.Module
+    call: Call
     loss_fn: nn.Module
+    loss: Loss
+    terms: Sequence[str]
+    fit: Fit
+    task: Task
     preprocessing: Preprocessing
     metrics: Sequence[str]  # the names of those that the run measured
+    seed: int
     autocast: Callable[[], AbstractContextManager[Any]]
     device: torch.device
     dtype: torch.dtype  # of the model
@@ -49,52 +64,88 @@ class Trained:
         """Facts about the training data."""
         return self.preprocessing.facts
 
-    @cached_property
-    def scale_y(self) -> Scale | None:
-        """The scale of numeric targets, for its inverse on the device."""
-        return inverse_on(self.preprocessing.y, self.device)
+    def seed_evaluation(self, batch: int) -> None:
+        """Seed what the model draws from, as in the run's own evaluations."""
+        seed_generator(self.device, seeds.derive(self.seed, "evaluation", batch))
 
     @torch.no_grad()
-    def predict(self, raw: Tensor) -> Tensor:
-        """Predict raw rows (B, *raw_shape), on the CPU, in the dtype of the data. Returns, on the CPU, probabilities
-        (B, classes), or numbers (B, outputs) in the data's units, in float64 where the targets were standardised."""
-        x = place(self.preprocessing.x(raw), self.device, self.dtype)
+    def outputs(self, raw: Tree, batch: int = 0) -> Tree:
+        """What the model gives for raw rows (B, *raw_shape), or a tree of inputs, on the CPU, in the dtype of the data.
+
+        The outputs are on the device, in the model's dtype. batch: its number, of which what a model draws is a
+        function, as in `trainer eval`.
+        """
+        x = tree.mapped(lambda leaf: place(leaf, self.device, self.dtype), self.preprocessing.x(raw))
+        self.seed_evaluation(batch)
         with self.autocast():
-            output: Tensor = self.model(x)
-        output = output.to(self.dtype)
-        if self.facts.classes is not None:
-            return output.softmax(1).cpu()
-        return (output if self.scale_y is None else self.scale_y.predicted(output)).cpu()
+            output = self.call(x)
+        return tree.mapped(Tensor.detach, tree.cast(output, self.dtype))
+
+    def predict(self, raw: Tree, batch: int = 0) -> Tree:
+        """Predict raw rows, see `outputs`. Returns, on the CPU, probabilities (B, classes), or numbers (B, outputs) in
+        the data's units, in float64 where the targets were standardised; see Task.answer."""
+        answer = self.task.answer(self.fit(self.outputs(raw, batch)))
+        return tree.mapped(lambda leaf: leaf.cpu(), answer)
+
+    def named(self, raw: Tree, batch: int = 0) -> dict[str, Tensor]:
+        """All outputs for raw rows by name, on the CPU, the answer first, see named_outputs."""
+        found = named_outputs(self.task, self.fit, self.outputs(raw, batch))
+        return {name: value.cpu() for name, value in found.items()}
 
 
-def load(folder: Path, config: Config) -> Trained:
-    """Rebuild a run's model. config: checked by read_config. Raises ConfigError where the run has no weights yet,
-    StorageError for damaged files, or weights that do not fit the model."""
+def load(folder: Path, config: Config, *, to_measure: bool = False) -> Trained:
+    """Rebuild a run's model. config: checked by read_config; to_measure: whether its metrics by name are needed. Raises
+    ConfigError where the run has no weights yet, StorageError for damaged files, or weights that do not fit the
+    model."""
     prepare_cpu()
     device, _ = choose_device(config.device)
     dtype = choose_dtype(config.dtype, device)
     prepared = read_preprocessing(folder, config.dataset, dtype)
     facts = prepared.facts
     model = make_model(complete(config.model, facts), device, dtype)
-    materialize(model, torch.zeros(2, *facts.input_shape, device=device, dtype=dtype))
+    x = inputs_of.zeros(facts.inputs, 2, device, dtype)
+    materialize(model, x)
     command = f"trainer resume {shlex.quote(str(folder))}"
     try:
         data = digest.read_tensors(folder / layout.MODEL, checkpoint.most_bytes(model))
-        checkpoint.load_weights(model, read_tensors(data), folder / layout.MODEL)
+        checkpoint.load_weights(model.load_state_dict, read_tensors(data), folder / layout.MODEL)
     except FileNotFoundError:
         raise ConfigError(f"{folder} has no {layout.MODEL} yet", command) from None
     except reading.Damaged as error:
         raise StorageError(str(error), command) from error
     except MALFORMED as error:
         raise StorageError(f"{folder / layout.MODEL} is damaged: {first_line(error)}") from error
-    _, loss_fn = build_loss(config, prepared, device, dtype)
     set_threads(config.threads, device, 0, 1)
+    fit = Fit(prepared.path, prepared.class_axis, prepared.shift)
+    _, loss_fn = build_loss(config, prepared, device, dtype, fit.class_axis)
+    _load_loss(folder, loss_fn)
+    task, own = make_task(facts, inverse_on(prepared.y, device), fit.class_axis), list[str]()
+    if to_measure and config.metrics:
+        own, task.named = metric_choice.chosen(asked_metrics.read(config.metrics), task)
     return Trained(
-        model.eval(),
+        model,
+        calls.of_outputs(calls.of_model(model.eval(), x)),
         loss_fn,
+        calls.of_loss(loss_fn, fit.path if losses.is_torchs(type(loss_fn)) else (), prepared.terms),
+        prepared.terms,
+        fit,
+        task,
         prepared,
-        measured(facts.task, ANY, facts.class_counts, config.monitor),
+        measured(task.name, task.modes, ANY, facts.class_counts, config.monitor, own),
+        config.seed,
         make_autocast(device, config.autocast),
         device,
         dtype,
     )
+
+
+def _load_loss(folder: Path, loss_fn: nn.Module) -> None:
+    """Load what a run has trained in its loss. Raises StorageError for a file that is missing or does not fit."""
+    if not loss_modules.num_trained(loss_fn):
+        return
+    try:
+        loss_modules.load(
+            loss_fn, read_tensors(digest.read_tensors(folder / layout.LOSS, checkpoint.most_bytes(loss_fn)))
+        )
+    except (FileNotFoundError, *MALFORMED) as error:
+        raise StorageError(f"{folder / layout.LOSS} is missing or damaged: {first_line(error)}") from error

@@ -2,28 +2,30 @@
 
 import html
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from trainer.data.picture_file import PictureFormat
 from trainer.data.preprocessing import Preprocessing
 from trainer.disk import layout
-from trainer.inference.pipeline import output_name
+from trainer.inference.exported import Exported, Port
+from trainer.inference.model import Trained
 from trainer.text import cleaned
 
 PROGRAM = "load_{name}.py"
 READ = {"number": "a number", "date": "a date, as days since 1970-01-01"}
 
 
-def card(folder: Path, files: Mapping[str, str], preprocessing: Preprocessing, dtype: str, overrides: list[str]) -> str:
-    """The card as Markdown. files: {format: file name} of all files in RUN/export/. dtype: of the input."""
+def card(folder: Path, files: Mapping[str, str], model: Trained, made: Exported, overrides: list[str]) -> str:
+    """The card as Markdown. files: {format: file name} of all files in RUN/export/."""
+    preprocessing = model.preprocessing
     summary = layout.read_summary(folder)
     lines = [
         f"# {plain(summary.get('model', 'A model'))} on {plain(summary.get('dataset', 'data'))}",
         f"\nExported from the run `{code(folder.name)}`, trained with trainer.",
-        *_input(preprocessing, dtype),
-        *_output(preprocessing),
+        *_input(preprocessing, made.inputs),
+        *_output(model, made),
         *_metrics(summary),
         *_origin(summary, overrides),
         "\n## Files\n",
@@ -36,15 +38,21 @@ def card(folder: Path, files: Mapping[str, str], preprocessing: Preprocessing, d
     return "\n".join(lines) + "\n"
 
 
-def _input(preprocessing: Preprocessing, dtype: str) -> Iterator[str]:
+def _input(preprocessing: Preprocessing, ports: Sequence[Port]) -> Iterator[str]:
     yield "\n## What goes in\n"
-    shape = ", ".join(["rows", *map(str, preprocessing.raw_shape)])
+    shape = ", ".join(ports[0].shape)
     if preprocessing.pictures is not None:
-        yield f"`x`: {dtype}, of shape ({shape}), any number of rows."
+        yield f"`x`: {ports[0].dtype}, of shape ({shape}), any number of rows."
         yield from _pictures(preprocessing.pictures, preprocessing.x.state_dict())
         return
-    yield f"`x`: {dtype}, of shape ({shape}), any number of rows. Raw values, in the units of the training data: the"
-    yield "file applies the preprocessing of the training."
+    if len(ports) > 1 or "length" in ports[0].shape:
+        yield from (f"- `{code(port.name)}`: {port.dtype}, of shape ({', '.join(port.shape)})" for port in ports)
+        length = " and any length" * any("length" in port.shape for port in ports)
+        yield f"\nAny number of rows{length}. Raw values, as in the training data: the file applies the preprocessing"
+        yield "of the training."
+        return
+    yield f"`x`: {ports[0].dtype}, of shape ({shape}), any number of rows. Raw values, in the units of the training"
+    yield "data: the file applies the preprocessing of the training."
     if preprocessing.table is not None:
         yield "\n| place | column | value |\n|---|---|---|"
         for place, column in enumerate(preprocessing.table.columns):
@@ -67,16 +75,29 @@ def _pictures(how: PictureFormat, normalisation: Mapping[str, Any]) -> Iterator[
     yield f"6. resized to {how.size} × {how.size} pixels by {filter}"
 
 
-def _output(preprocessing: Preprocessing) -> Iterator[str]:
+def _output(model: Trained, made: Exported) -> Iterator[str]:
     yield "\n## What comes out\n"
-    facts, table, name = preprocessing.facts, preprocessing.table, output_name(preprocessing)
-    if facts.classes is not None:
-        yield f"`{name}`: (rows, {len(facts.classes)}), adding up to 1, of the classes in this order:"
-        yield ", ".join(plain(name) for name in facts.classes) + "."
-    else:
+    facts, table, first = model.facts, model.preprocessing.table, made.outputs[0]
+    name, shape = code(first.name), ", ".join(first.shape)
+    if facts.task == "labels":
+        yield f"`{name}`: ({shape}), the probability of each label, in this order:"
+        yield ", ".join(plain(label) for label in facts.classes or []) + "."
+    elif facts.classes is not None:
+        along = "" if facts.task == "classes" else f" along axis {model.fit.class_axis}"
+        yield f"`{name}`: ({shape}), adding up to 1{along}, of the classes in this order:"
+        yield ", ".join(plain(label) for label in facts.classes) + "."
+    elif facts.task == "numbers":
         targets = f": {', '.join(map(plain, table.targets))}" if table is not None else ""
-        dtype = "float64" if preprocessing.y is not None and preprocessing.y.state_dict() else "floats"
-        yield f"`{name}`: {dtype}, of shape (rows, {facts.num_outputs}), in the units of the training data{targets}."
+        dtype = "float64" if first.dtype == "float64" else "floats"
+        yield f"`{name}`: {dtype}, of shape ({shape}), in the units of the training data{targets}."
+    else:
+        yield f"`{name}`: {first.dtype}, of shape ({shape}), as the model gives it."
+    if rest := made.outputs[1:]:
+        yield "\nAs the model gives them:\n"
+        yield from (f"- `{code(port.name)}`: {port.dtype}, of shape ({', '.join(port.shape)})" for port in rest)
+    if made.left:
+        names = ", ".join(f"`{code(left)}`" for left in made.left)
+        yield f"\nLeft out, as not one axis is as long as there are rows: {names}."
 
 
 def _metrics(summary: Mapping[str, Any]) -> Iterator[str]:

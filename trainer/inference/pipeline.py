@@ -1,35 +1,83 @@
 """Preprocessing, model and postprocessing as one module, from raw values to predictions."""
 
+import copy
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from trainer.data import tree
+from trainer.data.facts import Spec
 from trainer.data.preprocessing import Preprocessing
+from trainer.data.tree import Tree
+from trainer.inference import outputs
 from trainer.inference.model import Trained
-
-FAR = 10.0  # standard deviations, times what a normal distribution draws
-MISSING = 0.1  # share of a table's check values that are missing
+from trainer.tasks import calls
 
 
 class Whole(nn.Module):
-    """Takes raw rows (B, *raw_shape) of input_dtype, with categories as their index and NaN for missing values. Returns
-    probabilities (B, classes), or numbers (B, outputs) in the units of the data."""
+    """Takes raw rows as likely_rows gives them, with categories as their index and NaN for missing values. Returns
+    what the task says, probabilities, or numbers in the units of the data; if there are several outputs, a dict.
 
-    def __init__(self, trained: Trained) -> None:
+    names: of the outputs in the file, by those that outputs.named gives; None is the answer alone.
+    """
+
+    def __init__(self, trained: Trained, names: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.inputs, self.model, self.outputs = trained.preprocessing.x, trained.model, trained.preprocessing.y
-        self.classes = trained.facts.classes is not None
-        self.dtype = trained.dtype
+        self.task, self.fit, self.dtype = copy.copy(trained.task), trained.fit, trained.dtype
+        self.task.scale = self.outputs
+        self.names = names or {self.task.result: self.task.result}
 
-    def forward(self, x: Tensor) -> Tensor:
-        output: Tensor = self.model(self.inputs(x))
-        if self.classes:
-            return output.softmax(1)
-        return output if self.outputs is None else self.outputs.predicted(output)
+    def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
+        return self.answers(x)
+
+    def answers(self, x: Tree) -> Tensor | dict[str, Tensor]:
+        """The outputs for a tree of inputs."""
+        x = self.inputs(x)
+        output = calls.of_outputs(calls.of_model(self.model, x))(x)
+        if any(leaf.dtype != self.dtype for leaf in tree.leaves(output)):
+            output = tree.cast(output, self.dtype)
+        found = outputs.named(self.task, self.fit, output)
+        chosen = {name: found[key] for key, name in self.names.items()}
+        return chosen if len(chosen) > 1 else next(iter(chosen.values()))
 
 
-def output_name(prepared: Preprocessing) -> str:
-    """The name of the output."""
-    return "probabilities" if prepared.facts.classes is not None else "prediction"
+def make_whole(trained: Trained, names: Mapping[str, str] | None = None) -> Whole:
+    """A Whole that is called as the model is: with a tensor, with several, or with tensors by name."""
+    specs = trained.facts.inputs
+    kind: type[Whole] = Whole
+    if not isinstance(specs, Spec):
+        kind = type("Whole", (Whole,), {"forward": _forward(parameters(specs))})
+    return kind(trained, names).eval()
+
+
+def _forward(names: list[str]) -> Callable[..., Any]:
+    """A forward with named parameters, as torch.export and its users need it."""
+
+    def forward(self: Whole, *args: Tree, **kwargs: Tree) -> Any:
+        return self.answers(kwargs or args)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    signature = inspect.Signature([inspect.Parameter(name, kind) for name in ("self", *names)])
+    forward.__signature__ = signature  # type: ignore[attr-defined]
+    return forward
+
+
+def parameters(specs: Tree) -> list[str]:
+    """The names of a Whole's parameters."""
+    if isinstance(specs, Spec):
+        return ["x"]
+    return list(specs) if isinstance(specs, dict) else [f"x{place}" for place in range(len(specs))]
+
+
+def arguments(x: Tree) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """(Positional arguments, arguments by name) of a call with an input."""
+    if isinstance(x, dict):
+        return (), x
+    return x if isinstance(x, tuple) else (x,), {}
 
 
 def input_dtype(prepared: Preprocessing) -> torch.dtype:
@@ -38,23 +86,3 @@ def input_dtype(prepared: Preprocessing) -> torch.dtype:
     if prepared.pictures is not None:
         return torch.uint8
     return prepared.x.dtype if prepared.x.mean_and_std is None else torch.float64
-
-
-def likely_rows(prepared: Preprocessing, num_rows: int) -> Tensor:
-    """Raw rows (num_rows, *raw_shape) that resemble the training rows, in input_dtype, the same on every call. Numbers
-    are drawn with their mean and spread, in some rows up to FAR times as far; categories evenly, some of them unknown,
-    and some values are missing."""
-    generator = torch.Generator().manual_seed(0)
-    if prepared.pictures is not None:
-        return torch.randint(0, 256, (num_rows, *prepared.raw_shape), generator=generator, dtype=torch.uint8)
-    rows = torch.randn(num_rows, *prepared.raw_shape, generator=generator, dtype=torch.float64)
-    rows[num_rows // 2 :] *= torch.linspace(1, FAR, num_rows - num_rows // 2).reshape(-1, *[1] * (rows.ndim - 1))
-    if (known := prepared.x.mean_and_std) is not None:
-        mean, std = known
-        rows = rows * std + mean
-    if prepared.table is not None:
-        for index, column in enumerate(prepared.table.columns):
-            if column.kind == "category":
-                rows[:, index] = torch.randint(-1, len(column.levels), (num_rows,), generator=generator).double()
-        rows[torch.rand(rows.shape, generator=generator) < MISSING] = torch.nan
-    return rows.to(input_dtype(prepared))

@@ -1,7 +1,8 @@
-"""Predicts rows batch by batch: the output has the input's columns and the predictions."""
+"""Predicts rows batch by batch: a table has the input's columns and the predictions, an array file all outputs."""
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,20 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from trainer.data.facts import Facts
+from trainer.data import tree
+from trainer.data.meaning import INDEXED
 from trainer.data.tabular.unseen import Unseen
-from trainer.errors import ConfigError, Interrupted, complain
+from trainer.data.tree import Tree
+from trainer.errors import ConfigError, Interrupted, TrainerError, complain, place
+from trainer.inference import array_file, outputs
 from trainer.inference.model import Trained
-from trainer.inference.rows import open_rows
+from trainer.inference.rows import Unlabelled, open_rows
 from trainer.inference.writer import check_name, open_sink
 from trainer.processes import signals
-from trainer.text import cleaned, counted
+from trainer.tasks.columns import POSITION, PREDICTION
+from trainer.text import cleaned, counted, first_line, listed
 
 MOST_NAMED = 20  # pictures that cannot be read
-PREDICTION, PROBABILITY = "prediction", "probability_"
 
 
 def check_out(out: str | None) -> None:
@@ -33,26 +37,17 @@ def write(model: Trained, path: str, out: str | None, node: Mapping[str, Any], s
     """Predict rows and write them with their predictions; warn of values that training did not have.
 
     node: the dataset of the run's config; size: rows at once. Returns the exit code, 1 where pictures of a folder
-    cannot be read. Raises ConfigError for wrong rows.
+    cannot be read. Raises ConfigError for wrong rows, and for predictions that do not fit into a table.
     """
     typed = out is not None and out.endswith((".parquet", ".pq"))
     rows = open_rows(path, model.preprocessing, node, size, typed=typed)
-    table = model.preprocessing.table
-    added = names(model.facts, table.targets if table is not None else list(map(str, range(model.facts.num_outputs))))
-    if clash := [name for name in added if name in rows.names]:
-        raise ConfigError(f"{path} already has a column '{clash[0]}'", "rename that column")
     if out is not None and Path(out).expanduser().resolve() in [file.resolve() for file in rows.files]:
         raise ConfigError(f"-o {out} is the input itself", "give -o another name")
-    num_rows = 0
-    with signals.listening(), open_sink(out) as sink:
-        for given, raw in rows.batches:
-            output = torch.cat([model.predict(part) for part in raw.split(size)])
-            sink.write({**given, **columns(output, model.facts, added)})
-            num_rows += len(raw)
-            if (number := signals.stop_requested()) is not None:
-                raise Interrupted(number, f"stopped by {signal.Signals(number).name}; no file was written")
-        if not num_rows:
-            raise ConfigError(f"{path} has no rows")
+    with signals.listening():
+        if out is not None and out.endswith(array_file.ENDINGS):
+            num_rows = _write_arrays(model, rows, path, out, size)
+        else:
+            num_rows = _write_table(model, rows, path, out, size)
     tell_unknown(rows.unknown)
     if out is not None:
         print(cleaned(f"{counted(num_rows, 'row')} in {out}"))
@@ -63,28 +58,109 @@ def write(model: Trained, path: str, out: str | None, node: Mapping[str, Any], s
     return 1 if rows.unreadable else 0
 
 
+def _write_table(model: Trained, rows: Unlabelled, path: str, out: str | None, size: int) -> int:
+    """Write a row for each row or position. Returns the number of rows."""
+    number, num_rows = count(), 0
+    with open_sink(out) as sink:
+        for given, raw in rows.batches:
+            parts = [_columns(model, _outputs(model, part, next(number), rows), out) for part in _split(raw, size)]
+            _check_stop()
+            if parts:
+                added = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+                if clash := [name for name in added if name in rows.names]:
+                    raise ConfigError(f"{path} already has a column '{clash[0]}'", "rename that column")
+                sink.write(_joined(given, added, _num_rows(raw), model))
+                num_rows += _num_rows(raw)
+        if not num_rows:
+            raise ConfigError(f"{path} has no rows")
+    return num_rows
+
+
+def _columns(model: Trained, output: Tree, out: str | None) -> dict[str, Tensor]:
+    """The added columns of a batch. Raises ConfigError for what does not fit into a table."""
+    table, mine = model.preprocessing.table, model.fit(output)
+    found, shift = model.task.columns(mine, table.targets if table is not None else ()), model.fit.shift
+    if found is None:
+        what = f"{'×'.join(map(str, mine.shape[1:]))} values" if isinstance(mine, Tensor) else "several outputs"
+        hint = f"-o {Path(out or 'predictions').name.partition('.')[0]}.npz"
+        raise ConfigError(f"a row gets {what}, which are no columns of a table", hint)
+    return {name: values.cpu() + shift if name == POSITION else values.cpu() for name, values in found.items()}
+
+
+def _joined(given: Mapping[str, Any], added: Mapping[str, Tensor], num_rows: int, model: Trained) -> dict[str, Any]:
+    """The columns of the output. given: a value a row, which is repeated where a row has several positions."""
+    each = len(next(iter(added.values()))) // num_rows
+    if each != 1:
+        places = pa.array(np.arange(num_rows).repeat(each))
+        given = {name: values.take(places) for name, values in given.items()}
+    columns = {name: pa.array(values.numpy()) for name, values in added.items()}
+    if model.facts.task in INDEXED and PREDICTION in columns:
+        columns[PREDICTION] = pa.array(model.facts.classes).take(columns[PREDICTION])
+    return {**given, **columns}
+
+
+def _write_arrays(model: Trained, rows: Unlabelled, path: str, out: str, size: int) -> int:
+    """Write all outputs by name. Returns the number of rows."""
+    number, num_rows, files = count(), 0, list[str]()
+    parts, axes = list[dict[str, Tensor]](), dict[str, int | None]()
+    for given, raw in rows.batches:
+        for part in _split(raw, size):
+            axes = axes or outputs.row_axes(lambda few: _arrays(model, few, 0, rows), part)
+            parts.append(_arrays(model, part, next(number), rows))
+            _check_stop()
+        num_rows += _num_rows(raw)
+        files += given["file"].to_pylist() if "file" in given else []
+    if not num_rows:
+        raise ConfigError(f"{path} has no rows")
+    if left := [name for name, axis in axes.items() if axis is None]:
+        complain(f"warning: left out, as not one axis is as long as there are rows: {listed(left)}")
+    found = outputs.joined(parts, axes)
+    if not found:
+        raise ConfigError(f"no output of {type(model.model).__name__} has an axis as long as there are rows")
+    array_file.write(Path(out).expanduser(), found, files)
+    return num_rows
+
+
+def _arrays(model: Trained, raw: Tree, number: int, rows: Unlabelled) -> dict[str, Tensor]:
+    """All outputs of a batch by name: what the task decides on, its answer, and each output under its path."""
+    output = _outputs(model, raw, number, rows)
+    found, mine = outputs.named(model.task, model.fit, output), model.fit(output)
+    guess = model.task.guess(mine) if isinstance(mine, Tensor) else None
+    if guess is not None:
+        found = {PREDICTION: guess} | {name: values for name, values in found.items() if name != PREDICTION}
+    return {name: values.cpu() for name, values in found.items()}
+
+
+def _outputs(model: Trained, raw: Tree, number: int, rows: Unlabelled) -> Tree:
+    """What the model gives. Raises ConfigError for rows that it does not take."""
+    try:
+        return model.outputs(raw, number)
+    except (TrainerError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if rows.unlike:
+            raise ConfigError(rows.unlike) from error
+        why = f"{first_line(error)}{place(error)}"
+        raise ConfigError(f"model {type(model.model).__name__} does not take these rows: {why}") from error
+
+
+def _split(raw: Tree, size: int) -> Iterator[Tree]:
+    """The rows, at most `size` at a time."""
+    for first in range(0, _num_rows(raw), size):
+        yield tree.mapped(lambda leaf, first=first: leaf[first : first + size], raw)  # type: ignore[misc]
+
+
+def _num_rows(raw: Tree) -> int:
+    return len(tree.leaves(raw)[0])
+
+
+def _check_stop() -> None:
+    """Raise Interrupted after a signal."""
+    if (number := signals.stop_requested()) is not None:
+        raise Interrupted(number, f"stopped by {signal.Signals(number).name}; no file was written")
+
+
 def tell_unknown(unknown: Unseen) -> None:
     """Warn on stderr of values that training did not have."""
     for text in unknown.warnings():
         complain(f"warning: {text}")
-
-
-def names(facts: Facts, targets: list[str]) -> list[str]:
-    """Names of the added columns: prediction, and a probability for each class; or a prediction for each target."""
-    if facts.classes is not None:
-        return [PREDICTION, *(PROBABILITY + name for name in facts.classes)]
-    return [PREDICTION] if facts.num_outputs == 1 else [f"{PREDICTION}_{name}" for name in targets]
-
-
-def columns(output: Tensor, facts: Facts, added: list[str]) -> Mapping[str, Any]:
-    """The added columns. output: probabilities (B, classes), or numbers (B, outputs). Raises ConfigError for others."""
-    if output[0].numel() != len(added) - (facts.classes is not None):
-        shape = "×".join(map(str, output.shape[1:]))
-        raise ConfigError(
-            f"a row gets {shape} values, which are no columns of a table",
-            "export it with trainer export, and run it in a program of yours",
-        )
-    values = [pa.array(column) for column in np.ascontiguousarray(output.reshape(len(output), -1).numpy().T)]
-    if facts.classes is not None:
-        values = [pa.array(facts.classes).take(pa.array(output.argmax(1).numpy())), *values]
-    return dict(zip(added, values, strict=True))

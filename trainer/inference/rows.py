@@ -12,26 +12,32 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from trainer.data import arrays, picture_file, picture_folder
+from trainer.data import facts as inputs_of
+from trainer.data import picture_file, picture_folder, tree
 from trainer.data.picture_file import PictureFormat
 from trainer.data.preprocessing import Preprocessing, TableFormat
 from trainer.data.tabular import matrix
 from trainer.data.tabular.conversion import to_floats
 from trainer.data.tabular.source import Batch, Source, label
 from trainer.data.tabular.unseen import Unseen
+from trainer.data.tree import Tree
 from trainer.errors import ConfigError, complain
+from trainer.inference import array_rows
+from trainer.text import listed
 
 
 @dataclass
 class Unlabelled:
-    """Rows without targets. batches: (columns for the output, raw rows). unknown: values that training did not have;
-    unreadable: why pictures were left out; both complete after the last batch."""
+    """Rows without targets. batches: (columns for the output, raw rows, a tree). unknown: values that training did not
+    have; unreadable: why pictures were left out; both complete after the last batch. unlike: what to say if the model
+    does not take rows of another length than in training."""
 
     names: list[str]
     files: list[Path]
-    batches: Iterator[tuple[Mapping[str, Any], Tensor]]
+    batches: Iterator[tuple[Mapping[str, Any], Tree]]
     unknown: Unseen = field(default_factory=Unseen)
     unreadable: list[str] = field(default_factory=list)
+    unlike: str = ""
 
 
 def open_rows(path: str, prepared: Preprocessing, node: Mapping[str, Any], size: int, *, typed: bool) -> Unlabelled:
@@ -44,13 +50,17 @@ def open_rows(path: str, prepared: Preprocessing, node: Mapping[str, Any], size:
         return Unlabelled(source.names, source.files, batches, unknown)
     file = Path(path).expanduser()
     if file.suffix in (".npz", ".safetensors") and file.is_file():
-        return Unlabelled(["row"], [file], _arrays(file, prepared, str(node.get("x", "x"))))
+        raw, unlike = array_rows.read(file, prepared, str(node.get("x", "x")))
+        places = {"row": pa.array(np.arange(len(tree.leaves(raw)[0])))}
+        return Unlabelled(["row"], [file], iter([(places, raw)]), unlike=unlike)
     if prepared.pictures is not None and file.exists():
         why = list[str]()
         return Unlabelled(["file"], [file], _pictures(file, prepared.pictures, size, why), unreadable=why)
     if not file.exists():
         raise ConfigError(f"there is no file {path}")
-    raise ConfigError(f"this run was not trained on a table: {path} should be .npz or .safetensors with rows in x")
+    names = listed(list(inputs_of.names(prepared.facts.inputs)))
+    text = f"this run was not trained on a table: {path} should be .npz or .safetensors with rows in {names}"
+    raise ConfigError(text)
 
 
 def _table(
@@ -63,16 +73,6 @@ def _table(
             if pa.types.is_string(columns[name].type):
                 columns[name] = pa.array(to_floats(columns[name], "number", how.dialect), from_pandas=True)
         yield columns, raw
-
-
-def _arrays(file: Path, prepared: Preprocessing, name: str) -> Iterator[tuple[Mapping[str, Any], Tensor]]:
-    tensors = arrays.READERS[file.suffix](file)
-    if name not in tensors:
-        raise ConfigError(f"{file} has no array '{name}'", f"it has: {', '.join(list(tensors)[:8])}")
-    x, shape = tensors[name], prepared.raw_shape
-    if tuple(x.shape[1:]) != shape:
-        raise ConfigError(f"{file}: {name} holds rows of shape {tuple(x.shape[1:])}; the run was trained on {shape}")
-    yield {"row": pa.array(np.arange(len(x)))}, x
 
 
 def _pictures(

@@ -15,9 +15,10 @@ import pyarrow.parquet
 
 from trainer.disk import storage
 from trainer.errors import ConfigError
+from trainer.inference import array_file
 from trainer.text import cleaned, csv_lines
 
-ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
+ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq", *array_file.ENDINGS)
 
 
 @contextmanager

@@ -57,7 +57,9 @@ class Console(Listener):
         if event.improved:
             self.best = event.metrics
         if self.table is None:
-            self.table = EvaluationTable(self.run.progress, list(event.metrics))
+            self.table = EvaluationTable(self.run.progress, list(event.metrics), self.run.stopping.monitor)
+            if self.table.num_left_out:
+                self.screen.say(f"columns  {self.table.num_left_out} more in results.csv")
             if self.table.every > 1:
                 self.screen.say(f"rows     1 of {self.table.every:,} evaluations; metrics.jsonl holds all of them")
             self.screen.say("", self.table.head(), style="bold")

@@ -10,9 +10,10 @@ MANY, IN_FULL = 100, 9_999  # epochs in total: from here on without decimals; th
 
 
 class EvaluationTable:
-    """Rows of metrics. A run of more than MOST_ROWS evaluations has a row for 1 in 2, 5, 10, 20, … of them."""
+    """Rows of metrics. A run of more than MOST_ROWS evaluations has a row for 1 in 2, 5, 10, 20, … of them. Where there
+    are more metrics than there is room for, the last ones have no column; `monitor` always has one."""
 
-    def __init__(self, progress: Progress, names: Sequence[str]) -> None:
+    def __init__(self, progress: Progress, names: Sequence[str], monitor: str = "") -> None:
         self.progress = progress
         every, end = min(progress.eval_every, progress.num_steps), progress.num_steps
         total = end / progress.steps_per_epoch
@@ -20,7 +21,8 @@ class EvaluationTable:
         self.total = self.digits(total) if total <= IN_FULL else short(total)
         epochs = [self.epoch(step) for step in (every, (end - 1) // every * every, end)]
         self.first_columns = max(9, *map(len, epochs)), max(9, len(f"{end:,}"))
-        self.columns = widths(names, WIDTH - sum(self.first_columns) - len("  *"))
+        self.columns = widths(names, WIDTH - sum(self.first_columns) - len("  *"), monitor)
+        self.num_left_out = len(names) - len(self.columns)
         steps = (digit * 10**power for power in range(12) for digit in (1, 2, 5))
         self.every = next(every for every in steps if progress.num_steps / progress.eval_every <= every * MOST_ROWS)
 
@@ -48,12 +50,15 @@ class EvaluationTable:
         return f"{epoch:>{first}} {step:>{second}}{values}"
 
 
-def widths(names: Sequence[str], room: int) -> dict[str, int]:
-    """The width of each metric's column: 11, or less where they would not fit the room."""
+def widths(names: Sequence[str], room: int, monitor: str = "") -> dict[str, int]:
+    """The width of each metric's column: 11, or less where they would not fit the room; then the last ones go, but for
+    the monitored one."""
     for narrowest in (11, 10, 9):
         found = {name: max(narrowest, len(name) + 1) for name in names}
         if sum(found.values()) <= room:
             break
+    while sum(found.values()) > room and (others := [name for name in found if name != monitor]):
+        del found[others[-1]]
     return found
 
 

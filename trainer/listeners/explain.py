@@ -1,13 +1,18 @@
 """Explains the five verbs of the first steps, through PyTorch's hooks, which are removed after those steps."""
 
+import inspect
 import textwrap
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor, nn
 
+from trainer.data import tree
+from trainer.data.tree import Tree
 from trainer.events import Event, Stepped
 from trainer.listeners import Listener
 from trainer.state import TrainState
+from trainer.tasks import calls
 from trainer.terminal.screen import Screen
 from trainer.text import WIDTH, counted
 
@@ -20,16 +25,17 @@ class Explain(Listener):
 
     def __init__(self, run: TrainState, screen: Screen, num_steps: int) -> None:
         self.run, self.screen, self.left = run, screen, num_steps
-        self.names = {p: name for name, p in run.model.named_parameters() if p.requires_grad}
+        named = [*run.model.named_parameters(), *run.loss_fn.named_parameters("loss")]
+        self.names = {p: name for name, p in named if p.requires_grad}
         self.width = max(map(len, [*self.names.values(), *(name for name, _ in run.model.named_modules())]))
         self.held = 0  # gradients at the end of the last step
         self._begin()
         leaves = [(name, m) for name, m in run.model.named_modules() if name and not list(m.children())]
         self.handles: list[Any] = [
-            run.model.register_forward_pre_hook(self._before_forward),
+            run.model.register_forward_pre_hook(self._before_forward, with_kwargs=True),
             *(module.register_forward_hook(self._activation(name)) for name, module in leaves),
             run.model.register_forward_hook(self._after_forward),
-            run.loss_fn.register_forward_hook(self._loss),
+            run.loss_fn.register_forward_hook(self._loss, with_kwargs=True),
             *(p.register_post_accumulate_grad_hook(self._gradient) for p in self.names),
             run.optimizer.register_step_pre_hook(self._before_step),
             run.optimizer.register_step_post_hook(self._after_step),
@@ -41,7 +47,7 @@ class Explain(Listener):
         size = self.run.ranks.size
         part = f", as the first of {size} processes sees its part of the batch" if size > 1 else ""
         self.screen.say("", f"step {event.step:,}{part}", style="bold")
-        for verb, (first, *rest) in self._story(event.loss):
+        for verb, (first, *rest) in self._story(event):
             for line in (f"  {verb:<10} {first}", *(f"    {line}" for line in rest)):
                 self.screen.say(*textwrap.wrap(line, WIDTH, subsequent_indent=" " * 6))
         self.held = sum(p.grad is not None for p in self.names)
@@ -56,10 +62,10 @@ class Explain(Listener):
             handle.remove()
         self.handles = []
 
-    def _story(self, loss: Tensor) -> list[tuple[str, list[str]]]:
+    def _story(self, event: Stepped) -> list[tuple[str, list[str]]]:
         model = type(self.run.model).__name__
         model += f", on the first of {self.batches} batches" if self.batches > 1 else ""
-        whole = [f"over all {self.batches} batches {loss.item():.6g}"] if self.batches > 1 else []
+        whole = [f"over all {self.batches} batches {event.loss.item():.6g}"] if self.batches > 1 else []
         gradients = [f"{name:<{self.width}}  |grad| {norm.item():.4g}" for name, norm in self.gradients.items()]
         untouched = [name for name in self.names.values() if name not in self.gradients]
         if self.run.max_norm is not None:
@@ -69,39 +75,51 @@ class Explain(Listener):
         return [
             ("zero_grad", [self.zeroed]),
             ("forward", [model, *self.forward]),
-            ("loss", [self.loss, *whole]),
+            ("loss", [*self.loss, *whole]),
             ("backward", [f"gradients of {counted(len(self.gradients), 'parameter')}{missing}", *gradients]),
             ("step", moved),
         ]
 
     def _begin(self) -> None:
-        self.batches, self.zeroed, self.loss = 0, "", ""
-        self.forward, self.moves = list[str](), list[str]()
+        self.batches, self.zeroed = 0, ""
+        self.forward, self.loss, self.moves = list[str](), list[str](), list[str]()
         self.gradients, self.before = dict[str, Tensor](), dict[str, Tensor]()
 
-    def _before_forward(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+    def _before_forward(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.batches += self.run.model.training
         if self.run.model.training and self.batches == 1:
             left = sum(p.grad is not None for p in self.names)
             self.zeroed = f"{self.held - left} gradients set to None, {left} left" if self.held else "nothing to clear"
-            self.forward = [f"{'batch':<{self.width}}  {describe(inputs[0])}"]
+            self.forward = list(self._lines("batch", given(module, args, kwargs)))
 
     def _activation(self, name: str) -> Any:
         def keep(module: nn.Module, inputs: Any, output: Any) -> None:
             if self.run.model.training and self.batches == 1:
-                self.forward.append(f"{name:<{self.width}}  {describe(output)}")
+                self.forward += self._lines(name, output)
 
         return keep
 
     def _after_forward(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        if not list(module.children()):
+        if not list(module.children()) or not isinstance(output, Tensor):
             self._activation("output")(module, inputs, output)
 
-    def _loss(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def _lines(self, name: str, value: Any) -> Iterator[str]:
+        """A line for each tensor of a value: 'gru[0]  …' and 'gru[1]  …' for a pair."""
+        for path, leaf in tree.named(value):
+            yield f"{f'{name}[{path}]' if path else name:<{self.width}}  {describe(leaf)}"
+
+    def _loss(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         if self.batches == 1:
-            prediction, target = inputs
-            shapes = f"{tuple(prediction.shape)} against {tuple(target.shape)} {_dtype(target)}"
-            self.loss = f"{output.item():.6g}: {type(module).__name__} of {shapes}"
+            prediction, target = args
+            shapes = tree.described(prediction)
+            if target is not None:
+                dtype = f" {_dtype(target)}" if isinstance(target, Tensor) else ""
+                shapes += f" against {tree.described(target)}{dtype}"
+            shapes += ", with the inputs" if calls.INPUTS in kwargs else ""
+            terms = {} if isinstance(output, Tensor) else output
+            value = calls.minimised(terms) if terms else output
+            lines = [f"{name:<{self.width}}  {term.item():.6g}" for name, term in terms.items() if name != calls.LOSS]
+            self.loss = [f"{value.item():.6g}: {type(module).__name__} of {shapes}", *lines]
 
     def _gradient(self, parameter: Tensor) -> None:
         if parameter.grad is not None:
@@ -117,6 +135,13 @@ class Explain(Listener):
         for parameter, name in self.names.items():
             distance = (parameter.detach() - self.before[name]).norm().item()
             self.moves.append(f"{name:<{self.width}}  moved {distance:.4g}")
+
+
+def given(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
+    """What a model is called with: one tensor, or more by the names of its forward's parameters."""
+    if len(args) == 1 and isinstance(args[0], Tensor):
+        return args[0]
+    return inspect.signature(module.forward).bind(*args, **kwargs).arguments
 
 
 def describe(value: Any) -> str:

@@ -16,7 +16,7 @@ class Finite(Listener):
 
     def __init__(self, run: TrainState) -> None:
         self.run = run
-        floats = (p.detach() for p in run.model.parameters() if p.is_floating_point() and p.is_contiguous())
+        floats = (p.detach() for p in run.trained.parameters() if p.is_floating_point() and p.is_contiguous())
         self.weights = [p.view(-1) for p in floats]  # views, which see each step's update
         self.on_cpu = run.device.type == "cpu"
 

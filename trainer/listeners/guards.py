@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
 from trainer.events import Ended, Evaluated, Event, Started, Stepped
 from trainer.guards import inputs, running, start, structure
@@ -89,16 +90,20 @@ class Guards(Listener):
     def _first_seen(self, event: Stepped) -> None:
         """Look at the targets, in the data's units, and at the loss of guessing them."""
         run, loader = self.run, event.window.loader
-        _, y = loader.load(event.window.batches[0])
+        x, y = loader.load(event.window.batches[0])
+        self.start = event.loss.item() if self.start is None else self.start
+        if not isinstance(y, Tensor):
+            self.guesses = []
+            return
         scale = run.scale_y
         if self.is_start:
+            self._report(inputs.padding(x, y, run.loss_fn))
             raw = y if scale is None else scale.inverse(y)
             self._report(inputs.target(raw, run.loss_fn, chosen=self.chosen))
         if loader.knows_targets:
             step = -(-run.train_batches.num_rows // MOST_TARGETS)
             y = loader.targets(torch.arange(0, run.train_batches.num_rows, step, device=y.device))
         self.guesses = start.guesses(run.loss_fn, self.chance, y)
-        self.start = event.loss.item() if self.start is None else self.start
 
     def _rate(self, event: Stepped) -> None:
         """Report a schedule that has brought the rate to nearly nothing long before the end. Steps below half the

@@ -31,7 +31,9 @@ class MetricsFiles(Listener):
     def __call__(self, event: Event) -> None:
         if isinstance(event, Stepped):
             if event.step % self.run.log_every == 0:
-                self._line(event.step, {"train/loss": event.loss.item()}, lr=event.lr, norm=event.norm)
+                terms = event.terms.tolist() if event.terms is not None else []
+                named = {f"train/{name}": value for name, value in zip(self.run.terms, terms, strict=True)}
+                self._line(event.step, {"train/loss": event.loss.item(), **named}, lr=event.lr, norm=event.norm)
                 self.jsonl.check()  # after the line, which then belongs to the last checkpoint
         elif isinstance(event, Evaluated):
             lr = self.run.optimizer.param_groups[0]["lr"]

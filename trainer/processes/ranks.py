@@ -4,7 +4,7 @@ so their number changes no samples."""
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,10 +77,16 @@ class Ranks:
         """Sums by name, added in the order of the ranks; a name may be missing on some."""
         if self.size == 1:
             return dict(sums)
-        parts: list[dict[str, Tensor]] = [{} for _ in range(self.size)]
-        dist.all_gather_object(parts, {name: value.cpu() for name, value in sums.items()})
+        parts = self.gather({name: value.cpu() for name, value in sums.items()})
         names = dict.fromkeys(name for part in parts for name in part)
         return {name: torch.stack([part[name] for part in parts if name in part]).sum(0) for name in names}
+
+    def gather(self, value: Any) -> list[Any]:
+        """The value of each rank, in their order, on every rank."""
+        values = [value] * self.size
+        if self.size > 1:
+            dist.all_gather_object(values, value)
+        return values
 
     def agree(self, reason: StopReason | None) -> StopReason | None:
         """The reason to stop of the first rank that has one; None if no rank has."""
@@ -88,8 +94,7 @@ class Ranks:
             return reason
         if not int(self.add(torch.tensor(reason is not None, dtype=torch.int32))):
             return None
-        reasons: list[StopReason | None] = [None] * self.size
-        dist.all_gather_object(reasons, reason)
+        reasons: list[StopReason | None] = self.gather(reason)
         return next(filter(None, reasons))
 
     def tell(self, value: Any) -> Any:
@@ -145,12 +150,19 @@ def joined() -> Iterator[Ranks]:
         raise
 
 
+class Joint(nn.Module):
+    """A model and a loss with parameters of its own, as one module for DDP. It is called like the model."""
+
+    def __init__(self, model: nn.Module, loss_fn: nn.Module) -> None:
+        super().__init__()
+        self.model, self.loss_fn = model, loss_fn
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.model(*args, **kwargs)
+
+
 def averaging(
-    model: nn.Module,
-    loss_fn: nn.Module,
-    autocast: Callable[[], AbstractContextManager[Any]],
-    sample: tuple[Tensor, Tensor],
-    num_rows: int,
+    model: nn.Module, loss_of: Callable[[nn.Module], Tensor], device: torch.device
 ) -> DistributedDataParallel:
     """Wrap the model, so that backward averages the gradients over the ranks.
 
@@ -158,24 +170,16 @@ def averaging(
     no gradient reaches. After the second, DDP sorts its buckets by the order of the gradients; if that happened later,
     a resumed run would add up in another order than the run that it continues.
 
-    autocast: makes the context of forward and loss. sample: (inputs, targets) of a few rows, on the device.
-    num_rows: the rows of a batch that this rank sees.
+    loss_of: the loss, 0-dim, of a batch as this rank sees them, by the model or DDP around it.
     """
-    x, y = (part[torch.arange(num_rows) % len(part)] for part in sample)
-
-    def backward(forward: nn.Module) -> None:
-        with autocast():
-            loss = loss_fn(forward(x), y)
-        loss.backward()
-
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    gpus = [x.device] if x.device.type == "cuda" else []
+    gpus = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(gpus):
-        backward(model)
+        loss_of(model).backward()
         unused = any(parameter.grad is None for parameter in model.parameters() if parameter.requires_grad)
         model.zero_grad()
         forward = DistributedDataParallel(model, device_ids=gpus or None, find_unused_parameters=unused)
-        backward(forward)
+        loss_of(forward).backward()
     model.zero_grad()
     with torch.no_grad():
         for name, buffer in model.named_buffers():

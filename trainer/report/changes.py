@@ -50,7 +50,7 @@ def _option(
     options = []
     for name in names:
         text = _text_of(folders, f"{group}/{name}.yaml")
-        if target in text or (name == "auto" and target in losses.AUTO.values()):  # parsing YAML is slow
+        if target in text or (name == "auto" and target in losses.AUTO):  # parsing YAML is slow
             contents = _parsed(text)
             if contents.get("_target_") in (target, "auto"):
                 options.append((name, contents | {"_target_": target}))

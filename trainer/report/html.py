@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer import __version__
-from trainer.disk.outcome import Picture
+from trainer.disk.figures import Picture
 from trainer.text import cleaned_lines, clock, cut
 
 TEMPLATES = Path(__file__).parent / "templates"

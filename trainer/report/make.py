@@ -5,7 +5,7 @@ from pathlib import Path
 from trainer.disk import history, layout, outcome, reading, storage
 from trainer.disk.history import History
 from trainer.disk.outcome import Outcome
-from trainer.report import run_page, sweep_page
+from trainer.report import drawn, run_page, sweep_page
 
 
 def of_run(folder: Path, past: History | None = None) -> list[Path]:
@@ -16,7 +16,7 @@ def of_run(folder: Path, past: History | None = None) -> list[Path]:
     predictions = (outcome.read(folder) or Outcome()).predictions
     dataset = reading.text(layout.read_summary(folder).get("dataset"), 60)
     title = " · ".join(filter(None, [dataset, folder.name]))
-    storage.write_file(folder / layout.PICTURE, picture.draw(title, past.curves, predictions))
+    storage.write_file(folder / layout.PICTURE, picture.draw(title, past.curves, predictions, drawn.terms(past)))
     storage.write_file(folder / layout.REPORT, run_page.page(folder, past).encode())
     return [folder / layout.PICTURE, folder / layout.REPORT]
 

@@ -1,8 +1,11 @@
-"""results.png: the curves on the left, the confusion matrix or the parity plot on the right."""
+"""results.png: the curves on the left, then the confusion matrix or the parity plot, and the first of a task's own
+figures."""
 
 import io
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -10,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from trainer.disk.figures import Curves, Pictures, Series
 from trainer.disk.outcome import Predictions
 from trainer.report.scales import Points, thinned
 from trainer.text import cut
@@ -20,32 +24,82 @@ COLUMNS = 1000  # pixels of a curve's width; a curve of more points is thinned
 SETTINGS = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")}
 SETTINGS["text.parse_math"] = False
 MOST_NAMED = 25  # classes whose names and counts are written into the matrix
+MOST_PANELS = 3  # beside the losses
+MOST_SHOWN = 8  # rows of pictures
 MOST_DRAWN = 500  # classes above which there is no matrix, since its cells would be too small to see
 
 
-def draw(title: str, curves: Mapping[str, Points], predictions: Predictions | None) -> bytes:
-    """A PNG of 1200 × 500 pixels. curves: train and val losses as (step, value)."""
+def draw(
+    title: str, curves: Mapping[str, Points], predictions: Predictions | None, terms: Sequence[Series] = ()
+) -> bytes:
+    """A PNG, 500 pixels high, with 600 pixels for each panel. curves: train and val losses as (step, value). terms: the
+    same of a loss's terms by name."""
     huge = np.errstate(over="ignore", invalid="ignore")  # axes of up to 1e300
     with warnings.catch_warnings(), matplotlib.rc_context(SETTINGS), huge:
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script without a font here
-        figure = Figure(figsize=(12, 5), dpi=100, layout="constrained")
+        panels = list(_panels(predictions, terms))[:MOST_PANELS]
+        figure = Figure(figsize=(6 * max(2, 1 + len(panels)), 5), dpi=100, layout="constrained")
         figure.suptitle(title, fontsize=11)
-        panel = None if predictions is None else _panel(predictions)
-        axes = figure.subplots(1, 1 if panel is None else 2, squeeze=False)[0]
+        axes = figure.subplots(1, 1 + len(panels), squeeze=False)[0]
         _losses(axes[0], curves)
-        if predictions is not None and panel is not None:
-            panel(axes[1], predictions)
-            axes[1].set_title(f"{predictions.split} split, best weights", fontsize=10)
+        for ax, (name, panel) in zip(axes[1:], panels, strict=True):
+            panel(ax)
+            ax.set_title(name, fontsize=10)
         buffer = io.BytesIO()
         FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
 
 
-def _panel(predictions: Predictions) -> Callable[[Axes, Predictions], None] | None:
-    """The function that draws the predictions; None where there is nothing to draw."""
-    if predictions.classes is None:
-        return _parity if predictions.pairs else None
-    return _matrix if predictions.confusions and len(predictions.classes) <= MOST_DRAWN else None
+def _panels(predictions: Predictions | None, terms: Sequence[Series]) -> Iterator[tuple[str, Callable[[Axes], None]]]:
+    """Yield (title, what draws it) of each panel beside the losses."""
+    if terms:
+        yield "terms of the loss", partial(_curves, Curves("", "", "step", "", terms))
+    if predictions is None:
+        return
+    where = f"{predictions.split} split, best weights"
+    if predictions.classes is None and predictions.pairs:
+        yield where, partial(_parity, predictions)
+    elif predictions.confusions and len(predictions.classes or []) <= MOST_DRAWN:
+        yield where, partial(_matrix, predictions)
+    for shown in predictions.figures:
+        if isinstance(shown, (Curves, Pictures)):
+            draw: Any = _curves if isinstance(shown, Curves) else _pictures
+            yield cut(f"{shown.title}, {where}", 70), partial(draw, shown)
+
+
+def _curves(shown: Curves, ax: Axes) -> None:
+    for name, points in shown.series:
+        kept = thinned(points, COLUMNS)
+        if kept:
+            ax.plot(*zip(*kept, strict=True), linewidth=1.2, label=cut(name, 24))
+    if shown.diagonal:
+        points = [point for _, points in shown.series for point in points]
+        ax.plot(*zip(min(points), max(points), strict=True), color=GREY, linewidth=1, linestyle=":")
+    ax.set(xlabel=shown.x_name, ylabel=shown.y_name)
+    ax.grid(alpha=0.25)
+    if len(shown.series) > 1:
+        ax.legend(frameon=False, fontsize=8)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _pictures(shown: Pictures, ax: Axes) -> None:
+    """All rows in one image, those with several pictures a row side by side; pictures of the largest size and none
+    larger."""
+    rows = shown.rows[:MOST_SHOWN]
+    height = max(picture.height for _, beside in rows for picture in beside) + 2
+    width = max(picture.width for _, beside in rows for picture in beside) + 1
+    columns = 2 if len(rows) > 4 else 1
+    step = width * len(shown.names) + 3
+    image = np.full((height * -(-len(rows) // columns), step * columns, 3), 255, np.uint8)
+    for number, (_, beside) in enumerate(rows):
+        top, left = height * (number // columns), step * (number % columns)
+        for place, picture in enumerate(beside):
+            pixels = np.frombuffer(picture.pixels, np.uint8).reshape(picture.height, picture.width, picture.channels)
+            start = left + width * place
+            image[top : top + picture.height, start : start + picture.width] = pixels
+    ax.imshow(image, interpolation="nearest")
+    ax.set(xlabel=" | ".join(cut(name, 24) for name in shown.names), xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
 
 
 def _losses(ax: Axes, curves: Mapping[str, Points]) -> None:
@@ -57,6 +111,8 @@ def _losses(ax: Axes, curves: Mapping[str, Points]) -> None:
     positive = [y for points in curves.values() for _, y in points if y > 0]
     if positive and max(positive) > 100 * min(positive):
         ax.set_yscale("log")
+        ax.yaxis.set_major_formatter("{x:g}")  # matplotlib's own needs its math
+        ax.yaxis.set_minor_formatter("")
     ax.set(xlabel="step", ylabel="loss")
     ax.grid(alpha=0.25)
     if positive:
@@ -64,7 +120,7 @@ def _losses(ax: Axes, curves: Mapping[str, Points]) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _matrix(ax: Axes, predictions: Predictions) -> None:
+def _matrix(predictions: Predictions, ax: Axes) -> None:
     classes = predictions.classes or []
     counts = np.zeros((len(classes), len(classes)))
     for cell, count in predictions.confusions.items():
@@ -80,7 +136,7 @@ def _matrix(ax: Axes, predictions: Predictions) -> None:
             ax.text(guess, truth, str(count), ha="center", va="center", fontsize=8, color=colour)
 
 
-def _parity(ax: Axes, predictions: Predictions) -> None:
+def _parity(predictions: Predictions, ax: Axes) -> None:
     truths, guesses = zip(*predictions.pairs, strict=True)
     low, high = min(*truths, *guesses), max(*truths, *guesses)
     ax.plot([low, high], [low, high], color=GREY, linewidth=1)

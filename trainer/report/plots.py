@@ -32,7 +32,8 @@ class Trace:
 
 @dataclass(frozen=True)
 class Plot:
-    """kind: what hovering shows: x (all traces at one x), line (the nearest trace) or point (the nearest point)."""
+    """kind: what hovering shows: x (all traces at one x), line (the nearest trace) or point (the nearest point). fixed:
+    whether the page has no tools to smooth the curves or change their scale."""
 
     title: str
     traces: list[Trace]
@@ -44,6 +45,8 @@ class Plot:
     note: str = ""
     marks: list[Tick] = field(default_factory=list)
     guide: str = ""
+    caption: str = ""
+    fixed: bool = False
 
     @property
     def data(self) -> list[dict[str, Any]]:

@@ -1,44 +1,65 @@
-"""A model's predictions over a split: the confusion matrix, or pairs of truth and guess, and the worst mistakes."""
+"""A model's predictions over a split: the confusion matrix, or pairs of truth and guess, the worst mistakes, and the
+task's own figures."""
 
 import dataclasses
 import heapq
 import math
 import os
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from trainer.data import tree
 from trainer.data.batches import EvalBatches
 from trainer.data.images import Images
+from trainer.data.meaning import INDEXED
 from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.tabular.column import Column
-from trainer.disk.outcome import MOST_SIDE, Mistake, Picture, Predictions
+from trainer.data.tree import Tree
+from trainer.disk.outcome import Mistake, Predictions
 from trainer.loop import predict
 from trainer.processes.signals import abandonable
 from trainer.state import TrainState
+from trainer.tasks.figures.drawing import Source
+from trainer.tasks.figures.pictures import of_floats
 
 MOST_PAIRS = 2000  # pairs kept for the parity plot
 MOST_MISTAKES = 16
 MOST_VALUES = 12  # inputs of a row that are kept
+MOST_CONFUSIONS = 200_000  # different pairs of truth and guess
+UNITS = {"classes": "row", "tokens": "position", "pixels": "pixel"}
 
 Wrong = tuple[float, int, float, float]  # score, row, truth, guess
 
 
 def measure(
     run: TrainState, preprocessing: Preprocessing, batches: EvalBatches, part: Part[Any], split: str
-) -> Predictions:
-    """The predictions over a split with the current weights. preprocessing, part: of the split's rows; split: its name,
-    for people."""
-    predictions, wrong = (_of_numbers if run.facts.classes is None else _of_classes)(run, batches, split)
+) -> Predictions | None:
+    """The predictions over a split with the current weights; None for a task that shows none. preprocessing, part: of
+    the split's rows; split: its name, for people."""
+    drawing = run.task.drawing(Source(part.rows, preprocessing.x.inverse))
+    collected = _Classes(run) if run.task.name in INDEXED else _Numbers(run) if run.task.name == "numbers" else None
+    if drawing is None and collected is None:
+        return None
+    for x, output, y, _ in predict(run, batches):
+        prediction, y = run.fit(output), run.fit.target(y)
+        if collected is not None:
+            collected.add(prediction, y)
+        if drawing is not None:
+            drawing.add(x, prediction, y)
+    figures = drawing.figures() if drawing is not None else []
+    if collected is None:
+        return Predictions(split, figures=figures)
     table = preprocessing.table
     names = [column.name for column in table.columns] if table is not None else getattr(part.data, "columns", ())
-    mistakes = [_named(mistake, part) for mistake in _mistakes(preprocessing, batches, wrong)]
-    return dataclasses.replace(predictions, mistakes=mistakes, inputs=tuple(names[:MOST_VALUES]))
+    mistakes = [_named(mistake, part) for mistake in _mistakes(preprocessing, batches, collected.wrong)]
+    predictions = collected.predictions(split)
+    return dataclasses.replace(predictions, mistakes=mistakes, inputs=tuple(names[:MOST_VALUES]), figures=figures)
 
 
 def _named(mistake: Mistake, part: Part[Any]) -> Mistake:
@@ -48,39 +69,55 @@ def _named(mistake: Mistake, part: Part[Any]) -> Mistake:
     return dataclasses.replace(mistake, row=row, file=file)
 
 
-def _of_classes(run: TrainState, batches: EvalBatches, split: str) -> tuple[Predictions, Sequence[Wrong]]:
-    classes = run.facts.classes or []
-    matrix = torch.zeros(len(classes) ** 2, dtype=torch.int64)
-    wrong: list[Wrong] = []
-    first = 0
-    for prediction, y in predict(run, batches):
+class _Classes:
+    """How often each class is taken for each, and, of classes of rows, the most confident mistakes."""
+
+    def __init__(self, run: TrainState) -> None:
+        self.facts, self.axis, self.num_rows = run.facts, run.fit.class_axis, 0
+        self.classes = run.facts.classes or []
+        self.cells, self.wrong = Counter[int](), list[Wrong]()
+
+    def add(self, prediction: Tensor, y: Tensor) -> None:
+        prediction = prediction.movedim(self.axis, 1)
         labels = (y.argmax(1) if y.is_floating_point() else y).cpu().reshape(-1)
         guesses = prediction.argmax(1).cpu().reshape(-1)
-        counted = (labels >= 0) & (labels != run.facts.ignored)
-        cell = labels * len(classes) + guesses
-        matrix += torch.bincount(cell[counted], minlength=len(classes) ** 2)
-        if len(guesses) == len(prediction):  # one label a row
+        counted = (labels >= 0) & (labels != self.facts.ignored)
+        found, counts = (labels * len(self.classes) + guesses)[counted].unique(return_counts=True)
+        self.cells.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+        if self.facts.task == "classes":
             probabilities = prediction.softmax(1).amax(1).cpu()
             scores = torch.where((guesses != labels) & counted, probabilities, -1.0)
-            wrong = _worst(wrong, scores, labels, guesses, first)
-        first += len(prediction)
-    cells = {divmod(int(cell), len(classes)): int(matrix[cell]) for cell in matrix.nonzero().flatten().tolist()}
-    return Predictions(split, classes, cells), wrong
+            self.wrong = _worst(self.wrong, scores, labels, guesses, self.num_rows)
+        self.num_rows += len(prediction)
+
+    def predictions(self, split: str) -> Predictions:
+        """Without the mistakes; of very many different confusions, none."""
+        few = self.cells if len(self.cells) <= MOST_CONFUSIONS else {}
+        cells = {divmod(cell, len(self.classes)): count for cell, count in sorted(few.items())}
+        return Predictions(split, self.classes, cells, unit=UNITS[self.facts.task])
 
 
-def _of_numbers(run: TrainState, batches: EvalBatches, split: str) -> tuple[Predictions, Sequence[Wrong]]:
-    pairs: list[tuple[float, float]] = []
-    wrong: list[Wrong] = []
-    first = 0
-    for prediction, y in predict(run, batches):
-        if run.scale_y is not None:
-            prediction, y = run.scale_y.predicted(prediction), run.scale_y.inverse(y)
+class _Numbers:
+    """Pairs of truth and guess, and the rows with the largest errors."""
+
+    def __init__(self, run: TrainState) -> None:
+        self.scale, self.num_rows = run.scale_y, 0
+        self.pairs, self.wrong = list[tuple[float, float]](), list[Wrong]()
+
+    def add(self, prediction: Tree, y: Tensor) -> None:
+        """Leaves out predictions that are not a number for each target, such as quantiles."""
+        if not isinstance(prediction, Tensor) or prediction.numel() != y.numel():
+            return
+        if self.scale is not None:
+            prediction, y = self.scale.predicted(prediction), self.scale.inverse(y)
         truths, guesses = y.cpu().flatten(), prediction.cpu().flatten()
-        pairs += list(zip(truths.tolist(), guesses.tolist(), strict=True))[: MOST_PAIRS - len(pairs)]
+        self.pairs += list(zip(truths.tolist(), guesses.tolist(), strict=True))[: MOST_PAIRS - len(self.pairs)]
         errors = (guesses - truths).abs().nan_to_num(0.0)
-        wrong = _worst(wrong, errors, truths, guesses, first, len(truths) // max(1, len(y)))
-        first += len(y)
-    return Predictions(split, None, {}, pairs), wrong
+        self.wrong = _worst(self.wrong, errors, truths, guesses, self.num_rows, len(truths) // max(1, len(y)))
+        self.num_rows += len(y)
+
+    def predictions(self, split: str) -> Predictions:
+        return Predictions(split, pairs=self.pairs)
 
 
 def _worst(
@@ -100,14 +137,19 @@ def _mistakes(preprocessing: Preprocessing, batches: EvalBatches, wrong: Sequenc
     fetched = batches.loader.fetch([torch.tensor([row for _, row, _, _ in wrong])], 0)
     with abandonable:
         x, _ = batches.loader.load(next(iter(fetched)))
-    raw = preprocessing.x.inverse(x).cpu()
-    pictures = _pictures(raw.float()) if raw.ndim == 4 and raw.shape[1] in (1, 3) else [None] * len(raw)
-    columns: Sequence[Column | None] = [None] * (raw.shape[1] if raw.ndim == 2 and raw.shape[1] <= MOST_VALUES else 0)
+    raw = preprocessing.x.inverse(x)
+    is_plain = isinstance(raw, Tensor)
+    shown = next((leaf for leaf in tree.leaves(raw) if leaf.ndim == 4 and leaf.shape[1] in (1, 3)), None)
+    pictures = of_floats(shown.cpu()) if shown is not None else [None] * len(wrong)
+    columns: Sequence[Column | None] = [None] * (
+        raw.shape[1] if is_plain and raw.ndim == 2 and raw.shape[1] <= MOST_VALUES else 0
+    )
     if preprocessing.table is not None:
         columns = preprocessing.table.columns[:MOST_VALUES]
+    rows = raw.cpu().flatten(1).tolist() if is_plain and columns else [[]] * len(wrong)
     return [
         Mistake(row, truth, guess, score, picture, [_text(value, c) for value, c in zip(values, columns, strict=False)])
-        for (score, row, truth, guess), picture, values in zip(wrong, pictures, raw.flatten(1).tolist(), strict=True)
+        for (score, row, truth, guess), picture, values in zip(wrong, pictures, rows, strict=True)
     ]
 
 
@@ -120,15 +162,3 @@ def _text(value: float, column: Column | None) -> str:
     if column.kind == "date":
         return str(np.datetime64(round(value), "D"))
     return column.levels[int(value)] if 0 <= value < len(column.levels) else "other"
-
-
-def _pictures(x: Tensor) -> list[Picture]:
-    """x (N, C, H, W) as bytes, scaled from its darkest to its brightest value, with sides of at most MOST_SIDE."""
-    longest = max(x.shape[2:])
-    if longest > MOST_SIDE:
-        size = [max(1, side * MOST_SIDE // longest) for side in x.shape[2:]]
-        x = functional.interpolate(x, size=size, mode="area")
-    low, high = x.min(), x.max()
-    pixels = ((x - low) / (high - low).clamp_min(1e-12) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-    _, height, width, channels = pixels.shape
-    return [Picture(height, width, channels, picture.numpy().tobytes()) for picture in pixels]

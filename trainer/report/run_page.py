@@ -10,7 +10,7 @@ from trainer.config.run_config import read_overrides
 from trainer.disk import history, layout, outcome, reading
 from trainer.disk.history import History
 from trainer.disk.outcome import Outcome, Predictions
-from trainer.report import html, plots
+from trainer.report import drawn, html, plots
 from trainer.report.plots import Plot
 from trainer.report.scales import fit
 from trainer.tasks.baseline import Baseline
@@ -19,6 +19,7 @@ from trainer.text import clock, cut
 MOST_CELLS = 30  # classes above which the matrix is not shown
 MOST_ROWS = 100  # of any table
 MOST_POINTS = 1200  # of a scatter plot
+MOST_METRICS, MOST_TILES = 12, 8
 HEADLINES = {"val/r2": "val/r2 (R²)", "val/mae": "val/mae, in the data's units"}
 
 
@@ -27,7 +28,7 @@ def page(folder: Path, past: History | None = None) -> str:
     summary = layout.read_summary(folder)
     past = past or history.read(folder)
     measured = outcome.read(folder) or Outcome()
-    predictions = measured.predictions or Predictions("", None)
+    predictions = measured.predictions or Predictions("")
     return html.render(
         "run.html",
         name=folder.name,
@@ -35,8 +36,10 @@ def page(folder: Path, past: History | None = None) -> str:
         plots=loss_plots(past, summary),
         rates=rate_plots(past),
         predictions=measured.predictions,
+        figures=drawn.drawn(predictions.figures),
         matrix=matrix(predictions),
         scores=scores(predictions),
+        each=each_rows(measured),
         mix_ups=mix_ups(predictions),
         scatter=scatter(predictions),
         mistakes=predictions.mistakes[:16],
@@ -65,6 +68,7 @@ def head(summary: Mapping[str, Any]) -> dict[str, Any]:
     answer = reading.text((summary.get("baseline") or {}).get("answer")) if weak else ""
     shown = headline(monitor, metrics)
     others = {name: value for name, value in metrics.items() if "/" in name and name not in shown}
+    others = dict(sorted(others.items(), key=lambda item: not item[0].startswith("val/")))
     return {
         "status": reading.text(summary.get("status")) or "unknown",
         "reason": reading.text(summary.get("stop_reason")),
@@ -73,7 +77,8 @@ def head(summary: Mapping[str, Any]) -> dict[str, Any]:
         "figures": [(HEADLINES.get(name, name), html.metric_text(metrics[name])) for name in shown],
         "which": f"best {at}" if best else f"last {at}",
         "title": " · ".join(filter(None, [reading.text(summary.get(name)) for name in ("dataset", "model")])),
-        "tiles": [(name, html.metric_text(value)) for name, value in list(others.items())[:6]] + tiles(summary),
+        "tiles": [(name, html.metric_text(value)) for name, value in list(others.items())[:MOST_TILES]]
+        + tiles(summary),
     }
 
 
@@ -99,23 +104,22 @@ def tiles(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def loss_plots(past: History, summary: Mapping[str, Any]) -> list[Plot]:
-    """The losses, then one plot for every other metric that was evaluated."""
+    """The losses, then one plot for every other metric, and for every term of the loss."""
     best = reading.numbers(summary.get("best")).get("step")
     marks = [(best, "best")] if best and past.evaluations and best <= past.evaluations[-1]["step"] else []
     losses = [("train", "train", past.curves["train"]), ("val", "val", past.curves["val"])]
-    drawn = [plots.curves("Loss", losses, may_be_logarithmic=True, marks=marks)]
-    names = dict.fromkeys(name for row in past.evaluations for name in row if "/" in name)
-    for name in [name for name in names if name not in ("train/loss", "val/loss")][:8]:
-        points = [(row["step"], row[name]) for row in past.evaluations if name in row]
-        drawn.append(plots.curves(cut(name, 40), [(name, "val", points)], marks=marks))
-    return list(filter(None, drawn))
+    found = [plots.curves("Loss", losses, may_be_logarithmic=True, marks=marks)]
+    for name, series in list(drawn.metric_curves(past).items())[:MOST_METRICS]:
+        title = name if len(series) > 1 else f"{series[0][0]}/{name}"
+        found.append(plots.curves(cut(title, 40), series, marks=marks))
+    return list(filter(None, found))
 
 
 def rate_plots(past: History) -> list[Plot]:
     """The learning rate and, if it was logged, the norm of the gradients."""
     titles = {"lr": "Learning rate", "grad_norm": "Gradient norm"}
-    drawn = [plots.curves(titles[name], [(name, "rate", curve)]) for name, curve in past.rates.items() if curve]
-    return list(filter(None, drawn))
+    found = [plots.curves(titles[name], [(name, "rate", curve)]) for name, curve in past.rates.items() if curve]
+    return list(filter(None, found))
 
 
 def matrix(predictions: Predictions) -> list[list[tuple[int, int]]] | None:
@@ -138,6 +142,15 @@ def scores(predictions: Predictions) -> list[tuple[str, int, float, float, float
         for name, (count, precision, recall, f1) in zip(names, predictions.scores(), strict=True)
     ]
     return found if len(found) <= MOST_ROWS else sorted(found, key=lambda row: row[-1])[:MOST_ROWS]
+
+
+def each_rows(measured: Outcome) -> list[list[str]]:
+    """The metrics by name of each class, label or output: the heading, then a row each, at most MOST_ROWS."""
+    if measured.each is None:
+        return []
+    columns = [[html.metric_text(v) if v is not None else "-" for v in row] for row in measured.each.values.values()]
+    rows = [list(row) for row in zip(measured.each.names, *columns, strict=True)]
+    return [["", *(cut(name, 40) for name in measured.each.values)], *rows[:MOST_ROWS]]
 
 
 def mix_ups(predictions: Predictions) -> list[tuple[str, str, int]]:

@@ -6,15 +6,19 @@ from typing import Any
 
 from trainer import checkpoint
 from trainer.disk import digest, layout, reading, storage
-from trainer.disk.tensors import tensor_bytes
+from trainer.disk.tensors import read_tensors, tensor_bytes
 from trainer.errors import StorageError, complain
+from trainer.tasks import loss_modules
 
 MOST = 2**40  # bytes
 
 
-def write(folder: Path, state: Mapping[str, Any]) -> None:
-    """Write a state_dict as the best weights."""
-    storage.write_file(folder / layout.MODEL, digest.with_digest(tensor_bytes(state)))
+def write(folder: Path, weights: Mapping[str, Any]) -> None:
+    """Write the best weights, see TrainState.weights: of the model, and in a file of their own those of the loss."""
+    of_model, of_loss = loss_modules.split(weights)
+    storage.write_file(folder / layout.MODEL, digest.with_digest(tensor_bytes(of_model)))
+    if of_loss:
+        storage.write_file(folder / layout.LOSS, digest.with_digest(tensor_bytes(of_loss)))
 
 
 def restore(folder: Path, most: int = MOST) -> None:
@@ -31,8 +35,9 @@ def restore(folder: Path, most: int = MOST) -> None:
         files = next(whole, None)
         if files is None:
             raise StorageError(f"{error}, and there is no whole checkpoint to write it from") from error
-        data = files.get(checkpoint.BEST) or files[checkpoint.WEIGHTS]
         complain(f"warning: {path} was missing or damaged; it is written again from the checkpoint")
+        write(folder, read_tensors(files.get(checkpoint.BEST) or files[checkpoint.WEIGHTS]))
+        return
     storage.write_file(path, digest.with_digest(data))
 
 

@@ -10,11 +10,15 @@ from trainer import __version__
 from trainer.build import sizes
 from trainer.build.build import Setup
 from trainer.compiled_step import CompiledStep
+from trainer.data import tree
+from trainer.data.facts import Facts, Spec
 from trainer.data.splits import Splits
+from trainer.data.tree import Tree
 from trainer.disk import layout
 from trainer.guards.finding import Finding
 from trainer.state import TrainState
-from trainer.tasks import baseline
+from trainer.tasks import baseline, loss_modules
+from trainer.tasks.model_loss import OfModel
 from trainer.terminal.screen import Screen
 from trainer.text import WIDTH, counted, cut
 
@@ -26,11 +30,12 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     config, splits, progress, facts = setup.config, setup.splits, run.progress, setup.splits.facts
     test = f" / {splits.num_rows('test'):,} test" if splits.test else ""
     rows = f"{splits.num_rows('train'):,} train / {splits.num_rows('val'):,} val{test}"
-    target = "number to predict" if facts.num_outputs == 1 else "numbers to predict"
-    target = f"{facts.num_outputs:,} {target}" if facts.classes is None else counted(len(facts.classes), "class")
+    target = target_text(facts)
     source = f" ({splits.source})" if splits.source else ""
     screen.say(f"trainer {__version__} · torch {torch.__version__} · seed {config.seed}", style="bold")
-    screen.entry("data", [f"{splits.name}: {rows}, {inputs(facts.input_shape)}, {target}{source}"])
+    screen.entry("data", [f"{splits.name}: {rows}, {inputs(facts.inputs)}, {target}{source}"])
+    if facts.meaning.why and facts.task not in ("classes", "numbers"):
+        screen.entry("", [f"task {facts.task}: {facts.meaning.why}"])
     for note in [*splits.notes, *baseline_lines(splits, run.metrics)]:
         screen.entry("", [note])
     for texts in splits.warnings:
@@ -39,8 +44,7 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     precision += ", compiled" if config.compile == "model" else ""
     size = f"{sizes.num_parameters(run.model):,} parameters"
     screen.say(f"model    {sizes.describe(run.model)}, {size}, {precision}")
-    counts = ", a mean over samples as far as is known" if setup.loss_counts == "samples" else ""
-    screen.say(f"loss     {type(run.loss_fn).__name__}{counts}; monitored: {run.stopping.monitor}")
+    screen.entry("loss", [f"{loss_text(run, setup.loss_counts)}; monitored: {run.stopping.monitor}"])
     schedule = type(getattr(run.scheduler, "scheduler", run.scheduler)).__name__
     schedule = "" if schedule == "Constant" else f", {schedule}"
     screen.say(f"optim    {type(run.optimizer).__name__} lr={run.optimizer.defaults['lr']:g}{schedule}")
@@ -57,14 +61,45 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
         screen.say(f"run      {layout.relative(folder)}")
 
 
-def inputs(shape: Sequence[int]) -> str:
-    """The shape of a sample: 4 inputs, or 1×28×28."""
-    return "×".join(map(str, shape)) if len(shape) > 1 else counted(math.prod(shape), "input")
+def loss_text(run: TrainState, counts: str) -> str:
+    """The loss in words: its name, its terms, what it trains. counts: what its mean divides by."""
+    loss_fn = run.loss_fn
+    text = "the model's own" if isinstance(loss_fn, OfModel) else type(loss_fn).__name__
+    text += f" ({', '.join(run.terms)})" if run.terms else ""
+    text += ", a mean over samples as far as is known" if counts == "samples" else ""
+    trained = loss_modules.num_trained(loss_fn)
+    frozen = sum(p.numel() for _, module in loss_modules.frozen(loss_fn) for p in module.parameters())
+    text += f", {counted(trained, 'parameter')} trained with the model" if trained else ""
+    return text + (f", {frozen:,} frozen" if frozen else "")
+
+
+def inputs(specs: Tree) -> str:
+    """The shape of a sample: 4 inputs, or 1×28×28; of several tensors, each after its name."""
+    if isinstance(specs, Spec):
+        shape = specs.shape
+        return "×".join(map(str, shape)) if len(shape) > 1 else counted(math.prod(shape), "input")
+    parts = [f"{path} ({'×'.join(map(str, spec.shape)) or 1})" for path, spec in tree.named(specs)]
+    return f"input{'s' * (len(parts) > 1)} {', '.join(parts)}"
+
+
+def target_text(facts: Facts) -> str:
+    """What a model predicts, in words."""
+    if facts.classes is not None:
+        of = {"labels": "label", "tokens": "class", "pixels": "class"}.get(facts.task, "class")
+        each = {"tokens": " a position", "pixels": " a pixel"}.get(facts.task, "")
+        return counted(len(facts.classes), of) + each
+    if facts.task == "input":
+        return "the input as the target"
+    if facts.task == "free":
+        return "any target"
+    return f"{facts.num_outputs:,} number{'s' * (facts.num_outputs != 1)} to predict"
 
 
 def baseline_lines(splits: Splits, metrics: Sequence[str]) -> list[str]:
     """The shares of the classes, and what always giving the same answer measures. metrics: those of the run."""
     classes, counts, scale = splits.facts.classes, splits.facts.class_counts, splits.scale_y
+    if splits.facts.task not in ("classes", "numbers"):
+        return []
     if classes is None:
         known = scale.mean_and_std if scale is not None else None
         mse = f", train/mse {float(known[1].double().square().mean()):.4g}" if known is not None else ""

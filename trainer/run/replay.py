@@ -18,8 +18,10 @@ from torch import Tensor, nn
 
 from trainer import checkpoint
 from trainer.build.build import Setup, build
+from trainer.data import tree
 from trainer.data.batches import Window
 from trainer.data.earlier import Earlier
+from trainer.data.tree import Tree
 from trainer.events import Stepped
 from trainer.guards.finding import Finding
 from trainer.loop import train
@@ -43,7 +45,11 @@ def explain(setup: Setup, folder: Path) -> Finding | None:
 
 
 class _NotFinite(Exception):
-    """Raised before an optimizer step on gradients that are not finite: the weights are still good."""
+    """Raised before an optimizer step on a loss or gradients that are not finite: the weights are still good."""
+
+    def __init__(self, *, is_loss: bool) -> None:
+        super().__init__()
+        self.is_loss = is_loss
 
 
 def replay(run: TrainState) -> Finding | None:
@@ -51,18 +57,24 @@ def replay(run: TrainState) -> Finding | None:
     begun = run.progress.step
     deadline = time.monotonic() + REPLAY_SECONDS
     last_window: list[Window] = []
-    step = run.step
+    step, loss_of = run.step, run.loss
 
     def remembering(state: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
         last_window[:] = [window]
         return step(state, window)
 
+    def checked(prediction: Tree, y: Tree, x: Tree) -> Tensor:
+        loss = loss_of(prediction, y, x)
+        if torch.is_grad_enabled() and not bool(loss.isfinite().all()):
+            raise _NotFinite(is_loss=True)
+        return loss
+
     def check_gradients(optimizer: Any, args: Any, kwargs: Any) -> None:
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if not math.isfinite(nn.utils.get_total_norm(gradients).item()):
-            raise _NotFinite
+            raise _NotFinite(is_loss=False)
 
-    run.step = remembering
+    run.step, run.loss = remembering, checked
     handle = run.optimizer.register_step_pre_hook(check_gradients)
     try:
         for event in train(run):
@@ -70,18 +82,22 @@ def replay(run: TrainState) -> Finding | None:
                 return None
             if not isinstance(event, Stepped):
                 continue
-            bad = next((name for name, p in run.model.named_parameters() if not bool(p.isfinite().all())), None)
-            if bad is not None:
+            if (bad := _bad_parameter(run)) is not None:
                 return _after_the_step(run, bad, event.step)
-            if not bool(event.loss.isfinite()):
-                run.progress.step -= 1
-                raise _NotFinite
-    except _NotFinite:
-        return _in_the_step(run, last_window[0])
+    except _NotFinite as found:
+        return _in_the_step(run, last_window[0], is_loss=found.is_loss)
     finally:
         handle.remove()
-    what = f"a replay from step {begun:,} met no NaN or infinity"
+    return _unrepeatable(f"a replay from step {begun:,} met no NaN or infinity")
+
+
+def _unrepeatable(what: str) -> Finding:
     return Finding("not finite", "the run", what, "something in it does not depend on the seed alone", "trainer verify")
+
+
+def _bad_parameter(run: TrainState) -> str | None:
+    named = [*run.model.named_parameters(), *run.loss_fn.named_parameters("loss")]
+    return next((name for name, p in named if not bool(p.isfinite().all())), None)
 
 
 def _lr(run: TrainState) -> float:
@@ -95,50 +111,58 @@ def _after_the_step(run: TrainState, name: str, step: int) -> Finding:
     return Finding("not finite", f"step {step:,}", what, why, f"optimizer.lr={_lr(run) / 10:g}, or clip_grad_norm=1")
 
 
-def _in_the_step(run: TrainState, window: Window) -> Finding:
-    """Repeat forward over the window whose gradients are bad, batch by batch, with hooks on every module."""
+def _in_the_step(run: TrainState, window: Window, *, is_loss: bool) -> Finding:
+    """Repeat forward over the window whose loss or gradients are bad, batch by batch, with hooks on every module."""
     progress = run.progress
     epoch, first = divmod(progress.step, progress.steps_per_epoch)
     run.seed_step()
     run.model.train()
-    for batch, (x, y, _, _) in enumerate(window, first * run.train_batches.accumulate + 1):
+    for batch, (x, y, *_) in enumerate(window, first * run.train_batches.accumulate + 1):
         where = f"step {progress.step + 1:,} (batch {batch} of epoch {epoch + 1})"
         if (source := source_of(run, x, y)) is not None:
             return Finding("not finite", where, *source)
+    if is_loss:
+        return _unrepeatable(f"step {progress.step + 1:,} met no NaN or infinity when it was repeated")
     what = "forward and loss are finite, a gradient is not"
     why = "backward overflows, or divides by 0 (sqrt, norm, log)"
     return Finding("not finite", where, what, why, f"optimizer.lr={_lr(run) / 10:g}, or an epsilon inside the root")
 
 
-def source_of(run: TrainState, x: Tensor, y: Tensor) -> tuple[str, str, str] | None:
+def source_of(run: TrainState, x: Tree, y: Tree) -> tuple[str, str, str] | None:
     """(what, why, remedy) of the first value that is not finite on a batch's way through model and loss."""
-    for name, values in (("input", x), ("target", y)):
-        if (row := _bad_row(values)) is not None:
-            what = f"the {name} of sample {row + 1} in the batch holds {_kind(values)}"
-            return what, "a single such value ruins the whole loss", "clean the data: drop or fill the missing values"
+    for name, some in (("input", x), ("target", y)):
+        for path, values in tree.named(some):
+            if (row := _bad_row(values)) is not None:
+                part = f"{name} {path}".rstrip()
+                what = f"the {part} of sample {row + 1} in the batch holds {_kind(values)}"
+                why = "a single such value ruins the whole loss"
+                return what, why, "clean the data: drop or fill the missing values"
     sources: list[tuple[str, str, str]] = []
 
-    def hook(path: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        if sources or not isinstance(output, Tensor) or bool(output.isfinite().all()):
+    def hook(path: str, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        bad = next((part for part in tree.named(output) if _is_bad(part[1])), None)
+        if sources or bad is None:
             return
-        size = f", from inputs of up to {_largest(inputs):.3g}"
+        key, values = bad
+        size = f", from inputs of up to {_largest(tree.leaves((args, kwargs))):.3g}"
         weights = _largest(module.parameters(recurse=False))
         size += f" and weights of up to {weights:.3g}" if weights else ""
-        what = f"{path} ({type(module).__name__}) is the first module that makes {_kind(output)}{size}"
-        dtype = str(output.dtype).removeprefix("torch.")
+        what = f"{path} ({type(module).__name__}) is the first module that makes {_kind(values)}"
+        what += f" in its {'term' if module is run.loss_fn else 'output'} {key!r}" if key else ""
+        dtype = str(values.dtype).removeprefix("torch.")
         if weights:
             why = f"steps that are too large have driven its numbers out of the range of {dtype}"
-            sources.append((what, why, f"optimizer.lr={min(_lr(run) / 10, 0.01):g}, or clip_grad_norm=1"))
+            sources.append((what + size, why, f"optimizer.lr={min(_lr(run) / 10, 0.01):g}, or clip_grad_norm=1"))
         else:
             why = f"it divides by 0, takes a root or log of a number that has none, or leaves the range of {dtype}"
-            sources.append((what, why, f"an epsilon or a clamp in {path}"))
+            sources.append((what + size, why, f"an epsilon or a clamp in {path}"))
 
     named = [(path or type(module).__name__, module) for path, module in run.model.named_modules()]
-    named.append(("the loss", run.loss_fn))
-    handles = [module.register_forward_hook(partial(hook, path)) for path, module in named]
+    named += [(path or "the loss", module) for path, module in run.loss_fn.named_modules()]
+    handles = [module.register_forward_hook(partial(hook, path), with_kwargs=True) for path, module in named]
     try:
         with torch.no_grad(), run.autocast():
-            run.loss_fn(run.model(x), y)
+            run.loss(run.call(x), y, x)
     finally:
         for handle in handles:
             handle.remove()
@@ -147,6 +171,10 @@ def source_of(run: TrainState, x: Tensor, y: Tensor) -> tuple[str, str, str] | N
 
 def _largest(values: Iterable[Any]) -> float:
     return max((t.detach().abs().max().item() for t in values if isinstance(t, Tensor) and t.numel()), default=0.0)
+
+
+def _is_bad(value: Any) -> bool:
+    return isinstance(value, Tensor) and not bool(value.isfinite().all())
 
 
 def _bad_row(values: Tensor) -> int | None:

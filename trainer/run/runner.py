@@ -1,6 +1,7 @@
 """Carries out a built run: the loop with its listeners, then its results: weights, summary, picture, last lines."""
 
 import dataclasses
+import math
 import signal
 import time
 import traceback
@@ -16,7 +17,7 @@ from trainer.config import files
 from trainer.data import fingerprint
 from trainer.disk import folder as folders
 from trainer.disk import history, layout, outcome
-from trainer.disk.outcome import Change, Outcome, Predictions
+from trainer.disk.outcome import Change, EachClass, Outcome, Predictions
 from trainer.errors import Diverged, Interrupted, Killed, StorageError, TrainerError, failed
 from trainer.events import Ended, Evaluated, Event, Stepped
 from trainer.guards.finding import Finding
@@ -30,7 +31,7 @@ from trainer.listeners.metrics_files import MetricsFiles
 from trainer.listeners.trackers import trackers
 from trainer.loop import train
 from trainer.processes import signals
-from trainer.report import measured
+from trainer.report import each_class, measured
 from trainer.report.changes import changes
 from trainer.report.layers import layers
 from trainer.report.predictions import measure
@@ -164,12 +165,13 @@ def _conclude(
     reports = config.report and result.status != "stopped"  # after a signal, nobody wants to wait for pictures
     past = history.read(folder)
     result.best, result.last = lost_rows.best_of(run, folder, past), past.at(progress.evaluated_at)
-    predictions = _keep_weights(run, setup, folder, with_predictions=result.status != "stopped")
+    predictions, each = _keep_weights(run, setup, folder, with_predictions=result.status != "stopped")
     result.baseline = baseline.of_predictions(predictions, setup.splits.facts.class_counts)
     result.measured = measured.values(run, setup.splits.truth, past, result.last | result.best)
     if reports:
         step = progress.step if run.best_weights is None else progress.best_step
-        outcome.write(folder, Outcome(step, predictions, layers(run.model, setup.splits.sample[0]), changed))
+        shape = layers(run.model, run.call, setup.splits.sample[0])
+        outcome.write(folder, Outcome(step, predictions, shape, changed, each))
     result.seconds["report"] = time.perf_counter() - begun
     summary.write(run, setup, result)
     if tripped is not None:
@@ -186,7 +188,9 @@ def _conclude(
             header.show_finding(session.screen, source)
         lr, last = run.optimizer.param_groups[0]["lr"], result.checkpoint
         kept = f"last good checkpoint: {last}" if last else "no checkpoint had been saved yet"
-        text = f"the loss is NaN or infinite at step {progress.step} with learning rate {lr:g}; {kept}"
+        bad = [name for name, total in zip(run.terms, progress.term_sums, strict=False) if not math.isfinite(total)]
+        what = f"the term '{bad[0]}' of the loss" if bad else "the loss"
+        text = f"{what} is NaN or infinite at step {progress.step} with learning rate {lr:g}; {kept}"
         raise Diverged(text, f"optimizer.lr={min(lr / 10, 0.01):g}")
     session.screen.clear()
     footer.show(session, run, setup, result, predictions, past)
@@ -224,15 +228,19 @@ def until_wish(run: TrainState) -> Iterator[Event]:
         yield Ended(run.progress.step, run.progress.stop_reason)
 
 
-def _keep_weights(run: TrainState, setup: Setup, folder: Path, *, with_predictions: bool) -> Predictions | None:
+def _keep_weights(
+    run: TrainState, setup: Setup, folder: Path, *, with_predictions: bool
+) -> tuple[Predictions | None, EachClass | None]:
     """Write the best weights, or else the last, to model.safetensors, and measure them on the validation split."""
     if run.best_weights is not None:
-        run.model.load_state_dict(run.best_weights)
+        run.load_weights(run.best_weights)
     elif run.progress.stop_reason == StopReason.DIVERGED:
-        return None
-    best_weights.write(folder, run.model.state_dict())
+        return None, None
+    best_weights.write(folder, run.weights())
     if not with_predictions or run.val_batches is None:
-        return None
+        return None, None
     with suppress(signals.Stop):  # the run is finished: after a signal, nobody wants to wait for its picture
-        return measure(run, setup.splits.preprocessing, run.val_batches, setup.splits.parts["val"].part, "validation")
-    return None
+        part = setup.splits.parts["val"].part
+        found = measure(run, setup.splits.preprocessing, run.val_batches, part, "validation")
+        return found, each_class.measure(run, run.val_batches)
+    return None, None

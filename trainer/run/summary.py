@@ -26,6 +26,7 @@ def write(run: TrainState, setup: Setup, result: Result, error: str | None = Non
         "stop_reason": progress.stop_reason,
         "error": error,
         "monitor": run.stopping.monitor,
+        "modes": dict(run.stopping.modes),
         "best": best if progress.best is not None else None,
         "last": {name: finite(value) for name, value in result.last.items()},
         "baseline": {"answer": baseline.answer, **baseline.metrics} if baseline.metrics else None,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from trainer.compare.protocol import protocol
+from trainer.config import asked_metrics
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError
 from trainer.stopping import MONITORS, unknown_metric
@@ -16,7 +17,12 @@ def check_comparable(jobs: Sequence[Job], metric: str) -> None:
 
 
 def check_metric(jobs: Sequence[Job]) -> None:
-    """Raise ConfigError for a metric to rank by that no run can report."""
-    for metric in dict.fromkeys(job.data.get("monitor", "auto") for job in jobs):
-        if metric not in ("auto", *MONITORS):
-            raise unknown_metric(metric, MONITORS)
+    """Raise ConfigError for a metric to rank by that no run can report. What a loss of your own reports is not known
+    before it is built."""
+    for job in jobs:
+        metric, loss, typed = (job.data.get(name) for name in ("monitor", "loss", "metrics"))
+        asked = asked_metrics.read(typed) if isinstance(typed, list) else []
+        known = [*MONITORS, *(f"val/{one.column}" for one in asked)]
+        kind = str(loss.get("_target_")) if isinstance(loss, dict) else ""
+        if metric not in (None, "auto", *known) and (kind == "auto" or kind.startswith("torch.nn.")):
+            raise unknown_metric(str(metric), known)

@@ -130,8 +130,8 @@ def _print_to(path: Path) -> None:
 
 
 def rehearse(here: Path, job: Job, trust: Trust, answer: Connection) -> None:
-    """Build a job and discard it. Sends the type of its device, the number of GPUs, the monitored metric and the memory
-    that it takes in bytes, or the error."""
+    """Build a job and discard it. Sends the type of its device, the number of GPUs, the monitored metric, its better
+    direction and the memory that it takes in bytes, or the error."""
     parent_death.die_with_it()
     os.chdir(here)
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
@@ -151,4 +151,5 @@ def rehearse(here: Path, job: Job, trust: Trust, answer: Connection) -> None:
     except TrainerError as error:
         answer.send(error)
     else:
-        answer.send((run.device.type, torch.cuda.device_count(), run.stopping.monitor, machine.own_memory()))
+        monitored = run.stopping.monitor, run.stopping.mode
+        answer.send((run.device.type, torch.cuda.device_count(), *monitored, machine.own_memory()))

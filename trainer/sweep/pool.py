@@ -19,12 +19,12 @@ from trainer.sweep.job import Place
 
 TICK = 0.2  # seconds between two checks for signals
 Count = Literal["auto"] | int
+Rehearsed = tuple[str, int, str, str, int]  # device, number of GPUs, monitored metric, its better direction, bytes
 
 
-def rehearse(job: Job, trust: Trust) -> tuple[str, int, str, int] | TrainerError | None:
-    """Build a job in its own process. Returns (type of device, number of GPUs, monitored metric, bytes that it takes),
-    or its error; None where the process died, or raised an error that is not the config's fault: the job itself will
-    show it."""
+def rehearse(job: Job, trust: Trust) -> Rehearsed | TrainerError | None:
+    """Build a job in its own process, see job.rehearse. Returns what it sends; None where the process died, or raised
+    an error that is not the config's fault: the job itself will show it."""
     context = start_method()
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=one.rehearse, args=(Path.cwd(), job, trust, send))
@@ -32,7 +32,7 @@ def rehearse(job: Job, trust: Trust) -> tuple[str, int, str, int] | TrainerError
         process.start()
     send.close()
     try:
-        answer: tuple[str, int, str, int] | TrainerError = receive.recv()
+        answer: Rehearsed | TrainerError = receive.recv()
     except EOFError:
         return None
     finally:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.compare.rows import Row, mode
+from trainer.compare.rows import Row
 from trainer.config.search_space import Axis, Space
 from trainer.disk import history, layout
 from trainer.disk.summary import UNREADABLE
@@ -33,7 +33,7 @@ def import_optuna() -> Any:
 def run(sweep: Sweep, space: Space, launch: Callable[[list[Job]], object], left: Sequence[Job] = ()) -> None:
     """Run the jobs that earlier starts left open or that failed, under their own numbers; then what optuna proposes
     until there are n_trials jobs. launch: runs planned jobs."""
-    study = Search(space, sweep.monitor)
+    study = Search(space, sweep.monitor, sweep.mode)
     again = {job.number for job in left}
     for job in sweep.jobs:
         study.add(job, sweep.row(job), job.folder(sweep.need_folder()), is_open=job.number in again)
@@ -52,13 +52,14 @@ def run(sweep: Sweep, space: Space, launch: Callable[[list[Job]], object], left:
 
 
 class Search:
-    """A study over a space, by one metric. Add the jobs that there are, in their order; then begin."""
+    """A study over a space, by one metric. mode: max or min, its better direction. Add the jobs that there are, in
+    their order; then begin."""
 
-    def __init__(self, space: Space, metric: str) -> None:
+    def __init__(self, space: Space, metric: str, mode: str) -> None:
         self.optuna = import_optuna()
         self.optuna.logging.set_verbosity(self.optuna.logging.WARNING)
         pruners = self.optuna.pruners
-        direction = "maximize" if mode(metric) == "max" else "minimize"
+        direction = "maximize" if mode == "max" else "minimize"
         pruner = pruners.MedianPruner() if space.prune else pruners.NopPruner()
         self.study = self.optuna.create_study(direction=direction, pruner=pruner)
         self.space, self.metric = space, metric

@@ -37,7 +37,7 @@ class Sweep:
         self.jobs: list[Job] = []
         self.places: list[Place] = []
         self.num_expected = 0  # jobs in total, where they are not all planned at once
-        self.monitor = ""
+        self.monitor, self.mode = "", "min"  # the metric of the first job, and its better direction
         self.trails: Callable[[Job, Path], bool] | None = None  # whether a running job may be stopped, see search.py
         self.pruned: set[int] = set()
         self.best: dict[tuple[str, tuple[str, ...]], float] = {}  # by metric and what it was measured on
@@ -119,7 +119,7 @@ class Sweep:
             first_error, answer = answer, pool.rehearse(jobs[-1], self.trust) if len(jobs) > 1 else answer
             if isinstance(answer, TrainerError):
                 raise first_error
-        kind, num_gpus, self.monitor, num_bytes = answer or ("cpu", 0, "", 0)
+        kind, num_gpus, self.monitor, self.mode, num_bytes = answer or ("cpu", 0, "", "min", 0)
         config = Settings(jobs[0].data, Source(jobs[0].overrides)).check()
         wanted, threads = config.sweep.jobs, config.threads
         num_jobs, num_ranks = self.num_expected or len(jobs), 1 if config.nproc == "auto" else config.nproc
@@ -186,7 +186,7 @@ class Sweep:
         row = self.row(job, settings)
         self.num_ended += 1
         value, key = row.value(row.monitor), (row.monitor, row.protocol.key(row.monitor))
-        best, better = self.best.get(key), max if rows.mode(row.monitor) == "max" else min
+        best, better = self.best.get(key), max if rows.mode(row.monitor, [row]) == "max" else min
         is_best = value is not None and (best is None or better(value, best) == value != best)
         if value is not None and is_best:
             self.best[key] = value

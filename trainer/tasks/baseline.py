@@ -38,7 +38,7 @@ def of_classes(names: Sequence[str], trained: Sequence[int], counts: Sequence[in
 
 def of_predictions(predictions: Predictions | None, trained: Sequence[int] | None) -> Baseline:
     """The baseline of the rows that were predicted. trained: the training rows of each class, if known."""
-    if predictions is None:
+    if predictions is None or not (predictions.confusions or predictions.pairs):
         return Baseline()
     if predictions.classes is None:
         return Baseline("predicting the mean", {"val/r2": 0.0})

@@ -8,16 +8,21 @@ from torch import Tensor, nn
 
 from trainer.config import target
 from trainer.config.schema import Config
+from trainer.data import tree
 from trainer.data.facts import Facts
 from trainer.data.labels import Denominator
+from trainer.data.meaning import INDEXED
 from trainer.data.scaling import Scale
 from trainer.data.target_scaling import TargetScaling, Way
+from trainer.data.tree import Tree
 from trainer.device import widest_dtype
 from trainer.errors import ConfigError
+from trainer.tasks import loss_modules
+from trainer.tasks.task import TASKS
 from trainer.text import counted
 
-AUTO = {"classes": "torch.nn.CrossEntropyLoss", "numbers": "torch.nn.MSELoss"}
-
+AUTO = {kind.loss for kind in TASKS.values() if kind.loss is not None}  # what loss=auto may mean
+PER_CLASS = ("weight", "label_smoothing", "ignore_index", "class_axis")  # keys of losses of classes
 WAYS: dict[Any, Way] = {  # losses that scaled targets change only in their units
     nn.MSELoss: "columns",
     nn.L1Loss: "columns",
@@ -34,14 +39,23 @@ def resolve(node: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     ConfigError."""
     node = dict(node)
     weight = node.get("weight")
-    if weight is not None and facts.task == "numbers":
-        raise ConfigError("loss.weight is one number per class, but the targets are numbers", "loss.weight=null")
+    if weight is not None and facts.task not in INDEXED:
+        text = f"loss.weight is one number per class, but the targets are {facts.task}"
+        raise ConfigError(text, "loss.weight=null")
     if weight == "balanced":
         node["weight"] = balanced(facts.class_counts)
     if node["_target_"] == "auto":
-        node["_target_"] = AUTO[facts.task]
-        if facts.task == "numbers":
-            node.pop("weight", None)
+        fitting = TASKS[facts.task].loss
+        if fitting is None:
+            text = f"loss=auto knows no loss for these targets: {facts.meaning.why}"
+            raise ConfigError(text, "loss._target_=my_file.MyLoss", "loss")
+        node["_target_"] = fitting
+        accepted = target.parameters(target.locate(fitting, "loss"))
+        for key in [key for key in PER_CLASS if node.get(key) is None or facts.task not in INDEXED]:
+            value = node.pop(key, None)
+            if value is not None and key not in accepted:
+                text = f"loss.{key} is for classes, but the targets are {facts.task}"
+                raise ConfigError(text, f"loss.{key}=null", f"loss.{key}")
     return node
 
 
@@ -54,13 +68,38 @@ def balanced(class_counts: Sequence[int] | None) -> list[float]:
     return [total / (len(class_counts) * count) if count else 0.0 for count in class_counts]
 
 
+class CrossEntropyLoss(nn.CrossEntropyLoss):
+    """torch's own, of predictions whose classes are along another axis than 1. class_axis: 0 is the batch."""
+
+    class_axis: int
+
+    def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
+        return super().forward(prediction.movedim(self.class_axis, 1), y)
+
+
+class NLLLoss(nn.NLLLoss):
+    """The same of log-probabilities."""
+
+    class_axis: int
+
+    def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
+        return super().forward(prediction.movedim(self.class_axis, 1), y)
+
+
+ALONG_AXIS = {nn.CrossEntropyLoss: CrossEntropyLoss, nn.NLLLoss: NLLLoss}
+
+
 def make_loss(
-    node: Mapping[str, Any], facts: Facts, unit: float = 1.0, as_numbers: str = "store the targets as floats"
+    node: Mapping[str, Any],
+    facts: Facts,
+    unit: float = 1.0,
+    as_numbers: str = "store the targets as floats",
+    class_axis: int = 1,
 ) -> nn.Module:
     """The loss that a config names. Raises ConfigError if it does not fit the task.
 
-    unit: what the loss sees as 1, in the units of the data; the delta of Huber and the beta of SmoothL1 are in those.
-    as_numbers: what makes the targets of this data numbers.
+    class_axis: of predictions, for cross-entropy. unit: what the loss sees as 1, in the units of the data; the delta of
+    Huber and the beta of SmoothL1 are in those. as_numbers: what makes the targets of this data numbers.
     """
     weight = node.get("weight")
     if isinstance(weight, list):
@@ -69,14 +108,19 @@ def make_loss(
                 f"loss.weight has {counted(len(weight), 'number')}, but the data has {len(facts.classes)} classes"
             )
         node = {**node, "weight": torch.tensor(weight)}
+    node = {key: value for key, value in node.items() if key != "class_axis"}
     loss_fn: nn.Module = target.construct(node, "loss")
+    if type(loss_fn) in ALONG_AXIS and class_axis != 1:
+        loss_fn.__class__ = ALONG_AXIS[type(loss_fn)]
+        loss_fn.class_axis = class_axis  # type: ignore[assignment]
+    loss_modules.settle(loss_fn)
     name = type(loss_fn).__name__
     if type(loss_fn) in THRESHOLDS:
         threshold = THRESHOLDS[type(loss_fn)]
         setattr(loss_fn, threshold, getattr(loss_fn, threshold) / unit)
     if isinstance(loss_fn, (nn.CrossEntropyLoss, nn.NLLLoss)) and facts.task == "numbers":
         raise ConfigError(f"loss={name} needs classes, but the targets are numbers", "loss=mse")
-    if isinstance(loss_fn, NUMERIC) and facts.task == "classes" and not isinstance(loss_fn, nn.BCEWithLogitsLoss):
+    if isinstance(loss_fn, NUMERIC) and facts.task in INDEXED and not isinstance(loss_fn, nn.BCEWithLogitsLoss):
         raise ConfigError(
             f"loss={name} needs numbers, but the targets are classes, as loss=auto takes them", as_numbers
         )
@@ -90,7 +134,7 @@ def target_scaling(config: Config) -> TargetScaling:
     columns share one deviation. Any other loss sees the data's own values.
     """
     asked, loss = config.dataset.get("scale_targets"), config.loss["_target_"]
-    kind = target.locate(AUTO["numbers"] if loss == "auto" else loss, "loss")
+    kind = target.locate(str(TASKS["numbers"].loss) if loss == "auto" else loss, "loss")
     name, way = getattr(kind, "__name__", str(loss)), WAYS.get(kind)
     return TargetScaling(asked, way, name, strict=way is None and is_torchs(kind))
 
@@ -115,7 +159,7 @@ def link(loss_fn: nn.Module, dataset: Mapping[str, Any], scale_y: Scale | None) 
 
 def is_torchs(kind: Any) -> bool:
     """Whether a class is one of torch's losses, not a user's."""
-    return getattr(kind, "__module__", "") == nn.MSELoss.__module__
+    return getattr(kind, "__module__", "") in (nn.MSELoss.__module__, __name__)
 
 
 def takes_one_shape(loss_fn: nn.Module) -> bool:
@@ -125,23 +169,38 @@ def takes_one_shape(loss_fn: nn.Module) -> bool:
 
 
 def denominator(loss_fn: nn.Module) -> tuple[Denominator, str]:
-    """(function from targets to the number that the loss's mean divides by, 0-dim; what that number counts).
+    """(function from the targets of a batch and its number of rows to the number that the loss's mean divides by,
+    0-dim; what that number counts).
 
     It counts samples, elements, or targets that are not ignored, by the weights of their classes. The loss of a window
     is the mean over the window, as if it were one batch, so this weighs its batches. Formulas: the `reduction='mean'`
-    paragraphs of torch.nn's documentation. An unknown loss counts samples.
+    paragraphs of torch.nn's documentation. A loss of your own counts samples, or what its method `denominator(target)`
+    returns.
     """
+    own = getattr(loss_fn, "denominator", None)
+    if callable(own):
+        return lambda y, num_rows: torch.as_tensor(own(y)).to(widest_dtype(_device(y))).reshape(()), "its denominator"
     if getattr(loss_fn, "reduction", None) == "sum":
-        return lambda y: y.new_ones((), dtype=widest_dtype(y.device)), "sum"
+        return lambda y, num_rows: _number(1.0, y), "sum"
     if isinstance(loss_fn, (nn.CrossEntropyLoss, nn.NLLLoss)):
         return _counted_classes(loss_fn), "targets"
     if isinstance(loss_fn, ELEMENTWISE):
-        return lambda y: y.new_tensor(float(y.numel()), dtype=widest_dtype(y.device)), "elements"
-    return lambda y: y.new_tensor(float(len(y)), dtype=widest_dtype(y.device)), "samples"
+        return lambda y, num_rows: _number(float(y.numel()), y), "elements"
+    return lambda y, num_rows: _number(float(num_rows), y), "samples"
+
+
+def _device(y: Tree) -> torch.device:
+    """Where the targets are; the CPU where there are none."""
+    return next((leaf.device for leaf in tree.leaves(y)), torch.device("cpu"))
+
+
+def _number(value: float, y: Tree) -> Tensor:
+    device = _device(y)
+    return torch.tensor(value, dtype=widest_dtype(device), device=device)
 
 
 def _counted_classes(loss_fn: nn.CrossEntropyLoss | nn.NLLLoss) -> Denominator:
-    def count(y: Tensor) -> Tensor:
+    def count(y: Tensor, num_rows: int) -> Tensor:
         if y.is_floating_point():  # probabilities: a mean over samples, and over pixels if there are any
             return y.new_tensor(y.numel() / y.shape[1], dtype=widest_dtype(y.device))
         counted = y != loss_fn.ignore_index

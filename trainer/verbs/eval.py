@@ -32,7 +32,7 @@ def run(args: Namespace) -> int:
         from trainer.inference import labelled, model
         from trainer.loop import evaluate
 
-    trained, known = model.load(stored.folder, stored.config), fingerprint.read(stored.folder)
+    trained, known = model.load(stored.folder, stored.config, to_measure=True), fingerprint.read(stored.folder)
     if elsewhere:
         rows = labelled.open_other(stored.config, trained, download=stored.data.trusted)
     else:

@@ -7,7 +7,7 @@ from typing import Any
 
 from trainer.config.run_config import read_overrides
 from trainer.disk import layout, storage
-from trainer.errors import ConfigError, TrainerError
+from trainer.errors import ConfigError
 from trainer.processes.torch_import import uncollected
 from trainer.terminal.spelling import closest
 from trainer.text import WIDTH, cleaned, counted, labelled
@@ -15,8 +15,6 @@ from trainer.verbs.arguments import Parser, run_parser
 from trainer.verbs.open_run import open_run, split_words
 
 FORMATS = "torch_export|onnx|safetensors"
-ROWS, TOLERANCE = 1000, 1e-5  # of the check, see _off
-AT_ONCE = 2**22  # values that go through the file at once in the check: 27 pictures of 224×224
 
 
 def parser() -> Parser:
@@ -42,53 +40,39 @@ def run(args: Namespace) -> int:
 
 def _export(folder: Path, config: Any, name: str) -> int:
     with uncollected():
-        import torch
-
+        from trainer.inference import exported
         from trainer.inference.model import load
+    from trainer.data import tree
     from trainer.inference import loading_program, model_card
     from trainer.inference.formats import FORMATS as KINDS
     from trainer.inference.layer_chain import is_chain
-    from trainer.inference.pipeline import Whole, likely_rows, output_name
 
     chosen = KINDS[name]
     chosen.check_installed(name)
     model = load(folder, config)
     preprocessing = model.preprocessing
-    whole = Whole(model).eval()
-    rows = likely_rows(preprocessing, ROWS)
-    size = max(1, min(ROWS, AT_ONCE // rows[0].numel()))
-
-    def some_at_a_time(predict: Any, count: int = ROWS) -> Any:
-        return torch.cat([predict(part) for part in rows[:count].split(size)])
-
-    with torch.no_grad():
-        units = preprocessing.y.mean_and_std if preprocessing.y is not None else None
-        expected = some_at_a_time(model.predict)
-        data = chosen.make(whole, preprocessing)
-        run_file = chosen.load(data, whole)
-        off = max(_off(some_at_a_time(run_file, count), expected[:count], units) for count in (1, 7, ROWS))
-        plain = is_chain(model.model, preprocessing.x(rows[:2]))
-    if not off <= TOLERANCE:
-        raise TrainerError(f"{chosen.file} differs from the model by {off:.2g} on {ROWS:,} rows; it was not written")
+    made = exported.export(model, chosen)
+    plain = is_chain(model.model, preprocessing.x(tree.first(made.rows, 2)))
 
     export = storage.open_folder(folder / layout.EXPORT)
-    storage.write_file(export / chosen.file, data)
-    text = loading_program.program(name, preprocessing, rows, model.model, config.model, plain)
+    storage.write_file(export / chosen.file, made.data)
+    text = loading_program.program(name, model, made, config.model, plain)
     storage.write_file(export / model_card.PROGRAM.format(name=name), text.encode())
     files = {key: entry.file for key, entry in KINDS.items() if (export / entry.file).exists()}
-    dtype, gives = (str(tensor.dtype).removeprefix("torch.") for tensor in (rows, expected))
-    page = model_card.card(folder, files, preprocessing, dtype, read_overrides(folder))
+    page = model_card.card(folder, files, model, made, read_overrides(folder))
     storage.write_file(export / layout.CARD, page.encode())
 
     facts, program_file = preprocessing.facts, model_card.PROGRAM.format(name=name)
-    of_spread = " of the targets' spread" * (units is not None)
-    outputs = ", ".join(facts.classes or [counted(facts.num_outputs, "number")])
+    of_spread = " of the targets' spread" * (preprocessing.y is not None and preprocessing.y.mean_and_std is not None)
+    meaning = ", ".join(facts.classes or [counted(facts.num_outputs, "number")])
     values = "raw values" if preprocessing.pictures is None else "pixels from 0 to 255"
     lines = [
-        f"export   {export / chosen.file} ({len(data) / 1000:,.1f} kB)",
-        f"input    x: {dtype} (rows, {', '.join(map(str, preprocessing.raw_shape))}), {values}",
-        f"output   {output_name(preprocessing)}: {gives} (rows, {facts.num_outputs}): {outputs}"[:WIDTH],
-        f"checked  {ROWS:,} rows through the file: as predict gives them, within {off:.1g}{of_spread}",
+        f"export   {export / chosen.file} ({len(made.data) / 1000:,.1f} kB)",
+        *(f"input    {port.name}: {port}, {values}" for port in made.inputs),
+        f"output   {made.outputs[0].name}: {made.outputs[0]}: {meaning}"[:WIDTH],
+        *(f"output   {port.name}: {port}" for port in made.outputs[1:]),
+        *(f"left out {left}: not one axis of it is as long as there are rows" for left in made.left),
+        f"checked  {made.num_rows:,} rows through the file: as predict gives them, within {made.off:.1g}{of_spread}",
         f"files    {layout.CARD} {program_file}",
         f"next     python {export / program_file}{' PICTURE' * (preprocessing.pictures is not None)}",
     ]
@@ -96,15 +80,3 @@ def _export(folder: Path, config: Any, name: str) -> int:
         for part in labelled(line[:9], [line[9:]]):
             print(cleaned(part))
     return 0
-
-
-def _off(got: Any, expected: Any, units: Any) -> float:
-    """The largest difference, relative to the largest output if that is above 1. NaN if an output is NaN.
-
-    units: (mean, standard deviation) of the targets, as which outputs are measured; None takes them as they are.
-    """
-    if got.shape != expected.shape or got.dtype != expected.dtype:
-        return float("inf")
-    if units is not None:
-        got, expected = ((output - units[0]) / units[1] for output in (got, expected))
-    return float((got - expected).abs().max() / max(1.0, float(expected.abs().max())))

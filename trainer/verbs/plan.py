@@ -36,6 +36,7 @@ def run(args: Namespace) -> int:
 def _plan(config: Any, screen: "Screen", started: float) -> None:
     with uncollected():
         from trainer.build.build import build
+        from trainer.data import tree
         from trainer.diagnosis import plan
         from trainer.report.layers import layers
         from trainer.run import header
@@ -46,11 +47,13 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
     header.show(screen, run_state, setup)
     for finding in setup.findings:
         header.show_finding(screen, finding)
-    x, y = (repeated(part, config.loader.batch_size) for part in setup.splits.sample)
-    screen.say("", *layer_lines(layers(run_state.model, x), len(x)))
+    size = config.loader.batch_size
+    x, y = (tree.mapped(lambda leaf: repeated(leaf, size), part) for part in setup.splits.sample)
+    screen.say("", *layer_lines(layers(run_state.model, run_state.call, x), size))
     points = plan.schedule(run_state)
     timed = plan.timing(run_state)
-    memory = plan.memory(run_state, x, y, min(config.loader.eval_batch_size, setup.splits.num_rows("val")))
+    eval_rows = min(config.loader.eval_batch_size, setup.splits.num_rows("val"))
+    memory = plan.memory(run_state, x, y, size, eval_rows)
     evaluation = timed.num_evaluations * timed.evaluation
     screen.say()
     if points:

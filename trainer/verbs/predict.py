@@ -1,7 +1,11 @@
-"""Predict new rows with a run's best weights: the input's columns, then the prediction and, for classes, the
-probability of each. INPUT: CSV or TSV, gzipped or not, or Parquet, with the columns that the run was trained on; - is
-standard input; for other runs an .npz or .safetensors file, or a folder of pictures. Rows are read, predicted and
-written some at a time."""
+"""Predict new rows with a run's best weights. INPUT: CSV or TSV, gzipped or not, or Parquet, with the columns that the
+run was trained on; - is standard input; for other runs an .npz or .safetensors file whose arrays have the names of the
+model's inputs (x, input_ids, views.0), or a folder of pictures. Token rows of different lengths come padded to one. The
+output has the input's columns, then for classes the prediction and the probability of each; for labels a 0 or 1 and a
+probability each; for tokens a line for each position, padded ones too; for numbers a column each (prediction_0_1).
+OUT.npz and OUT.safetensors hold what the task says, prediction (of classes the index) and probabilities, and every
+output of the model under its name; pixels and outputs of any other kind need one of them. Rows of tables and pictures
+are read, predicted and written some at a time."""
 
 import shlex
 from argparse import Namespace
@@ -20,7 +24,7 @@ def parser() -> Parser:
         metavar="RUN INPUT",
         help="RUN: latest, a folder, or the end of its name; of a sweep, its best run; INPUT: a file, or -",
     )
-    formats = ".csv, .tsv, .csv.gz, .tsv.gz or .parquet; without, CSV to standard output"
+    formats = ".csv, .tsv, .csv.gz, .tsv.gz, .parquet, .npz or .safetensors; without, CSV to standard output"
     parser.add_argument("-o", "--out", metavar="OUT", help=formats)
     parser.add_argument("--device", help="auto, cpu, cuda, cuda:1 or mps; without, that of the run")
     add_trust(parser)

@@ -19,4 +19,4 @@ def target_schema(group: str, node: Mapping[str, Any]) -> dict[str, Any] | None:
     schema = SCHEMAS.get(node.get("_target_", ""))
     if schema is None:
         return None
-    return keys(schema) | (keys(DatasetKeys) if group == "dataset" else {})
+    return (keys(DatasetKeys) if group == "dataset" else {}) | keys(schema)

@@ -15,9 +15,15 @@ class DatasetKeys:
     scale_targets: Literal["auto"] | bool = key(
         "standardise numbers to predict; auto: where that changes only the units of the loss (mse, l1, Huber)"
     )
+    task: Literal["auto", "classes", "numbers", "labels", "tokens", "pixels", "input", "free"] = key(
+        "what a target is; auto: as the data shows"
+    )
 
 
-MAY_BE_THEIRS = ("scale_targets",)  # of DatasetKeys: a class that has such an argument gets the value, whatever it is
+MAY_BE_THEIRS = (
+    "scale_targets",
+    "task",
+)  # of DatasetKeys: a class that has such an argument gets the value, whatever it is
 
 
 @dataclass

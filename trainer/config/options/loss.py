@@ -9,6 +9,9 @@ from trainer.config.schema_key import NoKeys, key
 @dataclass
 class AutoLoss:
     weight: Literal["balanced"] | list[float] | None = key("weight of each class; balanced: more if rarer", at_least=0)
+    label_smoothing: float | None = key("share of the target spread over all classes", at_least=0, at_most=1)
+    ignore_index: int | None = key("targets with this value do not count")
+    class_axis: int | None = key("axis of the outputs that holds the classes; null: found by their shape", at_least=1)
 
 
 @dataclass
@@ -16,6 +19,23 @@ class CrossEntropy:
     weight: Literal["balanced"] | list[float] | None = key("weight of each class; balanced: more if rarer", at_least=0)
     ignore_index: int = key("targets with this value do not count")
     label_smoothing: float = key("share of the target spread over all classes", at_least=0, at_most=1)
+    class_axis: int | None = key("axis of the outputs that holds the classes; null: found by their shape", at_least=1)
+
+
+@dataclass
+class OfModel:
+    argument: str | None = key("argument of the model's forward for the target; null: the target's name in the data")
+
+
+@dataclass
+class NLL:
+    weight: Literal["balanced"] | list[float] | None = key("weight of each class; balanced: more if rarer", at_least=0)
+    ignore_index: int = key("targets with this value do not count")
+
+
+@dataclass
+class Huber:
+    delta: float = key("error at which the square ends, in the data's units", above=0)
 
 
 SCHEMAS: dict[str, type] = {
@@ -23,4 +43,8 @@ SCHEMAS: dict[str, type] = {
     "torch.nn.CrossEntropyLoss": CrossEntropy,
     "torch.nn.MSELoss": NoKeys,
     "torch.nn.L1Loss": NoKeys,
+    "torch.nn.HuberLoss": Huber,
+    "torch.nn.BCEWithLogitsLoss": NoKeys,
+    "torch.nn.NLLLoss": NLL,
+    "trainer.tasks.model_loss.OfModel": OfModel,
 }

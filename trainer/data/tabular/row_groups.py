@@ -136,6 +136,9 @@ class RowGroups:
     def fetch(self, rows: Sequence[Tensor], epoch: int) -> Iterable[tuple[Tensor, Tensor]]:
         return map(self._gather, rows)
 
+    def count(self, batch: tuple[Tensor, Tensor]) -> int:
+        return len(batch[0])
+
     def targets(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         return batch[1]
 

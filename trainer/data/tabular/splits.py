@@ -13,7 +13,7 @@ from trainer.data import row_ids
 from trainer.data.digests import Parts
 from trainer.data.earlier import Earlier
 from trainer.data.fingerprint import MOST_ROWS, Fingerprint
-from trainer.data.loaders import InMemory, Loader, Workers
+from trainer.data.loaders import Batch, InMemory, Loader, Workers
 from trainer.data.parts import Part, owners, roles_of, with_roles
 from trainer.data.roles import LEFT_OUT, ROLES, TRAIN
 from trainer.data.row_ids import Ids
@@ -49,7 +49,7 @@ def table_splits(
     """
     fitted = earlier.preprocessing if earlier is not None else None
     prepared = table.prepare(node.get("val_fraction", 0.0), node.get("split_seed", 0), dtype, fitted, targets)
-    targets.check(prepared.preprocessing.facts.classes)
+    targets.check(prepared.preprocessing.facts.task)
     preprocessing, notes, files = prepared.preprocessing, list(prepared.notes), table.source.files
     opened, unseen = _streamed if _is_streamed(table, prepared, config.loader) else _in_memory, Unseen()
     fingerprint, over = opened(prepared, config, device, dtype, unseen)
@@ -70,6 +70,7 @@ def table_splits(
         loader_name=splits["train"].loader.name,
         truth={},
         sample=_sample(splits["train"]),
+        device=device,
         preprocessing=preprocessing,
         fingerprint=fingerprint,
         notes=notes,
@@ -108,8 +109,8 @@ def _in_memory(
         x, y, scale_x = mine.x[chosen], mine.y[chosen], preprocessing.of_table()[0].expand
         if keep_in_memory([x, y], config.loader, device)[0]:
             return InMemory(x, y, scale_x, preprocessing.y, device)
-        data = TensorData(x, y, classes=preprocessing.facts.classes)
-        return Workers(data, scale_x, preprocessing.y, device, config.loader, config.seed)
+        data = TensorData(x, y, meaning=preprocessing.facts.meaning)
+        return Workers(data, data.collate, scale_x, preprocessing.y, device, config.loader, config.seed)
 
     return _fingerprint(prepared, whole, [some.ids for some in rows.values()], lazy=False), over
 
@@ -135,5 +136,5 @@ def _sample(train: Split) -> tuple[Tensor, Tensor]:
     loader = train.loader
     if isinstance(loader, Workers):
         data: Any = loader.loader.dataset
-        return loader.load((data.dataset.x[:2], data.dataset.y[:2]))
+        return loader.load(Batch(data.dataset.x[:2], data.dataset.y[:2], 2))
     return loader.load(next(iter(loader.fetch([torch.arange(min(2, train.num_rows))], 0))))

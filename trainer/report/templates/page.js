@@ -68,7 +68,7 @@ for (const figure of document.querySelectorAll("figure[data-kind]")) {
     tip.style.left = `${Math.max(0, left + tip.offsetWidth > box.width ? left - tip.offsetWidth - 28 : left)}px`;
     tip.style.top = `${Math.min(Math.max(0, y * box.height - tip.offsetHeight - 10), box.height - tip.offsetHeight)}px`;
   };
-  if (figure.dataset.kind !== "point" && lines.every((line) => line.values.length)) addTools(figure, paths, lines);
+  if (figure.dataset.kind !== "point" && !("fixed" in figure.dataset) && lines.every((line) => line.values.length)) addTools(figure, paths, lines);
   area.addEventListener("pointermove", show);
   area.addEventListener("pointerdown", show);
   area.addEventListener("pointerleave", () => { area.classList.remove("on"); light(undefined); });

@@ -1,0 +1,117 @@
+"""What jobs of a user's own may do: outputs with a graph, a tuple of outputs, several numbers for each target."""
+
+from typing import Any
+
+import torch
+from conftest import config
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset
+
+from trainer.build.build import build
+from trainer.data.rows import Keys, Rows
+from trainer.guards.outputs import broadcast
+from trainer.loop import evaluate, train
+
+OWN = ("dataset=own", "model=own", "threads=1", "device=cpu", "epochs=1")
+GRAPHS: list[bool] = []  # whether the loss of each batch had a graph
+
+
+class Words(Dataset):
+    """Sequences whose labels are the words modulo 3. Its own attributes `truth` and `source` mean nothing to a run."""
+
+    def __init__(self) -> None:
+        self.source = torch.randint(0, 9, (60, 7), generator=torch.Generator().manual_seed(0))
+        self.truth = self.source % 3
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+        return self.source[row], self.truth[row]
+
+
+class Tagger(nn.Module):
+    """Logits (N, T, classes) beside a state: the classes are along the last axis of the first output."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.embed, self.gru = nn.Embedding(9, 8), nn.GRU(8, num_classes, batch_first=True)
+
+    def forward(self, words: Tensor) -> Any:
+        return self.gru(self.embed(words))
+
+
+class Sentences(Dataset):
+    """Is a word a name? Padded sentences of 1 to 3 words, the first of which has one."""
+
+    def __len__(self) -> int:
+        return 9
+
+    def __getitem__(self, row: int) -> Tensor:
+        return torch.arange(1 + row % 3)
+
+    def collate_fn(self, rows: list[Tensor]) -> dict[str, Tensor]:
+        words = pad_sequence(rows, batch_first=True, padding_value=-100)
+        return {"words": words.clamp_min(0), "labels": torch.where(words < 0, words, words % 2)}
+
+
+class Slopes(nn.Module):
+    """Its outputs have a graph in an evaluation too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.enable_grad():
+            return self.linear(x.detach().requires_grad_()).sin()
+
+
+class Scaled(nn.Module):
+    """A loss with a parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        loss = ((prediction - target) * self.scale).square().mean()
+        GRAPHS.append(loss.requires_grad)
+        return loss
+
+
+def test_a_tuple_of_outputs_with_the_classes_on_the_last_axis_trains() -> None:
+    run, setup = build(config(*OWN, f"dataset._target_={__name__}.Words", f"model._target_={__name__}.Tagger"))
+    *_, evaluated, _ = train(run)
+    assert run.fit.path == (0,)
+    assert run.fit.class_axis == 2
+    assert evaluated.metrics["val/loss"] > 0
+    assert type(run.loss_fn).__name__ == "CrossEntropyLoss"  # as the header says it
+    assert (dict(setup.splits.truth), setup.splits.source) == ({}, "")
+
+
+def test_padded_sentences_are_tokens_although_the_first_is_one_word_and_all_labels_are_0_or_1() -> None:
+    for outputs in (None, 2):  # of a model that takes its size from the data, or that types it
+        meaning = Rows(Sentences(), "Sentences", Keys(outputs=outputs)).meaning
+        assert (meaning.task, meaning.classes) == ("tokens", ["0", "1"])
+
+
+def test_an_evaluation_keeps_no_graph() -> None:
+    run, _ = build(
+        config(
+            *("dataset=line", "model=own", "threads=1", "device=cpu"),
+            *(f"model._target_={__name__}.Slopes", f"loss._target_={__name__}.Scaled"),
+        )
+    )
+    GRAPHS.clear()
+    evaluate(run, run.val_batches.for_rank(run.ranks), "val")
+    assert GRAPHS
+    assert not any(GRAPHS)
+
+
+def test_a_loss_of_your_own_may_want_several_numbers_for_each_target() -> None:
+    three, flat, target = torch.zeros(2, 3), torch.zeros(2), torch.zeros(2, 1)
+    assert broadcast(three, target, "Net", own_loss=False)  # of torch's own losses
+    assert not broadcast(three, target, "Net", own_loss=True)
+    assert broadcast(flat, target, "Net", own_loss=True)  # each with all others: (2, 2)

@@ -1,0 +1,141 @@
+"""What targets mean: the task that they set, by the rules below or as dataset.task says, and the names of classes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainer.data import labels, tree
+from trainer.data.tree import Tree
+from trainer.errors import ConfigError
+from trainer.text import counted
+
+AUTO = "auto"
+UNKNOWN = -1  # outputs of a model that says nothing about their number
+TASKS = ("classes", "numbers", "labels", "tokens", "pixels", "input", "free")
+INDEXED = ("classes", "tokens", "pixels")  # tasks whose targets are class indices
+NUM_AXES = {"classes": 0, "labels": 1, "tokens": 1, "pixels": 2}  # of a row's target
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """task: one of TASKS; why: what decided; or_else: the task if a model's outputs do not fit this one. classes: the
+    names of the classes, or of the labels of `labels`. num_outputs: of the model, for each row, position or pixel.
+    ignored: the class index that does not count."""
+
+    task: str
+    why: str = ""
+    classes: list[str] | None = None
+    num_outputs: int = 1
+    ignored: int = labels.IGNORED
+    or_else: str = ""
+
+    def of_row(self, y: Tree) -> Tree:
+        """The target of a row as the task takes it: class indices as an int or int64, without an axis of 1."""
+        return labels.of_row(y) if self.task in INDEXED else y
+
+    def of_batch(self, y: Tree) -> Tree:
+        """The same for the targets of a batch that a Dataset's collate_fn has made."""
+        if self.task not in INDEXED:
+            return tree.mapped_leaves(torch.as_tensor, y)
+        y = torch.as_tensor(y).long()
+        return y[:, 0] if y.ndim == NUM_AXES[self.task] + 2 and y.shape[1] == 1 else y
+
+    def check(self, y: Any, place: str, first: int = 0) -> None:
+        """Raise ConfigError for class indices y (N, …) that are no classes. place, first: see labels.check_labels."""
+        if self.task in INDEXED and self.classes is not None:
+            labels.check_labels(torch.as_tensor(y), len(self.classes), place, self.ignored, first)
+
+
+def decide(
+    x: Tree, y: Tree, place: str, *, same: bool, asked: str, outputs: int | None, zero_and_one: Callable[[], bool]
+) -> Meaning:
+    """The task of a data set, without the names of classes. Raises ConfigError where it is open, or does not fit.
+
+    x, y: of a row, its leaves tensors; same: whether the input is the target too. asked: dataset.task; outputs: of the
+    model; None where it takes them from the data. zero_and_one: whether all whole-number targets are 0 or 1.
+    """
+    if asked != AUTO:
+        return replace(_asked(asked, x, y, place, same=same), why="dataset.task")
+    if same:
+        if not _is_float(y):
+            text = f"{place} is one tensor of whole numbers, which is its own target"
+            raise ConfigError(text, "return (input, target), or dataset.task=input", "dataset.task")
+        return Meaning("input", "one tensor a sample", None, _size(y))
+    if y is None:
+        return Meaning("free", "no target")
+    if not isinstance(y, Tensor):
+        return Meaning("free", "a target of several tensors")
+    if _is_float(y):
+        return Meaning("numbers", "the targets are floats", None, _size(y))
+    shape = tuple(y.shape)
+    if shape in ((), (1,)):
+        return Meaning("classes", "one whole number a row")
+    if len(shape) == 1 and outputs in (None, UNKNOWN, shape[0]) and (y.dtype is torch.bool or zero_and_one()):
+        or_else = "tokens" if outputs == UNKNOWN and y.dtype is not torch.bool else ""
+        return Meaning("labels", f"{shape[0]} of 0 or 1 a row", None, shape[0], or_else=or_else)
+    if len(shape) == 1:
+        return Meaning("tokens", f"{shape[0]} whole numbers a row")
+    if len(shape) == 2 or (len(shape) == 3 and shape[0] == 1):
+        return Meaning("pixels", f"whole numbers in rows of {shape[-2]}×{shape[-1]}")
+    return Meaning("free", f"whole numbers in rows of {len(shape)} axes")
+
+
+def _asked(task: str, x: Tree, y: Tree, place: str, *, same: bool) -> Meaning:
+    """The task that dataset.task names. Raises ConfigError for targets that it cannot have."""
+    if task not in TASKS:
+        raise ConfigError(f"dataset.task={task} is not one of {', '.join(TASKS)}", "dataset.task=auto", "dataset.task")
+    if task == "input":
+        if not isinstance(x, Tensor):
+            raise ConfigError(f"dataset.task=input needs one tensor as the input of {place}", "dataset.task=free")
+        return Meaning(task, "", None, _size(x))
+    if task == "free":
+        return Meaning(task)
+    y = x if same else y
+    if not isinstance(y, Tensor):
+        what = "no target" if y is None else "a target of several tensors"
+        raise ConfigError(
+            f"dataset.task={task} needs one tensor as the target, but {place} has {what}", "dataset.task=free"
+        )
+    if task == "numbers":
+        return Meaning(task, "", None, _size(y))
+    if _is_float(y) and task in INDEXED:
+        text = f"dataset.task={task} needs whole numbers, but the targets of {place} are floats"
+        raise ConfigError(text, "dataset.task=numbers", "dataset.task")
+    axes = [n for n in y.shape if n != 1] if task == "classes" else y.shape
+    if len(axes) not in (NUM_AXES[task], NUM_AXES[task] + (task == "pixels" and y.ndim == 3 and y.shape[0] == 1)):
+        text = f"dataset.task={task}, but a target of {place} has the shape {tuple(y.shape)}"
+        raise ConfigError(text, "dataset.task=auto", "dataset.task")
+    return Meaning(task, "", None, y.shape[0] if task == "labels" else 1)
+
+
+def named(
+    meaning: Meaning, words: Sequence[str] | None, place: str, tally: Callable[[], Tensor]
+) -> tuple[Meaning, list[str]]:
+    """(The meaning with the names of its classes, lines for the header). words: the names that the data brings; tally:
+    how often each label occurs, see labels.tally. Raises ConfigError."""
+    if meaning.task == "labels":
+        if words is not None and len(words) != meaning.num_outputs:
+            text = f"{place} names {counted(len(words), 'class')}, but a row has {meaning.num_outputs} labels"
+            raise ConfigError(text, "a name for each label")
+        return replace(meaning, classes=list(words or map(str, range(meaning.num_outputs)))), []
+    if meaning.task not in INDEXED:
+        return meaning, []
+    notes = list[str]()
+    if words is None:
+        counts = tally()
+        if not len(counts):
+            raise ConfigError(f"every label of {place} is {meaning.ignored}, which the loss leaves out")
+        words = [str(label) for label in range(len(counts))]
+        notes += filter(None, [labels.remark(counts) if meaning.task == "classes" else None])
+    return replace(meaning, classes=list(words), num_outputs=len(words)), notes
+
+
+def _is_float(y: Any) -> bool:
+    return isinstance(y, Tensor) and (y.is_floating_point() or y.is_complex())
+
+
+def _size(y: Tree) -> int:
+    return max(1, int(y.numel()))

@@ -1,0 +1,126 @@
+"""How a run calls its model and its loss. Chosen once, from a first batch, so that the loop has one line for each."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainer.data.tree import Tree
+from trainer.errors import ConfigError
+
+Call = Callable[[Tree], Tree]
+Loss = Callable[[Tree, Tree, Tree], Tensor]  # prediction, target, input -> 0-dim, or (1 + terms,)
+INPUTS = "inputs"  # the parameter of a loss's forward that asks for the batch's input
+LOSS = "loss"  # the term that is minimised, if a loss gives it; else their sum is
+
+
+def of_model(module: Callable[..., Any], x: Tree) -> Call:
+    """The model as a function of a batch's input: a tuple is unpacked, a dict gives arguments by name. Outputs that are
+    objects become dicts. x: an input like those to come."""
+    if isinstance(x, Tensor):
+        return module
+    if isinstance(x, Mapping):
+        return lambda x: module(**x)
+    return lambda x: module(*x)
+
+
+def plain(output: Any) -> Tree:
+    """An output as a tree: an object with fields, as Hugging Face's models return, becomes a dict of its tensors.
+    Raises ConfigError for anything else."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, Mapping):
+        found = {str(key): plain(value) for key, value in output.items() if value is not None}
+    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
+        found = {f.name: value for f in dataclasses.fields(output) if (value := getattr(output, f.name)) is not None}
+        found = {name: plain(value) for name, value in found.items()}
+    elif isinstance(output, (tuple, list)):
+        named = getattr(output, "_fields", None)
+        parts = tuple(plain(value) for value in output)
+        return dict(zip(named, parts, strict=True)) if named else parts
+    else:
+        raise ConfigError(f"the model returns a {type(output).__name__}, not a tensor, or a tuple or dict of tensors")
+    return found
+
+
+def of_outputs(call: Call) -> Call:
+    """The same call, whose outputs are trees whatever the model returns."""
+
+    def tree_of(x: Tree) -> Tree:
+        output = call(x)
+        return output if isinstance(output, Tensor) else plain(output)
+
+    return tree_of
+
+
+def is_plain(output: Any) -> bool:
+    """Whether an output is a tree as it is."""
+    if type(output) in (tuple, dict):
+        return all(map(is_plain, output.values() if isinstance(output, dict) else output))
+    return isinstance(output, Tensor)
+
+
+def takes_inputs(loss_fn: nn.Module) -> bool:
+    """Whether a loss asks for the batch's input: its forward has a parameter `inputs` after the first two. (Many losses
+    call the prediction so.)"""
+    parameters = list(inspect.signature(loss_fn.forward).parameters.values())
+    return any(p.name == INPUTS and (n > 1 or p.kind is p.KEYWORD_ONLY) for n, p in enumerate(parameters))
+
+
+def of_loss(loss_fn: nn.Module, path: Sequence[Any], terms: Sequence[str] = ()) -> Loss:
+    """The loss as a function of (prediction, target, input). path: to the output that it takes, () for all of it;
+    terms: the names of those that it returns beside what is minimised."""
+    plain_call: Loss = lambda prediction, y, x: loss_fn(prediction, y)  # noqa: E731
+    if takes_inputs(loss_fn):
+        plain_call = lambda prediction, y, x: loss_fn(prediction, y, inputs=x)  # noqa: E731
+    elif path:
+        plain_call = lambda prediction, y, x: loss_fn(picked(prediction, path), y)  # noqa: E731
+    if not terms:
+        return plain_call
+
+    def with_terms(prediction: Tree, y: Tree, x: Tree) -> Tensor:
+        found: Any = plain_call(prediction, y, x)
+        return torch.stack([minimised(found), *(found[name].detach() for name in terms)])
+
+    return with_terms
+
+
+def minimised(terms: Mapping[str, Tensor]) -> Tensor:
+    """What a loss with named terms minimises: the term `loss`, or else their sum."""
+    return terms[LOSS] if LOSS in terms else sum(terms.values())  # type: ignore[return-value]
+
+
+def term_names(found: Any, loss_name: str) -> tuple[str, ...]:
+    """The names of a loss's terms; () where it returns one number. Raises ConfigError for what cannot be minimised."""
+    if isinstance(found, Mapping):
+        for name, value in found.items():
+            if not isinstance(value, Tensor) or value.numel() != 1:
+                what = f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+                text = f"loss {loss_name}: its term '{name}' is {what}, not one number in a tensor"
+                raise ConfigError(text, "return the mean of each term, as a tensor")
+        if not found:
+            raise ConfigError(f"loss {loss_name} returns an empty dict")
+        return tuple(str(name) for name in found if name != LOSS)
+    if not isinstance(found, Tensor) or found.numel() != 1:
+        what = str(tuple(found.shape)) if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise ConfigError(f"loss {loss_name} gives {what}, not one number", "reduction=mean")
+    return ()
+
+
+def picked(prediction: Tree, path: Sequence[Any]) -> Tree:
+    """The part of a prediction at a path of keys and positions."""
+    for key in path:
+        prediction = prediction[key]
+    return prediction
+
+
+def first_gradient(terms: Sequence[str], like: Tensor) -> Tensor | None:
+    """What backward starts from where a loss has terms: only what is minimised counts. None for a plain loss."""
+    if not terms:
+        return None
+    start = like.new_zeros(1 + len(terms))
+    start[0] = 1.0
+    return start

@@ -1,0 +1,60 @@
+"""One class a row, position or pixel: accuracy, F1, and what goes with them."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from trainer.device import widest_dtype
+from trainer.tasks.totals import Totals
+
+OF_EACH_CLASS = ("f1", "balanced_acc", "iou")
+SURPRISE = ("perplexity", "bits")
+OF_CLASSES = dict.fromkeys(("acc", *OF_EACH_CLASS), "max") | dict.fromkeys(SURPRISE, "min")  # with the better direction
+
+
+class ClassTotals(Totals):
+    """Right answers, and the truths, answers and hits of each class. ignored: the class index that does not count;
+    axis: the one of a prediction that holds the classes."""
+
+    def __init__(self, names: Sequence[str], ignored: int, axis: int = 1) -> None:
+        super().__init__(names)
+        self.ignored, self.axis = ignored, axis
+        self.each_class = bool(set(OF_EACH_CLASS) & set(names))
+        self.surprise = bool(set(SURPRISE) & set(names))
+
+    def add(self, prediction: Tensor, y: Tensor) -> None:
+        """prediction: logits, classes along `axis`; y: class indices, or probabilities of the classes along axis 1."""
+        labels = y if not y.is_floating_point() else y.argmax(1)
+        guesses, counted = prediction.argmax(self.axis), (labels >= 0) & (labels != self.ignored)
+        right = (guesses == labels) & counted
+        self._add("correct", right.sum())
+        self._add("count", counted.sum())
+        if self.each_class:
+            zeros = torch.zeros(prediction.shape[self.axis], dtype=torch.int64, device=y.device)
+            found = {"truths": (labels, counted), "guesses": (guesses, counted), "hits": (labels, right)}
+            for name, (rows, chosen) in found.items():  # bincount would wait for the device
+                index = torch.where(chosen, rows, 0).reshape(-1)
+                self._add(name, zeros.scatter_add(0, index, chosen.reshape(-1).long()))
+        if self.surprise:
+            logs = prediction.movedim(self.axis, -1).log_softmax(-1)
+            taken = logs.gather(-1, torch.where(counted, labels, 0).unsqueeze(-1)).squeeze(-1)
+            self._add("surprise", -torch.where(counted, taken, 0.0).sum(dtype=widest_dtype(y.device)))
+
+    def values(self, sums: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        values = {"acc": sums["correct"] / sums["count"]}
+        if "hits" in sums:
+            values |= _of_each_class(sums)
+        if "surprise" in sums:
+            mean = sums["surprise"] / sums["count"]
+            values |= {"perplexity": mean.exp(), "bits": mean / torch.log(torch.tensor(2.0, dtype=torch.float64))}
+        return values
+
+
+def _of_each_class(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Macro F1 and intersection over union of the classes that occur in targets or predictions, and the mean recall of
+    those in targets."""
+    hits, truths, both = sums["hits"], sums["truths"], sums["truths"] + sums["guesses"]
+    f1, recall, iou = 2 * hits / both, hits / truths, hits / (both - hits)
+    occurs = both > 0
+    return {"f1": f1[occurs].mean(), "balanced_acc": recall[truths > 0].mean(), "iou": iou[occurs].mean()}

@@ -1,0 +1,113 @@
+"""How a prediction fits its targets: which output the task is about, and which of its axes holds the classes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from trainer.data import tree
+from trainer.data.facts import Facts
+from trainer.data.meaning import INDEXED
+from trainer.data.tree import Tree
+from trainer.errors import ConfigError
+from trainer.tasks.calls import picked
+from trainer.text import counted
+
+Cut = Callable[[], tuple[Any, Any]]
+FAVOURITES = ("logits", "prediction", "output")  # names of the output that a task is about, if several fit
+
+
+@dataclass(frozen=True)
+class Fit:
+    """path: to the task's output in a prediction; class_axis: 0 is the batch. shift: of targets against outputs, 1 for
+    a causal language model, whose output at a position is about the next one."""
+
+    path: tuple[Any, ...] = ()
+    class_axis: int = 1
+    shift: int = 0
+
+    def __call__(self, prediction: Tree) -> Tree:
+        """The output that the targets are about, without the last positions if they are about none."""
+        output = picked(prediction, self.path)
+        if not self.shift:
+            return output
+        positions = 2 if self.class_axis == 1 else 1
+        return output.narrow(positions, 0, output.shape[positions] - self.shift)
+
+    def target(self, y: Tree) -> Tree:
+        """The targets that outputs are about."""
+        return y[:, self.shift :] if self.shift else y
+
+
+def find(
+    facts: Facts, prediction: Tree, y: Tree, name: str, class_axis: int | None = None, cut: Cut | None = None
+) -> Fit:
+    """Find both for a batch. name: of the model; class_axis: loss.class_axis, if it was typed; cut: gives a prediction
+    and its targets for shorter sequences, where the length of these is the number of classes. Raises ConfigError."""
+    if facts.task == "free" or (isinstance(prediction, Tensor) and facts.task not in INDEXED):
+        return Fit()
+    if isinstance(prediction, Tensor):
+        return Fit((), _axis(facts, prediction, y, name, class_axis, cut))
+    fitting = []
+    for path, output in _outputs(prediction):
+        if axes := _axes(facts, output, y, class_axis):
+            fitting.append(Fit(path, axes[0]))
+    named = [fit for fit in fitting if fit.path and fit.path[-1] in FAVOURITES]
+    if fitting:
+        return (named or fitting)[0]
+    shapes = tree.described(prediction)
+    text = f"model {name} returns {shapes}, of which none fits the targets {_wanted(facts, y)}"
+    raise ConfigError(text, "return such an output, or dataset.task=free with a loss of your own")
+
+
+def _outputs(prediction: Tree, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Tensor]]:
+    if isinstance(prediction, Tensor):
+        yield path, prediction
+        return
+    items = prediction.items() if isinstance(prediction, dict) else enumerate(prediction)
+    for key, inner in items:
+        yield from _outputs(inner, (*path, key))
+
+
+def _axes(facts: Facts, output: Tensor, y: Tree, typed: int | None = None) -> list[int]:
+    """The axes that may hold the classes; [1] for an output that fits a task without classes, [] for one that does
+    not."""
+    shape = tuple(output.shape)
+    if not output.is_floating_point() or not isinstance(y, Tensor):
+        return []
+    if facts.task not in INDEXED:
+        return [1] if output.numel() == y.numel() else []
+    target = tuple(y.shape) if not y.is_floating_point() else (y.shape[0], *y.shape[2:])
+    found = [
+        axis
+        for axis in range(1, len(shape))
+        if shape[axis] == facts.num_outputs and shape[:axis] + shape[axis + 1 :] == target
+    ]
+    return [axis for axis in found if typed is None or axis == typed]
+
+
+def _axis(facts: Facts, prediction: Tensor, y: Tensor, name: str, typed: int | None, cut: Cut | None) -> int:
+    found = _axes(facts, prediction, y, typed)
+    if facts.task == "classes" and (not found or y.is_floating_point()):
+        found = [1]  # check_prediction says what is wrong
+    if not found:
+        text = f"model {name} gives outputs of shape {tuple(prediction.shape)}, the targets need {_wanted(facts, y)}"
+        raise ConfigError(text, f"an output of shape {_wanted(facts, y)}: leave its size null in the config")
+    if len(found) > 1 and cut is not None:
+        return _axis(facts, *cut(), name, typed, None)
+    if len(found) > 1:
+        text = f"model {name} gives outputs of shape {tuple(prediction.shape)}: more than one axis may hold the classes"
+        raise ConfigError(text, f"loss.class_axis={found[-1]}", "loss.class_axis")
+    return found[0]
+
+
+def _wanted(facts: Facts, y: Tree) -> str:
+    """The shape that an output needs, in words."""
+    if not isinstance(y, Tensor):
+        return tree.described(y)
+    if facts.task not in INDEXED:
+        return str(tuple(y.shape))
+    places: Sequence[Any] = ["batch", *y.shape[1:]]
+    classes = counted(facts.num_outputs, "class")
+    return f"({', '.join(map(str, [places[0], facts.num_outputs, *places[1:]]))}) for {classes}"

@@ -1,0 +1,81 @@
+"""The modules that a loss holds: parameters that are trained with the model, and frozen ones, such as a teacher."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+PREFIX = "loss:"  # before the names of a loss's tensors where they stand beside the model's
+
+
+def settle(loss_fn: nn.Module) -> None:
+    """Leave frozen modules in eval mode, whatever mode the loss is in."""
+    for _, module in frozen(loss_fn):
+        module.eval()
+        module.train = partial(_stay, module)  # type: ignore[method-assign]
+
+
+def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
+    return module
+
+
+def frozen(loss_fn: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Yield (name, module) of the outermost modules in a loss whose parameters are all frozen."""
+    for child, module in loss_fn.named_children():
+        path = f"{name}.{child}".lstrip(".")
+        parameters = list(module.parameters())
+        if parameters and not any(p.requires_grad for p in parameters):
+            yield path, module
+        else:
+            yield from frozen(module, path)
+
+
+def num_trained(loss_fn: nn.Module) -> int:
+    """The number of parameters of a loss that are trained with the model."""
+    return sum(p.numel() for p in loss_fn.parameters() if p.requires_grad)
+
+
+def with_model(model: nn.Module, loss_fn: nn.Module) -> nn.Module:
+    """What is trained: the model, with the loss beside it if that has parameters of its own."""
+    return nn.ModuleList([model, loss_fn]) if num_trained(loss_fn) else model
+
+
+def state(loss_fn: nn.Module) -> dict[str, Any]:
+    """The state_dict of what is trained in a loss, the names with PREFIX; frozen modules are left out."""
+    if not num_trained(loss_fn):
+        return {}
+    left_out = tuple(f"{name}." for name, _ in frozen(loss_fn))
+    return {
+        PREFIX + name: value for name, value in loss_fn.state_dict().items() if not name.startswith(left_out or "\0")
+    }
+
+
+def split(weights: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(The model's, the loss's, with the names of its state_dict) of weights beside each other."""
+    of_model = {name: value for name, value in weights.items() if not name.startswith(PREFIX)}
+    of_loss = {name.removeprefix(PREFIX): value for name, value in weights.items() if name.startswith(PREFIX)}
+    return of_model, of_loss
+
+
+def load(loss_fn: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load what `state` gave, without PREFIX. Raises RuntimeError or KeyError for other names or shapes."""
+    known = {name.removeprefix(PREFIX) for name in state(loss_fn)}
+    if known != set(weights):
+        raise KeyError(next(iter(known ^ set(weights))))
+    if weights:
+        loss_fn.load_state_dict(weights, strict=False)
+
+
+def frozen_digest(loss_fn: nn.Module) -> str | None:
+    """A sha256 of the frozen modules' parameters and buffers; None without such modules."""
+    digest, any_frozen = hashlib.sha256(), False
+    for name, module in frozen(loss_fn):
+        for key, tensor in module.state_dict().items():
+            any_frozen = True
+            if isinstance(tensor, Tensor):
+                data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+                digest.update(f"{name}.{key} {tensor.dtype} {tuple(tensor.shape)}".encode() + data)
+    return digest.hexdigest()[:16] if any_frozen else None

@@ -1,0 +1,57 @@
+"""Numbers: squared and absolute errors, and the share of the spread that is explained."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from trainer.data.scaling import Scale
+from trainer.device import widest_dtype
+from trainer.processes.ranks import Ranks
+from trainer.tasks.totals import Totals
+
+
+class NumberTotals(Totals):
+    """Sums in the data's units. scale: from the data's units to those of predictions and targets, if any."""
+
+    def __init__(self, names: Sequence[str], scale: Scale | None) -> None:
+        super().__init__(names)
+        self.scale = scale
+        self.center: Tensor | None = None  # a row of targets, which their sums count from
+
+    def add(self, prediction: Tensor, y: Tensor) -> None:
+        """Counts from a target of the split: a large offset would take the digits of the sums."""
+        truth, guess = (part.to(widest_dtype(y.device)) for part in (y, prediction))
+        if self.scale is not None:
+            truth, guess = self.scale.units(truth), self.scale.units(self.scale.linked(guess))
+        error = (guess - truth).reshape(len(truth), -1)
+        truth = truth.reshape(len(truth), -1)
+        self.center = truth[0] if self.center is None else self.center
+        self._add("squared", error.square().sum(0))
+        self._add("absolute", error.abs().sum())
+        self._add("truth", (truth - self.center).sum(0))
+        self._add("truth_squared", (truth - self.center).square().sum(0))
+        self._add("count", truth.new_tensor(float(len(truth))))
+
+    def add_ranks(self, ranks: Ranks) -> None:
+        """Add up the sums of all ranks, after their targets count from the same one."""
+        center = ranks.tell(None if self.center is None or ranks.size == 1 else self.center.cpu())
+        if center is not None and self.center is not None:
+            by, count, truth = self.center - center.to(self.center), self.sums["count"], self.sums["truth"]
+            self.sums["truth_squared"] = self.sums["truth_squared"] + by * (2 * truth + by * count)
+            self.sums["truth"] = truth + by * count
+        super().add_ranks(ranks)
+
+    def values(self, sums: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        num_values = sums["count"] * sums["squared"].numel()
+        mse, mae = sums["squared"].sum() / num_values, sums["absolute"] / num_values
+        return {"mse": mse, "mae": mae, "r2": _r2(sums)}
+
+
+def _r2(sums: Mapping[str, Tensor]) -> Tensor:
+    """The mean over outputs of 1 - SSE / SST. For targets that are all the same: 1 if predicted exactly, else 0."""
+    if sums["count"] < 2:
+        return torch.tensor(torch.nan)
+    spread = (sums["truth_squared"] - sums["truth"].square() / sums["count"]).clamp_min(0.0)
+    exact = (sums["squared"] == 0).to(torch.float64)
+    return torch.where(spread == 0, exact, 1 - sums["squared"] / spread).mean()
