@@ -25,7 +25,7 @@ def test_what_it_says_of_the_loop_is_true() -> None:
     verbs = [
         "optimizer.zero_grad()",
         "run.forward(x)",
-        "run.loss_fn(prediction, y)",
+        "run.loss(prediction, y, x)",
         ".backward(",
         "scaler.step(run.optimizer)",
     ]

@@ -9,7 +9,7 @@ from multiprocessing import Pipe
 
 import pytest
 
-from trainer.data.loaders import begin_worker
+from trainer.data.workers import begin_worker
 from trainer.processes import parent_death
 
 

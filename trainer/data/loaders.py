@@ -5,34 +5,18 @@
 device, ready for the model, each a tree. Both loaders give the same (x, y) for the same rows.
 """
 
-import atexit
-import os
-import random
-import signal
-import sys
-import weakref
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from trainer.config.schema import Loader as LoaderConfig
-from trainer.data import seeds, tree
-from trainer.data.augmentation import Augmented
+from trainer.data import tree
 from trainer.data.scaling import Scale, scaled
 from trainer.data.tabular.one_hot import OneHot
 from trainer.data.tree import Tree
-from trainer.errors import Killed, TrainerError
-from trainer.processes import parent_death, scratch, signals
-from trainer.text import counted
 
-GRACE = 8  # seconds that a worker outlives a SIGTERM
 PREPARED_AT_ONCE = 64 * 2**20  # bytes up to which all rows are scaled at once
-Collate = Callable[[Sequence[Any]], tuple[Tree, Tree]]
 
 
 class Loader(Protocol):
@@ -117,151 +101,3 @@ class TreesInMemory(InMemory):
     def load(self, batch: Tensor) -> tuple[Tree, Tree]:
         x, y = tree.mapped(lambda leaf: leaf.index_select(0, batch), self.x), self.targets(batch)
         return (x if self.argument is None else {**x, self.argument: y}), y
-
-
-class Batch(NamedTuple):
-    """What Workers fetch: rows on the CPU, as the data has them."""
-
-    x: Tree
-    y: Tree
-    num_rows: int
-
-
-class Workers:
-    """torch's DataLoader over any map-style Dataset; a fetched batch is a Batch, its labels checked.
-
-    collate: makes (x, y) of rows. is_same: whether the input is the target too.
-    """
-
-    knows_targets = False
-    target_shape: tuple[int, ...] | None = None  # of an input that is its own target
-    argument: str | None = None  # of the model that gets the target too
-
-    def __init__(
-        self,
-        dataset: Dataset[Any],
-        collate: Collate,
-        scale_x: Scale | OneHot,
-        scale_y: Scale | None,
-        device: torch.device,
-        config: LoaderConfig,
-        seed: int,
-        *,
-        is_same: bool = False,
-    ) -> None:
-        num_workers = config.num_workers
-        if num_workers > 0:
-            scratch.for_sockets()
-        self.name = f"DataLoader, {counted(num_workers, 'worker')}"
-        self.scale_x, self.scale_y, self.device, self.config, self.seed = scale_x, scale_y, device, config, seed
-        self.collate, self.is_same = partial(_batch, collate), is_same
-        self.finish = scale_x.on(device, scale_x.dtype)
-        self.indices: list[list[tuple[int, int]]] = []  # of an epoch; always the same list, so that workers persist
-        self.loader = DataLoader(
-            Seeded(dataset, seed),
-            batch_sampler=self.indices,
-            collate_fn=self.collate,
-            num_workers=num_workers,
-            persistent_workers=num_workers > 0,
-            pin_memory=config.pin_memory and device.type == "cuda",
-            # A worker of a fork server would outlive a killed run: it watches the server, not the run.
-            multiprocessing_context="fork" if num_workers > 0 and sys.platform == "linux" else None,
-            worker_init_fn=partial(begin_worker, os.getpid()),
-            generator=torch.Generator(),  # without it, every epoch would advance the global one
-        )
-
-        if (
-            num_workers
-        ):  # after an error, torch would end them with a signal only, for which they wait, see begin_worker
-            atexit.register(end_workers, weakref.ref(self.loader))
-
-    def unaugmented(self) -> "Workers":
-        """A loader of the same rows as they are."""
-        dataset: Any = self.loader.dataset.dataset  # type: ignore[attr-defined]
-        dataset = dataset.dataset if isinstance(dataset, Augmented) else dataset
-        collate, scales = self.collate.args[0], (self.scale_x, self.scale_y)
-        return Workers(dataset, collate, *scales, self.device, self.config, self.seed, is_same=self.is_same)
-
-    def fetch(self, rows: Sequence[Tensor], epoch: int) -> Iterable[Batch]:
-        self.indices[:] = [[(epoch, index) for index in batch.tolist()] for batch in rows if len(batch)]
-        batches = iter(self.loader)
-        try:
-            for batch in rows:
-                yield next(batches) if len(batch) else self._empty()
-        except TrainerError as error:  # from a worker: torch puts the traceback before the message
-            text = error.message.strip().splitlines()[-1].split(f"{type(error).__name__}: ", 1)[-1]
-            raise TrainerError(text, error.hint) from error
-        except (RuntimeError, OSError, EOFError) as error:  # what torch meets when a worker is gone
-            if (reason := self._killed()) is not None:
-                raise Killed(reason) from error
-            raise
-
-    def _killed(self) -> str | None:
-        """Which worker was killed, if one was."""
-        for worker in getattr(self.loader._iterator, "_workers", ()):
-            if worker.exitcode is not None and worker.exitcode < 0:
-                return f"DataLoader worker (process {worker.pid}): {signals.exit_reason(worker.exitcode)}"
-        return None
-
-    def _empty(self) -> Batch:
-        """A batch of no rows in the right shapes, for a rank that has no row of some batch."""
-        x, y, _ = self.collate([self.loader.dataset[0, 0]])
-        return Batch(tree.mapped(lambda leaf: leaf[:0], x), tree.mapped(lambda leaf: leaf[:0], y), 0)
-
-    def count(self, batch: Batch) -> int:
-        return batch.num_rows
-
-    def targets(self, batch: Batch) -> Tree:
-        return batch.y
-
-    def load(self, batch: Batch) -> tuple[Tree, Tree]:
-        x, y, _ = batch
-        dtype, late = self.scale_x.dtype, self.scale_x.waits(x)
-        x = tree.mapped(lambda leaf: place(leaf, self.device, dtype), x if late else self.scale_x(x))
-        x = self.finish(x) if late else x
-        y = y if self.scale_y is None else self.scale_y(y)
-        if self.is_same:
-            return x, x if self.target_shape is None else x.reshape(len(x), *self.target_shape)
-        y = tree.mapped(lambda leaf: place(leaf, self.device, dtype), y)
-        return (x if self.argument is None else {**x, self.argument: y}), y
-
-
-def _batch(collate: Collate, rows: Sequence[Any]) -> Batch:
-    return Batch(*collate(rows), len(rows))
-
-
-def end_workers(loader: Callable[[], Any]) -> None:
-    """End the workers of a DataLoader that is still there, before torch and multiprocessing do so at exit."""
-    if (iterator := getattr(loader(), "_iterator", None)) is not None:
-        iterator._shutdown_workers()
-
-
-def begin_worker(run: int, worker: int) -> None:
-    """Tie a worker to the process `run`: it ends with the run, and ignores the signals that ask the run to stop.
-
-    The run needs its workers until it has saved.
-    """
-    parent_death.die_with_it()
-    if os.getppid() != run:  # the run was killed before the line above; torch starts to watch even later
-        os._exit(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "alarm"):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE) and None)
-
-
-class Seeded(Dataset[Any]):
-    """A Dataset whose randomness is a function of (seed, epoch, index), whichever process reads the row."""
-
-    def __init__(self, dataset: Dataset[Any], seed: int, *, before_training: bool = False) -> None:
-        """before_training: whether errors of your own Dataset are errors of the config, see rows.Rows.read."""
-        self.dataset, self.seed = dataset, seed
-        self.read = dataset.read if before_training else dataset.__getitem__  # type: ignore[attr-defined]
-
-    def __getitem__(self, position: tuple[int, int]) -> Any:
-        epoch, index = position
-        state = seeds.derive(self.seed, "sample", epoch, index)
-        torch.default_generator.manual_seed(state)
-        random.seed(state)
-        np.random.seed(state % 2**32)  # what a user's Dataset draws from
-        return self.read(index)

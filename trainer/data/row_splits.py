@@ -14,7 +14,7 @@ from trainer.data.augmentation import Augmented
 from trainer.data.earlier import Earlier
 from trainer.data.facts import Facts, specs_of
 from trainer.data.inventory import take_inventory
-from trainer.data.loaders import Batch, InMemory, Loader, Seeded, TreesInMemory, Workers
+from trainer.data.loaders import InMemory, Loader, TreesInMemory
 from trainer.data.partition import RowData, groups_of
 from trainer.data.parts import Part, owners, with_roles
 from trainer.data.preprocessing import Preprocessing
@@ -26,6 +26,7 @@ from trainer.data.tabular.one_hot import Columns
 from trainer.data.target_scaling import TargetScaling, Way, for_targets
 from trainer.data.tensors import TensorData
 from trainer.data.tree import Tree
+from trainer.data.workers import Batch, Seeded, Workers
 from trainer.errors import ConfigError
 from trainer.text import listed
 

@@ -11,11 +11,12 @@ from torch import Tensor
 from trainer.config.schema import Loader as LoaderConfig
 from trainer.data.facts import Facts, Spec
 from trainer.data.fingerprint import Fingerprint
-from trainer.data.loaders import InMemory, Loader, Workers
+from trainer.data.loaders import InMemory, Loader
 from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import AsIs, Cast, Scale, inverse_on
 from trainer.data.tree import Tree
+from trainer.data.workers import Workers
 from trainer.errors import ConfigError
 from trainer.processes import machine
 

@@ -5,10 +5,10 @@ import torch
 
 from trainer.data import row_ids, tree
 from trainer.data.fingerprint import Fingerprint
-from trainer.data.loaders import Workers
 from trainer.data.roles import TEST, TRAIN, VAL
 from trainer.data.row_ids import Ids
 from trainer.data.splits import Split, Splits
+from trainer.data.workers import Workers
 from trainer.guards.finding import Finding
 
 ROWS_AT_ONCE = 1024

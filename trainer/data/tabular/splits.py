@@ -13,7 +13,7 @@ from trainer.data import row_ids
 from trainer.data.digests import Parts
 from trainer.data.earlier import Earlier
 from trainer.data.fingerprint import MOST_ROWS, Fingerprint
-from trainer.data.loaders import Batch, InMemory, Loader, Workers
+from trainer.data.loaders import InMemory, Loader
 from trainer.data.parts import Part, owners, roles_of, with_roles
 from trainer.data.roles import LEFT_OUT, ROLES, TRAIN
 from trainer.data.row_ids import Ids
@@ -26,6 +26,7 @@ from trainer.data.tabular.source import Source
 from trainer.data.tabular.unseen import Unseen
 from trainer.data.target_scaling import TargetScaling
 from trainer.data.tensors import TensorData
+from trainer.data.workers import Batch, Workers
 from trainer.errors import ConfigError
 from trainer.text import counted
 
