@@ -203,7 +203,8 @@ def load_weights(load: Callable[[Any], Any], weights: Mapping[str, Tensor], path
         load(weights)
     except MALFORMED as error:
         text = f"{path} is of another model: {str(error).splitlines()[-1].strip()}"
-        raise ConfigError(text, "undo what changed in the class or the settings of the model, or train anew") from error
+        hint = "undo what changed in the class or the settings of the model, or train again"
+        raise ConfigError(text, hint) from error
 
 
 def since_0_1_0(progress: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -119,6 +119,14 @@ def begun(tmp_path: Path, *words: str) -> tuple["subprocess.Popen[str]", Path]:
     return process, (tmp_path / "outputs/latest").resolve()
 
 
+def finish(cli: Cli, sweep: Path, kept: int) -> None:
+    """Resume a sweep of two jobs: the first continues from its checkpoint `kept`, and both end with the same steps."""
+    done = cli("resume", "latest")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert resumed_at(sweep / "000") == [kept]
+    assert steps(sweep / "000") == steps(sweep / "001")
+
+
 @pytest.mark.slow
 def test_a_resume_beside_the_running_sweep_and_two_at_once_are_refused(cli: Cli, tmp_path: Path) -> None:
     process, sweep = begun(tmp_path, "seed=0,1", "epochs=60", "sweep.jobs=1")
@@ -178,10 +186,7 @@ def test_a_job_that_is_killed_continues_from_its_newest_checkpoint(by: int, cli:
     assert summary(sweep / "001")["status"] == "ok"
     kept = newest(sweep / "000")
     assert kept >= drawn
-    done = cli("resume", "latest")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert resumed_at(sweep / "000") == [kept]
-    assert steps(sweep / "000") == steps(sweep / "001")
+    finish(cli, sweep, kept)
 
 
 @pytest.mark.slow
@@ -197,10 +202,7 @@ def test_a_job_whose_worker_is_killed_continues_from_its_newest_checkpoint(cli: 
     assert summary(sweep / "000")["status"] == "interrupted"
     assert "DataLoader worker" in summary(sweep / "000")["error"]
     kept = newest(sweep / "000")
-    done = cli("resume", "latest")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert resumed_at(sweep / "000") == [kept]
-    assert steps(sweep / "000") == steps(sweep / "001")
+    finish(cli, sweep, kept)
 
 
 @pytest.mark.slow
@@ -213,10 +215,7 @@ def test_a_job_whose_folder_is_moved_is_not_made_again(cli: Cli, tmp_path: Path)
     assert not (sweep / "000").exists()
     kept = newest(sweep / "moved")
     (sweep / "moved").rename(sweep / "000")
-    done = cli("resume", "latest")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert resumed_at(sweep / "000") == [kept]
-    assert steps(sweep / "000") == steps(sweep / "001")
+    finish(cli, sweep, kept)
 
 
 @pytest.mark.slow

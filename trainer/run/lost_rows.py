@@ -49,7 +49,7 @@ def best_of(run: TrainState, folder: Path, past: History) -> dict[str, float]:
 
 
 def _num_damaged(path: Path, text: str) -> int:
-    """The number of lines that are no row with a step. The first line of results.csv names its columns."""
+    """The number of lines that are not a row with a step. The first line of results.csv names its columns."""
     num_rows = text.count("\n") - (path.name == layout.RESULTS and "\n" in text)
     return num_rows - len(list(steps(path, text)))
 
