@@ -74,11 +74,8 @@ def contents(run: TrainState, offsets: Mapping[str, int]) -> dict[str, bytes]:
         "offsets": dict(offsets),
         "environment": environment(run),
     }
-    files = {
-        WEIGHTS: tensor_bytes(run.weights()),
-        OPTIMIZER: tensor_bytes(tensors),
-        STATE: json.dumps(state, indent=1, allow_nan=False).encode(),
-    }
+    files = {WEIGHTS: tensor_bytes(run.weights()), OPTIMIZER: tensor_bytes(tensors)}
+    files[STATE] = json.dumps(state, indent=1, allow_nan=False).encode()
     if run.best_weights is not None and run.progress.best_step != run.progress.step:
         files[BEST] = tensor_bytes(run.best_weights)
     return files

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import safetensors.torch
 import torch
@@ -20,10 +20,10 @@ from trainer.data.labels import IGNORED
 from trainer.data.meaning import INDEXED, TASKS, Meaning
 from trainer.data.picture_file import BACKGROUNDS, SQUARES, PictureFormat
 from trainer.data.scaling import AsIs, Cast, Scale, Standardize
-from trainer.data.tabular.column import KINDS, Column
-from trainer.data.tabular.dialect import WORDS, Dialect
+from trainer.data.tabular import table_format
 from trainer.data.tabular.one_hot import Columns
-from trainer.disk import digest, layout, reading, storage
+from trainer.data.tabular.table_format import TableFormat
+from trainer.disk import digest, layout, reading, storage, typed
 from trainer.disk.tensors import MALFORMED, tensor_bytes
 from trainer.errors import ConfigError, StorageError
 from trainer.text import first_line
@@ -31,27 +31,9 @@ from trainer.text import first_line
 FORMAT = 1
 MOST_JSON = 16 * 2**20  # bytes: 10,000 columns of 32 categories
 MOST_TENSORS = 256 * 2**20  # bytes: 300 columns of 100,000 rare categories
-MOST_INPUTS = 10**7
 MOST_DEPTH = 8  # of tuples and dicts in each other
 WHOLE = ("bool", "uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64")
 DTYPES = (*WHOLE, "float16", "bfloat16", "float32", "float64", "complex64", "complex128")
-T = TypeVar("T")
-
-
-@dataclass
-class TableFormat:
-    """How a table is read. columns: the inputs, in order; targets: the names of the columns to predict, and
-    target_kind their kind, which for classes says whether their names are whole numbers."""
-
-    columns: list[Column]
-    targets: list[str]
-    target_kind: str
-    dialect: Dialect
-
-    @property
-    def names(self) -> list[str]:
-        """The names of all columns that are used."""
-        return [column.name for column in self.columns] + self.targets
 
 
 @dataclass
@@ -109,7 +91,7 @@ def write(folder: Path, preprocessing: Preprocessing) -> None:
         "x": type(x).__name__,
         "y": type(y).__name__ if y is not None else None,
         "y_shape": y.row_shape if y is not None else None,
-        "table": _table_data(table) if table is not None else None,
+        "table": table_format.as_data(table) if table is not None else None,
         "pictures": asdict(preprocessing.pictures) if preprocessing.pictures is not None else None,
     }
     storage.write_json(folder / layout.PREPROCESSING_FACTS, digest.with_checksum(data))
@@ -132,17 +114,17 @@ def read(folder: Path, dtype: torch.dtype) -> Preprocessing:
 
 
 def _rebuilt(data: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Preprocessing:
-    if _int(data["format"]) != FORMAT:
+    if typed.whole(data["format"]) != FORMAT:
         raise ValueError(f"format {data['format']}, this trainer reads {FORMAT}")
-    classes = None if data["classes"] is None else _texts(data["classes"])
-    outputs = _int(data["num_outputs"], 1)
-    ignored = _typed(data.get("ignored", IGNORED), int)  # version 0.1.0 wrote neither this nor the counts
+    classes = None if data["classes"] is None else typed.texts(data["classes"])
+    outputs = typed.whole(data["num_outputs"], 1)
+    ignored = typed.as_type(data.get("ignored", IGNORED), int)  # version 0.1.0 wrote neither this nor the counts
     counts = None
     if data.get("class_counts") is not None:
-        counts = tuple(_typed(count, int) for count in _typed(data["class_counts"], list))
-    why = _typed(data.get("decided_by", ""), str)
-    meaning = Meaning(_typed(data["task"], str), why, classes, outputs, ignored)
-    inputs = Spec(_shape(data["input_shape"])) if data.get("inputs") is None else _specs(data["inputs"])
+        counts = tuple(typed.as_type(count, int) for count in typed.as_type(data["class_counts"], list))
+    why = typed.as_type(data.get("decided_by", ""), str)
+    meaning = Meaning(typed.as_type(data["task"], str), why, classes, outputs, ignored)
+    inputs = Spec(typed.shape(data["input_shape"])) if data.get("inputs") is None else _specs(data["inputs"])
     facts = Facts(inputs, meaning, counts)
     if counts is not None and (min(counts, default=-1) < 0 or classes is None or len(counts) != len(classes)):
         raise ValueError("class_counts and classes do not fit together")
@@ -150,12 +132,12 @@ def _rebuilt(data: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Pr
         raise ValueError("task and classes do not fit together")
     if classes is not None and len(classes) != outputs:
         raise ValueError(f"{len(classes)} classes, {outputs} outputs")
-    raw_shape = _shape(data["raw_shape"])
+    raw_shape = typed.shape(data["raw_shape"])
     groups = {
         key: {n.removeprefix(f"{key}."): t for n, t in tensors.items() if n.startswith(f"{key}.")}
         for key in ("x", "y", "rare")
     }
-    table = None if data["table"] is None else _table(data["table"], groups["rare"])
+    table = None if data["table"] is None else table_format.rebuilt(data["table"], groups["rare"])
     if sum(map(len, groups.values())) != len(tensors):
         raise ValueError("a tensor has an unknown name")
     x: Scale | Columns
@@ -171,7 +153,7 @@ def _rebuilt(data: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Pr
         x = cast(Scale, _scale(data["x"], groups["x"], dtype, raw_shape))
         if facts.input_shape != raw_shape or x is None or not (facts.is_plain or isinstance(x, AsIs)):
             raise ValueError("input_shape and raw_shape differ")
-    y_shape = None if data.get("y_shape") is None else _shape(data["y_shape"])  # version 0.1.0 wrote none
+    y_shape = None if data.get("y_shape") is None else typed.shape(data["y_shape"])  # version 0.1.0 wrote none
     if y_shape is not None and math.prod(y_shape) != outputs:
         raise ValueError(f"{outputs} outputs in rows of shape {y_shape}")
     y = _scale(data["y"], groups["y"], dtype, (outputs,) if y_shape is None else y_shape)
@@ -182,9 +164,11 @@ def _rebuilt(data: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Pr
     pictures = _pictures(data["pictures"]) if data.get("pictures") is not None else None
     if pictures is not None and (table is not None or pictures.shape != raw_shape):
         raise ValueError("pictures and raw_shape do not fit together")
-    path = tuple(part if type(part) is int else _typed(part, str) for part in _typed(data.get("path", []), list))
-    axis, terms = _int(data.get("class_axis", 1), 1), tuple(_texts(data.get("terms", [])))
-    return Preprocessing(facts, raw_shape, x, y, table, pictures, path, axis, terms, _int(data.get("shift", 0)))
+    path = tuple(
+        part if type(part) is int else typed.as_type(part, str) for part in typed.as_type(data.get("path", []), list)
+    )
+    axis, terms = typed.whole(data.get("class_axis", 1), 1), tuple(typed.texts(data.get("terms", [])))
+    return Preprocessing(facts, raw_shape, x, y, table, pictures, path, axis, terms, typed.whole(data.get("shift", 0)))
 
 
 def _scale(name: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype, shape: tuple[int, ...]) -> Scale | None:
@@ -208,44 +192,12 @@ def _mean_and_std(tensors: Mapping[str, Tensor], shapes: Sequence[tuple[int, ...
     return mean.to(torch.float64), std.to(torch.float64)
 
 
-def _table_data(table: TableFormat) -> dict[str, Any]:
-    """The table without the ids of its rare categories, which are tensors."""
-    columns = [{name: value for name, value in asdict(column).items() if name != "rare"} for column in table.columns]
-    named = {"columns": columns, "targets": table.targets, "target_kind": table.target_kind}
-    return named | asdict(table.dialect)
-
-
-def _table(data: Any, rare: Mapping[str, Tensor]) -> TableFormat:
-    """Rebuild a table. Version 0.1.0 stored neither the notation of numbers and dates nor the ranges of columns."""
-    entries = _typed(data["columns"], list)
-    columns = [_column(entry, rare.get(str(place))) for place, entry in enumerate(entries)]
-    names = {column.name for column in columns}
-    if not columns or len(names) != len(columns) or not all(0 <= int(place) < len(columns) for place in rare):
-        raise ValueError("there are no columns, or two have the same name, or a rare category has none")
-    targets, kind = _texts(data["targets"]), data["target_kind"]
-    if not targets or kind not in KINDS or names.intersection(targets):
-        raise ValueError("there are no targets, or one is an input too, or their kind is unknown")
-    texts = {
-        key: _typed(data[key], str) for key in ("delimiter", "encoding", *WORDS) if key not in WORDS or key in data
-    }
-    return TableFormat(columns, targets, kind, Dialect(missing=tuple(_texts(data["missing"])), **texts))
-
-
 def _pictures(data: Any) -> PictureFormat:
     if data["background"] not in BACKGROUNDS or data["resize"] not in SQUARES:
         raise ValueError("pictures are read in an unknown way")
-    return PictureFormat(_int(data["size"], 1), _typed(data["grey"], bool), data["background"], data["resize"])
-
-
-def _column(entry: Any, rare: Tensor | None) -> Column:
-    name, kind, levels = _typed(entry["name"], str), entry["kind"], tuple(_texts(entry["levels"]))
-    other, missing = _typed(entry["other"], bool), _typed(entry["missing"], bool)
-    if kind not in KINDS or (kind != "category" and (levels or other)) or len(set(levels)) != len(levels):
-        raise ValueError(f"column {name!r} is not valid")
-    low, high = (None if entry.get(key) is None else _typed(entry[key], float) for key in ("low", "high"))
-    if rare is not None and (rare.dtype != torch.int64 or rare.ndim != 1):
-        raise ValueError(f"the rare categories of column {name!r} are not valid")
-    return Column(name, kind, levels, other, missing, low, high, frozenset(rare.tolist() if rare is not None else ()))
+    return PictureFormat(
+        typed.whole(data["size"], 1), typed.as_type(data["grey"], bool), data["background"], data["resize"]
+    )
 
 
 def _specs(data: Any, depth: int = 0) -> Any:
@@ -255,31 +207,11 @@ def _specs(data: Any, depth: int = 0) -> Any:
     if isinstance(data, list):
         return tuple(_specs(inner, depth + 1) for inner in data)
     if set(data) == {"parts"}:
-        return {_typed(name, str): _specs(inner, depth + 1) for name, inner in _typed(data["parts"], dict).items()}
+        return {
+            typed.as_type(name, str): _specs(inner, depth + 1)
+            for name, inner in typed.as_type(data["parts"], dict).items()
+        }
     if data["dtype"] not in DTYPES:
         raise ValueError("an input has an unknown type")
     values = data["num_values"]
-    return Spec(_shape(data["shape"]), data["dtype"], None if values is None else _int(values))
-
-
-def _typed(value: Any, kind: type[T]) -> T:
-    if type(value) is not kind:
-        raise ValueError(f"{str(value)[:30]} is not a {kind.__name__}")
-    return value
-
-
-def _texts(value: Any) -> list[str]:
-    return [_typed(entry, str) for entry in _typed(value, list)]
-
-
-def _int(value: Any, least: int = 0) -> int:
-    if not least <= _typed(value, int) <= MOST_INPUTS:
-        raise ValueError(f"{value} is not between {least} and {MOST_INPUTS}")
-    return value  # type: ignore[no-any-return]
-
-
-def _shape(value: Any) -> tuple[int, ...]:
-    shape = tuple(_int(size, 1) for size in _typed(value, list))
-    if len(shape) > 8 or math.prod(shape) > MOST_INPUTS:
-        raise ValueError(f"the shape {shape} is too large")
-    return shape
+    return Spec(typed.shape(data["shape"]), data["dtype"], None if values is None else typed.whole(values))

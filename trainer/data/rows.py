@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import Dataset
 
-from trainer.data import labels, meaning, sample, tree
+from trainer.data import labels, map_style, meaning, sample, tree
 from trainer.data.meaning import Meaning
 from trainer.data.sample import AUTO, Choice, Pick
 from trainer.data.tree import Tree
@@ -50,7 +50,7 @@ class Rows(Dataset[Any]):
 
         Raises ConfigError for a Dataset that cannot be used.
         """
-        check_map_style(dataset, name)
+        map_style.check(dataset, name)
         self.dataset, self.name, self.keys = dataset, name, keys
         source, names = getattr(dataset, "source", ""), getattr(dataset, "classes", None)
         self.source, self.notes = source if isinstance(source, str) else "", list[str]()
@@ -236,22 +236,6 @@ class Rows(Dataset[Any]):
             shorter, counts = sorted((counts, more), key=len)
             counts[: len(shorter)] += shorter
         return counts
-
-
-def check_map_style(dataset: Any, name: str) -> None:
-    """Raise ConfigError for what cannot be read by row number."""
-    kind = type(dataset)
-    reads = getattr(kind, "__getitem__", Dataset.__getitem__) is not Dataset.__getitem__
-    if isinstance(dataset, IterableDataset) or not reads or not hasattr(kind, "__len__"):
-        text = f"{name} is not a map-style Dataset" + ", but an IterableDataset" * isinstance(dataset, IterableDataset)
-        hint = "a class with __len__ and __getitem__, see torch.utils.data.Dataset"
-        raise ConfigError(f"{text}: rows are read by their number", hint)
-    try:
-        num_rows = len(dataset)
-    except Exception as error:
-        raise ConfigError(f"len({name}) raises {described(error)}") from error
-    if num_rows == 0:
-        raise ConfigError(f"{name} has no rows")
 
 
 def _instead(part: Any, what: str) -> str:

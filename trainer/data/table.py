@@ -13,7 +13,7 @@ from trainer.data import split_note
 from trainer.data.facts import Facts, Spec
 from trainer.data.meaning import Meaning
 from trainer.data.parts import Part
-from trainer.data.preprocessing import Preprocessing, TableFormat
+from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import TEST, TRAIN, VAL
 from trainer.data.tabular import fitting, matrix, notes, typed
 from trainer.data.tabular.dialect import MISSING, Dialect
@@ -21,6 +21,7 @@ from trainer.data.tabular.one_hot import Columns
 from trainer.data.tabular.partition import Splitting, check_share, parts_of
 from trainer.data.tabular.source import Source
 from trainer.data.tabular.survey import Survey, take_survey
+from trainer.data.tabular.table_format import TableFormat
 from trainer.data.tabular.targets import classes_of, fit_targets
 from trainer.data.target_scaling import TargetScaling
 from trainer.errors import ConfigError

@@ -15,10 +15,11 @@ from torch import Tensor
 from trainer.data import facts as inputs_of
 from trainer.data import picture_file, picture_folder, tree
 from trainer.data.picture_file import PictureFormat
-from trainer.data.preprocessing import Preprocessing, TableFormat
+from trainer.data.preprocessing import Preprocessing
 from trainer.data.tabular import matrix
 from trainer.data.tabular.conversion import to_floats
 from trainer.data.tabular.source import Batch, Source, label
+from trainer.data.tabular.table_format import TableFormat
 from trainer.data.tabular.unseen import Unseen
 from trainer.data.tree import Tree
 from trainer.errors import ConfigError, complain

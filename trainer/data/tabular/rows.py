@@ -10,11 +10,12 @@ from torch import Tensor
 
 from trainer.data import row_ids
 from trainer.data.parts import Part
-from trainer.data.preprocessing import Preprocessing, TableFormat
+from trainer.data.preprocessing import Preprocessing
 from trainer.data.row_ids import Ids
 from trainer.data.tabular import matrix
 from trainer.data.tabular.conversion import Floats, to_text
 from trainer.data.tabular.source import Batch, Source, chosen, masked
+from trainer.data.tabular.table_format import TableFormat
 from trainer.data.tabular.targets import targets_of
 from trainer.data.tabular.unseen import Unseen
 

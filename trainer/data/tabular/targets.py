@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from trainer.data.preprocessing import Preprocessing, TableFormat
+from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import Scale
 from trainer.data.tabular import matrix, typed
 from trainer.data.tabular.column import Column, Kind
@@ -23,6 +23,7 @@ from trainer.data.tabular.fitting import Levels, Moments, mean_and_std
 from trainer.data.tabular.notation import pointed
 from trainer.data.tabular.source import Batch, Source
 from trainer.data.tabular.survey import MOST_CLASSES, Survey
+from trainer.data.tabular.table_format import TableFormat
 from trainer.data.target_scaling import Way, for_targets
 from trainer.errors import ConfigError
 
