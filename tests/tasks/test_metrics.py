@@ -15,7 +15,7 @@ from trainer.data.facts import Facts, Spec
 from trainer.data.meaning import Meaning
 from trainer.data.scaling import Standardize
 from trainer.stopping import METRICS
-from trainer.tasks import task as tasks
+from trainer.tasks import kinds as tasks
 from trainer.tasks.classes import OF_CLASSES
 from trainer.tasks.metrics import known, measured
 

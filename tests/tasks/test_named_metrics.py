@@ -21,8 +21,8 @@ from trainer.data.facts import Facts, Spec
 from trainer.data.meaning import Meaning
 from trainer.data.scaling import Standardize
 from trainer.errors import ConfigError
+from trainer.tasks import kinds as tasks
 from trainer.tasks import metric_choice
-from trainer.tasks import task as tasks
 
 pytestmark = pytest.mark.optional
 torchmetrics = pytest.importorskip("torchmetrics")

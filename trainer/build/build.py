@@ -35,7 +35,7 @@ from trainer.processes.ranks import Joint, Ranks, averaging
 from trainer.state import Progress, TrainState
 from trainer.stopping import make_stopping
 from trainer.tasks import calls, loss_modules, losses, metrics
-from trainer.tasks import task as tasks
+from trainer.tasks import kinds as tasks
 from trainer.tasks.model_loss import OfModel
 
 

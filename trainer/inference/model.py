@@ -32,9 +32,9 @@ from trainer.processes.ranks import Ranks
 from trainer.tasks import calls, loss_modules, losses, metric_choice
 from trainer.tasks.calls import Call, Loss
 from trainer.tasks.fit import Fit
+from trainer.tasks.kinds import make as make_task
 from trainer.tasks.metrics import measured
 from trainer.tasks.task import Task
-from trainer.tasks.task import make as make_task
 from trainer.text import first_line
 
 ANY = 2  # rows: enough for every metric

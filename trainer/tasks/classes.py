@@ -6,11 +6,43 @@ import torch
 from torch import Tensor
 
 from trainer.device import widest_dtype
+from trainer.stopping import METRICS
+from trainer.tasks import columns
+from trainer.tasks.columns import Columns
+from trainer.tasks.task import Task
 from trainer.tasks.totals import Totals
 
 OF_EACH_CLASS = ("f1", "balanced_acc", "iou")
 SURPRISE = ("perplexity", "bits")
 OF_CLASSES = dict.fromkeys(("acc", *OF_EACH_CLASS), "max") | dict.fromkeys(SURPRISE, "min")  # with the better direction
+
+
+class Classes(Task):
+    """One class a row."""
+
+    name, loss, modes, monitor = "classes", "torch.nn.CrossEntropyLoss", METRICS["classes"], "acc"
+    result = "probabilities"
+    more = OF_CLASSES
+
+    def totals(self, names: Sequence[str]) -> Totals:
+        return ClassTotals(names, self.facts.ignored, self.class_axis)
+
+    def answer(self, prediction: Tensor) -> Tensor:
+        """Probabilities, along the same axis."""
+        return prediction.softmax(self.class_axis)
+
+    def guess(self, prediction: Tensor) -> Tensor:
+        """Class indices."""
+        return prediction.argmax(self.class_axis)
+
+    def columns(self, prediction: Tensor, targets: Sequence[str]) -> Columns | None:
+        """A class and the probability of each."""
+        return columns.of_classes(self.guess(prediction), self.answer(prediction), self.facts.classes or [])
+
+    def for_metrics(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """(Probabilities (N, classes, …), class indices (N, …))."""
+        answer: Tensor = self.answer(prediction.to(widest_dtype(prediction.device))).movedim(self.class_axis, 1)
+        return answer, y.argmax(1) if y.is_floating_point() else y
 
 
 class ClassTotals(Totals):

@@ -1,11 +1,48 @@
 """Several labels a row, each 0 or 1: macro F1, and the share of rows with all labels right."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from trainer.device import widest_dtype
+from trainer.stopping import METRICS
+from trainer.tasks import columns
+from trainer.tasks.columns import Columns
+from trainer.tasks.figures.drawing import Drawing, Source
+from trainer.tasks.figures.labels import LabelDrawing
+from trainer.tasks.task import Task
 from trainer.tasks.totals import Totals
+
+
+class Labels(Task):
+    """Several labels a row, each 0 or 1."""
+
+    name, loss, modes, monitor = "labels", "torch.nn.BCEWithLogitsLoss", METRICS["labels"], "f1"
+    result = "probabilities"
+
+    def totals(self, names: Sequence[str]) -> Totals:
+        return LabelTotals(names)
+
+    def answer(self, prediction: Tensor) -> Tensor:
+        """A probability for each label."""
+        return prediction.sigmoid()
+
+    def guess(self, prediction: Tensor) -> Tensor:
+        """0 or 1 for each label."""
+        return (prediction > 0).long()
+
+    def columns(self, prediction: Tensor, targets: Sequence[str]) -> Columns | None:
+        """0 or 1 for each label, then the probability of each."""
+        return columns.of_labels(self.guess(prediction), self.answer(prediction), self.facts.classes or [])
+
+    def drawing(self, source: Source) -> Drawing:
+        """A small matrix and the curves of each label."""
+        return LabelDrawing(self.facts.classes or [], source)
+
+    def for_metrics(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """(Probabilities (N, labels), 0 or 1 (N, labels))."""
+        return self.answer(prediction.to(widest_dtype(prediction.device))), (y > 0.5).long()
 
 
 class LabelTotals(Totals):

@@ -18,7 +18,7 @@ from trainer.data.tree import Tree
 from trainer.device import widest_dtype
 from trainer.errors import ConfigError
 from trainer.tasks import loss_modules
-from trainer.tasks.task import TASKS
+from trainer.tasks.kinds import TASKS
 from trainer.text import counted
 
 AUTO = {kind.loss for kind in TASKS.values() if kind.loss is not None}  # what loss=auto may mean

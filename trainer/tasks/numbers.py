@@ -6,9 +6,39 @@ import torch
 from torch import Tensor
 
 from trainer.data.scaling import Scale
+from trainer.data.tree import Tree
 from trainer.device import widest_dtype
 from trainer.processes.ranks import Ranks
+from trainer.stopping import METRICS
+from trainer.tasks import columns
+from trainer.tasks.columns import Columns
+from trainer.tasks.task import Task
 from trainer.tasks.totals import Totals
+
+
+class Numbers(Task):
+    """Numbers, in the units of the data."""
+
+    name, loss, modes, monitor = "numbers", "torch.nn.MSELoss", METRICS["numbers"], "loss"
+
+    def totals(self, names: Sequence[str]) -> Totals:
+        return NumberTotals(names, self.scale)
+
+    def answer(self, prediction: Tree) -> Tree:
+        """Numbers in the data's units, in float64 where the targets were standardised."""
+        if self.scale is None or not isinstance(prediction, Tensor):
+            return prediction
+        return self.scale.predicted(prediction)
+
+    def columns(self, prediction: Tensor, targets: Sequence[str]) -> Columns | None:
+        """A column for each number."""
+        return columns.of_numbers(self.answer(prediction), targets) if isinstance(prediction, Tensor) else None
+
+    def for_metrics(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Both (N, …) in the data's units."""
+        dtype = widest_dtype(y.device)
+        y = y.to(dtype)
+        return self.answer(prediction.to(dtype)), y if self.scale is None else self.scale.inverse(y)
 
 
 class NumberTotals(Totals):

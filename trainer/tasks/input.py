@@ -1,0 +1,49 @@
+"""The input itself: the mean squared error, as the model sees its inputs."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from trainer.data.tree import Tree
+from trainer.device import widest_dtype
+from trainer.stopping import METRICS
+from trainer.tasks.figures.drawing import Drawing, Source
+from trainer.tasks.figures.inputs import InputDrawing
+from trainer.tasks.task import Task
+from trainer.tasks.totals import Totals
+
+
+class Input(Task):
+    """The input itself, as the model sees it."""
+
+    name, loss, modes, monitor = "input", "torch.nn.MSELoss", METRICS["input"], "loss"
+
+    def totals(self, names: Sequence[str]) -> Totals:
+        return InputTotals(names)
+
+    def drawing(self, source: Source) -> Drawing:
+        """Inputs beside their reconstructions."""
+        return InputDrawing(self.facts.input_shape, source)
+
+    def for_metrics(self, prediction: Tree, y: Tensor) -> tuple[Tree, Tensor]:
+        """Both in the shape of the input."""
+        dtype = widest_dtype(y.device)
+        if isinstance(prediction, Tensor) and prediction.numel() == y.numel():
+            return prediction.reshape(y.shape).to(dtype), y.to(dtype)
+        return prediction, y
+
+
+class InputTotals(Totals):
+    """Squared errors."""
+
+    def add(self, prediction: Tensor, y: Tensor) -> None:
+        """prediction, y: of one shape; where they differ, or the model returns several tensors, nothing is measured."""
+        if isinstance(prediction, Tensor) and prediction.numel() == y.numel():
+            dtype = widest_dtype(y.device)
+            error = prediction.reshape(y.shape).to(dtype) - y.to(dtype)
+            self._add("squared", error.square().sum())
+            self._add("count", torch.tensor(float(y.numel()), device=y.device))
+
+    def values(self, sums: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        return {"mse": sums["squared"] / sums["count"] if "squared" in sums else torch.tensor(torch.nan)}
