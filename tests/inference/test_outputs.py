@@ -39,9 +39,10 @@ def held_back(run: Trained) -> tuple[dict[str, np.ndarray], np.ndarray | None, d
     rows = labelled.open_own(stored, run, known, "val", download=False)
     metrics = evaluate(run, rows, "val")
     batches = list(rows)
+    has_target = batches[0][1] is not None
     inputs = [dict(tree.named(x, "" if isinstance(x, dict) else "x")) for x, _, _ in batches]
     x = {name: _padded([batch[name] for batch in inputs]) for name in inputs[0]}
-    return x, _padded([y for _, y, _ in batches], -100), metrics
+    return x, _padded([y for _, y, _ in batches], -100) if has_target else None, metrics
 
 
 def _padded(batches: list[Tensor], value: int = 0) -> np.ndarray:

@@ -12,46 +12,6 @@ from trainer.disk.figures import KINDS
 from trainer.disk.history import History
 from trainer.report import drawn
 
-JOBS = """
-import torch
-from torch import nn
-from torch.utils.data import Dataset
-
-
-class Rows(Dataset):
-    def __init__(self, kind="labels"):
-        self.kind = kind
-
-    def __len__(self):
-        return 60
-
-    def __getitem__(self, row):
-        chance = torch.Generator().manual_seed(row)
-        x, noise = torch.randn(2, 3, 8, 10, generator=chance)
-        if self.kind == "labels":
-            return x, (x + noise).mean((1, 2)) > 0
-        if self.kind == "pixels":
-            return x, (x + noise).argmax(0)
-        if self.kind == "tokens":
-            return {"image": x, "labels": (x + noise)[0].argmax(0)}
-        return {"image": x}
-
-
-class Net(nn.Module):
-    def __init__(self, kind):
-        super().__init__()
-        self.kind, self.scale = kind, nn.Parameter(torch.ones(()))
-
-    def forward(self, image):
-        return {"labels": image.mean((2, 3)) * self.scale, "pixels": image * self.scale,
-                "tokens": image[:, 0].mT * self.scale, "free": {"state": image.mean((1, 2)) * self.scale}}[self.kind]
-
-
-class Terms(nn.Module):
-    def forward(self, prediction, target):
-        return {"near": prediction["state"].square().mean(), "far": (prediction["state"] - 1).square().mean()}
-"""
-
 
 @pytest.mark.parametrize(
     ("kind", "monitor", "kinds"),
@@ -63,9 +23,13 @@ class Terms(nn.Module):
     ],
 )
 def test_a_page_for_every_task(kind: str, monitor: str, kinds: list[str], tmp_path: Path) -> None:
-    Path("jobs.py").write_text(JOBS)
-    words = ["dataset._target_=jobs.Rows", f"+dataset.kind={kind}", "model._target_=jobs.Net", f"+model.kind={kind}"]
-    words += ["loss._target_=jobs.Terms"] if kind == "free" else []
+    words = [
+        "dataset._target_=every_task.Rows",
+        f"+dataset.kind={kind}",
+        "model._target_=every_task.Net",
+        f"+model.kind={kind}",
+    ]
+    words += ["loss._target_=every_task.Terms"] if kind == "free" else []
     assert cli.main(["train", *words, "threads=1", "epochs=2", "log_every=1"]) == 0
     folder = (tmp_path / "outputs/latest").resolve()
     page = check((folder / layout.REPORT).read_text(encoding="utf-8"))

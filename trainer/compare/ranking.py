@@ -13,9 +13,9 @@ from trainer.compare.protocol import Protocol, unfolded
 from trainer.compare.rows import UNKNOWN, Row, mode, monitored
 from trainer.text import clock
 
-SHARES = ("acc",)  # metrics that are a share of the rows
+SHARES = ("acc", "subset_acc")  # metrics that are a share of the rows
 BOUNDS = {"mse": (0.0, math.inf), "mae": (0.0, math.inf), "r2": (-math.inf, 1.0)}
-BOUNDS |= dict.fromkeys((*SHARES, "f1", "balanced_acc"), (0.0, 1.0))
+BOUNDS |= dict.fromkeys((*SHARES, "f1", "balanced_acc", "iou"), (0.0, 1.0))
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,11 @@ class Preprocessing:
     terms: tuple[str, ...] = ()
     shift: int = 0
 
+    @property
+    def of_answers(self) -> Scale | None:
+        """The scale of what the model answers: that of inputs, where they are the target too."""
+        return self.x if self.facts.task == "input" and isinstance(self.x, Scale) else self.y
+
     def of_table(self) -> tuple[Columns, TableFormat]:
         """x and table. Raises ConfigError if the run was not trained on a table."""
         if self.table is None or not isinstance(self.x, Columns):

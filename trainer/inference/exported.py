@@ -67,7 +67,7 @@ def export(model: Trained, chosen: Format) -> Exported:
     whole = make_whole(model, names)
     data = chosen.make(whole, prepared, few)
     file = chosen.load(data, whole)
-    units = prepared.y.mean_and_std if prepared.y is not None else None
+    units = prepared.of_answers.mean_and_std if prepared.of_answers is not None else None
 
     def off(x: Tree, expected: Outputs) -> float:
         got = joined(_parts(file, x, size), {names[name]: axis for name, axis in kept.items()})

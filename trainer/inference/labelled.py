@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from trainer.build.probe import give_target
 from trainer.config.schema import Config
@@ -27,6 +29,7 @@ from trainer.data.tree import Tree
 from trainer.errors import ConfigError, complain
 from trainer.inference.model import Trained
 from trainer.inference.rows import encoded, open_table
+from trainer.tasks import losses
 from trainer.tasks.model_loss import OfModel
 from trainer.terminal.spelling import closest
 from trainer.text import counted, listed
@@ -147,6 +150,7 @@ def open_own(config: Config, run: Trained, known: Fingerprint | None, split: str
     splits = make_splits(config, run.device, run.dtype, download=download, earlier=earlier)
     if isinstance(run.loss_fn, OfModel):
         give_target(run.loss_fn, splits)
+    _shape_targets(splits, run)
     names = [name for name in ROLES if name in splits.parts]
     if split is None and names == ["train"]:
         if known is not None and (known.roles > TRAIN).any():
@@ -172,9 +176,19 @@ def open_other(config: Config, run: Trained, *, download: bool) -> Labelled:
     splits = make_splits(config, run.device, run.dtype, download=download, earlier=Earlier(prepared, None, "measure"))
     for note in splits.notes:
         complain(f"note     {note}")
+    _shape_targets(splits, run)
     rows = OfSplits(splits, [name for name in ROLES if name in splits.parts], size, own=False)
     rows.name = str(config.dataset["path"])
     return rows
+
+
+def _shape_targets(splits: Splits, run: Trained) -> None:
+    """Give inputs that are their own targets the shape of what the model makes of them, as in training."""
+    if run.facts.task == "input" and losses.takes_one_shape(run.loss_fn):
+        with torch.no_grad():
+            made = run.fit(run.call(splits.sample[0]))
+        if isinstance(made, Tensor):
+            splits.shape_targets(tuple(made.shape[1:]))
 
 
 def _plain(config: Config, run: Trained, **keys: Any) -> Config:

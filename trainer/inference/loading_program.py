@@ -50,6 +50,7 @@ x = {rows}
 
 SCALE = 'x = ((x - tensors["input.mean"]) / tensors["input.std"]).to(torch.{dtype})\n'
 UNSCALE = 'output = output.double() * tensors["output.std"] + tensors["output.mean"]\n'
+RESHAPE = "output = output.reshape(-1, *{shape})\n"
 READER = """
 
 {shown}
@@ -133,14 +134,14 @@ def _rows(rows: Tree, is_array: bool, *, by_name: bool) -> str:
 
 def _closing(preprocessing: Preprocessing) -> str:
     """Code that makes the answer of the task's output."""
-    task, scale = preprocessing.facts.task, preprocessing.y
+    task, scale = preprocessing.facts.task, preprocessing.of_answers
     if task == "labels":
         return "output = output.sigmoid()\n"
     if preprocessing.facts.classes is not None:
         return f"output = output.softmax({preprocessing.class_axis})\n"
     if scale is None or not scale.state_dict():
         return f"output = output.{scale.link}()\n" if scale is not None and scale.link else ""
-    return UNSCALE
+    return RESHAPE.format(shape=preprocessing.facts.input_shape) + UNSCALE if task == "input" else UNSCALE
 
 
 @torch.no_grad()

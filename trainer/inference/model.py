@@ -119,7 +119,7 @@ def load(folder: Path, config: Config, *, to_measure: bool = False) -> Trained:
     fit = Fit(prepared.path, prepared.class_axis, prepared.shift)
     _, loss_fn = build_loss(config, prepared, device, dtype, fit.class_axis)
     _load_loss(folder, loss_fn)
-    task, own = make_task(facts, inverse_on(prepared.y, device), fit.class_axis), list[str]()
+    task, own = make_task(facts, inverse_on(prepared.of_answers, device), fit.class_axis), list[str]()
     if to_measure and config.metrics:
         own, task.named = metric_choice.chosen(asked_metrics.read(config.metrics), task)
     return Trained(

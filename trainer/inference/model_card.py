@@ -86,7 +86,7 @@ def _output(model: Trained, made: Exported) -> Iterator[str]:
         along = "" if facts.task == "classes" else f" along axis {model.fit.class_axis}"
         yield f"`{name}`: ({shape}), adding up to 1{along}, of the classes in this order:"
         yield ", ".join(plain(label) for label in facts.classes) + "."
-    elif facts.task == "numbers":
+    elif facts.task in ("numbers", "input"):
         targets = f": {', '.join(map(plain, table.targets))}" if table is not None else ""
         dtype = "float64" if first.dtype == "float64" else "floats"
         yield f"`{name}`: {dtype}, of shape ({shape}), in the units of the training data{targets}."

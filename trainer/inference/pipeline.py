@@ -26,7 +26,8 @@ class Whole(nn.Module):
 
     def __init__(self, trained: Trained, names: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        self.inputs, self.model, self.outputs = trained.preprocessing.x, trained.model, trained.preprocessing.y
+        prepared = trained.preprocessing
+        self.inputs, self.model, self.outputs = prepared.x, trained.model, copy.deepcopy(prepared.of_answers)
         self.task, self.fit, self.dtype = copy.copy(trained.task), trained.fit, trained.dtype
         self.task.scale = self.outputs
         self.names = names or {self.task.result: self.task.result}

@@ -242,5 +242,6 @@ def _keep_weights(
     with suppress(signals.Stop):  # the run is finished: after a signal, nobody wants to wait for its picture
         part = setup.splits.parts["val"].part
         found = measure(run, setup.splits.preprocessing, run.val_batches, part, "validation")
-        return found, each_class.measure(run, run.val_batches)
+        table = setup.splits.preprocessing.table
+        return found, each_class.measure(run, run.val_batches, table.targets if table is not None else ())
     return None, None

@@ -76,17 +76,22 @@ class ClassTotals(Totals):
     def values(self, sums: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         values = {"acc": sums["correct"] / sums["count"]}
         if "hits" in sums:
-            values |= _of_each_class(sums)
+            values |= {name: of_each[~of_each.isnan()].mean() for name, of_each in _of_each_class(sums).items()}
         if "surprise" in sums:
             mean = sums["surprise"] / sums["count"]
             values |= {"perplexity": mean.exp(), "bits": mean / torch.log(torch.tensor(2.0, dtype=torch.float64))}
         return values
 
+    def of_each(self) -> dict[str, Tensor]:
+        """F1 and intersection over union, where they are asked for."""
+        if "hits" not in self.sums:
+            return {}
+        found = _of_each_class({name: value.to("cpu", torch.float64) for name, value in self.sums.items()})
+        return {name: found[name] for name in ("f1", "iou") if name in self.names}
+
 
 def _of_each_class(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Macro F1 and intersection over union of the classes that occur in targets or predictions, and the mean recall of
-    those in targets."""
+    """F1 and intersection over union of each class, NaN for one that occurs in no target or prediction, and the recall,
+    NaN for one in no target."""
     hits, truths, both = sums["hits"], sums["truths"], sums["truths"] + sums["guesses"]
-    f1, recall, iou = 2 * hits / both, hits / truths, hits / (both - hits)
-    occurs = both > 0
-    return {"f1": f1[occurs].mean(), "balanced_acc": recall[truths > 0].mean(), "iou": iou[occurs].mean()}
+    return {"f1": 2 * hits / both, "balanced_acc": hits / truths, "iou": hits / (both - hits)}

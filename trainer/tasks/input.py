@@ -1,5 +1,6 @@
 """The input itself: the mean squared error, as the model sees its inputs."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -15,12 +16,19 @@ from trainer.tasks.totals import Totals
 
 
 class Input(Task):
-    """The input itself, as the model sees it."""
+    """The input itself: measured as the model sees it, answered in the units of the data."""
 
     name, loss, modes, monitor = "input", "torch.nn.MSELoss", METRICS["input"], "loss"
 
     def totals(self, names: Sequence[str]) -> Totals:
         return InputTotals(names)
+
+    def answer(self, prediction: Tree) -> Tree:
+        """The input again, in its shape and the data's units, in float64 where it was standardised."""
+        if self.scale is None or not isinstance(prediction, Tensor):
+            return prediction
+        shaped = self._shaped(prediction)
+        return self.scale.inverse(shaped) if shaped.shape[1:] == self.facts.input_shape else prediction
 
     def drawing(self, source: Source) -> Drawing:
         """Inputs beside their reconstructions."""
@@ -30,8 +38,14 @@ class Input(Task):
         """Both in the shape of the input."""
         dtype = widest_dtype(y.device)
         if isinstance(prediction, Tensor) and prediction.numel() == y.numel():
-            return prediction.reshape(y.shape).to(dtype), y.to(dtype)
+            return self._shaped(prediction).to(dtype), self._shaped(y).to(dtype)
         return prediction, y
+
+    def _shaped(self, rows: Tensor) -> Tensor:
+        """Rows of as many numbers as an input has, in its shape; others as they are."""
+        shape = self.facts.input_shape
+        fits = rows.shape[1:] == shape or rows.shape[1:].numel() != math.prod(shape)
+        return rows if fits else rows.reshape(rows.shape[0], *shape)
 
 
 class InputTotals(Totals):

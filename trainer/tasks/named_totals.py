@@ -52,10 +52,13 @@ class WithNamed(Totals):
                     merge(part, ranks.gather((part.update_count, dict(part.metric_state))))
 
     def reduce(self, split: str, terms: Sequence[str] = ()) -> dict[str, float]:
-        found = {f"{split}/{name}": float(values.nanmean()) for name, values in self.of_each().items()}
+        found = {f"{split}/{name}": float(values.nanmean()) for name, values in self._of_named().items()}
         return self.own.reduce(split, terms) | found
 
     def of_each(self) -> dict[str, Tensor]:
+        return self.own.of_each() | {name: values for name, values in self._of_named().items() if len(values) > 1}
+
+    def _of_named(self) -> dict[str, Tensor]:
         """{metric: its value for each class, label or output, or (1,)}, NaN for a class that does not occur."""
         occurrence = {name: value.to("cpu", torch.float64) for name, value in self.occurrence.sums.items()}
         found = {}

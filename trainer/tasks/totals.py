@@ -28,6 +28,11 @@ class Totals:
         """The metrics by name, each 0-dim. sums: float64 on the CPU."""
         return {}
 
+    def of_each(self) -> dict[str, Tensor]:
+        """{metric: its value for each class, label or output} of those metrics that have such values; NaN where it is
+        not defined."""
+        return {}
+
     def _add(self, name: str, value: Tensor) -> None:
         self.sums[name] = self.sums[name] + value if name in self.sums else value
 

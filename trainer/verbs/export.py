@@ -63,7 +63,8 @@ def _export(folder: Path, config: Any, name: str) -> int:
     storage.write_file(export / layout.CARD, page.encode())
 
     facts, program_file = preprocessing.facts, model_card.PROGRAM.format(name=name)
-    of_spread = " of the targets' spread" * (preprocessing.y is not None and preprocessing.y.mean_and_std is not None)
+    units = preprocessing.of_answers
+    of_spread = " of the targets' spread" * (units is not None and units.mean_and_std is not None)
     meaning = ", ".join(facts.classes or [counted(facts.num_outputs, "number")])
     values = "raw values" if preprocessing.pictures is None else "pixels from 0 to 255"
     lines = [
