@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from trainer.build.probe import give_target
 from trainer.config.schema import Config
 from trainer.data.batches import EvalBatches
 from trainer.data.earlier import Earlier, summary
@@ -143,10 +142,7 @@ def open_own(config: Config, run: Trained, known: Fingerprint | None, split: str
     known: the data that the run was trained on, whose splits are used; None draws them again.
     """
     earlier = Earlier(run.preprocessing, known, "measure")
-    config = _plain(config, run)
-    splits = make_splits(config, run.device, run.dtype, download=download, earlier=earlier)
-    if isinstance(run.loss_fn, OfModel):
-        give_target(run.loss_fn, splits)
+    splits = _splits(_plain(config, run), run, earlier, download=download)
     names = [name for name in ROLES if name in splits.parts]
     if split is None and names == ["train"]:
         if known is not None and (known.roles > TRAIN).any():
@@ -169,12 +165,19 @@ def open_other(config: Config, run: Trained, *, download: bool) -> Labelled:
         by_value = (config.dataset.get("types") or {}).get(prepared.table.targets[0]) == "number"
         return OfTable(str(path), source, prepared, size, run, by_value=by_value)
     config = _plain(config, run, val_fraction=0.0)
-    splits = make_splits(config, run.device, run.dtype, download=download, earlier=Earlier(prepared, None, "measure"))
+    splits = _splits(config, run, Earlier(prepared, None, "measure"), download=download)
     for note in splits.notes:
         complain(f"note     {note}")
     rows = OfSplits(splits, [name for name in ROLES if name in splits.parts], size, own=False)
     rows.name = str(config.dataset["path"])
     return rows
+
+
+def _splits(config: Config, run: Trained, earlier: Earlier, *, download: bool) -> Splits:
+    splits = make_splits(config, run.device, run.dtype, download=download, earlier=earlier)
+    if isinstance(run.loss_fn, OfModel):
+        splits.give_target(run.loss_fn.argument or "labels")
+    return splits
 
 
 def _plain(config: Config, run: Trained, **keys: Any) -> Config:

@@ -18,7 +18,7 @@ def measure(run: TrainState, batches: Iterable[tuple[Tree, Tree, int]]) -> EachC
         return None
     totals = WithNamed(run.task.totals(()), run.task)
     for _, prediction, y, _ in predict(run, batches):
-        totals.add(run.fit(prediction), y)
+        totals.add(run.fit(prediction), run.fit.target(y))
     size = run.facts.num_outputs
     values = {
         name: [finite(value) for value in found.tolist()]

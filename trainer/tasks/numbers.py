@@ -8,6 +8,7 @@ from torch import Tensor
 from trainer.data.scaling import Scale
 from trainer.device import widest_dtype
 from trainer.processes.ranks import Ranks
+from trainer.tasks.quantile import middle
 from trainer.tasks.totals import Totals
 
 
@@ -21,7 +22,7 @@ class NumberTotals(Totals):
 
     def add(self, prediction: Tensor, y: Tensor) -> None:
         """Counts from a target of the split: a large offset would take the digits of the sums."""
-        truth, guess = (part.to(widest_dtype(y.device)) for part in (y, prediction))
+        truth, guess = (part.to(widest_dtype(y.device)) for part in (y, middle(prediction, y)))
         if self.scale is not None:
             truth, guess = self.scale.units(truth), self.scale.units(self.scale.linked(guess))
         error = (guess - truth).reshape(len(truth), -1)

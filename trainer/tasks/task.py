@@ -21,6 +21,7 @@ from trainer.tasks.figures.tokens import TokenDrawing
 from trainer.tasks.labels import LabelTotals
 from trainer.tasks.named_metric import Named
 from trainer.tasks.numbers import NumberTotals
+from trainer.tasks.quantile import middle
 from trainer.tasks.reconstruction import InputTotals
 from trainer.tasks.totals import Totals
 
@@ -180,7 +181,7 @@ class Numbers(Task):
         """Both (N, …) in the data's units."""
         dtype = widest_dtype(y.device)
         y = y.to(dtype)
-        return self.answer(prediction.to(dtype)), y if self.scale is None else self.scale.inverse(y)
+        return self.answer(middle(prediction, y).to(dtype)), y if self.scale is None else self.scale.inverse(y)
 
 
 class Input(Task):
