@@ -38,7 +38,7 @@ def layers(model: nn.Module, call: Callable[[Any], Any], x: Any, loss_fn: nn.Mod
             handle.remove()
     if model in names:
         note(model, x, output)
-    for name, module in loss_fn.named_modules("loss") if loss_fn is not None else ():
+    for name, module in loss_fn.named_modules(prefix="loss") if loss_fn is not None else ():
         if num_trained(module, recurse=False):
             names.setdefault(module, name)
     counted: set[nn.Parameter] = set()
