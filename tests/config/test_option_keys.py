@@ -1,6 +1,7 @@
 """A `_target_` typed over an option's: which keys it gets, and nodes inside nodes."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,8 +10,10 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from trainer.build.build import build
+from trainer.cli import main
 from trainer.config import files
 from trainer.config.compose import compose
+from trainer.config.run_config import read_config
 from trainer.config.source import Source
 from trainer.errors import ConfigError
 
@@ -129,3 +132,56 @@ def test_what_is_wrong_in_a_nested_node_is_named(word: str, answer: str) -> None
     words = ["model._target_=test_option_keys.Headed", "+model.backbone={_target_:torch.nn.Identity}", word]
     with pytest.raises(ConfigError, match=answer):
         build(config(*words))
+
+
+class Plain(nn.Linear):
+    """Takes no key of a model option but the sizes."""
+
+    def __init__(self, in_features: int, num_classes: int) -> None:
+        super().__init__(in_features, num_classes)
+
+
+class Points(TensorDataset):
+    """Takes no key of a dataset option."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.rand(40, 4), torch.arange(40) % 2)
+
+
+class Entropy(nn.CrossEntropyLoss):
+    """Takes no key of a loss option."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+class Descent(torch.optim.SGD):
+    """Takes no key of an optimizer option but the rate."""
+
+    def __init__(self, params: Any, lr: float = 0.1) -> None:
+        super().__init__(params, lr)
+
+
+class Falling(torch.optim.lr_scheduler.ExponentialLR):
+    """Takes no key of a scheduler option."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        super().__init__(optimizer, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("group", "option", "name"),
+    [
+        ("dataset", "table", "Points"),
+        ("model", "mlp", "Plain"),
+        ("loss", "cross_entropy", "Entropy"),
+        ("optimizer", "adamw", "Descent"),
+        ("scheduler", "onecycle", "Falling"),
+    ],
+)
+def test_a_class_of_your_own_trains_over_any_option(group: str, option: str, name: str) -> None:
+    words = [f"{group}={option}", f"{group}._target_=test_option_keys.{name}", "dataset=iris"]
+    words = words[:2] if group == "dataset" else words
+    assert main(["train", *words, "max_steps=2", "threads=1", "device=cpu", "report=false"]) == 0
+    stored = read_config(next(Path("outputs").rglob("config.yaml")).parent)
+    assert stored[group]["_target_"] == f"test_option_keys.{name}"

@@ -44,7 +44,8 @@ def _try(named: Sequence[Named], task: Task, probed: Probed, splits: Splits) -> 
     def repeated(part: Tree) -> Tree:
         return tree.mapped(lambda leaf: leaf[torch.arange(ROWS) % len(leaf)] if leaf.ndim else leaf, part)
 
-    answer, truth = task.for_metrics(repeated(probed.fit(probed.prediction)), repeated(splits.sample[1]))
+    output, y = probed.fit(probed.prediction), probed.fit.target(splits.sample[1])
+    answer, truth = task.for_metrics(repeated(output), repeated(y))
     for one in named:
         try:
             one.update(answer, truth)

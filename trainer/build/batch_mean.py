@@ -3,83 +3,139 @@ parts: by accumulate, or by several processes."""
 
 import copy
 import math
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from trainer.data import tree
-from trainer.data.labels import Denominator
 from trainer.data.splits import Splits
 from trainer.data.tree import Tree
-from trainer.tasks import calls, losses
+from trainer.data.workers import Workers
+from trainer.tasks import calls, losses, model_loss
 from trainer.tasks.calls import Loss
 from trainer.tasks.model_loss import OfModel
 
 Verdict = Literal["fits", "differs", "draws"]
-ROWS = ((0, 2), (2, 5))  # of two uneven parts
-CLOSE = 1e-6  # relative, in float64
+Batches = Sequence[tuple[Tree, Tree]]  # two parts, and both of them as one batch
+MOST = 5  # rows of both
+CLOSE = {torch.float64: 1e-6, torch.float32: 1e-5}  # relative, by the dtype of the loss
+MOVED = 0.1  # the deviation of what is added to weights: a head of zeros would hide which targets count
 
 
-def check(model: nn.Module, loss_fn: nn.Module, path: Any, terms: Any, splits: Splits) -> Verdict | None:
-    """Compare the loss of two uneven batches with that of their union, in eval mode and in float64 where the model
-    allows. "draws" where two calls differ; None where it cannot be told. Sets the shift of a model's own loss.
+def check(model: nn.Module, loss_fn: nn.Module, terms: Sequence[str], splits: Splits) -> Verdict | None:
+    """Compare the loss of two uneven batches with that of their union, in eval mode, in float64 on the CPU where the
+    model allows. "draws" where two calls differ, or a collate_fn draws; None where it cannot be told. Sets the shift of
+    a model's own loss.
 
     Works on copies; the generators are left as they were.
     """
-    loader, num_rows = splits.train.loader, ROWS[-1][1]
-    if splits.num_rows("train") < num_rows:
+    num_rows = min(MOST, splits.num_rows("train"))
+    first = max(1, 2 * num_rows // MOST)
+    if num_rows < 2:
         return None
-    wanted = [torch.arange(*ROWS[0]), torch.arange(*ROWS[1]), torch.arange(num_rows)]
-    with torch.random.fork_rng([splits.device] if splits.device.type == "cuda" else []):
+    parts = [range(first), range(first, num_rows), range(num_rows)]
+    with _generators_kept(splits.device):
         try:
-            batches = [loader.load(batch) for batch in loader.fetch(wanted, 0)]
-            trial, trial_loss = copy.deepcopy(model).eval(), copy.deepcopy(loss_fn).eval()
-        except Exception:  # a model that cannot be copied
-            return None
-        loss = calls.of_loss(trial_loss, path, terms)
-        try:
-            found = _losses(trial.double(), trial_loss.double(), loss, batches, torch.float64)
-        except Exception:  # a model that makes float32 tensors itself
+            return _checked(model, loss_fn, terms, splits, parts, torch.device("cpu"), torch.float64)
+        except Exception:  # a model that makes float32 tensors itself, or only runs on its device
             try:
-                found = _losses(trial.float(), trial_loss.float(), loss, batches, torch.float32)
-            except Exception:
+                return _checked(model, loss_fn, terms, splits, parts, splits.device, torch.float32)
+            except Exception:  # a model that cannot be copied
                 return None
-    if found is None:
+
+
+def _checked(
+    model: nn.Module,
+    loss_fn: nn.Module,
+    terms: Sequence[str],
+    splits: Splits,
+    parts: Sequence[Sequence[int]],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Verdict | None:
+    batches = _batches(splits, parts)
+    if batches is None:
         return "draws"
-    return _compare(found, loss_fn, batches)
+    batches = [tree.mapped(lambda leaf: leaf.to(device), tree.cast(batch, dtype)) for batch in batches]
+    trial = copy.deepcopy(model).to(device, dtype).eval()
+    trial_loss = copy.deepcopy(loss_fn).to(device, dtype).eval()
+    loss = calls.of_loss(trial_loss, (), terms)
+    if isinstance(loss_fn, OfModel) and isinstance(trial_loss, OfModel):
+        _move(trial)
+        trial_loss.shift = loss_fn.shift = _shift(trial, trial_loss, loss, batches[-1])
+    return _compare(trial, trial_loss, loss, batches, list(map(len, parts)))
 
 
-@torch.no_grad()
-def _losses(model: nn.Module, loss_fn: nn.Module, loss: Loss, batches: Any, dtype: torch.dtype) -> list[float] | None:
-    """The loss of each batch; None where a second call gives another."""
+@contextmanager
+def _generators_kept(device: torch.device) -> Iterator[None]:
+    states = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+
+
+def _batches(splits: Splits, parts: Sequence[Sequence[int]]) -> Batches | None:
+    """A batch of each part; None where a collate_fn draws what is in it."""
+    loader = splits.train.loader
     found = []
-    for x, y in batches:
-        x, y = tree.cast(x, dtype), tree.cast(y, dtype)
-        call = calls.of_outputs(calls.of_model(model, x))
-        first, second = (float(_first(loss(call(x), y, x))) for _ in range(2))
-        if not math.isclose(first, second, rel_tol=1e-12 if dtype is torch.float64 else 1e-5):
-            return None
-        found.append(first)
+    for rows in parts:
+        batch: Any = torch.tensor(rows, device=splits.device)
+        if isinstance(loader, Workers):
+            batch, drawn = loader.read(rows)
+            if drawn:
+                return None
+        found.append(loader.load(batch))
     return found
 
 
-def _first(loss: Tensor) -> Tensor:
-    return loss[0] if loss.ndim else loss
+@torch.no_grad()
+def _compare(
+    model: nn.Module, loss_fn: nn.Module, loss: Loss, batches: Batches, sizes: Sequence[int]
+) -> Verdict | None:
+    """sizes: the rows of each batch."""
+    denominator, found, counts = losses.denominator(loss_fn)[0], list[float](), list[float]()
+    close = CLOSE[torch.float32]
+    for (x, y), num_rows in zip(batches, sizes, strict=True):
+        value, again = (_value(model, loss_fn, loss, x, y) for _ in range(2))
+        close = CLOSE.get(value.dtype, close)
+        if not math.isclose(value, again, rel_tol=close / 1e3):
+            return "draws" if value.isfinite() and again.isfinite() else None
+        found.append(float(value))
+        counts.append(float(denominator(y, num_rows)))
+    mean = (found[0] * counts[0] + found[1] * counts[1]) / max(counts[0] + counts[1], 1e-12)
+    return "fits" if math.isclose(mean, found[2], rel_tol=close, abs_tol=1e-9) else "differs"
 
 
-def _compare(found: list[float], loss_fn: nn.Module, batches: Any) -> Verdict:
-    shifts = (0, 1) if isinstance(loss_fn, OfModel) and loss_fn.ignored is not None else (0,)
-    for shift in shifts:
-        if isinstance(loss_fn, OfModel):
-            loss_fn.shift = shift
-        counts = [_count(losses.denominator(loss_fn)[0], y) for _, y in batches]
-        mean = (found[0] * counts[0] + found[1] * counts[1]) / max(counts[0] + counts[1], 1e-12)
-        if math.isclose(mean, found[2], rel_tol=CLOSE if abs(found[2]) > 1e-9 else 1.0, abs_tol=1e-9):
-            return "fits"
-    return "differs"
+def _value(model: nn.Module, loss_fn: nn.Module, loss: Loss, x: Tree, y: Tree) -> Tensor:
+    """The loss of a batch, 0-dim."""
+    of_outputs = model_loss.of_outputs if isinstance(loss_fn, OfModel) else calls.of_outputs
+    found = loss(of_outputs(calls.of_model(model, x))(x), y, x)
+    return found[0] if found.ndim else found
 
 
-def _count(denominator: Denominator, y: Tree) -> float:
-    rows = next((len(leaf) for leaf in tree.leaves(y)), 0)
-    return float(denominator(y, rows))
+@torch.no_grad()
+def _move(model: nn.Module) -> None:
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        parameter.add_(MOVED * torch.randn_like(parameter))
+
+
+@torch.no_grad()
+def _shift(model: nn.Module, loss_fn: OfModel, loss: Loss, batch: tuple[Tree, Tree]) -> int:
+    """1 if the first target of each sequence does not count, as in a causal language model; else 0."""
+    x, y = batch
+    if loss_fn.ignored is None or y.ndim != 2 or y.shape[1] < 2:
+        return 0
+    other = y.clone()
+    other[:, 0] = (y[:, 0] == 0).to(y.dtype)  # class 1 where it was 0, else 0
+    values = []
+    for target in (y, other):
+        torch.manual_seed(0)  # for a model that draws in eval mode too
+        values.append(_value(model, loss_fn, loss, {**x, loss_fn.argument: target}, target))
+    return int(torch.equal(*values))

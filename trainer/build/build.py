@@ -49,6 +49,7 @@ class Setup:
     threads: int
     threads_why: str
     loss_counts: str
+    loss_mean: batch_mean.Verdict | None
     findings: list[Finding]
     data_seconds: float
     reaches_out: bool  # whether the run may write outside its folder: see `download` of build
@@ -95,8 +96,8 @@ def _build(
     task = tasks.make(splits.facts, splits.scale_y, probed.fit.class_axis)
 
     one = torch.ones((), device=device, dtype=dtype)
-    _check_mean(config, model, probed, splits, ranks)
-    if isinstance(loss_fn, OfModel) and loss_fn.shift:
+    verdict = _check_mean(config, model, probed, splits, ranks)
+    if isinstance(loss_fn, OfModel):
         probed.fit = dataclasses.replace(probed.fit, shift=loss_fn.shift)
         splits.preprocessing.shift = loss_fn.shift
     train_batches = _train_batches(config, splits, denominator, loss_counts == "sum", one, ranks)
@@ -168,7 +169,8 @@ def _build(
     if config.compile == "step":
         run.step = CompiledStep(run, config.compiler.mode, config.compiler.dynamic)
     resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, threads=threads, nproc=ranks.size)
-    return run, Setup(resolved, splits, device_why, threads, threads_why, loss_counts, findings, data_seconds, download)
+    facts = (device_why, threads, threads_why, loss_counts, verdict, findings, data_seconds, download)
+    return run, Setup(resolved, splits, *facts)
 
 
 def _loss_of(
@@ -190,17 +192,23 @@ def _loss_of(
     return loss_of
 
 
-def _check_mean(config: Config, model: nn.Module, probed: probe.Probed, splits: Splits, ranks: Ranks) -> None:
-    """Raise ConfigError where a batch is taken in parts, and the loss of the whole is not the mean over them."""
+def _check_mean(
+    config: Config, model: nn.Module, probed: probe.Probed, splits: Splits, ranks: Ranks
+) -> batch_mean.Verdict | None:
+    """What batch_mean finds. Raises ConfigError where a batch is taken in parts, and the loss of the whole is not the
+    mean over them."""
     loss_fn = probed.loss_fn
     if losses.is_torchs(type(loss_fn)):
-        return
-    verdict = batch_mean.check(model, loss_fn, (), probed.terms, splits)
+        return "fits"
+    verdict = batch_mean.check(model, loss_fn, probed.terms, splits)
     parts = f"accumulate={config.accumulate}" if config.accumulate > 1 else f"nproc={ranks.size}"
     if verdict == "differs" and (config.accumulate > 1 or ranks.size > 1):
-        name = type(loss_fn).__name__
-        text = f"{parts}, but {name} over a batch is not the mean over its parts: rows depend on each other"
+        name, why = type(loss_fn).__name__, "rows depend on each other"
+        if isinstance(loss_fn, OfModel):
+            name, why = f"the loss of {type(model).__name__}", f"it is not a mean over {loss_fn.counts}"
+        text = f"{parts}, but {name} over a batch is not the mean over its parts: {why}"
         raise ConfigError(text, "accumulate=1 nproc=1")
+    return verdict
 
 
 def _place(config: Config, ranks: Ranks) -> tuple[torch.device, str]:

@@ -10,6 +10,7 @@ from trainer.data import seeds
 from trainer.data.preprocessing import Preprocessing
 from trainer.device import seed_all
 from trainer.tasks import losses
+from trainer.tasks.model_loss import OfModel
 
 
 def build_loss(
@@ -23,6 +24,8 @@ def build_loss(
     seed_all(seeds.derive(config.seed, "loss"))  # for modules that a loss makes itself
     loss_fn = losses.make_loss(node, prepared.facts, unit, as_numbers, class_axis).to(device, dtype)
     losses.link(loss_fn, config.dataset, prepared.y)
+    if isinstance(loss_fn, OfModel):
+        loss_fn.know(prepared.facts, prepared.shift)
     return node, loss_fn
 
 

@@ -22,7 +22,7 @@ from trainer.errors import ConfigError, place
 from trainer.guards import structure
 from trainer.guards.finding import Finding
 from trainer.processes.ranks import Ranks, synchronised
-from trainer.tasks import calls
+from trainer.tasks import calls, losses
 from trainer.text import first_line
 
 
@@ -39,7 +39,7 @@ def build_model(
 ) -> tuple[dict[str, Any], nn.Module, list[Finding]]:
     """(The completed node of a run's model, the model, what guards find in it). Raises ConfigError."""
     seed_all(seeds.derive(config.seed, "weights"))
-    node = complete(config.model, splits.facts)
+    node = complete(config.model, splits.facts, losses.num_predictions(config.loss))
     model = make_model(node, device, dtype)
     findings = structure.unregistered(model) if config.guards != "none" else []
     materialize(model, splits.sample[0])
@@ -47,9 +47,10 @@ def build_model(
     return node, synchronised(model, device, ranks) if config.sync_batchnorm else model, findings
 
 
-def complete(node: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
-    """Fill in the sizes that are null in a model node, from the data. Raises ConfigError."""
-    completed = target.complete(node, "model", **facts.for_model())
+def complete(node: Mapping[str, Any], facts: Facts, each: int = 1) -> dict[str, Any]:
+    """Fill in the sizes that are null in a model node, from the data. each: outputs for a number to predict. Raises
+    ConfigError."""
+    completed = target.complete(node, "model", **facts.for_model(each))
     if len(facts.input_shape) != 3 and completed.get("in_channels", 0) is None:
         text = f"{node['_target_']} takes pictures (channels, height, width), not inputs of shape {facts.input_shape}"
         raise ConfigError(text, "model=mlp", "model.in_channels")

@@ -1,8 +1,10 @@
 """Checks before training: one forward and loss on two rows, the sizes of batches, a compiler."""
 
 import copy
+import inspect
 import shutil
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,16 +18,18 @@ from trainer.config.schema import Config
 from trainer.data import tree
 from trainer.data.batches import TrainBatches
 from trainer.data.meaning import INDEXED
+from trainer.data.sample import TARGETS
 from trainer.data.splits import Splits
 from trainer.data.tree import Tree
 from trainer.errors import ConfigError, place
 from trainer.guards import structure
 from trainer.guards.finding import Finding
-from trainer.tasks import calls, fit, losses
-from trainer.tasks.calls import Call, Loss
+from trainer.tasks import calls, fit, losses, model_loss
+from trainer.tasks.calls import LOSS, Call, Loss
 from trainer.tasks.fit import Fit
-from trainer.tasks.model_loss import LOSS, OfModel
-from trainer.text import counted, first_line
+from trainer.tasks.model_loss import OfModel
+from trainer.tasks.quantile import QuantileLoss
+from trainer.text import counted, first_line, listed
 
 
 class OtherTask(Exception):
@@ -50,27 +54,30 @@ class Probed:
     def around(self, module: nn.Module, x: Tree) -> Call:
         """The same call of a module around the model. x: an input."""
         call = calls.of_model(module, x)
+        if isinstance(self.loss_fn, OfModel):
+            return model_loss.of_outputs(call)
         return call if self.is_tree else calls.of_outputs(call)
 
 
 def probe(config: Config, model: nn.Module, splits: Splits, device: torch.device, dtype: torch.dtype) -> Probed:
     """Try one forward and loss on two rows. Raises ConfigError where model, loss and data do not fit together."""
     output, flops = _forward(model, splits)
-    is_tree, prediction = calls.is_plain(output), calls.plain(output)
+    as_tree = model_loss.plain_named if config.loss["_target_"] == model_loss.PATH else calls.plain
+    is_tree, prediction = calls.is_plain(output), as_tree(output)
     name, facts = type(model).__name__, splits.facts
     if facts.meaning.or_else and isinstance(prediction, Tensor) and prediction.shape != splits.sample[1].shape:
         raise OtherTask(facts.meaning.or_else)
-    found = fit.find(
-        facts, prediction, splits.sample[1], name, config.loss.get("class_axis"), lambda: _shorter(model, splits)
-    )
+    axis, y = config.loss.get("class_axis"), splits.sample[1]
+    found = fit.find(facts, prediction, y, name, axis, lambda: _shorter(model, splits, as_tree))
     loss_node, loss_fn = build_loss(config, splits.preprocessing, device, dtype, found.class_axis)
-    if isinstance(fitting := found(prediction), Tensor):
+    if isinstance(fitting := found(prediction), Tensor) and not isinstance(loss_fn, QuantileLoss):
         check_prediction(fitting, splits.sample[1], splits, name)
         if losses.takes_one_shape(loss_fn):
             splits.shape_targets(tuple(fitting.shape[1:]))
     output = prediction
     if isinstance(loss_fn, OfModel):
         prediction = _with_target(model, loss_fn, splits)
+        loss_node["argument"] = loss_fn.argument
     ours = losses.is_torchs(type(loss_fn))
     loss = calls.of_loss(loss_fn, found.path if ours else ())
     terms = _terms(loss, loss_fn, prediction, splits, found.class_axis)
@@ -84,27 +91,24 @@ def probe(config: Config, model: nn.Module, splits: Splits, device: torch.device
 
 def _with_target(model: nn.Module, loss_fn: OfModel, splits: Splits) -> Tree:
     """The prediction for the sample by a model that gets its target too. Raises ConfigError for one without a loss."""
-    argument = give_target(loss_fn, splits)
-    output, _ = _forward(model, splits)
-    prediction = calls.plain(output)
-    if not isinstance(prediction, (dict, tuple)) or (isinstance(prediction, dict) and LOSS not in prediction):
-        text = f"loss=model: {type(model).__name__} returns no 'loss' when it is given '{argument}'"
-        raise ConfigError(text, "loss.argument=NAME, or another loss")
+    name, taken = type(model).__name__, inspect.signature(model.forward).parameters
+    if loss_fn.argument is None:
+        picked = getattr(getattr(splits.train.part.data, "choice", None), "target", None)
+        loss_fn.argument = next((key for key in (str(picked), *TARGETS, "targets") if key in taken), TARGETS[0])
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in taken.values())
+    if splits.sample[1] is not None and loss_fn.argument not in taken and not takes_any:
+        text = f"loss=model gives the target to {name}.forward as '{loss_fn.argument}', but it takes {listed([*taken])}"
+        raise ConfigError(text, "loss.argument=NAME", "loss.argument")
+    splits.give_target(loss_fn.argument)
+    prediction = model_loss.plain_named(_forward(model, splits)[0])
+    if LOSS not in prediction:
+        text = f"loss=model: {name} returns no 'loss' when it is given '{loss_fn.argument}'"
+        raise ConfigError(text, "loss=auto", "loss")
     return prediction
 
 
-def give_target(loss_fn: OfModel, splits: Splits) -> str:
-    """Let the model get the target beside its inputs, as its own loss needs it. Returns the argument's name."""
-    facts, train = splits.facts, splits.train.part.data
-    picked = getattr(getattr(train, "choice", None), "target", None)
-    argument = loss_fn.argument or (picked if isinstance(picked, str) else "labels")
-    loss_fn.ignored = facts.ignored if facts.task in INDEXED else None
-    splits.give_target(argument)
-    return argument
-
-
 @torch.no_grad()
-def _shorter(model: nn.Module, splits: Splits) -> tuple[Tree, Tree]:
+def _shorter(model: nn.Module, splits: Splits, as_tree: Callable[[Any], Tree]) -> tuple[Tree, Tree]:
     """The prediction and the targets for the sample's sequences without their last position."""
     x, y = splits.sample
     length = y.shape[1]
@@ -113,7 +117,7 @@ def _shorter(model: nn.Module, splits: Splits) -> tuple[Tree, Tree]:
         return leaf[:, : length - 1] if leaf.ndim > 1 and leaf.shape[1] == length else leaf
 
     x = tree.mapped(cut, x)
-    return calls.plain(calls.of_model(model.eval(), x)(x)), cut(y)
+    return as_tree(calls.of_model(model.eval(), x)(x)), cut(y)
 
 
 def _forward(model: nn.Module, splits: Splits) -> tuple[Any, float]:

@@ -68,9 +68,9 @@ class Facts:
         """Whether the input is one tensor."""
         return isinstance(self.inputs, Spec)
 
-    def for_model(self) -> dict[str, Any]:
-        """The sizes that a model may leave null, as keyword arguments."""
-        facts: dict[str, Any] = dict.fromkeys(OUTPUT_NAMES, self.num_outputs)
+    def for_model(self, each: int = 1) -> dict[str, Any]:
+        """The sizes that a model may leave null, as keyword arguments. each: outputs for a number to predict."""
+        facts: dict[str, Any] = dict.fromkeys(OUTPUT_NAMES, self.num_outputs * each)
         if isinstance(self.inputs, Spec):
             facts |= dict.fromkeys(INPUT_NAMES, math.prod(self.inputs.shape))
             if len(self.inputs.shape) == 3:

@@ -97,8 +97,11 @@ class Splits:
                 loader.y = loader.y.reshape(len(loader.y), *row_shape)
 
     def give_target(self, argument: str) -> None:
-        """Let the model get the target too, under this name. Raises ConfigError where inputs have no names."""
+        """Let the model get the target too, if there is one, under this name. Raises ConfigError where inputs have no
+        names."""
         x, y = self.sample
+        if y is None:
+            return
         if not isinstance(x, dict):
             text = "loss=model: the model needs its inputs by name, to get the target beside them"
             raise ConfigError(text, "dataset.inputs={ARGUMENT: 0}")

@@ -119,6 +119,14 @@ class Workers:
         x, y, _ = self.collate([self.loader.dataset[0, 0]])
         return Batch(tree.mapped(lambda leaf: leaf[:0], x), tree.mapped(lambda leaf: leaf[:0], y), 0)
 
+    def read(self, rows: Sequence[int]) -> tuple[Batch, bool]:
+        """(A batch of these rows as in epoch 0, read in this process; whether collating them draws from torch's
+        generator)."""
+        samples = [self.loader.dataset[0, row] for row in rows]
+        before = torch.get_rng_state()
+        batch = self.collate(samples)
+        return batch, not torch.equal(before, torch.get_rng_state())
+
     def count(self, batch: Batch) -> int:
         return batch.num_rows
 

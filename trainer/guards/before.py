@@ -16,6 +16,7 @@ from trainer.guards.finding import Finding
 from trainer.tasks import losses
 from trainer.tasks.calls import Call, Loss
 from trainer.tasks.fit import Fit
+from trainer.tasks.model_loss import OfModel
 
 
 @dataclass
@@ -85,10 +86,10 @@ def before_training(
     findings += structure.teacher(model, loss_fn) + outputs.detached(seen.prediction, name)
     output = fit(seen.prediction)
     if isinstance(output, Tensor) and isinstance(y, Tensor):
-        own_loss = not losses.is_torchs(type(loss_fn))
-        findings += outputs.broadcast(output, y, name, own_loss=own_loss)
+        findings += outputs.broadcast(output, y, name, own_loss=not losses.takes_one_shape(loss_fn))
         findings += outputs.activation(output, loss_fn, name, fit.class_axis)
-        if output.ndim > 2 and not y.is_floating_point() and not losses.is_torchs(type(loss_fn)):
+        is_own = not losses.is_torchs(type(loss_fn)) and not isinstance(loss_fn, OfModel)
+        if output.ndim > 2 and not y.is_floating_point() and is_own:
             gradient = _gradient(output, seen.prediction, loss_fn, loss, sample)
             findings += outputs.other_axis(gradient, fit.class_axis, type(loss_fn).__name__)
     same = isinstance(x, Tensor) and seen.layers and torch.equal(seen.layers[0][2].flatten(1), x.flatten(1))

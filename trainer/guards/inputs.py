@@ -53,7 +53,7 @@ def padding(x: Tree, y: Tensor, loss_fn: nn.Module) -> list[Finding]:
             value, share = int(targets[0]), len(targets) / y.numel()
             what = f"{share:.0%} of the targets are {value} where {path or 'the input'} is padded with {fill}"
             why = f"{type(loss_fn).__name__} counts them as class {value}"
-            is_class = bool((others == value).any())
+            is_class = bool((others == value).any()) or not hasattr(loss_fn, "ignore_index")
             remedy = f"targets of {ignored} there, in collate_fn" if is_class else f"loss.ignore_index={value}"
             return [Finding("padding", "dataset", what, why, remedy)]
     return []

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.build.probe import give_target
 from trainer.config.schema import Config
 from trainer.data.batches import EvalBatches
 from trainer.data.earlier import Earlier, summary
@@ -146,11 +145,7 @@ def open_own(config: Config, run: Trained, known: Fingerprint | None, split: str
     known: the data that the run was trained on, whose splits are used; None draws them again.
     """
     earlier = Earlier(run.preprocessing, known, "measure")
-    config = _plain(config, run)
-    splits = make_splits(config, run.device, run.dtype, download=download, earlier=earlier)
-    if isinstance(run.loss_fn, OfModel):
-        give_target(run.loss_fn, splits)
-    _shape_targets(splits, run)
+    splits = _splits(_plain(config, run), run, earlier, download=download)
     names = [name for name in ROLES if name in splits.parts]
     if split is None and names == ["train"]:
         if known is not None and (known.roles > TRAIN).any():
@@ -173,22 +168,25 @@ def open_other(config: Config, run: Trained, *, download: bool) -> Labelled:
         by_value = (config.dataset.get("types") or {}).get(prepared.table.targets[0]) == "number"
         return OfTable(str(path), source, prepared, size, run, by_value=by_value)
     config = _plain(config, run, val_fraction=0.0)
-    splits = make_splits(config, run.device, run.dtype, download=download, earlier=Earlier(prepared, None, "measure"))
+    splits = _splits(config, run, Earlier(prepared, None, "measure"), download=download)
     for note in splits.notes:
         complain(f"note     {note}")
-    _shape_targets(splits, run)
     rows = OfSplits(splits, [name for name in ROLES if name in splits.parts], size, own=False)
     rows.name = str(config.dataset["path"])
     return rows
 
 
-def _shape_targets(splits: Splits, run: Trained) -> None:
-    """Give inputs that are their own targets the shape of what the model makes of them, as in training."""
+def _splits(config: Config, run: Trained, earlier: Earlier, *, download: bool) -> Splits:
+    """The splits, with targets as the run's loss takes them."""
+    splits = make_splits(config, run.device, run.dtype, download=download, earlier=earlier)
+    if isinstance(run.loss_fn, OfModel):
+        splits.give_target(run.loss_fn.argument or "labels")
     if run.facts.task == "input" and losses.takes_one_shape(run.loss_fn):
         with torch.no_grad():
             made = run.fit(run.call(splits.sample[0]))
         if isinstance(made, Tensor):
             splits.shape_targets(tuple(made.shape[1:]))
+    return splits
 
 
 def _plain(config: Config, run: Trained, **keys: Any) -> Config:

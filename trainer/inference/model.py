@@ -29,7 +29,7 @@ from trainer.disk.tensors import MALFORMED, read_tensors
 from trainer.errors import ConfigError, StorageError
 from trainer.inference.outputs import named as named_outputs
 from trainer.processes.ranks import Ranks
-from trainer.tasks import calls, loss_modules, losses, metric_choice
+from trainer.tasks import calls, loss_modules, losses, metric_choice, model_loss
 from trainer.tasks.calls import Call, Loss
 from trainer.tasks.fit import Fit
 from trainer.tasks.kinds import make as make_task
@@ -119,12 +119,13 @@ def load(folder: Path, config: Config, *, to_measure: bool = False) -> Trained:
     fit = Fit(prepared.path, prepared.class_axis, prepared.shift)
     _, loss_fn = build_loss(config, prepared, device, dtype, fit.class_axis)
     _load_loss(folder, loss_fn)
+    of_outputs = model_loss.of_outputs if isinstance(loss_fn, model_loss.OfModel) else calls.of_outputs
     task, own = make_task(facts, inverse_on(prepared.of_answers, device), fit.class_axis), list[str]()
     if to_measure and config.metrics:
         own, task.named = metric_choice.chosen(asked_metrics.read(config.metrics), task)
     return Trained(
         model,
-        calls.of_outputs(calls.of_model(model.eval(), x)),
+        of_outputs(calls.of_model(model.eval(), x)),
         loss_fn,
         calls.of_loss(loss_fn, fit.path if losses.is_torchs(type(loss_fn)) else (), prepared.terms),
         prepared.terms,

@@ -7,15 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from trainer.disk.outcome import Layer
+from trainer.tasks.loss_modules import num_trained
 
 
 @torch.no_grad()
-def layers(model: nn.Module, call: Callable[[Any], Any], x: Any) -> list[Layer]:
+def layers(model: nn.Module, call: Callable[[Any], Any], x: Any, loss_fn: nn.Module | None = None) -> list[Layer]:
     """Every module without children, and every other module with direct parameters.
 
-    call: the model as a function of its input; x: a few samples on its device. Runs forward once, in eval mode and not
-    compiled; leaves the model in eval mode. A layer that did not run comes last, without an output. Tied parameters
-    count once. Of a layer that gives several tensors, the shape is that of the first.
+    call: the model as a function of its input; x: a few samples on its device; loss_fn: its modules whose parameters
+    are trained with the model come last. Runs forward once, in eval mode and not compiled; leaves the model in eval
+    mode. A layer that did not run comes after those that did, without an output. Tied parameters count once. Of a layer
+    that gives several tensors, the shape is that of the first.
     """
     named = model.named_modules()
     names = {m: name for name, m in named if not list(m.children()) or list(m.parameters(recurse=False))}
@@ -36,6 +38,9 @@ def layers(model: nn.Module, call: Callable[[Any], Any], x: Any) -> list[Layer]:
             handle.remove()
     if model in names:
         note(model, x, output)
+    for name, module in loss_fn.named_modules(prefix="loss") if loss_fn is not None else ():
+        if num_trained(module, recurse=False):
+            names.setdefault(module, name)
     counted: set[nn.Parameter] = set()
     rows = []
     for module in dict.fromkeys([*shapes, *names]):

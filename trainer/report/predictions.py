@@ -42,7 +42,7 @@ def measure(
 ) -> Predictions | None:
     """The predictions over a split with the current weights; None for a task that shows none. preprocessing, part: of
     the split's rows; split: its name, for people."""
-    drawing = run.task.drawing(Source(part.rows, preprocessing.x.inverse))
+    drawing = run.task.drawing(Source(part.rows, preprocessing.x.inverse, run.fit.shift))
     collected = _Classes(run) if run.task.name in INDEXED else _Numbers(run) if run.task.name == "numbers" else None
     if drawing is None and collected is None:
         return None

@@ -44,7 +44,8 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     precision += ", compiled" if config.compile == "model" else ""
     size = f"{sizes.num_parameters(run.model):,} parameters"
     screen.say(f"model    {sizes.describe(run.model)}, {size}, {precision}")
-    screen.entry("loss", [f"{loss_text(run, setup.loss_counts)}; monitored: {run.stopping.monitor}"])
+    loss, *more = loss_lines(run, setup)
+    screen.entry("loss", [f"{loss}; monitored: {run.stopping.monitor}", *more])
     schedule = type(getattr(run.scheduler, "scheduler", run.scheduler)).__name__
     schedule = "" if schedule == "Constant" else f", {schedule}"
     screen.say(f"optim    {type(run.optimizer).__name__} lr={run.optimizer.defaults['lr']:g}{schedule}")
@@ -61,16 +62,18 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
         screen.say(f"run      {layout.relative(folder)}")
 
 
-def loss_text(run: TrainState, counts: str) -> str:
-    """The loss in words: its name, its terms, what it trains. counts: what its mean divides by."""
+def loss_lines(run: TrainState, setup: Setup) -> list[str]:
+    """The loss in words: its name, its terms, what it trains, and what else there is to say of a model's own."""
     loss_fn = run.loss_fn
-    text = "the model's own" if isinstance(loss_fn, OfModel) else type(loss_fn).__name__
+    if isinstance(loss_fn, OfModel):
+        return loss_fn.words(setup.loss_mean)
+    text = type(loss_fn).__name__
     text += f" ({', '.join(run.terms)})" if run.terms else ""
-    text += ", a mean over samples as far as is known" if counts == "samples" else ""
+    text += ", a mean over samples as far as is known" if setup.loss_counts == "samples" else ""
     trained = loss_modules.num_trained(loss_fn)
     frozen = sum(p.numel() for _, module in loss_modules.frozen(loss_fn) for p in module.parameters())
     text += f", {counted(trained, 'parameter')} trained with the model" if trained else ""
-    return text + (f", {frozen:,} frozen" if frozen else "")
+    return [text + (f", {frozen:,} frozen" if frozen else "")]
 
 
 def inputs(specs: Tree) -> str:

@@ -170,7 +170,7 @@ def _conclude(
     result.measured = measured.values(run, setup.splits.truth, past, result.last | result.best)
     if reports:
         step = progress.step if run.best_weights is None else progress.best_step
-        shape = layers(run.model, run.call, setup.splits.sample[0])
+        shape = layers(run.model, run.call, setup.splits.sample[0], run.loss_fn)
         outcome.write(folder, Outcome(step, predictions, shape, changed, each))
     result.seconds["report"] = time.perf_counter() - begun
     summary.write(run, setup, result)

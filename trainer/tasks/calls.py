@@ -28,22 +28,30 @@ def of_model(module: Callable[..., Any], x: Tree) -> Call:
 
 
 def plain(output: Any) -> Tree:
-    """An output as a tree: an object with fields, as Hugging Face's models return, becomes a dict of its tensors.
-    Raises ConfigError for anything else."""
-    if isinstance(output, Tensor):
-        return output
-    if isinstance(output, Mapping):
-        found = {str(key): plain(value) for key, value in output.items() if value is not None}
-    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
-        found = {f.name: value for f in dataclasses.fields(output) if (value := getattr(output, f.name)) is not None}
-        found = {name: plain(value) for name, value in found.items()}
-    elif isinstance(output, (tuple, list)):
-        named = getattr(output, "_fields", None)
-        parts = tuple(plain(value) for value in output)
-        return dict(zip(named, parts, strict=True)) if named else parts
-    else:
+    """An output as a tree: an object with fields, as Hugging Face's models return, becomes a dict of its tensors; what
+    is no tensor, such as a cache, is left out. Raises ConfigError for an output without any."""
+    found = _tensors_of(output)
+    if found is None:
         raise ConfigError(f"the model returns a {type(output).__name__}, not a tensor, or a tuple or dict of tensors")
     return found
+
+
+def _tensors_of(output: Any) -> Tree:
+    """The tensors in an output; None if there are none. Tuples keep their length."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, (tuple, list)) and not hasattr(output, "_fields"):
+        parts = tuple(map(_tensors_of, output))
+        return parts if any(part is not None for part in parts) else None
+    if isinstance(output, Mapping):
+        fields = {str(key): value for key, value in output.items()}
+    elif isinstance(output, tuple):
+        fields = output._asdict()  # type: ignore[attr-defined]
+    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
+        fields = {field.name: getattr(output, field.name) for field in dataclasses.fields(output)}
+    else:
+        return None
+    return {name: found for name, value in fields.items() if (found := _tensors_of(value)) is not None} or None
 
 
 def of_outputs(call: Call) -> Call:

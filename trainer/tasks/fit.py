@@ -49,13 +49,15 @@ def find(
         return Fit()
     if isinstance(prediction, Tensor):
         return Fit((), _axis(facts, prediction, y, name, class_axis, cut))
-    fitting = []
-    for path, output in _outputs(prediction):
-        if axes := _axes(facts, output, y, class_axis):
-            fitting.append(Fit(path, axes[0]))
-    named = [fit for fit in fitting if fit.path and fit.path[-1] in FAVOURITES]
+    fitting = [path for path, output in _outputs(prediction) if _axes(facts, output, y, class_axis)]
     if fitting:
-        return (named or fitting)[0]
+        path = next((path for path in fitting if path and path[-1] in FAVOURITES), fitting[0])
+        whole = picked(prediction, path)
+        axes = _axes(facts, whole, y, class_axis)
+        if len(axes) > 1 and cut is not None:
+            output, y = cut()
+            return Fit(path, _axis(facts, picked(output, path), y, name, class_axis, None))
+        return Fit(path, axes[0])
     shapes = tree.described(prediction)
     text = f"model {name} returns {shapes}, of which none fits the targets {_wanted(facts, y)}"
     raise ConfigError(text, "return such an output, or dataset.task=free with a loss of your own")

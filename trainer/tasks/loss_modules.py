@@ -33,9 +33,9 @@ def frozen(loss_fn: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]
             yield from frozen(module, path)
 
 
-def num_trained(loss_fn: nn.Module) -> int:
-    """The number of parameters of a loss that are trained with the model."""
-    return sum(p.numel() for p in loss_fn.parameters() if p.requires_grad)
+def num_trained(loss_fn: nn.Module, *, recurse: bool = True) -> int:
+    """The number of parameters of a loss that are trained with the model. recurse: also those of modules in it."""
+    return sum(p.numel() for p in loss_fn.parameters(recurse) if p.requires_grad)
 
 
 def with_model(model: nn.Module, loss_fn: nn.Module) -> nn.Module:

@@ -19,9 +19,12 @@ from trainer.device import widest_dtype
 from trainer.errors import ConfigError
 from trainer.tasks import loss_modules
 from trainer.tasks.kinds import TASKS
+from trainer.tasks.model_loss import OfModel
+from trainer.tasks.quantile import QuantileLoss
 from trainer.text import counted
 
 AUTO = {kind.loss for kind in TASKS.values() if kind.loss is not None}  # what loss=auto may mean
+QUANTILE = f"{QuantileLoss.__module__}.{QuantileLoss.__name__}"
 PER_CLASS = ("weight", "label_smoothing", "ignore_index", "class_axis")  # keys of losses of classes
 WAYS: dict[Any, Way] = {  # losses that scaled targets change only in their units
     nn.MSELoss: "columns",
@@ -31,7 +34,7 @@ WAYS: dict[Any, Way] = {  # losses that scaled targets change only in their unit
 }
 THRESHOLDS = {nn.HuberLoss: "delta", nn.SmoothL1Loss: "beta"}
 ELEMENTWISE = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCEWithLogitsLoss, nn.BCELoss)
-NUMERIC = (*ELEMENTWISE, nn.PoissonNLLLoss, nn.GaussianNLLLoss)
+NUMERIC = (*ELEMENTWISE, nn.PoissonNLLLoss, nn.GaussianNLLLoss, QuantileLoss)
 
 
 def resolve(node: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
@@ -158,14 +161,19 @@ def link(loss_fn: nn.Module, dataset: Mapping[str, Any], scale_y: Scale | None) 
 
 
 def is_torchs(kind: Any) -> bool:
-    """Whether a class is one of torch's losses, not a user's."""
-    return getattr(kind, "__module__", "") in (nn.MSELoss.__module__, __name__)
+    """Whether a class is one of torch's losses or ours, not a user's."""
+    return getattr(kind, "__module__", "") in (nn.MSELoss.__module__, __name__, QuantileLoss.__module__)
 
 
 def takes_one_shape(loss_fn: nn.Module) -> bool:
     """Whether a loss on numbers compares each with its own target, so that both need one shape. A user's loss may
     reshape them itself."""
-    return is_torchs(type(loss_fn))
+    return is_torchs(type(loss_fn)) and not isinstance(loss_fn, QuantileLoss)
+
+
+def num_predictions(node: Mapping[str, Any]) -> int:
+    """How many numbers a loss takes for each target. node: the config's."""
+    return len(node["quantiles"]) if node["_target_"] == QUANTILE else 1
 
 
 def denominator(loss_fn: nn.Module) -> tuple[Denominator, str]:
@@ -178,7 +186,7 @@ def denominator(loss_fn: nn.Module) -> tuple[Denominator, str]:
     returns.
     """
     own = getattr(loss_fn, "denominator", None)
-    if callable(own):
+    if callable(own) and not (isinstance(loss_fn, OfModel) and loss_fn.ignored is None):
         return lambda y, num_rows: torch.as_tensor(own(y)).to(widest_dtype(_device(y))).reshape(()), "its denominator"
     if getattr(loss_fn, "reduction", None) == "sum":
         return lambda y, num_rows: _number(1.0, y), "sum"

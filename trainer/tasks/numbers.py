@@ -12,6 +12,7 @@ from trainer.processes.ranks import Ranks
 from trainer.stopping import METRICS
 from trainer.tasks import columns
 from trainer.tasks.columns import Columns
+from trainer.tasks.quantile import middle
 from trainer.tasks.task import Task
 from trainer.tasks.totals import Totals
 
@@ -38,7 +39,7 @@ class Numbers(Task):
         """Both (N, …) in the data's units."""
         dtype = widest_dtype(y.device)
         y = y.to(dtype)
-        return self.answer(prediction.to(dtype)), y if self.scale is None else self.scale.inverse(y)
+        return self.answer(middle(prediction, y).to(dtype)), y if self.scale is None else self.scale.inverse(y)
 
 
 class NumberTotals(Totals):
@@ -51,7 +52,7 @@ class NumberTotals(Totals):
 
     def add(self, prediction: Tensor, y: Tensor) -> None:
         """Counts from a target of the split: a large offset would take the digits of the sums."""
-        truth, guess = (part.to(widest_dtype(y.device)) for part in (y, prediction))
+        truth, guess = (part.to(widest_dtype(y.device)) for part in (y, middle(prediction, y)))
         if self.scale is not None:
             truth, guess = self.scale.units(truth), self.scale.units(self.scale.linked(guess))
         error = (guess - truth).reshape(len(truth), -1)

@@ -49,7 +49,7 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
         header.show_finding(screen, finding)
     size = config.loader.batch_size
     x, y = (tree.mapped(lambda leaf: repeated(leaf, size), part) for part in setup.splits.sample)
-    screen.say("", *layer_lines(layers(run_state.model, run_state.call, x), size))
+    screen.say("", *layer_lines(layers(run_state.model, run_state.call, x, run_state.loss_fn), size))
     points = plan.schedule(run_state)
     timed = plan.timing(run_state)
     eval_rows = min(config.loader.eval_batch_size, setup.splits.num_rows("val"))

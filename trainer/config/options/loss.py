@@ -38,6 +38,11 @@ class Huber:
     delta: float = key("error at which the square ends, in the data's units", above=0)
 
 
+@dataclass
+class Quantile:
+    quantiles: list[float] = key("shares of the targets below each output", above=0, below=1)
+
+
 SCHEMAS: dict[str, type] = {
     "auto": AutoLoss,
     "torch.nn.CrossEntropyLoss": CrossEntropy,
@@ -47,4 +52,5 @@ SCHEMAS: dict[str, type] = {
     "torch.nn.BCEWithLogitsLoss": NoKeys,
     "torch.nn.NLLLoss": NLL,
     "trainer.tasks.model_loss.OfModel": OfModel,
+    "trainer.tasks.quantile.QuantileLoss": Quantile,
 }

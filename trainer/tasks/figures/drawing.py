@@ -13,10 +13,11 @@ from trainer.disk.figures import Figure
 @dataclass(frozen=True)
 class Source:
     """Where the rows come from. rows: the number in the data of each row of the split; raw: from an input (B, …) as the
-    model sees it to that of the data."""
+    model sees it to that of the data; shift: the first position of a sequence that has a prediction."""
 
     rows: Sequence[int] | Tensor
     raw: Callable[[Tree], Tree] = lambda x: x
+    shift: int = 0
 
 
 class Drawing(Protocol):

@@ -19,7 +19,7 @@ class TokenDrawing:
 
     def __init__(self, names: list[str], ignored: int, axis: int, source: Source) -> None:
         self.names, self.ignored, self.axis = names, ignored, axis
-        self.chosen = Chosen(source.rows, FEW)
+        self.chosen, self.shift = Chosen(source.rows, FEW), source.shift
         self.losses = self.counts = torch.zeros(0, dtype=torch.float64)  # by position
 
     def add(self, x: Tree, prediction: Tensor, y: Tensor) -> None:
@@ -39,7 +39,7 @@ class TokenDrawing:
         for first in range(0, len(self.losses), width or 1):
             loss, count = self.losses[first : first + width].sum(), self.counts[first : first + width].sum()
             if count > 0:
-                points.append((first + (width - 1) / 2, float(loss / count)))
+                points.append((self.shift + first + (width - 1) / 2, float(loss / count)))
         if not points:
             return []
         caption = "the mean over all sequences of the split" + f", {width} positions a point" * (width > 1)
