@@ -127,12 +127,14 @@ def test_layers_of_a_model_with_several_inputs_and_outputs() -> None:
 
 
 def test_an_outcome_without_figures_is_an_older_one(tmp_path: Path) -> None:
-    older = {"split": "validation", "classes": ["a", "b"], "confusions": [[0, 1, 2]], "pairs": [], "mistakes": []}
+    older = {"split": "validation", "classes": [" ", "b"], "confusions": [[0, 1, 2]], "pairs": [], "mistakes": []}
     (tmp_path / layout.OUTCOME).write_text(json.dumps({"format": 1, "outcome": older}))
     found = outcome.read(tmp_path)
     assert found is not None
-    assert found.predictions == Predictions("validation", ["a", "b"], {(0, 1): 2}, [], [], ())
-    assert "rows" in run_page.page(tmp_path)
+    assert found.predictions == Predictions("validation", [" ", "b"], {(0, 1): 2}, [], [], ())
+    page = run_page.page(tmp_path)
+    assert "rows" in page
+    assert "␣</th>" in page  # a class that is a space can be seen
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from trainer import __version__
 from trainer.disk.figures import Picture
 from trainer.text import cleaned_lines, clock, cut
 
+BLANKS = {"\n": "⏎", "\t": "⇥"}
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -39,6 +40,11 @@ def _environment() -> Any:
 
 def _finalized(value: Any) -> Any:
     return cleaned_lines(value) if type(value) is str else value
+
+
+def visible(name: str) -> str:
+    """The name of a class; of one that is white space, as a character may be, something that can be seen."""
+    return name if name.strip() else "".join(BLANKS.get(letter, "␣") for letter in name) or "''"
 
 
 def value_text(value: float) -> str:

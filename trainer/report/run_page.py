@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,15 @@ def page(folder: Path, past: History | None = None) -> str:
     past = past or history.read(folder)
     measured = outcome.read(folder) or Outcome()
     predictions = measured.predictions or Predictions("")
+    if predictions.classes is not None:
+        predictions = replace(predictions, classes=list(map(html.visible, predictions.classes)))
     return html.render(
         "run.html",
         name=folder.name,
         head=head(summary),
         plots=loss_plots(past, summary),
         rates=rate_plots(past),
-        predictions=measured.predictions,
+        predictions=predictions if measured.predictions is not None else None,
         figures=drawn.drawn(predictions.figures),
         matrix=matrix(predictions),
         scores=scores(predictions),
@@ -149,7 +152,7 @@ def each_rows(measured: Outcome) -> list[list[str]]:
     if measured.each is None:
         return []
     columns = [[html.metric_text(v) if v is not None else "-" for v in row] for row in measured.each.values.values()]
-    rows = [list(row) for row in zip(measured.each.names, *columns, strict=True)]
+    rows = [list(row) for row in zip(map(html.visible, measured.each.names), *columns, strict=True)]
     return [["", *(cut(name, 40) for name in measured.each.values)], *rows[:MOST_ROWS]]
 
 

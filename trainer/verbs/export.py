@@ -10,7 +10,7 @@ from trainer.disk import layout, storage
 from trainer.errors import ConfigError
 from trainer.processes.torch_import import uncollected
 from trainer.terminal.spelling import closest
-from trainer.text import WIDTH, cleaned, counted, labelled
+from trainer.text import cleaned, counted, cut, labelled
 from trainer.verbs.arguments import Parser, run_parser
 from trainer.verbs.open_run import open_run, split_words
 
@@ -66,11 +66,12 @@ def _export(folder: Path, config: Any, name: str) -> int:
     units = preprocessing.of_answers
     of_spread = " of the targets' spread" * (units is not None and units.mean_and_std is not None)
     meaning = ", ".join(facts.classes or [counted(facts.num_outputs, "number")])
+    first = f"{made.outputs[0].name}: {made.outputs[0]}" + f": {meaning}" * (facts.task != "free")
     values = "raw values" if preprocessing.pictures is None else "pixels from 0 to 255"
     lines = [
         f"export   {export / chosen.file} ({len(made.data) / 1000:,.1f} kB)",
         *(f"input    {port.name}: {port}, {values}" for port in made.inputs),
-        f"output   {made.outputs[0].name}: {made.outputs[0]}: {meaning}"[:WIDTH],
+        cut(f"output   {first}"),
         *(f"output   {port.name}: {port}" for port in made.outputs[1:]),
         *(f"left out {left}: not one axis of it is as long as there are rows" for left in made.left),
         f"checked  {made.num_rows:,} rows through the file: as predict gives them, within {made.off:.1g}{of_spread}",
