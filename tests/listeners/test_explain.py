@@ -91,6 +91,14 @@ def test_inputs_and_outputs_have_their_names() -> None:
         assert [line for line in lines if line not in text] == [], text
 
 
+def test_what_the_loss_compares_with_is_said() -> None:
+    run, text = told(*JOBS["tagger"])
+    ((_, y, *_),) = next(iter(run.train_batches.windows(0)))
+    assert f"(64, 9) int64; {int((y >= 0).sum())} of {y.numel()} targets count, the others are -100" in text
+    assert "MSELoss of (64, 64) against the input, (64, 64) float32 " in told(*JOBS["autoencoder"])[1]
+    assert "count" not in told(*JOBS["recurrent"])[1]
+
+
 def test_terms_and_what_a_loss_trains_are_told() -> None:
     run, text = told(*JOBS["distilled"])
     run, _ = build(config(*JOBS["distilled"], "max_steps=1", "threads=1", "device=cpu"))

@@ -70,11 +70,13 @@ class Explain(Listener):
         untouched = [name for name in self.names.values() if name not in self.gradients]
         if self.run.max_norm is not None:
             gradients.append(f"then clipped to a norm of {self.run.max_norm:g} over all")
+        width = max([self.width, *(len(name) for name, _ in self.forward)])
+        forward = [f"{name:<{width}}  {text}" for name, text in self.forward]
         missing = f"; none for {', '.join(untouched)}" if untouched else ""
         moved = self.moves or ["nothing moved: the GradScaler met an infinity and skipped the step"]
         return [
             ("zero_grad", [self.zeroed]),
-            ("forward", [model, *self.forward]),
+            ("forward", [model, *forward]),
             ("loss", [*self.loss, *whole]),
             ("backward", [f"gradients of {counted(len(self.gradients), 'parameter')}{missing}", *gradients]),
             ("step", moved),
@@ -82,7 +84,8 @@ class Explain(Listener):
 
     def _begin(self) -> None:
         self.batches, self.zeroed = 0, ""
-        self.forward, self.loss, self.moves = list[str](), list[str](), list[str]()
+        self.forward = list[tuple[str, str]]()  # names and what they are
+        self.loss, self.moves = list[str](), list[str]()
         self.gradients, self.before = dict[str, Tensor](), dict[str, Tensor]()
 
     def _before_forward(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -103,10 +106,10 @@ class Explain(Listener):
         if not list(module.children()) or not isinstance(output, Tensor):
             self._activation("output")(module, inputs, output)
 
-    def _lines(self, name: str, value: Any) -> Iterator[str]:
-        """A line for each tensor of a value: 'gru[0]  …' and 'gru[1]  …' for a pair."""
+    def _lines(self, name: str, value: Any) -> Iterator[tuple[str, str]]:
+        """(Name, what it is) of each tensor of a value: gru[0] and gru[1] of a pair."""
         for path, leaf in tree.named(value):
-            yield f"{f'{name}[{path}]' if path else name:<{self.width}}  {describe(leaf)}"
+            yield f"{name}[{path}]" if path else name, describe(leaf)
 
     def _loss(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         if self.batches == 1:
@@ -114,7 +117,8 @@ class Explain(Listener):
             shapes = tree.described(prediction)
             if target is not None:
                 dtype = f" {_dtype(target)}" if isinstance(target, Tensor) else ""
-                shapes += f" against {tree.described(target)}{dtype}"
+                itself = "the input, " * (self.run.facts.task == "input")
+                shapes += f" against {itself}{tree.described(target)}{dtype}{counting(module, target)}"
             shapes += ", with the inputs" if calls.INPUTS in kwargs else ""
             terms = {} if isinstance(output, Tensor) else output
             value = calls.minimised(terms) if terms else output
@@ -142,6 +146,14 @@ def given(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> T
     if len(args) == 1 and isinstance(args[0], Tensor):
         return args[0]
     return inspect.signature(module.forward).bind(*args, **kwargs).arguments
+
+
+def counting(loss_fn: nn.Module, target: Tree) -> str:
+    """How many targets count, where a loss leaves some out."""
+    ignored = getattr(loss_fn, "ignore_index", None)
+    if ignored is None or not isinstance(target, Tensor) or not bool((target == ignored).any()):
+        return ""
+    return f"; {int((target != ignored).sum()):,} of {target.numel():,} targets count, the others are {ignored}"
 
 
 def describe(value: Any) -> str:
