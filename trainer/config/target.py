@@ -54,7 +54,7 @@ def parameters(target: Any) -> dict[str, inspect.Parameter]:
 def _properties(target: Any) -> dict[str, inspect.Parameter]:
     """The properties that can be set, of a class whose constructor is behind a decorator and takes any keyword, as
     num_labels of Hugging Face's configs."""
-    if not isinstance(target, type) or not hasattr(target.__init__, "__wrapped__"):
+    if not isinstance(target, type) or not hasattr(inspect.getattr_static(target, "__init__"), "__wrapped__"):
         return {}
     outer = inspect.signature(target, follow_wrapped=False).parameters.values()
     if not any(p.kind is p.VAR_KEYWORD for p in outer):
