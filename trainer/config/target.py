@@ -45,8 +45,23 @@ def locate(dotted: str, group: str) -> Any:
 
 
 def parameters(target: Any) -> dict[str, inspect.Parameter]:
-    """The parameters of a class or function, by name, without self and *args."""
-    return {name: p for name, p in inspect.signature(target).parameters.items() if p.kind is not p.VAR_POSITIONAL}
+    """The parameters of a class or function, by name, without self and *args; and the properties that a class sets from
+    further keywords, see _properties."""
+    found = {name: p for name, p in inspect.signature(target).parameters.items() if p.kind is not p.VAR_POSITIONAL}
+    return found | {name: p for name, p in _properties(target).items() if name not in found}
+
+
+def _properties(target: Any) -> dict[str, inspect.Parameter]:
+    """The properties that can be set, of a class whose constructor is behind a decorator and takes any keyword, as
+    num_labels of Hugging Face's configs."""
+    if not isinstance(target, type) or not hasattr(inspect.getattr_static(target, "__init__"), "__wrapped__"):
+        return {}
+    outer = inspect.signature(target, follow_wrapped=False).parameters.values()
+    if not any(p.kind is p.VAR_KEYWORD for p in outer):
+        return {}
+    members = [(name, inspect.getattr_static(target, name)) for name in dir(target) if not name.startswith("_")]
+    names = [name for name, member in members if isinstance(member, property) and member.fset is not None]
+    return {name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in names}
 
 
 def mapped(value: Any, key: str, change: Callable[[Mapping[str, Any], str], Any]) -> Any:
@@ -126,7 +141,8 @@ def _built(node: Mapping[str, Any], key: str, given: Mapping[str, Any], outermos
     first = list(given.values()) if outermost and not named else []
     keywords = named | keywords
     try:
-        inspect.signature(target).bind(*first, **keywords)
+        own = {name: value for name, value in keywords.items() if name not in _properties(target)}
+        inspect.signature(target).bind(*first, **own)
     except TypeError as error:
         name = str(error).rpartition("'")[0].rpartition("'")[2]
         parameter = parameters(target).get(name)

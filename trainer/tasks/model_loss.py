@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from trainer.data.facts import Facts
+from trainer.data.labels import IGNORED
 from trainer.data.meaning import INDEXED
 from trainer.data.tree import Tree
 from trainer.tasks.calls import LOSS, Call, plain
@@ -37,8 +38,8 @@ class OfModel(nn.Module):
 
     def denominator(self, y: Tree) -> Tensor:
         """What the model's mean divides by where it counts targets: those that are not ignored."""
-        counted: Tensor = (y[:, self.shift :] if self.shift else y) != self.ignored
-        return counted.sum()
+        targets: Tensor = y[:, self.shift :] if self.shift else y
+        return targets.ne(IGNORED if self.ignored is None else self.ignored).sum()
 
     @property
     def counts(self) -> str:
