@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import config
+from jobs import JOBS, own
 from torch import nn
 
 from trainer.build.build import build
-from trainer.data.batches import TrainBatches
+from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.events import Ended, Evaluated, Started, Stepped
 from trainer.loop import evaluate, train
 from trainer.state import TrainState
@@ -75,6 +76,31 @@ def test_validation_loss_weighs_uneven_batches_by_the_denominator() -> None:
     small, big = (evaluate(run, run.val_batches or (), "val") for run in runs)
     assert small["val/loss"] == pytest.approx(big["val/loss"], rel=1e-12)
     assert small["val/acc"] == big["val/acc"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["loss=cross_entropy", "loss.ignore_index=3"],
+        ["loss=cross_entropy", "loss.weight=[1,5,1,1,2,1,0,1,1,9]", "accumulate=2"],
+        JOBS["tagger"],
+        [*own(dataset="Sentences", model="Tagger", loss="Counted"), "dataset.task=free", "+model.num_classes=3"],
+    ],
+)
+def test_the_losses_of_training_and_validation_are_weighted_alike(words: list[str]) -> None:
+    """Where nothing is learned, an epoch's training loss is that of an evaluation of the same rows."""
+    run, setup = build(config(*words, "optimizer=sgd", "optimizer.lr=1e-30", "epochs=1", "loader.batch_size=47"))
+    trained = next(event.metrics["train/loss"] for event in train(run) if isinstance(event, Evaluated))
+    measured = evaluate(run, EvalBatches(setup.splits.train.loader, setup.splits.num_rows("train"), 19), "train")
+    assert not run.train_batches.even
+    assert trained == pytest.approx(measured["train/loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("words", [["dataset=digits"], ["dataset=diabetes"], JOBS["labels"], JOBS["two inputs"]])
+def test_where_each_row_counts_as_much_the_weights_are_numbers_of_samples(words: list[str]) -> None:
+    run, _ = build(config(*words, "loader.batch_size=47"))
+    window = next(run.windows())
+    assert window.weight is window.num_samples == 47
 
 
 def test_golden_losses_of_digits() -> None:
@@ -172,3 +198,14 @@ def test_a_window_says_how_many_samples_it_holds() -> None:
     assert [window.num_samples for window in windows] == [900, 538]
     for window in windows:
         assert float(sum(window.shares)) == pytest.approx(1)
+
+
+def test_what_evaluations_draw_is_always_the_same_and_leaves_training_alone() -> None:
+    """Of a model that draws in evaluations too."""
+    losses, measured = [], []
+    for every in ("3steps", "1epoch"):
+        run, _ = build(config(*JOBS["variational"], "max_steps=9", f"eval_every={every}", "loader.batch_size=64"))
+        losses.append([event.loss.tolist() for event in train(run) if isinstance(event, Stepped)])
+        measured += [evaluate(run, run.val_batches.for_rank(run.ranks), "val") for _ in range(2)]
+    assert losses[0] == losses[1]
+    assert measured[0] == measured[1] == measured[2] == measured[3]

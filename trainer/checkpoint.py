@@ -64,7 +64,8 @@ def contents(run: TrainState, offsets: Mapping[str, int]) -> dict[str, bytes]:
     tensors = {key: value for key, value in entries.items() if isinstance(value, Tensor)}
     scalars = {k: json_text.encode(v, f"optimizer state {k}") for k, v in entries.items() if k not in tensors}
     progress = run.progress
-    sums = {"loss_sum": float(progress.loss_sum), "term_sums": list(map(float, progress.term_sums))}
+    sums: dict[str, Any] = {name: float(getattr(progress, name)) for name in ("loss_sum", "loss_samples")}
+    sums["term_sums"] = list(map(float, progress.term_sums))
     state = {
         "format": FORMAT,
         "progress": json_text.encode(vars(run.progress) | sums),
@@ -217,7 +218,7 @@ def since_0_1_0(progress: dict[str, Any], path: Path) -> dict[str, Any]:
 def check_progress(progress: dict[str, Any]) -> dict[str, Any]:
     """Return saved progress unchanged. Raises ValueError for wrong names, types or negative numbers."""
     kinds: dict[str, tuple[type, ...]] = {"loss_sum": (float,), "term_sums": (list,), "stop_reason": (str, NoneType)}
-    kinds |= dict.fromkeys(("best", "best_loss", "reference"), (float, NoneType))
+    kinds |= dict.fromkeys(("best", "best_loss", "reference"), (float, NoneType)) | {"loss_samples": (int, float)}
     if progress.keys() != {f.name for f in fields(Progress)}:
         raise ValueError("its progress has other fields")
     for name, value in progress.items():

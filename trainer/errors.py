@@ -39,6 +39,10 @@ class InUse(ConfigError):
     """Another process writes to this folder."""
 
 
+class BadRow(TrainerError):
+    """A row that was read in training cannot be used. The run ends before the step that needs it, and saves."""
+
+
 class Diverged(TrainerError):
     """The loss or a weight became NaN or infinite."""
 

@@ -28,7 +28,7 @@ def train(run: TrainState) -> Iterator[Event]:
             lr = run.optimizer.param_groups[0]["lr"]
             loss, norm = run.step(run, window)
             loss = run.ranks.mean(loss)
-            progress.advance(window.num_samples, loss)
+            progress.advance(window.num_samples, loss, window.weight)
             loss, terms = (loss[0], loss[1:]) if run.terms else (loss, None)
             yield Stepped(progress.step, loss, norm, lr, window, terms)
             run.agree_to_stop()

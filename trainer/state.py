@@ -28,8 +28,8 @@ from trainer.tasks.task import Task
 class Progress:
     """How far a run has come, between two optimizer steps. A checkpoint holds all of it. loss_sum: over the samples
     since the last evaluation; a float on the CPU, else a 0-dim tensor on the device; term_sums: the same of each term
-    of a loss that has some. best, best_loss: the monitored metric and the loss of the weights that are kept. reference:
-    the value that patience waits to see improved."""
+    of a loss that has some; loss_samples: what these are sums over, see Window.weight. best, best_loss: the monitored
+    metric and the loss of the weights that are kept. reference: the value that patience waits to see improved."""
 
     num_steps: int
     steps_per_epoch: int
@@ -40,7 +40,7 @@ class Progress:
     evaluated_at: int = 0
     loss_sum: float | Tensor = 0.0
     term_sums: list[float] | Tensor = field(default_factory=list)
-    loss_samples: int = 0
+    loss_samples: float | Tensor = 0
     best: float | None = None
     best_loss: float | None = None
     best_step: int = 0
@@ -64,29 +64,31 @@ class Progress:
         """Whether training is over: all steps taken and evaluated, or a reason to stop."""
         return self.stop_reason is not None or (self.step >= self.num_steps and not self.evaluation_due)
 
-    def advance(self, num_samples: int, loss: Tensor) -> None:
-        """Count one step. loss: 0-dim, or (1 + terms,). On the CPU, where reading it is cheap, this stops the run at a
-        NaN, also of a term."""
+    def advance(self, num_samples: int, loss: Tensor, weight: float | Tensor) -> None:
+        """Count one step. loss: 0-dim, or (1 + terms,); weight: see Window. On the CPU, where reading it is cheap, this
+        stops the run at a NaN, also of a term."""
+        on_cpu = loss.device.type == "cpu"
+        weight = float(weight) if on_cpu and isinstance(weight, Tensor) else weight
         self.step += 1
         self.samples += num_samples
-        self.loss_samples += num_samples
+        self.loss_samples += weight
         if loss.ndim:
-            terms = loss[1:].to(widest_dtype(loss.device)) * num_samples
+            terms = loss[1:].to(widest_dtype(loss.device)) * weight
             known = torch.as_tensor(self.term_sums, dtype=terms.dtype, device=loss.device)
             sums = known + terms if len(known) else terms
-            self.term_sums = sums.tolist() if loss.device.type == "cpu" else sums
+            self.term_sums = sums.tolist() if on_cpu else sums
             loss = loss[0]
-        if loss.device.type == "cpu":
+        if on_cpu:
             value = loss.item()
-            self.loss_sum += value * num_samples
+            self.loss_sum += value * weight
             if not all(map(math.isfinite, (value, *self.term_sums))):
                 self.stop_reason = StopReason.DIVERGED
         else:
-            self.loss_sum = self.loss_sum + loss * num_samples
+            self.loss_sum = self.loss_sum + loss * weight
 
     def take_train_loss(self, terms: Sequence[str] = ()) -> dict[str, float]:
         """Return {'train/loss': …, 'train/TERM': …}, the means since the last evaluation, and start new ones."""
-        count = max(1, self.loss_samples)
+        count = float(self.loss_samples) or 1.0
         values = map(float, (self.loss_sum, *self.term_sums))
         found = {f"train/{name}": value / count for name, value in zip(("loss", *terms), values, strict=False)}
         self.evaluated_at = self.step

@@ -261,10 +261,11 @@ def test_the_shares_of_named_classes_are_counted_and_f1_is_measured(monkeypatch:
 
 @pytest.mark.parametrize("kind", ["BCEWithLogitsLoss", "PoissonNLLLoss", "MSELoss"])
 def test_a_loss_of_numbers_says_how_whole_numbers_become_numbers(kind: str, tmp_path: Path) -> None:
-    loss, remedy = f"loss._target_=torch.nn.{kind}", "return or store the targets as floats"
+    loss = f"loss._target_=torch.nn.{kind}"
     with pytest.raises(ConfigError, match=f"{kind} needs numbers, but the targets are classes") as caught:
         build(config(*OWN, "dataset._target_=test_own_dataset.Rare", loss))
-    assert caught.value.hint == remedy
+    assert caught.value.hint == "dataset.task=numbers"
+    build(config(*OWN, "dataset._target_=test_own_dataset.Rare", loss, "dataset.task=numbers"))
     (tmp_path / "t.csv").write_text("x,y\n" + "".join(f"{i / 7},{i % 4}\n" for i in range(60)))
     words = ["dataset=table", f"dataset.path={tmp_path / 't.csv'}", "dataset.target=y", loss]
     with pytest.raises(ConfigError, match="needs numbers, but the targets are classes") as caught:
@@ -289,7 +290,7 @@ REFUSED = [
     ("Mixed", r"the target of .*Mixed\[1\] is an integer, unlike row 0's", "integers for classes"),
     ("Broken", r"Broken\[0\] raises KeyError", None),
     ("Negative", "label -1 in row 50 of .*Negative", "labels count from 0"),
-    ("Huge", r"label 10001\d\d in row \d+ of .*Huge is too large", "floats"),
+    ("Huge", r"label 10001\d\d in row \d+ of .*Huge is too large", "dataset.task=numbers"),
 ]
 
 

@@ -112,14 +112,18 @@ def test_the_baseline_answers_what_is_frequent_in_training_and_is_measured_on_va
         assert found.metrics["val/balanced_acc"] == pytest.approx(recall)
 
 
+CROSS_ENTROPY = "torch.nn.CrossEntropyLoss"
+
+
 @pytest.mark.parametrize(
     ("counts", "loss", "expected"),
     [
-        ((50, 50), {"weight": None}, "another optimizer.lr"),
-        ((90, 10), {"weight": None}, "loss.weight=balanced with monitor=val/f1"),
-        ((90, 10), {"weight": [1.0, 9.0]}, "another optimizer.lr"),  # they are typed already
-        ((90, 10), {"_target_": "my.Loss"}, "another optimizer.lr"),
-        (None, {"weight": None}, "another optimizer.lr"),  # of a Dataset that is read row by row
+        ((50, 50), {"_target_": CROSS_ENTROPY}, "another optimizer.lr"),
+        ((90, 10), {"_target_": CROSS_ENTROPY}, "loss.weight=balanced with monitor=val/f1"),  # of loss=auto
+        ((90, 10), {"_target_": CROSS_ENTROPY, "weight": None}, "loss.weight=balanced with monitor=val/f1"),
+        ((90, 10), {"_target_": CROSS_ENTROPY, "weight": [1.0, 9.0]}, "another optimizer.lr"),  # they are typed already
+        ((90, 10), {"_target_": "torch.nn.HingeEmbeddingLoss"}, "another optimizer.lr"),
+        (None, {"_target_": CROSS_ENTROPY}, "another optimizer.lr"),  # of a Dataset that is read row by row
     ],
 )
 def test_weights_are_advised_where_they_can_help(counts: tuple[int, ...] | None, loss: dict, expected: str) -> None:

@@ -84,6 +84,16 @@ class ReadsPositions(nn.Module):
         return nn.functional.cross_entropy(prediction, y)
 
 
+class Counted(nn.Module):
+    """A cross-entropy that says itself what its mean divides by."""
+
+    def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(prediction.movedim(-1, 1), y)
+
+    def denominator(self, y: Tensor) -> Tensor:
+        return (y >= 0).sum()
+
+
 class Causal(Tagger):
     """Returns its own loss beside the logits, as Hugging Face's models do; it shifts the labels itself."""
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from trainer import device as devices
 from trainer.build import asked, batch_mean, probe
 from trainer.build.model import build_model, choose_dtype
+from trainer.build.row_weights import counts_evenly
 from trainer.compiled_step import CompiledStep
 from trainer.config.durations import in_steps
 from trainer.config.schema import Config
@@ -19,7 +20,7 @@ from trainer.data import tree
 from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.earlier import Earlier
 from trainer.data.labels import Denominator
-from trainer.data.loading import make_splits
+from trainer.data.loading import make_splits, own_task
 from trainer.data.splits import Splits
 from trainer.data.tree import Tree
 from trainer.errors import ConfigError
@@ -93,14 +94,15 @@ def _build(
     probed = probe.probe(config, model, splits, device, dtype)
     loss_fn = probed.loss_fn
     denominator, loss_counts = losses.denominator(loss_fn)
-    task = tasks.make(splits.facts, splits.scale_y, probed.fit.class_axis)
+    task = tasks.make(splits.facts, splits.scale_y, probed.fit.class_axis, own_task(config.dataset))
 
     one = torch.ones((), device=device, dtype=dtype)
     verdict = _check_mean(config, model, probed, splits, ranks)
     if isinstance(loss_fn, OfModel):
         probed.fit = dataclasses.replace(probed.fit, shift=loss_fn.shift)
         splits.preprocessing.shift = loss_fn.shift
-    train_batches = _train_batches(config, splits, denominator, loss_counts == "sum", one, ranks)
+    even = counts_evenly(loss_fn, loss_counts, splits)
+    train_batches = _train_batches(config, splits, denominator, loss_counts == "sum", one, ranks, even=even)
     probe.check_batches(train_batches, model, splits.sample[0])
     progress = _progress(config, train_batches)
 
@@ -222,11 +224,11 @@ def _place(config: Config, ranks: Ranks) -> tuple[torch.device, str]:
 
 
 def _train_batches(
-    config: Config, splits: Splits, denominator: Denominator, sums: bool, one: Tensor, ranks: Ranks
+    config: Config, splits: Splits, denominator: Denominator, sums: bool, one: Tensor, ranks: Ranks, *, even: bool
 ) -> TrainBatches:
     loader, train = config.loader, splits.train
     order = (loader.batch_size, config.accumulate, loader.shuffle, loader.drop_last, config.seed)
-    return TrainBatches(train.loader, train.num_rows, *order, denominator, sums, one, ranks)
+    return TrainBatches(train.loader, train.num_rows, *order, denominator, sums, one, ranks, even)
 
 
 def _progress(config: Config, batches: TrainBatches) -> Progress:

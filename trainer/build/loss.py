@@ -7,6 +7,7 @@ from torch import nn
 
 from trainer.config.schema import Config
 from trainer.data import seeds
+from trainer.data.loading import own_task
 from trainer.data.preprocessing import Preprocessing
 from trainer.device import seed_all
 from trainer.tasks import losses
@@ -17,18 +18,13 @@ def build_loss(
     config: Config, prepared: Preprocessing, device: torch.device, dtype: torch.dtype, class_axis: int = 1
 ) -> tuple[dict[str, Any], nn.Module]:
     """(The resolved node of a run's loss, the loss). class_axis: of predictions. Raises ConfigError."""
-    node = losses.resolve(config.loss, prepared.facts)
+    node = losses.resolve(config.loss, prepared.facts, own_task(config.dataset))
     if node.get("class_axis", 1) is None:
         del node["class_axis"]
-    unit, as_numbers = losses.unit(config.dataset, prepared.y), as_numbers_of(prepared)
+    unit = losses.unit(config.dataset, prepared.y)
     seed_all(seeds.derive(config.seed, "loss"))  # for modules that a loss makes itself
-    loss_fn = losses.make_loss(node, prepared.facts, unit, as_numbers, class_axis).to(device, dtype)
+    loss_fn = losses.make_loss(node, prepared.facts, unit, class_axis).to(device, dtype)
     losses.link(loss_fn, config.dataset, prepared.y)
     if isinstance(loss_fn, OfModel):
         loss_fn.know(prepared.facts, prepared.shift)
     return node, loss_fn
-
-
-def as_numbers_of(prepared: Preprocessing) -> str:
-    """What makes whole-number targets of this data numbers instead of classes."""
-    return "dataset.task=numbers" if prepared.table is not None else "return or store the targets as floats"

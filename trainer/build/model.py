@@ -1,6 +1,5 @@
 """A config's model, on its device, its lazy parameters with their shapes."""
 
-import inspect
 import itertools
 import warnings
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from trainer.build import signature
 from trainer.config import target
 from trainer.config.schema import Config
 from trainer.data import seeds, tree
@@ -105,11 +105,12 @@ def materialize(model: nn.Module, x: Tree) -> None:
 
 def does_not_take(model: nn.Module, x: Tree, error: Exception) -> ConfigError:
     """The error for a model that cannot be called with inputs like x."""
-    text = f"model {type(model).__name__} does not take inputs of shape {tree.described(x)}"
-    if isinstance(x, Tensor):
-        return ConfigError(f"{text}: {first_line(error)}{place(error)}")
-    signature = f"{type(model).__name__}.forward{inspect.signature(model.forward)}"
-    return ConfigError(f"{text}: {first_line(error)}{place(error)}; it is {signature}", "dataset.inputs=[NAME,…]")
+    name = type(model).__name__
+    if (unbound := signature.misfit(model.forward, x)) is not None:
+        problem, hint = unbound
+        return ConfigError(f"model {name} does not take its inputs: {problem}", hint)
+    text = f"model {name} does not take inputs of shape {tree.described(x)}"
+    return ConfigError(f"{text}: {first_line(error)}{place(error)}")
 
 
 def check_storable(model: nn.Module) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.build import sizes
-from trainer.build.loss import as_numbers_of, build_loss
+from trainer.build.loss import build_loss
 from trainer.build.model import does_not_take
 from trainer.config.schema import Config
 from trainer.data import tree
@@ -80,10 +80,13 @@ def probe(config: Config, model: nn.Module, splits: Splits, device: torch.device
         loss_node["argument"] = loss_fn.argument
     ours = losses.is_torchs(type(loss_fn))
     loss = calls.of_loss(loss_fn, found.path if ours else ())
-    terms = _terms(loss, loss_fn, prediction, splits, found.class_axis)
+    tried = _try(loss, loss_fn, prediction, splits, found.class_axis)
+    hint = "++loss.reduction=mean" if ours else "return one number, such as a mean, or a dict of terms"
+    terms = calls.term_names(tried, type(loss_fn).__name__, hint)
     prepared = splits.preprocessing
     prepared.path, prepared.class_axis, prepared.terms = found.path, found.class_axis, terms
-    loss = calls.of_loss(loss_fn, found.path if ours else (), terms)
+    is_flat = isinstance(tried, Tensor) and tried.ndim > 0
+    loss = calls.of_loss(loss_fn, found.path if ours else (), terms, is_flat=is_flat)
     probed = Probed(model, found, loss_node, loss_fn, loss, terms, output, flops, is_tree)
     probed.call = probed.around(model, splits.sample[0])
     return probed
@@ -134,23 +137,22 @@ def _forward(model: nn.Module, splits: Splits) -> tuple[Any, float]:
         raise does_not_take(model, x, error) from error
 
 
-def _terms(loss: Loss, loss_fn: nn.Module, prediction: Tree, splits: Splits, class_axis: int) -> tuple[str, ...]:
-    """The names of the loss's terms. Raises ConfigError for a loss that fails, or gives no number."""
+def _try(loss: Loss, loss_fn: nn.Module, prediction: Tree, splits: Splits, class_axis: int) -> Any:
+    """What the loss returns for the sample. Raises ConfigError for one that fails."""
     (x, y), name = splits.sample, type(loss_fn).__name__
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # a guard explains more than torch's warning
-            found: Any = loss(prediction, y, x)
+            return loss(prediction, y, x)
     except Exception as error:
         text = f"loss {name} on output {tree.described(prediction)} and target {tree.described(y)}"
         if isinstance(loss_fn, losses.NUMERIC) and isinstance(y, Tensor) and not y.is_floating_point():
             text = f"loss {name} needs numbers, but the targets are {splits.facts.task}, as loss=auto takes them"
-            raise ConfigError(text, as_numbers_of(splits.preprocessing)) from error
+            raise ConfigError(text, losses.AS_NUMBERS) from error
         hint = None
         if splits.facts.task in INDEXED and class_axis != 1:
             hint = f"prediction.movedim({class_axis}, 1) in the loss: torch reads the classes along axis 1"
         raise ConfigError(f"{text}: {first_line(error)}{place(error)}", hint) from error
-    return calls.term_names(found, name)
 
 
 def check_prediction(prediction: Tensor, y: Tensor, splits: Splits, name: str) -> None:
@@ -159,14 +161,31 @@ def check_prediction(prediction: Tensor, y: Tensor, splits: Splits, name: str) -
     if not isinstance(y, Tensor) or splits.facts.task not in ("classes", "numbers", "labels"):
         return
     if splits.facts.task != "classes":
-        try:
-            torch.broadcast_shapes(shape, y.shape)
-        except RuntimeError:
-            text = f"model {name}: output {shape} and target {tuple(y.shape)} do not fit"
-            raise ConfigError(text, f"an output of shape {tuple(y.shape)}") from None
-    elif classes is not None and not y.is_floating_point() and (len(shape) < 2 or shape[1] != len(classes)):
-        text = f"model {name} gives outputs of shape {shape}, the data has {counted(len(classes), 'class')}"
-        raise ConfigError(text, f"an output of shape (batch, {len(classes)}): leave its size null in the config")
+        if (axis := _other_axis(shape, tuple(y.shape))) is not None:
+            text = f"model {name} gives outputs of shape {shape}, but the targets have the shape {tuple(y.shape)}"
+            raise ConfigError(f"{text}: axis {axis} differs", f"an output of shape {_wanted(y)}")
+    elif classes is not None and not y.is_floating_point():
+        wanted = f"an output of shape (batch, {len(classes)}): leave its size null in the config"
+        if not shape or shape[0] != len(y):
+            text = f"model {name} gives outputs of shape {shape} for {counted(len(y), 'row')}: axis 0 is not the rows'"
+            raise ConfigError(text, wanted)
+        if len(shape) < 2 or shape[1] != len(classes):
+            where = f", {shape[1]} along axis 1" if len(shape) > 1 else ""
+            text = f"model {name} gives outputs of shape {shape}{where}; the data has {counted(len(classes), 'class')}"
+            raise ConfigError(text, wanted)
+
+
+def _other_axis(prediction: tuple[int, ...], target: tuple[int, ...]) -> int | None:
+    """The axis along which two shapes cannot be broadcast; None if they can."""
+    for back in range(1, min(len(prediction), len(target)) + 1):
+        if prediction[-back] != target[-back] and 1 not in (prediction[-back], target[-back]):
+            return len(prediction) - back
+    return None
+
+
+def _wanted(y: Tensor) -> str:
+    """(batch, 3): the shape of an output for these targets."""
+    return f"({', '.join(['batch', *map(str, y.shape[1:])])})"
 
 
 def refuse(findings: list[Finding], guards: str) -> None:

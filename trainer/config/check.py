@@ -70,8 +70,8 @@ def _check_target(group: str, node: dict[str, Any], known: set[str]) -> None:
     schema = target_schema(group, node)
     fields = (keys(DatasetKeys) if group == "dataset" else {}) if schema is None else schema
     for name, value in node.items():
-        if schema is None and name in MAY_BE_THEIRS:
-            continue
+        if (schema is None and name in MAY_BE_THEIRS) or (name == "task" and isinstance(value, Mapping)):
+            continue  # a class decides: of the data, or of the task
         if name in fields:
             node[name] = _check_value(f"{group}.{name}", value, fields[name])
         elif schema is not None and name != "_target_":

@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 from trainer.data import labels
+from trainer.data import meaning as meanings
+from trainer.data.meaning import Meaning
 from trainer.data.paths import find
 from trainer.data.tensors import Scaling, TensorData
 from trainer.errors import ConfigError
@@ -60,7 +63,7 @@ class _Arrays(TensorData):
     path: the file. x, y: the names of its arrays; f"{x}_test" and f"{y}_test" hold the test split. classes: their
     names; the labels themselves by default. scaling: see TensorData; "auto" standardises rows of numbers column by
     column, and everything else (bytes, pictures) with one mean and standard deviation. ignored_label: the label that
-    the loss leaves out.
+    the loss leaves out; asked_task: dataset.task; num_outputs: of the model, see Keys.
     """
 
     suffix: str  # of the kind of file
@@ -73,27 +76,25 @@ class _Arrays(TensorData):
         classes: Sequence[str] | None = None,
         scaling: str = "auto",
         ignored_label: int = labels.IGNORED,
+        asked_task: str = meanings.AUTO,
+        num_outputs: int | None = None,
     ) -> None:
         (file,) = find(path)
         arrays, name = READERS[self.suffix](file), str(file)
         inputs, targets = _pair(arrays, name, x, y)
-        is_numeric = targets.is_floating_point()
-        if is_numeric and classes is not None:
+        if targets.is_floating_point() and classes is not None:
             raise ConfigError(f"{name}: {y} holds floats, but dataset.classes names classes", "dataset.classes=null")
-        class_names, remark = list(classes) if classes else None, None
-        if not is_numeric and class_names is None:
-            counts = labels.tally(targets, ignored_label, f"{name}: {y}")
-            class_names, remark = [str(label) for label in range(len(counts))], labels.remark(counts)
+        meaning, notes = _meaning(inputs, targets, f"{name}: {y}", classes, ignored_label, asked_task, num_outputs)
         how: Scaling = scaling  # type: ignore[assignment]
         if scaling == "auto":
             by_column = inputs.ndim == 2 and inputs.dtype not in BYTES
             how = "standardize" if by_column else "standardize_whole"
         test = None
         if f"{x}_test" in arrays:
-            test = TensorData(*_pair(arrays, name, f"{x}_test", f"{y}_test"), classes=class_names, scaling=how)
-        keywords: dict[str, Any] = {"classes": class_names, "scaling": how, "scale_targets": is_numeric}
-        notes = [remark] if remark else []
-        super().__init__(inputs, targets, **keywords, test=test, source=file.name, notes=notes)
+            others, truths = _pair(arrays, name, f"{x}_test", f"{y}_test")
+            test = TensorData(others, _as_taken(truths, meaning), meaning=meaning, scaling=how)
+        keywords: dict[str, Any] = {"meaning": meaning, "scaling": how, "scale_targets": meaning.task == "numbers"}
+        super().__init__(inputs, _as_taken(targets, meaning), **keywords, test=test, source=file.name, notes=notes)
 
 
 class Npz(_Arrays):
@@ -109,7 +110,7 @@ class SafeTensors(_Arrays):
 
 
 def _pair(arrays: dict[str, Tensor], name: str, x: str, y: str) -> tuple[Tensor, Tensor]:
-    """Inputs, and targets: labels (N,) int64 or numbers (N, outputs)."""
+    """Inputs, and targets as they are, but class indices (N, 1) as (N,)."""
     for key in (x, y):
         if key not in arrays:
             raise ConfigError(f"{name} has no array '{key}'", f"it has: {', '.join(list(arrays)[:8])}")
@@ -121,9 +122,28 @@ def _pair(arrays: dict[str, Tensor], name: str, x: str, y: str) -> tuple[Tensor,
         if tensor.is_floating_point() and not bool((finite := tensor.isfinite()).all()):
             row = int((~finite.reshape(len(finite), -1)).any(1).nonzero()[0])
             raise ConfigError(f"{name}: {key}[{row}] is NaN or infinite")
-    targets = targets.reshape(len(targets), -1)
-    if targets.is_floating_point():
-        return inputs, targets
-    if targets.shape[1] != 1:
-        raise ConfigError(f"{name}: {y} has {targets.shape[1]} labels per row, but a row needs exactly one")
-    return inputs, targets[:, 0].long()
+    if not targets.is_floating_point() and targets.numel() == len(targets):
+        targets = targets.reshape(len(targets))
+    return inputs, targets
+
+
+def _meaning(
+    x: Tensor, y: Tensor, place: str, words: Sequence[str] | None, ignored: int, asked: str, outputs: int | None
+) -> tuple[Meaning, list[str]]:
+    """(What the targets y mean, lines for the header). place: what messages call them; words: names of the classes."""
+    is_binary = bool(((y == 0) | (y == 1)).all())
+    asked = meanings.AUTO if asked == "input" else asked  # TensorData makes that
+    how: dict[str, Any] = {"outputs": outputs, "zero_and_one": lambda: is_binary}
+    found = replace(meanings.decide(x[0], y[0], place, same=False, asked=asked, **how), ignored=ignored)
+    hint = found.task == "numbers" and asked == meanings.AUTO and is_binary and y.ndim == 2 and y.shape[1] > 1
+    indices = found.of_batch(y)
+    meaning, notes = meanings.named(found, words or None, place, lambda: labels.tally(indices, ignored, place))
+    return meaning, [*notes, *[meanings.LABELS_HINT] * hint]
+
+
+def _as_taken(y: Tensor, meaning: Meaning) -> Tensor:
+    """Targets as their task takes them: class indices int64, numbers (N, outputs), others as they are."""
+    taken: Tensor = meaning.of_batch(y)
+    if meaning.task == "numbers":
+        taken = (y if y.is_floating_point() else y.double()).reshape(len(y), -1)
+    return taken

@@ -27,14 +27,16 @@ class Window:
 
     num_rows: those of this rank's part of the batch. batches: this rank's, as the loader fetched them. shares: what to
     multiply each batch's loss by, 0-dim on the device; None where there is nothing to weigh, see TrainBatches.shares.
-    num_samples: over all ranks. no_sync: DDP's context without an exchange of gradients. sync: the context for a
-    batch's forward and backward: no_sync for all batches but the last.
+    num_samples: over all ranks; weight: what the loss counts in them, or num_samples where that is the same. no_sync:
+    DDP's context without an exchange of gradients. sync: the context for a batch's forward and backward: no_sync for
+    all batches but the last.
     """
 
     loader: Loader
     batches: Sequence[Any]
     shares: Sequence[Tensor | None]
     num_samples: int
+    weight: int | Tensor
     no_sync: Sync
 
     def __iter__(self) -> Iterator[tuple[Tree, Tree, int, Tensor | None, Sync]]:
@@ -59,6 +61,7 @@ class TrainBatches:
     sums: bool  # whether the loss sums, so that batches of any size weigh the same
     one: Tensor  # 0-dim 1.0 on the device, in the loss's dtype
     ranks: Ranks = field(default_factory=Ranks)  # each takes its part of every batch
+    even: bool = True  # whether the loss counts as much in every row
     no_sync: Sync = nullcontext  # see Window
     waited: float = 0.0  # seconds that the loop has waited for batches so far
 
@@ -96,11 +99,13 @@ class TrainBatches:
             yield self._window(batches, sum(map(len, group)))
 
     def _window(self, batches: Sequence[Any], num_samples: int) -> Window:
-        total = None
-        if self.ranks.size > 1 and self.loader.knows_targets:
-            total = None if self.sums else self.counts(batches).sum()
-            batches = [self.ranks.part(batch) for batch in batches]
-        return Window(self.loader, batches, self.shares(batches, total), num_samples, self.no_sync)
+        total, by_targets = None, self.ranks.size > 1 and self.loader.knows_targets
+        if not self.sums and (by_targets or not self.even):
+            total = self.counts(batches).sum()
+            total = total if by_targets else self.ranks.add(total)
+        batches = [self.ranks.part(batch) for batch in batches] if by_targets else batches
+        weight = num_samples if self.even or total is None else total
+        return Window(self.loader, batches, self.shares(batches, total), num_samples, weight, self.no_sync)
 
     def shares(self, batches: Sequence[Any], total: Tensor | None = None) -> Sequence[Tensor | None]:
         """Each batch's denominator over the window's, times the number of ranks, since DDP averages their gradients

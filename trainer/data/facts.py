@@ -1,8 +1,8 @@
 """What the data tells about the sizes of a model."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,8 @@ from trainer.config.target import INPUT_NAMES, OUTPUT_NAMES, VOCABULARY_NAMES
 from trainer.data import tree
 from trainer.data.meaning import Meaning
 from trainer.data.tree import Tree
+
+INDEX_DTYPES = ("int32", "int64")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Spec:
     @property
     def is_whole(self) -> bool:
         """Whether it holds whole numbers that may stay as they are: indices of an embedding, and not bytes."""
-        return self.dtype in ("int32", "int64")
+        return self.dtype in INDEX_DTYPES
 
 
 @dataclass(frozen=True)
@@ -80,16 +82,23 @@ class Facts:
         return facts
 
 
-def specs_of(x: Tree, *, batch: bool = False, is_all: bool = False) -> Tree:
+def is_index(leaf: Tensor) -> bool:
+    """Whether a tensor holds whole numbers that may be indices of an embedding."""
+    return str(leaf.dtype).removeprefix("torch.") in INDEX_DTYPES
+
+
+def specs_of(x: Tree, *, batch: bool = False, is_all: bool = False, largest: Sequence[int | None] = ()) -> Tree:
     """The Spec of each tensor. batch: whether the first axis is that of the rows; is_all: whether these are all
-    training rows, so that their largest whole number is known."""
+    training rows, so that their largest whole number is known; largest: that number of each tensor, if it was
+    counted."""
+    known = iter(largest)
 
     def spec(leaf: Tensor) -> Spec:
         shape = tuple(leaf.shape[1:] if batch else leaf.shape)
-        found = Spec(shape, str(leaf.dtype).removeprefix("torch."))
+        found, most = Spec(shape, str(leaf.dtype).removeprefix("torch.")), next(known, None)
         if is_all and found.is_whole and leaf.numel():
-            return Spec(shape, found.dtype, int(leaf.max()) + 1)
-        return found
+            most = int(leaf.max())
+        return found if most is None else replace(found, num_values=most + 1)
 
     return tree.mapped_leaves(spec, x)
 

@@ -16,6 +16,7 @@ Denominator = Callable[[Any, int], Tensor]
 
 IGNORED = -100  # the label that torch's losses leave out by default
 MOST_CLASSES = 100_000  # the largest label that can be a class
+MANY_CLASSES = 1_000  # above which labels that nobody named are more likely numbers
 FROM_0 = "labels count from 0; a dataset's `classes` names them all; loss.ignore_index=N leaves out N"
 
 
@@ -57,7 +58,7 @@ def tally(y: Tensor, ignore_index: int, place: str, first: int = 0) -> Tensor:
     if y.numel() and int(y.max()) >= MOST_CLASSES:
         row = int(y.reshape(len(y), -1).amax(1).argmax())
         text = f"label {int(y.max())} in row {first + row} of {place} is too large for a class"
-        raise ConfigError(text, "if the targets are numbers, store them as floats")
+        raise ConfigError(text, "dataset.task=numbers")
     negative = (y != ignore_index) & (y < 0)
     if bool(negative.any()):
         row, found = (
@@ -71,10 +72,12 @@ def tally(y: Tensor, ignore_index: int, place: str, first: int = 0) -> Tensor:
 
 def remark(counts: Tensor) -> str | None:
     """A line on class labels that nobody named, where they are odd; None where they are not. counts: see tally."""
+    once = len(counts) > 20 and int((counts == 1).sum()) > int((counts > 0).sum()) / 2
+    if once or len(counts) > MANY_CLASSES:
+        how = ", most of which occur once" if once else ""
+        return f"the labels make {len(counts):,} classes{how}: if they are numbers, dataset.task=numbers"
     empty = (counts == 0).nonzero().flatten().tolist()
     if empty:
         which = ", ".join(map(str, empty[:4])) + (", …" if len(empty) > 4 else "")
         return f"no row has label {which}: classes count from 0 to the largest label, so there are {len(counts)}"
-    if len(counts) > 20 and int((counts == 1).sum()) > len(counts) / 2:
-        return f"most of the {len(counts):,} labels occur once: if they are numbers, not classes, store them as floats"
     return None

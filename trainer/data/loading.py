@@ -8,7 +8,7 @@ import torch
 
 from trainer.config import target
 from trainer.config.schema import Config
-from trainer.data import labels, seeds
+from trainer.data import labels, meaning, seeds
 from trainer.data.earlier import Earlier
 from trainer.data.meaning import UNKNOWN
 from trainer.data.row_splits import row_splits
@@ -16,6 +16,7 @@ from trainer.data.rows import Keys
 from trainer.data.splits import Splits
 from trainer.data.target_scaling import TargetScaling
 from trainer.device import seed_all
+from trainer.errors import ConfigError
 
 OWN_KEYS = ("val_fraction", "split_seed", "split", "scale_targets", "inputs", "target", "task")  # not for the class
 THEIRS = ("split", "scale_targets", "inputs", "target", "task")  # of these, for a class with an argument of that name
@@ -36,16 +37,27 @@ def make_splits(
     earlier: what an earlier start of the run stored; None fits the preprocessing to the training split. targets: how
     numbers to predict are scaled, not needed with `earlier`. The rows of each split do not depend on the run's seed.
     """
-    node, path, targets = config.dataset, config.dataset["_target_"], targets or TargetScaling()
+    node, path, targets = dict(config.dataset), config.dataset["_target_"], targets or TargetScaling()
+    own = own_task(node)
+    if own is not None:
+        node["task"] = meaning.name_of(own)
+        if path == TABLE and node["task"] not in ("classes", "numbers"):
+            text = f"dataset.task._target_={own['_target_']} is a task of {node['task']}, but a table has other targets"
+            raise ConfigError(text, "a subclass of Classes or Numbers", "dataset.task")
     given = _arguments(node)
     if "scale_targets" in given:
         targets = replace(targets, asked="auto")
     mine = {key: node[key] for key in OWN_KEYS if key in node and key not in given}
     seed_all(seeds.derive(mine.get("split_seed", 0), "dataset"))
     keywords = {key: value for key, value in node.items() if key not in mine}
-    keys = Keys(outputs=num_outputs(config.model), ignored=labels.ignored(config.loss))
+    keys = Keys(
+        outputs=num_outputs(config.model),
+        ignored=labels.ignored(config.loss),
+        why=f"dataset.task is {own['_target_']}" if own is not None else "",
+        vocabulary=leaves_open(config.model, target.VOCABULARY_NAMES),
+    )
     if path.startswith("trainer.data.arrays."):
-        keywords["ignored_label"] = keys.ignored
+        keywords |= {"ignored_label": keys.ignored, "asked_task": mine.get("task", "auto"), "num_outputs": keys.outputs}
     dataset = target.construct(keywords, "dataset", may_download=download)
     if path == TABLE:
         from trainer.data.tabular.splits import table_splits  # imports pyarrow, which only tables need
@@ -71,6 +83,22 @@ def num_outputs(model: Mapping[str, Any]) -> int | None:
     known = target.parameters(target.locate(model["_target_"], "model"))
     sizes = [model.get(name) for name in target.OUTPUT_NAMES if name in known or name in model]
     return sizes[0] if sizes else UNKNOWN
+
+
+def own_task(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The class of a task of your own, {_target_: …}, that a dataset node asks for, if it does."""
+    asked = node.get("task")
+    if not isinstance(asked, Mapping):
+        return None
+    theirs = "task" in target.parameters(target.locate(node["_target_"], "dataset"))
+    return None if theirs and node["_target_"] != TABLE else asked
+
+
+def leaves_open(model: Mapping[str, Any], names: Sequence[str]) -> bool:
+    """Whether a model node, or one inside it, leaves one of these sizes to the data."""
+    known = target.parameters(target.locate(model["_target_"], "model"))
+    inside = any(name in node and node[name] is None for _, node in target.nodes(model) for name in names)
+    return inside or any(name in known and model.get(name) is None for name in names)
 
 
 def _arguments(node: Mapping[str, Any]) -> list[str]:

@@ -1,12 +1,13 @@
 """What targets mean: the task that they set, by the rules below or as dataset.task says, and the names of classes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from trainer.config import target
 from trainer.data import labels, tree
 from trainer.data.tree import Tree
 from trainer.errors import ConfigError
@@ -15,8 +16,22 @@ from trainer.text import counted
 AUTO = "auto"
 UNKNOWN = -1  # outputs of a model that says nothing about their number
 TASKS = ("classes", "numbers", "labels", "tokens", "pixels", "input", "free")
+LABELS_HINT = "all targets are 0 or 1: dataset.task=labels makes each of them a label"
+NO_TARGET = "no target, so the loss gets None"  # what decides for the task free
 INDEXED = ("classes", "tokens", "pixels")  # tasks whose targets are class indices
 NUM_AXES = {"classes": 0, "labels": 1, "tokens": 1, "pixels": 2}  # of a row's target
+
+
+def name_of(asked: Any) -> str:
+    """The name of the task that dataset.task asks for: of a class of your own, {_target_: …}, that of its parent.
+    Raises ConfigError."""
+    if not isinstance(asked, Mapping):
+        return str(asked)
+    kind = target.locate(str(asked.get("_target_")), "dataset.task")
+    if getattr(kind, "name", None) not in TASKS:
+        text = f"dataset.task._target_={asked.get('_target_')} is not a task"
+        raise ConfigError(text, "a subclass of trainer.tasks.task.Task, which keeps its `name`", "dataset.task")
+    return str(kind.name)
 
 
 @dataclass(frozen=True)
@@ -62,10 +77,10 @@ def decide(
     if same:
         if not _is_float(y):
             text = f"{place} is one tensor of whole numbers, which is its own target"
-            raise ConfigError(text, "return (input, target), or dataset.task=input", "dataset.task")
+            raise ConfigError(text, "return (input, target); or dataset.task=input, if it is to be its own target")
         return Meaning("input", "one tensor a sample", None, _size(y))
     if y is None:
-        return Meaning("free", "no target")
+        return Meaning("free", NO_TARGET)
     if not isinstance(y, Tensor):
         return Meaning("free", "a target of several tensors")
     if _is_float(y):

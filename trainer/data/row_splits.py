@@ -136,7 +136,7 @@ def facts_of(data: RowData) -> Facts:
     """Shapes, task and classes of data."""
     if isinstance(data, TensorData):
         return Facts(specs_of(data.x, batch=True, is_all=True), data.meaning)
-    return Facts(specs_of(data.form[0]), data.meaning)
+    return Facts(specs_of(data.form[0], largest=data.largest), data.meaning)
 
 
 def check_classes(found: Facts, run: Facts, name: str) -> None:

@@ -30,6 +30,11 @@ class Choice:
         """Whether the input is the target too."""
         return self.target is WHOLE
 
+    @property
+    def keys(self) -> list[Any]:
+        """The names or positions that are picked."""
+        return [key for pick in (self.inputs, self.target) if pick is not WHOLE for key in _keys(pick)]
+
     def __call__(self, sample: Any) -> tuple[Any, Any]:
         """(input, target) of a sample or of a collated batch; what is not picked is left out."""
         return picked(sample, self.inputs), picked(sample, self.target)
@@ -51,6 +56,8 @@ def picked(sample: Any, pick: Pick) -> Any:
 def choose(sample: Any, place: str, inputs: Pick = AUTO, target: Pick = AUTO) -> Choice:
     """Choose by a first sample. place: what messages call it. Raises ConfigError for a sample that leaves it open, or
     that does not have what was typed."""
+    if sample is None or (isinstance(sample, (Mapping, tuple, list)) and not sample):
+        raise ConfigError(f"{place} is {sample!r}: there is nothing in it", "return (input, target)")
     if isinstance(sample, Mapping):
         return _of_dict(sample, place, inputs, target)
     if isinstance(sample, (tuple, list)) and len(sample) > 1:
@@ -76,7 +83,8 @@ def _of_dict(sample: Mapping[Any, Any], place: str, inputs: Pick, target: Pick) 
         rest = [key for key in sample if key not in _keys(target)]
         inputs = [key for key in rest if is_number(sample[key])]
         if not inputs:
-            raise ConfigError(f"{place} has no number or tensor for the input", "dataset.inputs=[NAME]")
+            others = "".join(f", and '{key}' is {kind_of(sample[key])}" for key in rest[:1])
+            raise ConfigError(f"{place} has no number or tensor for the input{others}", "return numbers or tensors")
         left = [str(key) for key in rest if key not in inputs]
         note += f", the input {listed(list(map(str, inputs)))}" + (f"; left out: {listed(left)}" if left else "")
     return Choice(inputs, target, note.lstrip(", "))

@@ -58,6 +58,12 @@ def named(tree: Tree, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, tree
 
 
+def repeated(tree: Tree) -> str | None:
+    """A path that two leaves of a tree have; None where each has its own."""
+    paths = [path for path, _ in named(tree)]
+    return next((path for place, path in enumerate(paths) if path in paths[:place]), None)
+
+
 def structure(tree: Tree) -> Any:
     """The tree without its leaves, to compare: equal for trees of one structure."""
     if isinstance(tree, Mapping):

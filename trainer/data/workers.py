@@ -22,7 +22,7 @@ from trainer.data.loaders import place
 from trainer.data.scaling import Scale
 from trainer.data.tabular.one_hot import OneHot
 from trainer.data.tree import Tree
-from trainer.errors import Killed, TrainerError
+from trainer.errors import BadRow, Killed, TrainerError
 from trainer.processes import parent_death, scratch, signals
 from trainer.text import counted
 
@@ -101,7 +101,7 @@ class Workers:
                 yield next(batches) if len(batch) else self._empty()
         except TrainerError as error:  # from a worker: torch puts the traceback before the message
             text = error.message.strip().splitlines()[-1].split(f"{type(error).__name__}: ", 1)[-1]
-            raise TrainerError(text, error.hint) from error
+            raise BadRow(text, error.hint) from error
         except (RuntimeError, OSError, EOFError) as error:  # what torch meets when a worker is gone
             if (reason := self._killed()) is not None:
                 raise Killed(reason) from error

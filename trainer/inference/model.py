@@ -20,6 +20,7 @@ from trainer.data import seeds, tree
 from trainer.data.earlier import read_preprocessing
 from trainer.data.facts import Facts
 from trainer.data.loaders import place
+from trainer.data.loading import own_task
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import inverse_on
 from trainer.data.tree import Tree
@@ -120,7 +121,8 @@ def load(folder: Path, config: Config, *, to_measure: bool = False) -> Trained:
     _, loss_fn = build_loss(config, prepared, device, dtype, fit.class_axis)
     _load_loss(folder, loss_fn)
     of_outputs = model_loss.of_outputs if isinstance(loss_fn, model_loss.OfModel) else calls.of_outputs
-    task, own = make_task(facts, inverse_on(prepared.of_answers, device), fit.class_axis), list[str]()
+    task = make_task(facts, inverse_on(prepared.of_answers, device), fit.class_axis, own_task(config.dataset))
+    own = list[str]()
     if to_measure and config.metrics:
         own, task.named = metric_choice.chosen(asked_metrics.read(config.metrics), task)
     return Trained(

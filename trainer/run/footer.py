@@ -12,6 +12,7 @@ from trainer.run.result import Result
 from trainer.run.session import Session
 from trainer.state import TrainState
 from trainer.stopping import StopReason
+from trainer.tasks import losses
 from trainer.tasks.metrics import is_uneven
 from trainer.terminal.chart import chart
 from trainer.text import WIDTH, counted, decimal
@@ -19,8 +20,8 @@ from trainer.text import WIDTH, counted, decimal
 
 def remedy(setup: Setup) -> str:
     """What to try where a model is no better than its baseline: weights of the classes, if these are uneven."""
-    has_weights = setup.config.loss.get("weight", "no such key") is None
-    if has_weights and is_uneven(setup.splits.facts.class_counts):
+    can_weigh = losses.can_weigh(setup.config.loss)
+    if can_weigh and is_uneven(setup.splits.facts.class_counts):
         return "loss.weight=balanced with monitor=val/f1"
     return "another optimizer.lr"
 

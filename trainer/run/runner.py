@@ -18,7 +18,7 @@ from trainer.data import fingerprint
 from trainer.disk import folder as folders
 from trainer.disk import history, layout, outcome
 from trainer.disk.outcome import Change, EachClass, Outcome, Predictions
-from trainer.errors import Diverged, Interrupted, Killed, StorageError, TrainerError, failed
+from trainer.errors import BadRow, Diverged, Interrupted, Killed, StorageError, TrainerError, failed
 from trainer.events import Ended, Evaluated, Event, Stepped
 from trainer.guards.finding import Finding
 from trainer.listeners import Listener
@@ -131,8 +131,8 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
             for listener in listeners:
                 listener(event)
             mark = time.perf_counter()
-    except folders.Gone:
-        place.lost = True
+    except (BadRow, folders.Gone) as error:
+        place.lost = isinstance(error, folders.Gone)
         with suppress(TrainerError):  # it was removed, or the weights are not finite
             saver.save()
         result.checkpoint = saver.last

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -78,14 +79,16 @@ def takes_inputs(loss_fn: nn.Module) -> bool:
     return any(p.name == INPUTS and (n > 1 or p.kind is p.KEYWORD_ONLY) for n, p in enumerate(parameters))
 
 
-def of_loss(loss_fn: nn.Module, path: Sequence[Any], terms: Sequence[str] = ()) -> Loss:
+def of_loss(loss_fn: nn.Module, path: Sequence[Any], terms: Sequence[str] = (), *, is_flat: bool = False) -> Loss:
     """The loss as a function of (prediction, target, input). path: to the output that it takes, () for all of it;
-    terms: the names of those that it returns beside what is minimised."""
+    terms: the names of those that it returns beside what is minimised; is_flat: whether it returns (1,)."""
     plain_call: Loss = lambda prediction, y, x: loss_fn(prediction, y)  # noqa: E731
     if takes_inputs(loss_fn):
         plain_call = lambda prediction, y, x: loss_fn(prediction, y, inputs=x)  # noqa: E731
     elif path:
         plain_call = lambda prediction, y, x: loss_fn(picked(prediction, path), y)  # noqa: E731
+    if is_flat:
+        return lambda prediction, y, x: plain_call(prediction, y, x).reshape(())
     if not terms:
         return plain_call
 
@@ -101,21 +104,30 @@ def minimised(terms: Mapping[str, Tensor]) -> Tensor:
     return terms[LOSS] if LOSS in terms else sum(terms.values())  # type: ignore[return-value]
 
 
-def term_names(found: Any, loss_name: str) -> tuple[str, ...]:
-    """The names of a loss's terms; () where it returns one number. Raises ConfigError for what cannot be minimised."""
+def term_names(found: Any, loss_name: str, hint: str) -> tuple[str, ...]:
+    """The names of a loss's terms; () where it returns one number. hint: what makes one number of it. Raises
+    ConfigError for what cannot be minimised."""
     if isinstance(found, Mapping):
         for name, value in found.items():
-            if not isinstance(value, Tensor) or value.numel() != 1:
-                what = f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-                text = f"loss {loss_name}: its term '{name}' is {what}, not one number in a tensor"
+            if not (isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name)):
+                text = f"loss {loss_name}: its term {name!r} is named by more than letters, digits and _"
+                raise ConfigError(text, "a word for each term: it is logged as train/WORD")
+            if not isinstance(value, Tensor) or value.ndim:
+                text = f"loss {loss_name}: its term '{name}' is {_kind(value)}, not one number in a tensor"
                 raise ConfigError(text, "return the mean of each term, as a tensor")
         if not found:
-            raise ConfigError(f"loss {loss_name} returns an empty dict")
-        return tuple(str(name) for name in found if name != LOSS)
+            raise ConfigError(f"loss {loss_name} returns an empty dict", "return a dict of terms, or one number")
+        return tuple(name for name in found if name != LOSS)
     if not isinstance(found, Tensor) or found.numel() != 1:
-        what = str(tuple(found.shape)) if isinstance(found, Tensor) else f"a {type(found).__name__}"
-        raise ConfigError(f"loss {loss_name} gives {what}, not one number", "reduction=mean")
+        raise ConfigError(f"loss {loss_name} gives {_kind(found)}, not one number in a tensor", hint)
     return ()
+
+
+def _kind(value: Any) -> str:
+    """What a loss returned, in words."""
+    if isinstance(value, Tensor):
+        return f"of shape {tuple(value.shape)}"
+    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def picked(prediction: Tree, path: Sequence[Any]) -> Tree:

@@ -60,18 +60,18 @@ class ClassTotals(Totals):
         labels = y if not y.is_floating_point() else y.argmax(1)
         guesses, counted = prediction.argmax(self.axis), (labels >= 0) & (labels != self.ignored)
         right = (guesses == labels) & counted
-        self._add("correct", right.sum())
-        self._add("count", counted.sum())
+        self.sum("correct", right.sum())
+        self.sum("count", counted.sum())
         if self.each_class:
             zeros = torch.zeros(prediction.shape[self.axis], dtype=torch.int64, device=y.device)
             found = {"truths": (labels, counted), "guesses": (guesses, counted), "hits": (labels, right)}
             for name, (rows, chosen) in found.items():  # bincount would wait for the device
                 index = torch.where(chosen, rows, 0).reshape(-1)
-                self._add(name, zeros.scatter_add(0, index, chosen.reshape(-1).long()))
+                self.sum(name, zeros.scatter_add(0, index, chosen.reshape(-1).long()))
         if self.surprise:
             logs = prediction.movedim(self.axis, -1).log_softmax(-1)
             taken = logs.gather(-1, torch.where(counted, labels, 0).unsqueeze(-1)).squeeze(-1)
-            self._add("surprise", -torch.where(counted, taken, 0.0).sum(dtype=widest_dtype(y.device)))
+            self.sum("surprise", -torch.where(counted, taken, 0.0).sum(dtype=widest_dtype(y.device)))
 
     def values(self, sums: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         values = {"acc": sums["correct"] / sums["count"]}

@@ -56,8 +56,8 @@ class InputTotals(Totals):
         if isinstance(prediction, Tensor) and prediction.numel() == y.numel():
             dtype = widest_dtype(y.device)
             error = prediction.reshape(y.shape).to(dtype) - y.to(dtype)
-            self._add("squared", error.square().sum())
-            self._add("count", torch.tensor(float(y.numel()), device=y.device))
+            self.sum("squared", error.square().sum())
+            self.sum("count", torch.tensor(float(y.numel()), device=y.device))
 
     def values(self, sums: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         return {"mse": sums["squared"] / sums["count"] if "squared" in sums else torch.tensor(torch.nan)}

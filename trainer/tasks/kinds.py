@@ -1,7 +1,12 @@
 """The tasks by name, and the one that the data sets."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from trainer.config import target
 from trainer.data.facts import Facts
 from trainer.data.scaling import Scale
+from trainer.errors import ConfigError
 from trainer.tasks.classes import Classes
 from trainer.tasks.input import Input
 from trainer.tasks.labels import Labels
@@ -13,6 +18,23 @@ from trainer.tasks.tokens import Tokens
 TASKS: dict[str, type[Task]] = {kind.name: kind for kind in (Classes, Numbers, Labels, Tokens, Pixels, Input, Task)}
 
 
-def make(facts: Facts, scale: Scale | None, class_axis: int = 1) -> Task:
-    """The task that the data sets."""
-    return TASKS[facts.task](facts, scale, class_axis)
+def kind_of(name: str, own: Mapping[str, Any] | None) -> type[Task]:
+    """The class of a task. name: of one of ours; own: the node of your own, see loading.own_task. Raises
+    ConfigError."""
+    if own is None:
+        return TASKS[name]
+    kind = target.locate(str(own["_target_"]), "dataset.task")
+    if not (isinstance(kind, type) and issubclass(kind, Task)):
+        text = f"dataset.task._target_={own['_target_']} is not a task"
+        raise ConfigError(text, "a subclass of trainer.tasks.task.Task", "dataset.task")
+    return kind
+
+
+def make(facts: Facts, scale: Scale | None, class_axis: int = 1, own: Mapping[str, Any] | None = None) -> Task:
+    """The task that the data sets, or your own. own: see kind_of. Raises ConfigError."""
+    kind = kind_of(facts.task, own)
+    if own is None:
+        return kind(facts, scale, class_axis)
+    given = {"facts": facts, "scale": scale, "class_axis": class_axis}
+    task: Task = target.construct(own, "dataset.task", given)
+    return task

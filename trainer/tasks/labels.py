@@ -51,11 +51,11 @@ class LabelTotals(Totals):
     def add(self, prediction: Tensor, y: Tensor) -> None:
         """prediction: logits (B, C); y: 0 or 1 (B, C)."""
         truths, guesses = y > 0.5, prediction > 0
-        self._add("truths", truths.sum(0))
-        self._add("guesses", guesses.sum(0))
-        self._add("hits", (truths & guesses).sum(0))
-        self._add("exact", (truths == guesses).all(1).sum())
-        self._add("count", torch.tensor(len(y), device=y.device))
+        self.sum("truths", truths.sum(0))
+        self.sum("guesses", guesses.sum(0))
+        self.sum("hits", (truths & guesses).sum(0))
+        self.sum("exact", (truths == guesses).all(1).sum())
+        self.sum("count", torch.tensor(len(y), device=y.device))
 
     def values(self, sums: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         both = sums["truths"] + sums["guesses"]

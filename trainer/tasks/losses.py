@@ -11,14 +11,15 @@ from trainer.config.schema import Config
 from trainer.data import tree
 from trainer.data.facts import Facts
 from trainer.data.labels import Denominator
-from trainer.data.meaning import INDEXED
+from trainer.data.loading import own_task
+from trainer.data.meaning import INDEXED, NO_TARGET
 from trainer.data.scaling import Scale
 from trainer.data.target_scaling import TargetScaling, Way
 from trainer.data.tree import Tree
 from trainer.device import widest_dtype
 from trainer.errors import ConfigError
 from trainer.tasks import loss_modules
-from trainer.tasks.kinds import TASKS
+from trainer.tasks.kinds import TASKS, kind_of
 from trainer.tasks.model_loss import OfModel
 from trainer.tasks.quantile import QuantileLoss
 from trainer.text import counted
@@ -33,13 +34,14 @@ WAYS: dict[Any, Way] = {  # losses that scaled targets change only in their unit
     nn.SmoothL1Loss: "common",
 }
 THRESHOLDS = {nn.HuberLoss: "delta", nn.SmoothL1Loss: "beta"}
+AS_NUMBERS = "dataset.task=numbers"  # makes numbers of targets that are whole numbers
 ELEMENTWISE = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCEWithLogitsLoss, nn.BCELoss)
 NUMERIC = (*ELEMENTWISE, nn.PoissonNLLLoss, nn.GaussianNLLLoss, QuantileLoss)
 
 
-def resolve(node: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
-    """A loss node with `auto` replaced by the loss that fits the task, and weight=balanced by numbers. Raises
-    ConfigError."""
+def resolve(node: Mapping[str, Any], facts: Facts, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A loss node with `auto` replaced by the loss that fits the task, and weight=balanced by numbers. own: a task of
+    your own, see loading.own_task. Raises ConfigError."""
     node = dict(node)
     weight = node.get("weight")
     if weight is not None and facts.task not in INDEXED:
@@ -48,8 +50,11 @@ def resolve(node: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     if weight == "balanced":
         node["weight"] = balanced(facts.class_counts)
     if node["_target_"] == "auto":
-        fitting = TASKS[facts.task].loss
+        fitting = kind_of(facts.task, own).loss
         if fitting is None:
+            if facts.meaning.why == NO_TARGET:
+                text = "loss=auto needs a target, but the rows have none that is called labels, label or target"
+                raise ConfigError(text, "dataset.target=NAME, or a loss of your own: loss._target_=my_file.MyLoss")
             text = f"loss=auto knows no loss for these targets: {facts.meaning.why}"
             raise ConfigError(text, "loss._target_=my_file.MyLoss", "loss")
         node["_target_"] = fitting
@@ -60,6 +65,12 @@ def resolve(node: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
                 text = f"loss.{key} is for classes, but the targets are {facts.task}"
                 raise ConfigError(text, f"loss.{key}=null", f"loss.{key}")
     return node
+
+
+def can_weigh(node: Mapping[str, Any]) -> bool:
+    """Whether a resolved loss node leaves weights of classes open: those that nobody typed are null or left out."""
+    kind = target.locate(node["_target_"], "loss")
+    return node.get("weight") is None and isinstance(kind, type) and issubclass(kind, (nn.CrossEntropyLoss, nn.NLLLoss))
 
 
 def balanced(class_counts: Sequence[int] | None) -> list[float]:
@@ -96,13 +107,12 @@ def make_loss(
     node: Mapping[str, Any],
     facts: Facts,
     unit: float = 1.0,
-    as_numbers: str = "store the targets as floats",
     class_axis: int = 1,
 ) -> nn.Module:
     """The loss that a config names. Raises ConfigError if it does not fit the task.
 
     class_axis: of predictions, for cross-entropy. unit: what the loss sees as 1, in the units of the data; the delta of
-    Huber and the beta of SmoothL1 are in those. as_numbers: what makes the targets of this data numbers.
+    Huber and the beta of SmoothL1 are in those.
     """
     weight = node.get("weight")
     if isinstance(weight, list):
@@ -125,7 +135,7 @@ def make_loss(
         raise ConfigError(f"loss={name} needs classes, but the targets are numbers", "loss=mse")
     if isinstance(loss_fn, NUMERIC) and facts.task in INDEXED and not isinstance(loss_fn, nn.BCEWithLogitsLoss):
         raise ConfigError(
-            f"loss={name} needs numbers, but the targets are classes, as loss=auto takes them", as_numbers
+            f"loss={name} needs numbers, but the targets are classes, as loss=auto takes them", AS_NUMBERS
         )
     return loss_fn
 
@@ -137,7 +147,8 @@ def target_scaling(config: Config) -> TargetScaling:
     columns share one deviation. Any other loss sees the data's own values.
     """
     asked, loss = config.dataset.get("scale_targets"), config.loss["_target_"]
-    kind = target.locate(str(TASKS["numbers"].loss) if loss == "auto" else loss, "loss")
+    auto = kind_of("numbers", own_task(config.dataset)).loss or str(TASKS["numbers"].loss)
+    kind = target.locate(auto if loss == "auto" else loss, "loss")
     name, way = getattr(kind, "__name__", str(loss)), WAYS.get(kind)
     return TargetScaling(asked, way, name, strict=way is None and is_torchs(kind))
 

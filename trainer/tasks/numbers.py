@@ -58,11 +58,11 @@ class NumberTotals(Totals):
         error = (guess - truth).reshape(len(truth), -1)
         truth = truth.reshape(len(truth), -1)
         self.center = truth[0] if self.center is None else self.center
-        self._add("squared", error.square().sum(0))
-        self._add("absolute", error.abs().sum())
-        self._add("truth", (truth - self.center).sum(0))
-        self._add("truth_squared", (truth - self.center).square().sum(0))
-        self._add("count", truth.new_tensor(float(len(truth))))
+        self.sum("squared", error.square().sum(0))
+        self.sum("absolute", error.abs().sum())
+        self.sum("truth", (truth - self.center).sum(0))
+        self.sum("truth_squared", (truth - self.center).square().sum(0))
+        self.sum("count", truth.new_tensor(float(len(truth))))
 
     def add_ranks(self, ranks: Ranks) -> None:
         """Add up the sums of all ranks, after their targets count from the same one."""

@@ -17,12 +17,14 @@ from trainer.tasks.totals import Totals
 class Task:
     """Targets of any kind, with a loss of your own: only the loss and its terms are measured.
 
-    A task of your own is a subclass, named by dataset.task._target_. name: see meaning.TASKS. loss: the `_target_` of
-    loss=auto; None where there is none. modes: the metrics, each with its better direction, min or max; more: those
-    that it measures only if `metrics` asks for them. monitor: the one that monitor=auto means. result: what predict and
-    export call the answer. facts: about the data; scale: of numeric targets, or of inputs that are the answer.
-    class_axis: the axis of a prediction that holds the classes, 0 is the batch. named: the metrics by name that it does
-    not measure itself, see metric_choice.py.
+    A task of your own is a subclass, picked by dataset.task={_target_: …}. It keeps the `name` of its parent, which
+    says what its targets are, see meaning.TASKS.
+
+    loss: the `_target_` of loss=auto; None where there is none. modes: the metrics, each with its better direction, min
+    or max; more: those that it measures only if `metrics` asks for them. monitor: the one that monitor=auto means.
+    result: what predict and export call the answer. facts: about the data; scale: of numeric targets, or of inputs that
+    are the answer; class_axis: the axis of a prediction that holds the classes, 0 is the batch. named: the metrics by
+    name that it does not measure itself, see metric_choice.py.
     """
 
     name: ClassVar[str] = "free"

@@ -18,8 +18,8 @@ class Totals:
 
     def add_loss(self, loss: Tensor, denominator: Tensor) -> None:
         """Add a batch's loss: 0-dim, or of a loss with terms (1 + terms,), see losses.Terms; denominator: 0-dim."""
-        self._add("loss", loss.to(denominator.dtype) * denominator)
-        self._add("denominator", denominator)
+        self.sum("loss", loss.to(denominator.dtype) * denominator)
+        self.sum("denominator", denominator)
 
     def add(self, prediction: Tree, y: Tree) -> None:
         """Add a batch's predictions and targets."""
@@ -33,7 +33,7 @@ class Totals:
         not defined."""
         return {}
 
-    def _add(self, name: str, value: Tensor) -> None:
+    def sum(self, name: str, value: Tensor) -> None:
         self.sums[name] = self.sums[name] + value if name in self.sums else value
 
     def add_ranks(self, ranks: Ranks) -> None:
