@@ -166,10 +166,12 @@ def test_columns_of_many_terms_with_long_names() -> None:
     terms = ("reconstruction", "divergence")
     names = ["train/loss", *(f"train/{term}" for term in terms), "val/loss", *(f"val/{term}" for term in terms)]
     table = EvaluationTable(Progress(10, 5, 5), [*names, "val/mse"])
-    assert table.head() == "    epoch      step train/loss val/loss val/reconstruc… val/divergence"
-    values = dict.fromkeys(names, 0.5) | {"val/reconstruction": 1234567.8}
-    assert table.row(5, values) == "      1/2         5     0.5000   0.5000    1234567.8000         0.5000"
-    assert table.num_left_out == 3
+    assert table.head() == "    epoch      step train/loss val/loss val/reconstr… val/divergen…  val/mse"
+    values = dict.fromkeys([*names, "val/mse"], 0.5) | {"val/reconstruction": 1234567.8}
+    assert table.row(5, values) == "      1/2         5     0.5000   0.5000  1234567.8000        0.5000   0.5000"
+    assert table.num_left_out == 2
+    uneven = ["train/loss", "val/loss", "val/acc", "val/f1", "val/balanced_acc"]  # they fit in full
+    assert EvaluationTable(Progress(10, 5, 5), uneven).head().split()[2:] == uneven
     alike = ["train/loss", "val/loss", "val/reconstruction_a", "val/reconstruction_b", "val/z"]
     head = EvaluationTable(Progress(10, 5, 5), alike, "val/z").head()
     assert head.split() == ["epoch", "step", "train/loss", "val/loss", "val/reconstruction_a", "val/z"]

@@ -108,23 +108,7 @@ def does_not_take(model: nn.Module, x: Tree, error: Exception) -> ConfigError:
     if isinstance(x, Tensor):
         return ConfigError(f"{text}: {first_line(error)}{place(error)}")
     signature = f"{type(model).__name__}.forward{inspect.signature(model.forward)}"
-    return ConfigError(f"{text}: {first_line(error)}{place(error)}; it is {signature}", _by_name(model, x))
-
-
-def _by_name(model: nn.Module, x: Tree) -> str | None:
-    """What to type so that a model gets its inputs by the names of its forward's parameters, as far as can be guessed;
-    None where they have these names already."""
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    parameters = inspect.signature(model.forward).parameters.items()
-    wanted = [name for name, p in parameters if p.default is p.empty and p.kind in named]
-    if not isinstance(x, dict) or list(x) == wanted:
-        return None
-    left = [name for name in x if name not in wanted]
-    missing = [name for name in wanted if name not in x]
-    if not missing:
-        return f"'dataset.inputs=[{','.join(wanted)}]'"
-    found = dict(zip(missing, left, strict=False))
-    return f"'dataset.inputs={{{', '.join(f'{name}: {found.get(name, name)}' for name in wanted)}}}'"
+    return ConfigError(f"{text}: {first_line(error)}{place(error)}; it is {signature}", "dataset.inputs=[NAME,…]")
 
 
 def check_storable(model: nn.Module) -> None:

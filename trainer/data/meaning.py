@@ -15,8 +15,8 @@ from trainer.text import counted
 AUTO = "auto"
 UNKNOWN = -1  # outputs of a model that says nothing about their number
 TASKS = ("classes", "numbers", "labels", "tokens", "pixels", "input", "free")
+NO_TARGET = "no target, so the loss gets None"  # what decides for the task free
 INDEXED = ("classes", "tokens", "pixels")  # tasks whose targets are class indices
-NO_TARGET = "no target, so the loss gets None"  # why a task is free
 NUM_AXES = {"classes": 0, "labels": 1, "tokens": 1, "pixels": 2}  # of a row's target
 
 

@@ -1,13 +1,14 @@
 """The table of a run's evaluations: which of them get a row, and its columns, at most 78 of them."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 from trainer.state import Progress
 from trainer.text import WIDTH, cut, decimal, short
 
 MOST_ROWS = 50  # of a whole run, beside those that are due for another reason
 MANY, IN_FULL = 100, 9_999  # epochs in total: from here on without decimals; the most not written as 20k
-LONGEST = 15  # a name that stands above its column in full
+LONGEST, NARROWEST = (WIDTH, 15, 13), (11, 10, 9)  # a name above its column; a column
 
 
 class EvaluationTable:
@@ -23,8 +24,7 @@ class EvaluationTable:
         self.total = self.digits(total) if total <= IN_FULL else short(total)
         epochs = [self.epoch(step) for step in (every, (end - 1) // every * every, end)]
         self.first_columns = max(9, *map(len, epochs)), max(9, len(f"{end:,}"))
-        self.heads = heads(names)
-        self.columns = widths(self.heads, WIDTH - sum(self.first_columns) - len("  *"), monitor)
+        self.heads, self.columns = columns(names, WIDTH - sum(self.first_columns) - len("  *"), monitor)
         self.num_left_out = len(names) - len(self.columns)
         steps = (digit * 10**power for power in range(12) for digit in (1, 2, 5))
         self.every = next(every for every in steps if progress.num_steps / progress.eval_every <= every * MOST_ROWS)
@@ -53,24 +53,25 @@ class EvaluationTable:
         return f"{epoch:>{first}} {step:>{second}}{values}"
 
 
-def heads(names: Sequence[str]) -> dict[str, str]:
-    """What stands above each metric's column: its name, or the beginning of a long one where no other begins so."""
-    short = {name: cut(name, LONGEST) for name in names}
+def columns(names: Sequence[str], room: int, monitor: str = "") -> tuple[dict[str, str], dict[str, int]]:
+    """(What stands above each metric's column, the width of each). Where the names do not fit the room, columns are
+    narrower, then names are cut; then columns go, first those of the terms of train/loss, and the last ones first."""
+    for longest, narrowest in product(LONGEST, NARROWEST):
+        heads = shortened(names, longest)
+        widths = {name: max(narrowest, len(head) + 1) for name, head in heads.items()}
+        if sum(widths.values()) <= room:
+            return heads, widths
+    terms = [name for name in names if name.startswith("train/") and name != "train/loss"]
+    for name in (*reversed(terms), *(name for name in reversed(names) if name not in terms)):
+        if name != monitor and sum(widths.values()) > room:
+            del widths[name]
+    return heads, widths
+
+
+def shortened(names: Sequence[str], longest: int) -> dict[str, str]:
+    """The beginning of each name that is longer, where no other begins so."""
+    short = {name: cut(name, longest) for name in names}
     return {name: head if list(short.values()).count(head) == 1 else name for name, head in short.items()}
-
-
-def widths(heads: Mapping[str, str], room: int, monitor: str = "") -> dict[str, int]:
-    """The width of each metric's column: 11, or less where they would not fit the room; then columns go, first those
-    of the terms of train/loss, and the last ones first."""
-    for narrowest in (11, 10, 9):
-        found = {name: max(narrowest, len(head) + 1) for name, head in heads.items()}
-        if sum(found.values()) <= room:
-            return found
-    terms = [name for name in found if name.startswith("train/") and name != "train/loss"]
-    for name in (*reversed(terms), *(name for name in reversed(heads) if name not in terms)):
-        if name != monitor and sum(found.values()) > room:
-            del found[name]
-    return found
 
 
 def cell(value: float, width: int) -> str:

@@ -11,7 +11,7 @@ from trainer.config.schema import Config
 from trainer.data import tree
 from trainer.data.facts import Facts
 from trainer.data.labels import Denominator
-from trainer.data.meaning import INDEXED, NO_TARGET
+from trainer.data.meaning import INDEXED
 from trainer.data.scaling import Scale
 from trainer.data.target_scaling import TargetScaling, Way
 from trainer.data.tree import Tree
@@ -47,9 +47,8 @@ def resolve(node: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     if node["_target_"] == "auto":
         fitting = TASKS[facts.task].loss
         if fitting is None:
-            text = f"loss=auto knows no loss for the task {facts.task}: {facts.meaning.why}"
-            named = "dataset.target=NAME, or a loss of your own: " * (facts.meaning.why == NO_TARGET)
-            raise ConfigError(text, f"{named}loss._target_=my_file.MyLoss", "loss")
+            text = f"loss=auto knows no loss for these targets: {facts.meaning.why}"
+            raise ConfigError(text, "loss._target_=my_file.MyLoss", "loss")
         node["_target_"] = fitting
         accepted = target.parameters(target.locate(fitting, "loss"))
         for key in [key for key in PER_CLASS if node.get(key) is None or facts.task not in INDEXED]:
