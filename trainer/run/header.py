@@ -40,7 +40,7 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     precision += ", compiled" if config.compile == "model" else ""
     size = f"{sizes.num_parameters(run.model):,} parameters"
     screen.entry("model", [f"{sizes.describe(run.model)}, {size}, {precision}"])
-    screen.entry("loss", list(loss_lines(run, setup)))
+    screen.entry("loss", loss_lines(run, setup))
     schedule = type(getattr(run.scheduler, "scheduler", run.scheduler)).__name__
     schedule = "" if schedule == "Constant" else f", {schedule}"
     screen.entry("optim", [f"{type(run.optimizer).__name__} lr={run.optimizer.defaults['lr']:g}{schedule}"])
@@ -70,20 +70,18 @@ def data_lines(splits: Splits) -> Iterator[str]:
         yield f"task {facts.task}: {facts.meaning.why}"
 
 
-def loss_lines(run: TrainState, setup: Setup) -> Iterator[str]:
+def loss_lines(run: TrainState, setup: Setup) -> list[str]:
     """The loss and its terms, and what else is to be known about it."""
     loss_fn = run.loss_fn
     name = "the model's own" if isinstance(loss_fn, OfModel) else type(loss_fn).__name__
     terms = f" ({', '.join(run.terms)})" if run.terms else ""
-    yield f"{name}{terms}; monitored: {run.stopping.monitor}"
+    lines = [f"{name}{terms}; monitored: {run.stopping.monitor}"]
+    lines += ["taken as a mean over samples"] * (setup.loss_counts == "samples")
     trained = loss_modules.num_trained(loss_fn)
     frozen = sum(p.numel() for _, module in loss_modules.frozen(loss_fn) for p in module.parameters())
-    if setup.loss_counts == "samples":
-        yield "taken as a mean over samples"
     parts = [f"{counted(trained, 'parameter')} trained with the model"] * (trained > 0)
     parts += [f"{counted(frozen, 'parameter')} frozen"] * (frozen > 0)
-    if parts:
-        yield ", ".join(parts)
+    return lines + [", ".join(parts)] * bool(parts)
 
 
 def loose_sizes(train: Part[Any]) -> set[tuple[str, int]]:
