@@ -5,6 +5,7 @@ beginnings before a "…".
 """
 
 import importlib.util
+import json
 import re
 import shlex
 import subprocess
@@ -27,6 +28,9 @@ FILE = re.compile(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)^```", re.M | re.S)
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.M | re.S)
 EXIT_CODE = re.compile(r"# exit code (\d+)$")
 PICTURE = re.compile(r"!\[[^\]]+\]\(([^)]+)\)")
+REACHES = re.compile(r"^It reaches `([\w/]+)` (above|below) (\d+\.?\d*)", re.M)
+ANY_JOB = "docs/any-job.md"
+JOBS = dict(re.findall(r"^##+ ([^\n]+)\n(.*?)(?=^##|\Z)", PAGES[ANY_JOB], re.M | re.S))
 DIALECT = re.compile(r"\banew\b|(?<!there )is no [a-z]|goes on with|\bwhoever\b|came to be|of one's own", re.I)
 
 NEEDED = {
@@ -42,11 +46,17 @@ class Command(NamedTuple):
     prints: list[str]
 
 
-def commands(page: str) -> Iterator[Command]:
-    for block in CONSOLE.findall(PAGES[page]):
+def commands(text: str) -> Iterator[Command]:
+    for block in CONSOLE.findall(text):
         for line, *prints in (command.splitlines() for command in block.removeprefix("$ ").split("\n$ ")):
             code = EXIT_CODE.search(line)
             yield Command(shlex.split(line, comments=True), int(code[1]) if code else 0, prints)
+
+
+def write_files(text: str, folder: Path) -> None:
+    for name, content in FILE.findall(text):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
 
 
 def in_one_line(text: str) -> str:
@@ -54,7 +64,7 @@ def in_one_line(text: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if any(commands(page))])
+@pytest.mark.parametrize("page", [page for page in PAGES if page != ANY_JOB and any(commands(PAGES[page]))])
 def test_every_command_runs(
     page: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,11 +73,9 @@ def test_every_command_runs(
             pytest.importorskip(library)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    for name, text in FILE.findall(PAGES[page]):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text, encoding="utf-8")
+    write_files(PAGES[page], tmp_path)
     before = set(sys.modules)
-    for (program, *words), exit_code, prints in commands(page):
+    for (program, *words), exit_code, prints in commands(PAGES[page]):
         capfd.readouterr()
         if program == "cd":
             monkeypatch.chdir(words[0])
@@ -81,6 +89,27 @@ def test_every_command_runs(
     for name in set(sys.modules) - before:
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("job", [job for job, text in JOBS.items() if REACHES.search(text)])
+def test_any_job_reaches_its_number(job: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if job == "Hugging Face":
+        pytest.importorskip("transformers")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    write_files(JOBS[job], tmp_path)
+    (((program, *words), exit_code, prints),) = commands(JOBS[job])
+    assert (program, exit_code, prints) == ("trainer", 0, [])
+    assert main([*words, "threads=1", "device=cpu", "report=false"]) == 0
+    ((metric, side, value),) = REACHES.findall(JOBS[job])
+    found = json.loads(Path("outputs/latest/summary.json").read_text())["best"][metric]
+    assert found > float(value) if side == "above" else found < float(value), found
+
+
+@pytest.mark.no_torch
+def test_any_job_has_its_jobs() -> None:
+    assert sum(bool(REACHES.search(text)) for text in JOBS.values()) == 9
 
 
 @pytest.mark.no_torch

@@ -57,7 +57,7 @@ def test_three_batches_are_one_step_of_their_union(name: str) -> None:
         list(train(run))
         assert (run.fit.path, run.fit.shift) == (("logits",), shift)
         if "loss=model" in words:
-            assert loss_lines(run, setup)[0] == "the model's own, a mean over targets"
+            assert loss_lines(run, setup)[0] == "the model's own, a mean over targets; monitored: val/loss"
         return run, run.model.state_dict()
 
     _, parts = after("loader.batch_size=4", "accumulate=3")

@@ -25,7 +25,7 @@ def test_a_teacher_moves_with_the_run_and_is_neither_trained_nor_counted_nor_sto
     trained = {p for group in run.optimizer.param_groups for p in group["params"]}
     assert trained == {*run.model.parameters(), run.loss_fn.temperature}
     assert [name for name in run.weights() if name not in run.model.state_dict()] == ["loss:temperature"]
-    assert "1 parameter trained with the model, 2,410 frozen" in loss_lines(run, setup)[0]
+    assert "1 parameter trained with the model, 2,410 parameters frozen" in loss_lines(run, setup)
     assert layers(run.model, run.call, setup.splits.sample[0], run.loss_fn)[-1] == Layer("loss", "Distilled", None, 1)
 
 

@@ -73,12 +73,12 @@ def decide(
     model; None where it takes them from the data. zero_and_one: whether all whole-number targets are 0 or 1.
     """
     if asked != AUTO:
-        return replace(_asked(asked, x, y, place, same=same), why="dataset.task")
+        return replace(_asked(asked, x, y, place, same=same), why="dataset.task says so")
     if same:
         if not _is_float(y):
             text = f"{place} is one tensor of whole numbers, which is its own target"
             raise ConfigError(text, "return (input, target); or dataset.task=input, if it is to be its own target")
-        return Meaning("input", "one tensor a sample", None, _size(y))
+        return Meaning("input", "one tensor a sample, which is its own target", None, _size(y))
     if y is None:
         return Meaning("free", NO_TARGET)
     if not isinstance(y, Tensor):
@@ -90,9 +90,9 @@ def decide(
         return Meaning("classes", "one whole number a row")
     if len(shape) == 1 and outputs in (None, UNKNOWN, shape[0]) and (y.dtype is torch.bool or zero_and_one()):
         or_else = "tokens" if outputs == UNKNOWN and y.dtype is not torch.bool else ""
-        return Meaning("labels", f"{shape[0]} of 0 or 1 a row", None, shape[0], or_else=or_else)
+        return Meaning("labels", f"{shape[0]} numbers a row, each 0 or 1", None, shape[0], or_else=or_else)
     if len(shape) == 1:
-        return Meaning("tokens", f"{shape[0]} whole numbers a row")
+        return Meaning("tokens", "several whole numbers a row")
     if len(shape) == 2 or (len(shape) == 3 and shape[0] == 1):
         return Meaning("pixels", f"whole numbers in rows of {shape[-2]}×{shape[-1]}")
     return Meaning("free", f"whole numbers in rows of {len(shape)} axes")

@@ -65,7 +65,7 @@ def choose(sample: Any, place: str, inputs: Pick = AUTO, target: Pick = AUTO) ->
     if (inputs, target) != (AUTO, AUTO):
         key = "inputs" if inputs != AUTO else "target"
         raise ConfigError(f"dataset.{key} picks from a tuple or dict, but {place} is one value", f"dataset.{key}=auto")
-    return Choice(WHOLE, WHOLE, "one tensor a sample: the input is the target too")
+    return Choice(WHOLE, WHOLE)
 
 
 def _of_dict(sample: Mapping[Any, Any], place: str, inputs: Pick, target: Pick) -> Choice:
@@ -78,7 +78,7 @@ def _of_dict(sample: Mapping[Any, Any], place: str, inputs: Pick, target: Pick) 
             text = f"{place} has {listed(found)}, each of which may be the target"
             raise ConfigError(text, f"dataset.target={found[0]}")
         target = found[0] if found else None
-        note = f"the target is '{target}'" if found else "no target: the loss gets None"
+        note = f"the target is '{target}'" if found else ""
     if inputs == AUTO:
         rest = [key for key in sample if key not in _keys(target)]
         inputs = [key for key in rest if is_number(sample[key])]
@@ -86,8 +86,8 @@ def _of_dict(sample: Mapping[Any, Any], place: str, inputs: Pick, target: Pick) 
             others = "".join(f", and '{key}' is {kind_of(sample[key])}" for key in rest[:1])
             raise ConfigError(f"{place} has no number or tensor for the input{others}", "return numbers or tensors")
         left = [str(key) for key in rest if key not in inputs]
-        note += f", the input {listed(list(map(str, inputs)))}" + (f"; left out: {listed(left)}" if left else "")
-    return Choice(inputs, target, note.lstrip(", "))
+        note = "; ".join(filter(None, [note, f"left out: {listed(left)}" if left else ""]))
+    return Choice(inputs, target, note)
 
 
 def _of_tuple(sample: Sequence[Any], place: str, inputs: Pick, target: Pick) -> Choice:
@@ -105,7 +105,7 @@ def _of_tuple(sample: Sequence[Any], place: str, inputs: Pick, target: Pick) -> 
             text = f"{place} has {len(left)} parts that dataset.inputs does not pick: which is the target is open"
             raise ConfigError(text, f"dataset.target={left[-1]}")
         target = left[0] if left else None
-        return Choice(inputs, target, f"the target is part {target}" if left else "no target: the loss gets None")
+        return Choice(inputs, target, f"the target is part {target}" if left else "")
     if inputs == AUTO:
         left = [position for position in everything if position not in _keys(target)]
         inputs = left[0] if len(left) == 1 else left

@@ -26,6 +26,11 @@ def remedy(setup: Setup) -> str:
     return "another optimizer.lr"
 
 
+def visible(name: str) -> str:
+    """The name of a class, in quotes where it begins or ends in a space, or is one."""
+    return name if name.strip() == name != "" else repr(name)
+
+
 def show(
     session: Session, run: TrainState, setup: Setup, result: Result, predictions: Predictions | None, past: History
 ) -> None:
@@ -47,8 +52,8 @@ def show(
             screen.warn([text, f"try: more epochs, or {remedy(setup)}"])
     if predictions is not None and (weakest := predictions.weakest()) is not None:
         name, score, other, count = weakest
-        confused = f"; taken for {other}: {count}×" if count else ""
-        screen.say(f"weakest  {name} (F1 {score:.2f}{confused})")
+        confused = f"; taken for {visible(other)}: {count}×" if count else ""
+        screen.say(f"weakest  {visible(name)} (F1 {score:.2f}{confused})")
     if progress.stop_reason == StopReason.EARLY_STOP:
         screen.say(f"stopped  early: {counted(progress.bad_evaluations, 'evaluation')} without improvement")
     for line in measured.lines(result.measured, setup.splits.truth, config.expect):

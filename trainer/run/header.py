@@ -1,8 +1,9 @@
 """The lines that describe a run, before it starts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,8 +13,11 @@ from trainer.build.build import Setup
 from trainer.compiled_step import CompiledStep
 from trainer.data import tree
 from trainer.data.facts import Facts, Spec
+from trainer.data.parts import Part
+from trainer.data.rows import PROBED
 from trainer.data.splits import Splits
 from trainer.data.tree import Tree
+from trainer.data.workers import Seeded
 from trainer.disk import layout
 from trainer.guards.finding import Finding
 from trainer.state import TrainState
@@ -27,75 +31,100 @@ FEW = 3  # classes whose shares are named one by one
 
 def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = None) -> None:
     """Print the header. folder: of the run; None where nothing is kept."""
-    config, splits, progress, facts = setup.config, setup.splits, run.progress, setup.splits.facts
-    test = f" / {splits.num_rows('test'):,} test" if splits.test else ""
-    rows = f"{splits.num_rows('train'):,} train / {splits.num_rows('val'):,} val{test}"
-    target = target_text(facts)
-    source = f" ({splits.source})" if splits.source else ""
+    config, splits, progress = setup.config, setup.splits, run.progress
     screen.say(f"trainer {__version__} · torch {torch.__version__} · seed {config.seed}", style="bold")
-    screen.entry("data", [f"{splits.name}: {rows}, {inputs(facts.inputs)}, {target}{source}"])
-    if facts.meaning.why and facts.task not in ("classes", "numbers"):
-        screen.entry("", [f"task {facts.task}: {facts.meaning.why}"])
-    for note in [*splits.notes, *baseline_lines(splits, run.metrics)]:
-        screen.entry("", [note])
+    screen.entry("data", [*data_lines(splits), *splits.notes, *baseline_lines(splits, run.metrics)])
     for texts in splits.warnings:
         screen.warn(texts)
     precision = config.dtype + (f", autocast {config.autocast}" if config.autocast != "none" else "")
     precision += ", compiled" if config.compile == "model" else ""
     size = f"{sizes.num_parameters(run.model):,} parameters"
-    screen.say(f"model    {sizes.describe(run.model)}, {size}, {precision}")
-    loss, *more = loss_lines(run, setup)
-    screen.entry("loss", [f"{loss}; monitored: {run.stopping.monitor}", *more])
+    screen.entry("model", [f"{sizes.describe(run.model)}, {size}, {precision}"])
+    screen.entry("loss", loss_lines(run, setup))
     schedule = type(getattr(run.scheduler, "scheduler", run.scheduler)).__name__
     schedule = "" if schedule == "Constant" else f", {schedule}"
-    screen.say(f"optim    {type(run.optimizer).__name__} lr={run.optimizer.defaults['lr']:g}{schedule}")
+    screen.entry("optim", [f"{type(run.optimizer).__name__} lr={run.optimizer.defaults['lr']:g}{schedule}"])
     batch = f"batch {config.loader.batch_size}" + f" × {config.accumulate}" * (config.accumulate > 1)
     steps, epochs = progress.steps_per_epoch, counted(progress.num_steps / progress.steps_per_epoch, "epoch")
-    screen.say(f"steps    {batch}: {counted(steps, 'step')} × {epochs} = {counted(progress.num_steps, 'step')}")
+    screen.entry("steps", [f"{batch}: {counted(steps, 'step')} × {epochs} = {counted(progress.num_steps, 'step')}"])
     if isinstance(run.step, CompiledStep):
-        screen.say(f"compile  {run.step.describe()}")
-    screen.say(f"device   {run.device} ({setup.device_why})")
-    screen.say(f"         {counted(setup.threads, 'thread')} ({setup.threads_why}); data {splits.loader_name}")
-    if run.ranks.size > 1:
-        screen.say(f"         {run.ranks.size} processes, which share each batch")
+        screen.entry("compile", [run.step.describe()])
+    where = [f"{run.device} ({setup.device_why})"]
+    where += [f"{counted(setup.threads, 'thread')} ({setup.threads_why}); data {splits.loader_name}"]
+    screen.entry("device", where + [f"{run.ranks.size} processes, which share each batch"] * (run.ranks.size > 1))
     if folder is not None:
         screen.say(f"run      {layout.relative(folder)}")
 
 
+def data_lines(splits: Splits) -> Iterator[str]:
+    """The rows of the splits, what goes in, what a target is, and what decided that."""
+    facts, loose = splits.facts, loose_sizes(splits.train.part)
+    test = f" / {splits.num_rows('test'):,} test" if splits.test else ""
+    rows = f"{splits.name}: {splits.num_rows('train'):,} train / {splits.num_rows('val'):,} val{test}"
+    what = inputs(facts.inputs, loose)
+    source = f" ({splits.source})" if splits.source else ""
+    yield ", ".join(filter(None, [rows, what if facts.is_plain else "", target_text(facts)])) + source
+    if not facts.is_plain:
+        yield what
+    if facts.meaning.why and facts.task not in ("classes", "numbers"):
+        yield f"task {facts.task}: {facts.meaning.why}"
+
+
 def loss_lines(run: TrainState, setup: Setup) -> list[str]:
-    """The loss in words: its name, its terms, what it trains, and what else there is to say of a model's own."""
+    """The loss and its terms, and what else is to be known about it."""
     loss_fn = run.loss_fn
     if isinstance(loss_fn, OfModel):
-        return loss_fn.words(setup.loss_mean)
-    text = type(loss_fn).__name__
-    text += f" ({', '.join(run.terms)})" if run.terms else ""
-    text += ", a mean over samples as far as is known" if setup.loss_counts == "samples" else ""
+        name, *lines = loss_fn.words(setup.loss_mean)
+    else:
+        name = type(loss_fn).__name__ + (f" ({', '.join(run.terms)})" if run.terms else "")
+        lines = ["taken as a mean over samples"] * (setup.loss_counts == "samples")
     trained = loss_modules.num_trained(loss_fn)
     frozen = sum(p.numel() for _, module in loss_modules.frozen(loss_fn) for p in module.parameters())
-    text += f", {counted(trained, 'parameter')} trained with the model" if trained else ""
-    return [text + (f", {frozen:,} frozen" if frozen else "")]
+    parts = [f"{counted(trained, 'parameter')} trained with the model"] * (trained > 0)
+    parts += [f"{counted(frozen, 'parameter')} frozen"] * (frozen > 0)
+    return [f"{name}; monitored: {run.stopping.monitor}", *lines, *[", ".join(parts)] * bool(parts)]
 
 
-def inputs(specs: Tree) -> str:
-    """The shape of a sample: 4 inputs, or 1×28×28; of several tensors, each after its name."""
+def loose_sizes(train: Part[Any]) -> set[tuple[str, int]]:
+    """(path, axis) of the sizes of an input that differ between batches: of rows that a collate_fn pads."""
+    if getattr(train.data, "pads", None) is None:
+        return set()
+    read = Seeded(train.data, 0, before_training=True)
+    batches = [train.data.collate([read[0, row]])[0] for row in range(min(PROBED, len(train.data)))]
+    shapes = [{path: tuple(leaf.shape[1:]) for path, leaf in tree.named(x)} for x in batches]
+    return {
+        (path, axis)
+        for here in shapes
+        for path, shape in here.items()
+        for axis, size in enumerate(shape)
+        if shapes[0].get(path, ())[axis : axis + 1] != (size,)
+    }
+
+
+def inputs(specs: Tree, loose: Set[tuple[str, int]] = frozenset()) -> str:
+    """The shape of a sample: 4 inputs, or 1×28×28; of several tensors, each after its name. loose: see loose_sizes."""
+
+    def shape(path: str, spec: Spec) -> str:
+        here = ("length" if (path, axis) in loose else str(size) for axis, size in enumerate(spec.shape))
+        return "×".join(here)
+
+    def part(path: str, spec: Spec) -> str:
+        size = f"({shape(path, spec) or 1})"
+        return size if path.isdigit() else f"{path} {size}" if spec.shape else path
+
     if isinstance(specs, Spec):
-        shape = specs.shape
-        return "×".join(map(str, shape)) if len(shape) > 1 else counted(math.prod(shape), "input")
-    parts = [f"{path} ({'×'.join(map(str, spec.shape)) or 1})" for path, spec in tree.named(specs)]
-    return f"input{'s' * (len(parts) > 1)} {', '.join(parts)}"
+        one_axis = counted(math.prod(specs.shape), "input") if not loose else f"input ({shape('', specs)})"
+        return shape("", specs) if len(specs.shape) > 1 else one_axis
+    parts = list(tree.named(specs))
+    return f"input{'s' * (len(parts) > 1)} {', '.join(part(path, spec) for path, spec in parts)}"
 
 
 def target_text(facts: Facts) -> str:
-    """What a model predicts, in words."""
+    """What a model predicts, in words; empty where the line about the task says all."""
     if facts.classes is not None:
-        of = {"labels": "label", "tokens": "class", "pixels": "class"}.get(facts.task, "class")
         each = {"tokens": " a position", "pixels": " a pixel"}.get(facts.task, "")
-        return counted(len(facts.classes), of) + each
-    if facts.task == "input":
-        return "the input as the target"
-    if facts.task == "free":
-        return "any target"
-    return f"{facts.num_outputs:,} number{'s' * (facts.num_outputs != 1)} to predict"
+        return counted(len(facts.classes), "label" if facts.task == "labels" else "class") + each
+    return f"{counted(facts.num_outputs, 'number')} to predict" if facts.task == "numbers" else ""
 
 
 def baseline_lines(splits: Splits, metrics: Sequence[str]) -> list[str]:
