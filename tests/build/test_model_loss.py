@@ -80,7 +80,7 @@ def test_build_finds_out_whether_a_model_shifts_its_labels(form: str, shift: int
     run, setup = build(config(*QUICK, *model("Words", f"+model.form={form}", f"+model.shift={bool(shift)}", *more)))
     assert (run.fit.shift, setup.splits.preprocessing.shift, run.loss_fn.shift) == (shift,) * 3
     first, *others = loss_lines(run, setup)
-    assert first == "the model's own, a mean over targets"
+    assert first == "the model's own, a mean over targets; monitored: val/loss"
     assert [("next position" in line) for line in others] == [True] * shift
     assert setup.config.loss["argument"] == "labels"  # stored with the run
 
