@@ -1,0 +1,48 @@
+"""Do the verbs that look at a run, or at a config, answer?"""
+
+import csv
+
+from checks.example import Example, Wrong, summary
+
+
+def report(example: Example) -> str:
+    """A page and a picture are made of the first run."""
+    run = example.runs[0]
+    example.trainer("report", str(run))
+    page = (run / "report.html").read_text()
+    if "</html>" not in page or example.metric not in page or not (run / "results.png").stat().st_size:
+        raise Wrong(f"report.html is not complete, or does not show {example.metric}")
+    return "ok"
+
+
+def sweep(example: Example) -> str:
+    """A sweep of two jobs ranks them by what it monitors, in its better direction."""
+    example.trainer("train", "-m", *example.settings, "seed=0,1", "sweep.jobs=1", "epochs=2")
+    folder = example.folder / "outputs/latest"
+    rows = list(csv.DictReader((folder / "sweep.csv").read_text().splitlines()))
+    ranks = {row["run"]: int(row["rank"]) for row in rows}
+    found = [summary(folder / name) for name in ranks]
+    metric, modes = rows[0]["metric"], found[0]["modes"]
+    best_first = sorted(ranks, key=lambda name: summary(folder / name)["best"][metric])
+    if modes[metric] == "max":
+        best_first.reverse()
+    if sorted(ranks, key=ranks.__getitem__) != best_first or len(set(ranks.values())) != 2:
+        raise Wrong(f"the sweep ranks its jobs {ranks} by {metric} ({modes[metric]}); best first is {best_first}")
+    return str(metric)
+
+
+def plan(example: Example) -> str:
+    """What would be trained is told."""
+    return _answer(example, "plan", "memory")
+
+
+def doctor(example: Example) -> str:
+    """No guard trips."""
+    return _answer(example, "doctor", "no guard trips")
+
+
+def _answer(example: Example, verb: str, expected: str) -> str:
+    text = example.trainer(verb, f"experiment={example.name}", "device=cpu", "threads=1")
+    if expected not in text:
+        raise Wrong(f"trainer {verb} says nothing of '{expected}'")
+    return "ok"
