@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from checks import numbers, verbs
+from checks import numbers, scores, verbs
 from checks.example import NAMES, Example, Wrong
 
 # A check looks at one example and returns a few words for the table. It raises Wrong with what should not be.
@@ -24,6 +24,7 @@ CHECKS: dict[str, Callable[[Example], str]] = {
     "trainer": numbers.trainer,
     "interval": numbers.interval,
     "seconds": numbers.seconds,
+    "predict": scores.predict,
     "sweep": verbs.sweep,
     "report": verbs.report,
     "plan": verbs.plan,
