@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from checks import numbers, scores, verbs
+from checks import bits, numbers, scores, verbs
 from checks.example import NAMES, Example, Wrong
 
 # A check looks at one example and returns a few words for the table. It raises Wrong with what should not be.
@@ -29,6 +29,10 @@ CHECKS: dict[str, Callable[[Example], str]] = {
     "report": verbs.report,
     "plan": verbs.plan,
     "doctor": verbs.doctor,
+    "verify": bits.verify,
+    "processes": bits.processes,
+    "compile=model": bits.compiled_model,
+    "compile=step": bits.compiled_step,
 }
 FAILS = "FAILS"
 
