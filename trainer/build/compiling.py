@@ -1,6 +1,7 @@
 """torch.compile of a model's forward, tried before anything is spent."""
 
 import copy
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -32,7 +33,8 @@ def _trace(model: nn.Module, loss_fn: nn.Module, loss_of: Callable[[nn.Module], 
     devices.quiet_compiler()
     devices.trace_derivatives()
     try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        with torch.random.fork_rng([device] if device.type == "cuda" else []), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             trial.compile(backend="aot_eager")
             loss_of(trial).backward()
     except Exception as error:
