@@ -1,103 +1,83 @@
-"""Runs the example jobs, with trainer and as plain PyTorch loops, and says whether both reach what is expected.
+"""Runs the examples, with trainer and as plain PyTorch loops, and checks what they reach and what each verb says.
 
-    python examples/check.py                    all jobs, three seeds, both ways
-    python examples/check.py vae gru            these jobs
-    python examples/check.py --quick            one seed of each, with trainer alone
+    python examples/check.py                           everything, with three seeds
+    python examples/check.py vae gru                   these examples
+    python examples/check.py --checks trainer report   these checks
+    python examples/check.py --checks trainer --set optimizer.lr=0.00001    see it fail
 
-It ends with exit code 1 if a number is not as expected. A file conf/experiment/JOB.yaml says what to expect.
+It ends with exit code 1 if a check fails. A file conf/experiment/NAME.yaml says what an example should reach.
 """
 
 import argparse
-import json
-import os
-import re
-import shutil
-import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from statistics import mean
 
-import yaml
+from checks import bits, numbers, scores, verbs
+from checks.example import NAMES, Example, Wrong
 
-HERE = Path(__file__).parent
-ONE_CORE = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-
-
-def expectation(job: str) -> tuple[str, float, float]:
-    """(The metric of a job, the value to expect, by how much a run may differ from it)."""
-    config = yaml.safe_load((HERE / job / "conf/experiment" / f"{job}.yaml").read_text())
-    ((metric, expected),) = config["expect"].items()
-    return metric, expected["value"], expected["within"]
-
-
-def run(command: list[str], folder: Path) -> str:
-    """What a program writes. Raises RuntimeError with its last lines."""
-    done = subprocess.run(
-        [sys.executable, *command], cwd=folder, env=os.environ | ONE_CORE, capture_output=True, text=True
-    )
-    if done.returncode:
-        last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-5:])
-        raise RuntimeError(f"{' '.join(command)} in {folder.name} ends with exit code {done.returncode}:\n{last}")
-    return done.stdout
+# A check looks at one example and returns a few words for the table. It raises Wrong with what should not be.
+CHECKS: dict[str, Callable[[Example], str]] = {
+    "plain": numbers.plain,
+    "trainer": numbers.trainer,
+    "interval": numbers.interval,
+    "seconds": numbers.seconds,
+    "predict": scores.predict,
+    "sweep": verbs.sweep,
+    "report": verbs.report,
+    "plan": verbs.plan,
+    "doctor": verbs.doctor,
+    "verify": bits.verify,
+    "processes": bits.processes,
+    "compile=model": bits.compiled_model,
+    "compile=step": bits.compiled_step,
+}
+FAILS = "FAILS"
 
 
-def with_trainer(job: str, metric: str, seed: int, folder: Path) -> tuple[float, float]:
-    """(The metric after the last epoch, the seconds of training)."""
-    settings = [f"experiment={job}", f"seed={seed}", "device=cpu", "threads=1", "report=false"]
-    run(["-m", "trainer", "train", *settings], folder)
-    summary = json.loads((folder / "outputs/latest/summary.json").read_text())
-    return summary["last"][metric], summary["seconds"]["train"] + summary["seconds"]["data"]
+def check(example: Example, names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Carry out checks. Returns ({check: its cell in the table}, what is wrong)."""
+    cells, wrong = dict[str, str](), list[str]()
+    for name in names:
+        begun = time.perf_counter()
+        try:
+            cells[name] = CHECKS[name](example)
+        except Wrong as error:
+            cells[name] = FAILS
+            wrong.append(f"{example.name}, {name}: {error}")
+        took = time.perf_counter() - begun
+        print(f"{example.name:<14} {name:<10} {cells[name]}   ({took:.1f} s)", file=sys.stderr, flush=True)
+    return cells, wrong
 
 
-def plain(metric: str, seed: int, folder: Path) -> float:
-    """The metric that the plain loop of a job prints."""
-    printed = run(["plain.py", str(seed)], folder)
-    found = re.search(rf"^{re.escape(metric)} (\S+)$", printed, re.MULTILINE)
-    if found is None:
-        raise RuntimeError(f"plain.py of {folder.name} prints no line '{metric} NUMBER'")
-    return float(found[1])
-
-
-def check(job: str, seeds: range, scratch: Path, quick: bool) -> bool:
-    """Run one job. Returns whether it is as expected, and says so."""
-    metric, value, within = expectation(job)
-    folder = scratch / job
-    shutil.copytree(HERE / job, folder)
-    if "__main__" in (folder / "job.py").read_text():
-        run(["job.py"], folder)  # makes its data
-    ours, seconds = zip(*(with_trainer(job, metric, seed, folder) for seed in seeds), strict=True)
-    found = {"trainer": ours} if quick else {"trainer": ours, "plain loop": [plain(metric, s, folder) for s in seeds]}
-    good = all(abs(number - value) <= within for numbers in found.values() for number in numbers)
-    good = good and abs(mean(found["trainer"]) - mean(list(found.values())[-1])) <= within
-    print(f"{job}: {metric} should be {value:g}, give or take {within:g}")
-    for way, numbers in found.items():
-        print(f"    {way:10} {'  '.join(f'{number:.4g}' for number in numbers)}")
-    print(f"    {'as expected' if good else 'NOT as expected'}; {mean(seconds):.1f} s of training", flush=True)
-    return good
+def table(rows: dict[str, dict[str, str]]) -> str:
+    """A table in Markdown: a line for each example, a column for each check."""
+    lines = [["example", *next(iter(rows.values()))], *([name, *cells.values()] for name, cells in rows.items())]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(f"| {' | '.join(map(str.ljust, line, widths))} |" for line in lines)
 
 
 def main() -> int:
-    everything = sorted(file.parent.name for file in HERE.glob("*/job.py"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("jobs", nargs="*", metavar="JOB", help=f"{', '.join(everything)}; all of them if left out")
+    parser.add_argument("examples", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; all of them if left out")
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds to try, from 0 (default: 3)")
-    parser.add_argument("--quick", action="store_true", help="seed 0 only, without the plain loops")
+    parser.add_argument("--checks", nargs="+", choices=CHECKS, default=list(CHECKS), help="all of them if left out")
+    parser.add_argument("--set", nargs="+", metavar="KEY=VALUE", default=[], help="more settings for trainer")
     asked = parser.parse_args()
-    if unknown := [job for job in asked.jobs if job not in everything]:
-        parser.error(f"no job {unknown[0]}: there are {', '.join(everything)}")
-    bad = []
+    if unknown := [name for name in asked.examples if name not in NAMES]:
+        parser.error(f"no example {unknown[0]}: there are {', '.join(NAMES)}")
+    rows, wrong = dict[str, dict[str, str]](), list[str]()
     with tempfile.TemporaryDirectory() as scratch:
-        for job in asked.jobs or everything:
-            try:
-                if not check(job, range(1 if asked.quick else asked.seeds), Path(scratch), asked.quick):
-                    bad.append(job)
-            except RuntimeError as error:
-                print(f"{job}: {error}", flush=True)
-                bad.append(job)
-    num_good = len(asked.jobs or everything) - len(bad)
-    print(f"{num_good} as expected" + (f"; not as expected: {', '.join(bad)}" if bad else ""))
-    return 1 if bad else 0
+        for name in asked.examples or NAMES:
+            example = Example(name, Path(scratch), range(asked.seeds), asked.set)
+            rows[name], more = check(example, asked.checks)
+            wrong += more
+    print(table(rows))
+    print("\n".join(wrong) if wrong else "all as expected")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""The example jobs reach the numbers that their configs state. `python examples/check.py` tries more seeds, and their
-plain loops."""
+"""The example jobs reach the numbers that their configs state, and the verbs answer. `python examples/check.py` tries
+more seeds, the plain loops, and more verbs."""
 
-import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,22 @@ def test_there_are_twenty_jobs_and_each_is_complete() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("job", JOBS)
-def test_a_job_reaches_its_number(job: str, tmp_path: Path) -> None:
-    check = runpy.run_path(str(EXAMPLES / "check.py"))["check"]
-    assert check(job, range(1), tmp_path, quick=True)
+def test_one_seed_of_a_job_is_as_expected(job: str) -> None:
+    code, text = checked(job, "trainer", "predict", "report", "plan", "doctor")
+    assert code == 0, text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("job", "setting"), [("gru", "optimizer.lr=0.0001"), ("forecast", "epochs=5")])
+def test_a_job_that_trains_badly_fails(job: str, setting: str) -> None:
+    code, text = checked(job, "trainer", settings=(setting,))
+    assert code == 1
+    assert f"{job}, trainer: " in text
+
+
+def checked(job: str, *checks: str, settings: tuple[str, ...] = ()) -> tuple[int, str]:
+    """(Exit code, what it writes) of check.py with one seed of a job."""
+    more = ["--set", *settings] if settings else []
+    command = [sys.executable, EXAMPLES / "check.py", job, "--seeds", "1", "--checks", *checks, *more]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr

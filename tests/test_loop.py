@@ -72,10 +72,18 @@ def test_weighing_windows_by_batches_would_be_noticed(monkeypatch: pytest.Monkey
 
 def test_validation_loss_weighs_uneven_batches_by_the_denominator() -> None:
     words = ["loss=cross_entropy", "loss.weight=[1,5,1,1,2,1,0,1,1,9]", "dtype=float64"]
-    runs = [build(config(*words, f"loader.eval_batch_size={size}"))[0] for size in (50, 359)]
-    small, big = (evaluate(run, run.val_batches or (), "val") for run in runs)
-    assert small["val/loss"] == pytest.approx(big["val/loss"], rel=1e-12)
-    assert small["val/acc"] == big["val/acc"]
+    runs = [build(config(*words, f"loader.eval_batch_size={size}"))[0] for size in (1, 50, 359)]  # of 1, some weigh 0
+    *small, big = (evaluate(run, run.val_batches or (), "val") for run in runs)
+    for found in small:
+        assert found["val/loss"] == pytest.approx(big["val/loss"], rel=1e-12)
+        assert found["val/acc"] == big["val/acc"]
+
+
+def test_a_batch_whose_targets_are_all_ignored_adds_nothing_to_its_window() -> None:
+    common = ["loss=cross_entropy", "loss.ignore_index=3", "dtype=float64", "max_steps=4", "dataset.val_fraction=0"]
+    runs = [build(config(*common, f"loader.batch_size={32 // n}", f"accumulate={n}"))[0] for n in (1, 32)]
+    whole, rows = (torch.stack([e.loss for e in train(run) if isinstance(e, Stepped)]) for run in runs)
+    torch.testing.assert_close(rows, whole, rtol=1e-10, atol=0)
 
 
 @pytest.mark.parametrize(

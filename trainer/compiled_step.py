@@ -24,7 +24,7 @@ from torch.optim.sgd import sgd
 from trainer.data import tree
 from trainer.data.batches import Window
 from trainer.data.loaders import InMemory
-from trainer.device import quiet_compiler
+from trainer.device import quiet_compiler, trace_derivatives
 from trainer.loop import train_step
 from trainer.state import TrainState
 from trainer.text import first_line
@@ -118,7 +118,7 @@ def compile_step(run: TrainState, mode: str, dynamic: bool | None) -> Graph:
     """
     import torch._dynamo
 
-    torch._dynamo.config.trace_autograd_ops = True
+    trace_derivatives()
     quiet_compiler()
     loader: Any = run.train_batches.loader
     loss_fn, model, optimizer = run.loss_fn, run.model, run.optimizer
@@ -139,7 +139,7 @@ def compile_step(run: TrainState, mode: str, dynamic: bool | None) -> Graph:
             loss = loss if share is None else loss * share
             gradients = torch.autograd.grad(loss, parameters, minimised, allow_unused=True)
             sums = [add(a, b) for a, b in zip(sums, gradients, strict=True)]
-            total = total + loss.detach()
+            total = total + (loss.detach() if share is None else loss.detach().where(share != 0, 0.0))  # see train_step
         with torch.no_grad():
             norms = [torch.linalg.vector_norm(g) for g in sums if g is not None]
             norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))

@@ -142,7 +142,16 @@ def compile_in_place(model: nn.Module, mode: str, dynamic: bool | None) -> None:
     """torch.compile the model's forward in place, so that the names in its state_dict stay the same. With dynamic=None
     the graph depends on the batch sizes seen so far, so a resumed run may give other bits."""
     quiet_compiler()
+    trace_derivatives()
     model.compile(mode=None if mode == "default" else mode, dynamic=dynamic)
+
+
+def trace_derivatives() -> None:
+    """Let torch.compile trace torch.autograd.grad, also in a model, if this torch can."""
+    import torch._dynamo.config as dynamo
+
+    if hasattr(dynamo, "trace_autograd_ops"):
+        dynamo.trace_autograd_ops = True
 
 
 def quiet_compiler() -> None:

@@ -55,8 +55,8 @@ def train_step(run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
             if share is not None:
                 loss = loss * share  # so that the window counts as one batch
             run.scaler.scale(loss).backward(run.minimised)
-        if num_rows:  # on a rank without rows the loss is the mean of nothing, NaN, and the gradients are 0
-            total = total + loss.detach()
+        if num_rows:  # without rows, or if all targets are ignored, the loss is 0/0, NaN, and the gradients are 0
+            total = total + (loss.detach() if share is None else loss.detach().where(share != 0, 0.0))
     run.scaler.unscale_(run.optimizer)
     norm = run.clip_gradients()
     run.scaler.step(run.optimizer)

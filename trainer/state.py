@@ -159,7 +159,7 @@ class TrainState:
     max_norm: float | None
     log_every: int
     dtype: torch.dtype  # of the parameters and of floating-point inputs
-    zero: Tensor  # 0-dim 0.0 on the device: a step's loss adds up from here
+    zero: Tensor  # 0.0 on the device, 0-dim or (1 + terms,): a step's loss adds up from here
     compile_seconds: float = 0.0  # spent compiling `step` so far
     ranks: Ranks = field(default_factory=Ranks)
     best_weights: dict[str, Any] | None = None

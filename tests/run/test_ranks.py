@@ -18,7 +18,7 @@ import torch
 from conftest import Cli
 from live_run import start, until, wait_for, wait_for_lines
 from torch import nn
-from trials import HERE, attempt, begin, call, config
+from trials import HERE, attempt, begin, call, config, on_ranks
 
 from trainer.build.build import build
 from trainer.cli import main
@@ -77,22 +77,6 @@ def gathered(ranks: Ranks, found: list[list[str]]) -> list[list[str]]:
         parts = [found] * ranks.size
         torch.distributed.all_gather_object(parts, found)
     return [[row for part in parts for row in part[batch]] for batch in range(len(found))]
-
-
-def on_ranks(size: int, function, *args) -> list:
-    """What a function returns on each of `size` ranks, started by torch's launcher."""
-    return call(_launch, size, function, *args)
-
-
-def _launch(size: int, function, *args) -> list:
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    how = LaunchConfig(1, 1, size, rdzv_backend="c10d", rdzv_endpoint="localhost:0", local_addr="localhost",
-                       start_method="forkserver", max_restarts=0, run_id="test",
-                       logs_specs=DefaultLogsSpecs(log_dir="logs"))  # fmt: skip
-    results = elastic_launch(how, function)(*args)
-    return [results[rank] for rank in range(size)]
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,22 @@ def _answer(pipe: Any, function: Callable[..., Any], *args: Any) -> None:
     pipe.send(function(*args))
 
 
+def on_ranks(size: int, function, *args) -> list:
+    """What a function returns on each of `size` ranks, started by torch's launcher."""
+    return call(_launch, size, function, *args)
+
+
+def _launch(size: int, function, *args) -> list:
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    how = LaunchConfig(1, 1, size, rdzv_backend="c10d", rdzv_endpoint="localhost:0", local_addr="localhost",
+                       start_method="forkserver", max_restarts=0, run_id="test",
+                       logs_specs=DefaultLogsSpecs(log_dir="logs"))  # fmt: skip
+    results = elastic_launch(how, function)(*args)
+    return [results[rank] for rank in range(size)]
+
+
 def _carry_out(
     folder: Path,
     data: dict[str, Any],

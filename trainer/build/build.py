@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from trainer import device as devices
 from trainer.build import asked, batch_mean, probe
+from trainer.build.compiling import compile_model
 from trainer.build.model import build_model, choose_dtype
 from trainer.build.row_weights import counts_evenly
 from trainer.compiled_step import CompiledStep
@@ -127,9 +128,10 @@ def _build(
     threads, threads_why = devices.set_threads(config.threads, device, 3 * probed.flops * num_rows, cores_per_rank)
     if config.compile != "none":
         probe.check_compiler(device, config.compile)
-    if config.compile == "model":
-        devices.compile_in_place(model, config.compiler.mode, config.compiler.dynamic)
     autocast = devices.make_autocast(device, config.autocast)
+    if config.compile == "model":
+        few = _loss_of(probed, autocast, splits.sample, 2)
+        compile_model(model, loss_fn, few, device, config.compiler)
     forward = probed.call
     if ranks.size > 1:
         whole = Joint(model, loss_fn) if trained is not model else model
@@ -165,7 +167,7 @@ def _build(
         max_norm=config.clip_grad_norm,
         log_every=config.log_every,
         dtype=dtype,
-        zero=torch.zeros((), device=device, dtype=dtype),
+        zero=torch.zeros((1 + len(probed.terms),) if probed.terms else (), device=device, dtype=dtype),
         ranks=ranks,
     )
     if config.compile == "step":

@@ -29,13 +29,15 @@ CHECKED = 100  # rows of your own Dataset that are compared
 @dataclass
 class Inventory:
     """parts: by role, as they are drawn now. preprocessing: of an earlier start, or one that needs no fitting; None is
-    still to be fitted. notes: lines for the header. augment: whether the rows that train are augmented."""
+    still to be fitted. notes: lines for the header. augment: whether the rows that train are augmented. random: a row
+    that differs between two reads, such as 'row 3 of Views'; '' if none is known."""
 
     parts: dict[int, Part[RowData]]
     fingerprint: Fingerprint
     preprocessing: Preprocessing | None
     notes: list[str]
     augment: bool = False
+    random: str = ""
 
 
 def take_inventory(
@@ -62,8 +64,9 @@ def take_inventory(
     if isinstance(dataset, TensorData):
         return Inventory(parts, _of_tensors(data, roles), fitted, notes)
     name = path.rpartition(".")[2]
-    known, note = _of_datasets({f"{name}.{key}" if key != "train" else name: rows for key, rows in data.items()}, roles)
-    return Inventory(parts, known, fitted, [*notes, note])
+    named = {f"{name}.{key}" if key != "train" else name: rows for key, rows in data.items()}
+    known, note, random = _of_datasets(named, roles)
+    return Inventory(parts, known, fitted, [*notes, note], random=random)
 
 
 def _of_pictures(pictures: Images, roles: Roles) -> Fingerprint:
@@ -84,10 +87,12 @@ def _of_tensors(data: Mapping[str, Any], roles: Roles) -> Fingerprint:
     return Fingerprint(parts, ids, roles, "content")
 
 
-def _of_datasets(datasets: Mapping[str, Any], roles: Roles) -> tuple[Fingerprint, str]:
-    """Each row is read twice, with different random numbers; if it differs, it is not compared."""
+def _of_datasets(datasets: Mapping[str, Any], roles: Roles) -> tuple[Fingerprint, str, str]:
+    """(The fingerprint, a line for the header, a row that is random). Each row is read twice, with different random
+    numbers; if it differs, it is not compared."""
     entries: list[tuple[str, int, Digest]] = []
-    num_checked = num_random = 0
+    num_checked = 0
+    random: list[str] = []
     for name, rows in datasets.items():
         read = Seeded(rows, 0, before_training=True)
         parts_of_row = partial(_tensors, rows)
@@ -96,17 +101,18 @@ def _of_datasets(datasets: Mapping[str, Any], roles: Roles) -> tuple[Fingerprint
         entries.append((name, len(rows), digests.of_bytes(structure.encode())))
         for place in places:
             first, second = (digests.of_tensors(*parts_of_row(read[epoch, place])) for epoch in (0, 1))
-            num_random += first != second
-            entries.append((f"row {place:,} of {name}", 1, first if first == second else UNREAD))
+            row = f"row {place:,} of {name}"
+            random += [row] if first != second else []
+            entries.append((row, 1, first if first == second else UNREAD))
         num_checked += len(places)
     names, sizes, found = zip(*entries, strict=True)
     parts = Parts.of(names, sizes, found, "rows")
     ids = np.concatenate([row_ids.positions(len(rows), salt) for salt, rows in enumerate(datasets.values())])
     share = "" if num_checked == len(ids) else " in part"
     text = f"checked{share}: a resume compares {num_checked:,} of {counted(len(ids), 'row')}, by position"
-    if num_random:
-        text = f"not checked: {num_random:,} of {num_checked:,} rows differ when they are read again"
-    return Fingerprint(parts, ids, roles, "position"), text
+    if random:
+        text = f"not checked: {len(random):,} of {num_checked:,} rows differ when they are read again"
+    return Fingerprint(parts, ids, roles, "position"), text, next(iter(random), "")
 
 
 def _tensors(rows: Rows, row: Any) -> list[Tensor]:

@@ -55,6 +55,9 @@ def row_splits(
     tensors = [tensor for part in owners(parts) if isinstance(part.data, TensorData) for tensor in part.data.tensors]
     in_memory, why_not = keep_in_memory(tensors, config.loader, device)
     if in_memory and not tensors:
+        if found.random and earlier is None:
+            text = f"{found.random} differs each time it is read, and loader.in_memory=true would read it once"
+            raise ConfigError(text, "loader.in_memory=auto", "loader.in_memory")
         parts = gathered(parts, config.seed)
     prepared, about_targets = _prepared(parts[TRAIN], found.preprocessing, targets, config, dtype, new=earlier is None)
 

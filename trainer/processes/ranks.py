@@ -3,6 +3,7 @@ so their number changes no samples."""
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -174,7 +175,8 @@ def averaging(
     """
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     gpus = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(gpus):
+    with torch.random.fork_rng(gpus), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Grad strides do not match")  # of weights with one output: no key changes it
         loss_of(model).backward()
         unused = any(parameter.grad is None for parameter in model.parameters() if parameter.requires_grad)
         model.zero_grad()

@@ -1,0 +1,52 @@
+"""Do the verbs that look at a run, or at a config, answer?"""
+
+import csv
+
+from checks.example import Example, Wrong, summary
+
+
+def report(example: Example) -> str:
+    """The page and the picture of the first run are made, and made again."""
+    run = example.runs[0]
+    files = run / "report.html", run / "results.png"
+    sizes = [file.stat().st_size for file in files]
+    for file in files:
+        file.unlink()
+    example.trainer("report", str(run))
+    again = [file.stat().st_size for file in files]
+    if again != sizes or example.metric not in files[0].read_text():
+        raise Wrong(f"the page and the picture have {sizes} bytes, made again {again}; or do not show {example.metric}")
+    return "ok"
+
+
+def sweep(example: Example) -> str:
+    """A sweep of two jobs ranks them by what it monitors, in its better direction."""
+    example.trainer("train", "-m", *example.settings, "seed=0,1", "sweep.jobs=1", "epochs=2", "report=false")
+    folder = example.folder / "outputs/latest"
+    rows = list(csv.DictReader((folder / "sweep.csv").read_text().splitlines()))
+    ranks = {row["run"]: int(row["rank"]) for row in rows}
+    found = [summary(folder / name) for name in ranks]
+    metric, modes = rows[0]["metric"], found[0]["modes"]
+    best_first = sorted(ranks, key=lambda name: summary(folder / name)["best"][metric])
+    if modes[metric] == "max":
+        best_first.reverse()
+    if sorted(ranks, key=ranks.__getitem__) != best_first or len(set(ranks.values())) != 2:
+        raise Wrong(f"the sweep ranks its jobs {ranks} by {metric} ({modes[metric]}); best first is {best_first}")
+    return str(metric)
+
+
+def plan(example: Example) -> str:
+    """What would be trained is told."""
+    return _answer(example, "plan", "memory")
+
+
+def doctor(example: Example) -> str:
+    """No guard trips."""
+    return _answer(example, "doctor", "no guard trips")
+
+
+def _answer(example: Example, verb: str, expected: str) -> str:
+    text = example.trainer(verb, f"experiment={example.name}", "device=cpu", "threads=1")
+    if expected not in text:
+        raise Wrong(f"trainer {verb} says nothing of '{expected}'")
+    return "ok"

@@ -1,0 +1,182 @@
+"""What the tool promises of every run, for the twenty example jobs: the same bits after a kill, the same numbers on two
+processes, the same numbers compiled."""
+
+import contextlib
+import functools
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+import trials
+import twenty
+from conftest import config
+from trials import attempt, call, on_ranks
+from twenty import COUPLED, DRAWN, JOBS
+
+from trainer.build.build import build
+from trainer.cli import main
+from trainer.compiled_step import CompiledStep
+from trainer.config.check import check
+from trainer.diagnosis.fingerprint import evidence
+from trainer.errors import ConfigError
+from trainer.events import Evaluated, Stepped
+from trainer.loop import train
+from trainer.processes.ranks import Ranks, joined
+from trainer.verbs.verify import _Killer
+
+Numbers = tuple[list[list[float]], dict[str, float]]
+EPSILON = 1e-9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("job", JOBS)
+def test_a_killed_run_resumes_to_the_same_bits(job: str, tmp_path: Path) -> None:
+    """As `trainer verify` does, in processes that start faster."""
+    there = twenty.copy(job, tmp_path)
+    with twenty.inside(there):
+        data = trials.config(*twenty.words(job), "loader.batch_size=100", "max_steps=18", "eval_every=4steps")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    how = {"before": twenty.enter, "argument": there}
+    assert attempt(whole, data, **how) == 0, (tmp_path / "whole.out").read_text()
+    assert attempt(killed, data, listeners=[_Killer(killed, 5, 7)], **how) == -9, (tmp_path / "killed.out").read_text()
+    assert attempt(killed, data, **how) == 0, (tmp_path / "killed.out").read_text()
+    assert evidence(killed) == evidence(whole)
+
+
+def numbers(data: dict, ranks: Ranks) -> tuple[Numbers, int, str | None]:
+    """(The loss and its terms of each step, and the metrics of the last evaluation; rows of the last batch; why the
+    step is not compiled)."""
+    run, _ = build(check(data), ranks=ranks)
+    losses: list[list[float]] = []
+    metrics: dict[str, float] = {}
+    for event in train(run):
+        if isinstance(event, Stepped):
+            losses.append([float(event.loss), *([] if event.terms is None else event.terms.tolist())])
+        elif isinstance(event, Evaluated):
+            metrics = dict(event.metrics)
+    why = run.step.obstacle if isinstance(run.step, CompiledStep) else None
+    return (losses, metrics), run.train_batches.num_rows % run.train_batches.batch_size, why
+
+
+def assert_equal(found: list[list[float]], expected: list[list[float]]) -> None:
+    assert len(found) == len(expected)
+    for step, other in zip(found, expected, strict=True):
+        assert step == pytest.approx(other, rel=EPSILON, abs=0)
+
+
+def of_all(folders: dict[str, Path], configs: dict[str, dict]) -> dict[str, tuple[Numbers, int] | str]:
+    """In a rank: the numbers of each job, or why it is refused."""
+    found: dict[str, tuple[Numbers, int] | str] = {}
+    with joined() as ranks:
+        for job, there in folders.items():
+            with twenty.inside(there):
+                try:
+                    found[job] = numbers(configs[job], ranks)[:2]
+                except ConfigError as error:
+                    found[job] = str(error)
+    return found
+
+
+@pytest.fixture(scope="module")
+def alone_and_together(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, tuple[Numbers, int]]]:
+    """The numbers of all jobs from one process, and from each of two."""
+    folder = tmp_path_factory.mktemp("jobs")
+    folders = {job: twenty.copy(job, folder) for job in JOBS if job != COUPLED}
+    configs: dict[str, dict] = {}
+    for job, there in folders.items():
+        with twenty.inside(there):
+            typed = [*twenty.words(job, exact=True), "epochs=1", "accumulate=3", "loader.eval_batch_size=30"]
+            rows = build(config(*typed))[0].train_batches.num_rows
+            size = min(range(30, 60), key=lambda size: rows % size != 1)  # the last batch leaves one process no row
+            configs[job] = trials.config(*typed, f"loader.batch_size={size}")
+    with contextlib.chdir(folder):  # where torch's launcher writes
+        return [call(of_all, folders, configs), *on_ranks(2, of_all, folders, configs)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("job", [job for job in JOBS if job != COUPLED])
+def test_two_processes_find_the_numbers_of_one(job: str, alone_and_together: list) -> None:
+    alone, *ranks = (found[job] for found in alone_and_together)
+    assert not any(isinstance(found, str) for found in [alone, *ranks]), ranks
+    (losses, metrics), rest = alone
+    assert rest > 0  # the last batch is shorter
+    for (again, measured), _ in ranks:
+        assert_equal(again, losses)
+        assert measured == pytest.approx(metrics, rel=EPSILON)
+
+
+@pytest.mark.parametrize("typed", ["nproc=2", pytest.param("accumulate=3", marks=pytest.mark.slow)])
+def test_a_loss_that_couples_rows_is_refused(
+    typed: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = twenty.copy(COUPLED, tmp_path)
+    with twenty.inside(there):
+        if typed == "nproc=2":
+            with pytest.raises(ConfigError, match="InfoNCE over a batch is not the mean over its parts") as caught:
+                build(config(*twenty.words(COUPLED)), ranks=Ranks(0, 2))
+            assert caught.value.exit_code == 2
+        else:
+            assert main(["train", *twenty.words(COUPLED), typed]) == 2
+            assert "accumulate=3, but InfoNCE over a batch is not the mean" in capsys.readouterr().err
+    assert not (there / "outputs").exists()
+
+
+STEPS = {  # jobs whose step is not one graph, and why
+    "gru": "RNN, GRU, or LSTM",
+    "copying": "RNN, GRU, or LSTM",
+    **dict.fromkeys(DRAWN, "the data comes from a DataLoader"),
+}
+GENERATED = ("autoencoder", "char_gpt", "digits", "multi_task", "physics", "pictures", "segmentation", "token_tags")
+
+
+def compiled(there: Path, configs: list[dict], backend: str) -> list[tuple[Numbers, str | None]]:
+    """In a process of its own: the numbers by each config, and why its step is not compiled."""
+    logging.disable()  # of dynamo's every word
+    torch.compile = functools.partial(torch.compile, backend=backend)  # type: ignore[assignment]
+    with twenty.inside(there):
+        return [numbers(data, Ranks())[::2] for data in configs]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["compile=model", "compile=step"])
+@pytest.mark.parametrize("job", JOBS)
+def test_a_compiled_job_finds_the_numbers_of_an_eager_one(job: str, how: str, tmp_path: Path) -> None:
+    """Traced, and run without generated code."""
+    compare(job, how, "aot_eager", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("job", GENERATED)
+def test_generated_code_finds_the_numbers_of_an_eager_model(job: str, tmp_path: Path) -> None:
+    compare(job, "compile=model", "inductor", tmp_path)
+
+
+@pytest.mark.slow
+def test_what_torch_does_not_compile_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a torch that cannot trace derivatives which a model takes itself."""
+    import torch._dynamo
+
+    monkeypatch.setattr("trainer.device.trace_derivatives", lambda: None)
+    with (
+        twenty.inside(twenty.copy("physics", tmp_path)),
+        torch._dynamo.config.patch(trace_autograd_ops=False),
+        pytest.raises(ConfigError, match=r"compile=model: .* support Spring: .* double backward") as caught,
+    ):
+        build(config(*twenty.words("physics"), "compile=model"))
+    assert caught.value.hint == "compile=none"
+
+
+def compare(job: str, how: str, backend: str, folder: Path) -> None:
+    there = twenty.copy(job, folder)
+    typed = [*twenty.words(job, exact=True), "max_steps=4", "loader.batch_size=16", twenty.VARIANTS["in_memory"](job)]
+    with twenty.inside(there):
+        configs = [trials.config(*typed, "epochs=1", word) for word in ("compile=none", how)]
+    ((losses, metrics), _), ((again, measured), why) = call(compiled, there, configs, backend)
+    assert_equal(again, losses)
+    assert measured == pytest.approx(metrics, rel=EPSILON)
+    expected = STEPS.get(job) if how == "compile=step" else None
+    assert (why is None) == (expected is None)
+    assert (expected or "") in (why or "")
