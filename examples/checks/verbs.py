@@ -8,14 +8,12 @@ from checks.example import Example, Wrong, summary
 def report(example: Example) -> str:
     """The page and the picture of the first run are made, and made again."""
     run = example.runs[0]
-    files = run / "report.html", run / "results.png"
-    sizes = [file.stat().st_size for file in files]
-    for file in files:
-        file.unlink()
+    page, picture = run / "report.html", run / "results.png"
+    for file in (page, picture):
+        file.unlink()  # which training made
     example.trainer("report", str(run))
-    again = [file.stat().st_size for file in files]
-    if again != sizes or example.metric not in files[0].read_text():
-        raise Wrong(f"the page and the picture have {sizes} bytes, made again {again}; or do not show {example.metric}")
+    if example.metric not in page.read_text() or not picture.stat().st_size:
+        raise Wrong(f"the page does not show {example.metric}, or the picture is empty")
     return "ok"
 
 
