@@ -20,12 +20,11 @@ def report(example: Example) -> str:
 def sweep(example: Example) -> str:
     """A sweep of two jobs ranks them by what it monitors, in its better direction."""
     example.trainer("train", "-m", *example.settings, "seed=0,1", "sweep.jobs=1", "epochs=2", "report=false")
-    folder = example.folder / "outputs/latest"
-    rows = list(csv.DictReader((folder / "sweep.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((example.folder / "outputs/latest/sweep.csv").read_text().splitlines()))
     ranks = {row["run"]: int(row["rank"]) for row in rows}
-    found = [summary(folder / name) for name in ranks]
-    metric, modes = rows[0]["metric"], found[0]["modes"]
-    best_first = sorted(ranks, key=lambda name: summary(folder / name)["best"][metric])
+    found = {run: summary(example.folder / run) for run in ranks}
+    metric, modes = rows[0]["metric"], found[rows[0]["run"]]["modes"]
+    best_first = sorted(ranks, key=lambda run: found[run]["best"][metric])
     if modes[metric] == "max":
         best_first.reverse()
     if sorted(ranks, key=ranks.__getitem__) != best_first or len(set(ranks.values())) != 2:
