@@ -44,9 +44,10 @@ def check(example: Example, names: Iterable[str]) -> tuple[dict[str, str], list[
         begun = time.perf_counter()
         try:
             cells[name] = CHECKS[name](example)
-        except Wrong as error:
+        except Exception as error:  # what one check meets does not cost the others
             cells[name] = FAILS
-            wrong.append(f"{example.name}, {name}: {error}")
+            text = str(error) if isinstance(error, Wrong) else repr(error)
+            wrong.append(f"{example.name}, {name}: {text}")
         took = time.perf_counter() - begun
         print(f"{example.name:<14} {name:<10} {cells[name]}   ({took:.1f} s)", file=sys.stderr, flush=True)
     return cells, wrong

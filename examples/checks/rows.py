@@ -71,9 +71,9 @@ def module(example: Example) -> ModuleType:
 
 def _drawn(dataset: Any, seed: int) -> Iterator[Any]:
     """Yield the validation rows. What a Dataset draws is what trainer draws in every evaluation."""
-    for row in map(int, dataset.split()["val"]):
-        torch.manual_seed(seeds.derive(seed, "sample", 0, row))
-        yield dataset[row]
+    for place, row in enumerate(dataset.split()["val"]):
+        torch.manual_seed(seeds.derive(seed, "sample", 0, place))
+        yield dataset[int(row)]
 
 
 def _arrays(part: Any) -> Any:

@@ -31,7 +31,7 @@ def predict(example: Example) -> str:
     if not measured.keys() <= found.keys() or example.metric.removeprefix("val/") not in found:
         raise Wrong(f"eval measures {', '.join(measured)}; computed are {', '.join(found)}")
     for name, value in measured.items():
-        as_printed = 6e-5 if 1e-3 <= abs(value) < 1e5 else 6e-6 * abs(value)
+        as_printed = max(6e-5, 1e-6 * abs(value)) if 1e-3 <= abs(value) < 1e5 else 6e-6 * abs(value)
         if not abs(found[name] - value) <= as_printed:
             raise Wrong(f"{name} of predict's output is {found[name]:.6g}; eval says {value:.6g}")
     return " ".join(measured)

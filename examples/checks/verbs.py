@@ -8,26 +8,23 @@ from checks.example import Example, Wrong, summary
 def report(example: Example) -> str:
     """The page and the picture of the first run are made, and made again."""
     run = example.runs[0]
-    files = run / "report.html", run / "results.png"
-    sizes = [file.stat().st_size for file in files]
-    for file in files:
-        file.unlink()
+    page, picture = run / "report.html", run / "results.png"
+    for file in (page, picture):
+        file.unlink()  # which training made
     example.trainer("report", str(run))
-    again = [file.stat().st_size for file in files]
-    if again != sizes or example.metric not in files[0].read_text():
-        raise Wrong(f"the page and the picture have {sizes} bytes, made again {again}; or do not show {example.metric}")
+    if example.metric not in page.read_text() or not picture.stat().st_size:
+        raise Wrong(f"the page does not show {example.metric}, or the picture is empty")
     return "ok"
 
 
 def sweep(example: Example) -> str:
     """A sweep of two jobs ranks them by what it monitors, in its better direction."""
     example.trainer("train", "-m", *example.settings, "seed=0,1", "sweep.jobs=1", "epochs=2", "report=false")
-    folder = example.folder / "outputs/latest"
-    rows = list(csv.DictReader((folder / "sweep.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((example.folder / "outputs/latest/sweep.csv").read_text().splitlines()))
     ranks = {row["run"]: int(row["rank"]) for row in rows}
-    found = [summary(folder / name) for name in ranks]
-    metric, modes = rows[0]["metric"], found[0]["modes"]
-    best_first = sorted(ranks, key=lambda name: summary(folder / name)["best"][metric])
+    found = {run: summary(example.folder / run) for run in ranks}
+    metric, modes = rows[0]["metric"], found[rows[0]["run"]]["modes"]
+    best_first = sorted(ranks, key=lambda run: found[run]["best"][metric])
     if modes[metric] == "max":
         best_first.reverse()
     if sorted(ranks, key=ranks.__getitem__) != best_first or len(set(ranks.values())) != 2:

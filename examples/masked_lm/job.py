@@ -4,20 +4,20 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-NUM_TOKENS, IGNORED = 7, -100
+NUM_TOKENS, LENGTH, IGNORED = 8, 5, -100
 HIDDEN = NUM_TOKENS  # the token that stands for a hidden one
 
 
-class Progressions(Dataset):
-    """Rows {tokens, labels}, both (10,) int64: a number that grows by the same amount at each place, modulo 7. Tokens
-    are hidden with a chance of 0.2; labels are -100 where nothing is hidden. At least the first is."""
+class Echoes(Dataset):
+    """Rows {tokens, labels}, both (10,) int64: five tokens, and the same five again. Tokens are hidden with a chance of
+    0.2; labels are -100 where nothing is hidden. At least the first is. Where a token and its echo are both hidden,
+    there is nothing but to guess."""
 
     classes = tuple(map(str, range(NUM_TOKENS)))
 
-    def __init__(self, num_rows: int = 1200, hidden: float = 0.2) -> None:
-        draw = torch.Generator().manual_seed(0)
-        start, growth = torch.randint(0, NUM_TOKENS, (2, num_rows, 1), generator=draw)
-        self.rows, self.hidden = (start + growth * torch.arange(10)) % NUM_TOKENS, hidden
+    def __init__(self, num_rows: int = 1600, hidden: float = 0.2) -> None:
+        half = torch.randint(0, NUM_TOKENS, (num_rows, LENGTH), generator=torch.Generator().manual_seed(0))
+        self.rows, self.hidden = torch.cat([half, half], 1), hidden
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -29,14 +29,14 @@ class Progressions(Dataset):
         return {"tokens": tokens.masked_fill(hide, HIDDEN), "labels": tokens.masked_fill(~hide, IGNORED)}
 
     def split(self) -> dict[str, range]:
-        return {"val": range(1000, 1200)}
+        return {"val": range(1000, 1600)}
 
 
 class Encoder(nn.Module):
     def __init__(self, num_classes: int, width: int = 48, heads: int = 4, dropout: float = 0.0) -> None:
         super().__init__()
         self.embed = nn.Embedding(num_classes + 1, width)
-        self.place = nn.Parameter(0.1 * torch.randn(10, width))
+        self.place = nn.Parameter(torch.randn(2 * LENGTH, width))
         layer = nn.TransformerEncoderLayer(width, heads, 2 * width, dropout, batch_first=True, norm_first=True)
         self.layers = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
         self.head = nn.Linear(width, num_classes)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-CODE = 2
+CODE = 4
 
 
 class Crosses(Dataset):
@@ -35,7 +35,7 @@ class VAE(nn.Module):
         self.decoder = nn.Sequential(nn.Linear(CODE, width), nn.ReLU(), nn.Linear(width, 64))
 
     def forward(self, picture: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
-        """picture: (N, 8, 8); noise: (N, 2), standard normal; it is drawn if it is not given."""
+        """picture: (N, 8, 8); noise: (N, 4), standard normal; it is drawn if it is not given."""
         mean, log_variance = self.encoder(picture).chunk(2, 1)
         noise = torch.randn_like(mean) if noise is None else noise
         code = mean + noise * torch.exp(log_variance / 2)
