@@ -106,7 +106,6 @@ def test_two_processes_equal_one(cli: Any) -> None:
     def loss(*more: str) -> float:
         done = cli("train", *words, *more, "report=false", PYTHONPATH=f"{ROOT}:{ROOT}/tests/support")
         assert done.returncode == 0, done.stderr
-        assert cli("eval", "latest", PYTHONPATH=f"{ROOT}:{ROOT}/tests/support").returncode == 0
         rows = next(Path("outputs").rglob("metrics.jsonl")).read_text().splitlines()
         Path("outputs").rename(f"outputs{len(more)}")
         return [float(found) for found in re.findall(r'"val/loss": ([\d.e-]+)', "\n".join(rows))][-1]
