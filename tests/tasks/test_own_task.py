@@ -74,6 +74,14 @@ def test_its_own_keys_reach_it_and_others_are_refused(capsys: pytest.CaptureFixt
     assert "no key 'dataset.task.limits'" in capsys.readouterr().err
 
 
+def test_its_class_alone_is_added(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*WORDS[:2], *WORDS[3:], *SHORT]
+    assert main(["train", *words, "dataset.task._target_=angles.Angles"]) == 2
+    assert "try: +dataset.task._target_=angles.Angles" in capsys.readouterr().err
+    run, _ = build(config(*words, "+dataset.task._target_=angles.Angles"))
+    assert type(run.task).__name__ == "Angles"
+
+
 def test_a_class_of_classes_keeps_what_its_parent_knows() -> None:
     with open("angles.py", "a", encoding="utf-8") as file:
         file.write("\n\nfrom trainer.tasks.classes import Classes\n\n\nclass Iris(Classes):\n    monitor = 'f1'\n")

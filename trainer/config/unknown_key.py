@@ -50,6 +50,8 @@ def unknown_to_hydra(key: str, root: Any, source: Source) -> ConfigError:
     text, value = f"no key '{key}' (on the command line)", typed.partition("=")[2]
     if typed[0] == "~":
         return ConfigError(text, ALL_KEYS)
+    if key == "dataset.task._target_":  # the key holds a word by default, which has no parts
+        return ConfigError(text, f"+{typed}")
     meant = synonyms.setting(key, value, groups)
     name = meant.partition("=")[0] if meant else key
     if name in ("dataset", "dataset.path") and (opened := data_files.settings(value)):
