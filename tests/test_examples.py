@@ -29,7 +29,7 @@ def test_one_seed_of_a_job_is_as_expected(job: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("job", "setting"), [("gru", "optimizer.lr=0.0001"), ("forecast", "epochs=5")])
+@pytest.mark.parametrize(("job", "setting"), [("multi_label", "optimizer.lr=0.0003"), ("vae", "optimizer.lr=0.0003")])
 def test_a_job_that_trains_badly_fails(job: str, setting: str) -> None:
     code, text = checked(job, "trainer", settings=(setting,))
     assert code == 1

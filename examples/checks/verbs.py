@@ -18,8 +18,11 @@ def report(example: Example) -> str:
 
 
 def sweep(example: Example) -> str:
-    """A sweep of two jobs ranks them by what it monitors, in its better direction."""
-    example.trainer("train", "-m", *example.settings, "seed=0,1", "sweep.jobs=1", "epochs=2", "report=false")
+    """A sweep of two jobs ranks them by what it monitors, in its better direction. (Jobs that differ in their seed
+    alone would share a rank.)"""
+    example.trainer(
+        "train", "-m", *example.settings, "optimizer.lr=0.0005,0.005", "sweep.jobs=1", "epochs=2", "report=false"
+    )
     rows = list(csv.DictReader((example.folder / "outputs/latest/sweep.csv").read_text().splitlines()))
     ranks = {row["run"]: int(row["rank"]) for row in rows}
     found = {run: summary(example.folder / run) for run in ranks}
