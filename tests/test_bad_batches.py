@@ -10,6 +10,7 @@ from trainer import checkpoint
 from trainer.cli import main
 from trainer.data import seeds
 from trainer.data.inventory import CHECKED
+from trainer.disk import layout
 
 SHORT = ["dataset=own", "model=linear", "threads=1", "device=cpu", "epochs=1", "report=false", "max_steps=3"]
 X = "dataset.inputs=x"
@@ -263,3 +264,4 @@ def test_a_later_row_ends_the_run_at_its_step_after_a_checkpoint(
     assert re.search(f"^error: {text.format(row=odd)}", error), error
     (folder,) = tmp_path.glob("outputs/2*/*")
     assert checkpoint.checkpoints(folder)[-1].name == "step-00000002"
+    assert "Traceback" in (folder / layout.LOG).read_text(encoding="utf-8")

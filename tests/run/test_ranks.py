@@ -250,13 +250,15 @@ def test_an_error_in_one_rank_is_told_as_its_own(tmp_path: Path) -> None:
     data = config("dataset._target_=own.Faulty", "nproc=2", *words)
     assert attempt(tmp_path / "run", data) == 1
     said = (tmp_path / "run.out").read_text()
-    assert "error: rank 1: ValueError: one row is broken (" in said
+    assert re.search(r"error: rank 1: own.Faulty\[\d+\] raises ValueError: one row is broken \(", said)
     assert "Traceback" not in said
     log = (tmp_path / "run/train.log").read_text()
     assert 'raise ValueError("one row is broken")' in log
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert summary["status"] == "failed"
-    assert re.fullmatch(r"rank 1: ValueError: one row is broken \(\S*own.py line \d+\)", summary["error"])
+    assert re.fullmatch(
+        r"rank 1: own.Faulty\[\d+\] raises ValueError: one row .* \(\S*own.py line \d+\)", summary["error"]
+    )
 
 
 def test_a_loss_that_is_not_finite_keeps_its_exit_code(tmp_path: Path) -> None:

@@ -56,8 +56,7 @@ def row_splits(
     in_memory, why_not = keep_in_memory(tensors, config.loader, device)
     if in_memory and not tensors:
         if found.random and earlier is None:
-            text = f"{found.random} differs each time it is read, and loader.in_memory=true would read it once"
-            raise ConfigError(text, "loader.in_memory=auto", "loader.in_memory")
+            notes.append(f"{found.random} differs each time it is read; loader.in_memory=true reads it once")
         parts = gathered(parts, config.seed)
     prepared, about_targets = _prepared(parts[TRAIN], found.preprocessing, targets, config, dtype, new=earlier is None)
 

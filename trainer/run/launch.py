@@ -16,7 +16,7 @@ from trainer.data.fingerprint import Fingerprint
 from trainer.device import kernels_kept
 from trainer.disk import layout, storage
 from trainer.disk.lock import only_writer
-from trainer.errors import ConfigError, TrainerError, complain, failed
+from trainer.errors import BadRow, ConfigError, TrainerError, complain, failed
 from trainer.processes import ranks as distributed
 from trainer.processes import signals
 from trainer.run import best_weights, data_files, lost_rows, start_ranks
@@ -156,9 +156,13 @@ def in_rank(work: start_ranks.Work, screen: Screen, ask_for_folder: Callable[[st
 
 @contextmanager
 def traceback_in_log(folder: Path, screen: Screen) -> Iterator[None]:
-    """Write the traceback of an unexpected error to the run's log."""
+    """Write the traceback of an unexpected error, or of a bad row, to the run's log."""
     try:
         yield
+    except BadRow:
+        with suppress(TrainerError):
+            screen.note(traceback.format_exc())
+        raise
     except TrainerError:
         raise
     except Exception as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trainer import errors
 from trainer.disk import layout, reading, storage
-from trainer.errors import ConfigError, Diverged, Interrupted, Killed, StorageError, TrainerError
+from trainer.errors import BadRow, ConfigError, Diverged, Interrupted, Killed, StorageError, TrainerError
 from trainer.processes.signals import exit_reason, is_kill
 from trainer.text import cleaned_lines
 
@@ -19,7 +19,7 @@ def leave(error: Exception, rank: int, scratch: Path) -> int:
     """Write a rank's error for the parent. Call it in the rank, within `except`. Returns the exit code."""
     known = errors.failed(error)
     report = {"code": known.exit_code, "message": known.message, "hint": known.hint}
-    if known is not error:
+    if known is not error or isinstance(error, BadRow):
         report["traceback"] = traceback.format_exc()
     (scratch / f"{rank}.json").write_text(json.dumps(report), encoding="utf-8")
     return known.exit_code
@@ -37,7 +37,7 @@ def read(rank: int, process: int, code: int, scratch: Path, folder: Path | None)
         return KINDS.get(report["code"], TrainerError)(report["message"], report["hint"])
     if report:
         text = f"rank {rank}: {report['message']}"
-        hint = f"the traceback is in {layout.log_name(folder)}" if folder is not None else report["hint"]
+        hint = report["hint"] or (f"the traceback is in {layout.log_name(folder)}" if folder is not None else None)
     else:
         text = f"rank {rank} (process {process}): {exit_reason(code)}; {_last_line(rank, scratch, folder)}"
         hint = f"trainer resume {layout.relative(folder)}" if folder is not None else None
