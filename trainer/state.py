@@ -138,9 +138,7 @@ class TrainState:
     loss_fn: nn.Module
     loss: Loss  # of (prediction, target, input)
     terms: Sequence[str]  # the names of the loss's terms, if it has some
-    minimised: (
-        Tensor | None
-    )  # what backward starts from: None, or for terms 1 for the first number and 0 for the others
+    minimised: Tensor | None  # what backward starts from; of a loss with terms (1, 0, …): only the first number counts
     fit: Fit  # from a prediction to the output that the task is about
     task: Task
     optimizer: Optimizer
