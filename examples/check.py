@@ -48,6 +48,7 @@ def check(example: Example, names: Iterable[str]) -> tuple[dict[str, str], list[
             cells[name] = FAILS
             text = str(error) if isinstance(error, Wrong) else repr(error)
             wrong.append(f"{example.name}, {name}: {text}")
+            print(wrong[-1], file=sys.stderr)
         took = time.perf_counter() - begun
         print(f"{example.name:<14} {name:<10} {cells[name]}   ({took:.1f} s)", file=sys.stderr, flush=True)
     return cells, wrong

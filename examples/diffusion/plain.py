@@ -13,8 +13,8 @@ def main(seed: int) -> None:
     data = Ring()
     train = DataLoader(Subset(data, range(1000)), batch_size=32, shuffle=True)
     model, loss_fn = Denoiser(), nn.MSELoss()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.003)
-    for _ in range(30):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.005)
+    for _ in range(20):
         model.train()
         for x, noise in train:
             optimizer.zero_grad()

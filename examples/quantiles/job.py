@@ -4,8 +4,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-QUANTILES = (0.1, 0.5, 0.9)
-
 
 class Waits(Dataset):
     """Rows (hour, minutes), (1,) and (1,) float32: how long a bus is late. Around noon it is less certain."""
@@ -27,22 +25,12 @@ class Waits(Dataset):
 
 
 class Net(nn.Module):
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, num_outputs: int, width: int = 32) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(1, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, len(QUANTILES))
+            nn.Linear(1, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, num_outputs)
         )
 
     def forward(self, hour: Tensor) -> Tensor:
-        """hour: (N, 1). Returns the quantiles (N, 3)."""
+        """hour: (N, 1). Returns the quantiles (N, num_outputs)."""
         return self.layers(hour)
-
-
-class Pinball(nn.Module):
-    """The mean pinball loss. `inside`, the share of truths between the outer quantiles, is only looked at."""
-
-    def forward(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """prediction: (N, 3); target: (N, 1)."""
-        level, error = prediction.new_tensor(QUANTILES), target - prediction
-        inside = (prediction[:, :1] <= target) & (target <= prediction[:, -1:])
-        return {"loss": torch.maximum(level * error, (level - 1) * error).mean(), "inside": inside.to(error).mean()}

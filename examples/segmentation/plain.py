@@ -13,8 +13,8 @@ def main(seed: int) -> None:
     data = Shapes()
     train = DataLoader(Subset(data, range(300)), batch_size=16, shuffle=True)
     model, loss_fn = Net(1, 3), nn.CrossEntropyLoss(ignore_index=IGNORED)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.004)
-    for _ in range(30):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.006)
+    for _ in range(25):
         model.train()
         for x, y in train:
             optimizer.zero_grad()

@@ -2,9 +2,11 @@
 
 import multiprocessing
 import os
+import runpy
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -61,6 +63,28 @@ def _answer(pipe: Any, function: Callable[..., Any], *args: Any) -> None:
     pipe.send(function(*args))
 
 
+def program(command: Sequence[str], folder: Path) -> tuple[int, str]:
+    """Run `python COMMAND…` in a folder, in a process of its own. Returns its exit code and what it writes."""
+    with tempfile.NamedTemporaryFile() as file:
+        process = FORKS.Process(target=_run, args=(command, folder, file.name))
+        process.start()
+        process.join()
+        return process.exitcode or 0, file.read().decode()
+
+
+def _run(command: Sequence[str], folder: Path, output: str) -> None:
+    _write_to(output)
+    os.chdir(folder)
+    os.environ["NO_COLOR"] = "1"
+    if command[0] == "-m":
+        sys.argv[:] = command[1:]
+        runpy.run_module(command[1], run_name="__main__")
+    else:
+        sys.argv[:] = command
+        sys.path.insert(0, str(folder))
+        runpy.run_path(command[0], run_name="__main__")
+
+
 def on_ranks(size: int, function, *args) -> list:
     """What a function returns on each of `size` ranks, started by torch's launcher."""
     return call(_launch, size, function, *args)
@@ -75,6 +99,15 @@ def _launch(size: int, function, *args) -> list:
                        logs_specs=DefaultLogsSpecs(log_dir="logs"))  # fmt: skip
     results = elastic_launch(how, function)(*args)
     return [results[rank] for rank in range(size)]
+
+
+def _write_to(file: str | Path) -> None:
+    """Write what this process prints to the end of a file."""
+    quiet = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)  # noqa: SIM115 - kept: the command line wraps them
+    sys.stderr = sys.__stderr__ = open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _carry_out(
@@ -97,10 +130,7 @@ def _carry_out(
     from trainer.run.session import Session
     from trainer.terminal.screen import Screen
 
-    quiet = os.open(folder.parent / f"{folder.name}.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(quiet, 1)
-    os.dup2(quiet, 2)
-    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+    _write_to(folder.parent / f"{folder.name}.out")
     os.environ["XDG_CONFIG_HOME"] = str(folder.parent / ".config")
     signals.install()
     signals.release()  # the server may have been started by a sweep, which holds them
