@@ -68,11 +68,12 @@ def train_step(run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
 @torch.no_grad()
 def evaluate(run: Measurable, batches: Iterable[tuple[Tree, Tree, int]], split: str) -> dict[str, float]:
     """Measure a split. Returns metrics by name (val/loss, val/acc, …); leaves the model in eval mode."""
-    denominator, _ = losses.denominator(run.loss_fn)
+    denominator, counts = losses.denominator(run.loss_fn)
     totals = named_totals.begin(run.task, run.metrics)
     run.ranks.share_buffers(run.model)
     for x, prediction, y, num_rows in predict(run, batches):
-        totals.add_loss(run.loss(prediction, y, x), denominator(y, num_rows))
+        loss = run.loss(prediction, y, x)
+        totals.add_loss(loss / num_rows if counts == "sum" else loss, denominator(y, num_rows))
         totals.add(run.fit(prediction), run.fit.target(y))
     totals.add_ranks(run.ranks)
     return totals.reduce(split, run.terms)

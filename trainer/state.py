@@ -64,14 +64,15 @@ class Progress:
         """Whether training is over: all steps taken and evaluated, or a reason to stop."""
         return self.stop_reason is not None or (self.step >= self.num_steps and not self.evaluation_due)
 
-    def advance(self, num_samples: int, loss: Tensor, weight: float | Tensor) -> None:
+    def advance(self, num_samples: int, loss: Tensor, weight: float | Tensor | None) -> None:
         """Count one step. loss: 0-dim, or (1 + terms,); weight: see Window. On the CPU, where reading it is cheap, this
         stops the run at a NaN, also of a term."""
         on_cpu = loss.device.type == "cpu"
         weight = float(weight) if on_cpu and isinstance(weight, Tensor) else weight
         self.step += 1
         self.samples += num_samples
-        self.loss_samples += weight
+        self.loss_samples += num_samples if weight is None else weight
+        weight = 1.0 if weight is None else weight
         if loss.ndim:
             terms = loss[1:].to(widest_dtype(loss.device)) * weight
             known = torch.as_tensor(self.term_sums, dtype=terms.dtype, device=loss.device)

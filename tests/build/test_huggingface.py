@@ -57,7 +57,8 @@ def test_three_batches_are_one_step_of_their_union(name: str) -> None:
         list(train(run))
         assert (run.fit.path, run.fit.shift) == (("logits",), shift)
         if "loss=model" in words:
-            assert loss_lines(run, setup)[0] == "the model's own, a mean over targets; monitored: val/loss"
+            line = "the model's own, a mean over targets; monitored: val/" + ("acc" if name == "odd" else "loss")
+            assert loss_lines(run, setup)[0] == line
         return run, run.model.state_dict()
 
     _, parts = after("loader.batch_size=4", "accumulate=3")
@@ -88,23 +89,29 @@ def test_a_gpt2_that_has_learned_a_song_is_right_at_every_next_note(capsys: pyte
 
 
 @pytest.mark.parametrize("name", ["gpt2", "tags"])
-def test_it_resumes_to_the_bit_and_exports_or_says_why_not(name: str, cli: Any) -> None:
+def test_it_resumes_to_the_bit(name: str, cli: Any) -> None:
     words = [*QUICK, *JOBS[name][0], "epochs=3", "loader.batch_size=16"]
     words += ["+model.dropout=0.1"] if name == "gpt2" else []
     path = f"{ROOT}:{ROOT}/tests/support"
-    verified = cli("verify", *words, PYTHONPATH=path)
+    verified = cli("verify", *words, timeout=580, PYTHONPATH=path)  # imports transformers five times
     assert verified.returncode == 0, verified.stdout + verified.stderr
-    assert cli("train", *words, "report=false", PYTHONPATH=path).returncode == 0
-    done = cli("export", "latest", PYTHONPATH=path)
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-    assert (done.returncode, len(errors)) in [(0, 0), (1, 1), (2, 1)], done.stderr
+
+
+@pytest.mark.parametrize("name", ["gpt2", "tags"])
+def test_it_is_exported(name: str) -> None:
+    """Its masks are those of padding: of a position that sees nothing, ONNX and torch say different things."""
+    pytest.importorskip("onnxscript")
+    assert main(["train", *QUICK, *JOBS[name][0], "max_steps=2", "report=false"]) == 0
+    assert main(["export", "latest"]) == 0
+    assert main(["export", "latest", "format=onnx"]) == 0
 
 
 def test_two_processes_equal_one(cli: Any) -> None:
     words = [*JOBS["tags"][0], *QUICK, "dtype=float64", "accumulate=3", "loader.batch_size=7", "epochs=2"]
 
     def loss(*more: str) -> float:
-        done = cli("train", *words, *more, "report=false", PYTHONPATH=f"{ROOT}:{ROOT}/tests/support")
+        path = f"{ROOT}:{ROOT}/tests/support"
+        done = cli("train", *words, *more, "report=false", timeout=280, PYTHONPATH=path)
         assert done.returncode == 0, done.stderr
         rows = next(Path("outputs").rglob("metrics.jsonl")).read_text().splitlines()
         Path("outputs").rename(f"outputs{len(more)}")

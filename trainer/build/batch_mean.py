@@ -99,7 +99,7 @@ def _compare(
     model: nn.Module, loss_fn: nn.Module, loss: Loss, batches: Batches, sizes: Sequence[int]
 ) -> Verdict | None:
     """sizes: the rows of each batch."""
-    denominator, found, counts = losses.denominator(loss_fn)[0], list[float](), list[float]()
+    (denominator, counted), found, counts = losses.denominator(loss_fn), list[float](), list[float]()
     close = CLOSE[torch.float32]
     for (x, y), num_rows in zip(batches, sizes, strict=True):
         value, again = (_value(model, loss_fn, loss, x, y) for _ in range(2))
@@ -109,7 +109,8 @@ def _compare(
         found.append(float(value))
         counts.append(float(denominator(y, num_rows)))
     mean = (found[0] * counts[0] + found[1] * counts[1]) / max(counts[0] + counts[1], 1e-12)
-    return "fits" if math.isclose(mean, found[2], rel_tol=close, abs_tol=1e-9) else "differs"
+    whole = found[0] + found[1] if counted == "sum" else mean
+    return "fits" if math.isclose(whole, found[2], rel_tol=close, abs_tol=1e-9) else "differs"
 
 
 def _value(model: nn.Module, loss_fn: nn.Module, loss: Loss, x: Tree, y: Tree) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer import device as devices
-from trainer.build import asked, batch_mean, probe
+from trainer.build import asked, batch_mean, gradient, probe
 from trainer.build.compiling import compile_model
 from trainer.build.model import build_model, choose_dtype
 from trainer.build.row_weights import counts_evenly
@@ -112,6 +112,7 @@ def _build(
     stopping = make_stopping(config.monitor, config.early_stop, modes, task.monitor, config.monitor_mode)
     trained = loss_modules.with_model(model, loss_fn)
     optimizer = make_optimizer(config.optimizer, trained, device)
+    gradient.check(model, probed, splits.sample)
     if config.guards != "none":
         is_standardised = splits.preprocessing.x.mean_and_std is not None
         how = (splits.sample, probed.call, probed.fit, probed.loss)

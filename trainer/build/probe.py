@@ -65,10 +65,12 @@ def probe(config: Config, model: nn.Module, splits: Splits, device: torch.device
     as_tree = model_loss.plain_named if config.loss["_target_"] == model_loss.PATH else calls.plain
     is_tree, prediction = calls.is_plain(output), as_tree(output)
     name, facts = type(model).__name__, splits.facts
-    if facts.meaning.or_else and isinstance(prediction, Tensor) and prediction.shape != splits.sample[1].shape:
+    if facts.meaning.or_else and all(leaf.shape != splits.sample[1].shape for leaf in tree.leaves(prediction)):
         raise OtherTask(facts.meaning.or_else)
     axis, y = config.loss.get("class_axis"), splits.sample[1]
     found = fit.find(facts, prediction, y, name, axis, lambda: _shorter(model, splits, as_tree))
+    if facts.meaning.counted:
+        splits.settle(calls.picked(prediction, found.path).shape[found.class_axis])
     loss_node, loss_fn = build_loss(config, splits.preprocessing, device, dtype, found.class_axis)
     if isinstance(fitting := found(prediction), Tensor) and not isinstance(loss_fn, QuantileLoss):
         check_prediction(fitting, splits.sample[1], splits, name)

@@ -148,8 +148,7 @@ def _built(node: Mapping[str, Any], key: str, given: Mapping[str, Any], outermos
         parameter = parameters(target).get(name)
         can_be_typed = parameter is not None and parameter.kind is not parameter.POSITIONAL_ONLY
         text = f"{node['_target_']}: {error}" if outermost else f"{key}: {node['_target_']}: {error}"
-        counted = "loader.in_memory=true, to count it in the data, or " * (name in VOCABULARY_NAMES)
-        raise ConfigError(text, f"{counted}++{key}.{name}=VALUE" if can_be_typed and outermost else None) from error
+        raise ConfigError(text, f"++{key}.{name}=VALUE" if can_be_typed and outermost else None) from error
     try:
         return target(*first, **keywords)
     except (TypeError, ValueError) as error:

@@ -27,16 +27,16 @@ class Window:
 
     num_rows: those of this rank's part of the batch. batches: this rank's, as the loader fetched them. shares: what to
     multiply each batch's loss by, 0-dim on the device; None where there is nothing to weigh, see TrainBatches.shares.
-    num_samples: over all ranks; weight: what the loss counts in them, or num_samples where that is the same. no_sync:
-    DDP's context without an exchange of gradients. sync: the context for a batch's forward and backward: no_sync for
-    all batches but the last.
+    num_samples: over all ranks; weight: what the loss counts in them, or num_samples where that is the same; None for a
+    loss that sums. no_sync: DDP's context without an exchange of gradients. sync: the context for a batch's forward and
+    backward: no_sync for all batches but the last.
     """
 
     loader: Loader
     batches: Sequence[Any]
     shares: Sequence[Tensor | None]
     num_samples: int
-    weight: int | Tensor
+    weight: int | Tensor | None
     no_sync: Sync
 
     def __iter__(self) -> Iterator[tuple[Tree, Tree, int, Tensor | None, Sync]]:
@@ -104,7 +104,7 @@ class TrainBatches:
             total = self.counts(batches).sum()
             total = total if by_targets else self.ranks.add(total)
         batches = [self.ranks.part(batch) for batch in batches] if by_targets else batches
-        weight = num_samples if self.even or total is None else total
+        weight = None if self.sums else num_samples if self.even or total is None else total
         return Window(self.loader, batches, self.shares(batches, total), num_samples, weight, self.no_sync)
 
     def shares(self, batches: Sequence[Any], total: Tensor | None = None) -> Sequence[Tensor | None]:

@@ -51,6 +51,11 @@ class Facts:
         return self.meaning.classes
 
     @property
+    def are_numbered(self) -> bool:
+        """Whether the classes are named by their index."""
+        return self.classes == list(map(str, range(len(self.classes or []))))
+
+    @property
     def num_outputs(self) -> int:
         """How many numbers a model gives for each row, position or pixel."""
         return self.meaning.num_outputs

@@ -38,7 +38,8 @@ def name_of(asked: Any) -> str:
 class Meaning:
     """task: one of TASKS; why: what decided; or_else: the task if a model's outputs do not fit this one. classes: the
     names of the classes, or of the labels of `labels`. num_outputs: of the model, for each row, position or pixel.
-    ignored: the class index that does not count."""
+    ignored: the class index that does not count. counted: whether the classes are those that the labels of tokens or
+    pixels need, so that a model may have more, see settled."""
 
     task: str
     why: str = ""
@@ -46,6 +47,14 @@ class Meaning:
     num_outputs: int = 1
     ignored: int = labels.IGNORED
     or_else: str = ""
+    counted: bool = False
+
+    def settled(self, num_outputs: int) -> "Meaning":
+        """The same where a model has this many classes, at least those that were counted; others keep theirs."""
+        if not self.counted:
+            return self
+        names = list(map(str, range(num_outputs)))
+        return replace(self, classes=names, num_outputs=num_outputs, counted=False)
 
     def of_row(self, y: Tree) -> Tree:
         """The target of a row as the task takes it: class indices as an int or int64, without an axis of 1."""
@@ -59,8 +68,9 @@ class Meaning:
         return y[:, 0] if y.ndim == NUM_AXES[self.task] + 2 and y.shape[1] == 1 else y
 
     def check(self, y: Any, place: str, first: int = 0) -> None:
-        """Raise ConfigError for class indices y (N, …) that are no classes. place, first: see labels.check_labels."""
-        if self.task in INDEXED and self.classes is not None:
+        """Raise ConfigError for class indices y (N, …) that are no classes, if these are settled. place, first: see
+        labels.check_labels."""
+        if self.task in INDEXED and self.classes is not None and not self.counted:
             labels.check_labels(torch.as_tensor(y), len(self.classes), place, self.ignored, first)
 
 
@@ -138,14 +148,14 @@ def named(
         return replace(meaning, classes=list(words or map(str, range(meaning.num_outputs)))), []
     if meaning.task not in INDEXED:
         return meaning, []
-    notes = list[str]()
+    notes, is_open = list[str](), words is None and meaning.task != "classes"
     if words is None:
         counts = tally()
         if not len(counts):
             raise ConfigError(f"every label of {place} is {meaning.ignored}, which the loss leaves out")
         words = [str(label) for label in range(len(counts))]
         notes += filter(None, [labels.remark(counts) if meaning.task == "classes" else None])
-    return replace(meaning, classes=list(words), num_outputs=len(words)), notes
+    return replace(meaning, classes=list(words), num_outputs=len(words), counted=is_open), notes
 
 
 def _is_float(y: Any) -> bool:

@@ -60,6 +60,10 @@ def row_splits(
         parts = gathered(parts, config.seed)
     prepared, about_targets = _prepared(parts[TRAIN], found.preprocessing, targets, config, dtype, new=earlier is None)
 
+    if not prepared.facts.meaning.counted:  # an earlier start has settled it
+        for part in owners(parts):
+            part.data.settle(prepared.facts.num_outputs)
+
     def split(role: int) -> Split:
         augment = found.augment and role == TRAIN
         return Split(_loader(parts[role], prepared, config, device, dtype, in_memory, augment), parts[role])

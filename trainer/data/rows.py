@@ -19,6 +19,7 @@ from trainer.errors import DISK, ConfigError, TrainerError, described
 from trainer.text import counted
 
 PROBED = 4  # rows that are read before training, so that most of what does not fit is found before anything is spent
+SCANNED = 16  # rows that are read at once to look at all of them
 MOST_COUNTED = 1_000  # rows that are read before training for the shares of classes that have names
 
 
@@ -89,6 +90,14 @@ class Rows(Dataset[Any]):
             return self._checked(found, row)
         self.lately.append(row)
         return found
+
+    def settle(self, num_outputs: int) -> None:
+        """Take the classes of a model, see Meaning.settled. Raises ConfigError for a label of the first rows that is
+        none of them."""
+        if self.meaning.counted:
+            self.meaning = self.meaning.settled(num_outputs)
+            for row in range(min(PROBED, len(self))):
+                self.target(row)
 
     def collate(self, rows: Sequence[Any]) -> tuple[Tree, Tree]:
         """The batch (x, y) of some rows, as they are read."""
@@ -228,5 +237,6 @@ class Rows(Dataset[Any]):
     @cached_property
     def _scanned(self) -> tuple[Tensor, Sequence[int | None]]:
         """(How often each label of tokens or pixels occurs, the largest whole number of each input), over all rows."""
-        batches = (self.collate([self.read(row)]) for row in range(len(self)))
+        groups = (range(first, min(first + SCANNED, len(self))) for first in range(0, len(self), SCANNED))
+        batches = (self.collate([self.read(row) for row in rows]) for rows in groups)  # padding is an index too
         return scan(batches, self.name, self.keys.ignored, with_labels=self.meaning.task in ("tokens", "pixels"))

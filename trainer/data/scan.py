@@ -14,12 +14,14 @@ def scan(
     rows: Iterable[tuple[Tree, Tree]], name: str, ignored: int, *, with_labels: bool
 ) -> tuple[Tensor, Sequence[int | None]]:
     """(How often each label from 0 on occurs, int64, if with_labels; the largest number in each tensor of the inputs,
-    None where it holds no whole numbers). rows: batches (x, y) of one row each; name: of the data, for messages;
-    ignored: the label that is left out. Raises ConfigError for labels that cannot be classes."""
+    None where it holds no whole numbers). rows: batches (x, y); name: of the data, for messages; ignored: the label
+    that is left out. Raises ConfigError for labels that cannot be classes."""
     counts, largest = torch.zeros(0, dtype=torch.int64), list[int | None]()
-    for row, (x, y) in enumerate(rows):
+    first = 0
+    for x, y in rows:
         if with_labels:
-            more = labels.tally(y, ignored, name, row)
+            more = labels.tally(y, ignored, name, first)
+            first += len(y)
             shorter, counts = sorted((counts, more), key=len)
             counts[: len(shorter)] += shorter
         here = [int(leaf.max()) if is_index(leaf) and leaf.numel() else None for leaf in tree.leaves(x)]

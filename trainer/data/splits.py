@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -74,6 +74,17 @@ class Splits:
     def scale_y(self) -> Scale | None:
         """The scale of numeric targets, for its inverse on the device."""
         return inverse_on(self.preprocessing.y, self.device)
+
+    def settle(self, num_outputs: int) -> None:
+        """Take the classes of the model, where only those are known that the labels of tokens or pixels need. Raises
+        ConfigError for a label that is none of them."""
+        needed = self.facts.num_outputs
+        self.facts = replace(self.facts, meaning=self.facts.meaning.settled(num_outputs))
+        self.preprocessing.facts = self.facts
+        for split in self.parts.values():
+            split.part.data.settle(num_outputs)
+        if num_outputs > needed:
+            self.notes = [*self.notes, f"the model has {num_outputs:,} classes, of which the labels need {needed:,}"]
 
     def shape_targets(self, row_shape: tuple[int, ...]) -> None:
         """Give each row of numeric targets the shape of a prediction, if they differ by axes of 1 alone, and an input

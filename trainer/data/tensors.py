@@ -68,6 +68,12 @@ class TensorData(Dataset[tuple[Tree, Tree]]):
         meaning = Meaning(task, "dataset.task", None, size)
         return TensorData(self.x, y, meaning=meaning, scale_targets=task == "numbers", test=test, **rest)
 
+    def settle(self, num_outputs: int) -> None:
+        """Take the classes of a model, see Meaning.settled. Raises ConfigError for a label that is none of them."""
+        if self.meaning.counted and isinstance(self.y, Tensor):
+            self.meaning = self.meaning.settled(num_outputs)
+            self.meaning.check(self.y, self.source or "the data")
+
     @property
     def tensors(self) -> list[Tensor]:
         """Those of x and y."""

@@ -4,6 +4,7 @@ They are the same on every call."""
 import torch
 from torch import Tensor, nn
 
+from trainer.data import facts as inputs_of
 from trainer.data import tree
 from trainer.data.facts import Spec
 from trainer.data.preprocessing import Preprocessing
@@ -17,6 +18,7 @@ from trainer.text import first_line
 FAR = 10.0  # standard deviations, times what a normal distribution draws
 MISSING = 0.1  # share of a table's check values that are missing
 TRIED = 3  # rows
+MASK = "mask"  # in the names of inputs of 0 and 1 that are no numbers of words
 
 
 def likely_rows(trained: Trained, num_rows: int) -> Tree:
@@ -40,7 +42,8 @@ def _of_specs(trained: Trained, num_rows: int, least: int) -> Tree:
     """Rows as the run's inputs are; whole numbers from `least` on."""
     generator, most = torch.Generator().manual_seed(0), _vocabulary(trained.model)
     dtype, specs = trained.preprocessing.x.dtype, trained.facts.inputs
-    return tree.mapped_leaves(lambda spec: _drawn(spec, num_rows, least, most, dtype, generator), specs)
+    names = iter(inputs_of.names(specs))
+    return tree.mapped_leaves(lambda spec: _drawn(next(names), spec, num_rows, least, most, dtype, generator), specs)
 
 
 def _of_numbers(prepared: Preprocessing, num_rows: int) -> Tensor:
@@ -68,15 +71,22 @@ def _normal(num_rows: int, shape: tuple[int, ...], generator: torch.Generator) -
 
 
 def _drawn(
-    spec: Spec, num_rows: int, least: int, vocabulary: int, dtype: torch.dtype, generator: torch.Generator
+    name: str,
+    spec: Spec,
+    num_rows: int,
+    least: int,
+    vocabulary: int,
+    dtype: torch.dtype,
+    generator: torch.Generator,
 ) -> Tensor:
-    """Whole numbers below those of training, masks that end somewhere in the row, as padding does, and numbers."""
+    """Whole numbers below those of training, masks that end somewhere in the row, as padding does, and numbers. What
+    attention gives a position that sees nothing differs from file to file, so every mask begins with 1."""
     shape, kind = (num_rows, *spec.shape), getattr(torch, spec.dtype)
-    if kind is torch.bool:
+    if kind is torch.bool or (spec.is_whole and MASK in name.rpartition(".")[2]):
         length = spec.shape[0] if spec.shape else 1
         ends = torch.randint(1, length + 1, (num_rows, 1), generator=generator)
         mask = torch.arange(length) < ends
-        return mask.reshape(num_rows, *spec.shape[:1], *[1] * (len(spec.shape) - 1)).expand(shape).clone()
+        return mask.reshape(num_rows, *spec.shape[:1], *[1] * (len(spec.shape) - 1)).expand(shape).to(kind, copy=True)
     if kind.is_floating_point or kind.is_complex:
         return _normal(num_rows, spec.shape, generator).to(dtype if kind.is_floating_point else kind)
     most = (spec.num_values or vocabulary) if spec.is_whole else torch.iinfo(kind).max + 1

@@ -102,7 +102,7 @@ def program(name: str, model: Trained, made: Exported, node: dict[str, Any], is_
         needs=needs,
         outputs=f"\n\nOutputs: {', '.join(port.name for port in made.outputs)}.\n" * (len(made.outputs) > 1),
         imports="\n".join(imports),
-        classes=f"CLASSES = {facts.classes!r}\n" if facts.classes is not None else "",
+        classes=f"CLASSES = {_classes(facts)}\n" if facts.classes is not None else "",
         reader=_reader(pictures) if pictures is not None else "",
         body=body.format(**values),
         shown=_shown(facts, preprocessing.class_axis),
@@ -130,6 +130,13 @@ def _rows(rows: Tree, is_array: bool, *, by_name: bool) -> str:
     else:
         return f"({', '.join(_rows(inner, is_array, by_name=False) for inner in rows)},)"
     return "{" + ", ".join(f"{key!r}: {_rows(inner, is_array, by_name=False)}" for key, inner in parts) + "}"
+
+
+def _classes(facts: Facts) -> str:
+    """Code that gives the names of the classes."""
+    size = len(facts.classes or [])
+    is_short = size <= MOST_VALUES or not facts.are_numbered
+    return repr(facts.classes) if is_short else f"[str(number) for number in range({size})]"
 
 
 def _closing(preprocessing: Preprocessing) -> str:

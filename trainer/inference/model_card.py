@@ -14,6 +14,7 @@ from trainer.inference.model import Trained
 from trainer.text import cleaned
 
 PROGRAM = "load_{name}.py"
+MOST_LISTED = 100  # classes that are named by their index
 READ = {"number": "a number", "date": "a date, as days since 1970-01-01"}
 
 
@@ -84,8 +85,12 @@ def _output(model: Trained, made: Exported) -> Iterator[str]:
         yield ", ".join(plain(label) for label in facts.classes or []) + "."
     elif facts.classes is not None:
         along = "" if facts.task == "classes" else f" along axis {model.fit.class_axis}"
-        yield f"`{name}`: ({shape}), adding up to 1{along}, of the classes in this order:"
-        yield ", ".join(plain(label) for label in facts.classes) + "."
+        text = f"`{name}`: ({shape}), adding up to 1{along}, of the classes"
+        if facts.are_numbered and len(facts.classes) > MOST_LISTED:
+            yield f"{text} 0 to {len(facts.classes) - 1}."
+        else:
+            yield f"{text} in this order:"
+            yield ", ".join(plain(label) for label in facts.classes) + "."
     elif facts.task in ("numbers", "input"):
         targets = f": {', '.join(map(plain, table.targets))}" if table is not None else ""
         dtype = "float64" if first.dtype == "float64" else "floats"

@@ -28,6 +28,8 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 def make_optimizer(node: Mapping[str, Any], model: nn.Module, device: torch.device) -> Optimizer:
     """Construct the config's optimizer over the model's trainable parameters. Raises ConfigError."""
     params: list[Any] = [p for p in model.parameters() if p.requires_grad]
+    if not params and any(True for _ in model.parameters()):
+        raise ConfigError("all parameters of the model are frozen", "parameter.requires_grad_(True) for those to train")
     if not params:
         raise ConfigError("the model has no trainable parameter", "is a list of modules kept outside nn.ModuleList?")
     accepted = target.parameters(target.locate(node["_target_"], "optimizer"))

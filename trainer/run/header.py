@@ -77,7 +77,8 @@ def loss_lines(run: TrainState, setup: Setup) -> list[str]:
         name, *lines = loss_fn.words(setup.loss_mean)
     else:
         name = type(loss_fn).__name__ + (f" ({', '.join(run.terms)})" if run.terms else "")
-        lines = ["taken as a mean over samples"] * (setup.loss_counts == "samples")
+        told = {"samples": "taken as a mean over samples", "sum": "a sum; of a split, its mean over samples is shown"}
+        lines = [text for counts, text in told.items() if counts == setup.loss_counts]
     trained = loss_modules.num_trained(loss_fn)
     frozen = sum(p.numel() for _, module in loss_modules.frozen(loss_fn) for p in module.parameters())
     parts = [f"{counted(trained, 'parameter')} trained with the model"] * (trained > 0)

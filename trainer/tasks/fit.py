@@ -12,7 +12,7 @@ from trainer.data.meaning import INDEXED
 from trainer.data.tree import Tree
 from trainer.errors import ConfigError
 from trainer.tasks.calls import picked
-from trainer.text import counted
+from trainer.text import counted, listed
 
 Cut = Callable[[], tuple[Any, Any]]
 FAVOURITES = ("logits", "prediction", "output")  # names of the output that a task is about, if several fit
@@ -49,9 +49,7 @@ def find(
         return Fit()
     if isinstance(prediction, Tensor):
         return Fit((), _axis(facts, prediction, y, name, class_axis, cut))
-    fitting = [path for path, output in _outputs(prediction) if _axes(facts, output, y, class_axis)]
-    if fitting:
-        path = next((path for path in fitting if path and path[-1] in FAVOURITES), fitting[0])
+    if path := _path(facts, prediction, y, name, class_axis):
         whole = picked(prediction, path)
         axes = _axes(facts, whole, y, class_axis)
         if len(axes) > 1 and cut is not None:
@@ -61,6 +59,21 @@ def find(
     shapes = tree.described(prediction)
     text = f"model {name} returns {shapes}, of which none fits the targets {_wanted(facts, y)}"
     raise ConfigError(text, "return such an output, or dataset.task=free with a loss of your own")
+
+
+def _path(facts: Facts, prediction: Tree, y: Tree, name: str, typed: int | None) -> tuple[Any, ...]:
+    """The path to the output that fits; () if none does. Raises ConfigError where several do with more classes than the
+    labels need, and no name tells which one it is."""
+    fitting = [(path, output) for path, output in _outputs(prediction) if _axes(facts, output, y, typed)]
+    exact = [path for path, output in fitting if facts.task not in INDEXED or facts.num_outputs in output.shape[1:]]
+    paths = exact or [path for path, _ in fitting]
+    if favourite := next((path for path in paths if path[-1] in FAVOURITES), None):
+        return favourite
+    if len(paths) > 1 and not exact:
+        texts = listed([".".join(map(str, path)) for path in paths])
+        text = f"several outputs of model {name} may be the classes of the {facts.task}: {texts}"
+        raise ConfigError(text, "return a dict, in which the right one is called 'logits'")
+    return next(iter(paths), ())
 
 
 def _outputs(prediction: Tree, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Tensor]]:
@@ -81,10 +94,11 @@ def _axes(facts: Facts, output: Tensor, y: Tree, typed: int | None = None) -> li
     if facts.task not in INDEXED:
         return [1] if output.numel() == y.numel() else []
     target = tuple(y.shape) if not y.is_floating_point() else (y.shape[0], *y.shape[2:])
+    least, most = facts.num_outputs, max(shape) if facts.meaning.counted else facts.num_outputs
     found = [
         axis
         for axis in range(1, len(shape))
-        if shape[axis] == facts.num_outputs and shape[:axis] + shape[axis + 1 :] == target
+        if least <= shape[axis] <= most and shape[:axis] + shape[axis + 1 :] == target
     ]
     return [axis for axis in found if typed is None or axis == typed]
 

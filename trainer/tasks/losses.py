@@ -199,8 +199,8 @@ def denominator(loss_fn: nn.Module) -> tuple[Denominator, str]:
     own = getattr(loss_fn, "denominator", None)
     if callable(own) and not (isinstance(loss_fn, OfModel) and loss_fn.ignored is None):
         return lambda y, num_rows: torch.as_tensor(own(y)).to(widest_dtype(_device(y))).reshape(()), "its denominator"
-    if getattr(loss_fn, "reduction", None) == "sum":
-        return lambda y, num_rows: _number(1.0, y), "sum"
+    if getattr(loss_fn, "reduction", None) == "sum":  # of an evaluation it is a mean over samples too
+        return lambda y, num_rows: _number(float(num_rows), y), "sum"
     if isinstance(loss_fn, (nn.CrossEntropyLoss, nn.NLLLoss)):
         return _counted_classes(loss_fn), "targets"
     if isinstance(loss_fn, ELEMENTWISE):
