@@ -1,6 +1,7 @@
 """Are numbers the same after a kill, on two processes, and compiled?"""
 
 import json
+import re
 from pathlib import Path
 
 from checks.example import Example, Wrong
@@ -37,8 +38,8 @@ def compiled_step(example: Example) -> str:
     """A compiled step finds the numbers of an eager one, or is eager and says why."""
     words = [*exact(example.name), *FEW, in_memory(example.name)]
     found = _compare(example, words, [*words, "compile=step"])
-    log = (example.folder / "outputs/latest/train.log").read_text().splitlines()
-    said = [line for line in log if line.startswith("compile ")][-1]
+    log = (example.folder / "outputs/latest/train.log").read_text()
+    said = " ".join(re.findall(r"^compile .*(?:\n {9}.*)*", log, re.MULTILINE)[-1].split())
     return found if "the whole step" in said else said.partition("eagerly: ")[2].partition(":")[0]
 
 
