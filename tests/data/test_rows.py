@@ -183,3 +183,21 @@ def test_two_views_have_no_target_and_a_mapping_renames(picks: list[str]) -> Non
     assert run.task.name == "free"
     *_, evaluated, _ = train(run)
     assert set(evaluated.metrics) == {"train/loss", "val/loss"}
+
+
+class Padded(Dataset):
+    """Lines of 1 to 3 words below 5, padded with 9."""
+
+    def __len__(self) -> int:
+        return 12
+
+    def __getitem__(self, row: int) -> Any:
+        return {"words": torch.arange(1 + row % 3) + row % 2, "y": row % 2}
+
+    def collate_fn(self, rows: list[Any]) -> Any:
+        words = nn.utils.rnn.pad_sequence([row["words"] for row in rows], batch_first=True, padding_value=9)
+        return {"words": words, "y": torch.tensor([row["y"] for row in rows])}
+
+
+def test_what_pads_is_in_the_vocabulary_too() -> None:
+    assert list(Rows(Padded(), "Padded", Keys(target="y", vocabulary=True)).largest) == [9]

@@ -123,6 +123,7 @@ def test_of_several_outputs_that_may_be_the_classes_a_name_tells() -> None:
     assert run.facts.num_outputs == 500
 
 
+@pytest.mark.slow
 def test_a_stored_run_keeps_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", *words("Text", "Next", "metrics=[f1]", "report=false")]) == 0
     folder = Path("outputs/latest").resolve()
