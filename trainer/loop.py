@@ -70,7 +70,7 @@ def evaluate(run: Measurable, batches: Iterable[tuple[Tree, Tree, int]], split: 
     """Measure a split. Returns metrics by name (val/loss, val/acc, …); leaves the model in eval mode."""
     denominator, _ = losses.denominator(run.loss_fn)
     totals = named_totals.begin(run.task, run.metrics)
-    run.ranks.share_buffers(run.model)
+    run.ranks.share_buffers(run.model, run.loss_fn)
     for x, prediction, y, num_rows in predict(run, batches):
         totals.add_loss(run.loss(prediction, y, x), denominator(y, num_rows))
         totals.add(run.fit(prediction), run.fit.target(y))
