@@ -1,21 +1,25 @@
 """What a loss holds: a teacher, which stays as it is, and parameters that are trained with the model."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import config
-from jobs import JOBS, own
+from jobs import JOBS, Steadied, own
 
 from trainer import checkpoint
 from trainer.build.build import build
+from trainer.data import preprocessing
+from trainer.disk import digest, layout
 from trainer.disk.outcome import Layer
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, StorageError, TrainerError
 from trainer.events import Stepped
 from trainer.loop import train
 from trainer.report.layers import layers
 from trainer.run.header import loss_lines
 from trainer.state import TrainState
+from trainer.tasks import calls
 
 WORDS = (*JOBS["distilled"], "threads=1", "device=cpu", "dtype=float64")
 
@@ -75,3 +79,20 @@ def test_a_checkpoint_may_be_as_large_as_a_large_loss_makes_it(tmp_path: Path, m
     list(zip(range(3), train(run), strict=False))
     checkpoint.save(run, tmp_path, 2, dict)
     assert checkpoint.newest(run, tmp_path) is not None
+
+
+@pytest.mark.parametrize("wrong", [{"terms": ["../x"]}, {"terms": ["a", "a"]}, {"shift": 5}, {"ignored": 10**30}])
+def test_a_stranger_s_facts_that_cannot_be_are_refused_when_they_are_read(wrong: dict, tmp_path: Path) -> None:
+    _, setup = build(config("dataset=iris"))
+    preprocessing.write(tmp_path, setup.splits.preprocessing)
+    path = tmp_path / layout.PREPROCESSING_FACTS
+    data = digest.read_facts(path, 2**20) | wrong
+    path.write_text(json.dumps(digest.with_checksum(data)))
+    with pytest.raises(StorageError, match="cannot be used"):
+        preprocessing.read(tmp_path, torch.float32)
+
+
+def test_a_term_that_a_loss_no_longer_returns_is_named() -> None:
+    loss = calls.of_loss(Steadied(), (), ("size",))
+    with pytest.raises(TrainerError, match="no term 'size'"):
+        loss(torch.zeros(2, 2), torch.tensor([0, 1]), None)

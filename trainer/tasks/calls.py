@@ -2,15 +2,15 @@
 
 import dataclasses
 import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from trainer.data.preprocessing import TERM
 from trainer.data.tree import Tree
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, TrainerError
 
 Call = Callable[[Tree], Tree]
 Loss = Callable[[Tree, Tree, Tree], Tensor]  # prediction, target, input -> 0-dim, or (1 + terms,)
@@ -93,6 +93,9 @@ def of_loss(loss_fn: nn.Module, path: Sequence[Any], terms: Sequence[str] = (), 
 
     def with_terms(prediction: Tree, y: Tree, x: Tree) -> Tensor:
         found: Any = plain_call(prediction, y, x)
+        if missing := [name for name in terms if name not in found]:
+            text = f"the loss returned no term '{missing[0]}', which it had before training"
+            raise TrainerError(text, "return the same terms each time")
         return torch.stack([minimised(found), *(found[name].detach() for name in terms)])
 
     return with_terms
@@ -113,7 +116,7 @@ def term_names(found: Any, loss_name: str, hint: str) -> tuple[str, ...]:
     ConfigError for what cannot be minimised."""
     if isinstance(found, Mapping):
         for name, value in found.items():
-            if not (isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name)):
+            if not (isinstance(name, str) and TERM.fullmatch(name)):
                 text = f"loss {loss_name}: its term {name!r} is named by more than letters, digits and _"
                 raise ConfigError(text, "a word for each term: it is logged as train/WORD")
             if not isinstance(value, Tensor) or value.ndim:
