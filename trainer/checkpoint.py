@@ -113,16 +113,17 @@ def newest(run: TrainState, folder: Path) -> tuple[dict[str, bytes], Path] | Non
     """The newest intact checkpoint: (its files, its folder). Renames damaged ones to .corrupt, with a warning."""
     for path in reversed(checkpoints(folder)):
         try:
-            return reading.read_folder(path, most_bytes(run.model)), path
+            return reading.read_folder(path, most_bytes(run.model, run.loss_fn)), path
         except reading.Damaged as damage:
             aside = storage.set_aside(path)
             complain(f"warning: {damage}; set aside as {aside.name}, using the one before it")
     return None
 
 
-def most_bytes(model: nn.Module) -> int:
-    """The most bytes that a checkpoint of this model can take."""
-    num_bytes: int = sum(t.numel() * t.element_size() for t in tensors_of(model.state_dict()).values())
+def most_bytes(*modules: nn.Module) -> int:
+    """The most bytes that a checkpoint of a model, and of a loss with parameters of its own, can take."""
+    tensors = [tensor for module in modules for tensor in tensors_of(module.state_dict()).values()]
+    num_bytes: int = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
     return SPARE + LARGEST * num_bytes
 
 

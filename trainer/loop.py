@@ -70,7 +70,7 @@ def evaluate(run: Measurable, batches: Iterable[tuple[Tree, Tree, int]], split: 
     """Measure a split. Returns metrics by name (val/loss, val/acc, …); leaves the model in eval mode."""
     denominator, counts = losses.denominator(run.loss_fn)
     totals = named_totals.begin(run.task, run.metrics)
-    run.ranks.share_buffers(run.model)
+    run.ranks.share_buffers(run.model, run.loss_fn)
     for x, prediction, y, num_rows in predict(run, batches):
         loss = run.loss(prediction, y, x)
         totals.add_loss(loss / num_rows if counts == "sum" else loss, denominator(y, num_rows))

@@ -15,6 +15,7 @@ from conftest import config
 from trainer.build.build import build
 from trainer.cli import main
 from trainer.config.trust import strangers
+from trainer.errors import ConfigError
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "own-task.md"
 WORDS = ["dataset=own", "dataset._target_=angles.Compass", "dataset.task={_target_: angles.Angles}", "model=mlp"]
@@ -94,3 +95,8 @@ def test_a_class_of_classes_keeps_what_its_parent_knows() -> None:
 def test_a_stranger_s_run_imports_no_task_of_theirs() -> None:
     node = {"_target_": "trainer.data.embedded.Iris", "task": {"_target_": "angles.Angles"}}
     assert strangers({"dataset": node}) == ["dataset.task._target_=angles.Angles"]
+
+
+def test_a_mapping_that_names_no_class_is_refused() -> None:
+    with pytest.raises(ConfigError, match="names no class by _target_"):
+        build(config("dataset=iris", "dataset.task={x: 1}"))

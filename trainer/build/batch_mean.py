@@ -64,7 +64,7 @@ def _checked(
     batches = [tree.mapped(lambda leaf: leaf.to(device), tree.cast(batch, dtype)) for batch in batches]
     trial = copy.deepcopy(model).to(device, dtype).eval()
     trial_loss = copy.deepcopy(loss_fn).to(device, dtype).eval()
-    loss = calls.of_loss(trial_loss, (), terms)
+    loss = calls.of_loss(trial_loss, (), terms, is_flat=True)
     if isinstance(loss_fn, OfModel) and isinstance(trial_loss, OfModel):
         _move(trial)
         trial_loss.shift = loss_fn.shift = _shift(trial, trial_loss, loss, batches[-1])

@@ -135,10 +135,11 @@ def _build(
         compile_model(model, loss_fn, few, device, config.compiler)
     forward = probed.call
     if ranks.size > 1:
-        whole = Joint(model, loss_fn) if trained is not model else model
+        whole = Joint(model, loss_fn) if loss_modules.state(loss_fn) else model
         ddp = averaging(whole, _loss_of(probed, autocast, splits.sample, num_rows), device)
         forward, train_batches.no_sync = probed.around(ddp, splits.sample[0]), ddp.no_sync
 
+    loss_modules.restore(loss_fn, probed.buffers)
     run = TrainState(
         model=model,
         trained=trained,

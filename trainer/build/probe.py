@@ -12,19 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from trainer.build import sizes
-from trainer.build.loss import build_loss
+from trainer.build.loss import build_loss, try_loss
 from trainer.build.model import does_not_take
 from trainer.config.schema import Config
 from trainer.data import tree
 from trainer.data.batches import TrainBatches
-from trainer.data.meaning import INDEXED
 from trainer.data.sample import TARGETS
 from trainer.data.splits import Splits
 from trainer.data.tree import Tree
 from trainer.errors import ConfigError, place
 from trainer.guards import structure
 from trainer.guards.finding import Finding
-from trainer.tasks import calls, fit, losses, model_loss
+from trainer.tasks import calls, fit, loss_modules, losses, model_loss
 from trainer.tasks.calls import LOSS, Call, Loss
 from trainer.tasks.fit import Fit
 from trainer.tasks.model_loss import OfModel
@@ -50,6 +49,7 @@ class Probed:
     prediction: Tree
     flops: float
     is_tree: bool  # whether outputs are trees as they are
+    buffers: dict[str, Tensor]  # the loss's, before it was first called
 
     def around(self, module: nn.Module, x: Tree) -> Call:
         """The same call of a module around the model. x: an input."""
@@ -80,16 +80,22 @@ def probe(config: Config, model: nn.Module, splits: Splits, device: torch.device
     if isinstance(loss_fn, OfModel):
         prediction = _with_target(model, loss_fn, splits)
         loss_node["argument"] = loss_fn.argument
-    ours = losses.is_torchs(type(loss_fn))
+    ours, buffers = losses.is_torchs(type(loss_fn)), loss_modules.buffers(loss_fn)
     loss = calls.of_loss(loss_fn, found.path if ours else ())
-    tried = _try(loss, loss_fn, prediction, splits, found.class_axis)
+    how = (loss, loss_fn, prediction, splits, found.class_axis)
+    tried = [try_loss(*how)]
     hint = "++loss.reduction=mean" if ours else "return one number, such as a mean, or a dict of terms"
-    terms = calls.term_names(tried, type(loss_fn).__name__, hint)
+    terms = calls.term_names(tried[0], type(loss_fn).__name__, hint)
+    if not ours:
+        loss_fn.eval()
+        tried.append(try_loss(*how))
+        loss_fn.train()
+        calls.check_terms(terms, calls.term_names(tried[1], type(loss_fn).__name__, hint), type(loss_fn).__name__)
     prepared = splits.preprocessing
     prepared.path, prepared.class_axis, prepared.terms = found.path, found.class_axis, terms
-    is_flat = isinstance(tried, Tensor) and tried.ndim > 0
+    is_flat = not all(isinstance(found, Tensor) and found.ndim == 0 for found in tried)
     loss = calls.of_loss(loss_fn, found.path if ours else (), terms, is_flat=is_flat)
-    probed = Probed(model, found, loss_node, loss_fn, loss, terms, output, flops, is_tree)
+    probed = Probed(model, found, loss_node, loss_fn, loss, terms, output, flops, is_tree, buffers)
     probed.call = probed.around(model, splits.sample[0])
     return probed
 
@@ -137,24 +143,6 @@ def _forward(model: nn.Module, splits: Splits) -> tuple[Any, float]:
         for finding in structure.elsewhere(model, nn.Module(), *splits.sample):
             raise ConfigError(finding.message, finding.remedy) from error
         raise does_not_take(model, x, error) from error
-
-
-def _try(loss: Loss, loss_fn: nn.Module, prediction: Tree, splits: Splits, class_axis: int) -> Any:
-    """What the loss returns for the sample. Raises ConfigError for one that fails."""
-    (x, y), name = splits.sample, type(loss_fn).__name__
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # a guard explains more than torch's warning
-            return loss(prediction, y, x)
-    except Exception as error:
-        text = f"loss {name} on output {tree.described(prediction)} and target {tree.described(y)}"
-        if isinstance(loss_fn, losses.NUMERIC) and isinstance(y, Tensor) and not y.is_floating_point():
-            text = f"loss {name} needs numbers, but the targets are {splits.facts.task}, as loss=auto takes them"
-            raise ConfigError(text, losses.AS_NUMBERS) from error
-        hint = None
-        if splits.facts.task in INDEXED and class_axis != 1:
-            hint = f"prediction.movedim({class_axis}, 1) in the loss: torch reads the classes along axis 1"
-        raise ConfigError(f"{text}: {first_line(error)}{place(error)}", hint) from error
 
 
 def check_prediction(prediction: Tensor, y: Tensor, splits: Splits, name: str) -> None:

@@ -91,7 +91,12 @@ def own_task(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if not isinstance(asked, Mapping):
         return None
     theirs = "task" in target.parameters(target.locate(node["_target_"], "dataset"))
-    return None if theirs and node["_target_"] != TABLE else asked
+    if theirs and node["_target_"] != TABLE:
+        return None
+    if not isinstance(asked.get("_target_"), str):
+        text = "dataset.task is a mapping, but names no class by _target_"
+        raise ConfigError(text, "'dataset.task={_target_: my_file.MyTask}'", "dataset.task")
+    return asked
 
 
 def leaves_open(model: Mapping[str, Any], names: Sequence[str]) -> bool:

@@ -5,6 +5,7 @@ rebuild it without the training data.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from trainer.text import first_line
 FORMAT = 1
 MOST_JSON = 16 * 2**20  # bytes: 10,000 columns of 32 categories
 MOST_TENSORS = 256 * 2**20  # bytes: 300 columns of 100,000 rare categories
+TERM = re.compile(r"\w[\w.-]*")  # the name of a term of a loss
 MOST_DEPTH = 8  # of tuples and dicts in each other
 WHOLE = ("bool", "uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64")
 DTYPES = (*WHOLE, "float16", "bfloat16", "float32", "float64", "complex64", "complex128")
@@ -128,6 +130,8 @@ def _rebuilt(data: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Pr
     if data.get("class_counts") is not None:
         counts = tuple(typed.as_type(count, int) for count in typed.as_type(data["class_counts"], list))
     why = typed.as_type(data.get("decided_by", ""), str)
+    if not -(2**63) <= ignored < 2**63:
+        raise ValueError(f"ignored is {ignored}, which is no label")
     meaning = Meaning(typed.as_type(data["task"], str), why, classes, outputs, ignored)
     inputs = Spec(typed.shape(data["input_shape"])) if data.get("inputs") is None else _specs(data["inputs"])
     facts = Facts(inputs, meaning, counts)
@@ -173,7 +177,10 @@ def _rebuilt(data: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Pr
         part if type(part) is int else typed.as_type(part, str) for part in typed.as_type(data.get("path", []), list)
     )
     axis, terms = typed.whole(data.get("class_axis", 1), 1), tuple(typed.texts(data.get("terms", [])))
-    return Preprocessing(facts, raw_shape, x, y, table, pictures, path, axis, terms, typed.whole(data.get("shift", 0)))
+    shift = typed.whole(data.get("shift", 0))
+    if shift > (facts.task == "tokens") or len(set(terms)) < len(terms) or not all(map(TERM.fullmatch, terms)):
+        raise ValueError("shift does not fit the task, or terms are no names")
+    return Preprocessing(facts, raw_shape, x, y, table, pictures, path, axis, terms, shift)
 
 
 def _scale(name: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype, shape: tuple[int, ...]) -> Scale | None:

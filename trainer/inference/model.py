@@ -120,6 +120,7 @@ def load(folder: Path, config: Config, *, to_measure: bool = False) -> Trained:
     fit = Fit(prepared.path, prepared.class_axis, prepared.shift)
     _, loss_fn = build_loss(config, prepared, device, dtype, fit.class_axis)
     _load_loss(folder, loss_fn)
+    ours = losses.is_torchs(type(loss_fn))
     of_outputs = model_loss.of_outputs if isinstance(loss_fn, model_loss.OfModel) else calls.of_outputs
     task = make_task(facts, inverse_on(prepared.of_answers, device), fit.class_axis, own_task(config.dataset))
     own = list[str]()
@@ -129,7 +130,7 @@ def load(folder: Path, config: Config, *, to_measure: bool = False) -> Trained:
         model,
         of_outputs(calls.of_model(model.eval(), x)),
         loss_fn,
-        calls.of_loss(loss_fn, fit.path if losses.is_torchs(type(loss_fn)) else (), prepared.terms),
+        calls.of_loss(loss_fn, fit.path if ours else (), prepared.terms, is_flat=not ours),
         prepared.terms,
         fit,
         task,
@@ -143,12 +144,11 @@ def load(folder: Path, config: Config, *, to_measure: bool = False) -> Trained:
 
 
 def _load_loss(folder: Path, loss_fn: nn.Module) -> None:
-    """Load what a run has trained in its loss. Raises StorageError for a file that is missing or does not fit."""
-    if not loss_modules.num_trained(loss_fn):
+    """Load what a run has stored of its loss. Raises StorageError for a file that is missing or does not fit."""
+    path, num_trained = folder / layout.LOSS, loss_modules.num_trained(loss_fn)
+    if not loss_modules.state(loss_fn) or not (num_trained or path.exists()):  # earlier versions stored no buffers
         return
     try:
-        loss_modules.load(
-            loss_fn, read_tensors(digest.read_tensors(folder / layout.LOSS, checkpoint.most_bytes(loss_fn)))
-        )
+        loss_modules.load(loss_fn, read_tensors(digest.read_tensors(path, checkpoint.most_bytes(loss_fn))))
     except (FileNotFoundError, *MALFORMED) as error:
-        raise StorageError(f"{folder / layout.LOSS} is missing or damaged: {first_line(error)}") from error
+        raise StorageError(f"{path} is missing or damaged: {first_line(error)}") from error

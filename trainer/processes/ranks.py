@@ -106,10 +106,10 @@ class Ranks:
         dist.broadcast_object_list(values)
         return values[0]
 
-    def share_buffers(self, model: nn.Module) -> None:
+    def share_buffers(self, *modules: nn.Module) -> None:
         """Copy the first rank's buffers to all, such as batch norm's running statistics."""
-        if self.size > 1:
-            for buffer in model.buffers():
+        for module in modules if self.size > 1 else ():
+            for buffer in module.buffers():
                 dist.broadcast(buffer, 0)
 
 
@@ -152,7 +152,7 @@ def joined() -> Iterator[Ranks]:
 
 
 class Joint(nn.Module):
-    """A model and a loss with parameters of its own, as one module for DDP. It is called like the model."""
+    """A model and a loss with parameters or buffers, as one module for DDP. It is called like the model."""
 
     def __init__(self, model: nn.Module, loss_fn: nn.Module) -> None:
         super().__init__()

@@ -2,15 +2,15 @@
 
 import dataclasses
 import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from trainer.data.preprocessing import TERM
 from trainer.data.tree import Tree
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, TrainerError
 
 Call = Callable[[Tree], Tree]
 Loss = Callable[[Tree, Tree, Tree], Tensor]  # prediction, target, input -> 0-dim, or (1 + terms,)
@@ -81,22 +81,29 @@ def takes_inputs(loss_fn: nn.Module) -> bool:
 
 def of_loss(loss_fn: nn.Module, path: Sequence[Any], terms: Sequence[str] = (), *, is_flat: bool = False) -> Loss:
     """The loss as a function of (prediction, target, input). path: to the output that it takes, () for all of it;
-    terms: the names of those that it returns beside what is minimised; is_flat: whether it returns (1,)."""
+    terms: the names of those that it returns beside what is minimised; is_flat: whether it may return (1,), or a dict
+    of nothing else."""
     plain_call: Loss = lambda prediction, y, x: loss_fn(prediction, y)  # noqa: E731
     if takes_inputs(loss_fn):
         plain_call = lambda prediction, y, x: loss_fn(prediction, y, inputs=x)  # noqa: E731
     elif path:
         plain_call = lambda prediction, y, x: loss_fn(picked(prediction, path), y)  # noqa: E731
-    if is_flat:
-        return lambda prediction, y, x: plain_call(prediction, y, x).reshape(())
     if not terms:
-        return plain_call
+        return (lambda prediction, y, x: _number(plain_call(prediction, y, x))) if is_flat else plain_call
 
     def with_terms(prediction: Tree, y: Tree, x: Tree) -> Tensor:
         found: Any = plain_call(prediction, y, x)
+        if missing := [name for name in terms if name not in found]:
+            text = f"the loss returned no term '{missing[0]}', which it had before training"
+            raise TrainerError(text, "return the same terms each time")
         return torch.stack([minimised(found), *(found[name].detach() for name in terms)])
 
     return with_terms
+
+
+def _number(found: Any) -> Tensor:
+    """One number of what a loss without terms returns."""
+    return (minimised(found) if isinstance(found, Mapping) else found).reshape(())
 
 
 def minimised(terms: Mapping[str, Tensor]) -> Tensor:
@@ -109,7 +116,7 @@ def term_names(found: Any, loss_name: str, hint: str) -> tuple[str, ...]:
     ConfigError for what cannot be minimised."""
     if isinstance(found, Mapping):
         for name, value in found.items():
-            if not (isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name)):
+            if not (isinstance(name, str) and TERM.fullmatch(name)):
                 text = f"loss {loss_name}: its term {name!r} is named by more than letters, digits and _"
                 raise ConfigError(text, "a word for each term: it is logged as train/WORD")
             if not isinstance(value, Tensor) or value.ndim:
@@ -121,6 +128,14 @@ def term_names(found: Any, loss_name: str, hint: str) -> tuple[str, ...]:
     if not isinstance(found, Tensor) or found.numel() != 1:
         raise ConfigError(f"loss {loss_name} gives {_kind(found)}, not one number in a tensor", hint)
     return ()
+
+
+def check_terms(training: Sequence[str], evaluation: Sequence[str], loss_name: str) -> None:
+    """Raise ConfigError for a loss that returns other terms in an evaluation than in training."""
+    if set(training) != set(evaluation):
+        here, there = (", ".join(names) or "one number" for names in (training, evaluation))
+        text = f"loss {loss_name} returns other terms in training ({here}) than in an evaluation ({there})"
+        raise ConfigError(text, "return the same terms in both; one that does not count there is 0.0")
 
 
 def _kind(value: Any) -> str:

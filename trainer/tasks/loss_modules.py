@@ -44,8 +44,9 @@ def with_model(model: nn.Module, loss_fn: nn.Module) -> nn.Module:
 
 
 def state(loss_fn: nn.Module) -> dict[str, Any]:
-    """The state_dict of what is trained in a loss, the names with PREFIX; frozen modules are left out."""
-    if not num_trained(loss_fn):
+    """The state_dict of a loss, the names with PREFIX: what it trains, and its buffers, which training may move. Left
+    out are frozen modules, and the weights of classes that torch's own losses hold."""
+    if type(loss_fn).__module__.startswith(("torch.", "trainer.tasks.")):
         return {}
     left_out = tuple(f"{name}." for name, _ in frozen(loss_fn))
     return {
@@ -62,11 +63,26 @@ def split(weights: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def load(loss_fn: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Load what `state` gave, without PREFIX. Raises RuntimeError or KeyError for other names or shapes."""
+    if not weights and not num_trained(loss_fn):  # earlier versions stored no buffers
+        return
     known = {name.removeprefix(PREFIX) for name in state(loss_fn)}
     if known != set(weights):
         raise KeyError(next(iter(known ^ set(weights))))
     if weights:
         loss_fn.load_state_dict(weights, strict=False)
+
+
+def buffers(loss_fn: nn.Module) -> dict[str, Tensor]:
+    """Copies of a loss's buffers, by name."""
+    return {name: buffer.clone() for name, buffer in loss_fn.named_buffers()}
+
+
+@torch.no_grad()
+def restore(loss_fn: nn.Module, known: Mapping[str, Tensor]) -> None:
+    """Give a loss the buffers that it had."""
+    for name, buffer in loss_fn.named_buffers():
+        if name in known:
+            buffer.copy_(known[name])
 
 
 def frozen_digest(loss_fn: nn.Module) -> str | None:
