@@ -26,7 +26,7 @@ from trainer.guards import structure
 from trainer.guards.finding import Finding
 from trainer.tasks import calls, fit, losses, model_loss
 from trainer.tasks.calls import LOSS, Call, Loss
-from trainer.tasks.fit import Fit
+from trainer.tasks.fit import BATCH_FIRST, Fit
 from trainer.tasks.model_loss import OfModel
 from trainer.tasks.quantile import QuantileLoss
 from trainer.text import counted, first_line, listed
@@ -134,7 +134,7 @@ def _forward(model: nn.Module, splits: Splits) -> tuple[Any, float]:
             return _forward(model, splits)
         for finding in structure.elsewhere(model, nn.Module(), *splits.sample):
             raise ConfigError(finding.message, finding.remedy) from error
-        raise does_not_take(model, x, error) from error
+        raise does_not_take(model, x, error, has_target=splits.sample[1] is not None) from error
 
 
 def _try(loss: Loss, loss_fn: nn.Module, prediction: Tree, splits: Splits, class_axis: int) -> Any:
@@ -149,7 +149,7 @@ def _try(loss: Loss, loss_fn: nn.Module, prediction: Tree, splits: Splits, class
         if isinstance(loss_fn, losses.NUMERIC) and isinstance(y, Tensor) and not y.is_floating_point():
             text = f"loss {name} needs numbers, but the targets are {splits.facts.task}, as loss=auto takes them"
             raise ConfigError(text, losses.AS_NUMBERS) from error
-        hint = None
+        hint = calls.unknown_argument(loss_fn)
         if splits.facts.task in INDEXED and class_axis != 1:
             hint = f"prediction.movedim({class_axis}, 1) in the loss: torch reads the classes along axis 1"
         raise ConfigError(f"{text}: {first_line(error)}{place(error)}", hint) from error
@@ -168,7 +168,7 @@ def check_prediction(prediction: Tensor, y: Tensor, splits: Splits, name: str) -
         wanted = f"an output of shape (batch, {len(classes)}): leave its size null in the config"
         if not shape or shape[0] != len(y):
             text = f"model {name} gives outputs of shape {shape} for {counted(len(y), 'row')}: axis 0 is not the rows'"
-            raise ConfigError(text, wanted)
+            raise ConfigError(text, BATCH_FIRST)
         if len(shape) < 2 or shape[1] != len(classes):
             where = f", {shape[1]} along axis 1" if len(shape) > 1 else ""
             text = f"model {name} gives outputs of shape {shape}{where}; the data has {counted(len(classes), 'class')}"

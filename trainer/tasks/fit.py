@@ -15,17 +15,20 @@ from trainer.tasks.calls import picked
 from trainer.text import counted
 
 Cut = Callable[[], tuple[Any, Any]]
+BATCH_FIRST = "an output with a row for each sample along axis 0: batch_first=True, also for pad_sequence"
 FAVOURITES = ("logits", "prediction", "output")  # names of the output that a task is about, if several fit
 
 
 @dataclass(frozen=True)
 class Fit:
     """path: to the task's output in a prediction; class_axis: 0 is the batch. shift: of targets against outputs, 1 for
-    a causal language model, whose output at a position is about the next one."""
+    a causal language model, whose output at a position is about the next one. others: outputs that fit as well, where
+    only their order decided."""
 
     path: tuple[Any, ...] = ()
     class_axis: int = 1
     shift: int = 0
+    others: tuple[tuple[Any, ...], ...] = ()
 
     def __call__(self, prediction: Tree) -> Tree:
         """The output that the targets are about, without the last positions if they are about none."""
@@ -52,12 +55,13 @@ def find(
     fitting = [path for path, output in _outputs(prediction) if _axes(facts, output, y, class_axis)]
     if fitting:
         path = next((path for path in fitting if path and path[-1] in FAVOURITES), fitting[0])
+        others = () if path and path[-1] in FAVOURITES else tuple(other for other in fitting if other != path)
         whole = picked(prediction, path)
         axes = _axes(facts, whole, y, class_axis)
         if len(axes) > 1 and cut is not None:
             output, y = cut()
-            return Fit(path, _axis(facts, picked(output, path), y, name, class_axis, None))
-        return Fit(path, axes[0])
+            return Fit(path, _axis(facts, picked(output, path), y, name, class_axis, None), others=others)
+        return Fit(path, axes[0], others=others)
     shapes = tree.described(prediction)
     text = f"model {name} returns {shapes}, of which none fits the targets {_wanted(facts, y)}"
     raise ConfigError(text, "return such an output, or dataset.task=free with a loss of your own")
@@ -95,13 +99,22 @@ def _axis(facts: Facts, prediction: Tensor, y: Tensor, name: str, typed: int | N
         found = [1]  # check_prediction says what is wrong
     if not found:
         text = f"model {name} gives outputs of shape {tuple(prediction.shape)}, the targets need {_wanted(facts, y)}"
-        raise ConfigError(text, f"an output of shape {_wanted(facts, y)}: leave its size null in the config")
+        raise ConfigError(text, _remedy(facts, prediction, y))
     if len(found) > 1 and cut is not None:
         return _axis(facts, *cut(), name, typed, None)
     if len(found) > 1:
         text = f"model {name} gives outputs of shape {tuple(prediction.shape)}: more than one axis may hold the classes"
         raise ConfigError(text, f"loss.class_axis={found[-1]}", "loss.class_axis")
     return found[0]
+
+
+def _remedy(facts: Facts, prediction: Tensor, y: Tensor) -> str:
+    """What to change where no axis of an output holds the classes."""
+    if not prediction.ndim or len(prediction) == len(y):
+        return f"an output of shape {_wanted(facts, y)}: leave its size null in the config"
+    if len(prediction) == y.numel():
+        return "return the outputs with a row for each sample, without the reshape that flattens them"
+    return BATCH_FIRST
 
 
 def _wanted(facts: Facts, y: Tree) -> str:
