@@ -32,9 +32,9 @@ REFUSED = {  # what is wrong: the words, the message, the hint
     "an input that the sample lacks": (
         data("Named", "dataset.inputs=[x,image]"),
         r"dataset\.inputs asks for 'image', but bad\.Named\[0\] has the keys x, size, label \(on the command line\)",
-        "dataset.inputs=x",
+        "'dataset.inputs=[x,size]'",
     ),
-    "a renamed one": (data("Named", "dataset.inputs={x: image}"), "asks for 'image'", "dataset.inputs=x"),
+    "a renamed one": (data("Named", "dataset.inputs={x: image}"), "asks for 'image'", "'dataset.inputs={x: x}'"),
     "a target that it lacks": (
         data("Named", "dataset.target=tag"),
         r"dataset\.target asks for 'tag'",
@@ -95,7 +95,7 @@ REFUSED = {  # what is wrong: the words, the message, the hint
         r"has labels, label, each of which may be the target",
         "dataset.target=labels",
     ),
-    "more than two parts": (data("Four"), r"bad\.Four\[0\] has 4 parts", "dataset.inputs=[0,1,2] dataset.target=3"),
+    "more than two parts": (data("Four"), r"bad\.Four\[0\] has 4 parts", "'dataset.inputs=[0,1,2]' dataset.target=3"),
     "one whole-number tensor": (data("Whole"), r"bad\.Whole\[0\] is one tensor of whole numbers", "dataset.task=input"),
     "one name twice": (
         [*data("Twice"), *model("Both")],
@@ -123,6 +123,16 @@ REFUSED = {  # what is wrong: the words, the message, the hint
         r"the batch of bad\.Padded\.collate_fn: its target 0 is a str",
         "classes.index(word)",
     ),
+    "or lists of rows": (
+        data("Padded", "+dataset.how=lists"),
+        r"the batch of bad\.Padded\.collate_fn: its input is a list of 4 rows, not a tensor with a row for each sample",
+        "pad_sequence(inputs, batch_first=True)",
+    ),
+    "or a list of labels": (
+        data("Padded", "+dataset.how='a list of labels'"),
+        r"the batch of bad\.Padded\.collate_fn: its target is a list of 4 rows",
+        "torch.tensor(targets)",
+    ),
     "or one row fewer": (
         data("Padded", "+dataset.how=fewer"),
         r"bad\.Padded\.collate_fn gives 1 target for 2 rows",
@@ -141,7 +151,17 @@ REFUSED = {  # what is wrong: the words, the message, the hint
     "an input that forward does not take": (
         [*data("Named"), *model("OnlyX")],
         r"model OnlyX does not take its inputs: it is forward\(x\), and the inputs are called x, size: got an .*'size'",
-        "dataset.inputs=[x]",
+        "'dataset.inputs=[x]'",
+    ),
+    "a target that is taken for an input": (
+        [*data("Diagnosed"), *model("Both")],
+        r"it is forward\(x, size\), and the inputs are called x, size, diagnosis: got an .*'diagnosis'",
+        "dataset.target=diagnosis",
+    ),
+    "several inputs for a model of pictures": (
+        [*data("Pictured"), "model=cnn"],
+        r"CNN takes pictures \(channels, height, width\), not inputs image, size",
+        "dataset.inputs=image",
     ),
     "an input of another name": (
         [*data("Renamed"), *model("Both")],
@@ -151,12 +171,17 @@ REFUSED = {  # what is wrong: the words, the message, the hint
     "an input too few": (
         [*data("Named", X), *model("Both")],
         r"it is forward\(x, size\), and the input is one tensor: missing",
-        "rows that hold x, size",
+        "return x, size in a dict",
     ),
     "an input too many": (
         [*data("Four", "dataset.inputs=[0,1]", "dataset.target=3"), *model("OnlyX")],
         r"it is forward\(x\), and the input is a tuple of 2: too many",
         "dataset.inputs=0",
+    ),
+    "a third argument of the loss": (
+        [*data("Named", X), *model("OnlyX"), "loss._target_=bad.Third"],
+        r"Third\.forward\(\) missing 1 required positional argument: 'x'",
+        "call the parameter x inputs",
     ),
     "too many classes": (
         [*data("Named", X), *model("Wide")],
@@ -169,6 +194,17 @@ REFUSED = {  # what is wrong: the words, the message, the hint
         "(batch, 3)",
     ),
     "no axis of the rows": ([*data("Named", X), *model("Sums")], r"outputs of shape \(2,\)", "(batch, 2)"),
+    "another axis first": ([*data("Named", X), *model("Turned")], r"axis 0 is not the rows'", "batch_first=True"),
+    "rows and positions joined": (
+        [*data("Spans"), *model("Joined")],
+        r"\(8, 3\), the targets need",
+        "without the reshape",
+    ),
+    "a mark of what does not count": (
+        data("Marked"),
+        r"label 255 in row 0 of bad\.Marked is outside the 4 classes",
+        "loss.ignore_index=255, if it marks",
+    ),
     "outputs of another length": (
         [*data("Spans"), *model("Sequence")],
         r"\(2, 6, 5\), the targets need \(batch, 3, 4\)",

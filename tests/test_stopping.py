@@ -146,7 +146,7 @@ def test_a_metric_that_does_not_say_asks_for_its_direction() -> None:
         (
             "val/auroc",
             "this run reports no such metric; it has train/loss, val/loss, val/acc, val/f1",
-            "metrics=[auroc] monitor=val/auroc",
+            "'metrics=[auroc]' monitor=val/auroc",
         ),
         ("val/r2", "this run reports no such metric; it has train/loss, val/loss, val/acc, val/f1", "monitor=auto"),
     ],

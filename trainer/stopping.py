@@ -98,7 +98,7 @@ def unknown_metric(monitor: str, known: Sequence[str]) -> ConfigError:
     if meant:
         return ConfigError(text + (f". Did you mean {meant[-1]}?" if near != last else ""), f"monitor={meant[-1]}")
     is_new = monitor == f"val/{last}" and last not in MODES
-    hint = f"metrics=[{last}] monitor={monitor}" if is_new else "monitor=auto"
+    hint = f"'metrics=[{last}]' monitor={monitor}" if is_new else "monitor=auto"
     return ConfigError(f"{text}; it has {', '.join(known)}", hint)
 
 

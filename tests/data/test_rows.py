@@ -13,6 +13,7 @@ from trainer.build.build import build
 from trainer.data.batches import EvalBatches
 from trainer.data.meaning import LABELS_HINT
 from trainer.data.rows import Keys, Rows
+from trainer.errors import ConfigError
 from trainer.loop import evaluate, train
 
 OWN = ("dataset=own", "threads=1", "device=cpu", "epochs=1")
@@ -87,6 +88,41 @@ def test_floats_of_0_and_1_are_numbers_with_a_hint_to_labels() -> None:
     assert type(run.loss_fn).__name__ == "BCEWithLogitsLoss"
     *_, evaluated, _ = train(run)
     assert "val/subset_acc" in evaluated.metrics
+
+
+def test_rows_that_have_a_label_weigh_as_typed() -> None:
+    words = [*OWN, f"dataset._target_={__name__}.Flags", "dataset.task=labels", "model=linear", "dtype=float64"]
+    run, _ = build(config(*words, "loss=bce", "loss.pos_weight=[2,1,5]"))
+    logits, y = torch.tensor([[0.3, -1, 2], [-2, 0.5, 0]]).double(), torch.tensor([[1.0, 0, 1], [0, 1, 1]]).double()
+    likely = logits.sigmoid()
+    each = -(torch.tensor([2.0, 1, 5]) * y * likely.log() + (1 - y) * (1 - likely).log())
+    assert run.loss_fn(logits, y).item() == pytest.approx(each.mean().item(), abs=1e-12)
+    for typed, hint in (
+        ("loss.weight=[1,2,3]", "loss=bce 'loss.pos_weight=[1,2,…]'"),
+        ("loss.weight=balanced", "loss=bce"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            build(config(*words, typed))
+        assert str(caught.value.hint).startswith(hint)
+    with pytest.raises(ConfigError, match="has 2 numbers, but the data has 3 labels"):
+        build(config(*words, "loss=bce", "loss.pos_weight=[1,2]"))
+
+
+class Void(Dataset):
+    """Pixels of two classes, and 255 where nothing counts."""
+
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, row: int) -> Any:
+        return torch.randn(1, 2, 2), torch.tensor([[0, 1], [255, row % 2]])
+
+
+def test_the_label_255_of_pixels_gets_a_remark() -> None:
+    note = "label 255 makes 256 classes: if it marks what does not count, loss.ignore_index=255"
+    assert Rows(Void(), "Void", Keys()).notes == [note]
+    rows = Rows(Void(), "Void", Keys(ignored=255))
+    assert (rows.notes, rows.meaning.num_outputs) == ([], 2)
 
 
 @pytest.mark.parametrize(

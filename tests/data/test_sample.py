@@ -52,12 +52,15 @@ def test_input_and_target_are_picked(found: Any, inputs: Any, target: Any, x: An
 
 
 REFUSED: list[tuple[Any, Any, Any, str, str | None]] = [
-    ((A, B, C), AUTO, AUTO, "has 3 parts", "dataset.inputs=[0,1] dataset.target=2"),
+    ((A, B, C), AUTO, AUTO, "has 3 parts", "'dataset.inputs=[0,1]' dataset.target=2"),
     ((A, B, C), 0, AUTO, "does not pick", "dataset.target=2"),
     ({"label": C, "labels": C, "x": A}, AUTO, AUTO, "each of which may be the target", "dataset.target=labels"),
     (DICT, "picture", AUTO, "asks for 'picture', but Rows[0] has the keys", "dataset.inputs=image"),
     (DICT, AUTO, "tag", "asks for 'tag'", "dataset.target=label"),
-    ((A, C), [0, 5], AUTO, "asks for 5", "dataset.inputs=0"),
+    ((torch.zeros(2),) * 3, AUTO, AUTO, "has 3 parts", "'dataset.inputs=[0,1,2]' dataset.target=null"),
+    ((A, C), [0, 5], AUTO, "asks for 5", "'dataset.inputs=[0]'"),
+    (DICT, ["imgae"], AUTO, "asks for 'imgae'", "'dataset.inputs=[image]'"),
+    (DICT, {"x": "imgae"}, AUTO, "asks for 'imgae'", "'dataset.inputs={x: image}'"),
     ({"name": "x", "label": C}, AUTO, AUTO, "no number or tensor", None),
     (A, "image", AUTO, "is one value", "dataset.inputs=auto"),
 ]

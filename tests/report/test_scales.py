@@ -58,6 +58,7 @@ def test_every_value_has_a_place_and_every_tick_another_label(values: list[float
 
 def test_ticks_as_one_would_choose_them() -> None:
     assert [text for _, text in Scale(0, 460).ticks()] == ["0", "100", "200", "300", "400"]
+    assert [text for _, text in Scale(1, 3).ticks(6, whole=True)] == ["1", "2", "3"]
     assert [text for _, text in Scale(0.896, 1.004).ticks()] == ["0.90", "0.95", "1.00"]
     assert [text for _, text in Scale(7e-4, 4.0, True).ticks()] == ["0.001", "0.01", "0.1", "1"]
     assert Scale(1.0, 100.0, True).place(10.0) == 0.5

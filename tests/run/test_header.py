@@ -81,6 +81,17 @@ class Pictures(Rows):
         return torch.full((2, 3), float(row))
 
 
+class Twins(nn.Module):
+    """Two outputs like the target."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"mean": self.linear(x), "spread": x}
+
+
 class Same(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -144,6 +155,11 @@ JOBS: dict[str, tuple[list[str], list[str], list[str]]] = {
         ["dataset._target_=test_header.Pictures", "model._target_=test_header.Same"],
         ["Pictures: 8 train / 2 val, 2×3", "task input: one tensor a sample, which is its own target", *ROWS],
         ["MSELoss; monitored: val/loss"],
+    ),
+    "two outputs that fit": (
+        ["dataset._target_=test_header.Pictures", "model._target_=test_header.Twins"],
+        ["Pictures: 8 train / 2 val, 2×3", "task input: one tensor a sample, which is its own target", *ROWS],
+        ["MSELoss; monitored: val/loss", "loss and metrics take the output mean; spread would fit too"],
     ),
 }
 

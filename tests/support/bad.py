@@ -109,6 +109,27 @@ class Renamed(Named):
         return {"x": draws(row), "length": draws(row)[:2], "label": row % 2}
 
 
+class Diagnosed(Named):
+    """A target under a name of its own."""
+
+    def row(self, row: int) -> Any:
+        return {"x": draws(row), "size": draws(row)[:2], "diagnosis": row % 2}
+
+
+class Pictured(Named):
+    def row(self, row: int) -> Any:
+        return {"image": draws(row).reshape(1, 2, 2), "size": draws(row)[:2], "label": row % 2}
+
+
+class Marked(Named):
+    """Pixels of 255, which are to count for nothing."""
+
+    classes = ("a", "b", "c", "d")
+
+    def row(self, row: int) -> Any:
+        return draws(row).reshape(1, 2, 2), torch.tensor([[0, 255], [1, 2]])
+
+
 class Nested(Named):
     def row(self, row: int) -> Any:
         return {"views": (draws(row), draws(row)), "label": row % 2}
@@ -158,6 +179,10 @@ class Padded(Named):
             return None
         if self.how == "texts":
             return x, [str(word) for word in y.tolist()]
+        if self.how == "a list of labels":
+            return x, [row[1] for row in rows]
+        if self.how == "lists":
+            return [row[0] for row in rows], y
         if self.how == "raises":
             return torch.stack([row[0] for row in rows]), y
         return x, y
@@ -199,6 +224,23 @@ class Sequence(OnlyX):
         return self.out(x)[:, None].expand(-1, 6, -1)
 
 
+class Joined(OnlyX):
+    """Joins rows and positions, as a loop by hand does before its loss."""
+
+    def __init__(self) -> None:
+        super().__init__(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(x)[:, None].expand(-1, 4, -1).reshape(-1, 3)
+
+
+class Turned(OnlyX):
+    """(T, N, 2): its first axis is not the rows'."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(x)[None].expand(3, -1, -1)
+
+
 class Sums(OnlyX):
     """Forgets the axis of the batch."""
 
@@ -236,6 +278,13 @@ class Terms(nn.Module):
             "numbers": {0: loss},
         }
         return found[self.how]
+
+
+class Third(nn.Module):
+    """Calls the input by another name than `inputs`."""
+
+    def forward(self, prediction: Tensor, y: Tensor, x: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(prediction, y)
 
 
 class Spans(Dataset):

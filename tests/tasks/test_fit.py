@@ -66,6 +66,12 @@ def test_the_output_that_fits_is_found(output: Any, path: tuple[Any, ...]) -> No
     assert find(facts("classes", 3), output, labels(2), "Net").path == path
 
 
+def test_other_outputs_that_fit_are_told_unless_a_name_decides() -> None:
+    one = torch.zeros(2, 3)
+    assert find(facts("classes", 3), {"a": one, "b": one, "c": torch.zeros(2)}, labels(2), "Net").others == (("b",),)
+    assert find(facts("classes", 3), {"a": one, "logits": one}, labels(2), "Net").others == ()
+
+
 def test_outputs_of_which_none_fits_are_refused_with_both_shapes() -> None:
     with pytest.raises(ConfigError, match=r"returns \(\(2, 8\), \(2, 9\)\), of which none fits .*\(batch, 3\)"):
         find(facts("classes", 3), (torch.zeros(2, 8), torch.zeros(2, 9)), labels(2), "Net")

@@ -195,8 +195,8 @@ def test_a_run_measures_them_and_knows_their_direction() -> None:
 @pytest.mark.parametrize(
     ("asked", "text", "hint"),
     [
-        ("[aurok]", "torchmetrics has no aurok. Did you mean auroc?", "metrics=[auroc]"),
-        ("[mean_squared_error]", "mean_squared_error does not fit targets that are classes", "metrics=[auroc]"),
+        ("[aurok]", "torchmetrics has no aurok. Did you mean auroc?", "'metrics=[auroc]'"),
+        ("[mean_squared_error]", "mean_squared_error does not fit targets that are classes", "'metrics=[auroc]'"),
         ("[confusion_matrix]", "confusion_matrix does not fit outputs (16, 3)", "leave it out of metrics=[…]"),
         ("[roc]", "roc does not fit outputs (16, 3)", "leave it out of metrics=[…]"),
         ("[{name: f1, average: binary}]", "needs 'positive'", None),
@@ -206,7 +206,7 @@ def test_a_run_measures_them_and_knows_their_direction() -> None:
         ("[fbeta_score]", "needs the setting beta", "'metrics=[{name: fbeta_score, beta: VALUE}]'"),
         ("[{name: f1, top_k: 2}]", "f1 is what the classes task calls a metric of its own", "add 'as: NAME' to it"),
         ("[auroc,auroc]", "two of them would be reported as auroc", "add 'as: NAME' to one of them"),
-        ("auroc", "metrics must be a list", "metrics=[auroc]"),
+        ("auroc", "metrics must be a list", "'metrics=[auroc]'"),
         ("[3]", "metrics.0=3 is not a metric", None),
         ("[{_target_: torch.nn.Identity}]", "makes a Identity, which is not a torchmetrics.Metric", None),
     ],

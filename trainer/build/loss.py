@@ -15,7 +15,7 @@ from trainer.data.splits import Splits
 from trainer.data.tree import Tree
 from trainer.device import seed_all
 from trainer.errors import ConfigError, place
-from trainer.tasks import losses
+from trainer.tasks import calls, losses
 from trainer.tasks.calls import Loss
 from trainer.tasks.model_loss import OfModel
 from trainer.text import first_line
@@ -49,7 +49,7 @@ def try_loss(loss: Loss, loss_fn: nn.Module, prediction: Tree, splits: Splits, c
         if isinstance(loss_fn, losses.NUMERIC) and isinstance(y, Tensor) and not y.is_floating_point():
             text = f"loss {name} needs numbers, but the targets are {splits.facts.task}, as loss=auto takes them"
             raise ConfigError(text, losses.AS_NUMBERS) from error
-        hint = None
+        hint = calls.unknown_argument(loss_fn)
         if splits.facts.task in INDEXED and class_axis != 1:
             hint = f"prediction.movedim({class_axis}, 1) in the loss: torch reads the classes along axis 1"
         raise ConfigError(f"{text}: {first_line(error)}{place(error)}", hint) from error

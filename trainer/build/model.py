@@ -23,7 +23,7 @@ from trainer.guards import structure
 from trainer.guards.finding import Finding
 from trainer.processes.ranks import Ranks, synchronised
 from trainer.tasks import calls, losses
-from trainer.text import first_line
+from trainer.text import first_line, listed
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
@@ -52,8 +52,13 @@ def complete(node: Mapping[str, Any], facts: Facts, each: int = 1) -> dict[str, 
     ConfigError."""
     completed = target.complete(node, "model", **facts.for_model(each))
     if len(facts.input_shape) != 3 and completed.get("in_channels", 0) is None:
-        text = f"{node['_target_']} takes pictures (channels, height, width), not inputs of shape {facts.input_shape}"
-        raise ConfigError(text, "model=mlp", "model.in_channels")
+        text = f"{node['_target_']} takes pictures (channels, height, width), not inputs"
+        if facts.is_plain:
+            raise ConfigError(f"{text} of shape {facts.input_shape}", "model=mlp", "model.in_channels")
+        parts = list(tree.named(facts.inputs))
+        pictures = [f"dataset.inputs={path}" for path, spec in parts if len(spec.shape) == 3 and "." not in path]
+        hint = pictures[0] if pictures else "model=own model._target_=my_file.MyModel"
+        raise ConfigError(f"{text} {listed([path for path, _ in parts])}", hint, "model.in_channels")
     return completed
 
 
@@ -103,10 +108,10 @@ def materialize(model: nn.Module, x: Tree) -> None:
         raise ConfigError(text, "give its sizes, as in nn.Linear(in, out), or leave it out")
 
 
-def does_not_take(model: nn.Module, x: Tree, error: Exception) -> ConfigError:
-    """The error for a model that cannot be called with inputs like x."""
+def does_not_take(model: nn.Module, x: Tree, error: Exception, *, has_target: bool = True) -> ConfigError:
+    """The error for a model that cannot be called with inputs like x. has_target: whether the rows have a target."""
     name = type(model).__name__
-    if (unbound := signature.misfit(model.forward, x)) is not None:
+    if (unbound := signature.misfit(model.forward, x, has_target=has_target)) is not None:
         problem, hint = unbound
         return ConfigError(f"model {name} does not take its inputs: {problem}", hint)
     text = f"model {name} does not take inputs of shape {tree.described(x)}"

@@ -25,7 +25,7 @@ from trainer.guards import structure
 from trainer.guards.finding import Finding
 from trainer.tasks import calls, fit, loss_modules, losses, model_loss
 from trainer.tasks.calls import LOSS, Call, Loss
-from trainer.tasks.fit import Fit
+from trainer.tasks.fit import BATCH_FIRST, Fit
 from trainer.tasks.model_loss import OfModel
 from trainer.tasks.quantile import QuantileLoss
 from trainer.text import counted, first_line, listed
@@ -142,7 +142,7 @@ def _forward(model: nn.Module, splits: Splits) -> tuple[Any, float]:
             return _forward(model, splits)
         for finding in structure.elsewhere(model, nn.Module(), *splits.sample):
             raise ConfigError(finding.message, finding.remedy) from error
-        raise does_not_take(model, x, error) from error
+        raise does_not_take(model, x, error, has_target=splits.sample[1] is not None) from error
 
 
 def check_prediction(prediction: Tensor, y: Tensor, splits: Splits, name: str) -> None:
@@ -158,7 +158,7 @@ def check_prediction(prediction: Tensor, y: Tensor, splits: Splits, name: str) -
         wanted = f"an output of shape (batch, {len(classes)}): leave its size null in the config"
         if not shape or shape[0] != len(y):
             text = f"model {name} gives outputs of shape {shape} for {counted(len(y), 'row')}: axis 0 is not the rows'"
-            raise ConfigError(text, wanted)
+            raise ConfigError(text, BATCH_FIRST)
         if len(shape) < 2 or shape[1] != len(classes):
             where = f", {shape[1]} along axis 1" if len(shape) > 1 else ""
             text = f"model {name} gives outputs of shape {shape}{where}; the data has {counted(len(classes), 'class')}"

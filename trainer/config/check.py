@@ -117,7 +117,7 @@ def _check_expect(node: Any) -> dict[str, Any]:
 
 def _check_metrics(value: Any) -> list[Any]:
     if not isinstance(value, (list, tuple)):
-        hint = f"metrics={shown([value])}" if isinstance(value, str) else "metrics=[f1,auroc]"
+        hint = f"'metrics={shown([value])}'" if isinstance(value, str) else "'metrics=[f1,auroc]'"
         raise ConfigError(f"metrics={shown(value)}: metrics must be a list", hint, "metrics")
     asked_metrics.read(value)
     return list(value)

@@ -13,6 +13,7 @@ from trainer.errors import ConfigError
 from trainer.text import counted, listed
 
 PAIR = "return (input, target)"
+STACK = {"input": "pad_sequence(inputs, batch_first=True) or torch.stack(inputs)", "target": "torch.tensor(targets)"}
 
 
 def check_numbers(x: Tree, y: Tree, place: str) -> None:
@@ -26,6 +27,18 @@ def check_numbers(x: Tree, y: Tree, place: str) -> None:
             if isinstance(leaf, Tensor) and leaf.is_meta:
                 text = f"{place}: its {name} is on the device 'meta', which holds no numbers"
                 raise ConfigError(text, "return tensors on the CPU; the run moves each batch to its device")
+
+
+def check_batch(x: Tree, y: Tree, num_rows: int, place: str) -> None:
+    """Raise ConfigError for a batch of a collate_fn that holds a list of its rows, or a number without their axis. x,
+    y: leaves are tensors."""
+    for what, part in (("input", x), ("target", y)):
+        leaves = tree.leaves(part)
+        is_list = isinstance(part, tuple) and len(part) == num_rows
+        if any(not leaf.ndim or (is_list and len(leaf) != num_rows) for leaf in leaves):
+            held = f"a list of {counted(num_rows, 'row')}" if is_list else "a number without an axis for the rows"
+            text = f"{place}: its {what} is {held}, not a tensor with a row for each sample"
+            raise ConfigError(text, f"{STACK[what]} in collate_fn")
 
 
 def check_names(x: Tree, y: Tree, place: str) -> None:

@@ -15,6 +15,7 @@ from trainer.errors import ConfigError
 Denominator = Callable[[Any, int], Tensor]
 
 IGNORED = -100  # the label that torch's losses leave out by default
+VOID = 255  # the label that pictures of bytes often have where nothing counts
 MOST_CLASSES = 100_000  # the largest label that can be a class
 MANY_CLASSES = 1_000  # above which labels that nobody named are more likely numbers
 FROM_0 = "labels count from 0; a dataset's `classes` names them all; loss.ignore_index=N leaves out N"
@@ -49,7 +50,12 @@ def check_labels(y: Tensor, num_classes: int, place: str, ignore_index: int, fir
     if bool(wrong.any()):
         row, label = first + int(wrong.reshape(len(y), -1).any(1).nonzero()[0]), int(y[wrong][0])
         text = f"label {label} in row {row} of {place} is outside the {num_classes} classes, 0 to {num_classes - 1}"
-        raise ConfigError(text, FROM_0)
+        raise ConfigError(text, _remedy(label))
+
+
+def _remedy(label: int) -> str:
+    """What to do about a label that is not a class."""
+    return f"loss.ignore_index={label}, if it marks what does not count" if label in (IGNORED, VOID) else FROM_0
 
 
 def tally(y: Tensor, ignore_index: int, place: str, first: int = 0) -> Tensor:
@@ -65,8 +71,9 @@ def tally(y: Tensor, ignore_index: int, place: str, first: int = 0) -> Tensor:
             first + int(negative.reshape(len(y), -1).any(1).nonzero()[0]),
             sorted(y[y != ignore_index].unique().tolist()),
         )
-        remedy = "store -1 as 0" if found == [-1, 1] else FROM_0
-        raise ConfigError(f"label {int(y[negative][0])} in row {row} of {place} is negative", remedy)
+        label = int(y[negative][0])
+        remedy = "store -1 as 0" if found == [-1, 1] else _remedy(label)
+        raise ConfigError(f"label {label} in row {row} of {place} is negative", remedy)
     return torch.bincount(y[y != ignore_index].flatten())
 
 
@@ -77,6 +84,8 @@ def remark(counts: Tensor) -> str | None:
         how = ", most of which occur once" if once else ""
         return f"the labels make {len(counts):,} classes{how}: if they are numbers, dataset.task=numbers"
     empty = (counts == 0).nonzero().flatten().tolist()
+    if len(counts) == VOID + 1 and VOID - 1 in empty:
+        return f"label {VOID} makes {len(counts)} classes: if it marks what does not count, loss.ignore_index={VOID}"
     if empty:
         which = ", ".join(map(str, empty[:4])) + (", …" if len(empty) > 4 else "")
         return f"no row has label {which}: classes count from 0 to the largest label, so there are {len(counts)}"

@@ -154,7 +154,7 @@ def named(
         if not len(counts):
             raise ConfigError(f"every label of {place} is {meaning.ignored}, which the loss leaves out")
         words = [str(label) for label in range(len(counts))]
-        notes += filter(None, [labels.remark(counts) if meaning.task == "classes" else None])
+        notes += filter(None, [labels.remark(counts) if meaning.task != "tokens" else None])
     return replace(meaning, classes=list(words), num_outputs=len(words), counted=is_open), notes
 
 

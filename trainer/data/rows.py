@@ -159,6 +159,7 @@ class Rows(Dataset[Any]):
         x, y = (tree.mapped_leaves(torch.as_tensor, part) for part in pair)
         if self.pads is None:
             return x, y
+        form.check_batch(x, y, len(probed), self.first)
         return tree.mapped(lambda leaf: leaf[0], x), tree.mapped(lambda leaf: leaf[0], y)
 
     def _pair(self, found: Any, place: str) -> tuple[Any, Any]:

@@ -4,11 +4,13 @@ say.
 A sample is a pair, a longer tuple, a dict, or one tensor, which is its own target.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from trainer.errors import ConfigError
+from trainer.terminal.spelling import closest
 from trainer.text import listed
 
 AUTO = "auto"
@@ -95,9 +97,11 @@ def _of_tuple(sample: Sequence[Any], place: str, inputs: Pick, target: Pick) -> 
     _check(sample, everything, place, inputs, target)
     if (inputs, target) == (AUTO, AUTO):
         if len(sample) > 2:
-            positions = ",".join(map(str, everything[:-1]))
+            shapes = {tuple(getattr(part, "shape", ())) for part in sample}
+            are_views = len(shapes) == 1 and shapes != {()}
+            parts, last = (everything, "null") if are_views else (everything[:-1], everything[-1])
             text = f"{place} has {len(sample)} parts: which of them are the input and the target is open"
-            raise ConfigError(text, f"dataset.inputs=[{positions}] dataset.target={len(sample) - 1}")
+            raise ConfigError(text, f"'dataset.inputs=[{','.join(map(str, parts))}]' dataset.target={last}")
         return Choice(0, 1)
     if target == AUTO:
         left = [position for position in everything if position not in _keys(inputs)]
@@ -119,7 +123,23 @@ def _check(sample: Any, there: list[Any], place: str, inputs: Pick, target: Pick
             if name not in there or isinstance(name, bool):
                 what = "keys" if isinstance(sample, Mapping) else "positions"
                 text = f"dataset.{key} asks for {name!r}, but {place} has the {what} {listed(list(map(str, there)))}"
-                raise ConfigError(text, f"dataset.{key}={there[-1] if key == 'target' else there[0]}", f"dataset.{key}")
+                raise ConfigError(text, _instead(key, pick, name, there), f"dataset.{key}")
+
+
+def _instead(key: str, pick: Pick, wrong: Any, there: list[Any]) -> str:
+    """The same pick as it is typed, with the part that may be meant in place of a wrong one."""
+    left = [part for part in there if part not in _keys(pick) and (key == "target" or part not in TARGETS)]
+    near = closest(wrong, map(str, left)) if isinstance(wrong, str) else None
+    first = there[-1] if key == "target" else there[0]
+    right = near or (left[0] if left and key == "inputs" and isinstance(wrong, str) else first)
+    if isinstance(pick, Mapping):
+        typed = f"{{{', '.join(f'{name}: {right if part == wrong else part}' for name, part in pick.items())}}}"
+    elif isinstance(pick, (list, tuple)):
+        parts = [right if part == wrong else part for part in pick]
+        typed = f"[{','.join(map(str, dict.fromkeys(parts)))}]"  # a position that is too large falls on the first one
+    else:
+        typed = right
+    return shlex.quote(f"dataset.{key}={typed}")
 
 
 def _keys(pick: Pick) -> list[Any]:

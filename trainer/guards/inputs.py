@@ -99,6 +99,6 @@ def target(y: Tensor, loss_fn: nn.Module, *, chosen: bool = False) -> list[Findi
         if bool(((sums - 1).abs() > 1e-3).any()):
             what = f"rows of the float targets add up to {sums.min().item():g} to {sums.max().item():g}"
             why = f"{loss} treats float targets as probabilities of the classes, which add up to 1"
-            remedy = "int64 class indices; for several classes at once loss._target_=torch.nn.BCEWithLogitsLoss"
+            remedy = "int64 class indices; for several labels at once loss=bce"
             return [Finding("target", "dataset", what, why, remedy)]
     return []

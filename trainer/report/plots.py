@@ -73,7 +73,15 @@ def curves(
     drawn = [part for part in zip(series, labels or [{}] * len(series), strict=True) if part[0][2]]
     traces = [curve(*one, x, y, columns, **label) for one, label in drawn]
     note, places = "log scale" if y.logarithmic else "", [(100 * x.place(step), text) for step, text in marks]
-    return Plot(title, traces, percent(x.ticks(6)), percent(y.ticks(4), flipped=True), note=note, marks=places, **more)
+    return Plot(
+        title,
+        traces,
+        percent(x.ticks(6, whole=True)),
+        percent(y.ticks(4), flipped=True),
+        note=note,
+        marks=places,
+        **more,
+    )
 
 
 def curve(name: str, style: str, points: Points, x: Scale, y: Scale, columns: int, **more: Any) -> Trace:

@@ -26,18 +26,18 @@ class Scale:
             return 0.0
         return (math.log(value) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
 
-    def ticks(self, most: int = 5) -> list[tuple[float, str]]:
-        """(place, label) of at most `most` + 1 round values on the scale, lowest first."""
-        values = list(self._decades(most) if self.logarithmic else self._steps(most))
+    def ticks(self, most: int = 5, *, whole: bool = False) -> list[tuple[float, str]]:
+        """(place, label) of at most `most` + 1 round values on the scale, lowest first. whole: only whole numbers."""
+        values = list(self._decades(most) if self.logarithmic else self._steps(most, 1.0 if whole else 0.0))
         step = values[1] - values[0] if len(values) > 1 and not self.logarithmic else 0.0
         return [(self.place(value), label(value, step)) for value in values]
 
-    def _steps(self, most: int) -> Iterator[float]:
+    def _steps(self, most: int, least: float) -> Iterator[float]:
         width = (self.high / 2 - self.low / 2) * 2 / most
         if not math.isfinite(width) or width <= 0:
             return
         power = 10.0 ** math.floor(math.log10(width))
-        step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= width * 0.999)
+        step = max(least, next(power * factor for factor in (1, 2, 5, 10) if power * factor >= width * 0.999))
         multiples = (number * step for number in itertools.count(math.ceil(self.low / step - 1e-9)))
         yield from itertools.takewhile(lambda value: value <= self.high + step * 1e-9, multiples)
 

@@ -21,10 +21,10 @@ from trainer.data.workers import Seeded
 from trainer.disk import layout
 from trainer.guards.finding import Finding
 from trainer.state import TrainState
-from trainer.tasks import baseline, loss_modules
+from trainer.tasks import baseline, loss_modules, losses
 from trainer.tasks.model_loss import OfModel
 from trainer.terminal.screen import Screen
-from trainer.text import WIDTH, counted, cut
+from trainer.text import WIDTH, counted, cut, listed
 
 FEW = 3  # classes whose shares are named one by one
 
@@ -79,6 +79,10 @@ def loss_lines(run: TrainState, setup: Setup) -> list[str]:
         name = type(loss_fn).__name__ + (f" ({', '.join(run.terms)})" if run.terms else "")
         told = {"samples": "taken as a mean over samples", "sum": "a sum; of a split, its mean over samples is shown"}
         lines = [text for counts, text in told.items() if counts == setup.loss_counts]
+    if others := [".".join(map(str, path)) for path in run.fit.others]:
+        takers = "loss and metrics take" if losses.is_torchs(type(loss_fn)) else "metrics take"
+        chosen = ".".join(map(str, run.fit.path))
+        lines.append(f"{takers} the output {chosen}; {listed(others)} would fit too")
     trained = loss_modules.num_trained(loss_fn)
     frozen = sum(p.numel() for _, module in loss_modules.frozen(loss_fn) for p in module.parameters())
     parts = [f"{counted(trained, 'parameter')} trained with the model"] * (trained > 0)

@@ -79,6 +79,15 @@ def takes_inputs(loss_fn: nn.Module) -> bool:
     return any(p.name == INPUTS and (n > 1 or p.kind is p.KEYWORD_ONLY) for n, p in enumerate(parameters))
 
 
+def unknown_argument(loss_fn: nn.Module) -> str | None:
+    """What to do about a further parameter that a loss needs and nobody gives; None where it has none."""
+    needed = [p for p in inspect.signature(loss_fn.forward).parameters.values() if p.default is p.empty]
+    extra = [p.name for p in needed if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)][2:]
+    if not extra or extra == [INPUTS]:
+        return None
+    return f"a loss gets (prediction, target, {INPUTS}): call the parameter {extra[0]} {INPUTS}, or give it a default"
+
+
 def of_loss(loss_fn: nn.Module, path: Sequence[Any], terms: Sequence[str] = (), *, is_flat: bool = False) -> Loss:
     """The loss as a function of (prediction, target, input). path: to the output that it takes, () for all of it;
     terms: the names of those that it returns beside what is minimised; is_flat: whether it may return (1,), or a dict

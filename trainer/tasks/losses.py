@@ -46,7 +46,10 @@ def resolve(node: Mapping[str, Any], facts: Facts, own: Mapping[str, Any] | None
     weight = node.get("weight")
     if weight is not None and facts.task not in INDEXED:
         text = f"loss.weight is one number per class, but the targets are {facts.task}"
-        raise ConfigError(text, "loss.weight=null")
+        hint = (
+            "loss=bce 'loss.pos_weight=[1,2,…]', one number per label" if facts.task == "labels" else "loss.weight=null"
+        )
+        raise ConfigError(text, hint, "loss.weight")
     if weight == "balanced":
         node["weight"] = balanced(facts.class_counts)
     if node["_target_"] == "auto":
@@ -77,7 +80,7 @@ def balanced(class_counts: Sequence[int] | None) -> list[float]:
     """Weights that give every class the same influence: rows / (classes × rows of the class), as in scikit-learn."""
     if class_counts is None:
         text = "loss.weight=balanced needs the labels of all training rows, but this dataset gives them only row by row"
-        raise ConfigError(text, "loss.weight=[1,2,…], one number per class")
+        raise ConfigError(text, "'loss.weight=[1,2,…]', one number per class")
     total = sum(class_counts)
     return [total / (len(class_counts) * count) if count else 0.0 for count in class_counts]
 
@@ -121,6 +124,14 @@ def make_loss(
                 f"loss.weight has {counted(len(weight), 'number')}, but the data has {len(facts.classes)} classes"
             )
         node = {**node, "weight": torch.tensor(weight)}
+    positive = node.get("pos_weight")
+    if isinstance(positive, list):
+        if facts.task == "labels" and len(positive) not in (1, facts.num_outputs):
+            text = (
+                f"loss.pos_weight has {counted(len(positive), 'number')}, but the data has {facts.num_outputs} labels"
+            )
+            raise ConfigError(text, "one number for each label, in their order", "loss.pos_weight")
+        node = {**node, "pos_weight": torch.tensor(positive)}
     node = {key: value for key, value in node.items() if key != "class_axis"}
     loss_fn: nn.Module = target.construct(node, "loss")
     if type(loss_fn) in ALONG_AXIS and class_axis != 1:

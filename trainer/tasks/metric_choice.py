@@ -106,14 +106,14 @@ def _kind(asked: Asked, task: Task) -> Any:
     known = {word: full for word, full in words.items() if word in kinds or full in (*ALIASES, *_own(task))}
     near = closest(asked.name, known.values())
     text = f"metrics: torchmetrics has no {asked.name}" + (f". Did you mean {near}?" if near else "")
-    raise ConfigError(text, f"metrics=[{near}]" if near else _instead(task, kinds), "metrics")
+    raise ConfigError(text, f"'metrics=[{near}]'" if near else _instead(task, kinds), "metrics")
 
 
 def _instead(task: Task, kinds: Kinds) -> str:
     names = [word for word in library().functional.__all__ if _plain(word) in kinds]
     if task.name == "free":
         return "'metrics=[{_target_: my_file.MyMetric}]'"
-    return f"metrics=[{next((name for name in LIKELY if name in names), names[0])}]"
+    return f"'metrics=[{next((name for name in LIKELY if name in names), names[0])}]'"
 
 
 def _own(task: Task) -> list[str]:

@@ -34,6 +34,11 @@ class NLL:
 
 
 @dataclass
+class BCE:
+    pos_weight: list[float] | None = key("weight of the rows that have a label, one number per label", at_least=0)
+
+
+@dataclass
 class Huber:
     delta: float = key("error at which the square ends, in the data's units", above=0)
 
@@ -49,7 +54,7 @@ SCHEMAS: dict[str, type] = {
     "torch.nn.MSELoss": NoKeys,
     "torch.nn.L1Loss": NoKeys,
     "torch.nn.HuberLoss": Huber,
-    "torch.nn.BCEWithLogitsLoss": NoKeys,
+    "torch.nn.BCEWithLogitsLoss": BCE,
     "torch.nn.NLLLoss": NLL,
     "trainer.tasks.model_loss.OfModel": OfModel,
     "trainer.tasks.quantile.QuantileLoss": Quantile,
