@@ -83,7 +83,7 @@ def before_training(
         return findings  # forward would raise
     seen = look(model, call, x)
     findings = structure.frozen(model) + structure.outside_optimizer(model, optimizer)
-    findings += structure.teacher(model, loss_fn) + outputs.detached(seen.prediction, name)
+    findings += structure.teacher(model, loss_fn)
     output = fit(seen.prediction)
     if isinstance(output, Tensor) and isinstance(y, Tensor):
         findings += outputs.broadcast(output, y, name, own_loss=not losses.takes_one_shape(loss_fn))

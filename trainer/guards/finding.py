@@ -9,7 +9,6 @@ CHECKS = {  # in the order of doctor's table
     "frozen": "parameters with requires_grad=False",
     "optimizer": "parameters that the optimizer does not hold",
     "device": "parameters, buffers and batch on one device",
-    "detached": "a graph from the prediction back to the parameters",
     "broadcast": "prediction and target of one shape",
     "activation": "the outputs that the loss expects: logits, or log-probabilities",
     "class axis": "classes along the axis that the loss reads",

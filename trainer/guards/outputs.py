@@ -5,8 +5,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from trainer.data import tree
-from trainer.data.tree import Tree
 from trainer.guards.finding import Finding
 
 RESHAPES = ("View", "UnsafeView", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "T", "Permute")
@@ -33,15 +31,6 @@ def broadcast(prediction: Tensor, y: Tensor, name: str, *, own_loss: bool = Fals
     fix = "return prediction.squeeze(-1), or a target of shape (1,) from the Dataset"
     remedy = fix if squeezes else f"an output of the target's shape, {tuple(y.shape)}"
     return [Finding("broadcast", name, what, "every prediction is compared with every target", remedy)]
-
-
-def detached(prediction: Tree, name: str) -> list[Finding]:
-    """A prediction without a graph. prediction: computed with gradients enabled."""
-    if any(output.requires_grad for output in tree.leaves(prediction)):
-        return []
-    what = "the prediction is cut off from the parameters"
-    remedy = "remove .detach(), .data, .item(), torch.no_grad() and NumPy operations from forward"
-    return [Finding("detached", name, what, "backward cannot compute any gradient", remedy)]
 
 
 def activation(prediction: Tensor, loss_fn: nn.Module, name: str, axis: int = 1) -> list[Finding]:
