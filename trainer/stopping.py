@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from trainer.config.asked_metrics import SHORT
 from trainer.config.schema import EarlyStop
 from trainer.errors import ConfigError
 from trainer.terminal.spelling import closest
@@ -92,13 +93,14 @@ def unknown_metric(monitor: str, known: Sequence[str]) -> ConfigError:
     """The error for a metric that is not among those known; the hint is the full name of a short one, what asks for one
     that no task has, or auto."""
     last, ends = monitor.rpartition("/")[2], [name.rpartition("/")[2] for name in known]
-    near = last if last in ends else closest(last, ends)
+    short = SHORT.get(last, last)
+    near = short if short in ends else closest(last, ends)
     meant = [name for name, end in zip(known, ends, strict=True) if end == near]
     text = f"monitor={monitor}: this run reports no such metric"
     if meant:
         return ConfigError(text + (f". Did you mean {meant[-1]}?" if near != last else ""), f"monitor={meant[-1]}")
     is_new = monitor == f"val/{last}" and last not in MODES
-    hint = f"'metrics=[{last}]' monitor={monitor}" if is_new else "monitor=auto"
+    hint = f"'metrics=[{last}]' monitor=val/{short}" if is_new else "monitor=auto"
     return ConfigError(f"{text}; it has {', '.join(known)}", hint)
 
 
