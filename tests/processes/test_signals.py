@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from deaths import drawn
 from live_run import start, until, wait_for, wait_for_lines
+from terminal import environment
 from trials import attempt, config
 
 from trainer.diagnosis.fingerprint import evidence
 
-ROOT = Path(__file__).resolve().parents[2]
 RUN = ["threads=1", "device=cpu", "report=false", "max_steps=400", "epochs=100", "log_every=1", "eval_every=5steps"]
 OWN = ["dataset=own", "dataset._target_=own.Slow", "model=linear", "loader.batch_size=50"]
 
@@ -82,13 +82,14 @@ def test_a_run_whose_terminal_is_closed_is_saved(tmp_path: Path) -> None:
     number, terminal = pty.fork()
     if number == 0:
         os.chdir(tmp_path)
-        os.environ.pop("CI", None)  # where it is set, no terminal has a live region
-        os.environ |= {"PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(tmp_path / ".config"), "TERM": "xterm"}
-        os.execvp("sh", ["sh", "-c", '"$@"; echo $? > code', "sh", sys.executable, "-m", "trainer", "train", *LONG])
+        shell = ["sh", "-c", '"$@"; echo $? > code', "sh", sys.executable, "-m", "trainer", "train", *LONG]
+        os.execvpe("sh", shell, environment(TERM="xterm"))
     seen = b""
-    while b"samples/s" not in seen:  # the live region: the run is training
-        seen += os.read(terminal, 65536)
-    os.close(terminal)
+    try:
+        while b"samples/s" not in seen:  # the live region: the run is training
+            seen += os.read(terminal, 65536)
+    finally:  # ends the run in any case
+        os.close(terminal)
     os.waitpid(number, 0)
     until(lambda: stopped_by("SIGHUP", tmp_path))
     (log,) = tmp_path.glob("outputs/2*/*/train.log")

@@ -96,6 +96,12 @@ class Grid:
         return self.history[-self.height :]
 
 
+def environment(**env: str) -> dict[str, str]:
+    """The variables of a process on a terminal, without those that change how a run is shown there."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("CI", "COLUMNS", "LINES", "NO_COLOR")}
+    return {**kept, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **env}
+
+
 class Terminal(Grid):
     """The real command line on a terminal of its own."""
 
@@ -103,11 +109,9 @@ class Terminal(Grid):
         super().__init__(width, height)
         self.parent, child = pty.openpty()
         self._tell_size(width, height)
-        kept = {name: value for name, value in os.environ.items() if name not in ("CI", "COLUMNS", "LINES", "NO_COLOR")}
-        environment = {**kept, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **env}
         command = [sys.executable, "-m", "trainer", *words]
         streams = {"stdin": child, "stdout": child, "stderr": child}
-        self.process = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **streams)
+        self.process = subprocess.Popen(command, cwd=folder, env=environment(**env), start_new_session=True, **streams)
         os.close(child)
         self.raw = ""
 
