@@ -135,6 +135,8 @@ def _rebuilt(data: Any, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Pr
     meaning = Meaning(typed.as_type(data["task"], str), why, classes, outputs, ignored)
     inputs = Spec(typed.shape(data["input_shape"])) if data.get("inputs") is None else _specs(data["inputs"])
     facts = Facts(inputs, meaning, counts)
+    if facts.input_shape != typed.shape(data["input_shape"]):
+        raise ValueError("inputs and input_shape do not fit together")
     if counts is not None and (min(counts, default=-1) < 0 or classes is None or len(counts) != len(classes)):
         raise ValueError("class_counts and classes do not fit together")
     if facts.task not in TASKS or (classes is None) == (facts.task in (*INDEXED, "labels")):

@@ -122,13 +122,16 @@ def load(folder: Path, config: Config, *, to_measure: bool = False) -> Trained:
     _load_loss(folder, loss_fn)
     ours = losses.is_torchs(type(loss_fn))
     of_outputs = model_loss.of_outputs if isinstance(loss_fn, model_loss.OfModel) else calls.of_outputs
+    call = of_outputs(calls.of_model(model.eval(), x))
+    if fit != Fit():
+        _check_fit(folder, fit, call, x)
     task = make_task(facts, inverse_on(prepared.of_answers, device), fit.class_axis, own_task(config.dataset))
     own = list[str]()
     if to_measure and config.metrics:
         own, task.named = metric_choice.chosen(asked_metrics.read(config.metrics), task)
     return Trained(
         model,
-        of_outputs(calls.of_model(model.eval(), x)),
+        call,
         loss_fn,
         calls.of_loss(loss_fn, fit.path if ours else (), prepared.terms, is_flat=not ours),
         prepared.terms,
@@ -141,6 +144,19 @@ def load(folder: Path, config: Config, *, to_measure: bool = False) -> Trained:
         device,
         dtype,
     )
+
+
+@torch.no_grad()
+def _check_fit(folder: Path, fit: Fit, call: Call, x: Tree) -> None:
+    """Raises StorageError where the model gives no such output: the file may be of any author."""
+    outputs = call(x)
+    try:
+        output = fit(outputs)
+        if isinstance(output, Tensor) and not output.ndim > fit.class_axis:
+            raise ValueError(f"the output has no axis {fit.class_axis}")
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        text = f"{folder / layout.PREPROCESSING_FACTS} names an output of the model that it does not have"
+        raise StorageError(f"{text}: {first_line(error)}") from error
 
 
 def _load_loss(folder: Path, loss_fn: nn.Module) -> None:
