@@ -64,7 +64,7 @@ def test_weighing_windows_by_batches_would_be_noticed(monkeypatch: pytest.Monkey
     # the same comparison with the usual mistake, dividing by the number of batches
     common = ["optimizer=sgd", "optimizer.lr=0.5", "dtype=float64", "epochs=1", "model.hidden=[8]"]
     big = finished(*common, "loader.batch_size=90")
-    monkeypatch.setattr(TrainBatches, "shares", lambda self, some, total=None: [self.one / len(some)] * len(some))
+    monkeypatch.setattr(TrainBatches, "_shares", lambda self, some, total: ([self.one / len(some)] * len(some), total))
     small = finished(*common, "loader.batch_size=30", "accumulate=3")
     pairs = zip(small.model.parameters(), big.model.parameters(), strict=True)
     assert max(float((a - b).detach().abs().max()) for a, b in pairs) > 1e-4
@@ -84,6 +84,18 @@ def test_a_batch_whose_targets_are_all_ignored_adds_nothing_to_its_window() -> N
     runs = [build(config(*common, f"loader.batch_size={32 // n}", f"accumulate={n}"))[0] for n in (1, 32)]
     whole, rows = (torch.stack([e.loss for e in train(run) if isinstance(e, Stepped)]) for run in runs)
     torch.testing.assert_close(rows, whole, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_step_whose_targets_are_all_ignored_has_the_loss_0_and_trains_on(accumulate: int) -> None:
+    words = ["loss=cross_entropy", "loss.ignore_index=3", "max_steps=300", "loader.batch_size=1", "eval_every=300steps"]
+    run, setup = build(config(*words, f"accumulate={accumulate}"))
+    train_rows, order = setup.splits.train.loader.y, run.train_batches.order(0)
+    nothing = [bool((train_rows[rows] == 3).all()) for rows in order[: 300 * accumulate].split(accumulate)]
+    losses = [float(event.loss) for event in train(run) if isinstance(event, Stepped)]
+    assert any(nothing)
+    assert [loss == 0 for loss in losses] == nothing
+    assert all(weight.isfinite().all() for weight in run.model.parameters())
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import config
+from jobs import JOBS
 from torch import nn
 
 from trainer.build import sizes
@@ -146,6 +147,10 @@ def test_an_outcome_without_figures_is_an_older_one(tmp_path: Path) -> None:
         (
             ["model=cnn", "model.channels=[4]", "optimizer=sgd", "optimizer.lr=0.5"],
             ["model cnn mlp", "model.channels [4] [32, 64]", "optimizer sgd adamw", "optimizer.lr 0.5 0.1"],
+        ),
+        (
+            [*JOBS["tagger"]],
+            ["dataset jobs.Sentences digits", "model jobs.Tagger mlp"],
         ),
         (["dataset=diabetes", "loss=l1", "seed=7"], ["dataset diabetes digits", "loss l1 auto", "seed 7 0"]),
     ],

@@ -26,7 +26,7 @@ class Window:
     """The batches of one step; iterate for (x, y, num_rows, share, sync), with x and y ready for the model.
 
     num_rows: those of this rank's part of the batch. batches: this rank's, as the loader fetched them. shares: what to
-    multiply each batch's loss by, 0-dim on the device; None where there is nothing to weigh, see TrainBatches.shares.
+    multiply each batch's loss by, 0-dim on the device; None where there is nothing to weigh, see TrainBatches.
     num_samples: over all ranks; weight: what the loss counts in them, or num_samples where that is the same; None for a
     loss that sums. no_sync: DDP's context without an exchange of gradients. sync: the context for a batch's forward and
     backward: no_sync for all batches but the last.
@@ -99,25 +99,26 @@ class TrainBatches:
             yield self._window(batches, sum(map(len, group)))
 
     def _window(self, batches: Sequence[Any], num_samples: int) -> Window:
-        total, by_targets = None, self.ranks.size > 1 and self.loader.knows_targets
-        if not self.sums and (by_targets or not self.even):
-            total = self.counts(batches).sum()
-            total = total if by_targets else self.ranks.add(total)
-        batches = [self.ranks.part(batch) for batch in batches] if by_targets else batches
-        weight = None if self.sums else num_samples if self.even or total is None else total
-        return Window(self.loader, batches, self.shares(batches, total), num_samples, weight, self.no_sync)
+        total = None
+        if self.ranks.size > 1 and self.loader.knows_targets:
+            total = None if self.sums else self.counts(batches).sum()
+            batches = [self.ranks.part(batch) for batch in batches]
+        shares, total = self._shares(batches, total)
+        weight = None if self.sums else num_samples if self.even else total
+        return Window(self.loader, batches, shares, num_samples, weight, self.no_sync)
 
-    def shares(self, batches: Sequence[Any], total: Tensor | None = None) -> Sequence[Tensor | None]:
+    def _shares(self, batches: Sequence[Any], total: Tensor | None) -> tuple[Sequence[Tensor | None], Tensor | None]:
         """Each batch's denominator over the window's, times the number of ranks, since DDP averages their gradients
-        instead of adding them. None where that is 1 for every batch. total: the window's, if it is known already."""
+        instead of adding them; 0 where nothing counts; None where it is 1 for every batch. And the denominator of the
+        window over all ranks, if it is known. total: that, if it is known before."""
         size = self.ranks.size
-        if size == 1 and (self.sums or len(batches) == 1):
-            return [None] * len(batches)
         if self.sums:
-            return [self.one * size] * len(batches)
+            return [None if size == 1 else self.one * size] * len(batches), None
+        if self.even and size == 1 and len(batches) == 1:
+            return [None], None
         counts = self.counts(batches)
         total = self.ranks.add(counts.sum()) if total is None else total
-        return list((counts / total * size).to(self.one.dtype))
+        return list((counts / total.where(total != 0, 1.0) * size).to(self.one.dtype)), total
 
     def counts(self, batches: Sequence[Any]) -> Tensor:
         """The denominator of each batch, 1-dim."""

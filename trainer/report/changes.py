@@ -76,7 +76,7 @@ def _differences(key: str, value: Any, default: Any) -> Iterator[Change]:
         known = default if isinstance(default, Mapping) else {}
         for name, inner in value.items():
             yield from _differences(f"{key}.{name}", inner, known.get(name))
-    elif value != default and not (default is None and key.rpartition(".")[2] in FILLED_IN):
+    elif value != default and not (default is None and (value == "auto" or key.rpartition(".")[2] in FILLED_IN)):
         yield key, _text(value), _text(default)
 
 
