@@ -53,15 +53,16 @@ def trained(data: dict) -> tuple[list[str], list[float], dict[str, float]]:
     with joined() as ranks:
         run, _ = build(check(data), ranks=ranks)
         seen: list[str] = []
-        shares = run.train_batches.shares
+        windows = run.train_batches.windows
 
-        def watched(fetched, total=None):
-            batches = [run.train_batches.loader.load(batch)[0].flatten(1) for batch in fetched]
-            whole = gathered(ranks, [[hashlib.sha256(row.numpy()).hexdigest() for row in batch] for batch in batches])
-            seen.append(hashlib.sha256(json.dumps(whole).encode()).hexdigest())
-            return shares(fetched, total)
+        def watched(epoch, first=0):
+            for window in windows(epoch, first):
+                batches = [run.train_batches.loader.load(batch)[0].flatten(1) for batch in window.batches]
+                whole = gathered(ranks, [[hashlib.sha256(row.numpy()).hexdigest() for row in rows] for rows in batches])
+                seen.append(hashlib.sha256(json.dumps(whole).encode()).hexdigest())
+                yield window
 
-        run.train_batches.shares = watched
+        run.train_batches.windows = watched
         losses, metrics = [], {}
         for event in train(run):
             if isinstance(event, Stepped):
