@@ -211,11 +211,6 @@ REFUSED = {  # what is wrong: the words, the message, the hint
         "(batch, 3, 4)",
     ),
     "outputs that are a text": ([*data("Named", X), *model("Said")], "the model returns a str, not a tensor", ""),
-    "a metric of other targets": (
-        data("Named", X, "metrics=[spearman_corrcoef]"),
-        "does not fit targets that are classes",
-        "metrics=[",
-    ),
     "a monitor that nothing reports": (
         data("Numbers", "monitor=val/acc"),
         r"this run reports no such metric; it has train/loss",
@@ -241,10 +236,10 @@ REFUSED = {  # what is wrong: the words, the message, the hint
     "a term without a name": (terms("numbers"), "its term 0 is named by more than letters", "a word for each term"),
     "a term named like a path": (terms("slash"), "its term 'val/fit' is named by more", "a word for each term"),
     "no terms": (terms("empty"), "returns an empty dict", "one number"),
-    "a loss of nothing": (terms("nothing"), "gives None, not one number in a tensor", "return one number"),
+    "a loss of nothing": (terms("nothing"), "gives is None, not one number in a tensor", "return one number"),
     "a loss of many numbers": (
         terms("matrix"),
-        r"gives of shape|of shape \(2, 2\), not one number",
+        r"what loss Terms gives is of shape \(2, 2\), not one number",
         "return one number",
     ),
 }

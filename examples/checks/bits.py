@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from checks.example import Example, Wrong
-from checks.variants import COUPLED, exact, in_memory
+from checks.variants import COUPLED, RECURRENT, exact, in_memory
 
 ORDER_OF_SUMS = 1e-9  # how much that changes in float64, relative
 FEW = ["max_steps=6", "eval_every=3steps", "log_every=1", "loader.batch_size=16"]
@@ -20,17 +20,16 @@ def verify(example: Example) -> str:
 def processes(example: Example) -> str:
     """Two processes find the numbers of one, or are refused with the reason."""
     if example.name == COUPLED:
-        text = example.trainer("train", *example.settings, "nproc=2", codes=(2,))
-        if "rows depend on each other" not in text:
-            raise Wrong(f"nproc=2 is refused without the reason:\n{text}")
-        return "refused"
+        return _refused(example, "nproc=2", "rows depend on each other")
     words = [*exact(example.name), "accumulate=3", "epochs=1", "log_every=1"]
     return _compare(example, [*words, "nproc=1"], [*words, "nproc=2"])
 
 
 def compiled_model(example: Example) -> str:
-    """A compiled model finds the numbers of an eager one."""
+    """A compiled model finds the numbers of an eager one, or is refused with the reason."""
     words = [*exact(example.name), *FEW]
+    if example.name in RECURRENT:
+        return _refused(example, "compile=model", "does not compile an RNN, GRU or LSTM")
     return _compare(example, words, [*words, "compile=model"])
 
 
@@ -41,6 +40,14 @@ def compiled_step(example: Example) -> str:
     log = (example.folder / "outputs/latest/train.log").read_text()
     said = " ".join(re.findall(r"^compile .*(?:\n {9}.*)*", log, re.MULTILINE)[-1].split())
     return found if "the whole step" in said else said.partition("eagerly: ")[2].partition(":")[0]
+
+
+def _refused(example: Example, word: str, reason: str) -> str:
+    """Raises Wrong where a word is not refused, or without its reason."""
+    text = example.trainer("train", *example.settings, word, codes=(2,))
+    if reason not in " ".join(text.split()):
+        raise Wrong(f"{word} is refused without the reason:\n{text}")
+    return "refused"
 
 
 def _compare(example: Example, words: list[str], others: list[str]) -> str:

@@ -8,6 +8,7 @@ EXACT = {  # so that nothing depends on how rows are shared out between processe
     "vae": ["+dataset.noise=true", "loader.in_memory=auto"],
 }
 COUPLED = "contrastive"  # its loss compares the rows of a batch with each other
+RECURRENT = ("copying", "gru")  # torch.compile does not compile an RNN, GRU or LSTM
 DRAWN = ("contrastive", "diffusion", "masked_lm", "vae")  # in these variants rows are drawn again when they are read
 
 

@@ -65,7 +65,6 @@ def test_bench_measures_terms(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tagger", "distilled", "own loss"])
-def test_verify_finds_the_same_bits(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["verify", *QUICK, *JOBS[name], "epochs=2"]) == 0
+def test_verify_finds_the_same_bits_of_a_model_with_its_own_loss(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", *QUICK, *JOBS["own loss"], "epochs=2"]) == 0
     assert "DIFFERS" not in capsys.readouterr().out

@@ -68,6 +68,6 @@ def test_all_of_them_together_are_limited() -> None:
         found = stored(*figures.as_data(many))
         assert sum(map(figures._size, found)) <= figures.MOST_BYTES
         assert len(found) <= figures.MOST_FIGURES
-    assert found != []
+        assert found != []
     (one,) = stored(figures.as_data([Table("t" * 999, "c" * 999, ["n"], [["w" * 999]])])[0])
     assert max(len(one.title), len(one.caption), len(one.rows[0][0])) == figures.LONG  # type: ignore[union-attr]

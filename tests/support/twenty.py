@@ -11,7 +11,7 @@ from pathlib import Path
 EXAMPLES = Path(__file__).parents[2] / "examples"
 JOBS = sorted(file.parent.name for file in EXAMPLES.glob("*/job.py"))
 VARIANTS = runpy.run_path(str(EXAMPLES / "checks" / "variants.py"))
-COUPLED, DRAWN = VARIANTS["COUPLED"], VARIANTS["DRAWN"]
+COUPLED, DRAWN, RECURRENT = (VARIANTS[name] for name in ("COUPLED", "DRAWN", "RECURRENT"))
 
 
 def words(job: str, *, exact: bool = False) -> list[str]:

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from sklearn import metrics
 from torch import Tensor
 
 from trainer.data.scaling import Standardize
@@ -34,7 +33,9 @@ def test_the_first_and_the_worst_rows_of_all_batches() -> None:
     assert all(shown.content == pytest.approx(shown.score) for shown in worst)
 
 
+@pytest.mark.optional
 def test_labels_are_those_of_scikit_learn() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
     truths = torch.rand(83, 3, generator=CHANCE) < torch.tensor([0.5, 0.2, 0.9])
     logits = torch.randn(83, 3, generator=CHANCE) + truths * torch.tensor([3.0, 1.0, 0.0])
     logits = (logits * 4).round() / 4  # some scores are equal
@@ -119,7 +120,9 @@ def masks() -> tuple[Tensor, Tensor, Tensor]:
     return torch.rand(20, 3, 6, 9, generator=CHANCE), logits, y
 
 
+@pytest.mark.optional
 def test_pixels_iou_and_pictures() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
     x, logits, y = masks()
     drawing = PixelDrawing(["ground", "cat", "dog", "never"], -100, 1, source(20))
     for part in (slice(0, 11), slice(11, 20)):

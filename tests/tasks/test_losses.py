@@ -12,7 +12,7 @@ from trainer.tasks.quantile import QuantileLoss, middle
 
 QUICK = ("threads=1", "device=cpu", "max_steps=1")
 CASES = [
-    (["loss.label_smoothing=0.1", "loss.ignore_index=3"], nn.CrossEntropyLoss(label_smoothing=0.1, ignore_index=3)),
+    (["loss.label_smoothing=0.1", "loss.ignore_index=1"], nn.CrossEntropyLoss(label_smoothing=0.1, ignore_index=1)),
     (["loss=cross_entropy", "loss.label_smoothing=0.2"], nn.CrossEntropyLoss(label_smoothing=0.2)),
     (["loss=nll", "loss.ignore_index=1"], nn.NLLLoss(ignore_index=1)),
     (["dataset=diabetes"], nn.MSELoss()),

@@ -83,10 +83,9 @@ class Scaled(nn.Module):
 
 def test_a_tuple_of_outputs_with_the_classes_on_the_last_axis_trains() -> None:
     run, setup = build(config(*OWN, f"dataset._target_={__name__}.Words", f"model._target_={__name__}.Tagger"))
-    *_, evaluated, _ = train(run)
+    list(train(run))
     assert run.fit.path == (0,)
     assert run.fit.class_axis == 2
-    assert evaluated.metrics["val/loss"] > 0
     assert type(run.loss_fn).__name__ == "CrossEntropyLoss"  # as the header says it
     assert (dict(setup.splits.truth), setup.splits.source) == ({}, "")
 

@@ -16,7 +16,8 @@ from trainer.text import first_line
 def compile_model(
     model: nn.Module, loss_fn: nn.Module, loss_of: Callable[[nn.Module], Tensor], device: torch.device, how: Compiler
 ) -> None:
-    """Compile a model in place. Raises ConfigError for one whose forward or backward torch.compile does not support.
+    """Compile a model in place. Raises ConfigError for one whose forward or backward torch.compile does not support, or
+    leaves as it is.
 
     loss_of: the loss, 0-dim, of some rows by the model or a copy of it.
     """
@@ -32,6 +33,9 @@ def _trace(model: nn.Module, loss_fn: nn.Module, loss_of: Callable[[nn.Module], 
         return
     devices.quiet_compiler()
     devices.trace_derivatives()
+    from torch._dynamo.utils import counters
+
+    counters.clear()
     try:
         with torch.random.fork_rng([device] if device.type == "cuda" else []), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -43,3 +47,7 @@ def _trace(model: nn.Module, loss_fn: nn.Module, loss_of: Callable[[nn.Module], 
     finally:
         loss_fn.zero_grad()
         torch._dynamo.reset()  # or the run would meet the shapes of the trial
+    if not counters["stats"]["unique_graphs"]:
+        is_recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
+        why = "it does not compile an RNN, GRU or LSTM" if is_recurrent else "it finds nothing to compile"
+        raise ConfigError(f"compile=model: torch.compile leaves {type(model).__name__} as it is: {why}", "compile=none")

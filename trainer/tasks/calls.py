@@ -135,7 +135,7 @@ def term_names(found: Any, loss_name: str, hint: str) -> tuple[str, ...]:
             raise ConfigError(f"loss {loss_name} returns an empty dict", "return a dict of terms, or one number")
         return tuple(name for name in found if name != LOSS)
     if not isinstance(found, Tensor) or found.numel() != 1:
-        raise ConfigError(f"loss {loss_name} gives {_kind(found)}, not one number in a tensor", hint)
+        raise ConfigError(f"what loss {loss_name} gives is {_kind(found)}, not one number in a tensor", hint)
     return ()
 
 
