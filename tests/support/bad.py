@@ -149,7 +149,7 @@ class Four(Named):
 
 
 class Padded(Named):
-    """Rows of several lengths and a collate_fn. fewer: how many rows it loses; empty: whether it returns nothing."""
+    """Rows of several lengths and a collate_fn. how: what is wrong with the batches that it gives."""
 
     classes = ("a", "b")
 
@@ -267,14 +267,9 @@ class Terms(nn.Module):
             "float": {"fit": loss, "penalty": 0.5},
             "none": {"fit": loss, "penalty": None},
             "empty": {},
-            "whole": {"fit": loss, "count": torch.tensor(3)},
-            "no graph": {"fit": loss.detach()},
-            "tuple": (loss, loss),
             "matrix": prediction,
             "nothing": None,
-            "number": 0.5,
             "slash": {"val/fit": loss},
-            "acc": {"fit": loss, "acc": loss},
             "numbers": {0: loss},
         }
         return found[self.how]
