@@ -83,6 +83,7 @@ def _paths(facts: Facts, prediction: Tree, y: Tree, name: str, typed: int | None
 def _outputs(prediction: Tree, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Tensor]]:
     if isinstance(prediction, Tensor):
         yield path, prediction
+    if prediction is None or isinstance(prediction, Tensor):
         return
     items = prediction.items() if isinstance(prediction, dict) else enumerate(prediction)
     for key, inner in items:
