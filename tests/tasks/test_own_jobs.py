@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import torch
 from conftest import config
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from trainer.build.build import build
 from trainer.data.rows import Keys, Rows
 from trainer.guards.outputs import broadcast
 from trainer.loop import evaluate, train
+from trainer.run.header import loss_lines
 
 OWN = ("dataset=own", "model=own", "threads=1", "device=cpu", "epochs=1")
 GRAPHS: list[bool] = []  # whether the loss of each batch had a graph
@@ -79,6 +81,29 @@ class Scaled(nn.Module):
         loss = ((prediction - target) * self.scale).square().mean()
         GRAPHS.append(loss.requires_grad)
         return loss
+
+
+class Accurate(nn.Module):
+    """Its term `acc` is the share of wrong answers, to be minimised, or of right ones, to be looked at."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def forward(self, prediction: Tensor, y: Tensor) -> dict[str, Tensor]:
+        right = (prediction.argmax(1) == y).float().mean()
+        return {
+            self.name: nn.functional.cross_entropy(prediction, y),
+            "acc": right if self.name == "loss" else 1 - right,
+        }
+
+
+@pytest.mark.parametrize(("name", "mode"), [("ce", "min"), ("loss", "max")])
+def test_less_is_better_of_a_term_that_is_minimised_though_it_is_named_like_a_metric(name: str, mode: str) -> None:
+    words = ("dataset=iris", f"loss._target_={__name__}.Accurate", f"+loss.name={name}")
+    run, setup = build(config(*words, "threads=1", "device=cpu"))
+    assert (run.stopping.monitor, run.stopping.mode) == ("val/acc", mode)
+    assert "of the loss, not of the task: acc" in loss_lines(run, setup)
 
 
 def test_a_tuple_of_outputs_with_the_classes_on_the_last_axis_trains() -> None:

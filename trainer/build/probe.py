@@ -50,6 +50,7 @@ class Probed:
     flops: float
     is_tree: bool  # whether outputs are trees as they are
     buffers: dict[str, Tensor]  # the loss's, before it was first called
+    summed: bool  # whether the sum of the terms is minimised
 
     def around(self, module: nn.Module, x: Tree) -> Call:
         """The same call of a module around the model. x: an input."""
@@ -95,7 +96,8 @@ def probe(config: Config, model: nn.Module, splits: Splits, device: torch.device
     prepared.path, prepared.class_axis, prepared.terms = found.path, found.class_axis, terms
     is_flat = not all(isinstance(found, Tensor) and found.ndim == 0 for found in tried)
     loss = calls.of_loss(loss_fn, found.path if ours else (), terms, is_flat=is_flat)
-    probed = Probed(model, found, loss_node, loss_fn, loss, terms, output, flops, is_tree, buffers)
+    summed = bool(terms) and LOSS not in tried[0]
+    probed = Probed(model, found, loss_node, loss_fn, loss, terms, output, flops, is_tree, buffers, summed)
     probed.call = probed.around(model, splits.sample[0])
     return probed
 
