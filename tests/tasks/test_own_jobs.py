@@ -7,7 +7,7 @@ import torch
 from conftest import config
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, TensorDataset
 
 from trainer.build.build import build
 from trainer.data.rows import Keys, Rows
@@ -83,6 +83,18 @@ class Scaled(nn.Module):
         return loss
 
 
+class Between(nn.Module):
+    """Of a guess between a lower and a higher one."""
+
+    def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
+        return (prediction - y[:, None]).abs().mean()
+
+
+class Heights(TensorDataset):
+    def __init__(self) -> None:
+        super().__init__(torch.rand(20, 3), torch.rand(20))
+
+
 class Accurate(nn.Module):
     """Its term `acc` is the share of wrong answers, to be minimised, or of right ones, to be looked at."""
 
@@ -140,3 +152,9 @@ def test_a_loss_of_your_own_may_want_several_numbers_for_each_target() -> None:
     assert broadcast(three, target, "Net", own_loss=False)  # of torch's own losses
     assert not broadcast(three, target, "Net", own_loss=True)
     assert broadcast(flat, target, "Net", own_loss=True)  # each with all others: (2, 2)
+    names = ("dataset=own", f"dataset._target_={__name__}.Heights", f"loss._target_={__name__}.Between")
+    run, setup = build(config(*names, "model.out_features=3", "threads=1", "device=cpu"))
+    assert setup.findings == []
+    x, y, _ = next(iter(run.val_batches))
+    found = evaluate(run, run.val_batches.for_rank(run.ranks), "val")
+    assert found["val/mae"] == pytest.approx((run.model(x)[:, 1] - y).abs().mean().item(), rel=1e-5)
