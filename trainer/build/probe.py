@@ -160,7 +160,7 @@ def check_prediction(prediction: Tensor, y: Tensor, splits: Splits, name: str, *
             text = f"model {name} gives outputs of shape {shape}, but the targets have the shape {tuple(y.shape)}"
             hint = f"an output of shape {_wanted(y)}" + ", or dataset.task=free" * own_loss
             raise ConfigError(f"{text}: axis {axis} differs", hint)
-    elif classes is not None and not y.is_floating_point():
+    elif classes is not None:
         wanted = f"an output of shape (batch, {len(classes)}): leave its size null in the config"
         if not shape or shape[0] != len(y):
             text = f"model {name} gives outputs of shape {shape} for {counted(len(y), 'row')}: axis 0 is not the rows'"
