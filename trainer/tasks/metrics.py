@@ -43,7 +43,7 @@ def measured(
     if task == "classes":
         needs_all = is_uneven(class_counts) or monitor.removeprefix("val/") in OF_EACH_CLASS
         found = [name for name in found if needs_all or name in asked or name not in OF_EACH_CLASS]
-    return [*found, *(name for name in asked if name not in (*modes, *found) and num_rows)]
+    return [*found, *(name for name in asked if name not in modes and num_rows)]
 
 
 def is_uneven(class_counts: Sequence[int] | None) -> bool:
