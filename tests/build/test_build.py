@@ -93,6 +93,13 @@ class Frozen(nn.Module):
         return self.layers[0](x.flatten(1))
 
 
+class Pairs(TensorDataset):
+    """Targets (B,)."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.rand(65, 3), torch.rand(65))
+
+
 class Odd(TensorDataset):
     """65 rows: one more than a batch."""
 
@@ -112,6 +119,7 @@ MISFITS = [
     (["scheduler=warmup", "scheduler.warmup=30epochs"], "leaves nothing"),
     (["dataset=line", OWN, "model._target_=test_build.Flat", *SQUARES, "guards=strict"], r"broadcast to \(2, 2\)"),
     (["dataset=line", OWN, "model._target_=test_build.Frozen"], "no trainable parameter"),
+    (["dataset=own", "dataset._target_=test_build.Pairs", "model.out_features=2"], r"\(2, 2\), but .*axis 1 differs"),
     ([OWN, "model._target_=test_build.Nothing"], "test_build has no Nothing"),
     ([OWN, "model._target_=nothere.Net"], "no module nothere"),
     ([OWN, "model._target_=net"], "not a dotted name"),

@@ -100,6 +100,7 @@ def test_rows_that_have_a_label_weigh_as_typed() -> None:
     for typed, hint in (
         ("loss.weight=[1,2,3]", "loss=bce 'loss.pos_weight=[1,2,…]'"),
         ("loss.weight=balanced", "loss=bce"),
+        ("loss._target_=torch.nn.BCELoss", "loss=bce, and a forward that returns the logits"),
     ):
         with pytest.raises(ConfigError) as caught:
             build(config(*words, typed))

@@ -4,9 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from broken import BLOBS, data, model
+from conftest import config
 
+from trainer.build.build import build
 from trainer.cli import main
+from trainer.diagnosis.overfit import loss_range
 from trainer.guards.finding import CHECKS
 
 QUICK = ["threads=1", "device=cpu", "optimizer=adam"]
@@ -97,6 +101,15 @@ def test_a_batch_is_learned(words: list[str], capsys: pytest.CaptureFixture[str]
     assert float(steps[2]) < float(steps[1])
     assert 1 < int(steps[3]) < 500
     assert "loss  ⠒ train" in out
+
+
+def test_how_low_a_loss_can_get_is_known_of_few() -> None:
+    """Of Poisson's it is not 0; a guess for the pinball loss has several numbers for each target."""
+    targets = torch.tensor([[1.0], [3.0]])
+    poisson = ("loss=mse", "loss._target_=torch.nn.PoissonNLLLoss")
+    for words, known in ((["loss=mse"], (0.0, 1.0)), (poisson, None), (["loss=quantile"], None)):
+        run, _ = build(config(*QUICK, "dataset=line", *words))
+        assert loss_range(run, [targets]) == known
 
 
 REASONS = [

@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from broken import BLOBS, SHORT, data, model
 from conftest import config
 from jobs import JOBS, own
+from torch.utils.data import TensorDataset
 
 from trainer import checkpoint
 from trainer.build.build import build
@@ -15,11 +17,29 @@ from trainer.run import replay as divergence
 from trainer.run import runner
 from trainer.stopping import StopReason
 
+
+class Silent(TensorDataset):
+    """Of the first four rows no target counts; the fifth holds NaN."""
+
+    def __init__(self) -> None:
+        labels = torch.tensor([[0, 1, -100]]).repeat(12, 1)
+        labels[:4] = -100
+        x = torch.rand(12, 3, 1)
+        x[4] = torch.nan
+        super().__init__(x, labels)
+
+
+SILENT = [
+    *("dataset=own", "dataset._target_=test_replay.Silent", "dataset.val_fraction=0", "loader.batch_size=4"),
+    *("model=own", "model._target_=torch.nn.Linear", "+model.in_features=1", "+model.out_features=2"),
+    "loader.shuffle=false",
+]
 CASES = [  # what is typed, what is said
     ([*BLOBS, *model("Logarithm")], r"step 3 \(batch 3 of epoch 1\): log \(Log\) is the first .* makes infinity"),
     ([*BLOBS, "+dataset.nan_in=70", "dataset.val_fraction=0"], r"step \d \(batch \d of epoch 1\): the input of sample"),
     ([*BLOBS, *model("RootAtZero")], r"step 1 \(batch 1 of epoch 1\): forward and loss are finite, a gradient is not"),
     (["dataset=digits", "optimizer=sgd", "optimizer.lr=1e25"], r"step 2 .*: layers\.2 \(Linear\) is .* weights of"),
+    (SILENT, r"step 2 \(batch 2 of epoch 1\): the input of sample 1 in the batch holds NaN"),
     (["dataset=digits", "optimizer=sgd", "optimizer.lr=1e39"], r"step 1: the optimizer made layers\.\d\.\w+ infinite"),
 ]  # fmt: skip
 

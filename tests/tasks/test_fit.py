@@ -60,6 +60,7 @@ def test_what_is_still_open_is_asked_for() -> None:
         ({"state": torch.zeros(2, 8), "answer": torch.zeros(2, 3)}, ("answer",)),
         ({"first": torch.zeros(2, 3), "logits": torch.zeros(2, 3)}, ("logits",)),
         ({"inner": (torch.zeros(8), torch.zeros(2, 3))}, ("inner", 1)),
+        ((None, torch.zeros(2, 3)), (1,)),
     ],
 )
 def test_the_output_that_fits_is_found(output: Any, path: tuple[Any, ...]) -> None:

@@ -36,6 +36,23 @@ def test_a_key_of_classes_is_refused_for_numbers() -> None:
         build(config(*QUICK, "dataset=diabetes", "loss.label_smoothing=0.1"))
 
 
+class Weighed(nn.Module):
+    """Keys of its own, which are named like those of a loss of classes."""
+
+    def __init__(self, weight: float, class_axis: int) -> None:
+        super().__init__()
+        self.weight, self.class_axis = weight, class_axis
+
+    def forward(self, prediction: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.weight * (prediction - y).square().mean()
+
+
+def test_a_loss_of_your_own_gets_its_keys_whatever_their_names() -> None:
+    words = (f"loss._target_={__name__}.Weighed", "loss.weight=0.5", "loss.class_axis=2")
+    run, _ = build(config(*QUICK, "dataset=diabetes", *words))
+    assert (run.loss_fn.weight, run.loss_fn.class_axis) == (0.5, 2)
+
+
 def test_the_pinball_loss_is_that_computed_by_hand() -> None:
     """Two rows of two numbers, three quantiles of each side by side."""
     loss_fn = QuantileLoss([0.1, 0.5, 0.9])

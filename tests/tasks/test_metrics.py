@@ -135,6 +135,8 @@ def test_numbers_by_hand_in_the_units_of_the_data() -> None:
         assert metrics["val/mse"] == pytest.approx((4 + 0 + 4) / 3)
         assert metrics["val/mae"] == pytest.approx((2 + 0 + 2) / 3)
         assert metrics["val/r2"] == pytest.approx(1 - 8 / (64 / 9 + 4 / 9 + 100 / 9))
+    flat = [(output, y[:, 0]) for output, y in batches]  # as a loss of your own may take them
+    assert total("numbers", flat, scale) == total("numbers", batches, scale)
 
 
 def test_the_input_by_hand() -> None:

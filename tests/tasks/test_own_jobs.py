@@ -2,16 +2,18 @@
 
 from typing import Any
 
+import pytest
 import torch
 from conftest import config
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, TensorDataset
 
 from trainer.build.build import build
 from trainer.data.rows import Keys, Rows
 from trainer.guards.outputs import broadcast
 from trainer.loop import evaluate, train
+from trainer.run.header import loss_lines
 
 OWN = ("dataset=own", "model=own", "threads=1", "device=cpu", "epochs=1")
 GRAPHS: list[bool] = []  # whether the loss of each batch had a graph
@@ -81,6 +83,41 @@ class Scaled(nn.Module):
         return loss
 
 
+class Between(nn.Module):
+    """Of a guess between a lower and a higher one."""
+
+    def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
+        return (prediction - y[:, None]).abs().mean()
+
+
+class Heights(TensorDataset):
+    def __init__(self) -> None:
+        super().__init__(torch.rand(20, 3), torch.rand(20))
+
+
+class Accurate(nn.Module):
+    """Its term `acc` is the share of wrong answers, to be minimised, or of right ones, to be looked at."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def forward(self, prediction: Tensor, y: Tensor) -> dict[str, Tensor]:
+        right = (prediction.argmax(1) == y).float().mean()
+        return {
+            self.name: nn.functional.cross_entropy(prediction, y),
+            "acc": right if self.name == "loss" else 1 - right,
+        }
+
+
+@pytest.mark.parametrize(("name", "mode"), [("ce", "min"), ("loss", "max")])
+def test_less_is_better_of_a_term_that_is_minimised_though_it_is_named_like_a_metric(name: str, mode: str) -> None:
+    words = ("dataset=iris", f"loss._target_={__name__}.Accurate", f"+loss.name={name}")
+    run, setup = build(config(*words, "threads=1", "device=cpu"))
+    assert (run.stopping.monitor, run.stopping.mode) == ("val/acc", mode)
+    assert "of the loss, not of the task: acc" in loss_lines(run, setup)
+
+
 def test_a_tuple_of_outputs_with_the_classes_on_the_last_axis_trains() -> None:
     run, setup = build(config(*OWN, f"dataset._target_={__name__}.Words", f"model._target_={__name__}.Tagger"))
     list(train(run))
@@ -114,3 +151,9 @@ def test_a_loss_of_your_own_may_want_several_numbers_for_each_target() -> None:
     assert broadcast(three, target, "Net", own_loss=False)  # of torch's own losses
     assert not broadcast(three, target, "Net", own_loss=True)
     assert broadcast(flat, target, "Net", own_loss=True)  # each with all others: (2, 2)
+    names = ("dataset=own", f"dataset._target_={__name__}.Heights", f"loss._target_={__name__}.Between")
+    run, setup = build(config(*names, "model.out_features=3", "threads=1", "device=cpu"))
+    assert setup.findings == []
+    x, y, _ = next(iter(run.val_batches))
+    found = evaluate(run, run.val_batches.for_rank(run.ranks), "val")
+    assert found["val/mae"] == pytest.approx((run.model(x)[:, 1] - y).abs().mean().item(), rel=1e-5)

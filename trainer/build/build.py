@@ -108,7 +108,8 @@ def _build(
     progress = _progress(config, train_batches)
 
     num_val, own = splits.num_rows("val"), asked.choose(config, task, probed, splits, ranks)
-    modes = metrics.directions(task, own, num_val, probed.terms, config.monitor_mode or "min")
+    of_terms = config.monitor_mode or "min"
+    modes = metrics.directions(task, own, num_val, probed.terms, of_terms, summed=probed.summed)
     stopping = make_stopping(config.monitor, config.early_stop, modes, task.monitor, config.monitor_mode)
     trained = loss_modules.with_model(model, loss_fn)
     optimizer = make_optimizer(config.optimizer, trained, device)

@@ -50,6 +50,7 @@ class Probed:
     flops: float
     is_tree: bool  # whether outputs are trees as they are
     buffers: dict[str, Tensor]  # the loss's, before it was first called
+    summed: bool  # whether the sum of the terms is minimised
 
     def around(self, module: nn.Module, x: Tree) -> Call:
         """The same call of a module around the model. x: an input."""
@@ -73,7 +74,7 @@ def probe(config: Config, model: nn.Module, splits: Splits, device: torch.device
         splits.settle(calls.picked(prediction, found.path).shape[found.class_axis])
     loss_node, loss_fn = build_loss(config, splits.preprocessing, device, dtype, found.class_axis)
     if isinstance(fitting := found(prediction), Tensor) and not isinstance(loss_fn, QuantileLoss):
-        check_prediction(fitting, splits.sample[1], splits, name)
+        check_prediction(fitting, splits.sample[1], splits, name, own_loss=not losses.takes_one_shape(loss_fn))
         if losses.takes_one_shape(loss_fn):
             splits.shape_targets(tuple(fitting.shape[1:]))
     output = prediction
@@ -95,7 +96,8 @@ def probe(config: Config, model: nn.Module, splits: Splits, device: torch.device
     prepared.path, prepared.class_axis, prepared.terms = found.path, found.class_axis, terms
     is_flat = not all(isinstance(found, Tensor) and found.ndim == 0 for found in tried)
     loss = calls.of_loss(loss_fn, found.path if ours else (), terms, is_flat=is_flat)
-    probed = Probed(model, found, loss_node, loss_fn, loss, terms, output, flops, is_tree, buffers)
+    summed = bool(terms) and LOSS not in tried[0]
+    probed = Probed(model, found, loss_node, loss_fn, loss, terms, output, flops, is_tree, buffers, summed)
     probed.call = probed.around(model, splits.sample[0])
     return probed
 
@@ -145,16 +147,20 @@ def _forward(model: nn.Module, splits: Splits) -> tuple[Any, float]:
         raise does_not_take(model, x, error, has_target=splits.sample[1] is not None) from error
 
 
-def check_prediction(prediction: Tensor, y: Tensor, splits: Splits, name: str) -> None:
-    """Raise ConfigError where the shapes of prediction and targets do not fit. (A guard reports a broadcast.)"""
+def check_prediction(prediction: Tensor, y: Tensor, splits: Splits, name: str, *, own_loss: bool = False) -> None:
+    """Raise ConfigError where the shapes of prediction and targets do not fit. (A guard reports a broadcast.) own_loss:
+    whether the loss may take several numbers for a target."""
     shape, classes = tuple(prediction.shape), splits.facts.classes
     if not isinstance(y, Tensor) or splits.facts.task not in ("classes", "numbers", "labels"):
         return
     if splits.facts.task != "classes":
+        if own_loss and y.numel() == len(y) and shape[:1] == y.shape[:1]:
+            return
         if (axis := _other_axis(shape, tuple(y.shape))) is not None:
             text = f"model {name} gives outputs of shape {shape}, but the targets have the shape {tuple(y.shape)}"
-            raise ConfigError(f"{text}: axis {axis} differs", f"an output of shape {_wanted(y)}")
-    elif classes is not None and not y.is_floating_point():
+            hint = f"an output of shape {_wanted(y)}" + ", or dataset.task=free" * own_loss
+            raise ConfigError(f"{text}: axis {axis} differs", hint)
+    elif classes is not None:
         wanted = f"an output of shape (batch, {len(classes)}): leave its size null in the config"
         if not shape or shape[0] != len(y):
             text = f"model {name} gives outputs of shape {shape} for {counted(len(y), 'row')}: axis 0 is not the rows'"
@@ -166,7 +172,10 @@ def check_prediction(prediction: Tensor, y: Tensor, splits: Splits, name: str) -
 
 
 def _other_axis(prediction: tuple[int, ...], target: tuple[int, ...]) -> int | None:
-    """The axis along which two shapes cannot be broadcast; None if they can."""
+    """The axis along which two shapes cannot be broadcast, however many rows a batch has; None if they can."""
+    if prediction[:1] == target[:1]:
+        many = (1 + max(*prediction, *target),)  # the sample has as few rows as another axis may have numbers
+        prediction, target = many + prediction[1:], many + target[1:]
     for back in range(1, min(len(prediction), len(target)) + 1):
         if prediction[-back] != target[-back] and 1 not in (prediction[-back], target[-back]):
             return len(prediction) - back

@@ -20,7 +20,6 @@ from trainer.listeners.guards import FIRST, RECENT, Guards
 from trainer.loop import train
 from trainer.run import header
 from trainer.state import TrainState
-from trainer.tasks import losses as of_losses
 from trainer.terminal.chart import chart
 from trainer.terminal.screen import Screen
 from trainer.text import WIDTH, counted
@@ -30,6 +29,7 @@ MOST_SECONDS = 120.0
 LEARNED = 0.1  # share of the loss of guessing; with ln(10) for ten classes, a probability of 0.79 for the right one
 SMALL = 1e-6  # the least share of a label that is guessed: 0 would cost infinity for a single exception
 FAR = 1000  # times the steps taken: a loss that would reach the goal within them is still falling
+LOWEST_0 = (*start.ERRORS, nn.BCEWithLogitsLoss, nn.BCELoss)
 
 
 def overfit(composed: Settings, screen: Screen) -> int:
@@ -85,7 +85,7 @@ def loss_range(run: TrainState, targets: Sequence[Tree]) -> tuple[float, float] 
         count, smoothing = run.facts.num_outputs, getattr(loss_fn, "label_smoothing", 0.0)
         shares = [1 - smoothing + smoothing / count] + [smoothing / count] * (count - 1)
         return -sum(p * math.log(p) for p in shares if p > 0), chance
-    if not of_losses.is_torchs(type(loss_fn)) or not all(isinstance(y, Tensor) for y in targets):
+    if type(loss_fn) not in LOWEST_0 or not all(isinstance(y, Tensor) for y in targets):
         return None
     y = torch.cat(list(targets))
     if not y.is_floating_point():

@@ -79,11 +79,9 @@ def before_training(
     rows hold."""
     x, y = sample
     name = type(model).__name__
-    if findings := structure.elsewhere(model, loss_fn, x, y):
-        return findings  # forward would raise
     seen = look(model, call, x)
-    findings = structure.frozen(model) + structure.outside_optimizer(model, optimizer)
-    findings += structure.teacher(model, loss_fn)
+    findings = structure.elsewhere(model, loss_fn, x, y) + structure.frozen(model)
+    findings += structure.outside_optimizer(model, optimizer) + structure.teacher(model, loss_fn)
     output = fit(seen.prediction)
     if isinstance(output, Tensor) and isinstance(y, Tensor):
         findings += outputs.broadcast(output, y, name, own_loss=not losses.takes_one_shape(loss_fn))

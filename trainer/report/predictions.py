@@ -79,7 +79,7 @@ class _Classes:
 
     def add(self, prediction: Tensor, y: Tensor) -> None:
         prediction = prediction.movedim(self.axis, 1)
-        labels = (y.argmax(1) if y.is_floating_point() else y).cpu().reshape(-1)
+        labels = y.cpu().reshape(-1)
         guesses = prediction.argmax(1).cpu().reshape(-1)
         counted = (labels >= 0) & (labels != self.facts.ignored)
         found, counts = (labels * len(self.classes) + guesses)[counted].unique(return_counts=True)

@@ -57,15 +57,16 @@ def replay(run: TrainState) -> Finding | None:
     begun = run.progress.step
     deadline = time.monotonic() + REPLAY_SECONDS
     last_window: list[Window] = []
+    shares: list[Tensor | None] = []  # of the batches whose loss is still to come
     step, loss_of = run.step, run.loss
 
     def remembering(state: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
-        last_window[:] = [window]
+        last_window[:], shares[:] = [window], window.shares
         return step(state, window)
 
     def checked(prediction: Tree, y: Tree, x: Tree) -> Tensor:
         loss = loss_of(prediction, y, x)
-        if torch.is_grad_enabled() and not bool(loss.isfinite().all()):
+        if torch.is_grad_enabled() and _counts(shares.pop(0)) and not bool(loss.isfinite().all()):
             raise _NotFinite(is_loss=True)
         return loss
 
@@ -89,6 +90,11 @@ def replay(run: TrainState) -> Finding | None:
     finally:
         handle.remove()
     return _unrepeatable(f"a replay from step {begun:,} met no NaN or infinity")
+
+
+def _counts(share: Tensor | None) -> bool:
+    """Whether a batch has a target that counts. Without one its loss is 0/0, which a step leaves out."""
+    return share is None or bool(share != 0)
 
 
 def _unrepeatable(what: str) -> Finding:
@@ -117,9 +123,9 @@ def _in_the_step(run: TrainState, window: Window, *, is_loss: bool) -> Finding:
     epoch, first = divmod(progress.step, progress.steps_per_epoch)
     run.seed_step()
     run.model.train()
-    for batch, (x, y, *_) in enumerate(window, first * run.train_batches.accumulate + 1):
+    for batch, (x, y, _, share, _) in enumerate(window, first * run.train_batches.accumulate + 1):
         where = f"step {progress.step + 1:,} (batch {batch} of epoch {epoch + 1})"
-        if (source := source_of(run, x, y)) is not None:
+        if (source := source_of(run, x, y, with_loss=_counts(share))) is not None:
             return Finding("not finite", where, *source)
     if is_loss:
         return _unrepeatable(f"step {progress.step + 1:,} met no NaN or infinity when it was repeated")
@@ -128,8 +134,9 @@ def _in_the_step(run: TrainState, window: Window, *, is_loss: bool) -> Finding:
     return Finding("not finite", where, what, why, f"optimizer.lr={_lr(run) / 10:g}, or an epsilon inside the root")
 
 
-def source_of(run: TrainState, x: Tree, y: Tree) -> tuple[str, str, str] | None:
-    """(what, why, remedy) of the first value that is not finite on a batch's way through model and loss."""
+def source_of(run: TrainState, x: Tree, y: Tree, *, with_loss: bool = True) -> tuple[str, str, str] | None:
+    """(what, why, remedy) of the first value that is not finite on a batch's way through model and, if it counts,
+    loss."""
     for name, some in (("input", x), ("target", y)):
         for path, values in tree.named(some):
             if (row := _bad_row(values)) is not None:
@@ -158,7 +165,8 @@ def source_of(run: TrainState, x: Tree, y: Tree) -> tuple[str, str, str] | None:
             sources.append((what + size, why, f"an epsilon or a clamp in {path}"))
 
     named = [(path or type(module).__name__, module) for path, module in run.model.named_modules()]
-    named += [(path or "the loss", module) for path, module in run.loss_fn.named_modules()]
+    if with_loss:
+        named += [(path or "the loss", module) for path, module in run.loss_fn.named_modules()]
     handles = [module.register_forward_hook(partial(hook, path), with_kwargs=True) for path, module in named]
     try:
         with torch.no_grad(), run.autocast():

@@ -42,7 +42,7 @@ class Classes(Task):
     def for_metrics(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """(Probabilities (N, classes, …), class indices (N, …))."""
         answer: Tensor = self.answer(prediction.to(widest_dtype(prediction.device))).movedim(self.class_axis, 1)
-        return answer, y.argmax(1) if y.is_floating_point() else y
+        return answer, y
 
 
 class ClassTotals(Totals):
@@ -56,21 +56,20 @@ class ClassTotals(Totals):
         self.surprise = bool(set(SURPRISE) & set(names))
 
     def add(self, prediction: Tensor, y: Tensor) -> None:
-        """prediction: logits, classes along `axis`; y: class indices, or probabilities of the classes along axis 1."""
-        labels = y if not y.is_floating_point() else y.argmax(1)
-        guesses, counted = prediction.argmax(self.axis), (labels >= 0) & (labels != self.ignored)
-        right = (guesses == labels) & counted
+        """prediction: logits, classes along `axis`; y: class indices."""
+        guesses, counted = prediction.argmax(self.axis), (y >= 0) & (y != self.ignored)
+        right = (guesses == y) & counted
         self.sum("correct", right.sum())
         self.sum("count", counted.sum())
         if self.each_class:
             zeros = torch.zeros(prediction.shape[self.axis], dtype=torch.int64, device=y.device)
-            found = {"truths": (labels, counted), "guesses": (guesses, counted), "hits": (labels, right)}
+            found = {"truths": (y, counted), "guesses": (guesses, counted), "hits": (y, right)}
             for name, (rows, chosen) in found.items():  # bincount would wait for the device
                 index = torch.where(chosen, rows, 0).reshape(-1)
                 self.sum(name, zeros.scatter_add(0, index, chosen.reshape(-1).long()))
         if self.surprise:
             logs = prediction.movedim(self.axis, -1).log_softmax(-1)
-            taken = logs.gather(-1, torch.where(counted, labels, 0).unsqueeze(-1)).squeeze(-1)
+            taken = logs.gather(-1, torch.where(counted, y, 0).unsqueeze(-1)).squeeze(-1)
             self.sum("surprise", -torch.where(counted, taken, 0.0).sum(dtype=widest_dtype(y.device)))
 
     def values(self, sums: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

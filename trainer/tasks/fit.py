@@ -83,6 +83,7 @@ def _paths(facts: Facts, prediction: Tree, y: Tree, name: str, typed: int | None
 def _outputs(prediction: Tree, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Tensor]]:
     if isinstance(prediction, Tensor):
         yield path, prediction
+    if prediction is None or isinstance(prediction, Tensor):
         return
     items = prediction.items() if isinstance(prediction, dict) else enumerate(prediction)
     for key, inner in items:
@@ -97,19 +98,18 @@ def _axes(facts: Facts, output: Tensor, y: Tree, typed: int | None = None) -> li
         return []
     if facts.task not in INDEXED:
         return [1] if output.numel() == y.numel() else []
-    target = tuple(y.shape) if not y.is_floating_point() else (y.shape[0], *y.shape[2:])
     least, most = facts.num_outputs, max(shape) if facts.meaning.counted else facts.num_outputs
     found = [
         axis
         for axis in range(1, len(shape))
-        if least <= shape[axis] <= most and shape[:axis] + shape[axis + 1 :] == target
+        if least <= shape[axis] <= most and shape[:axis] + shape[axis + 1 :] == tuple(y.shape)
     ]
     return [axis for axis in found if typed is None or axis == typed]
 
 
 def _axis(facts: Facts, prediction: Tensor, y: Tensor, name: str, typed: int | None, cut: Cut | None) -> int:
     found = _axes(facts, prediction, y, typed)
-    if facts.task == "classes" and (not found or y.is_floating_point()):
+    if facts.task == "classes" and not found:
         found = [1]  # check_prediction says what is wrong
     if not found:
         text = f"model {name} gives outputs of shape {tuple(prediction.shape)}, the targets need {_wanted(facts, y)}"

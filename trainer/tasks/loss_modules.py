@@ -49,9 +49,7 @@ def state(loss_fn: nn.Module) -> dict[str, Any]:
     if type(loss_fn).__module__.startswith(("torch.", "trainer.tasks.")):
         return {}
     left_out = tuple(f"{name}." for name, _ in frozen(loss_fn))
-    return {
-        PREFIX + name: value for name, value in loss_fn.state_dict().items() if not name.startswith(left_out or "\0")
-    }
+    return {PREFIX + name: value for name, value in loss_fn.state_dict().items() if not name.startswith(left_out)}
 
 
 def split(weights: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -43,8 +43,13 @@ def resolve(node: Mapping[str, Any], facts: Facts, own: Mapping[str, Any] | None
     """A loss node with `auto` replaced by the loss that fits the task, and weight=balanced by numbers. own: a task of
     your own, see loading.own_task. Raises ConfigError."""
     node = dict(node)
-    weight = node.get("weight")
-    if weight is not None and facts.task not in INDEXED:
+    weight, kind = node.get("weight"), node["_target_"]
+    kind = kind if kind == "auto" else target.locate(kind, "loss")
+    is_ours = kind == "auto" or is_torchs(kind)
+    if facts.task == "labels" and kind is nn.BCELoss and own is None:
+        text = "loss BCELoss takes probabilities, but a model gives logits of labels: metrics and answers are of those"
+        raise ConfigError(text, "loss=bce, and a forward that returns the logits, without a sigmoid", "loss")
+    if weight is not None and facts.task not in INDEXED and (is_ours or weight == "balanced"):
         text = f"loss.weight is one number per class, but the targets are {facts.task}"
         hint = (
             "loss=bce 'loss.pos_weight=[1,2,…]', one number per label" if facts.task == "labels" else "loss.weight=null"
@@ -118,7 +123,7 @@ def make_loss(
     Huber and the beta of SmoothL1 are in those.
     """
     weight = node.get("weight")
-    if isinstance(weight, list):
+    if isinstance(weight, list) and facts.task in INDEXED:
         if facts.classes is not None and len(weight) != len(facts.classes):
             raise ConfigError(
                 f"loss.weight has {counted(len(weight), 'number')}, but the data has {len(facts.classes)} classes"
@@ -132,7 +137,9 @@ def make_loss(
             )
             raise ConfigError(text, "one number for each label, in their order", "loss.pos_weight")
         node = {**node, "pos_weight": torch.tensor(positive)}
-    node = {key: value for key, value in node.items() if key != "class_axis"}
+    kind = target.locate(node["_target_"], "loss")
+    if "class_axis" in node and (is_torchs(kind) or "class_axis" not in target.parameters(kind)):
+        node = {key: value for key, value in node.items() if key != "class_axis"}
     loss_fn: nn.Module = target.construct(node, "loss")
     if type(loss_fn) in ALONG_AXIS and class_axis != 1:
         loss_fn.__class__ = ALONG_AXIS[type(loss_fn)]

@@ -14,18 +14,19 @@ def known(modes: Mapping[str, str], num_rows: int) -> list[str]:
 
 
 def directions(
-    task: Task, own: Sequence[str], num_rows: int, terms: Sequence[str], of_terms: str
+    task: Task, own: Sequence[str], num_rows: int, terms: Sequence[str], of_terms: str, *, summed: bool
 ) -> dict[str, str | None]:
     """The metrics that a split of `num_rows` rows gives, each with its better direction, None where it does not say.
 
-    own: of the task's own metrics those that are asked for; terms: of the loss; of_terms: their direction.
+    own: of the task's own metrics those that are asked for; terms: of the loss; of_terms: their direction; summed:
+    whether their sum is minimised. Of terms that are only looked at, one named like a metric has its direction.
     """
     if not num_rows:
         return {}
     found: dict[str, str | None] = {name: task.modes[name] for name in known(task.modes, num_rows)}
     found |= {name: task.more[name] for name in own if name not in task.modes}
     named = {one.column: one.mode for one in task.named}
-    return found | named | {name: of_terms for name in terms if name not in found}
+    return found | named | {name: of_terms for name in terms if summed or name not in found}
 
 
 def measured(
@@ -42,7 +43,7 @@ def measured(
     if task == "classes":
         needs_all = is_uneven(class_counts) or monitor.removeprefix("val/") in OF_EACH_CLASS
         found = [name for name in found if needs_all or name in asked or name not in OF_EACH_CLASS]
-    return [*found, *(name for name in asked if name not in (*modes, *found) and num_rows)]
+    return [*found, *(name for name in asked if name not in modes and num_rows)]
 
 
 def is_uneven(class_counts: Sequence[int] | None) -> bool:

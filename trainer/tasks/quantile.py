@@ -36,8 +36,9 @@ class QuantileLoss(nn.Module):
 
 
 def middle(prediction: Tensor, y: Tensor) -> Tensor:
-    """Of several numbers for each target, such as quantiles, the middle one: (N, D·K) for y (N, D) becomes (N, D)."""
-    if prediction.numel() == y.numel() or y.numel() == 0 or prediction.numel() % y.numel():
+    """A number for each target, in the targets' shape: of several, such as quantiles, the middle one: (N, D·K) for y
+    (N, D) becomes (N, D). Other predictions stay as they are."""
+    if y.numel() == 0 or prediction.numel() % y.numel():
         return prediction
     each = prediction.reshape(*y.shape, -1)
     return each[..., (each.shape[-1] - 1) // 2]

@@ -25,7 +25,7 @@ class PixelDrawing:
     def add(self, x: Tree, prediction: Tensor, y: Tensor) -> None:
         """prediction: logits, (B, H, W) with the classes along `axis`; y: class indices (B, H, W)."""
         guesses = prediction.argmax(self.axis).cpu()
-        truths = (y if not y.is_floating_point() else y.argmax(1)).cpu()
+        truths = y.cpu()
         counted = (truths >= 0) & (truths != self.ignored)
         right = counted & (truths == guesses)
         for sums, pixels in (
