@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -285,6 +286,12 @@ def test_only_layers_in_a_row_are_a_chain() -> None:
 def test_text_of_others_stays_text() -> None:
     assert model_card.plain("<img src=x>\n# a|b") == r"&lt;img src=x&gt; \# a\|b"
     assert model_card.code("a`\x1b[31mb") == "a  [31mb"
+
+
+def test_the_card_calls_the_one_input_by_its_name() -> None:
+    prepared: Any = SimpleNamespace(pictures=None, table=None)
+    port = exported.Port("image", "float32", ("rows", "3"))
+    assert "`image`: float32, of shape (rows, 3)" in "\n".join(model_card._input(prepared, [port]))
 
 
 FORMS = [
