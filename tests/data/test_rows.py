@@ -134,6 +134,7 @@ def test_the_label_255_of_pixels_gets_a_remark() -> None:
         (np.tile([[0.0, 1], [1, 1]], (20, 1)), ["dataset.task=labels"], "labels", ""),
         (np.tile([0, 2], 20), ["dataset.task=numbers"], "numbers", ""),
         (np.tile([0, 2], 20)[:, None], [], "classes", ""),
+        (np.tile([0, 1], 20)[:, None], ["dataset.task=labels"], "labels", ""),
         (np.arange(40) * 30, [], "classes", "the labels make 1,171 classes, most of which occur once: if they are"),
     ],
 )
