@@ -1,6 +1,6 @@
 """What targets mean: the task that they set, by the rules below or as dataset.task says, and the names of classes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,6 +82,9 @@ def decide(
     x, y: of a row, its leaves tensors; same: whether the input is the target too. asked: dataset.task; outputs: of the
     model; None where it takes them from the data. zero_and_one: whether all whole-number targets are 0 or 1.
     """
+    if isinstance(y, Tensor) and y.is_complex() and asked in (AUTO, "numbers") and not same:
+        text = f"the targets of {place} are complex numbers"
+        raise ConfigError(text, "torch.view_as_real(y); or dataset.task=free with a loss of your own")
     if asked != AUTO:
         return replace(_asked(asked, x, y, place, same=same), why="dataset.task says so")
     if same:
@@ -134,6 +137,16 @@ def _asked(task: str, x: Tree, y: Tree, place: str, *, same: bool) -> Meaning:
         text = f"dataset.task={task}, but a target of {place} has the shape {tuple(y.shape)}"
         raise ConfigError(text, "dataset.task=auto", "dataset.task")
     return Meaning(task, "", None, y.shape[0] if task == "labels" else 1)
+
+
+def words_of(names: Any, place: str) -> list[str] | None:
+    """The names in a Dataset's attribute `classes`; None where it has none. Raises ConfigError for what is no list."""
+    if names is None:
+        return None
+    if isinstance(names, str) or not isinstance(names, Collection):
+        text = f"the attribute `classes` of {place} is {str(names)[:20]}, not a list of names"
+        raise ConfigError(text, "`classes = [word, …]` in the Dataset, or no attribute of this name")
+    return [str(word) for word in names] or None
 
 
 def named(
