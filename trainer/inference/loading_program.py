@@ -161,6 +161,8 @@ def _access(model: Trained, made: Exported) -> str:
         by_key = isinstance(output, Mapping) or (isinstance(output, (tuple, list)) and not hasattr(output, "_fields"))
         found = calls.plain(output)
         key = path.pop(0) if path else next(iter(found)) if isinstance(found, dict) else 0
+        if isinstance(output, Mapping):
+            key = next(name for name in output if str(name) == key)  # a tree's keys are text
         text += f"[{key!r}]" if by_key else f".{key}"
         output = output[key] if by_key else getattr(output, str(key))
     return text
