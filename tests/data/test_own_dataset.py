@@ -158,6 +158,24 @@ def test_pixels_with_the_ignored_label_count_nowhere(ignored: int, in_memory: st
     assert sum(shown.confusions.values()) == total
 
 
+def test_an_ignored_class_of_pictures_and_tables_is_not_measured(tmp_path: Path) -> None:
+    for row, name in enumerate("abc" * 8):
+        (tmp_path / "pics" / name).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4), (row * 10, 0, 0)).save(tmp_path / "pics" / name / f"{row}.png")
+    (tmp_path / "t.csv").write_text("x,y\n" + "".join(f"{row},{'abc'[row % 3]}\n" for row in range(24)))
+    loss = ["loss=cross_entropy", "loss.ignore_index=1", "dataset.val_fraction=0.5", "model=linear"]
+    for words in (
+        ["dataset=images", "dataset.path=pics", "dataset.size=4"],
+        ["dataset=table", "dataset.path=t.csv", "dataset.target=y"],
+    ):
+        run, setup = build(config(*words, *loss))
+        ((x, y, _),) = list(run.val_batches)
+        right = (run.model(x).argmax(1) == y)[y != 1]
+        assert len(right) < 12
+        assert evaluate(run, run.val_batches, "val")["val/acc"] == right.double().mean()
+        assert setup.splits.facts.class_counts[1] == 0
+
+
 def test_ignored_labels_in_an_array_are_no_class(tmp_path: Path) -> None:
     y = np.tile([0, 1, 255], 20)
     np.savez(tmp_path / "a.npz", x=np.ones((60, 2)), y=y)

@@ -52,7 +52,7 @@ def take_inventory(
     is unlike the data of the earlier start."""
     path, pictures, resumed = config.dataset["_target_"], isinstance(dataset, Images), fitted is not None
     if pictures:
-        fitted = dataset.match(fitted) if fitted is not None else dataset.preprocessing(dtype)
+        fitted = dataset.match(fitted) if fitted is not None else dataset.preprocessing(dtype, keys.ignored)
     parts, notes = parts_of(dataset, path, node, keys)
     roles, data = roles_of(parts), {NAMES[part.role]: part.data for part in owners(parts)}
     if pictures:
