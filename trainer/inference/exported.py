@@ -58,7 +58,7 @@ def export(model: Trained, chosen: Format) -> Exported:
     few = tree.first(rows, 3)
     axes = row_axes(model.named, few)
     found = model.named(few)
-    names = _names(axes, [name or "x" for name in inputs_of.names(prepared.facts.inputs)])
+    names = _names(axes, list(inputs_of.names(prepared.facts.inputs)))
     _check_steady(model, few, found)
     num_rows, size = _sizes(rows, found)
     rows = tree.first(rows, num_rows)

@@ -71,7 +71,7 @@ def program(name: str, model: Trained, made: Exported, node: dict[str, Any], is_
     of torch's layers."""
     preprocessing, facts = model.preprocessing, model.facts
     pictures, is_array = preprocessing.pictures, name == "onnx"
-    values = _call(made, is_array) | {"rows": _rows(made.rows, is_array, by_name=is_array)}
+    values = _call(made) | {"rows": _rows(made.rows, is_array)}
     values["answer"] = f"[{made.outputs[0].name!r}]" * (len(made.outputs) > 1)
     imports, needs = ["from pathlib import Path", "", "import torch"], "torch"
     if is_array:
@@ -109,7 +109,7 @@ def program(name: str, model: Trained, made: Exported, node: dict[str, Any], is_
     )
 
 
-def _call(made: Exported, is_array: bool) -> dict[str, str]:
+def _call(made: Exported) -> dict[str, str]:
     """What a model, or an ONNX session, is called with."""
     x = made.rows
     return {"call": "x" if isinstance(x, Tensor) else "**x" if isinstance(x, dict) else "*x"} | {
@@ -117,19 +117,19 @@ def _call(made: Exported, is_array: bool) -> dict[str, str]:
     }
 
 
-def _rows(rows: Tree, is_array: bool, *, by_name: bool) -> str:
-    """Code for the example. by_name: as a dict of paths, not as the tree that the model takes."""
+def _rows(rows: Tree, is_array: bool) -> str:
+    """Code for the example: arrays as a dict of paths, tensors as the tree that the model takes."""
     if isinstance(rows, Tensor):
         array, dtype = "np.array" if is_array else "torch.tensor", str(rows.dtype).rpartition(".")[2]
         return f"{array}({_literal(rows)}, dtype={array.partition('.')[0]}.{dtype})"
     parts: Sequence[tuple[Any, Tree]] = []
-    if by_name:
+    if is_array:
         parts = list(tree.named(rows))
     elif isinstance(rows, Mapping):
         parts = list(rows.items())
     else:
-        return f"({', '.join(_rows(inner, is_array, by_name=False) for inner in rows)},)"
-    return "{" + ", ".join(f"{key!r}: {_rows(inner, is_array, by_name=False)}" for key, inner in parts) + "}"
+        return f"({', '.join(_rows(inner, is_array) for inner in rows)},)"
+    return "{" + ", ".join(f"{key!r}: {_rows(inner, is_array)}" for key, inner in parts) + "}"
 
 
 def _classes(facts: Facts) -> str:
