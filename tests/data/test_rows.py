@@ -11,8 +11,9 @@ from torch.utils.data import Dataset
 
 from trainer.build.build import build
 from trainer.data.batches import EvalBatches
+from trainer.data.keys import Keys
 from trainer.data.meaning import LABELS_HINT
-from trainer.data.rows import Keys, Rows
+from trainer.data.rows import Rows
 from trainer.errors import ConfigError
 from trainer.loop import evaluate, train
 

@@ -22,16 +22,14 @@ INDEXED = ("classes", "tokens", "pixels")  # tasks whose targets are class indic
 NUM_AXES = {"classes": 0, "labels": 1, "tokens": 1, "pixels": 2}  # of a row's target
 
 
-def name_of(asked: Any) -> str:
-    """The name of the task that dataset.task asks for: of a class of your own, {_target_: …}, that of its parent.
-    Raises ConfigError."""
-    if not isinstance(asked, Mapping):
-        return str(asked)
-    kind = target.locate(str(asked.get("_target_")), "dataset.task")
-    if getattr(kind, "name", None) not in TASKS:
-        text = f"dataset.task._target_={asked.get('_target_')} is not a task"
+def class_of(own: Mapping[str, Any]) -> Any:
+    """The class of a task of your own, {_target_: …}; its `name`, one of TASKS, is that of its parent. Raises
+    ConfigError."""
+    kind = target.locate(str(own["_target_"]), "dataset.task")
+    if not isinstance(kind, type) or getattr(kind, "name", None) not in TASKS:
+        text = f"dataset.task._target_={own['_target_']} is not a task"
         raise ConfigError(text, "a subclass of trainer.tasks.task.Task, which keeps its `name`", "dataset.task")
-    return str(kind.name)
+    return kind
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from trainer.data import collation, facts, form, labels, map_style, meaning, sample, tree
-from trainer.data.keys import Keys as Keys
+from trainer.data.keys import Keys
 from trainer.data.meaning import Meaning
 from trainer.data.sample import AUTO, Choice
 from trainer.data.scan import scan
