@@ -290,7 +290,7 @@ REFUSED = [
         ["dataset=diabetes", *loss_words("BCELoss"), "dataset.scale_targets=true"],
         "needs the targets as they are",
     ),
-    (["dataset=iris", "dataset.scale_targets=true"], "the targets are classes"),
+    (["dataset=iris", "dataset.scale_targets=true"], "the task is classes"),
     (["dataset=iris", "dataset.scale_targets=perhaps"], "must be auto or true or false"),
     (own("Formula", "dataset.scale_targets=perhaps"), "must be auto or true or false"),
 ]

@@ -58,7 +58,7 @@ READERS = {".npz": _read_npz, ".safetensors": _read_safetensors}
 
 
 class _Arrays(TensorData):
-    """An array file as a data set: integers in y are classes, floats are numbers.
+    """An array file as a data set; what y means, see meaning.decide.
 
     path: the file. x, y: the names of its arrays; f"{x}_test" and f"{y}_test" hold the test split. classes: their
     names; the labels themselves by default. scaling: see TensorData; "auto" standardises rows of numbers column by

@@ -19,7 +19,7 @@ from trainer.device import seed_all
 from trainer.errors import ConfigError
 
 OWN_KEYS = ("val_fraction", "split_seed", "split", "scale_targets", "inputs", "target", "task")  # not for the class
-THEIRS = ("split", "scale_targets", "inputs", "target", "task")  # of these, for a class with an argument of that name
+THEIRS = ("split", "scale_targets", "inputs", "target", "task")  # a class with an argument of this name gets the value
 TABLE = "trainer.data.table.Table"
 
 

@@ -34,7 +34,7 @@ class TargetScaling:
         if self.asked not in ("auto", True, False, None):
             raise ConfigError(f"{key}={self.asked}: {key} must be auto or true or false", hint, key)
         if self.asked is True and task != "numbers":
-            raise ConfigError(f"{key}=true, but the targets are {task}", hint, key)
+            raise ConfigError(f"{key}=true, but the task is {task}", hint, key)
         if self.asked is True and self.strict:
             raise ConfigError(f"{key}=true, but {self.loss} needs the targets as they are in the data", hint, key)
 
