@@ -14,7 +14,7 @@ from trainer.data import tree
 from trainer.data.facts import Spec, specs_of
 from trainer.data.tensors import Scaling
 from trainer.data.tree import Tree
-from trainer.device import widest_dtype
+from trainer.device import dtype_name, widest_dtype
 from trainer.errors import ConfigError
 
 NARROW = frozenset({torch.bool, torch.uint8, torch.int8, torch.int16, torch.float16, torch.bfloat16})
@@ -172,7 +172,7 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
 def _check_exact(x: Tensor, result: Tensor, what: str) -> None:
     lost = (result.to(torch.int64) != x.to(torch.int64)).flatten().nonzero()
     if len(lost):
-        dtype, value = str(result.dtype).removeprefix("torch."), int(x.flatten()[lost[0]])
+        dtype, value = dtype_name(result.dtype), int(x.flatten()[lost[0]])
         hint = "return floats that are already standardised" if what == "inputs" else "dataset.scale_targets=true"
         hint += ", or dtype=float64" * (dtype == "float32")
         raise ConfigError(f"the {what} hold the whole number {value}, which {dtype} cannot hold exactly", hint)

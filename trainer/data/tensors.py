@@ -85,7 +85,7 @@ class TensorData(Dataset[tuple[Tree, Tree]]):
         return self.y if self.meaning.task == "classes" else None
 
     def __len__(self) -> int:
-        return len(tree.leaves(self.x)[0])
+        return tree.num_rows(self.x)
 
     def __getitem__(self, index: int | Tensor) -> tuple[Tree, Tree]:
         return tree.mapped(lambda leaf: leaf[index], self.x), tree.mapped(lambda leaf: leaf[index], self.y)

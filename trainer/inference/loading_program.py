@@ -14,6 +14,7 @@ from trainer.data.facts import Facts
 from trainer.data.picture_file import PictureFormat
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.tree import Tree
+from trainer.device import dtype_name
 from trainer.inference.exported import Exported
 from trainer.inference.layer_chain import chain, source
 from trainer.inference.model import Trained
@@ -87,7 +88,7 @@ def program(name: str, model: Trained, made: Exported, node: dict[str, Any], is_
         imports += ["from safetensors.torch import load_file"]
         imports += ["from torch import nn"] if layers is not None else ["", f"from {module} import {kind}"]
         needs = "torch and safetensors" + ("" if layers is not None else f", and {module}")
-        dtype = str(model.dtype).removeprefix("torch.")
+        dtype = dtype_name(model.dtype)
         text += ".double()" * (dtype == "float64")
         values |= {"model": text, "scale": SCALE.format(dtype=dtype) if preprocessing.x.state_dict() else ""}
         values |= {"unscale": _closing(preprocessing), "access": _access(model, made)}
@@ -155,7 +156,7 @@ def _closing(preprocessing: Preprocessing) -> str:
 def _access(model: Trained, made: Exported) -> str:
     """Code that picks the task's output, or the first one, of what the model returns."""
     x = model.preprocessing.x(tree.first(made.rows, 2))
-    output, text = model.model(**x) if isinstance(x, dict) else model.model(*x if isinstance(x, tuple) else (x,)), ""
+    output, text = calls.of_model(model.model, x)(x), ""
     path = list(model.fit.path)
     while not isinstance(output, Tensor):
         by_key = isinstance(output, Mapping) or (isinstance(output, (tuple, list)) and not hasattr(output, "_fields"))
