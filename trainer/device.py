@@ -160,6 +160,11 @@ def quiet_compiler() -> None:
     warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
 
 
+def dtype_name(dtype: torch.dtype) -> str:
+    """A dtype as it is typed: float32."""
+    return str(dtype).removeprefix("torch.")
+
+
 def widest_dtype(device: torch.device) -> torch.dtype:
     """The dtype to add up in: float64, or float32 on MPS, which does not support float64."""
     return torch.float32 if device.type == "mps" else torch.float64

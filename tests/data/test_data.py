@@ -31,7 +31,7 @@ def test_bundled_data_is_what_its_sources_say() -> None:
     }
     for make, (rows, shape, classes) in shapes.items():
         data = make()
-        assert (len(data), tuple(data.x.shape[1:]), len(data.classes or [])) == (rows, shape, classes)
+        assert (len(data), tuple(data.x.shape[1:]), len(data.meaning.classes or [])) == (rows, shape, classes)
     counts = [torch.bincount(make().y).tolist() for make in (embedded.Iris, embedded.Wine, embedded.BreastCancer)]
     assert counts == [[50, 50, 50], [59, 71, 48], [212, 357]]
     diabetes = embedded.Diabetes()

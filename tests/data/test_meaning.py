@@ -65,6 +65,8 @@ def test_other_trees_and_no_target_are_free() -> None:
         ((3,), {"asked": "words"}, "is not one of classes, numbers"),
         ((3,), {"asked": "classes", "dtype": torch.float32}, "needs whole numbers"),
         ((3,), {"asked": "classes"}, "has the shape (3,)"),
+        ((3,), {"dtype": torch.complex64}, "are complex numbers"),
+        ((3,), {"dtype": torch.complex64, "asked": "numbers"}, "are complex numbers"),
         ((), {"asked": "pixels"}, "has the shape ()"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, IterableDataset, Subset
 
 from trainer.build.build import build
-from trainer.data import seeds
+from trainer.data import form, seeds
 from trainer.data.inventory import CHECKED
 from trainer.data.splits import Splits
 from trainer.errors import ConfigError, TrainerError
@@ -157,6 +158,24 @@ def test_pixels_with_the_ignored_label_count_nowhere(ignored: int, in_memory: st
     assert sum(shown.confusions.values()) == total
 
 
+def test_an_ignored_class_of_pictures_and_tables_is_not_measured(tmp_path: Path) -> None:
+    for row, name in enumerate("abc" * 8):
+        (tmp_path / "pics" / name).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4), (row * 10, 0, 0)).save(tmp_path / "pics" / name / f"{row}.png")
+    (tmp_path / "t.csv").write_text("x,y\n" + "".join(f"{row},{'abc'[row % 3]}\n" for row in range(24)))
+    loss = ["loss=cross_entropy", "loss.ignore_index=1", "dataset.val_fraction=0.5", "model=linear"]
+    for words in (
+        ["dataset=images", "dataset.path=pics", "dataset.size=4"],
+        ["dataset=table", "dataset.path=t.csv", "dataset.target=y"],
+    ):
+        run, setup = build(config(*words, *loss))
+        ((x, y, _),) = list(run.val_batches)
+        right = (run.model(x).argmax(1) == y)[y != 1]
+        assert len(right) < 12
+        assert evaluate(run, run.val_batches, "val")["val/acc"] == right.double().mean()
+        assert setup.splits.facts.class_counts[1] == 0
+
+
 def test_ignored_labels_in_an_array_are_no_class(tmp_path: Path) -> None:
     y = np.tile([0, 1, 255], 20)
     np.savez(tmp_path / "a.npz", x=np.ones((60, 2)), y=y)
@@ -274,6 +293,37 @@ def test_a_loss_of_numbers_says_how_whole_numbers_become_numbers(kind: str, tmp_
     build(config(*words, "dataset.task=numbers"))
 
 
+class Missing(Rows):
+    """The first rows are 0 or 1 for each of three labels, and one of the others has no target."""
+
+    def __getitem__(self, row: int) -> Any:
+        return inputs(row), None if row == 50 else torch.tensor([0, 1, 1])
+
+
+class Half(Rows):
+    def __getitem__(self, row: int) -> Any:
+        return (inputs(row), None), row % 3
+
+
+class Empty(Rows):
+    def __getitem__(self, row: int) -> Any:
+        return {}, row % 3
+
+
+class Counted(Rows):
+    classes = 10
+
+
+class Exact(Rows):
+    def __getitem__(self, row: int) -> Any:
+        return inputs(row), Fraction(row, 3)
+
+
+class Records(Rows):
+    def __getitem__(self, row: int) -> Any:
+        return np.zeros(4, dtype=[("a", "f4"), ("b", "f4")]), row % 3
+
+
 class Huge(Rows):
     def __getitem__(self, row: int) -> Any:
         return inputs(row), 10**6 + row
@@ -290,6 +340,12 @@ REFUSED = [
     ("Mixed", r"the target of .*Mixed\[1\] is an integer, unlike row 0's", "integers for classes"),
     ("Broken", r"Broken\[0\] raises KeyError", None),
     ("Negative", "label -1 in row 50 of .*Negative", "labels count from 0"),
+    ("Missing", r"the target of .*Missing\[50\] is None, that of row 0 is one tensor", "the same parts"),
+    ("Half", r"Half\[0\]: a part of its input is None", "leave out"),
+    ("Empty", r"Empty\[0\]: its input is empty", "at least one tensor"),
+    ("Counted", r"the attribute `classes` of .*Counted is 10, not a list of names", "classes = [word"),
+    ("Exact", r"Exact\[0\]: its target is a Fraction", "return a tensor"),
+    ("Records", r"Records\[0\]: its input is an array of \[\('a'", None),
     ("Huge", r"label 10001\d\d in row \d+ of .*Huge is too large", "dataset.task=numbers"),
 ]
 
@@ -299,6 +355,13 @@ def test_what_cannot_be_used_is_refused_before_training(name: str, message: str,
     with pytest.raises(ConfigError, match=message) as caught:
         splits_of(name)
     assert hint is None or hint in (caught.value.hint or "")
+
+
+def test_parts_with_names_may_come_in_any_order() -> None:
+    one, other = {"a": inputs(0), "b": torch.zeros(2)}, {"b": torch.zeros(2), "a": inputs(1)}
+    form.check_like("input", {"inner": other}, {"inner": one}, "Rows[1]")
+    with pytest.raises(ConfigError, match=r"an input inner.b of shape \(3,\), row 0 of \(2,\)"):
+        form.check_like("input", {"inner": other | {"b": torch.zeros(3)}}, {"inner": one}, "Rows[1]")
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])

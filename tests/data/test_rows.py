@@ -11,8 +11,9 @@ from torch.utils.data import Dataset
 
 from trainer.build.build import build
 from trainer.data.batches import EvalBatches
+from trainer.data.keys import Keys
 from trainer.data.meaning import LABELS_HINT
-from trainer.data.rows import Keys, Rows
+from trainer.data.rows import Rows
 from trainer.errors import ConfigError
 from trainer.loop import evaluate, train
 
@@ -135,6 +136,7 @@ def test_the_label_255_of_pixels_gets_a_remark() -> None:
         (np.tile([[0.0, 1], [1, 1]], (20, 1)), ["dataset.task=labels"], "labels", ""),
         (np.tile([0, 2], 20), ["dataset.task=numbers"], "numbers", ""),
         (np.tile([0, 2], 20)[:, None], [], "classes", ""),
+        (np.tile([0, 1], 20)[:, None], ["dataset.task=labels"], "labels", ""),
         (np.arange(40) * 30, [], "classes", "the labels make 1,171 classes, most of which occur once: if they are"),
     ],
 )

@@ -124,6 +124,19 @@ def test_integers_that_the_dtype_cannot_hold_are_refused(in_memory: str) -> None
         assert inputs.max() == (16777216 if "largest" in fits else 16777217)
 
 
+class BigTargets(Ids):
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return torch.ones(2), self.x[index] if index == 39 else torch.zeros_like(self.x[0])
+
+
+def test_targets_that_the_dtype_cannot_hold_are_not_called_inputs() -> None:
+    words = own("BigTargets", *ALL_ROWS, "dataset.task=numbers", *OWN_LOSS, "loader.in_memory=true")
+    with pytest.raises(ConfigError, match="the targets hold the whole number 16777217, which float32") as caught:
+        batches(build(config(*words))[0])
+    assert caught.value.hint == "dataset.scale_targets=true, or dtype=float64"
+    build(config(*words, "dataset.scale_targets=true"))
+
+
 class Formula(Dataset):
     """(x, y) of a formula, y as a Python float."""
 
@@ -277,7 +290,7 @@ REFUSED = [
         ["dataset=diabetes", *loss_words("BCELoss"), "dataset.scale_targets=true"],
         "needs the targets as they are",
     ),
-    (["dataset=iris", "dataset.scale_targets=true"], "the targets are classes"),
+    (["dataset=iris", "dataset.scale_targets=true"], "the task is classes"),
     (["dataset=iris", "dataset.scale_targets=perhaps"], "must be auto or true or false"),
     (own("Formula", "dataset.scale_targets=perhaps"), "must be auto or true or false"),
 ]

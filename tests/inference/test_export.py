@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,10 @@ def model_of(run: Path) -> Trained:
     return trained.load(run, Settings(read_config(run)).check())
 
 
+def predicted(model: Trained, rows: torch.Tensor) -> torch.Tensor:
+    return model.named(rows)[model.task.result]
+
+
 def answer(program: Path, *forbidden: str, pictures: Sequence[str] = ()) -> str:
     """What a program beside an exported file prints in a process that cannot import some modules."""
     block = "".join(f"sys.modules[{name!r}] = None; " for name in ("trainer", *forbidden))
@@ -62,7 +67,7 @@ def raw_rows(dataset: Any) -> torch.Tensor:
 def test_torch_export_and_safetensors_answer_like_the_model(words: list[str], dataset: Any, num_outputs: int) -> None:
     run = trainer.train([*words, *QUICK]).run_dir
     rows = raw_rows(dataset)
-    expected = model_of(run).predict(rows)
+    expected = predicted(model_of(run), rows)
     assert expected.shape == (1000, num_outputs)
     assert main(["export", str(run)]) == 0
     loaded = torch.export.load(run / "export/model.pt2").module()
@@ -87,7 +92,7 @@ def test_onnx_answers_like_the_model(words: list[str], dataset: Any, num_outputs
     run = trainer.train([*words, *QUICK]).run_dir
     assert main(["export", "latest", "format=onnx"]) == 0
     rows = raw_rows(dataset)
-    expected = model_of(run).predict(rows).numpy()
+    expected = predicted(model_of(run), rows).numpy()
     session = onnxruntime.InferenceSession(run / "export/model.onnx")
     for count in (1, 3, 1000):
         (got,) = session.run(None, {"x": rows[:count].numpy()})
@@ -120,7 +125,7 @@ def test_a_table_takes_categories_as_their_index(capsys: pytest.CaptureFixture[s
     assert [c.kind for c in model.preprocessing.table.columns] == ["number", "category", "date"]
     grid = [[size, colour, 20_000.0] for size in (2.5, np.nan) for colour in (-1.0, 0.0, 1.0, 2.0, np.nan)]
     rows = torch.tensor(grid, dtype=torch.float64)
-    expected = model.predict(rows)
+    expected = predicted(model, rows)
     assert len(expected.unique()) >= 8  # each makes a difference
     (got,) = onnxruntime.InferenceSession(run / "export/model.onnx").run(None, {"x": rows.numpy()})
     torch.testing.assert_close(torch.from_numpy(got), expected, rtol=1e-5, atol=1e-4)
@@ -173,7 +178,7 @@ def test_the_program_of_onnx_needs_no_torch() -> None:
     pytest.importorskip("onnxscript")
     run = trainer.train(["dataset=diabetes", *QUICK]).run_dir
     assert main(["export", "latest", "format=onnx"]) == 0
-    row = model_of(run).predict(raw_rows(Diabetes)[:50])
+    row = predicted(model_of(run), raw_rows(Diabetes)[:50])
     printed = float(answer(run / "export/load_onnx.py", "torch").strip("[]\n"))
     assert row.min() - 100 < printed < row.max() + 100
 
@@ -285,6 +290,12 @@ def test_only_layers_in_a_row_are_a_chain() -> None:
 def test_text_of_others_stays_text() -> None:
     assert model_card.plain("<img src=x>\n# a|b") == r"&lt;img src=x&gt; \# a\|b"
     assert model_card.code("a`\x1b[31mb") == "a  [31mb"
+
+
+def test_the_card_calls_the_one_input_by_its_name() -> None:
+    prepared: Any = SimpleNamespace(pictures=None, table=None)
+    port = exported.Port("image", "float32", ("rows", "3"))
+    assert "`image`: float32, of shape (rows, 3)" in "\n".join(model_card._input(prepared, [port]))
 
 
 FORMS = [

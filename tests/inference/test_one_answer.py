@@ -41,7 +41,7 @@ def test_predict_eval_and_export_agree(
     shared = (run.call, run.loss_fn, run.loss, run.terms, run.fit, run.task)
     trained = Trained(run.model.eval(), *shared, made, run.metrics, run.seed, run.autocast, run.device, run.dtype)
     (_, raw), *_ = open_rows(str(path), made, {}, 64, typed=False).batches
-    predicted = trained.predict(raw)[:, 0].double().numpy()
+    predicted = trained.named(raw)[trained.task.result][:, 0].double().numpy()
 
     def units(model_output: torch.Tensor) -> np.ndarray:
         scale = {name: value.double() for name, value in made.y.state_dict().items()}

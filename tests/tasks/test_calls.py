@@ -36,6 +36,7 @@ def test_outputs_that_are_objects_become_dicts_of_their_tensors() -> None:
         (Output(A, (A, B)), ["logits", "states.0", "states.1"]),
         (pair(A, B), ["mean", "scale"]),
         ({"b": A, "a": [B]}, ["b", "a.0"]),
+        ({0: A, 1: (B,)}, ["0", "1.0"]),
     ):
         found = calls.plain(output)
         assert [path for path, _ in tree.named(found)] == names

@@ -10,7 +10,8 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, TensorDataset
 
 from trainer.build.build import build
-from trainer.data.rows import Keys, Rows
+from trainer.data.keys import Keys
+from trainer.data.rows import Rows
 from trainer.guards.outputs import broadcast
 from trainer.loop import evaluate, train
 from trainer.run.header import loss_lines

@@ -139,9 +139,9 @@ def _built(node: Mapping[str, Any], key: str, given: Mapping[str, Any], outermos
     target = locate(node["_target_"], key)
     named = {name: value for name, value in given.items() if name in parameters(target)}
     first = list(given.values()) if outermost and not named else []
-    keywords = named | keywords
+    keywords, properties = named | keywords, _properties(target)
     try:
-        own = {name: value for name, value in keywords.items() if name not in _properties(target)}
+        own = {name: value for name, value in keywords.items() if name not in properties}
         inspect.signature(target).bind(*first, **own)
     except TypeError as error:
         name = str(error).rpartition("'")[0].rpartition("'")[2]

@@ -58,7 +58,7 @@ READERS = {".npz": _read_npz, ".safetensors": _read_safetensors}
 
 
 class _Arrays(TensorData):
-    """An array file as a data set: integers in y are classes, floats are numbers.
+    """An array file as a data set; what y means, see meaning.decide.
 
     path: the file. x, y: the names of its arrays; f"{x}_test" and f"{y}_test" hold the test split. classes: their
     names; the labels themselves by default. scaling: see TensorData; "auto" standardises rows of numbers column by
@@ -110,7 +110,7 @@ class SafeTensors(_Arrays):
 
 
 def _pair(arrays: dict[str, Tensor], name: str, x: str, y: str) -> tuple[Tensor, Tensor]:
-    """Inputs, and targets as they are, but class indices (N, 1) as (N,)."""
+    """Inputs and targets, as they are."""
     for key in (x, y):
         if key not in arrays:
             raise ConfigError(f"{name} has no array '{key}'", f"it has: {', '.join(list(arrays)[:8])}")
@@ -122,8 +122,6 @@ def _pair(arrays: dict[str, Tensor], name: str, x: str, y: str) -> tuple[Tensor,
         if tensor.is_floating_point() and not bool((finite := tensor.isfinite()).all()):
             row = int((~finite.reshape(len(finite), -1)).any(1).nonzero()[0])
             raise ConfigError(f"{name}: {key}[{row}] is NaN or infinite")
-    if not targets.is_floating_point() and targets.numel() == len(targets):
-        targets = targets.reshape(len(targets))
     return inputs, targets
 
 

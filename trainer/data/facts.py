@@ -18,8 +18,8 @@ INDEX_DTYPES = ("int32", "int64")
 
 @dataclass(frozen=True)
 class Spec:
-    """One tensor of a sample. dtype: by its name; num_values: one more than the largest whole number in the training
-    rows, if it is known."""
+    """One tensor of a sample. dtype: by its name; num_values: one more than the largest whole number in the data,
+    rows that it holds back included, if it is known."""
 
     shape: tuple[int, ...]
     dtype: str = "float32"
@@ -94,7 +94,7 @@ def is_index(leaf: Tensor) -> bool:
 
 def specs_of(x: Tree, *, batch: bool = False, is_all: bool = False, largest: Sequence[int | None] = ()) -> Tree:
     """The Spec of each tensor. batch: whether the first axis is that of the rows; is_all: whether these are all
-    training rows, so that their largest whole number is known; largest: that number of each tensor, if it was
+    rows, so that their largest whole number is known; largest: that number of each tensor, if it was
     counted."""
     known = iter(largest)
 

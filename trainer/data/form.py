@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from trainer.data import sample, tree
 from trainer.data.tree import Tree
@@ -48,6 +49,14 @@ def check_names(x: Tree, y: Tree, place: str) -> None:
             raise ConfigError(f"{place}: two parts of its {what} are called {path}", "another name for one of them")
 
 
+def check_complete(x: Tree, place: str) -> None:
+    """Raise ConfigError for an input without a tensor, or with None in it."""
+    are_none = pytree.tree_leaves(tree.structure(x))
+    if any(are_none) or not are_none:
+        text = f"{place}: its input is empty" if all(are_none) else f"{place}: a part of its input is None"
+        raise ConfigError(text, "give the model at least one tensor, and leave out what is None")
+
+
 def unlike(found: Any, keys: Sequence[Any], place: str) -> ConfigError:
     """The error for a row without a part that the first row has. keys: those that are picked of each row."""
     if found is None:
@@ -66,7 +75,9 @@ def check_like(what: str, here: Tree, there: Tree, place: str) -> None:
     if tree.structure(here) != tree.structure(there):
         text = f"the {what} of {place} {_parts(here)}, that of row 0 {_parts(there)}"
         raise ConfigError(text, "the same parts in every row")
-    for (path, leaf), (_, first) in zip(tree.named(here), tree.named(there), strict=True):
+    firsts = dict(tree.named(there))
+    for path, leaf in tree.named(here):
+        first = firsts[path]
         name = f"{what} {path}" if path else what
         is_float = torch.as_tensor(leaf).is_floating_point()
         if what == "target" and is_float != first.is_floating_point():

@@ -102,9 +102,9 @@ class Images(Pictures):
             log.warning("warning  read as classes: %s. Splits would hold class folders,", listed(folder.lookalikes, 30))
             log.warning("         and no other folders would stand beside them.")
 
-    def preprocessing(self, dtype: torch.dtype) -> Preprocessing:
-        """What is stored of these pictures: nothing in it is fitted."""
-        facts = Facts(Spec(self.how.shape, "uint8"), Meaning("classes", "", self.classes, len(self.classes)))
+    def preprocessing(self, dtype: torch.dtype, ignored: int) -> Preprocessing:
+        """What is stored of these pictures: nothing in it is fitted. ignored: the class index that does not count."""
+        facts = Facts(Spec(self.how.shape, "uint8"), Meaning("classes", "", self.classes, len(self.classes), ignored))
         return Preprocessing(facts, self.how.shape, normalisation(self.how, dtype), None, pictures=self.how)
 
     def digest_rest(self) -> None:

@@ -14,11 +14,12 @@ from trainer.data import digests, row_ids, seeds, tree
 from trainer.data.digests import UNREAD, Digest, Parts
 from trainer.data.fingerprint import Fingerprint
 from trainer.data.images import Images
+from trainer.data.keys import Keys
 from trainer.data.partition import RowData, parts_of
 from trainer.data.parts import Part, owners, roles_of
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import NAMES, Roles
-from trainer.data.rows import Keys, Rows
+from trainer.data.rows import Rows
 from trainer.data.tensors import TensorData
 from trainer.data.workers import Seeded
 from trainer.text import counted
@@ -52,7 +53,7 @@ def take_inventory(
     is unlike the data of the earlier start."""
     path, pictures, resumed = config.dataset["_target_"], isinstance(dataset, Images), fitted is not None
     if pictures:
-        fitted = dataset.match(fitted) if fitted is not None else dataset.preprocessing(dtype)
+        fitted = dataset.match(fitted) if fitted is not None else dataset.preprocessing(dtype, keys.ignored)
     parts, notes = parts_of(dataset, path, node, keys)
     roles, data = roles_of(parts), {NAMES[part.role]: part.data for part in owners(parts)}
     if pictures:

@@ -1,8 +1,9 @@
-"""Two loaders behind one contract: rows kept as tensors on the device, and torch's DataLoader with its workers.
+"""The contract of loaders, and those that keep their rows as tensors on the device. Two more are in workers.py and
+tabular/row_groups.py.
 
 `fetch(rows, epoch)` takes the row indices of each batch and yields the batches in a form that suits the loader;
 `count(batch)` returns the number of rows of one, `targets(batch)` its targets, and `load(batch)` its (x, y) on the
-device, ready for the model, each a tree. Both loaders give the same (x, y) for the same rows.
+device, ready for the model, each a tree. All loaders give the same (x, y) for the same rows.
 """
 
 from collections.abc import Iterable, Sequence

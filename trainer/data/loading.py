@@ -10,16 +10,16 @@ from trainer.config import target
 from trainer.config.schema import Config
 from trainer.data import labels, meaning, seeds
 from trainer.data.earlier import Earlier
+from trainer.data.keys import Keys
 from trainer.data.meaning import UNKNOWN
 from trainer.data.row_splits import row_splits
-from trainer.data.rows import Keys
 from trainer.data.splits import Splits
 from trainer.data.target_scaling import TargetScaling
 from trainer.device import seed_all
 from trainer.errors import ConfigError
 
 OWN_KEYS = ("val_fraction", "split_seed", "split", "scale_targets", "inputs", "target", "task")  # not for the class
-THEIRS = ("split", "scale_targets", "inputs", "target", "task")  # of these, for a class with an argument of that name
+THEIRS = ("split", "scale_targets", "inputs", "target", "task")  # a class with an argument of this name gets the value
 TABLE = "trainer.data.table.Table"
 
 
@@ -40,7 +40,7 @@ def make_splits(
     node, path, targets = dict(config.dataset), config.dataset["_target_"], targets or TargetScaling()
     own = own_task(node)
     if own is not None:
-        node["task"] = meaning.name_of(own)
+        node["task"] = meaning.class_of(own).name
         if path == TABLE and node["task"] not in ("classes", "numbers"):
             text = f"dataset.task._target_={own['_target_']} is a task of {node['task']}, but a table has other targets"
             raise ConfigError(text, "a subclass of Classes or Numbers", "dataset.task")
@@ -63,19 +63,18 @@ def make_splits(
         from trainer.data.tabular.splits import table_splits  # imports pyarrow, which only tables need
 
         return table_splits(dataset, mine, config, device, dtype, earlier, targets)
-    keys = _keys(keys, dataset, mine, given)
+    keys = _keys(keys, dataset, mine)
     splits = row_splits(dataset, mine, keys, config, device, dtype, earlier, targets)
     splits.notes = [*(f"dataset.{key} is an argument of {path}" for key in given), *splits.notes]
     return splits
 
 
-def _keys(keys: Keys, dataset: Any, mine: Mapping[str, Any], given: Sequence[str]) -> Keys:
-    """The keys that say what a sample holds: as typed, or as the Dataset's attribute trainer_keys says. given: those
-    that the class has taken as arguments."""
+def _keys(keys: Keys, dataset: Any, mine: Mapping[str, Any]) -> Keys:
+    """The keys that say what a sample holds: as typed, or as the Dataset's attribute trainer_keys says."""
     theirs = getattr(dataset, "trainer_keys", {})
     found = {key: theirs[key] for key in ("inputs", "target", "task") if key in theirs}
     found |= {key: mine[key] for key in ("inputs", "target", "task") if mine.get(key, "auto") != "auto"}
-    return replace(keys, **{key: value for key, value in found.items() if key not in given or key in theirs})
+    return replace(keys, **found)
 
 
 def num_outputs(model: Mapping[str, Any]) -> int | None:

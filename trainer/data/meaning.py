@@ -1,6 +1,6 @@
 """What targets mean: the task that they set, by the rules below or as dataset.task says, and the names of classes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,16 +22,14 @@ INDEXED = ("classes", "tokens", "pixels")  # tasks whose targets are class indic
 NUM_AXES = {"classes": 0, "labels": 1, "tokens": 1, "pixels": 2}  # of a row's target
 
 
-def name_of(asked: Any) -> str:
-    """The name of the task that dataset.task asks for: of a class of your own, {_target_: …}, that of its parent.
-    Raises ConfigError."""
-    if not isinstance(asked, Mapping):
-        return str(asked)
-    kind = target.locate(str(asked.get("_target_")), "dataset.task")
-    if getattr(kind, "name", None) not in TASKS:
-        text = f"dataset.task._target_={asked.get('_target_')} is not a task"
+def class_of(own: Mapping[str, Any]) -> Any:
+    """The class of a task of your own, {_target_: …}; its `name`, one of TASKS, is that of its parent. Raises
+    ConfigError."""
+    kind = target.locate(str(own["_target_"]), "dataset.task")
+    if not isinstance(kind, type) or getattr(kind, "name", None) not in TASKS:
+        text = f"dataset.task._target_={own['_target_']} is not a task"
         raise ConfigError(text, "a subclass of trainer.tasks.task.Task, which keeps its `name`", "dataset.task")
-    return str(kind.name)
+    return kind
 
 
 @dataclass(frozen=True)
@@ -82,6 +80,9 @@ def decide(
     x, y: of a row, its leaves tensors; same: whether the input is the target too. asked: dataset.task; outputs: of the
     model; None where it takes them from the data. zero_and_one: whether all whole-number targets are 0 or 1.
     """
+    if isinstance(y, Tensor) and y.is_complex() and asked in (AUTO, "numbers") and not same:
+        text = f"the targets of {place} are complex numbers"
+        raise ConfigError(text, "torch.view_as_real(y); or dataset.task=free with a loss of your own")
     if asked != AUTO:
         return replace(_asked(asked, x, y, place, same=same), why="dataset.task says so")
     if same:
@@ -134,6 +135,16 @@ def _asked(task: str, x: Tree, y: Tree, place: str, *, same: bool) -> Meaning:
         text = f"dataset.task={task}, but a target of {place} has the shape {tuple(y.shape)}"
         raise ConfigError(text, "dataset.task=auto", "dataset.task")
     return Meaning(task, "", None, y.shape[0] if task == "labels" else 1)
+
+
+def words_of(names: Any, place: str) -> list[str] | None:
+    """The names in a Dataset's attribute `classes`; None where it has none. Raises ConfigError for what is no list."""
+    if names is None:
+        return None
+    if isinstance(names, str) or not isinstance(names, Collection):
+        text = f"the attribute `classes` of {place} is {str(names)[:20]}, not a list of names"
+        raise ConfigError(text, "`classes = [word, …]` in the Dataset, or no attribute of this name")
+    return [str(word) for word in names] or None
 
 
 def named(

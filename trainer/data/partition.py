@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from trainer.data import roles, split_note
+from trainer.data.keys import Keys
 from trainer.data.parts import Part, of_rows, owners
 from trainer.data.roles import ROLES, TEST, TRAIN, VAL
-from trainer.data.rows import Keys, Rows
+from trainer.data.rows import Rows
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
 from trainer.text import counted

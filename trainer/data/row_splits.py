@@ -14,12 +14,12 @@ from trainer.data.augmentation import Augmented
 from trainer.data.earlier import Earlier
 from trainer.data.facts import Facts, specs_of
 from trainer.data.inventory import take_inventory
+from trainer.data.keys import Keys
 from trainer.data.loaders import InMemory, Loader, TreesInMemory
 from trainer.data.partition import RowData, groups_of
 from trainer.data.parts import Part, owners, with_roles
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import ROLES, TRAIN
-from trainer.data.rows import Keys
 from trainer.data.scaling import Scale
 from trainer.data.splits import Split, Splits, keep_in_memory
 from trainer.data.tabular.one_hot import Columns

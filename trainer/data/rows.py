@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from trainer.data import collation, facts, form, labels, map_style, meaning, sample, tree
-from trainer.data.keys import Keys as Keys
+from trainer.data.keys import Keys
 from trainer.data.meaning import Meaning
 from trainer.data.sample import AUTO, Choice
 from trainer.data.scan import scan
@@ -50,7 +50,7 @@ class Rows(Dataset[Any]):
         self.pads: Callable[..., Any] | None = getattr(dataset, "collate_fn", None)
         self.first = f"{name}[0]" if self.pads is None else f"the batch of {name}.collate_fn"  # in messages
         self.lately: list[int] = []  # the rows that were read and not collated yet, of a Dataset with a collate_fn
-        words = [str(word) for word in names] if names is not None and len(names) else None
+        words = meaning.words_of(names, name)
         if like is not None and words not in (None, like.classes):
             text = f"{name} has the classes {words}, but training has {like.classes}"
             raise ConfigError(text, "the same `classes` in the same order")
@@ -156,6 +156,7 @@ class Rows(Dataset[Any]):
         probed = range(min(PROBED, len(self)))  # of padded rows, the first may be one word long
         pair = self._pair(self._collated(probed), self.first)
         form.check_names(*pair, self.first)
+        form.check_complete(pair[0], self.first)
         x, y = (tree.mapped_leaves(torch.as_tensor, part) for part in pair)
         if self.pads is None:
             return x, y
@@ -204,11 +205,16 @@ class Rows(Dataset[Any]):
     def _zero_and_one(self, num_rows: int | None = None) -> bool:
         """Whether all numbers in the targets are 0 or 1, as many in each row. Reads rows up to the first other one.
         num_rows: of the first rows; None for all."""
-        rows = (
-            torch.as_tensor(self._pair(self._collated([row]), f"{self.name}[{row}]")[1])
-            for row in range(num_rows or len(self))
-        )
+
+        def target(row: int) -> Tensor:
+            place = f"{self.name}[{row}]"
+            _, y = self._pair(self._collated([row]), place)
+            if self.pads is None:
+                form.check_like("target", y, self.form[1], place)
+            return torch.as_tensor(y)
+
         size = self.form[1].numel()
+        rows = map(target, range(num_rows or len(self)))
         return all(y.numel() == size and bool(((y == 0) | (y == 1)).all()) for y in rows)
 
     def _name_classes(self, words: list[str] | None) -> None:

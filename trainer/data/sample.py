@@ -159,15 +159,13 @@ def is_number(value: Any) -> bool:
 
 def kind_of(value: Any) -> str | None:
     """None for a number, an array or a tensor of numbers; else what the value is, in words."""
-    import numbers
-
     import numpy as np
     from torch import Tensor
 
     if isinstance(value, np.generic) and value.dtype.kind in "US":
         return f"the text {str(value)[:20]!r}"
     if isinstance(value, (np.ndarray, np.generic)):
-        return f"an array of {value.dtype}" if value.dtype.kind in "OUSMm" else None
-    if isinstance(value, (Tensor, numbers.Number)):
+        return f"an array of {value.dtype}" if value.dtype.kind in "OUSMmV" else None
+    if isinstance(value, (Tensor, int, float, complex)):
         return None
     return "a PIL picture" if type(value).__module__.startswith("PIL.") else f"a {type(value).__name__}"

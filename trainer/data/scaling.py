@@ -14,7 +14,7 @@ from trainer.data import tree
 from trainer.data.facts import Spec, specs_of
 from trainer.data.tensors import Scaling
 from trainer.data.tree import Tree
-from trainer.device import widest_dtype
+from trainer.device import dtype_name, widest_dtype
 from trainer.errors import ConfigError
 
 NARROW = frozenset({torch.bool, torch.uint8, torch.int8, torch.int16, torch.float16, torch.bfloat16})
@@ -84,7 +84,7 @@ class Cast(Scale):
     def forward(self, x: Tensor) -> Tensor:
         result = self.shaped(x).to(self.dtype)
         if x.dtype in INTEGERS and x.device.type != "meta":
-            _check_exact(x, result)
+            _check_exact(x, result, "inputs" if self.row_shape is None else "targets")  # only these have a row_shape
         return result
 
 
@@ -169,9 +169,10 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
     return rows.mean(0), torch.where(varies, std, torch.zeros_like(std))
 
 
-def _check_exact(x: Tensor, result: Tensor) -> None:
+def _check_exact(x: Tensor, result: Tensor, what: str) -> None:
     lost = (result.to(torch.int64) != x.to(torch.int64)).flatten().nonzero()
     if len(lost):
-        dtype, value = str(result.dtype).removeprefix("torch."), int(x.flatten()[lost[0]])
-        hint = "return floats that are already standardised" + ", or dtype=float64" * (dtype == "float32")
-        raise ConfigError(f"the inputs hold the whole number {value}, which {dtype} cannot hold exactly", hint)
+        dtype, value = dtype_name(result.dtype), int(x.flatten()[lost[0]])
+        hint = "return floats that are already standardised" if what == "inputs" else "dataset.scale_targets=true"
+        hint += ", or dtype=float64" * (dtype == "float32")
+        raise ConfigError(f"the {what} hold the whole number {value}, which {dtype} cannot hold exactly", hint)

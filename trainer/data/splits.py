@@ -66,6 +66,11 @@ class Splits:
         """The rows to test on, if there are any."""
         return self.parts.get("test")
 
+    @property
+    def loaders(self) -> list[Any]:
+        """Those of all splits."""
+        return [split.loader for split in self.parts.values()]
+
     def num_rows(self, name: str) -> int:
         """The number of rows of train, val or test."""
         return self.parts[name].num_rows if name in self.parts else 0
@@ -96,14 +101,14 @@ class Splits:
         here = tuple(y.shape[1:])
         if self.facts.task == "input" and math.prod(here) == math.prod(row_shape):
             self.sample = x, y.reshape(len(y), *row_shape)
-            for loader in (part.loader for part in self.parts.values()):
-                loader.target_shape = row_shape  # type: ignore[attr-defined]
+            for loader in self.loaders:
+                loader.target_shape = row_shape
             return
         if scale is None or here == row_shape or [n for n in here if n != 1] != [n for n in row_shape if n != 1]:
             return
         scale.reshape(row_shape)
         self.sample = x, y.reshape(len(y), *row_shape)
-        for loader in (part.loader for part in self.parts.values()):
+        for loader in self.loaders:
             if isinstance(loader, InMemory):
                 loader.y = loader.y.reshape(len(loader.y), *row_shape)
 
@@ -117,15 +122,15 @@ class Splits:
             text = "loss=model: the model needs its inputs by name, to get the target beside them"
             raise ConfigError(text, "dataset.inputs={ARGUMENT: 0}")
         self.sample = {**x, argument: y}, y
-        for loader in (part.loader for part in self.parts.values()):
-            loader.argument = argument  # type: ignore[attr-defined]
+        for loader in self.loaders:
+            loader.argument = argument
 
     def cast_inputs(self) -> bool:
         """Make floats of whole-number inputs, for a model that takes no others. Returns whether there were any."""
         if not (isinstance(self.facts.inputs, Spec) and isinstance(self.preprocessing.x, AsIs)):
             return False
         self.preprocessing.x = scale = Cast(self.preprocessing.x.dtype)
-        for loader in (part.loader for part in self.parts.values()):
+        for loader in self.loaders:
             if isinstance(loader, InMemory):
                 loader.x, loader.scale_x = scale(loader.x), scale
             elif isinstance(loader, Workers):

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from trainer.data import split_note
 from trainer.data.facts import Facts, Spec
+from trainer.data.labels import IGNORED
 from trainer.data.meaning import Meaning
 from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing
@@ -91,8 +92,10 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         dtype: torch.dtype,
         fitted: Preprocessing | None,
         scaling: TargetScaling | None = None,
+        ignored: int = IGNORED,
     ) -> Prepared:
-        """Type the columns, split the rows and fit the preprocessing, or use `fitted`. Raises ConfigError."""
+        """Type the columns, split the rows and fit the preprocessing, or use `fitted`. ignored: the class index that
+        does not count. Raises ConfigError."""
         how = replace(self.splitting, val_fraction=val_fraction, seed=split_seed)
         types: dict[str, Any] = dict(self.types)
         infer = [name for name in self.source.names if name not in self.drop and name not in self.index]
@@ -114,7 +117,7 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         if preprocessing is None:
             if VAL not in self.others:
                 check_share(parts.get(VAL), survey, how)
-            preprocessing, lines = self._fit(survey, parts[TRAIN], dtype, scaling or TargetScaling())
+            preprocessing, lines = self._fit(survey, parts[TRAIN], dtype, scaling or TargetScaling(), ignored)
             numbers = preprocessing.facts.classes is None
             warnings = notes.notations(survey.texts) + notes.held_back(parts, how, self.others, numbers=numbers)
         if VAL in parts:
@@ -125,7 +128,7 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         return Prepared(parts, preprocessing, lines, warnings, groups)
 
     def _fit(
-        self, survey: Survey, train: Part[Source], dtype: torch.dtype, scaling: TargetScaling
+        self, survey: Survey, train: Part[Source], dtype: torch.dtype, scaling: TargetScaling, ignored: int
     ) -> tuple[Preprocessing, list[str]]:
         self._check_notation(survey)
         classes, kind = classes_of(survey, self.targets, self.task, self.dialect)
@@ -150,7 +153,8 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         y, counts = fit_targets(target_tallies, self.targets, classes, kind, self.source, dtype, way)
         x = Columns(columns, *fitting.mean_and_std(tallies[column.name] for column in columns), dtype)
         width, num_outputs = sum(column.width for column in columns), len(classes or self.targets)
-        meaning = Meaning("classes" if classes is not None else "numbers", "", classes, num_outputs)
+        meaning = Meaning("classes" if classes is not None else "numbers", "", classes, num_outputs, ignored)
+        counts = counts and tuple(count * (label != ignored) for label, count in enumerate(counts))
         facts = Facts(Spec((width,)), meaning, counts)
         lines = notes.describe(columns, tallies, left_out, self.source)
         if counting := fitting.row_numbers(self.source, columns, survey.num_rows):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from trainer.data.scaling import Cast, Scale, Standardize
+from trainer.device import dtype_name
 from trainer.errors import ConfigError
 
 UNTOLD = 0.01  # share of the spread of targets that may lie between two neighbours of the model's dtype
@@ -34,7 +35,7 @@ class TargetScaling:
         if self.asked not in ("auto", True, False, None):
             raise ConfigError(f"{key}={self.asked}: {key} must be auto or true or false", hint, key)
         if self.asked is True and task != "numbers":
-            raise ConfigError(f"{key}=true, but the targets are {task}", hint, key)
+            raise ConfigError(f"{key}=true, but the task is {task}", hint, key)
         if self.asked is True and self.strict:
             raise ConfigError(f"{key}=true, but {self.loss} needs the targets as they are in the data", hint, key)
 
@@ -62,7 +63,7 @@ def for_targets(
     if way is None:
         gap = mean.abs() * torch.finfo(dtype).eps
         if bool(((gap > UNTOLD * std) & (std > 0)).any()):
-            name = str(dtype).removeprefix("torch.")
+            name = dtype_name(dtype)
             text = f"the targets are too far from 0 for {name}: {gap.max():.2g} apart at {mean.abs().max():.4g}"
             text += "; dtype=float64 can tell them apart" * (name == "float32")
             raise ConfigError(text, "dataset.scale_targets=true")

@@ -80,17 +80,12 @@ class TensorData(Dataset[tuple[Tree, Tree]]):
         return [*tree.leaves(self.x), *tree.leaves(self.y)]
 
     @property
-    def classes(self) -> list[str] | None:
-        """The names of the classes, if the targets are some."""
-        return self.meaning.classes
-
-    @property
     def labels(self) -> Tensor | None:
         """The labels of all rows (N,) int64; None for other targets."""
         return self.y if self.meaning.task == "classes" else None
 
     def __len__(self) -> int:
-        return len(tree.leaves(self.x)[0])
+        return tree.num_rows(self.x)
 
     def __getitem__(self, index: int | Tensor) -> tuple[Tree, Tree]:
         return tree.mapped(lambda leaf: leaf[index], self.x), tree.mapped(lambda leaf: leaf[index], self.y)

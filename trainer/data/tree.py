@@ -25,6 +25,17 @@ def first(tree: Tree, num_rows: int) -> Tree:
     return mapped(lambda leaf: leaf[:num_rows], tree)
 
 
+def num_rows(tree: Tree) -> int:
+    """The rows of a batch whose tensors all have them along their first axis."""
+    return len(leaves(tree)[0])
+
+
+def split(tree: Tree, size: int) -> Iterator[Tree]:
+    """Yield such a batch in parts of at most `size` rows."""
+    for start in range(0, num_rows(tree), size):
+        yield mapped(lambda leaf, start=start: leaf[start : start + size], tree)  # type: ignore[misc]
+
+
 def cast(tree: Tree, dtype: torch.dtype) -> Tree:
     """The same tree with its floats in `dtype`; whole numbers and bools stay as they are."""
     return mapped(lambda leaf: leaf.to(dtype) if leaf.is_floating_point() else leaf, tree)

@@ -80,10 +80,8 @@ class Workers:
             worker_init_fn=partial(begin_worker, os.getpid()),
             generator=torch.Generator(),  # without it, every epoch would advance the global one
         )
-
-        if (
-            num_workers
-        ):  # after an error, torch would end them with a signal only, for which they wait, see begin_worker
+        # After an error, torch would end them with a signal only, for which they wait, see begin_worker.
+        if num_workers:
             atexit.register(end_workers, weakref.ref(self.loader))
 
     def unaugmented(self) -> "Workers":

@@ -90,12 +90,12 @@ class Texts:
 
 Figure: TypeAlias = Curves | Pictures | Matrices | Table | Texts
 KINDS = {"curves": Curves, "pictures": Pictures, "matrices": Matrices, "table": Table, "texts": Texts}
+NAMES = {kind: name for name, kind in KINDS.items()}
 
 
 def as_data(figures: Sequence[Figure]) -> list[dict[str, Any]]:
     """Figures as JSON holds them."""
-    names = {kind: name for name, kind in KINDS.items()}
-    return [{"kind": names[type(figure)], **_plain(vars(figure))} for figure in figures]
+    return [{"kind": NAMES[type(figure)], **_plain(vars(figure))} for figure in figures]
 
 
 def picture_data(picture: Picture) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from trainer.data import tree
 from trainer.data.tree import Tree
+from trainer.device import dtype_name
 from trainer.guards.finding import Finding
 
 WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)  # layers that add up products of weights and inputs
@@ -84,7 +85,7 @@ def target(y: Tensor, loss_fn: nn.Module, *, chosen: bool = False) -> list[Findi
         distinct = (whole if bool(((values - whole).abs() < EXACT).all()) else values).unique()
         consecutive = torch.equal(distinct, torch.arange(len(distinct), device=y.device, dtype=y.dtype))
         if y.numel() == len(y) and consecutive and 2 <= len(distinct) <= min(MOST_CLASSES, len(y) // REPEATS):
-            dtype = str(y.dtype).removeprefix("torch.")
+            dtype = dtype_name(y.dtype)
             what = f"the targets are the whole numbers 0 to {len(distinct) - 1}, stored as {dtype}"
             why = f"integers are classes, floats are numbers: {loss} fits class 2 as twice class 1"
             return [Finding("target", "dataset", what, why, "return int(label) from the Dataset")]

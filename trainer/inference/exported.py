@@ -10,6 +10,7 @@ from torch import Tensor
 from trainer.data import facts as inputs_of
 from trainer.data import tree
 from trainer.data.tree import Tree
+from trainer.device import dtype_name
 from trainer.errors import ConfigError, TrainerError
 from trainer.inference.formats import Format, leaf_has_length
 from trainer.inference.likely_rows import likely_rows
@@ -58,7 +59,7 @@ def export(model: Trained, chosen: Format) -> Exported:
     few = tree.first(rows, 3)
     axes = row_axes(model.named, few)
     found = model.named(few)
-    names = _names(axes, [name or "x" for name in inputs_of.names(prepared.facts.inputs)])
+    names = _names(axes, list(inputs_of.names(prepared.facts.inputs)))
     _check_steady(model, few, found)
     num_rows, size = _sizes(rows, found)
     rows = tree.first(rows, num_rows)
@@ -122,11 +123,7 @@ def _sizes(rows: Tree, outputs: Outputs) -> tuple[int, int]:
 
 
 def _parts(give: Callable[[Tree], Outputs], rows: Tree, size: int) -> list[Outputs]:
-    num_rows = len(tree.leaves(rows)[0])
-    return [
-        give(tree.mapped(lambda leaf, first=first: leaf[first : first + size], rows))  # type: ignore[misc]
-        for first in range(0, num_rows, size)
-    ]
+    return [give(part) for part in tree.split(rows, size)]
 
 
 def _other_length(model: Trained, rows: Tree, off: Callable[[Tree], float]) -> Tree | None:
@@ -159,7 +156,7 @@ def _shape(leaf: Tensor, axis: int, other: Tensor) -> tuple[str, ...]:
 
 
 def _dtype(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+    return dtype_name(tensor.dtype)
 
 
 def _order(value: float) -> float:

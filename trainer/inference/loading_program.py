@@ -14,6 +14,7 @@ from trainer.data.facts import Facts
 from trainer.data.picture_file import PictureFormat
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.tree import Tree
+from trainer.device import dtype_name
 from trainer.inference.exported import Exported
 from trainer.inference.layer_chain import chain, source
 from trainer.inference.model import Trained
@@ -71,7 +72,7 @@ def program(name: str, model: Trained, made: Exported, node: dict[str, Any], is_
     of torch's layers."""
     preprocessing, facts = model.preprocessing, model.facts
     pictures, is_array = preprocessing.pictures, name == "onnx"
-    values = _call(made, is_array) | {"rows": _rows(made.rows, is_array, by_name=is_array)}
+    values = _call(made) | {"rows": _rows(made.rows, is_array)}
     values["answer"] = f"[{made.outputs[0].name!r}]" * (len(made.outputs) > 1)
     imports, needs = ["from pathlib import Path", "", "import torch"], "torch"
     if is_array:
@@ -87,7 +88,7 @@ def program(name: str, model: Trained, made: Exported, node: dict[str, Any], is_
         imports += ["from safetensors.torch import load_file"]
         imports += ["from torch import nn"] if layers is not None else ["", f"from {module} import {kind}"]
         needs = "torch and safetensors" + ("" if layers is not None else f", and {module}")
-        dtype = str(model.dtype).removeprefix("torch.")
+        dtype = dtype_name(model.dtype)
         text += ".double()" * (dtype == "float64")
         values |= {"model": text, "scale": SCALE.format(dtype=dtype) if preprocessing.x.state_dict() else ""}
         values |= {"unscale": _closing(preprocessing), "access": _access(model, made)}
@@ -109,7 +110,7 @@ def program(name: str, model: Trained, made: Exported, node: dict[str, Any], is_
     )
 
 
-def _call(made: Exported, is_array: bool) -> dict[str, str]:
+def _call(made: Exported) -> dict[str, str]:
     """What a model, or an ONNX session, is called with."""
     x = made.rows
     return {"call": "x" if isinstance(x, Tensor) else "**x" if isinstance(x, dict) else "*x"} | {
@@ -117,19 +118,19 @@ def _call(made: Exported, is_array: bool) -> dict[str, str]:
     }
 
 
-def _rows(rows: Tree, is_array: bool, *, by_name: bool) -> str:
-    """Code for the example. by_name: as a dict of paths, not as the tree that the model takes."""
+def _rows(rows: Tree, is_array: bool) -> str:
+    """Code for the example: arrays as a dict of paths, tensors as the tree that the model takes."""
     if isinstance(rows, Tensor):
         array, dtype = "np.array" if is_array else "torch.tensor", str(rows.dtype).rpartition(".")[2]
         return f"{array}({_literal(rows)}, dtype={array.partition('.')[0]}.{dtype})"
     parts: Sequence[tuple[Any, Tree]] = []
-    if by_name:
+    if is_array:
         parts = list(tree.named(rows))
     elif isinstance(rows, Mapping):
         parts = list(rows.items())
     else:
-        return f"({', '.join(_rows(inner, is_array, by_name=False) for inner in rows)},)"
-    return "{" + ", ".join(f"{key!r}: {_rows(inner, is_array, by_name=False)}" for key, inner in parts) + "}"
+        return f"({', '.join(_rows(inner, is_array) for inner in rows)},)"
+    return "{" + ", ".join(f"{key!r}: {_rows(inner, is_array)}" for key, inner in parts) + "}"
 
 
 def _classes(facts: Facts) -> str:
@@ -155,12 +156,14 @@ def _closing(preprocessing: Preprocessing) -> str:
 def _access(model: Trained, made: Exported) -> str:
     """Code that picks the task's output, or the first one, of what the model returns."""
     x = model.preprocessing.x(tree.first(made.rows, 2))
-    output, text = model.model(**x) if isinstance(x, dict) else model.model(*x if isinstance(x, tuple) else (x,)), ""
+    output, text = calls.of_model(model.model, x)(x), ""
     path = list(model.fit.path)
     while not isinstance(output, Tensor):
         by_key = isinstance(output, Mapping) or (isinstance(output, (tuple, list)) and not hasattr(output, "_fields"))
         found = calls.plain(output)
         key = path.pop(0) if path else next(iter(found)) if isinstance(found, dict) else 0
+        if isinstance(output, Mapping):
+            key = next(name for name in output if str(name) == key)  # a tree's keys are text
         text += f"[{key!r}]" if by_key else f".{key}"
         output = output[key] if by_key else getattr(output, str(key))
     return text

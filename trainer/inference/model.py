@@ -82,12 +82,6 @@ class Trained:
             output = self.call(x)
         return tree.mapped(Tensor.detach, tree.cast(output, self.dtype))
 
-    def predict(self, raw: Tree, batch: int = 0) -> Tree:
-        """Predict raw rows, see `outputs`. Returns, on the CPU, probabilities (B, classes), or numbers (B, outputs) in
-        the data's units, in float64 where the targets were standardised; see Task.answer."""
-        answer = self.task.answer(self.fit(self.outputs(raw, batch)))
-        return tree.mapped(lambda leaf: leaf.cpu(), answer)
-
     def named(self, raw: Tree, batch: int = 0) -> dict[str, Tensor]:
         """All outputs for raw rows by name, on the CPU, the answer first, see named_outputs."""
         found = named_outputs(self.task, self.fit, self.outputs(raw, batch))

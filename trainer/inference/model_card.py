@@ -41,9 +41,9 @@ def card(folder: Path, files: Mapping[str, str], model: Trained, made: Exported,
 
 def _input(preprocessing: Preprocessing, ports: Sequence[Port]) -> Iterator[str]:
     yield "\n## What goes in\n"
-    shape = ", ".join(ports[0].shape)
+    first, shape = code(ports[0].name), ", ".join(ports[0].shape)
     if preprocessing.pictures is not None:
-        yield f"`x`: {ports[0].dtype}, of shape ({shape}), any number of rows."
+        yield f"`{first}`: {ports[0].dtype}, of shape ({shape}), any number of rows."
         yield from _pictures(preprocessing.pictures, preprocessing.x.state_dict())
         return
     if len(ports) > 1 or "length" in ports[0].shape:
@@ -52,8 +52,8 @@ def _input(preprocessing: Preprocessing, ports: Sequence[Port]) -> Iterator[str]
         yield f"\nAny number of rows{length}. Raw values, as in the training data: the file applies the preprocessing"
         yield "of the training."
         return
-    yield f"`x`: {ports[0].dtype}, of shape ({shape}), any number of rows. Raw values, in the units of the training"
-    yield "data: the file applies the preprocessing of the training."
+    yield f"`{first}`: {ports[0].dtype}, of shape ({shape}), any number of rows. Raw values, in the units of the"
+    yield "training data: the file applies the preprocessing of the training."
     if preprocessing.table is not None:
         yield "\n| place | column | value |\n|---|---|---|"
         for place, column in enumerate(preprocessing.table.columns):

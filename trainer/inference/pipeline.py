@@ -46,7 +46,7 @@ class Whole(nn.Module):
         return chosen if len(chosen) > 1 else next(iter(chosen.values()))
 
 
-def make_whole(trained: Trained, names: Mapping[str, str] | None = None) -> Whole:
+def make_whole(trained: Trained, names: Mapping[str, str]) -> Whole:
     """A Whole that is called as the model is: with a tensor, with several, or with tensors by name."""
     specs = trained.facts.inputs
     kind: type[Whole] = Whole

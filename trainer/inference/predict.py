@@ -1,7 +1,7 @@
 """Predicts rows batch by batch: a table has the input's columns and the predictions, an array file all outputs."""
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -63,14 +63,14 @@ def _write_table(model: Trained, rows: Unlabelled, path: str, out: str | None, s
     number, num_rows = count(), 0
     with open_sink(out) as sink:
         for given, raw in rows.batches:
-            parts = [_columns(model, _outputs(model, part, next(number), rows), out) for part in _split(raw, size)]
+            parts = [_columns(model, _outputs(model, part, next(number), rows), out) for part in tree.split(raw, size)]
             _check_stop()
             if parts:
                 added = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
                 if clash := [name for name in added if name in rows.names]:
                     raise ConfigError(f"{path} already has a column '{clash[0]}'", "rename that column")
-                sink.write(_joined(given, added, _num_rows(raw), model))
-                num_rows += _num_rows(raw)
+                sink.write(_joined(given, added, tree.num_rows(raw), model))
+                num_rows += tree.num_rows(raw)
         if not num_rows:
             raise ConfigError(f"{path} has no rows")
     return num_rows
@@ -104,11 +104,11 @@ def _write_arrays(model: Trained, rows: Unlabelled, path: str, out: str, size: i
     number, num_rows, files = count(), 0, list[str]()
     parts, axes = list[dict[str, Tensor]](), dict[str, int | None]()
     for given, raw in rows.batches:
-        for part in _split(raw, size):
+        for part in tree.split(raw, size):
             axes = axes or outputs.row_axes(lambda few: _arrays(model, few, 0, rows), part)
             parts.append(_arrays(model, part, next(number), rows))
             _check_stop()
-        num_rows += _num_rows(raw)
+        num_rows += tree.num_rows(raw)
         files += given["file"].to_pylist() if "file" in given else []
     if not num_rows:
         raise ConfigError(f"{path} has no rows")
@@ -142,16 +142,6 @@ def _outputs(model: Trained, raw: Tree, number: int, rows: Unlabelled) -> Tree:
             raise ConfigError(rows.unlike) from error
         why = f"{first_line(error)}{place(error)}"
         raise ConfigError(f"model {type(model.model).__name__} does not take these rows: {why}") from error
-
-
-def _split(raw: Tree, size: int) -> Iterator[Tree]:
-    """The rows, at most `size` at a time."""
-    for first in range(0, _num_rows(raw), size):
-        yield tree.mapped(lambda leaf, first=first: leaf[first : first + size], raw)  # type: ignore[misc]
-
-
-def _num_rows(raw: Tree) -> int:
-    return len(tree.leaves(raw)[0])
 
 
 def _check_stop() -> None:

@@ -52,7 +52,7 @@ def open_rows(path: str, prepared: Preprocessing, node: Mapping[str, Any], size:
     file = Path(path).expanduser()
     if file.suffix in (".npz", ".safetensors") and file.is_file():
         raw, unlike = array_rows.read(file, prepared, str(node.get("x", "x")))
-        places = {"row": pa.array(np.arange(len(tree.leaves(raw)[0])))}
+        places = {"row": pa.array(np.arange(tree.num_rows(raw)))}
         return Unlabelled(["row"], [file], iter([(places, raw)]), unlike=unlike)
     if prepared.pictures is not None and file.exists():
         why = list[str]()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from trainer.data import tree
 from trainer.data.tree import Tree
+from trainer.device import dtype_name
 from trainer.events import Event, Stepped
 from trainer.listeners import Listener
 from trainer.state import TrainState
@@ -165,4 +166,4 @@ def describe(value: Any) -> str:
 
 
 def _dtype(value: Tensor) -> str:
-    return str(value.dtype).removeprefix("torch.")
+    return dtype_name(value.dtype)

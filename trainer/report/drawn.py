@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.disk.figures import KINDS, Curves, Figure, Matrices
+from trainer.disk.figures import NAMES, Curves, Figure, Matrices
 from trainer.disk.history import Curve, History
 from trainer.report import plots
 from trainer.report.plots import Plot
@@ -25,19 +25,23 @@ class Drawn:
 
 def drawn(figures: Sequence[Figure]) -> list[Drawn]:
     """Figures with what the template needs; without curves that cannot be drawn."""
-    names = {kind: name for name, kind in KINDS.items()}
     found = []
     for figure in figures:
-        kind = names[type(figure)]
+        kind = NAMES[type(figure)]
         if isinstance(figure, Curves):
             if (plot := of_curves(figure)) is not None:
                 found.append(Drawn(kind, figure, plot))
         elif isinstance(figure, Matrices):
-            shares = [[[round(100 * n / (sum(row) or 1)) for n in row] for row in counts] for _, counts in figure.parts]
+            shares = [list(map(percents, counts)) for _, counts in figure.parts]
             found.append(Drawn(kind, figure, shares=shares))
         else:
             found.append(Drawn(kind, figure))
     return found
+
+
+def percents(row: Sequence[int]) -> list[int]:
+    """Each count as a percent of its row."""
+    return [round(100 * count / (sum(row) or 1)) for count in row]
 
 
 def of_curves(figure: Curves) -> Plot | None:

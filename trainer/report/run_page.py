@@ -131,7 +131,7 @@ def matrix(predictions: Predictions) -> list[list[tuple[int, int]]] | None:
     if not predictions.confusions or len(classes) > MOST_CELLS:
         return None
     counts = [[predictions.confusions.get((truth, guess), 0) for guess in classes] for truth in classes]
-    return [[(count, round(100 * count / (sum(row) or 1))) for count in row] for row in counts]
+    return [list(zip(row, drawn.percents(row), strict=True)) for row in counts]
 
 
 def scores(predictions: Predictions) -> list[tuple[str, int, float, float, float, float]]:

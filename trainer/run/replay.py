@@ -22,6 +22,7 @@ from trainer.data import tree
 from trainer.data.batches import Window
 from trainer.data.earlier import Earlier
 from trainer.data.tree import Tree
+from trainer.device import dtype_name
 from trainer.events import Stepped
 from trainer.guards.finding import Finding
 from trainer.loop import train
@@ -156,7 +157,7 @@ def source_of(run: TrainState, x: Tree, y: Tree, *, with_loss: bool = True) -> t
         size += f" and weights of up to {weights:.3g}" if weights else ""
         what = f"{path} ({type(module).__name__}) is the first module that makes {_kind(values)}"
         what += f" in its {'term' if module is run.loss_fn else 'output'} {key!r}" if key else ""
-        dtype = str(values.dtype).removeprefix("torch.")
+        dtype = dtype_name(values.dtype)
         if weights:
             why = f"steps that are too large have driven its numbers out of the range of {dtype}"
             sources.append((what + size, why, f"optimizer.lr={min(_lr(run) / 10, 0.01):g}, or clip_grad_norm=1"))

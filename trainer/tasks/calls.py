@@ -66,9 +66,11 @@ def of_outputs(call: Call) -> Call:
 
 
 def is_plain(output: Any) -> bool:
-    """Whether an output is a tree as it is."""
-    if type(output) in (tuple, dict):
-        return all(map(is_plain, output.values() if isinstance(output, dict) else output))
+    """Whether an output is a tree as it is, as plain would make it."""
+    if type(output) is dict:
+        return all(isinstance(name, str) and is_plain(part) for name, part in output.items())
+    if type(output) is tuple:
+        return all(map(is_plain, output))
     return isinstance(output, Tensor)
 
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainer.config import target
+from trainer.data import meaning
 from trainer.data.facts import Facts
 from trainer.data.scaling import Scale
-from trainer.errors import ConfigError
 from trainer.tasks.classes import Classes
 from trainer.tasks.input import Input
 from trainer.tasks.labels import Labels
@@ -21,13 +21,7 @@ TASKS: dict[str, type[Task]] = {kind.name: kind for kind in (Classes, Numbers, L
 def kind_of(name: str, own: Mapping[str, Any] | None) -> type[Task]:
     """The class of a task. name: of one of ours; own: the node of your own, see loading.own_task. Raises
     ConfigError."""
-    if own is None:
-        return TASKS[name]
-    kind = target.locate(str(own["_target_"]), "dataset.task")
-    if not (isinstance(kind, type) and issubclass(kind, Task)):
-        text = f"dataset.task._target_={own['_target_']} is not a task"
-        raise ConfigError(text, "a subclass of trainer.tasks.task.Task", "dataset.task")
-    return kind
+    return TASKS[name] if own is None else meaning.class_of(own)
 
 
 def make(facts: Facts, scale: Scale | None, class_axis: int = 1, own: Mapping[str, Any] | None = None) -> Task:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trainer.config.schema import Config
 from trainer.config.schema import Loader as LoaderConfig
-from trainer.data import row_ids
+from trainer.data import labels, row_ids
 from trainer.data.digests import Parts
 from trainer.data.earlier import Earlier
 from trainer.data.fingerprint import MOST_ROWS, Fingerprint
@@ -49,7 +49,8 @@ def table_splits(
     node: the config's keys that say how to split; earlier, targets: see make_splits.
     """
     fitted = earlier.preprocessing if earlier is not None else None
-    prepared = table.prepare(node.get("val_fraction", 0.0), node.get("split_seed", 0), dtype, fitted, targets)
+    fraction, seed, ignored = node.get("val_fraction", 0.0), node.get("split_seed", 0), labels.ignored(config.loss)
+    prepared = table.prepare(fraction, seed, dtype, fitted, targets, ignored)
     targets.check(prepared.preprocessing.facts.task)
     preprocessing, notes, files = prepared.preprocessing, list(prepared.notes), table.source.files
     opened, unseen = _streamed if _is_streamed(table, prepared, config.loader) else _in_memory, Unseen()
