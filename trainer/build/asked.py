@@ -32,8 +32,8 @@ def choose(config: Config, task: Task, probed: Probed, splits: Splits, ranks: Ra
     own, task.named = metric_choice.chosen(asked, task)
     if task.named:
         _try(task.named, task, probed, splits)
-    if ranks.size > 1:
-        _check_ranks(task.named)
+        if ranks.size > 1:
+            _check_ranks(task.named)
     return own
 
 
