@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import torch
 from conftest import config
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch.utils.data import Dataset
 
 from trainer.build.build import build
 from trainer.data.rows import Keys, Rows
+from trainer.errors import ConfigError
 from trainer.guards.outputs import broadcast
 from trainer.loop import evaluate, train
 
@@ -18,11 +20,11 @@ GRAPHS: list[bool] = []  # whether the loss of each batch had a graph
 
 
 class Words(Dataset):
-    """Sequences whose labels are the words modulo 3. Its own attributes `truth` and `source` mean nothing to a run."""
+    """Sequences whose labels are the words modulo `kinds`. Its own attributes `truth` and `source` mean nothing to a run."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: int = 3) -> None:
         self.source = torch.randint(0, 9, (60, 7), generator=torch.Generator().manual_seed(0))
-        self.truth = self.source % 3
+        self.truth = self.source % kinds
 
     def __len__(self) -> int:
         return len(self.source)
@@ -40,6 +42,17 @@ class Tagger(nn.Module):
 
     def forward(self, words: Tensor) -> Any:
         return self.gru(self.embed(words))
+
+
+class Mixer(nn.Module):
+    """Logits (N, T, T) for sequences of T = 7 words alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.mix = nn.Embedding(9, 7), nn.Linear(7, 7)
+
+    def forward(self, words: Tensor) -> Tensor:
+        return self.mix(self.embed(words).mT).mT
 
 
 class Sentences(Dataset):
@@ -89,6 +102,13 @@ def test_a_tuple_of_outputs_with_the_classes_on_the_last_axis_trains() -> None:
     assert evaluated.metrics["val/loss"] > 0
     assert type(run.loss_fn).__name__ == "CrossEntropyLoss"  # as the header says it
     assert (dict(setup.splits.truth), setup.splits.source) == ({}, "")
+
+
+def test_a_model_of_one_length_with_as_many_classes_is_asked_for_their_axis() -> None:
+    words = [*OWN, f"dataset._target_={__name__}.Words", "+dataset.kinds=7", f"model._target_={__name__}.Mixer"]
+    with pytest.raises(ConfigError, match="more than one axis may hold the classes") as caught:
+        build(config(*words))
+    assert build(config(*words, caught.value.hint))[0].fit.class_axis == 2
 
 
 def test_padded_sentences_are_tokens_although_the_first_is_one_word_and_all_labels_are_0_or_1() -> None:

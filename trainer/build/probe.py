@@ -1,7 +1,9 @@
 """Checks before training: one forward and loss on two rows, the sizes of batches, a compiler."""
 
+import contextlib
 import copy
 import inspect
+import re
 import shutil
 import warnings
 from collections.abc import Callable
@@ -120,15 +122,18 @@ def _with_target(model: nn.Module, loss_fn: OfModel, splits: Splits) -> Tree:
 
 @torch.no_grad()
 def _shorter(model: nn.Module, splits: Splits, as_tree: Callable[[Any], Tree]) -> tuple[Tree, Tree]:
-    """The prediction and the targets for the sample's sequences without their last position."""
+    """The prediction and the targets for the sample's sequences without their last position, or for whole ones where
+    the model takes no others."""
     x, y = splits.sample
     length = y.shape[1]
 
     def cut(leaf: Tensor) -> Tensor:
         return leaf[:, : length - 1] if leaf.ndim > 1 and leaf.shape[1] == length else leaf
 
-    x = tree.mapped(cut, x)
-    return as_tree(calls.of_model(model.eval(), x)(x)), cut(y)
+    call = calls.of_model(model.eval(), x)
+    with contextlib.suppress(Exception):  # a model of one length fails in its own way
+        return as_tree(call(tree.mapped(cut, x))), cut(y)
+    return as_tree(call(x)), y
 
 
 def _forward(model: nn.Module, splits: Splits) -> tuple[Any, float]:
@@ -139,7 +144,11 @@ def _forward(model: nn.Module, splits: Splits) -> tuple[Any, float]:
         return sizes.forward_flops(model, calls.of_model(model, x), x, len(tree.leaves(x)[0]))
     except Exception as error:
         if splits.cast_inputs():
-            return _forward(model, splits)
+            try:
+                return _forward(model, splits)
+            except ConfigError as other:
+                if not re.search(r"long|int64", str(other.__cause__), re.IGNORECASE):  # else it wants whole numbers
+                    raise
         for finding in structure.elsewhere(model, nn.Module(), *splits.sample):
             raise ConfigError(finding.message, finding.remedy) from error
         raise does_not_take(model, x, error, has_target=splits.sample[1] is not None) from error
