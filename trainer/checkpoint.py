@@ -21,7 +21,7 @@ from trainer.optim.stretch import num_moves, stretch
 from trainer.state import Progress, TrainState
 from trainer.stopping import StopReason, loss_of
 from trainer.tasks import loss_modules
-from trainer.text import decimal
+from trainer.text import counted, decimal
 
 FORMAT = 1
 LARGEST = 16  # times the model's bytes: more than weights, best weights and any optimizer's state take
@@ -147,7 +147,7 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         best = read_tensors(files[BEST]) if BEST in files else None
         load_weights(run.load_weights, weights, path)
         tensors = tensors_of(read_tensors(files[OPTIMIZER]))
-        progress = check_progress(since_0_1_0(json_text.decode(state["progress"]), path))
+        progress = check_progress(since_0_1_0(json_text.decode(state["progress"]), path), len(run.terms))
         optimizer = optimizer_state(run, tensors, state["optimizer"])
         schedule = json_text.decode(state["scheduler"])
         moves = num_moves(schedule)
@@ -216,8 +216,9 @@ def since_0_1_0(progress: dict[str, Any], path: Path) -> dict[str, Any]:
     return {"reference": progress["best"], "best_loss": best_loss} | progress
 
 
-def check_progress(progress: dict[str, Any]) -> dict[str, Any]:
-    """Return saved progress unchanged. Raises ValueError for wrong names, types or negative numbers."""
+def check_progress(progress: dict[str, Any], num_terms: int) -> dict[str, Any]:
+    """Return saved progress unchanged. num_terms: of the loss. Raises ValueError for wrong names, types, negative
+    numbers, or sums of other terms."""
     kinds: dict[str, tuple[type, ...]] = {"loss_sum": (float,), "term_sums": (list,), "stop_reason": (str, NoneType)}
     kinds |= dict.fromkeys(("best", "best_loss", "reference"), (float, NoneType)) | {"loss_samples": (int, float)}
     if progress.keys() != {f.name for f in fields(Progress)}:
@@ -225,6 +226,9 @@ def check_progress(progress: dict[str, Any]) -> dict[str, Any]:
     for name, value in progress.items():
         if type(value) not in kinds.get(name, (int,)) or (type(value) is int and value < 0):
             raise ValueError(f"its progress has {name} = {value!r}")
+    sums = progress["term_sums"]
+    if len(sums) not in (0, num_terms) or any(type(value) is not float for value in sums):
+        raise ValueError(f"its progress has term_sums = {sums!r}, and the loss has {counted(num_terms, 'term')}")
     return progress
 
 
