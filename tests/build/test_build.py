@@ -106,6 +106,7 @@ MISFITS = [
     (["model.in_features=5"], r"does not take inputs of shape \(2, 1, 8, 8\)"),
     (["dataset=line", "loss=cross_entropy"], "the targets are numbers"),
     (["loss=mse"], "the targets are classes"),
+    (["loss._target_=collections.Counter"], "makes a Counter, which is not an nn.Module"),
     (["loss=cross_entropy", "loss.weight=[1,2]"], "2 numbers, but the data has 10 classes"),
     (["monitor=val/accuracy"], "reports no such metric"),
     (["monitor=val/loss", "dataset.val_fraction=0"], "reports no such metric"),

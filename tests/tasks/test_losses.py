@@ -6,9 +6,13 @@ from conftest import config
 from torch import nn
 
 from trainer.build.build import build
+from trainer.data.facts import Facts, Spec
+from trainer.data.meaning import Meaning
 from trainer.errors import ConfigError
 from trainer.loop import evaluate
+from trainer.tasks import losses
 from trainer.tasks.quantile import QuantileLoss, middle
+from trainer.tasks.task import Task
 
 QUICK = ("threads=1", "device=cpu", "max_steps=1")
 CASES = [
@@ -34,6 +38,22 @@ def test_a_word_names_a_loss_with_its_keys(words: list[str], expected: nn.Module
 def test_a_key_of_classes_is_refused_for_numbers() -> None:
     with pytest.raises(ConfigError, match=r"loss.label_smoothing is for classes, but the targets are numbers"):
         build(config(*QUICK, "dataset=diabetes", "loss.label_smoothing=0.1"))
+
+
+class Skips(nn.Module):
+    def __init__(self, ignore_index: int) -> None:
+        super().__init__()
+
+
+class Own(Task):
+    loss = f"{__name__}.Skips"
+
+
+def test_a_key_of_classes_reaches_the_loss_of_your_own_task_that_takes_it() -> None:
+    node = {"_target_": "auto", "ignore_index": 7, "weight": None}
+    facts = Facts(Spec((1,)), Meaning("free", ""))
+    expected = {"_target_": Own.loss, "ignore_index": 7}
+    assert losses.resolve(node, facts, {"_target_": f"{__name__}.Own"}) == expected
 
 
 def test_the_pinball_loss_is_that_computed_by_hand() -> None:

@@ -55,6 +55,12 @@ class Mixer(nn.Module):
         return self.mix(self.embed(words).mT).mT
 
 
+class Weighed(nn.Module):
+    """A loss that asks for what no run gives."""
+
+    def forward(self, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor: ...
+
+
 class Sentences(Dataset):
     """Is a word a name? Padded sentences of 1 to 3 words, the first of which has one."""
 
@@ -109,6 +115,13 @@ def test_a_model_of_one_length_with_as_many_classes_is_asked_for_their_axis() ->
     with pytest.raises(ConfigError, match="more than one axis may hold the classes") as caught:
         build(config(*words))
     assert build(config(*words, caught.value.hint))[0].fit.class_axis == 2
+
+
+def test_a_loss_of_tokens_that_needs_more_is_told_so_and_not_to_move_an_axis() -> None:
+    words = [f"dataset._target_={__name__}.Words", f"model._target_={__name__}.Tagger"]
+    with pytest.raises(ConfigError, match="missing 1 required positional argument: 'mask'") as caught:
+        build(config(*OWN, *words, f"loss._target_={__name__}.Weighed"))
+    assert caught.value.hint.endswith("or give mask a default")
 
 
 def test_padded_sentences_are_tokens_although_the_first_is_one_word_and_all_labels_are_0_or_1() -> None:

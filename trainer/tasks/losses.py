@@ -64,7 +64,9 @@ def resolve(node: Mapping[str, Any], facts: Facts, own: Mapping[str, Any] | None
         accepted = target.parameters(target.locate(fitting, "loss"))
         for key in [key for key in PER_CLASS if node.get(key) is None or facts.task not in INDEXED]:
             value = node.pop(key, None)
-            if value is not None and key not in accepted:
+            if value is not None and key in accepted:
+                node[key] = value
+            elif value is not None:
                 text = f"loss.{key} is for classes, but the targets are {facts.task}"
                 raise ConfigError(text, f"loss.{key}=null", f"loss.{key}")
     return node
@@ -134,6 +136,9 @@ def make_loss(
         node = {**node, "pos_weight": torch.tensor(positive)}
     node = {key: value for key, value in node.items() if key != "class_axis"}
     loss_fn: nn.Module = target.construct(node, "loss")
+    if not isinstance(loss_fn, nn.Module):
+        text = f"loss._target_={node['_target_']} makes a {type(loss_fn).__name__}, which is not an nn.Module"
+        raise ConfigError(text, "a class that inherits from torch.nn.Module", "loss._target_")
     if type(loss_fn) in ALONG_AXIS and class_axis != 1:
         loss_fn.__class__ = ALONG_AXIS[type(loss_fn)]
         loss_fn.class_axis = class_axis  # type: ignore[assignment]
