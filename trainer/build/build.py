@@ -201,14 +201,16 @@ def _loss_of(
 def _check_mean(
     config: Config, model: nn.Module, probed: probe.Probed, splits: Splits, ranks: Ranks
 ) -> batch_mean.Verdict | None:
-    """What batch_mean finds. Raises ConfigError where a batch is taken in parts, and the loss of the whole is not the
-    mean over them."""
-    loss_fn = probed.loss_fn
+    """What batch_mean finds; None for a loss of your own that is taken of whole batches. Raises ConfigError where a
+    batch is taken in parts, and the loss of the whole is not the mean over them."""
+    loss_fn, in_parts = probed.loss_fn, config.accumulate > 1 or ranks.size > 1
     if losses.is_torchs(type(loss_fn)):
         return "fits"
+    if not (in_parts or isinstance(loss_fn, OfModel)):
+        return None
     verdict = batch_mean.check(model, loss_fn, probed.terms, splits)
     parts = f"accumulate={config.accumulate}" if config.accumulate > 1 else f"nproc={ranks.size}"
-    if verdict == "differs" and (config.accumulate > 1 or ranks.size > 1):
+    if verdict == "differs" and in_parts:
         name, why = type(loss_fn).__name__, "rows depend on each other"
         if isinstance(loss_fn, OfModel):
             name, why = f"the loss of {type(model).__name__}", f"it is not a mean over {loss_fn.counts}"
