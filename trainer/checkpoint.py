@@ -197,7 +197,7 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
 
 
 def load_weights(load: Callable[[Any], Any], weights: Mapping[str, Tensor], path: Path) -> None:
-    """Load what was read from this path. load: of the model. Raises ConfigError if it has other parameters by now."""
+    """Load what was read from this path. load: loads it into the model. Raises ConfigError if it has other parameters by now."""
     try:
         load(weights)
     except MALFORMED as error:

@@ -56,6 +56,23 @@ def test_a_key_of_classes_reaches_the_loss_of_your_own_task_that_takes_it() -> N
     assert losses.resolve(node, facts, {"_target_": f"{__name__}.Own"}) == expected
 
 
+@pytest.mark.parametrize("kind", losses.ELEMENTWISE, ids=lambda kind: kind.__name__)
+def test_batches_of_rows_of_other_lengths_weigh_as_all_their_numbers_would(kind: type[nn.Module]) -> None:
+    """As those that a collate_fn pads."""
+    loss_fn, chance = kind(), torch.Generator().manual_seed(0)
+    size = 3 if kind is QuantileLoss else 1
+    predictions, targets = (
+        [torch.rand(2, 3 * n, generator=chance), torch.rand(3, 5 * n, generator=chance)] for n in (size, 1)
+    )
+    denominator, counted = losses.denominator(loss_fn)
+    weights = [denominator(y, len(y)) for y in targets]
+    means = [loss_fn(prediction, y) for prediction, y in zip(predictions, targets, strict=True)]
+    flat = torch.cat([part.reshape(-1, size) for part in predictions]), torch.cat([y.flatten() for y in targets])
+    whole = loss_fn(flat[0] if size > 1 else flat[0][:, 0], flat[1])
+    assert counted == "elements"
+    assert float(sum(w * m for w, m in zip(weights, means, strict=True)) / sum(weights)) == pytest.approx(whole.item())
+
+
 def test_the_pinball_loss_is_that_computed_by_hand() -> None:
     """Two rows of two numbers, three quantiles of each side by side."""
     loss_fn = QuantileLoss([0.1, 0.5, 0.9])

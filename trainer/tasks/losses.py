@@ -1,4 +1,4 @@
-"""Losses, and the denominator of each: the count or weight that its mean divides by. Only this module knows it."""
+"""Losses, and the denominator of each: the count or weight that its mean divides by."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,8 +35,8 @@ WAYS: dict[Any, Way] = {  # losses that scaled targets change only in their unit
 }
 THRESHOLDS = {nn.HuberLoss: "delta", nn.SmoothL1Loss: "beta"}
 AS_NUMBERS = "dataset.task=numbers"  # makes numbers of targets that are whole numbers
-ELEMENTWISE = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCEWithLogitsLoss, nn.BCELoss)
-NUMERIC = (*ELEMENTWISE, nn.PoissonNLLLoss, nn.GaussianNLLLoss, QuantileLoss)
+ELEMENTWISE = (*WAYS, nn.BCEWithLogitsLoss, nn.BCELoss, nn.PoissonNLLLoss, QuantileLoss)
+NUMERIC = (*ELEMENTWISE, nn.GaussianNLLLoss)
 
 
 def resolve(node: Mapping[str, Any], facts: Facts, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
