@@ -21,7 +21,7 @@ from trainer.optim.stretch import num_moves, stretch
 from trainer.state import Progress, TrainState
 from trainer.stopping import StopReason, loss_of
 from trainer.tasks import loss_modules
-from trainer.text import counted, decimal
+from trainer.text import decimal
 
 FORMAT = 1
 LARGEST = 16  # times the model's bytes: more than weights, best weights and any optimizer's state take
@@ -166,7 +166,6 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         epoch = progress["step"] / run.progress.steps_per_epoch
         text = f"{path.parent.parent} is already at epoch {decimal(epoch)}"
         raise ConfigError(text, f"epochs={2 * math.ceil(epoch)}")
-
     try:
         if best is not None:
             run.best_weights = {
@@ -197,7 +196,7 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
 
 
 def load_weights(load: Callable[[Any], Any], weights: Mapping[str, Tensor], path: Path) -> None:
-    """Load what was read from this path. load: loads it into the model. Raises ConfigError if it has other parameters by now."""
+    """Load what was read from this path into a model, by load. Raises ConfigError for one with other parameters."""
     try:
         load(weights)
     except MALFORMED as error:
@@ -217,18 +216,15 @@ def since_0_1_0(progress: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def check_progress(progress: dict[str, Any], num_terms: int) -> dict[str, Any]:
-    """Return saved progress unchanged. num_terms: of the loss. Raises ValueError for wrong names, types, negative
-    numbers, or sums of other terms."""
+    """Return saved progress unchanged. Raises ValueError for wrong names, types, negative numbers or other terms."""
     kinds: dict[str, tuple[type, ...]] = {"loss_sum": (float,), "term_sums": (list,), "stop_reason": (str, NoneType)}
     kinds |= dict.fromkeys(("best", "best_loss", "reference"), (float, NoneType)) | {"loss_samples": (int, float)}
     if progress.keys() != {f.name for f in fields(Progress)}:
         raise ValueError("its progress has other fields")
     for name, value in progress.items():
-        if type(value) not in kinds.get(name, (int,)) or (type(value) is int and value < 0):
+        wrong = type(value) not in kinds.get(name, (int,)) or (type(value) is int and value < 0)
+        if wrong or (name == "term_sums" and (len(value) not in (0, num_terms) or {*map(type, value)} - {float})):
             raise ValueError(f"its progress has {name} = {value!r}")
-    sums = progress["term_sums"]
-    if len(sums) not in (0, num_terms) or any(type(value) is not float for value in sums):
-        raise ValueError(f"its progress has term_sums = {sums!r}, and the loss has {counted(num_terms, 'term')}")
     return progress
 
 

@@ -72,15 +72,15 @@ class Noisy(Words):
 class Masked(Sentences):
     """A causal model's lines, some of whose words its collate_fn hides by chance."""
 
-    draw = {"torch": lambda: float(torch.rand(())), "numpy": np.random.rand, "python": random.random}
-
     def __init__(self, generator: str) -> None:
         super().__init__()
-        self.generator = generator
+        self.draw = {"torch": lambda: float(torch.rand(())), "numpy": np.random.rand, "python": random.random}[
+            generator
+        ]
 
     def collate_fn(self, rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         batch = super().collate_fn(rows)
-        hidden = [[self.draw[self.generator]() < 0.2 for _ in row] for row in batch["input_ids"]]
+        hidden = [[self.draw() < 0.2 for _ in row] for row in batch["input_ids"]]
         return batch | {"input_ids": batch["input_ids"].masked_fill(torch.tensor(hidden), 0)}
 
 

@@ -20,7 +20,7 @@ GRAPHS: list[bool] = []  # whether the loss of each batch had a graph
 
 
 class Words(Dataset):
-    """Sequences whose labels are the words modulo `kinds`. Its own attributes `truth` and `source` mean nothing to a run."""
+    """Sequences whose labels are the words modulo kinds. Its own attributes truth and source mean nothing to a run."""
 
     def __init__(self, kinds: int = 3) -> None:
         self.source = torch.randint(0, 9, (60, 7), generator=torch.Generator().manual_seed(0))

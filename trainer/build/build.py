@@ -184,11 +184,7 @@ def _loss_of(
 ) -> Callable[[nn.Module], Tensor]:
     """The loss of a batch of num_rows rows, by the model or by DDP around it; the rows of the sample, again and
     again."""
-
-    def repeated(part: Tree) -> Tree:
-        return tree.mapped(lambda leaf: leaf[torch.arange(num_rows) % len(leaf)], part)
-
-    x, y = map(repeated, sample)
+    x, y = (tree.cycled(part, num_rows) for part in sample)
 
     def loss_of(module: nn.Module) -> Tensor:
         with autocast():

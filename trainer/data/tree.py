@@ -25,6 +25,16 @@ def first(tree: Tree, num_rows: int) -> Tree:
     return mapped(lambda leaf: leaf[:num_rows], tree)
 
 
+def cycled(tree: Tree, num_rows: int) -> Tree:
+    """A batch of num_rows rows: those of the tree, again and again."""
+    return mapped(lambda leaf: leaf[torch.arange(num_rows) % len(leaf)] if leaf.ndim else leaf, tree)
+
+
+def device(tree: Tree) -> torch.device:
+    """Where its first tensor is; the CPU where there is none."""
+    return next((leaf.device for leaf in leaves(tree)), torch.device("cpu"))
+
+
 def cast(tree: Tree, dtype: torch.dtype) -> Tree:
     """The same tree with its floats in `dtype`; whole numbers and bools stay as they are."""
     return mapped(lambda leaf: leaf.to(dtype) if leaf.is_floating_point() else leaf, tree)

@@ -214,7 +214,7 @@ def denominator(loss_fn: nn.Module) -> tuple[Denominator, str]:
     """
     own = getattr(loss_fn, "denominator", None)
     if callable(own) and not (isinstance(loss_fn, OfModel) and loss_fn.ignored is None):
-        return lambda y, num_rows: torch.as_tensor(own(y)).to(widest_dtype(_device(y))).reshape(()), "its denominator"
+        return lambda y, num_rows: _number(own(y), y), "its denominator"
     if getattr(loss_fn, "reduction", None) == "sum":  # of an evaluation it is a mean over samples too
         return lambda y, num_rows: _number(float(num_rows), y), "sum"
     if isinstance(loss_fn, (nn.CrossEntropyLoss, nn.NLLLoss)):
@@ -224,14 +224,9 @@ def denominator(loss_fn: nn.Module) -> tuple[Denominator, str]:
     return lambda y, num_rows: _number(float(num_rows), y), "samples"
 
 
-def _device(y: Tree) -> torch.device:
-    """Where the targets are; the CPU where there are none."""
-    return next((leaf.device for leaf in tree.leaves(y)), torch.device("cpu"))
-
-
-def _number(value: float, y: Tree) -> Tensor:
-    device = _device(y)
-    return torch.tensor(value, dtype=widest_dtype(device), device=device)
+def _number(value: float | Tensor, y: Tree) -> Tensor:
+    device = tree.device(y)
+    return torch.as_tensor(value, dtype=widest_dtype(device), device=device).reshape(())
 
 
 def _counted_classes(loss_fn: nn.CrossEntropyLoss | nn.NLLLoss) -> Denominator:
