@@ -74,9 +74,8 @@ class Masked(Sentences):
 
     def __init__(self, generator: str) -> None:
         super().__init__()
-        self.draw = {"torch": lambda: float(torch.rand(())), "numpy": np.random.rand, "python": random.random}[
-            generator
-        ]
+        chances = {"torch": lambda: float(torch.rand(())), "numpy": np.random.rand, "python": random.random}
+        self.draw = chances[generator]
 
     def collate_fn(self, rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         batch = super().collate_fn(rows)
