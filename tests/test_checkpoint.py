@@ -92,6 +92,10 @@ def test_the_terms_of_a_loss_are_kept_to_the_last_bit_and_saved_only_where_they_
     again, _ = build(config(*words))
     load_newest(again, tmp_path)
     assert [event.metrics for event in train(again) if isinstance(event, Evaluated)] == [expected]
+    for sums in ([0.5], ["x", None]):
+        again.progress.term_sums = sums
+        with pytest.raises(ValueError, match="its progress has term_sums = "):
+            checkpoint.check_progress(vars(again.progress), len(again.terms))
     again.progress.term_sums = [math.nan, 1.0]
     with pytest.raises(Diverged, match=r"^term hard is not finite after step 6"):
         checkpoint.save(again, tmp_path, 2, lambda: SIZES)

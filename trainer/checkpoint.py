@@ -147,7 +147,7 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         best = read_tensors(files[BEST]) if BEST in files else None
         load_weights(run.load_weights, weights, path)
         tensors = tensors_of(read_tensors(files[OPTIMIZER]))
-        progress = check_progress(since_0_1_0(json_text.decode(state["progress"]), path))
+        progress = check_progress(since_0_1_0(json_text.decode(state["progress"]), path), len(run.terms))
         optimizer = optimizer_state(run, tensors, state["optimizer"])
         schedule = json_text.decode(state["scheduler"])
         moves = num_moves(schedule)
@@ -166,7 +166,6 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         epoch = progress["step"] / run.progress.steps_per_epoch
         text = f"{path.parent.parent} is already at epoch {decimal(epoch)}"
         raise ConfigError(text, f"epochs={2 * math.ceil(epoch)}")
-
     try:
         if best is not None:
             run.best_weights = {
@@ -197,7 +196,7 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
 
 
 def load_weights(load: Callable[[Any], Any], weights: Mapping[str, Tensor], path: Path) -> None:
-    """Load what was read from this path. load: of the model. Raises ConfigError if it has other parameters by now."""
+    """Load what was read from this path into a model, by load. Raises ConfigError for one with other parameters."""
     try:
         load(weights)
     except MALFORMED as error:
@@ -216,14 +215,15 @@ def since_0_1_0(progress: dict[str, Any], path: Path) -> dict[str, Any]:
     return {"reference": progress["best"], "best_loss": best_loss} | progress
 
 
-def check_progress(progress: dict[str, Any]) -> dict[str, Any]:
-    """Return saved progress unchanged. Raises ValueError for wrong names, types or negative numbers."""
+def check_progress(progress: dict[str, Any], num_terms: int) -> dict[str, Any]:
+    """Return saved progress unchanged. Raises ValueError for wrong names, types, negative numbers or other terms."""
     kinds: dict[str, tuple[type, ...]] = {"loss_sum": (float,), "term_sums": (list,), "stop_reason": (str, NoneType)}
     kinds |= dict.fromkeys(("best", "best_loss", "reference"), (float, NoneType)) | {"loss_samples": (int, float)}
     if progress.keys() != {f.name for f in fields(Progress)}:
         raise ValueError("its progress has other fields")
     for name, value in progress.items():
-        if type(value) not in kinds.get(name, (int,)) or (type(value) is int and value < 0):
+        wrong = type(value) not in kinds.get(name, (int,)) or (type(value) is int and value < 0)
+        if wrong or (name == "term_sums" and (len(value) not in (0, num_terms) or {*map(type, value)} - {float})):
             raise ValueError(f"its progress has {name} = {value!r}")
     return progress
 

@@ -7,10 +7,12 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from trainer import checkpoint
+from trainer.build import batch_mean
 from trainer.build.build import build
 from trainer.config import files
 from trainer.errors import ConfigError
 from trainer.loop import train
+from trainer.run.header import loss_lines
 
 OPTIONS = files.options([files.shipped()])
 
@@ -113,6 +115,7 @@ MISFITS = [
     (["model.in_features=5"], r"does not take inputs of shape \(2, 1, 8, 8\)"),
     (["dataset=line", "loss=cross_entropy"], "the targets are numbers"),
     (["loss=mse"], "the targets are classes"),
+    (["loss._target_=collections.Counter"], "makes a Counter, which is not an nn.Module"),
     (["loss=cross_entropy", "loss.weight=[1,2]"], "2 numbers, but the data has 10 classes"),
     (["monitor=val/accuracy"], "reports no such metric"),
     (["monitor=val/loss", "dataset.val_fraction=0"], "reports no such metric"),
@@ -141,6 +144,26 @@ def test_a_broadcast_is_a_warning_unless_guards_are_strict_or_none() -> None:
     words = ["dataset=line", OWN, "model._target_=test_build.Flat", *SQUARES]
     assert [finding.check for finding in build(config(*words))[1].findings] == ["broadcast"]
     assert build(config(*words, "guards=none"))[1].findings == []
+
+
+class Ranked(nn.Module):
+    """A loss that compares rows with each other. noise: whether it draws as well."""
+
+    def __init__(self, noise: bool = False) -> None:
+        super().__init__()
+        self.noise = noise
+
+    def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
+        return (prediction.var(0).sum() - 1).square() + self.noise * torch.rand(())
+
+
+def test_only_a_loss_that_is_taken_in_parts_must_be_their_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["dataset=iris", f"loss._target_={__name__}.Ranked", "guards=none"]
+    with pytest.raises(ConfigError, match="accumulate=2, but Ranked over a batch is not the mean over its parts"):
+        build(config(*words, "accumulate=2"))
+    assert "could not be checked" in loss_lines(*build(config(*words, "+loss.noise=true", "accumulate=2")))[-1]
+    monkeypatch.delattr(batch_mean, "check")
+    assert loss_lines(*build(config(*words)))[-1] == "taken as a mean over samples"
 
 
 def test_a_last_batch_of_one_before_batch_norm_is_found_at_build() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import config
-from jobs import own
+from jobs import Sentences, own
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -69,6 +69,20 @@ class Noisy(Words):
         return super().loss(logits + 0.1 * torch.randn_like(logits), labels)
 
 
+class Masked(Sentences):
+    """A causal model's lines, some of whose words its collate_fn hides by chance."""
+
+    def __init__(self, generator: str) -> None:
+        super().__init__()
+        chances = {"torch": lambda: float(torch.rand(())), "numpy": np.random.rand, "python": random.random}
+        self.draw = chances[generator]
+
+    def collate_fn(self, rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        batch = super().collate_fn(rows)
+        hidden = [[self.draw() < 0.2 for _ in row] for row in batch["input_ids"]]
+        return batch | {"input_ids": batch["input_ids"].masked_fill(torch.tensor(hidden), 0)}
+
+
 def model(name: str, *more: str) -> list[str]:
     return ["model=own", f"model._target_={__name__}.{name}", *more]
 
@@ -94,6 +108,14 @@ def test_a_mean_over_something_else_cannot_be_taken_in_parts() -> None:
 
 def test_a_loss_with_noise_is_not_checked_and_its_shift_is_found_all_the_same() -> None:
     run, setup = build(config(*QUICK, *model("Noisy", "+model.shift=true"), "accumulate=2"))
+    assert "(not checked)" in loss_lines(run, setup)[0]
+    assert run.fit.shift == 1
+
+
+@pytest.mark.parametrize("generator", ["torch", "numpy", "python"])
+def test_nor_is_a_loss_on_batches_that_collate_fn_draws(generator: str) -> None:
+    masked = ["dataset=own", f"dataset._target_={__name__}.Masked", f"+dataset.generator={generator}", "accumulate=2"]
+    run, setup = build(config(*QUICK, *model("Words", "+model.shift=true", *masked)))
     assert "(not checked)" in loss_lines(run, setup)[0]
     assert run.fit.shift == 1
 

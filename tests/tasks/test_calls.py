@@ -83,6 +83,26 @@ def test_the_sum_of_the_terms_or_the_term_loss_is_minimised_and_the_others_need_
         assert weight.grad.item() == (4 if value == 8 else 1)  # by what is minimised, once
 
 
+def test_a_term_may_be_on_another_device() -> None:
+    loss_fn: Any = lambda prediction, y: {"loss": prediction.sum(), "unused": torch.tensor(0.0)}  # noqa: E731
+    loss_fn.forward = loss_fn
+    x = torch.ones(2, device="meta")
+    assert calls.of_loss(loss_fn, (), ("unused",))(x, x, x).shape == (2,)
+
+
+def test_a_further_argument_of_a_loss_is_the_inputs_or_needs_a_default() -> None:
+    class Weighed(nn.Module):
+        def forward(self, prediction: Tensor, y: Tensor, mask: Tensor) -> Tensor: ...
+
+    class Both(nn.Module):
+        def forward(self, prediction: Tensor, y: Tensor, inputs: Tensor, mask: Tensor) -> Tensor: ...
+
+    assert calls.unknown_argument(After()) is None
+    gets = "a loss gets (prediction, target, inputs): "
+    assert calls.unknown_argument(Weighed()) == gets + "call the parameter mask inputs, or give mask a default"
+    assert calls.unknown_argument(Both()) == gets + "give mask a default"
+
+
 def test_a_loss_of_one_number_in_a_list_is_one_number() -> None:
     class Listed(nn.Module):
         def forward(self, prediction: Tensor, y: Tensor) -> Tensor:

@@ -6,9 +6,13 @@ from conftest import config
 from torch import nn
 
 from trainer.build.build import build
+from trainer.data.facts import Facts, Spec
+from trainer.data.meaning import Meaning
 from trainer.errors import ConfigError
 from trainer.loop import evaluate
+from trainer.tasks import losses
 from trainer.tasks.quantile import QuantileLoss, middle
+from trainer.tasks.task import Task
 
 QUICK = ("threads=1", "device=cpu", "max_steps=1")
 CASES = [
@@ -51,6 +55,39 @@ def test_a_loss_of_your_own_gets_its_keys_whatever_their_names() -> None:
     words = (f"loss._target_={__name__}.Weighed", "loss.weight=0.5", "loss.class_axis=2")
     run, _ = build(config(*QUICK, "dataset=diabetes", *words))
     assert (run.loss_fn.weight, run.loss_fn.class_axis) == (0.5, 2)
+
+
+class Skips(nn.Module):
+    def __init__(self, ignore_index: int) -> None:
+        super().__init__()
+
+
+class Own(Task):
+    loss = f"{__name__}.Skips"
+
+
+def test_a_key_of_classes_reaches_the_loss_of_your_own_task_that_takes_it() -> None:
+    node = {"_target_": "auto", "ignore_index": 7, "weight": None}
+    facts = Facts(Spec((1,)), Meaning("free", ""))
+    expected = {"_target_": Own.loss, "ignore_index": 7}
+    assert losses.resolve(node, facts, {"_target_": f"{__name__}.Own"}) == expected
+
+
+@pytest.mark.parametrize("kind", losses.ELEMENTWISE, ids=lambda kind: kind.__name__)
+def test_batches_of_rows_of_other_lengths_weigh_as_all_their_numbers_would(kind: type[nn.Module]) -> None:
+    """As those that a collate_fn pads."""
+    loss_fn, chance = kind(), torch.Generator().manual_seed(0)
+    size = 3 if kind is QuantileLoss else 1
+    predictions, targets = (
+        [torch.rand(2, 3 * n, generator=chance), torch.rand(3, 5 * n, generator=chance)] for n in (size, 1)
+    )
+    denominator, counted = losses.denominator(loss_fn)
+    weights = [denominator(y, len(y)) for y in targets]
+    means = [loss_fn(prediction, y) for prediction, y in zip(predictions, targets, strict=True)]
+    flat = torch.cat([part.reshape(-1, size) for part in predictions]), torch.cat([y.flatten() for y in targets])
+    whole = loss_fn(flat[0] if size > 1 else flat[0][:, 0], flat[1])
+    assert counted == "elements"
+    assert float(sum(w * m for w, m in zip(weights, means, strict=True)) / sum(weights)) == pytest.approx(whole.item())
 
 
 def test_the_pinball_loss_is_that_computed_by_hand() -> None:

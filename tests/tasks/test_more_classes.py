@@ -116,6 +116,14 @@ def test_what_fits_no_class_is_found_before_training() -> None:
         build(config(*words("Lines", "Four")))
 
 
+def test_of_whole_numbers_the_mistake_is_told_whether_the_model_wants_them_as_floats_or_not() -> None:
+    with pytest.raises(ConfigError, match=r"inputs of shape \(2, 8\): index out of range"):
+        build(config(*words("Text", "Next", "+model.size=7")))
+    linear = ["model._target_=torch.nn.Linear", "+model.in_features=5", "+model.out_features=30"]
+    with pytest.raises(ConfigError, match=r"inputs of shape \(2, 8\): mat1 and mat2 shapes cannot be multiplied"):
+        build(config(*words("Text", "Next", *linear)))
+
+
 def test_of_several_outputs_that_may_be_the_classes_a_name_tells() -> None:
     with pytest.raises(ConfigError, match="several outputs of model Next may be the classes of the tokens: a, b"):
         build(config(*words("Text", "Next", "+model.named=[a,b]")))

@@ -12,6 +12,7 @@ import torch
 from conftest import Cli, config
 from torch import Tensor
 
+from trainer.build.asked import choose
 from trainer.build.build import build
 from trainer.compare import ranking
 from trainer.compare.protocol import Protocol
@@ -21,6 +22,7 @@ from trainer.data.facts import Facts, Spec
 from trainer.data.meaning import Meaning
 from trainer.data.scaling import Standardize
 from trainer.errors import ConfigError
+from trainer.processes.ranks import Ranks
 from trainer.tasks import kinds as tasks
 from trainer.tasks import metric_choice
 
@@ -219,8 +221,13 @@ def test_what_is_refused_before_anything_is_spent(asked: str, text: str, hint: s
 
 
 def test_without_the_library_only_the_task_s_own_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torchmetrics", None)
-    assert build(config(*IRIS, "metrics=[f1,balanced_acc]"))[0].metrics == ["loss", "acc", "f1", "balanced_acc"]
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchmetrics"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    wanted = config(*IRIS, "metrics=[f1,balanced_acc]")
+    run, setup = build(wanted)
+    assert run.metrics == ["loss", "acc", "f1", "balanced_acc"]
+    probed: Any = run  # its terms
+    assert choose(wanted, run.task, probed, setup.splits, Ranks(size=2)) == ["f1", "balanced_acc"]
     with pytest.raises(ConfigError, match="torchmetrics, which is not installed") as caught:
         build(config(*IRIS, "metrics=[auroc]"))
     assert caught.value.hint == "pip install 'fiveline[metrics]'"

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset, TensorDataset
 from trainer.build.build import build
 from trainer.data.keys import Keys
 from trainer.data.rows import Rows
+from trainer.errors import ConfigError
 from trainer.guards.outputs import broadcast
 from trainer.loop import evaluate, train
 from trainer.run.header import loss_lines
@@ -21,11 +22,11 @@ GRAPHS: list[bool] = []  # whether the loss of each batch had a graph
 
 
 class Words(Dataset):
-    """Sequences whose labels are the words modulo 3. Its own attributes `truth` and `source` mean nothing to a run."""
+    """Sequences whose labels are the words modulo kinds. Its own attributes truth and source mean nothing to a run."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: int = 3) -> None:
         self.source = torch.randint(0, 9, (60, 7), generator=torch.Generator().manual_seed(0))
-        self.truth = self.source % 3
+        self.truth = self.source % kinds
 
     def __len__(self) -> int:
         return len(self.source)
@@ -43,6 +44,23 @@ class Tagger(nn.Module):
 
     def forward(self, words: Tensor) -> Any:
         return self.gru(self.embed(words))
+
+
+class Mixer(nn.Module):
+    """Logits (N, T, T) for sequences of T = 7 words alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.mix = nn.Embedding(9, 7), nn.Linear(7, 7)
+
+    def forward(self, words: Tensor) -> Tensor:
+        return self.mix(self.embed(words).mT).mT
+
+
+class Weighed(nn.Module):
+    """A loss that asks for what no run gives."""
+
+    def forward(self, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor: ...
 
 
 class Sentences(Dataset):
@@ -126,6 +144,20 @@ def test_a_tuple_of_outputs_with_the_classes_on_the_last_axis_trains() -> None:
     assert run.fit.class_axis == 2
     assert type(run.loss_fn).__name__ == "CrossEntropyLoss"  # as the header says it
     assert (dict(setup.splits.truth), setup.splits.source) == ({}, "")
+
+
+def test_a_model_of_one_length_with_as_many_classes_is_asked_for_their_axis() -> None:
+    words = [*OWN, f"dataset._target_={__name__}.Words", "+dataset.kinds=7", f"model._target_={__name__}.Mixer"]
+    with pytest.raises(ConfigError, match="more than one axis may hold the classes") as caught:
+        build(config(*words))
+    assert build(config(*words, caught.value.hint))[0].fit.class_axis == 2
+
+
+def test_a_loss_of_tokens_that_needs_more_is_told_so_and_not_to_move_an_axis() -> None:
+    words = [f"dataset._target_={__name__}.Words", f"model._target_={__name__}.Tagger"]
+    with pytest.raises(ConfigError, match="missing 1 required positional argument: 'mask'") as caught:
+        build(config(*OWN, *words, f"loss._target_={__name__}.Weighed"))
+    assert caught.value.hint.endswith("or give mask a default")
 
 
 def test_padded_sentences_are_tokens_although_the_first_is_one_word_and_all_labels_are_0_or_1() -> None:

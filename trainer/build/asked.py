@@ -9,7 +9,6 @@ from trainer.config import asked_metrics
 from trainer.config.schema import Config
 from trainer.data import tree
 from trainer.data.splits import Splits
-from trainer.data.tree import Tree
 from trainer.errors import ConfigError, described
 from trainer.processes.ranks import Ranks
 from trainer.tasks import metric_choice
@@ -32,20 +31,16 @@ def choose(config: Config, task: Task, probed: Probed, splits: Splits, ranks: Ra
     own, task.named = metric_choice.chosen(asked, task)
     if task.named:
         _try(task.named, task, probed, splits)
-    if ranks.size > 1:
-        _check_ranks(task.named)
+        if ranks.size > 1:
+            _check_ranks(task.named)
     return own
 
 
 @torch.no_grad()
 def _try(named: Sequence[Named], task: Task, probed: Probed, splits: Splits) -> None:
     """Compute each metric once. Raises ConfigError for one that fails, or gives more than one number."""
-
-    def repeated(part: Tree) -> Tree:
-        return tree.mapped(lambda leaf: leaf[torch.arange(ROWS) % len(leaf)] if leaf.ndim else leaf, part)
-
     output, y = probed.fit(probed.prediction), probed.fit.target(splits.sample[1])
-    answer, truth = task.for_metrics(repeated(output), repeated(y))
+    answer, truth = task.for_metrics(tree.cycled(output, ROWS), tree.cycled(y, ROWS))
     for one in named:
         try:
             one.update(answer, truth)

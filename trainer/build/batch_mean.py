@@ -58,9 +58,7 @@ def _checked(
     device: torch.device,
     dtype: torch.dtype,
 ) -> Verdict | None:
-    batches = _batches(splits, parts)
-    if batches is None:
-        return "draws"
+    batches, drawn = _batches(splits, parts)
     batches = [tree.mapped(lambda leaf: leaf.to(device), tree.cast(batch, dtype)) for batch in batches]
     trial = copy.deepcopy(model).to(device, dtype).eval()
     trial_loss = copy.deepcopy(loss_fn).to(device, dtype).eval()
@@ -68,6 +66,8 @@ def _checked(
     if isinstance(loss_fn, OfModel) and isinstance(trial_loss, OfModel):
         _move(trial)
         trial_loss.shift = loss_fn.shift = _shift(trial, trial_loss, loss, batches[-1])
+    if drawn:
+        return "draws"
     return _compare(trial, trial_loss, loss, batches, list(map(len, parts)))
 
 
@@ -80,18 +80,17 @@ def _generators_kept(device: torch.device) -> Iterator[None]:
     np.random.set_state(states[1])
 
 
-def _batches(splits: Splits, parts: Sequence[Sequence[int]]) -> Batches | None:
-    """A batch of each part; None where a collate_fn draws what is in it."""
+def _batches(splits: Splits, parts: Sequence[Sequence[int]]) -> tuple[Batches, bool]:
+    """(A batch of each part, whether a collate_fn draws what is in them.)"""
     loader = splits.train.loader
-    found = []
+    found, any_drawn = [], False
     for rows in parts:
         batch: Any = torch.tensor(rows, device=splits.device)
         if isinstance(loader, Workers):
             batch, drawn = loader.read(rows)
-            if drawn:
-                return None
+            any_drawn |= drawn
         found.append(loader.load(batch))
-    return found
+    return found, any_drawn
 
 
 @torch.no_grad()

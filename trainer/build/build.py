@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer import device as devices
-from trainer.build import asked, batch_mean, gradient, probe
+from trainer.build import asked, batch_mean, batch_sizes, gradient, probe
 from trainer.build.compiling import compile_model
 from trainer.build.model import build_model, choose_dtype
 from trainer.build.row_weights import counts_evenly
@@ -104,7 +104,7 @@ def _build(
         splits.preprocessing.shift = loss_fn.shift
     even = counts_evenly(loss_fn, loss_counts, splits)
     train_batches = _train_batches(config, splits, denominator, loss_counts == "sum", one, ranks, even=even)
-    probe.check_batches(train_batches, model, splits.sample[0])
+    batch_sizes.check(train_batches, model, splits.sample[0])
     progress = _progress(config, train_batches)
 
     num_val, own = splits.num_rows("val"), asked.choose(config, task, probed, splits, ranks)
@@ -185,11 +185,7 @@ def _loss_of(
 ) -> Callable[[nn.Module], Tensor]:
     """The loss of a batch of num_rows rows, by the model or by DDP around it; the rows of the sample, again and
     again."""
-
-    def repeated(part: Tree) -> Tree:
-        return tree.mapped(lambda leaf: leaf[torch.arange(num_rows) % len(leaf)], part)
-
-    x, y = map(repeated, sample)
+    x, y = (tree.cycled(part, num_rows) for part in sample)
 
     def loss_of(module: nn.Module) -> Tensor:
         with autocast():
@@ -202,14 +198,16 @@ def _loss_of(
 def _check_mean(
     config: Config, model: nn.Module, probed: probe.Probed, splits: Splits, ranks: Ranks
 ) -> batch_mean.Verdict | None:
-    """What batch_mean finds. Raises ConfigError where a batch is taken in parts, and the loss of the whole is not the
-    mean over them."""
-    loss_fn = probed.loss_fn
+    """What batch_mean finds; None for a loss of your own that is taken of whole batches. Raises ConfigError where a
+    batch is taken in parts, and the loss of the whole is not the mean over them."""
+    loss_fn, in_parts = probed.loss_fn, config.accumulate > 1 or ranks.size > 1
     if losses.is_torchs(type(loss_fn)):
         return "fits"
+    if not (in_parts or isinstance(loss_fn, OfModel)):
+        return None
     verdict = batch_mean.check(model, loss_fn, probed.terms, splits)
     parts = f"accumulate={config.accumulate}" if config.accumulate > 1 else f"nproc={ranks.size}"
-    if verdict == "differs" and (config.accumulate > 1 or ranks.size > 1):
+    if verdict == "differs" and in_parts:
         name, why = type(loss_fn).__name__, "rows depend on each other"
         if isinstance(loss_fn, OfModel):
             name, why = f"the loss of {type(model).__name__}", f"it is not a mean over {loss_fn.counts}"

@@ -50,6 +50,6 @@ def try_loss(loss: Loss, loss_fn: nn.Module, prediction: Tree, splits: Splits, c
             text = f"loss {name} needs numbers, but the targets are {splits.facts.task}, as loss=auto takes them"
             raise ConfigError(text, losses.AS_NUMBERS) from error
         hint = calls.unknown_argument(loss_fn)
-        if splits.facts.task in INDEXED and class_axis != 1:
+        if hint is None and splits.facts.task in INDEXED and class_axis != 1:
             hint = f"prediction.movedim({class_axis}, 1) in the loss: torch reads the classes along axis 1"
         raise ConfigError(f"{text}: {first_line(error)}{place(error)}", hint) from error

@@ -1,7 +1,8 @@
-"""Checks before training: one forward and loss on two rows, the sizes of batches, a compiler."""
+"""Checks before training: one forward and loss on two rows, and a compiler."""
 
-import copy
+import contextlib
 import inspect
+import re
 import shutil
 import warnings
 from collections.abc import Callable
@@ -16,11 +17,10 @@ from trainer.build.loss import build_loss, try_loss
 from trainer.build.model import does_not_take
 from trainer.config.schema import Config
 from trainer.data import tree
-from trainer.data.batches import TrainBatches
 from trainer.data.sample import TARGETS
 from trainer.data.splits import Splits
 from trainer.data.tree import Tree
-from trainer.errors import ConfigError, place
+from trainer.errors import ConfigError
 from trainer.guards import structure
 from trainer.guards.finding import Finding
 from trainer.tasks import calls, fit, loss_modules, losses, model_loss
@@ -28,7 +28,7 @@ from trainer.tasks.calls import LOSS, Call, Loss
 from trainer.tasks.fit import BATCH_FIRST, Fit
 from trainer.tasks.model_loss import OfModel
 from trainer.tasks.quantile import QuantileLoss
-from trainer.text import counted, first_line, listed
+from trainer.text import counted, listed
 
 
 class OtherTask(Exception):
@@ -122,15 +122,18 @@ def _with_target(model: nn.Module, loss_fn: OfModel, splits: Splits) -> Tree:
 
 @torch.no_grad()
 def _shorter(model: nn.Module, splits: Splits, as_tree: Callable[[Any], Tree]) -> tuple[Tree, Tree]:
-    """The prediction and the targets for the sample's sequences without their last position."""
+    """The prediction and the targets for the sample's sequences without their last position, or for whole ones where
+    the model takes no others."""
     x, y = splits.sample
     length = y.shape[1]
 
     def cut(leaf: Tensor) -> Tensor:
         return leaf[:, : length - 1] if leaf.ndim > 1 and leaf.shape[1] == length else leaf
 
-    x = tree.mapped(cut, x)
-    return as_tree(calls.of_model(model.eval(), x)(x)), cut(y)
+    call = calls.of_model(model.eval(), x)
+    with contextlib.suppress(Exception):  # a model of one length fails in its own way
+        return as_tree(call(tree.mapped(cut, x))), cut(y)
+    return as_tree(call(x)), y
 
 
 def _forward(model: nn.Module, splits: Splits) -> tuple[Any, float]:
@@ -138,10 +141,14 @@ def _forward(model: nn.Module, splits: Splits) -> tuple[Any, float]:
     those. Raises ConfigError."""
     x, _ = splits.sample
     try:
-        return sizes.forward_flops(model, calls.of_model(model, x), x, len(tree.leaves(x)[0]))
+        return sizes.forward_flops(model, calls.of_model(model, x), x, tree.num_rows(x))
     except Exception as error:
         if splits.cast_inputs():
-            return _forward(model, splits)
+            try:
+                return _forward(model, splits)
+            except ConfigError as other:
+                if not re.search(r"long|int64", str(other.__cause__), re.IGNORECASE):  # else it wants whole numbers
+                    raise
         for finding in structure.elsewhere(model, nn.Module(), *splits.sample):
             raise ConfigError(finding.message, finding.remedy) from error
         raise does_not_take(model, x, error, has_target=splits.sample[1] is not None) from error
@@ -194,46 +201,6 @@ def refuse(findings: list[Finding], guards: str) -> None:
             raise ConfigError(f"{finding.message}; {finding.remedy}", "guards=warn")
         if finding.check == "broadcast":
             warnings.filterwarnings("ignore", "Using a target size")  # torch repeats it for every batch size
-
-
-def check_batches(batches: TrainBatches, model: nn.Module, x: Tree) -> None:
-    """Raise ConfigError where an epoch has no batch, or a batch of one that batch norm cannot train on."""
-    if batches.num_batches == 0:
-        rows, size = counted(batches.num_rows, "row"), batches.batch_size
-        text = f"loader.drop_last=true leaves no batch: {rows}, batches of {size}"
-        raise ConfigError(text, f"loader.batch_size={batches.num_rows}")
-    smallest = min(batches.batch_size, batches.num_rows - (batches.num_batches - 1) * batches.batch_size)
-    has_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
-    if batches.ranks.size > 1:
-        check_parts(batches, smallest, model, x)
-    elif smallest == 1 and has_norm:
-        try:
-            with torch.no_grad():
-                calls.of_model(copy.deepcopy(model).train(), x)(tree.first(x, 1))
-        except ValueError as error:
-            if batches.batch_size == 1:
-                raise ConfigError("batch norm cannot train on batches of one sample", "loader.batch_size=64") from error
-            text = f"the last batch of an epoch has one sample ({batches.num_rows} = n × {batches.batch_size} + 1)"
-            raise ConfigError(f"{text}, which batch norm cannot train on", "loader.drop_last=true") from error
-
-
-def check_parts(batches: TrainBatches, smallest: int, model: nn.Module, x: Tree) -> None:
-    """Raise ConfigError where a rank gets fewer rows of the smallest batch than the model can train on."""
-    for rows in sorted(set(batches.ranks.parts(smallest))):
-        if rows >= len(tree.leaves(x)[0]):
-            return
-        trial = copy.deepcopy(model).train()
-        few = tree.first(x, rows)
-        try:
-            outputs = tree.leaves(calls.plain(calls.of_model(trial, x)(few)))
-            torch.stack([output.sum() for output in outputs if output.requires_grad]).sum().backward()
-            if not all(bool(p.grad.isfinite().all()) for p in trial.parameters() if p.grad is not None):
-                raise ValueError("its gradients are not finite")
-        except (ValueError, RuntimeError) as error:
-            text = f"{batches.ranks.size} processes leave one of them {counted(rows, 'row')} of a batch of {smallest}"
-            reason = f"which {type(model).__name__} cannot train on: {first_line(error)}{place(error)}"
-            less = "loader.drop_last=true" if smallest < batches.batch_size else "loader.batch_size=64"
-            raise ConfigError(f"{text}, {reason}", less) from error
 
 
 def check_options(config: Config) -> None:

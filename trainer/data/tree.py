@@ -36,6 +36,16 @@ def split(tree: Tree, size: int) -> Iterator[Tree]:
         yield mapped(lambda leaf, start=start: leaf[start : start + size], tree)  # type: ignore[misc]
 
 
+def cycled(tree: Tree, num_rows: int) -> Tree:
+    """A batch of num_rows rows: those of the tree, again and again."""
+    return mapped(lambda leaf: leaf[torch.arange(num_rows) % len(leaf)] if leaf.ndim else leaf, tree)
+
+
+def device(tree: Tree) -> torch.device:
+    """Where its first tensor is; the CPU where there is none."""
+    return next((leaf.device for leaf in leaves(tree)), torch.device("cpu"))
+
+
 def cast(tree: Tree, dtype: torch.dtype) -> Tree:
     """The same tree with its floats in `dtype`; whole numbers and bools stay as they are."""
     return mapped(lambda leaf: leaf.to(dtype) if leaf.is_floating_point() else leaf, tree)

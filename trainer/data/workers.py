@@ -118,12 +118,12 @@ class Workers:
         return Batch(tree.mapped(lambda leaf: leaf[:0], x), tree.mapped(lambda leaf: leaf[:0], y), 0)
 
     def read(self, rows: Sequence[int]) -> tuple[Batch, bool]:
-        """(A batch of these rows as in epoch 0, read in this process; whether collating them draws from torch's
-        generator)."""
+        """(A batch of these rows as in epoch 0, read in this process; whether collating them draws from a
+        generator of torch, NumPy or Python)."""
         samples = [self.loader.dataset[0, row] for row in rows]
-        before = torch.get_rng_state()
+        before = _generators()
         batch = self.collate(samples)
-        return batch, not torch.equal(before, torch.get_rng_state())
+        return batch, before != _generators()
 
     def count(self, batch: Batch) -> int:
         return batch.num_rows
@@ -141,6 +141,12 @@ class Workers:
             return x, x if self.target_shape is None else x.reshape(len(x), *self.target_shape)
         y = tree.mapped(lambda leaf: place(leaf, self.device, dtype), y)
         return (x if self.argument is None else {**x, self.argument: y}), y
+
+
+def _generators() -> tuple[Any, ...]:
+    """The states of the three global generators, to compare."""
+    numpy: Any = np.random.get_state()
+    return torch.get_rng_state().tolist(), numpy[1].tolist(), numpy[2:], random.getstate()
 
 
 def _batch(collate: Collate, rows: Sequence[Any]) -> Batch:

@@ -1,4 +1,4 @@
-"""Mistakes between prediction and loss: shapes that broadcast, an unwanted activation, another axis, a cut graph."""
+"""Mistakes between prediction and loss: shapes that broadcast, an unwanted activation, another axis."""
 
 import math
 

@@ -79,6 +79,8 @@ def loss_lines(run: TrainState, setup: Setup) -> list[str]:
         name = type(loss_fn).__name__ + (f" ({', '.join(run.terms)})" if run.terms else "")
         told = {"samples": "taken as a mean over samples", "sum": "a sum; of a split, its mean over samples is shown"}
         lines = [text for counts, text in told.items() if counts == setup.loss_counts]
+        if setup.loss_mean != "fits" and (setup.config.accumulate > 1 or run.ranks.size > 1):
+            lines.append("that a batch is the mean over its parts could not be checked")
     if places := [term for term in run.terms if term in run.metrics]:
         lines.append(f"of the loss, not of the task: {listed(places)}")
     if others := [".".join(map(str, path)) for path in run.fit.others]:

@@ -19,8 +19,8 @@ LOSS = "loss"  # the term that is minimised, if a loss gives it; else their sum 
 
 
 def of_model(module: Callable[..., Any], x: Tree) -> Call:
-    """The model as a function of a batch's input: a tuple is unpacked, a dict gives arguments by name. Outputs that are
-    objects become dicts. x: an input like those to come."""
+    """The model as a function of a batch's input: a tuple is unpacked, a dict gives arguments by name. x: an input like
+    those to come."""
     if isinstance(x, Tensor):
         return module
     if isinstance(x, Mapping):
@@ -85,9 +85,10 @@ def unknown_argument(loss_fn: nn.Module) -> str | None:
     """What to do about a further parameter that a loss needs and nobody gives; None where it has none."""
     needed = [p for p in inspect.signature(loss_fn.forward).parameters.values() if p.default is p.empty]
     extra = [p.name for p in needed if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)][2:]
-    if not extra or extra == [INPUTS]:
+    if not (extra := [name for name in extra if name != INPUTS]):
         return None
-    return f"a loss gets (prediction, target, {INPUTS}): call the parameter {extra[0]} {INPUTS}, or give it a default"
+    name = "" if takes_inputs(loss_fn) else f"call the parameter {extra[0]} {INPUTS}, or "
+    return f"a loss gets (prediction, target, {INPUTS}): {name}give {extra[0]} a default"
 
 
 def of_loss(loss_fn: nn.Module, path: Sequence[Any], terms: Sequence[str] = (), *, is_flat: bool = False) -> Loss:
@@ -107,7 +108,8 @@ def of_loss(loss_fn: nn.Module, path: Sequence[Any], terms: Sequence[str] = (), 
         if missing := [name for name in terms if name not in found]:
             text = f"the loss returned no term '{missing[0]}', which it had before training"
             raise TrainerError(text, "return the same terms each time")
-        return torch.stack([minimised(found), *(found[name].detach() for name in terms)])
+        loss = minimised(found)
+        return torch.stack([loss, *(found[name].detach().to(loss.device) for name in terms)])
 
     return with_terms
 
@@ -128,7 +130,7 @@ def term_names(found: Any, loss_name: str, hint: str) -> tuple[str, ...]:
     if isinstance(found, Mapping):
         for name, value in found.items():
             if not (isinstance(name, str) and TERM.fullmatch(name)):
-                text = f"loss {loss_name}: its term {name!r} is named by more than letters, digits and _"
+                text = f"loss {loss_name}: its term {name!r} is named by more than letters, digits, _, . and -"
                 raise ConfigError(text, "a word for each term: it is logged as train/WORD")
             if not isinstance(value, Tensor) or value.ndim:
                 text = f"loss {loss_name}: its term '{name}' is {_kind(value)}, not one number in a tensor"
@@ -146,7 +148,7 @@ def check_terms(training: Sequence[str], evaluation: Sequence[str], loss_name: s
     if set(training) != set(evaluation):
         here, there = (", ".join(names) or "one number" for names in (training, evaluation))
         text = f"loss {loss_name} returns other terms in training ({here}) than in an evaluation ({there})"
-        raise ConfigError(text, "return the same terms in both; one that does not count there is 0.0")
+        raise ConfigError(text, "return the same terms in both; one that does not count there is torch.tensor(0.0)")
 
 
 def _kind(value: Any) -> str:

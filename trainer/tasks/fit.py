@@ -46,8 +46,9 @@ class Fit:
 def find(
     facts: Facts, prediction: Tree, y: Tree, name: str, class_axis: int | None = None, cut: Cut | None = None
 ) -> Fit:
-    """Find both for a batch. name: of the model; class_axis: loss.class_axis, if it was typed; cut: gives a prediction
-    and its targets for shorter sequences, where the length of these is the number of classes. Raises ConfigError."""
+    """Find the output and its class axis for a batch. name: of the model; class_axis: loss.class_axis, if it was typed;
+    cut: gives a prediction and its targets for shorter sequences, where the length of these is the number of classes.
+    Raises ConfigError."""
     if facts.task == "free" or (isinstance(prediction, Tensor) and facts.task not in INDEXED):
         return Fit()
     if isinstance(prediction, Tensor):

@@ -1,4 +1,4 @@
-"""Losses, and the denominator of each: the count or weight that its mean divides by. Only this module knows it."""
+"""Losses, and the denominator of each: the count or weight that its mean divides by."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,8 +35,8 @@ WAYS: dict[Any, Way] = {  # losses that scaled targets change only in their unit
 }
 THRESHOLDS = {nn.HuberLoss: "delta", nn.SmoothL1Loss: "beta"}
 AS_NUMBERS = "dataset.task=numbers"  # makes numbers of targets that are whole numbers
-ELEMENTWISE = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCEWithLogitsLoss, nn.BCELoss)
-NUMERIC = (*ELEMENTWISE, nn.PoissonNLLLoss, nn.GaussianNLLLoss, QuantileLoss)
+ELEMENTWISE = (*WAYS, nn.BCEWithLogitsLoss, nn.BCELoss, nn.PoissonNLLLoss, QuantileLoss)
+NUMERIC = (*ELEMENTWISE, nn.GaussianNLLLoss)
 
 
 def resolve(node: Mapping[str, Any], facts: Facts, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -69,7 +69,9 @@ def resolve(node: Mapping[str, Any], facts: Facts, own: Mapping[str, Any] | None
         accepted = target.parameters(target.locate(fitting, "loss"))
         for key in [key for key in PER_CLASS if node.get(key) is None or facts.task not in INDEXED]:
             value = node.pop(key, None)
-            if value is not None and key not in accepted:
+            if value is not None and key in accepted:
+                node[key] = value
+            elif value is not None:
                 text = f"loss.{key} is for classes, but the targets are {facts.task}"
                 raise ConfigError(text, f"loss.{key}=null", f"loss.{key}")
     return node
@@ -141,6 +143,9 @@ def make_loss(
     if "class_axis" in node and (is_torchs(kind) or "class_axis" not in target.parameters(kind)):
         node = {key: value for key, value in node.items() if key != "class_axis"}
     loss_fn: nn.Module = target.construct(node, "loss")
+    if not isinstance(loss_fn, nn.Module):
+        text = f"loss._target_={node['_target_']} makes a {type(loss_fn).__name__}, which is not an nn.Module"
+        raise ConfigError(text, "a class that inherits from torch.nn.Module", "loss._target_")
     if type(loss_fn) in ALONG_AXIS and class_axis != 1:
         loss_fn.__class__ = ALONG_AXIS[type(loss_fn)]
         loss_fn.class_axis = class_axis  # type: ignore[assignment]
@@ -216,7 +221,7 @@ def denominator(loss_fn: nn.Module) -> tuple[Denominator, str]:
     """
     own = getattr(loss_fn, "denominator", None)
     if callable(own) and not (isinstance(loss_fn, OfModel) and loss_fn.ignored is None):
-        return lambda y, num_rows: torch.as_tensor(own(y)).to(widest_dtype(_device(y))).reshape(()), "its denominator"
+        return lambda y, num_rows: _number(own(y), y), "its denominator"
     if getattr(loss_fn, "reduction", None) == "sum":  # of an evaluation it is a mean over samples too
         return lambda y, num_rows: _number(float(num_rows), y), "sum"
     if isinstance(loss_fn, (nn.CrossEntropyLoss, nn.NLLLoss)):
@@ -226,14 +231,9 @@ def denominator(loss_fn: nn.Module) -> tuple[Denominator, str]:
     return lambda y, num_rows: _number(float(num_rows), y), "samples"
 
 
-def _device(y: Tree) -> torch.device:
-    """Where the targets are; the CPU where there are none."""
-    return next((leaf.device for leaf in tree.leaves(y)), torch.device("cpu"))
-
-
-def _number(value: float, y: Tree) -> Tensor:
-    device = _device(y)
-    return torch.tensor(value, dtype=widest_dtype(device), device=device)
+def _number(value: float | Tensor, y: Tree) -> Tensor:
+    device = tree.device(y)
+    return torch.as_tensor(value, dtype=widest_dtype(device), device=device).reshape(())
 
 
 def _counted_classes(loss_fn: nn.CrossEntropyLoss | nn.NLLLoss) -> Denominator:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from trainer.data import tree
-from trainer.data.tree import Tree
 from trainer.device import widest_dtype
 
 UNCOUNTED = -100  # the target that a metric of one class leaves out
@@ -37,9 +36,9 @@ class Named:
     def update(self, answer: Any, truth: Any) -> None:
         """Add a batch, as Task.for_metrics gives it."""
         answer, truth = self.feed(answer, truth)
-        if widest_dtype(_device(truth)) is not torch.float64:  # on MPS
+        if widest_dtype(tree.device(truth)) is not torch.float64:  # on MPS
             answer, truth = (tree.mapped(Tensor.cpu, part) for part in (answer, truth))
-        self.metric.to(_device(truth))
+        self.metric.to(tree.device(truth))
         with quiet():
             self.metric.update(answer, truth)
 
@@ -70,10 +69,6 @@ class Named:
         if self.is_curve:
             occurs = (truths > 0) & ((truths < occurrence["count"]) | (not self.is_two_sided))
         return torch.where(occurs, values, torch.nan)
-
-
-def _device(batch: Tree) -> torch.device:
-    return next((leaf.device for leaf in tree.leaves(batch)), torch.device("cpu"))
 
 
 def parts(metric: Any) -> list[Any]:

@@ -30,10 +30,6 @@ class QuantileLoss(nn.Module):
         levels = prediction.new_tensor(self.quantiles)
         return torch.maximum(levels * error, (levels - 1) * error).mean()
 
-    def denominator(self, y: Tensor) -> Tensor:
-        """The numbers that the mean is over, but for the constant K."""
-        return torch.tensor(y.numel(), device=y.device)
-
 
 def middle(prediction: Tensor, y: Tensor) -> Tensor:
     """A number for each target, in the targets' shape: of several, such as quantiles, the middle one: (N, D·K) for y

@@ -17,7 +17,7 @@ class Totals:
         self.sums: dict[str, Tensor] = {}
 
     def add_loss(self, loss: Tensor, denominator: Tensor) -> None:
-        """Add a batch's loss: 0-dim, or of a loss with terms (1 + terms,), see losses.Terms; denominator: 0-dim."""
+        """Add a batch's loss: 0-dim, or of a loss with terms (1 + terms,), see calls.Loss; denominator: 0-dim."""
         weighted = loss.to(denominator.dtype) * denominator
         self.sum("loss", weighted.where(denominator != 0, 0.0))  # a batch whose targets are all ignored has 0/0
         self.sum("denominator", denominator)
