@@ -19,6 +19,7 @@ from trainer.cli import main
 from trainer.data import preprocessing, tree
 from trainer.data.batches import EvalBatches
 from trainer.data.facts import specs_of, zeros
+from trainer.data.rows import SCANNED
 from trainer.data.scaling import AsIs, Standardize, for_inputs
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
@@ -170,6 +171,26 @@ class Formula(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, float]:
         x = torch.randn(3, generator=torch.Generator().manual_seed(index))
         return x, float(2 * x[0] - x[1])
+
+
+class Batched(Formula):
+    """Makes its batches itself, and knows the largest."""
+
+    largest = 0
+
+    def collate_fn(self, rows: list[tuple[Tensor, float]]) -> tuple[Tensor, Tensor]:
+        Batched.largest = max(Batched.largest, len(rows))
+        return torch.stack([x for x, _ in rows]), torch.tensor([y for _, y in rows])
+
+
+def test_targets_are_read_some_rows_at_a_time() -> None:
+    words = ["dataset.scale_targets=true", "dataset.val_fraction=0", "model=linear"]
+    scales = [build(config(*own(name, *words)))[1].splits.preprocessing.y for name in ("Batched", "Formula")]
+    assert Batched.largest == SCANNED
+    expected = np.array([float(Formula()[row][1]) for row in range(len(Formula()))])
+    for scale in scales:
+        mean, std = scale.mean_and_std
+        np.testing.assert_allclose([float(mean), float(std)], [expected.mean(), expected.std()], rtol=1e-6)
 
 
 class Flat(nn.Module):

@@ -19,7 +19,7 @@ from trainer.data.partition import RowData, groups_of
 from trainer.data.parts import Part, owners, with_roles
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import ROLES, TRAIN
-from trainer.data.rows import Keys
+from trainer.data.rows import SCANNED, Keys
 from trainer.data.scaling import Scale
 from trainer.data.splits import Split, Splits, keep_in_memory
 from trainer.data.tabular.one_hot import Columns
@@ -195,12 +195,13 @@ def _fit(
 
 
 def _scale_of_targets(train: Part[RowData], dtype: torch.dtype, way: Way | None, seed: int) -> Scale:
-    """Targets of a Dataset that is read row by row are read once, if necessary."""
+    """Targets of a Dataset that is read row by row are read once, if necessary, and kept without the inputs."""
     if isinstance(train.data, TensorData):
         y = train.data.y[train.rows]
     elif way is None:
         return scaling.Cast(dtype, tuple(train.data.form[1].shape))
     else:
         read = Seeded(train.data, seed, before_training=True)
-        _, y = train.data.collate([read[0, row] for row in train.rows.tolist()])
+        groups = (group.tolist() for group in train.rows.split(SCANNED))
+        y = torch.cat([train.data.collate([read[0, row] for row in group])[1] for group in groups])
     return for_targets(*scaling.moments(y), way, dtype, tuple(y.shape[1:]))
