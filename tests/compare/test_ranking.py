@@ -87,6 +87,21 @@ def test_without_the_number_of_validation_rows_accuracy_counts_on_the_seeds_alon
     assert table.footnotes(alone)[0].startswith("no ±")
 
 
+@pytest.mark.parametrize("other", ["val/perplexity", "val/iou"])
+def test_a_share_of_positions_or_pixels_is_no_share_of_the_rows(other: str) -> None:
+    rows = [replace(row({}, 0.8), modes={"val/acc": "max", other: "max"})]
+    assert rank(rows, "val/acc").groups[0].interval is None
+    assert rank([row({}, 0.8)], "val/acc").groups[0].num_rows == 1000
+
+
+@pytest.mark.parametrize(("metric", "least"), [("val/perplexity", 1.0), ("val/bits", 0.0)])
+def test_an_interval_stays_where_the_metric_can_be(metric: str, least: float) -> None:
+    rows = [row(settings("0.1", seed), least + value, metric=metric) for seed, value in enumerate([0.0, 0.1, 0.6])]
+    found = rank(rows, metric).groups[0].interval
+    assert found is not None
+    assert found[0] == least
+
+
 def test_without_evidence_every_row_is_marked() -> None:
     rows = [row({"a": value}, loss, metric="val/loss") for value, loss in (("1", 0.1), ("2", 5.0), ("3", 7.0))]
     ranked = rank([*rows, row({"a": "4"}, math.nan, "failed", metric="val/loss")], "val/loss")

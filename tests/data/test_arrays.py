@@ -96,3 +96,13 @@ def test_several_numbers_are_predicted_in_a_column_each() -> None:
     assert list(found[0]) == ["row", "prediction_0", "prediction_1"]
     got = np.array([[float(row["prediction_0"]), float(row["prediction_1"])] for row in found])
     np.testing.assert_allclose(got, y, rtol=0, atol=0.02 * y.std(0).min())
+
+
+def test_a_run_on_whole_numbers_that_are_standardised_can_be_used(tmp_path: Path) -> None:
+    """Times in seconds are no indices of an embedding, and a lazy model gets floats before it has its weights."""
+    times = 1_700_000_000 + np.arange(40)[:, None]
+    np.savez("times.npz", x=times, y=np.arange(40) % 2)
+    words = ["dataset=npz", "dataset.path=times.npz", "model=own", "model._target_=torch.nn.LazyLinear"]
+    assert main(["train", *words, "+model.out_features=2", "max_steps=2", "report=false", "threads=1"]) == 0
+    assert main(["predict", "latest", "times.npz", "-o", "out.csv"]) == 0
+    assert len(read_rows(tmp_path / "out.csv")) == 40

@@ -236,6 +236,13 @@ def test_data_beyond_a_quarter_of_the_memory_goes_through_a_dataloader(monkeypat
         torch.testing.assert_close(ours[:2], theirs[:2], rtol=0, atol=0)
 
 
+def test_an_input_that_is_its_own_target_is_counted_once() -> None:
+    data = embedded.Digits().with_task("input", -100, "Digits")
+    assert [tensor.data_ptr() for tensor in data.tensors] == [data.x.data_ptr()]
+    splits = build(config("dataset=digits", "dataset.task=input", "model=mlp"))[1].splits
+    assert splits.fingerprint.parts.names == ["x"]
+
+
 def test_the_memory_of_a_container_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
     assert 2**28 < machine.total(cpu) < 2**50

@@ -324,6 +324,20 @@ class Records(Rows):
         return np.zeros(4, dtype=[("a", "f4"), ("b", "f4")]), row % 3
 
 
+class Foreign(Rare):
+    """Its `targets` hold one label that is no class."""
+
+    def __init__(self, odd: int) -> None:
+        super().__init__()
+        self.targets = [int(row % 5 == 0) if row != 50 else odd for row in range(N)]
+
+
+@pytest.mark.parametrize("odd", [-1, 2])
+def test_listed_labels_are_checked_against_the_classes(odd: int) -> None:
+    with pytest.raises(ConfigError, match=f"label {odd} in row 50 of .*Foreign is outside the 2 classes"):
+        splits_of("Foreign", f"+dataset.odd={odd}")
+
+
 class Huge(Rows):
     def __getitem__(self, row: int) -> Any:
         return inputs(row), 10**6 + row

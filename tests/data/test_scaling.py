@@ -16,8 +16,11 @@ from torch.utils.data import Dataset
 import trainer
 from trainer.build.build import build
 from trainer.cli import main
-from trainer.data import preprocessing
-from trainer.data.scaling import Standardize
+from trainer.data import preprocessing, tree
+from trainer.data.batches import EvalBatches
+from trainer.data.facts import specs_of, zeros
+from trainer.data.rows import SCANNED
+from trainer.data.scaling import AsIs, Standardize, for_inputs
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
 from trainer.loop import evaluate
@@ -96,6 +99,41 @@ def test_bytes_are_scaled_where_they_are_and_wide_integers_are_not_rounded() -> 
         np.testing.assert_allclose(inputs, (x - x.mean()) / x.std(), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "int64", "float64"])
+def test_zeros_to_try_a_model_on_are_of_the_kind_that_it_gets(dtype: str) -> None:
+    rows = torch.ones(4, 3, dtype=getattr(torch, dtype))
+    scales = [(rows, Standardize(torch.zeros(3), torch.ones(3), torch.float32))]
+    scales += [(x, for_inputs(specs_of(x, batch=True), torch.float32)) for x in (rows, {"a": (rows, rows)})]
+    for x, scale in scales:
+        made = zeros(specs_of(x, batch=True), 4, torch.device("cpu"), torch.float32, as_is=isinstance(scale, AsIs))
+        assert [leaf.dtype for leaf in tree.leaves(made)] == [leaf.dtype for leaf in tree.leaves(scale(x))]
+
+
+@pytest.mark.parametrize("in_memory", ["true", "false"])
+def test_bytes_beside_a_target_of_two_tensors_are_floats(in_memory: str) -> None:
+    words = own("Twofold", "model=own", "model._target_=torch.nn.LazyLinear", "+model.out_features=1")
+    words.append("loss._target_=test_scaling.First")
+    run, setup = build(config(*words, f"loader.in_memory={in_memory}", "device=cpu"))
+    x, _ = setup.splits.sample
+    assert x.dtype is torch.float32
+    assert np.isfinite(evaluate(run, EvalBatches.of(setup.splits.train, 7), "train")["train/loss"])
+
+
+class Twofold(Dataset):
+    """Rows of bytes with two numbers to predict, each a tensor of its own."""
+
+    def __len__(self) -> int:
+        return 40
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict[str, Tensor]]:
+        return torch.arange(4).to(torch.uint8) + index, {"one": torch.tensor(1.0), "two": torch.tensor(2.0)}
+
+
+class First(nn.Module):
+    def forward(self, prediction: Tensor, target: dict[str, Tensor]) -> Tensor:
+        return (prediction[:, 0] - target["one"]).square().mean()
+
+
 class Ids(Dataset):
     """Integer inputs, which are cast: 2^24 + 1 is the first that float32 does not hold."""
 
@@ -146,6 +184,26 @@ class Formula(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, float]:
         x = torch.randn(3, generator=torch.Generator().manual_seed(index))
         return x, float(2 * x[0] - x[1])
+
+
+class Batched(Formula):
+    """Makes its batches itself, and knows the largest."""
+
+    largest = 0
+
+    def collate_fn(self, rows: list[tuple[Tensor, float]]) -> tuple[Tensor, Tensor]:
+        Batched.largest = max(Batched.largest, len(rows))
+        return torch.stack([x for x, _ in rows]), torch.tensor([y for _, y in rows])
+
+
+def test_targets_are_read_some_rows_at_a_time() -> None:
+    words = ["dataset.scale_targets=true", "dataset.val_fraction=0", "model=linear"]
+    scales = [build(config(*own(name, *words)))[1].splits.preprocessing.y for name in ("Batched", "Formula")]
+    assert Batched.largest == SCANNED
+    expected = np.array([float(Formula()[row][1]) for row in range(len(Formula()))])
+    for scale in scales:
+        mean, std = scale.mean_and_std
+        np.testing.assert_allclose([float(mean), float(std)], [expected.mean(), expected.std()], rtol=1e-6)
 
 
 class Flat(nn.Module):

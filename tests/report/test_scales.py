@@ -66,6 +66,14 @@ def test_ticks_as_one_would_choose_them() -> None:
     assert not fit([0.0, 1e9], may_be_logarithmic=True).logarithmic  # type: ignore[union-attr]
 
 
+def test_only_whole_places_have_whole_ticks() -> None:
+    shares, steps = (plots.curves("", [("", "", [(x, 1.0) for x in places])]) for places in ([0, 0.3, 1], [1, 2, 3]))
+    assert shares is not None
+    assert steps is not None
+    assert [text for _, text in shares.x_ticks] == ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]
+    assert [text for _, text in steps.x_ticks] == ["1", "2", "3"]
+
+
 def test_a_curve_breaks_where_there_is_no_value() -> None:
     unit = Scale(0.0, 1.0)
     assert plots.path([(0, 0.0), (0.5, 1.0), (0.6, math.nan), (1, 0.5)], unit, unit) == "M0 1000L1000 0M2000 500"

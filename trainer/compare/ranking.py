@@ -14,7 +14,9 @@ from trainer.compare.rows import UNKNOWN, Row, mode, monitored
 from trainer.text import clock
 
 SHARES = ("acc", "subset_acc")  # metrics that are a share of the rows
+OF_PLACES = {"val/perplexity", "val/iou"}  # of runs whose acc is a share of positions or pixels
 BOUNDS = {"mse": (0.0, math.inf), "mae": (0.0, math.inf), "r2": (-math.inf, 1.0)}
+BOUNDS |= {"perplexity": (1.0, math.inf), "bits": (0.0, math.inf)}
 BOUNDS |= dict.fromkeys((*SHARES, "f1", "balanced_acc", "iou"), (0.0, 1.0))
 
 
@@ -55,7 +57,7 @@ class Group:
         """Rows of the smallest validation split; None if the metric is not a share of them, or a run did not say."""
         counts = [row.num_val for row in self.rows if row.value(self.metric) is not None]
         known = [count for count in counts if count]
-        return min(known) if known and len(known) == len(counts) and is_share(self.metric) else None
+        return min(known) if known and len(known) == len(counts) and is_share(self.metric, self.rows) else None
 
     @cached_property
     def interval(self) -> Interval | None:
@@ -134,9 +136,9 @@ class Ranking:
         return "" if self.within_noise(group) is False else "~"
 
 
-def is_share(metric: str) -> bool:
-    """Whether a metric is a share of the validation rows."""
-    return metric.removeprefix("val/") in SHARES
+def is_share(metric: str, rows: Sequence[Row]) -> bool:
+    """Whether a metric of these runs is a share of the validation rows."""
+    return metric.removeprefix("val/") in SHARES and not any(OF_PLACES & row.modes.keys() for row in rows)
 
 
 def rank(rows: Sequence[Row], metric: str, *, fold: bool = True, data: str = "") -> Ranking:

@@ -111,7 +111,8 @@ def marks(ranking: Ranking) -> list[tuple[str, str]]:
     if counts := [group.num_rows for group in groups if group.num_rows]:
         notes.append(("±", f"95%: {f'{seeds} and the' if seeds else 'of'} {counted(min(counts), 'validation row')}"))
     elif any(group.interval for group in groups):
-        unknown = "; the number of validation rows was not recorded" if is_share(ranking.metric) else ""
+        is_unknown = all(is_share(ranking.metric, group.rows) for group in groups)
+        unknown = "; the number of validation rows was not recorded" if is_unknown else ""
         notes.append(("±", f"95%: {seeds} alone{unknown}"))
     if any(len(group.values) == 2 and group.interval for group in groups):
         notes.append(("n 2", "two seeds tell little of their spread; try seed=0,1,2"))

@@ -12,6 +12,7 @@ from trainer.config.target import INPUT_NAMES, OUTPUT_NAMES, VOCABULARY_NAMES
 from trainer.data import tree
 from trainer.data.meaning import Meaning
 from trainer.data.tree import Tree
+from trainer.disk.typed import MOST_INPUTS
 
 INDEX_DTYPES = ("int32", "int64")
 
@@ -19,7 +20,7 @@ INDEX_DTYPES = ("int32", "int64")
 @dataclass(frozen=True)
 class Spec:
     """One tensor of a sample. dtype: by its name; num_values: one more than the largest whole number in the data,
-    rows that it holds back included, if it is known."""
+    rows that it holds back included, if it is known and may be an index."""
 
     shape: tuple[int, ...]
     dtype: str = "float32"
@@ -103,16 +104,18 @@ def specs_of(x: Tree, *, batch: bool = False, is_all: bool = False, largest: Seq
         found, most = Spec(shape, str(leaf.dtype).removeprefix("torch.")), next(known, None)
         if is_all and found.is_whole and leaf.numel():
             most = int(leaf.max())
-        return found if most is None else replace(found, num_values=most + 1)
+        return replace(found, num_values=most + 1) if most is not None and 0 <= most < MOST_INPUTS else found
 
     return tree.mapped_leaves(spec, x)
 
 
-def zeros(specs: Tree, num_rows: int, device: torch.device, dtype: torch.dtype) -> Tree:
-    """An input of zeros, as the model gets it: floats in `dtype`."""
+def zeros(specs: Tree, num_rows: int, device: torch.device, dtype: torch.dtype, *, as_is: bool) -> Tree:
+    """An input of zeros, as the model gets it: floats in `dtype`. as_is: whether other numbers stay what they are,
+    see AsIs."""
 
     def part(spec: Spec) -> Tensor:
-        kind = getattr(torch, spec.dtype) if spec.is_whole or spec.dtype == "bool" else dtype
+        kind: torch.dtype = getattr(torch, spec.dtype)
+        kind = kind if as_is and not kind.is_floating_point else dtype
         return torch.zeros(num_rows, *spec.shape, device=device, dtype=kind)
 
     return tree.mapped_leaves(part, specs)

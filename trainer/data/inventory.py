@@ -79,7 +79,7 @@ def _of_tensors(data: Mapping[str, Any], roles: Roles) -> Fingerprint:
     named = {
         path + (f"_{key}" if key != "train" else ""): tensor
         for key, part in data.items()
-        for label, some in (("x", part.x), ("y", part.y))
+        for label, some in part.trees.items()
         for path, tensor in tree.named(some, label)
     }
     sizes = [tensor.numel() * tensor.element_size() for tensor in named.values()]

@@ -86,11 +86,13 @@ class InMemory:
 
 
 class TreesInMemory(InMemory):
-    """The same for trees: floats are cast, and nothing else is done to them. y may be None: there is no target."""
+    """The same where the input or the target is a tree; all rows are scaled at once. y may be None: no target."""
 
     argument: str | None = None  # of the model that gets the target too
 
-    def __init__(self, x: Tree, y: Tree, scale_y: Scale | None, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, x: Tree, y: Tree, scale_x: Scale, scale_y: Scale | None, device: torch.device) -> None:
+        dtype = scale_x.dtype
+        x = scaled(x, scale_x) if isinstance(x, Tensor) else scale_x(x)
         self.x = tree.mapped(lambda leaf: place(leaf, device, dtype), x)
         y = y if scale_y is None else scale_y(y)
         self.y = tree.mapped(lambda leaf: place(leaf, device, dtype), y)

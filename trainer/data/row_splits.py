@@ -20,6 +20,7 @@ from trainer.data.partition import RowData, groups_of
 from trainer.data.parts import Part, owners, with_roles
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import ROLES, TRAIN
+from trainer.data.rows import SCANNED
 from trainer.data.scaling import Scale
 from trainer.data.splits import Split, Splits, keep_in_memory
 from trainer.data.tabular.one_hot import Columns
@@ -66,7 +67,7 @@ def row_splits(
 
     def split(role: int) -> Split:
         augment = found.augment and role == TRAIN
-        return Split(_loader(parts[role], prepared, config, device, dtype, in_memory, augment), parts[role])
+        return Split(_loader(parts[role], prepared, config, device, in_memory, augment), parts[role])
 
     splits = {key: split(role) for key, role in ROLES.items() if role in parts}
     loader_name = "in memory, augmented by a " * (in_memory and found.augment) + splits["train"].loader.name
@@ -90,7 +91,6 @@ def _loader(
     prepared: Preprocessing,
     config: Config,
     device: torch.device,
-    dtype: torch.dtype,
     in_memory: bool,
     augment: bool,
 ) -> Loader:
@@ -105,7 +105,7 @@ def _loader(
         if in_memory and not augment and isinstance(x, Tensor) and (is_same or isinstance(y, Tensor)):
             return InMemory(x, None if is_same else y, prepared.x, prepared.y, device)
         if in_memory and not augment:
-            return TreesInMemory(x, y, prepared.y, device, dtype)
+            return TreesInMemory(x, y, prepared.x, prepared.y, device)
     chosen: Any = data if is_whole else Subset(data, rows.tolist())
     chosen = Augmented(chosen) if augment else chosen
     how = (prepared.x, prepared.y, device, config.loader, config.seed)
@@ -141,7 +141,8 @@ def gathered(parts: Mapping[int, Part[RowData]], seed: int) -> dict[int, Part[Ro
 def facts_of(data: RowData) -> Facts:
     """Shapes, task and classes of data."""
     if isinstance(data, TensorData):
-        return Facts(specs_of(data.x, batch=True, is_all=True), data.meaning)
+        stay = data.scaling == "none" or not isinstance(data.x, Tensor)  # as indices do
+        return Facts(specs_of(data.x, batch=True, is_all=stay), data.meaning)
     return Facts(specs_of(data.form[0], largest=data.largest), data.meaning)
 
 
@@ -195,12 +196,13 @@ def _fit(
 
 
 def _scale_of_targets(train: Part[RowData], dtype: torch.dtype, way: Way | None, seed: int) -> Scale:
-    """Targets of a Dataset that is read row by row are read once, if necessary."""
+    """Targets of a Dataset that is read row by row are read once, if necessary, and kept without the inputs."""
     if isinstance(train.data, TensorData):
         y = train.data.y[train.rows]
     elif way is None:
         return scaling.Cast(dtype, tuple(train.data.form[1].shape))
     else:
         read = Seeded(train.data, seed, before_training=True)
-        _, y = train.data.collate([read[0, row] for row in train.rows.tolist()])
+        groups = (group.tolist() for group in train.rows.split(SCANNED))
+        y = torch.cat([train.data.collate([read[0, row] for row in group])[1] for group in groups])
     return for_targets(*scaling.moments(y), way, dtype, tuple(y.shape[1:]))

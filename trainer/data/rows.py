@@ -68,6 +68,8 @@ class Rows(Dataset[Any]):
             self._name_classes(words)
             if keys.vocabulary and any(map(facts.is_index, tree.leaves(self.form[0]))):
                 self.largest = self._scanned[1]
+        if self.labels is not None:
+            self.meaning.check(self.labels, self.name)
 
     def __len__(self) -> int:
         return len(self.dataset)

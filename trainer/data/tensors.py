@@ -75,9 +75,14 @@ class TensorData(Dataset[tuple[Tree, Tree]]):
             self.meaning.check(self.y, self.source or "the data")
 
     @property
+    def trees(self) -> dict[str, Tree]:
+        """x and y by name; without y where it is x."""
+        return {"x": self.x} if self.y is self.x else {"x": self.x, "y": self.y}
+
+    @property
     def tensors(self) -> list[Tensor]:
-        """Those of x and y."""
-        return [*tree.leaves(self.x), *tree.leaves(self.y)]
+        """Those of x and y, each once."""
+        return [leaf for some in self.trees.values() for leaf in tree.leaves(some)]
 
     @property
     def labels(self) -> Tensor | None:

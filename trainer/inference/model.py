@@ -22,7 +22,7 @@ from trainer.data.facts import Facts
 from trainer.data.loaders import place
 from trainer.data.loading import own_task
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.scaling import inverse_on
+from trainer.data.scaling import AsIs, inverse_on
 from trainer.data.tree import Tree
 from trainer.device import choose_device, make_autocast, prepare_cpu, seed_generator, set_threads
 from trainer.disk import digest, layout, reading
@@ -98,7 +98,7 @@ def load(folder: Path, config: Config, *, to_measure: bool = False) -> Trained:
     prepared = read_preprocessing(folder, config.dataset, dtype)
     facts = prepared.facts
     model = make_model(complete(config.model, facts), device, dtype)
-    x = inputs_of.zeros(facts.inputs, 2, device, dtype)
+    x = inputs_of.zeros(facts.inputs, 2, device, dtype, as_is=isinstance(prepared.x, AsIs))
     materialize(model, x)
     command = f"trainer resume {shlex.quote(str(folder))}"
     try:

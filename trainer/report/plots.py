@@ -64,19 +64,20 @@ def curves(
     columns: int = COLUMNS,
     **more: Any,
 ) -> Plot | None:
-    """Curves over steps. series: (name, style, points). marks: (step, label). labels: more fields of each Trace;
-    columns: of each curve; more: fields of the Plot. None where there is nothing to draw."""
+    """Curves over steps, or other numbers. series: (name, style, points). marks: (step, label). labels: more fields of
+    each Trace; columns: of each curve; more: fields of the Plot. None where there is nothing to draw."""
     x = fit((step for _, _, points in series for step, _ in points), margin=0.0)
     y = fit((value for _, _, points in series for _, value in points), may_be_logarithmic=may_be_logarithmic)
     if x is None or y is None:
         return None
+    whole = all(float(step).is_integer() for _, _, points in series for step, _ in points)
     drawn = [part for part in zip(series, labels or [{}] * len(series), strict=True) if part[0][2]]
     traces = [curve(*one, x, y, columns, **label) for one, label in drawn]
     note, places = "log scale" if y.logarithmic else "", [(100 * x.place(step), text) for step, text in marks]
     return Plot(
         title,
         traces,
-        percent(x.ticks(6, whole=True)),
+        percent(x.ticks(6, whole=whole)),
         percent(y.ticks(4), flipped=True),
         note=note,
         marks=places,
