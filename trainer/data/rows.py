@@ -45,12 +45,12 @@ class Rows(Dataset[Any]):
         """
         map_style.check(dataset, name)
         self.dataset, self.name, self.keys = dataset, name, keys
-        source, names = getattr(dataset, "source", ""), getattr(dataset, "classes", None)
+        source = getattr(dataset, "source", "")
         self.source, self.notes = source if isinstance(source, str) else "", list[str]()
         self.pads: Callable[..., Any] | None = getattr(dataset, "collate_fn", None)
         self.first = f"{name}[0]" if self.pads is None else f"the batch of {name}.collate_fn"  # in messages
         self.lately: list[int] = []  # the rows that were read and not collated yet, of a Dataset with a collate_fn
-        words = meaning.words_of(names, name)
+        words = meaning.words_of(getattr(dataset, "classes", None), name)
         if like is not None and words not in (None, like.classes):
             text = f"{name} has the classes {words}, but training has {like.classes}"
             raise ConfigError(text, "the same `classes` in the same order")

@@ -52,7 +52,7 @@ def first_loss(loss: float, chance: float | None, num_classes: int | None) -> li
     if loss > FAR_ABOVE * chance:
         why = "the first outputs are large and wrong: the scale of weights or inputs is too large"
         return [Finding("first loss", "the loss", what, why, "smaller weights in the last layer, inputs of unit scale")]
-    if 0 <= loss < FAR_BELOW * chance:
+    if 0 < loss < FAR_BELOW * chance:  # 0: no target of the batch counts
         why = (
             "the model knows the labels before training: its weights are pretrained, or the labels are among the inputs"
         )
