@@ -40,9 +40,7 @@ class Rows(Dataset[Any]):
 
     def __init__(self, dataset: Any, name: str, keys: Keys, like: "Rows | None" = None) -> None:
         """like: the training rows, whose form and classes these must have; None for the training rows themselves.
-
-        Raises ConfigError for a Dataset that cannot be used.
-        """
+        Raises ConfigError for a Dataset that cannot be used."""
         map_style.check(dataset, name)
         self.dataset, self.name, self.keys = dataset, name, keys
         source = getattr(dataset, "source", "")
