@@ -141,7 +141,7 @@ def words_of(names: Any, place: str) -> list[str] | None:
     """The names in a Dataset's attribute `classes`; None where it has none. Raises ConfigError for what is no list."""
     if names is None:
         return None
-    if isinstance(names, str) or not isinstance(names, Collection):
+    if not isinstance(names, Collection):
         text = f"the attribute `classes` of {place} is {str(names)[:20]}, not a list of names"
         raise ConfigError(text, "`classes = [word, …]` in the Dataset, or no attribute of this name")
     return [str(word) for word in names] or None

@@ -173,6 +173,6 @@ def _check_exact(x: Tensor, result: Tensor, what: str) -> None:
     lost = (result.to(torch.int64) != x.to(torch.int64)).flatten().nonzero()
     if len(lost):
         dtype, value = dtype_name(result.dtype), int(x.flatten()[lost[0]])
-        hint = "return floats that are already standardised" if what == "inputs" else "dataset.scale_targets=true"
-        hint += ", or dtype=float64" * (dtype == "float32")
+        hint = "return floats that are already standardised" + ", or dtype=float64" * (dtype == "float32")
+        hint = "dataset.scale_targets=true" if what == "targets" else hint
         raise ConfigError(f"the {what} hold the whole number {value}, which {dtype} cannot hold exactly", hint)
