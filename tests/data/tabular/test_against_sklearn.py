@@ -1,6 +1,6 @@
 """Real tables as plain CSV files, by the command line's own path: as good as scikit-learn's MLP with its defaults.
 
-python -m pytest -m slow -s tests/test_against_sklearn.py        prints mean ± std of five seeds
+python -m pytest -m slow -s tests/data/tabular/test_against_sklearn.py        prints mean ± std of five seeds
 """
 
 import csv
