@@ -85,6 +85,11 @@ class TensorData(Dataset[tuple[Tree, Tree]]):
         return [leaf for some in self.trees.values() for leaf in tree.leaves(some)]
 
     @property
+    def classes(self) -> list[str] | None:
+        """The names of the classes, if the targets are some: for who takes a shipped dataset into a program."""
+        return self.meaning.classes
+
+    @property
     def labels(self) -> Tensor | None:
         """The labels of all rows (N,) int64; None for other targets."""
         return self.y if self.meaning.task == "classes" else None
