@@ -325,7 +325,7 @@ class Records(Rows):
 
 
 class Foreign(Rare):
-    """Its `targets` hold one label that is no class."""
+    """One label in its `targets` is not a class."""
 
     def __init__(self, odd: int) -> None:
         super().__init__()

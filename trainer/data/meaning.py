@@ -138,7 +138,7 @@ def _asked(task: str, x: Tree, y: Tree, place: str, *, same: bool) -> Meaning:
 
 
 def words_of(names: Any, place: str) -> list[str] | None:
-    """The names in a Dataset's attribute `classes`; None where it has none. Raises ConfigError for what is no list."""
+    """The names in a Dataset's attribute `classes`; None where it has none. Raises ConfigError for anything else."""
     if names is None:
         return None
     if not isinstance(names, Collection):
