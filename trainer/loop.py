@@ -56,7 +56,7 @@ def train_step(run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
                 loss = loss * share  # so that the window counts as one batch
             run.scaler.scale(loss).backward(run.minimised)
         if num_rows:  # without rows, or if all targets are ignored, the loss is 0/0, NaN, and the gradients are 0
-            total = total + (loss.detach() if share is None else loss.detach().where(share != 0, 0.0))
+            total = total + (loss.detach() if share is None else loss.detach().where(share != 0, share))
     run.scaler.unscale_(run.optimizer)
     norm = run.clip_gradients()
     run.scaler.step(run.optimizer)

@@ -67,25 +67,29 @@ class Progress:
     def advance(self, num_samples: int, loss: Tensor, weight: float | Tensor | None) -> None:
         """Count one step. loss: 0-dim, or (1 + terms,); weight: see Window. On the CPU, where reading it is cheap, this
         stops the run at a NaN, also of a term."""
-        on_cpu = loss.device.type == "cpu"
-        weight = float(weight) if on_cpu and isinstance(weight, Tensor) else weight
+        weight = float(weight) if loss.is_cpu and isinstance(weight, Tensor) else weight
         self.step += 1
         self.samples += num_samples
         self.loss_samples += num_samples if weight is None else weight
         weight = 1.0 if weight is None else weight
         if loss.ndim:
-            terms = loss[1:].to(widest_dtype(loss.device)) * weight
-            known = torch.as_tensor(self.term_sums, dtype=terms.dtype, device=loss.device)
-            sums = known + terms if len(known) else terms
-            self.term_sums = sums.tolist() if on_cpu else sums
+            self._add_terms(loss[1:], weight)
             loss = loss[0]
-        if on_cpu:
+        if loss.is_cpu:
             value = loss.item()
             self.loss_sum += value * weight
-            if not all(map(math.isfinite, (value, *self.term_sums))):
+            if not math.isfinite(value):
                 self.stop_reason = StopReason.DIVERGED
         else:
             self.loss_sum = self.loss_sum + loss * weight
+
+    def _add_terms(self, terms: Tensor, weight: float | Tensor) -> None:
+        sums = terms.to(widest_dtype(terms.device)) * weight
+        if len(self.term_sums):
+            sums += torch.as_tensor(self.term_sums, dtype=sums.dtype, device=sums.device)
+        self.term_sums = sums.tolist() if terms.is_cpu else sums
+        if terms.is_cpu and not all(map(math.isfinite, self.term_sums)):
+            self.stop_reason = StopReason.DIVERGED
 
     def take_train_loss(self, terms: Sequence[str] = ()) -> dict[str, float]:
         """Return {'train/loss': …, 'train/TERM': …}, the means since the last evaluation, and start new ones."""

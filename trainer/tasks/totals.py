@@ -19,7 +19,7 @@ class Totals:
     def add_loss(self, loss: Tensor, denominator: Tensor) -> None:
         """Add a batch's loss: 0-dim, or of a loss with terms (1 + terms,), see calls.Loss; denominator: 0-dim."""
         weighted = loss.to(denominator.dtype) * denominator
-        self.sum("loss", weighted.where(denominator != 0, 0.0))  # a batch whose targets are all ignored has 0/0
+        self.sum("loss", weighted.where(denominator != 0, denominator))  # 0/0 where all targets of a batch are ignored
         self.sum("denominator", denominator)
 
     def add(self, prediction: Tree, y: Tree) -> None:
@@ -46,7 +46,7 @@ class Totals:
         loss has beside what it minimises."""
         sums = {name: value.to("cpu", torch.float64) for name, value in self.sums.items()}
         loss = sums.pop("loss") / sums.pop("denominator")
-        values = dict(self.values(sums))
-        found = {name: float(values[name]) for name in self.names if name != "loss"}
-        parts = dict(zip(("loss", *terms), loss.reshape(-1).tolist(), strict=True))
-        return {f"{split}/{name}": value for name, value in ({"loss": parts["loss"]} | found | parts).items()}
+        values = {"loss": loss[0] if terms else loss, **self.values(sums)}
+        of_terms = zip(terms, loss[1:], strict=True) if terms else ()
+        measured = [*((name, values[name]) for name in ("loss", *self.names)), *of_terms]
+        return {f"{split}/{name}": float(value) for name, value in measured}
