@@ -1,12 +1,12 @@
 """A terminal: a process on a pty, what its screen shows and what has scrolled off it. It wraps lines at its width and,
 as most terminals do, wraps them again when its size changes."""
 
+import codecs
 import fcntl
 import os
 import pty
 import re
 import select
-import signal
 import struct
 import subprocess
 import sys
@@ -15,9 +15,25 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|[\s\S]")
+
+# A process that runs this first draws only while nobody else holds the lock: a terminal that is resized between the
+# computing of a picture and its last byte shows rests of it, whatever the process does.
+DRAWS_BY_TURNS = """
+import fcntl
+from rich.console import Console
+lock, draw = open({lock!r}, "w"), Console.print
+def draw_alone(*args, **options):
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        draw(*args, **options)
+    finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)
+Console.print = draw_alone
+"""
 
 
 @dataclass
@@ -114,16 +130,17 @@ class Terminal(Grid):
         self.process = subprocess.Popen(command, cwd=folder, env=environment(**env), start_new_session=True, **streams)
         os.close(child)
         self.raw = ""
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a read may end within a letter
 
-    def resize(self, width: int, height: int) -> None:
-        """Change the size between two writes of the process."""
-        self.process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
-        while select.select([self.parent], [], [], 0.1)[0]:  # what was written is on its way
-            self._read()
-        super().resize(width, height)
-        self._tell_size(width, height)
-        self.process.send_signal(signal.SIGCONT)
+    def resize_between(self, lock: Path, width: int, height: int) -> None:
+        """Change the size while a process that DRAWS_BY_TURNS draws nothing."""
+        with lock.open("w") as file:
+            while not _is_taken(file):
+                self._read()
+            while select.select([self.parent], [], [], 0.1)[0]:  # what was written is on its way
+                self._read()
+            self.resize(width, height)
+            self._tell_size(width, height)
 
     def until(self, happened: Callable[[], object], seconds: float = 120) -> None:
         """Show what the process writes until something has happened; it is asked after each piece."""
@@ -148,9 +165,18 @@ class Terminal(Grid):
             data = os.read(self.parent, 65536)
         except OSError:  # how Linux says that the other side is closed
             data = b""
-        self.raw += data.decode("utf-8", "replace")
-        self.feed(data.decode("utf-8", "replace"))
+        text = self.decoder.decode(data)
+        self.raw += text
+        self.feed(text)
         return bool(data)
 
     def _tell_size(self, width: int, height: int) -> None:
         fcntl.ioctl(self.parent, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+
+def _is_taken(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("pty", reason="no terminals of this kind on Windows")
 
-from terminal import Terminal
+from terminal import DRAWS_BY_TURNS, Terminal
 
 BAR = re.compile(r"(\d+ s|[\d:]+) left  ([\d,]+)/1,150,000(  loss \S+)?(  \S+ samples/s)?$")
 ROW = re.compile(r" +([\d,]+)/50k +([\d,]+) +\d")
@@ -55,10 +55,11 @@ class Shown:
 
 
 def test_a_run_is_shown_from_its_first_moment_to_its_end_whatever_the_size(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
+    pipe, lock = tmp_path / "pipe", tmp_path / "lock"
     os.mkfifo(pipe)
     (tmp_path / "site").mkdir()
-    (tmp_path / "site/sitecustomize.py").write_text(HELD.format(pipe=str(pipe)))
+    first = DRAWS_BY_TURNS.format(lock=str(lock)) + HELD.format(pipe=str(pipe))
+    (tmp_path / "site/sitecustomize.py").write_text(first)
     path = os.pathsep.join([str(tmp_path / "site"), str(Path(__file__).resolve().parents[2])])
     terminal = Terminal(tmp_path, ["train", "epochs=50000", "report=false"], PYTHONPATH=path)
     terminal.until(lambda: "importing torch…" in terminal.screen)  # and it is not imported yet
@@ -66,7 +67,7 @@ def test_a_run_is_shown_from_its_first_moment_to_its_end_whatever_the_size(tmp_p
     terminal.until(lambda: Shown(terminal).is_whole)
 
     for width, height in ((60, 24), (80, 24), (46, 24), (120, 40), (80, 24)):
-        terminal.resize(width, height)
+        terminal.resize_between(lock, width, height)
         before = len(terminal.raw)
         terminal.until(lambda start=before: len(terminal.raw) > start and Shown(terminal).is_whole)
         left = [line for line in terminal.history if " left  " in line or BEST.match(line) or "⠒ train" in line]
