@@ -20,6 +20,8 @@ VARIANTS = {
     "accumulation, momentum, cosine": [*MLP, "accumulate=3", "optimizer=sgd", "scheduler=cosine",
                                        "loader.batch_size=40"],
     "fp16 with its scaler, warmup": [*MLP, "autocast=fp16", "scheduler=warmup", "scheduler.warmup=5steps"],
+    "channels_last, low precision": ["model=cnn", "model.channels=[4,8]", "channels_last=true", "matmul=medium",
+                                     "epochs=1"],
     "plateau and early stop": [*MLP, "scheduler=plateau", "scheduler.patience=0", "early_stop.patience=4",
                                "eval_every=3steps", "optimizer.lr=0.05", "checkpoint.every_seconds=0"],
     "one cycle, bf16, clipping": [*MLP, "scheduler=onecycle", "autocast=bf16", "clip_grad_norm=0.5"],
@@ -69,7 +71,7 @@ def compared(tmp_path: Path, overrides: list[str], seeds: range, **how) -> tuple
     return kills, differing
 
 
-@pytest.mark.parametrize("name", list(VARIANTS)[:4])
+@pytest.mark.parametrize("name", list(VARIANTS)[:5])
 def test_killed_runs_end_with_the_same_bits(tmp_path, name):
     _, differing = compared(tmp_path, VARIANTS[name], range(1))
     assert differing == [set()]

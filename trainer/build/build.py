@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer import device as devices
+from trainer import kernels
 from trainer.build import asked, batch_mean, batch_sizes, gradient, probe
 from trainer.build.compiling import compile_model
 from trainer.build.model import build_model, choose_dtype
@@ -221,8 +222,8 @@ def _place(config: Config, ranks: Ranks) -> tuple[torch.device, str]:
     devices.prepare_cpu()
     device, why = devices.choose_device(config.device)
     device = ranks.device(device, config.device)
-    if config.deterministic:
-        devices.prefer_deterministic(device, compiled=config.compile != "none")
+    is_compiled, precision = config.compile != "none", config.matmul
+    kernels.choose(device, is_deterministic=config.deterministic, is_compiled=is_compiled, matmul=precision)
     return device, why
 
 

@@ -68,7 +68,17 @@ class Config:
     dtype: Literal["float32", "float64"] = key("type of parameters and inputs")
 
     device: DeviceName = key("auto, cpu, cuda, cuda:1 or mps")
-    deterministic: bool = key("on CUDA, use kernels that give the same bits each time, where they exist")
+    deterministic: bool = key(
+        "on CUDA, kernels that give the same bits each time; false: cuDNN tries which are fastest"
+    )
+    channels_last: bool = key(
+        "keep the channels of a pixel beside each other in memory, for 2-D convolutions", if_absent=False
+    )
+    matmul: Literal["highest", "high", "medium"] = key(
+        "precision of float32 matrix products: high is TF32 on CUDA, medium bf16 where there is a kernel",
+        instead_of_true="high",
+        if_absent="highest",
+    )
     threads: Literal["auto"] | int = key("CPU threads; auto: from the work in one step", at_least=1)
     nproc: Literal["auto"] | int = key("processes that train together: auto is one for each GPU", at_least=1)
     sync_batchnorm: bool = key("batch norms see the full batch, not one process's share; CUDA only")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from trainer.build.build import build
+from trainer.build.model import no_pictures
 from trainer.compiled_step import CompiledStep
 from trainer.config.settings import Settings
 from trainer.data.loaders import InMemory
@@ -33,7 +34,8 @@ def measure(data: Mapping[str, Any], seconds: float) -> Measured:
     peak = _peak(run.device) - (before if run.device.type == "cpu" else 0)
     threads, in_memory = torch.get_num_threads(), isinstance(run.train_batches.loader, InMemory)
     note = run.step.describe() if isinstance(run.step, CompiledStep) and run.step.obstacle else ""
-    measured = Measured(samples / spent, step, compile_seconds, peak, num_steps, threads, in_memory, note)
+    where = run.device.type == "cuda", not no_pictures(run.model, setup.splits.sample[0])
+    measured = Measured(samples / spent, step, compile_seconds, peak, num_steps, threads, in_memory, *where, note)
     if config.compile == "none":
         clock = _Clock(run)
         number, spent, _ = steps.take(limit=seconds, clock=clock)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from trainer import __version__
+from trainer import __version__, kernels
 from trainer.build import sizes
 from trainer.build.build import Setup
 from trainer.compiled_step import CompiledStep
@@ -52,6 +52,8 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     where = [f"{run.device} ({setup.device_why})"]
     where += [f"{counted(setup.threads, 'thread')} ({setup.threads_why}); data {splits.loader_name}"]
     screen.entry("device", where + [f"{run.ranks.size} processes, which share each batch"] * (run.ranks.size > 1))
+    if fast := kernels.words(run.device, config.channels_last, config.deterministic, config.matmul):
+        screen.entry("kernels", [fast])
     if folder is not None:
         screen.say(f"run      {layout.relative(folder)}")
 

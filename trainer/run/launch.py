@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
-from trainer import checkpoint
+from trainer import checkpoint, kernels
 from trainer.build.build import build
 from trainer.config import run_config
 from trainer.config.check import check
 from trainer.config.schema import Config
 from trainer.data.earlier import Earlier, IfChanged
 from trainer.data.fingerprint import Fingerprint
-from trainer.device import kernels_kept
 from trainer.disk import layout, storage
 from trainer.disk.lock import only_writer
 from trainer.errors import BadRow, ConfigError, TrainerError, complain, failed
@@ -47,7 +46,7 @@ def start(
     if (num_ranks := distributed.num_ranks(config)) > 1:
         work = start_ranks.Work.of(config, session, overrides=overrides, sign=sign, download=download)
         return start_ranks.run(num_ranks, work, in_rank, make_folder)
-    with distributed.joined() as ranks, kernels_kept():
+    with distributed.joined() as ranks, kernels.kept():
         session.screen.status(BUILDING)
         run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks)
         try:
@@ -86,7 +85,7 @@ def resume(
         return start_ranks.run(num_ranks, start_ranks.Work.of(config, session, **rest), in_rank)
     with ExitStack() as stack:
         ranks = stack.enter_context(distributed.joined())
-        stack.enter_context(kernels_kept())
+        stack.enter_context(kernels.kept())
         if ranks.rank == 0:
             folder = stack.enter_context(only_writer(folder))
         with nullcontext() if ranks.size > 1 else traceback_in_log(folder, session.screen):
