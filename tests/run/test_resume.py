@@ -32,6 +32,8 @@ VARIANTS = {
     "no validation": ["dataset=iris", *MLP, "dataset.val_fraction=0", "optimizer=adam", "epochs=15",
                       "loader.batch_size=16"],
     "as it comes": [],
+    "a layer fitted to the data, triangle": ["model=wide_cnn", "model.widths=[8,8]", "scheduler=triangle", "epochs=1",
+                                             "optimizer=sgd", "optimizer.momentum=0.85", "optimizer.nesterov=true"],
     "augmentation, no workers": ["dataset._target_=own.Augmented", *MLP, "loader.batch_size=16", "epochs=4"],
     "augmentation, two workers": ["dataset._target_=own.Augmented", *MLP, "loader.num_workers=2",
                                   "model.dropout=0.2", "loader.batch_size=16", "epochs=4"],

@@ -13,6 +13,7 @@ from trainer import device as devices
 from trainer import kernels
 from trainer.build import asked, batch_mean, batch_sizes, gradient, probe
 from trainer.build.compiling import compile_model
+from trainer.build.first_rows import init_from_data
 from trainer.build.model import build_model, choose_dtype
 from trainer.build.row_weights import counts_evenly
 from trainer.compiled_step import CompiledStep
@@ -105,6 +106,7 @@ def _build(
         splits.preprocessing.shift = loss_fn.shift
     even = counts_evenly(loss_fn, loss_counts, splits)
     train_batches = _train_batches(config, splits, denominator, loss_counts == "sum", one, ranks, even=even)
+    init_from_data(model, train_batches)
     batch_sizes.check(train_batches, model, splits.sample[0])
     progress = _progress(config, train_batches)
 
