@@ -94,6 +94,7 @@ def _build(
     data_seconds = time.perf_counter() - begun
 
     model_node, model, findings = build_model(config, splits, device, dtype, ranks)
+    init_from_data(model, splits.train, config)
     probed = probe.probe(config, model, splits, device, dtype)
     loss_fn = probed.loss_fn
     denominator, loss_counts = losses.denominator(loss_fn)
@@ -106,7 +107,6 @@ def _build(
         splits.preprocessing.shift = loss_fn.shift
     even = counts_evenly(loss_fn, loss_counts, splits)
     train_batches = _train_batches(config, splits, denominator, loss_counts == "sum", one, ranks, even=even)
-    init_from_data(model, train_batches)
     batch_sizes.check(train_batches, model, splits.sample[0])
     progress = _progress(config, train_batches)
 
