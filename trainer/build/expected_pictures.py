@@ -25,7 +25,7 @@ def warnings(published: Published, file: WeightsFile, splits: Splits) -> Iterato
     if published.mean and not _is_normalised(scale, published):
         wanted = f"mean {_numbers(published.mean)} and std {_numbers(published.std)}"
         yield [f"{published.name} expects pixels normalised by {wanted}", f"the run's are by {_normalisation(scale)}"]
-    if published.url and not file.sha256.startswith(file.path.stem.rpartition("-")[2]):
+    if not file.sha256.startswith(published.sha256):
         yield [f"{file.path.name} is not the published file, whose sha256 begins as its name ends"]
 
 

@@ -59,12 +59,9 @@ def load(
     """Load what the config names into a model. weights: the published ones that its node asks for. is_trusted: whether
     this user typed, signed or trusts the config: otherwise no file that it names is read. Raises ConfigError."""
     if config.init_from is None and weights is None:
-        for key, value, none in (
-            ("init_rename", config.init_rename, "{}"),
-            ("init_sha256", config.init_sha256, "null"),
-        ):
-            if value:
-                raise ConfigError(f"{key} without init_from: there is no file that it is about", f"{key}={none}", key)
+        for key in ("init_rename", "init_sha256"):
+            if getattr(config, key) is not None:
+                raise ConfigError(f"{key} without init_from: there is no file that it is about", f"{key}=null", key)
         return FirstWeights()
     key = "init_from" if weights is None else weights.key
     if weights is not None and config.init_from is not None:
@@ -78,7 +75,7 @@ def load(
     if config.init_sha256 not in (None, file.sha256):
         text = f"{file.path} has the sha256 {file.sha256[:DIGITS]}…, not {str(config.init_sha256)[:DIGITS]}…"
         raise ConfigError(text, "the file that it was, or init_sha256=null", "init_sha256")
-    matched = _into(model, file, config.init_rename, key)
+    matched = _into(model, file, config.init_rename or {}, key)
     lines = list(_lines(model, file, matched, path if weights is None else weights.name))
     differences = [] if weights is None else list(expected_pictures.warnings(weights, file, splits))
     return FirstWeights(path, file.sha256, lines, differences)
@@ -93,7 +90,9 @@ def _into(model: nn.Module, file: WeightsFile, renames: Mapping[str, str], key: 
         matched = matching.match(of_model, of_file, renames)
     except ValueError as error:
         held = first_few(list(offered), 3)
-        raise ConfigError(f"init_rename: {error}; {file.path} holds {held}", "init_rename={}", "init_rename") from error
+        raise ConfigError(
+            f"init_rename: {error}; {file.path} holds {held}", "init_rename=null", "init_rename"
+        ) from error
     if not matched.pairs:
         raise _nothing(model, file, matched, of_model, of_file, key)
     for name, other in matched.pairs.items():

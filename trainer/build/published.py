@@ -6,6 +6,7 @@ So a stored run never asks for them: its own weights take their place.
 
 import dataclasses
 import logging
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -47,6 +48,12 @@ class Published:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
+    @property
+    def sha256(self) -> str:
+        """How the sha256 of the file begins, which torch has in the names of its files."""
+        found = re.search(r"-([0-9a-f]{8,})\.\w+$", self.url)
+        return found[1] if found is not None else ""
+
     def fetch(self) -> Path:
         """The path of the file, downloaded if it is missing. Raises ConfigError."""
         if self.hub is not None:
@@ -61,8 +68,7 @@ class Published:
         log.info("download %s into %s (this happens once)", self.url, path.parent)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            sha256 = path.stem.rpartition("-")[2]  # its beginning is in the name
-            torch.hub.download_url_to_file(self.url, str(path), sha256, progress=False)
+            torch.hub.download_url_to_file(self.url, str(path), self.sha256 or None, progress=False)
         except (OSError, RuntimeError) as error:
             text = f"{self.name} is not in {path.parent}, and cannot be downloaded: {first_line(error)}"
             raise ConfigError(text, f"put {path.name} there, from {self.url}", self.key) from error

@@ -70,8 +70,8 @@ class Config:
         "the weights to start from: a run (its folder, the end of its name, latest), or a .safetensors, .pt or .pth",
         if_absent=None,
     )
-    init_rename: dict[str, str] = key(
-        "prefixes of the names in init_from that are other ones in the model: {old.: new.}", if_absent={}
+    init_rename: dict[str, str] | None = key(
+        "prefixes of the names in init_from that are other ones in the model: {old.: new.}", if_absent=None
     )
     init_sha256: str | None = key("the sha256 that the file of init_from must have; null: stored", if_absent=None)
 

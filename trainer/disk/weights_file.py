@@ -21,7 +21,7 @@ from trainer.text import cut
 
 MOST = 2**63  # bytes: as many as there are, since the user named the file
 STATE_DICT = ("state_dict", "model")  # the key of the state_dict in what other programs save beside it
-CODE = re.compile(r"(?:GLOBAL|Unsupported class|Unsupported operand)\s+(\S+)")  # what torch says of a pickle
+CODE = re.compile(r"(?:GLOBAL|Unsupported class)\s+(\S+)")  # what torch says of a pickle
 ALONE = "where it was made, save the weights alone: torch.save(model.state_dict(), 'weights.pt')"
 
 
