@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from trainer import device as devices
 from trainer import kernels
-from trainer.build import asked, batch_mean, batch_sizes, gradient, probe
+from trainer.build import asked, batch_mean, batch_sizes, gradient, init_from, probe
 from trainer.build.compiling import compile_model
 from trainer.build.first_rows import init_from_data
 from trainer.build.model import build_model, choose_dtype
@@ -57,6 +57,7 @@ class Setup:
     findings: list[Finding]
     data_seconds: float
     reaches_out: bool  # whether the run may write outside its folder: see `download` of build
+    first_weights: init_from.FirstWeights
 
 
 def build(
@@ -70,9 +71,9 @@ def build(
     """Build everything that a run needs, on its device. Raises ConfigError for parts that do not fit together.
 
     cores: how many threads=auto may use; None means all that this process may use. download: whether the run may reach
-    outside its folder, to fetch missing data or to log to a tracker: not for what nobody has signed or trusts. ranks:
-    this process among those that train together; None where it trains alone. earlier: what the run stored about its
-    data, if it resumes.
+    outside its folder, to fetch missing data, read weights to start from or log to a tracker: not for what nobody has
+    signed or trusts. ranks: this process among those that train together; None where it trains alone. earlier: what the
+    run stored about its data, if it resumes: it starts from no weights then, since a checkpoint has its own.
     """
     options: dict[str, Any] = {"cores": cores, "download": download, "ranks": ranks or Ranks(), "earlier": earlier}
     try:
@@ -86,6 +87,7 @@ def _build(
 ) -> tuple[TrainState, Setup]:
     check_installed(config, reaches_out=download)
     probe.check_options(config)
+    config, published = init_from.without_published(config)
     device, device_why = _place(config, ranks)
     dtype = choose_dtype(config.dtype, device)
 
@@ -95,6 +97,7 @@ def _build(
 
     model_node, model, findings = build_model(config, splits, device, dtype, ranks)
     init_from_data(model, splits.train, config)
+    began = init_from.begin(model, config, published, splits, is_trusted=download, resumes=earlier is not None)
     probed = probe.probe(config, model, splits, device, dtype)
     loss_fn = probed.loss_fn
     denominator, loss_counts = losses.denominator(loss_fn)
@@ -179,8 +182,9 @@ def _build(
     if config.compile == "step":
         run.step = CompiledStep(run, config.compiler.mode, config.compiler.dynamic)
     resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, threads=threads, nproc=ranks.size)
+    resolved.init_from, resolved.init_sha256 = began.path, began.sha256
     facts = (device_why, threads, threads_why, loss_counts, verdict, findings, data_seconds, download)
-    return run, Setup(resolved, splits, *facts)
+    return run, Setup(resolved, splits, *facts, began)
 
 
 def _loss_of(

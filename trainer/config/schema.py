@@ -66,6 +66,14 @@ class Config:
     max_steps: int | None = key("stop after this many optimizer steps, if that comes first", at_least=1, unit="steps")
     seed: int = key("seeds the weights, the order of samples and dropout", at_least=0, below=2**63)
     dtype: Literal["float32", "float64"] = key("type of parameters and inputs")
+    init_from: str | None = key(
+        "the weights to start from: a run (its folder, the end of its name, latest), or a .safetensors, .pt or .pth",
+        if_absent=None,
+    )
+    init_rename: dict[str, str] | None = key(
+        "prefixes of the names in init_from that are other ones in the model: {old.: new.}", if_absent=None
+    )
+    init_sha256: str | None = key("the sha256 that the file of init_from must have; null: stored", if_absent=None)
 
     device: DeviceName = key("auto, cpu, cuda, cuda:1 or mps")
     deterministic: bool = key(

@@ -40,6 +40,10 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     precision += ", compiled" if config.compile == "model" else ""
     size = f"{sizes.num_parameters(run.model):,} parameters"
     screen.entry("model", [f"{sizes.describe(run.model)}, {size}, {precision}"])
+    if setup.first_weights.lines:
+        screen.entry("weights", setup.first_weights.lines)
+    for texts in setup.first_weights.warnings:
+        screen.warn(texts)
     screen.entry("loss", loss_lines(run, setup))
     schedule = type(getattr(run.scheduler, "scheduler", run.scheduler)).__name__
     schedule = "" if schedule == "Constant" else f", {schedule}"
