@@ -200,7 +200,8 @@ def _check_range(path: str, value: Any, bounds: Data) -> None:
             bound = bounds[name]
             if bound is not None and not holds(item, bound):
                 wanted = f"{name.replace('_', ' ')} {bound}"
-                raise ConfigError(f"{path}={shown(value)}: {path} must be {wanted}", key=path)
+                hint = f"{path}={bounds['example']}" if bounds["example"] else None
+                raise ConfigError(f"{path}={shown(value)}: {path} must be {wanted}", hint, path)
 
 
 def _missing(path: str) -> ConfigError:

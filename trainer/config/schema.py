@@ -97,6 +97,28 @@ class Config:
     accumulate: int = key("batches whose gradients add up to one step", at_least=1, unit="batches")
     clip_grad_norm: float | None = key("scale gradients down to this total norm", above=0)
 
+    freeze: list[str] = key(
+        "parameters that are not trained: names, or globs like features.*; a module means all below it", if_absent=[]
+    )
+    unfreeze_at: Duration | None = key("when frozen parameters train too: 5epochs", above=0, if_absent=None)
+    ema: float | None = key(
+        "evaluate and keep an exponential average of the weights, with this decay",
+        above=0,
+        below=1,
+        if_absent=None,
+        example="0.999",
+    )
+    swa: float | Duration | None = key(
+        "evaluate and keep the mean of the weights at the end of each epoch, from this part of the run or time on",
+        above=0,
+        below=1,
+        if_absent=None,
+        example="0.75",
+    )
+    swa_lr: float | None = key(
+        "the learning rate from then on; null: that of the step, at least a tenth of the first", above=0, if_absent=None
+    )
+
     loader: Loader = key("how batches are made")
 
     eval_every: Duration = key("how often to evaluate: 1epoch, 500steps, 10000samples", above=0)
