@@ -10,7 +10,6 @@ import torch
 from trainer.build.build import build
 from trainer.compiled_step import CompiledStep
 from trainer.config.settings import Settings
-from trainer.data.loaders import InMemory
 from trainer.device import synchronize
 from trainer.diagnosis.measurement import Measured
 from trainer.errors import TrainerError
@@ -31,7 +30,7 @@ def measure(data: Mapping[str, Any], seconds: float) -> Measured:
     step = spent / number
     compile_seconds = max(0.0, first - WARM_UP * step) if config.compile != "none" else 0.0
     peak = _peak(run.device) - (before if run.device.type == "cpu" else 0)
-    threads, in_memory = torch.get_num_threads(), isinstance(run.train_batches.loader, InMemory)
+    threads, in_memory = torch.get_num_threads(), run.train_batches.loader.knows_targets
     note = run.step.describe() if isinstance(run.step, CompiledStep) and run.step.obstacle else ""
     measured = Measured(samples / spent, step, compile_seconds, peak, num_steps, threads, in_memory, note)
     if config.compile == "none":
