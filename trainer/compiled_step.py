@@ -96,9 +96,7 @@ def obstacle(run: TrainState) -> str | None:
         f"device={kind} is not supported": kind not in ("cpu", "cuda"),
         f"{type(optimizer).__name__} is not supported, use SGD, Adam or AdamW": type(optimizer) not in OPTIMIZERS,
         f"the data comes from a {loader.name}, not from memory": not loader.knows_targets,
-        "augment.transforms draw their random numbers outside of it (augment.transforms=[])": getattr(
-            loader, "draws", False
-        ),
+        "augment.transforms draws its numbers outside of a graph": getattr(loader, "draws", False),
         "several processes average their gradients between backward and step": run.ranks.size > 1,
         "autocast=fp16 may skip a step, which one graph cannot; bf16 does not": run.scaler.is_enabled(),
         "the schedule changes the momentum, which is fixed in the graph (scheduler.cycle_momentum=false)": cycles,

@@ -22,7 +22,6 @@ from trainer.processes.ranks import Ranks
 from trainer.tasks import soft_targets
 from trainer.tasks.soft_targets import SoftCrossEntropyLoss
 
-NONE = "augment=none"
 PLACES = ("flip", "shift", "crop", "cutout")  # keys that move or cover pixels
 LIGHT = ("brightness", "contrast")
 MIXES = ("mixup", "cutmix")
@@ -37,7 +36,7 @@ def augment(batches: TrainBatches, config: Config, splits: Splits, loss_fn: nn.M
         return
     if config.dataset.get("augment") is True:
         raise ConfigError("dataset.augment=true and augment= would both change pictures", "dataset.augment=false")
-    raw = _pictures(splits)
+    raw = _pictures(asked, splits)
     _check_places(asked, raw, splits)
     white = _white(asked, raw)
     own = _own(asked, raw, splits, ranks)
@@ -50,7 +49,7 @@ def augment(batches: TrainBatches, config: Config, splits: Splits, loss_fn: nn.M
         _mix(config, [transform for transform in own if transforms.mixes(transform)], splits, dtype),
     )
     if steps.mix.is_mix:
-        _check_mixed(splits, loss_fn, ranks)
+        _check_mixed(asked, splits, loss_fn, ranks)
         loss_fn.__class__ = SoftCrossEntropyLoss
         batches.denominator = soft_targets.denominator
     if not steps.are_none:  # of rows that are changed where they are read
@@ -68,7 +67,14 @@ def words(asked: Augment) -> str:
     return ", ".join([*parts, *own])
 
 
-def _pictures(splits: Splits) -> Tensor:
+def _without(asked: Augment, *names: str) -> str:
+    """What to type so that nothing of these keys, or of all, is augmented."""
+    off = {"flip": "false", "transforms": "[]"}
+    asks = [name for name in names or (*PLACES, *LIGHT, *MIXES, "transforms") if getattr(asked, name)]
+    return " ".join(f"augment.{name}={off.get(name, 0)}" for name in asks)
+
+
+def _pictures(asked: Augment, splits: Splits) -> Tensor:
     """The first training rows as the data has them, (B, C, H, W). Raises ConfigError for what is not pictures."""
     data, rows = splits.train.part.data, splits.train.part.rows[:2]
     raw = None
@@ -79,7 +85,7 @@ def _pictures(splits: Splits) -> Tensor:
         return raw
     found = "a table" if splits.preprocessing.table is not None else tree.described(raw)
     text = f"augment= changes pictures, (channels, height, width) of floats or uint8, but {splits.name} has {found}"
-    raise ConfigError(text, NONE, "augment")
+    raise ConfigError(text, _without(asked), "augment")
 
 
 def _check_places(asked: Augment, raw: Tensor, splits: Splits) -> None:
@@ -90,7 +96,7 @@ def _check_places(asked: Augment, raw: Tensor, splits: Splits) -> None:
     if over and splits.facts.task != "input" and (named or asked.transforms):
         name = (named or ["transforms"])[0]
         text = f"augment.{name} would move the pixels of pictures, and not those of their targets"
-        raise ConfigError(text, f"{NONE} augment.brightness=0.2", f"augment.{name}")
+        raise ConfigError(text, _without(asked, *PLACES, "transforms"), f"augment.{name}")
     if asked.shift >= min(size):
         text = f"augment.shift={asked.shift} needs larger pictures than {size[0]}×{size[1]}: it reflects them"
         raise ConfigError(text, f"augment.shift={max(1, min(size) // 8)}", "augment.shift")
@@ -115,17 +121,19 @@ def _own(asked: Augment, raw: Tensor, splits: Splits, ranks: Ranks) -> list[Tran
     if mixing is not None and (asked.per == "sample" or ranks.size > 1 or transforms.is_kornias(own[0])):
         alone = "each process has a part of a batch" if ranks.size > 1 else "it was given one picture"
         alone = "its labels are not shares of the classes" if transforms.is_kornias(own[0]) else alone
-        raise ConfigError(f"{mixing} mixes the rows of a batch, but {alone}", f"{NONE} augment.mixup=0.2")
+        raise ConfigError(f"{mixing} mixes the rows of a batch, but {alone}", "augment.transforms=[] augment.mixup=0.2")
     if asked.per == "batch" and own and ranks.size > 1:
         text = (
-            f"augment.per=batch: what a transform draws for a row depends on the batch, which nproc={ranks.size} cuts"
+            f"augment.per=batch, but each of {ranks.size} processes has a part of a batch and would draw other numbers"
         )
         raise ConfigError(text, "augment.per=sample", "augment.per")
     try:
         with transforms.seeded(0, raw.device):
             transforms.applied([t for t in own if not transforms.mixes(t)], raw[0] if asked.per == "sample" else raw)
     except Exception as error:
-        raise ConfigError(f"augment.transforms: {described(error)}", NONE, "augment.transforms") from error
+        raise ConfigError(
+            f"augment.transforms: {described(error)}", "augment.transforms=[]", "augment.transforms"
+        ) from error
     return own if asked.per == "batch" else []
 
 
@@ -139,11 +147,11 @@ def _mix(config: Config, own: Sequence[Transform], splits: Splits, dtype: torch.
     return Mix(key, asked.mixup, asked.cutmix, facts.num_outputs, facts.ignored, dtype, splits.device)
 
 
-def _check_mixed(splits: Splits, loss_fn: nn.Module, ranks: Ranks) -> None:
+def _check_mixed(asked: Augment, splits: Splits, loss_fn: nn.Module, ranks: Ranks) -> None:
     """Raise ConfigError where rows cannot be mixed."""
     if splits.facts.task != "classes":
         text = f"augment.mixup and augment.cutmix mix the labels of classes, but the targets are {splits.facts.task}"
-        raise ConfigError(text, NONE, "augment")
+        raise ConfigError(text, _without(asked, *MIXES, "transforms"), "augment")
     if type(loss_fn) is not nn.CrossEntropyLoss:
         text = f"augment.mixup and augment.cutmix give shares of classes, which {type(loss_fn).__name__} does not take"
         raise ConfigError(text, "loss=cross_entropy", "loss")

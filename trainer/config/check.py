@@ -23,12 +23,7 @@ from trainer.errors import ConfigError
 from trainer.terminal.spelling import closest
 
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
-EXAMPLES = {
-    "_target_": "my_file.MyClass",
-    "path": "FILE",
-    "target": "COLUMN",
-    "transforms": "'[{_target_: my_file.MyTransform}]'",
-}
+EXAMPLES = {"_target_": "my_file.MyClass", "path": "FILE", "target": "COLUMN"}
 MISSING = "???"  # OmegaConf's word for a value that the user has to give
 SWITCHES = {"1": "true", "yes": "true", "on": "true", "0": "false", "no": "false", "off": "false", "none": "false"}
 BOUNDS = {"above": operator.gt, "at_least": operator.ge, "below": operator.lt, "at_most": operator.le}
@@ -131,7 +126,9 @@ def _check_metrics(value: Any) -> list[Any]:
 def _check_transforms(value: Any) -> list[dict[str, Any]]:
     nodes = value if isinstance(value, (list, tuple)) else [None]
     if not all(isinstance(node, Mapping) and isinstance(node.get("_target_"), str) for node in nodes):
-        text = f"augment.transforms={shown(value)}: augment.transforms must be a list of mappings with a _target_"
+        text = (
+            f"augment.transforms={shown(value)}: augment.transforms must be a list of transforms, each with a _target_"
+        )
         hint = "'augment.transforms=[{_target_: torchvision.transforms.v2.RandomRotation, degrees: 10}]'"
         raise ConfigError(text, hint, "augment.transforms")
     return [dict(node) for node in nodes]

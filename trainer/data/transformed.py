@@ -31,7 +31,9 @@ class Transformed(Dataset[Any]):
         except TrainerError:
             raise
         except Exception as error:
-            raise TrainerError(f"augment.transforms: row {index:,}: {described(error)}", "augment=none") from error
+            raise TrainerError(
+                f"augment.transforms: row {index:,}: {described(error)}", "augment.transforms=[]"
+            ) from error
 
 
 def changes(config: Augment, *, augment: bool) -> Change | None:
