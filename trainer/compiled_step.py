@@ -23,7 +23,6 @@ from torch.optim.sgd import sgd
 
 from trainer.data import tree
 from trainer.data.batches import Window
-from trainer.data.loaders import InMemory
 from trainer.device import quiet_compiler, trace_derivatives
 from trainer.loop import train_step
 from trainer.state import TrainState
@@ -100,7 +99,8 @@ def obstacle(run: TrainState) -> str | None:
         f"torch {torch.__version__} cannot trace a backward pass": not can_trace_backward(),
         f"device={kind} is not supported": kind not in ("cpu", "cuda"),
         f"{type(optimizer).__name__} is not supported, use SGD, Adam or AdamW": type(optimizer) not in OPTIMIZERS,
-        f"the data comes from a {loader.name}, not from memory": not isinstance(loader, InMemory),
+        f"the data comes from a {loader.name}, not from memory": not loader.knows_targets,
+        "augment.transforms draws its numbers outside of a graph": getattr(loader, "draws", False),
         "several processes average their gradients between backward and step": run.ranks.size > 1,
         "autocast=fp16 may skip a step, which one graph cannot; bf16 does not": run.scaler.is_enabled(),
         "the schedule changes the momentum, which is fixed in the graph (scheduler.cycle_momentum=false)": cycles,

@@ -12,7 +12,17 @@ from torch.optim import Optimizer
 
 from trainer import device as devices
 from trainer import kernels
-from trainer.build import asked, batch_mean, batch_sizes, connecting, gradient, init_from, phases, probe
+from trainer.build import (
+    asked,
+    augmentation,
+    batch_mean,
+    batch_sizes,
+    connecting,
+    gradient,
+    init_from,
+    phases,
+    probe,
+)
 from trainer.build.compiling import compile_model
 from trainer.build.first_rows import init_from_data
 from trainer.build.model import build_model, choose_dtype
@@ -113,6 +123,7 @@ def _build(
         splits.preprocessing.shift = loss_fn.shift
     even = counts_evenly(loss_fn, loss_counts, splits)
     train_batches = _train_batches(config, splits, denominator, loss_counts == "sum", one, ranks, even=even)
+    augmentation.augment(train_batches, config, splits, loss_fn, dtype)
     batch_sizes.check(train_batches, model, splits.sample[0])
     progress = _progress(config, train_batches)
 

@@ -12,6 +12,7 @@ Target = dict[str, Any]  # `_target_` and the keyword arguments beside it
 TARGETS = ("dataset", "model", "loss", "optimizer", "scheduler")  # the keys that hold one
 Expect = Mapping[str, Any]  # see trainer/config/expectations.py
 Metrics = list[Any]  # see trainer/config/asked_metrics.py
+Transforms = list[dict[str, Any]]  # a `_target_` and its keyword arguments each
 
 
 @dataclass
@@ -29,6 +30,22 @@ class Loader:
     num_workers: int = key("processes of torch's DataLoader; above 0 selects it", at_least=0)
     pin_memory: bool = key("page-locked host memory for faster copies to CUDA")
     in_memory: Literal["auto"] | bool = key("keep the data on the device; auto: if it fits in a quarter of its memory")
+
+
+@dataclass
+class Augment:
+    flip: bool = key("mirror every second picture left to right", if_absent=False)
+    shift: int = key("move by up to this many pixels, reflected at the border", at_least=0, unit="pixels", if_absent=0)
+    crop: int = key("cut the picture out of one with so much black around it", at_least=0, unit="pixels", if_absent=0)
+    cutout: int = key("side of a black square in each picture", at_least=0, unit="pixels", if_absent=0)
+    brightness: float = key("multiply it by 1 - this to 1 + this", at_least=0, if_absent=0.0)
+    contrast: float = key("multiply it by 1 - this to 1 + this", at_least=0, if_absent=0.0)
+    mixup: float = key("blend pictures and labels, by a share of Beta(a, a); classes only", at_least=0, if_absent=0.0)
+    cutmix: float = key("paste a box of another picture, its share of Beta(a, a)", at_least=0, if_absent=0.0)
+    transforms: Transforms = key("of torchvision.transforms.v2, kornia or your own, by `_target_`", if_absent=[])
+    per: Literal["sample", "batch"] = key(
+        "what a transform is given: a picture, in a worker, or a batch, on the device", if_absent="sample"
+    )
 
 
 @dataclass
@@ -120,6 +137,7 @@ class Config:
     )
 
     loader: Loader = key("how batches are made")
+    augment: Augment = key("random changes of training pictures; evaluation never sees them", if_absent={})
 
     eval_every: Duration = key("how often to evaluate: 1epoch, 500steps, 10000samples", above=0)
     monitor: str = key(

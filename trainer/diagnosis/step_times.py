@@ -11,7 +11,6 @@ from trainer.build.build import build
 from trainer.build.model import no_pictures
 from trainer.compiled_step import CompiledStep
 from trainer.config.settings import Settings
-from trainer.data.loaders import InMemory
 from trainer.device import synchronize
 from trainer.diagnosis.measurement import Measured
 from trainer.errors import TrainerError
@@ -33,7 +32,7 @@ def measure(data: Mapping[str, Any], seconds: float) -> Measured:
     step = spent / number
     compile_seconds = max(0.0, first - WARM_UP * step) if config.compile != "none" else 0.0
     peak = _peak(run.device) - (before if run.device.type == "cpu" else 0)
-    threads, in_memory = torch.get_num_threads(), isinstance(run.train_batches.loader, InMemory)
+    threads, in_memory = torch.get_num_threads(), run.train_batches.loader.knows_targets
     step_of = getattr(run.step, "step", run.step)
     note = step_of.describe() if isinstance(step_of, CompiledStep) and step_of.obstacle else ""
     where = run.device.type == "cuda", not no_pictures(run.model, setup.splits.sample[0])
