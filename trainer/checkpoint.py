@@ -2,7 +2,6 @@
 
 import json
 import math
-import platform
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainer import device as devices
 from trainer.disk import history, json_text, layout, reading, storage
 from trainer.disk.folder import names
 from trainer.disk.tensors import MALFORMED, read_tensors, tensor_bytes, tensors_of
@@ -27,6 +27,7 @@ FORMAT = 1
 LARGEST = 16  # times the model's bytes: more than weights, best weights and any optimizer's state take
 SPARE = 64 * 2**20  # bytes on top
 WEIGHTS, BEST, OPTIMIZER, STATE = "weights.safetensors", "best.safetensors", "optimizer.safetensors", "state.json"
+AVERAGE = "average.safetensors"
 SCALER_KEYS = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}
 LIMITS = ("num_steps", "steps_per_epoch", "eval_every", "stop_reason")  # fields of Progress that the config sets
 
@@ -72,34 +73,30 @@ def contents(run: TrainState, offsets: Mapping[str, int]) -> dict[str, bytes]:
         "optimizer": {"param_groups": json_text.encode(optimizer["param_groups"], "param_groups"), "scalars": scalars},
         "scheduler": json_text.encode(run.scheduler.state_dict(), "scheduler"),
         "scaler": json_text.encode(run.scaler.state_dict(), "scaler"),
+        "phases": run.phases.begun,
+        "num_averaged": run.average.num_averaged,
         "offsets": dict(offsets),
         "environment": environment(run),
     }
     files = {WEIGHTS: tensor_bytes(run.weights()), OPTIMIZER: tensor_bytes(tensors)}
     files[STATE] = json.dumps(state, indent=1, allow_nan=False).encode()
-    if run.best_weights is not None and run.progress.best_step != run.progress.step:
+    if run.best_weights is not None and (run.average.tensors or run.progress.best_step != run.progress.step):
         files[BEST] = tensor_bytes(run.best_weights)
+    if run.average.tensors:
+        files[AVERAGE] = tensor_bytes(run.average.tensors)
     return files
 
 
 def environment(run: TrainState) -> dict[str, Any]:
     """Everything that must be equal for equal bits: versions, processor, threads, device, number of processes."""
-    name = f" {torch.cuda.get_device_name(run.device)}" if run.device.type == "cuda" else ""
     digest = loss_modules.frozen_digest(run.loss_fn)
-    return {
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-        "device": f"{run.device}{name}",
-        "processes": run.ranks.size,
-    } | ({"frozen modules of the loss": digest} if digest is not None else {})
+    frozen = {"frozen modules of the loss": digest} if digest is not None else {}
+    return devices.environment(run.device) | {"processes": run.ranks.size} | frozen
 
 
 def check_finite(run: TrainState) -> None:
     """Raise Diverged for a weight or moment that is NaN or infinite, so that it is never saved."""
-    parts = [("", run.weights()), ("best ", run.best_weights or {})]
+    parts = [("", run.weights()), ("best ", run.best_weights or {}), ("average ", run.average.tensors)]
     parts += [("optimizer ", entry) for entry in run.optimizer.state_dict()["state"].values()]
     parts.append(("term ", dict(zip(run.terms, torch.as_tensor(run.progress.term_sums), strict=False))))
     for kind, tensors in parts:
@@ -148,6 +145,8 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         load_weights(run.load_weights, weights, path)
         tensors = tensors_of(read_tensors(files[OPTIMIZER]))
         progress = check_progress(since_0_1_0(json_text.decode(state["progress"]), path), len(run.terms))
+        run.phases.repeat(run, state.get("phases", {}))
+        run.average.load(read_tensors(files[AVERAGE]) if AVERAGE in files else {}, state.get("num_averaged", 0))
         optimizer = optimizer_state(run, tensors, state["optimizer"])
         schedule = json_text.decode(state["scheduler"])
         moves = num_moves(schedule)

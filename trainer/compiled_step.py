@@ -23,7 +23,6 @@ from torch.optim.sgd import sgd
 
 from trainer.data import tree
 from trainer.data.batches import Window
-from trainer.data.loaders import InMemory
 from trainer.device import quiet_compiler, trace_derivatives
 from trainer.loop import train_step
 from trainer.state import TrainState
@@ -40,11 +39,13 @@ class CompiledStep:
     """A step like train_step: takes (run, window); returns the loss and the gradient norm before clipping, both 0-dim.
 
     obstacle: why all steps run eagerly, or None. Known from the start or, where only tracing can tell, from the first
-    full window on.
+    full window on. first: the step in which the optimizer creates its state, or that of parameters that were frozen;
+    since: the step from which each group trains.
     """
 
-    def __init__(self, run: TrainState, mode: str, dynamic: bool | None) -> None:
-        self.mode, self.dynamic = mode, dynamic
+    def __init__(self, run: TrainState, mode: str, dynamic: bool | None, first: int = 0) -> None:
+        self.mode, self.dynamic, self.first = mode, dynamic, first
+        self.since = [0] * len(run.optimizer.param_groups)
         self.obstacle = obstacle(run)
         self.graph: Graph | None = None
         self.scalars: Tensor  # (groups, 3), on the device: see scalars()
@@ -57,12 +58,13 @@ class CompiledStep:
     def __call__(self, run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
         batches = run.train_batches
         is_full = window.num_samples == batches.batch_size * batches.accumulate
-        if self.obstacle is not None or run.progress.step == 0 or not is_full:
+        if self.obstacle is not None or run.progress.step == self.first or not is_full:
             return train_step(run, window)
         if self.graph is not None:
             return self._captured(run, window, self.graph)
         run.optimizer.zero_grad()  # frees the gradients of an eager step; the graph keeps its own inside
         self.scalars = run.zero.new_zeros(self.host.shape)
+        self.since = [run.progress.step - taken(run.optimizer, group) for group in run.optimizer.param_groups]
         self.graph = compile_step(run, self.mode, self.dynamic)
         begun = time.perf_counter()
         loss, norm = self._captured(run, window, self.graph)
@@ -71,7 +73,8 @@ class CompiledStep:
 
     def _captured(self, run: TrainState, window: Window, graph: Graph) -> tuple[Tensor, Tensor | None]:
         dynamo, name = torch._dynamo.exc, type(run.model).__name__  # dynamo takes a second to import; it is by now
-        self.host.numpy()[:] = [scalars(group, run.progress.step + 1) for group in run.optimizer.param_groups]
+        groups = zip(run.optimizer.param_groups, self.since, strict=True)
+        self.host.numpy()[:] = [scalars(group, run.progress.step + 1 - since) for group, since in groups]
         self.scalars.copy_(self.host)
         try:
             loss, norm = graph(list(window.batches), list(window.shares), self.scalars)
@@ -96,7 +99,8 @@ def obstacle(run: TrainState) -> str | None:
         f"torch {torch.__version__} cannot trace a backward pass": not can_trace_backward(),
         f"device={kind} is not supported": kind not in ("cpu", "cuda"),
         f"{type(optimizer).__name__} is not supported, use SGD, Adam or AdamW": type(optimizer) not in OPTIMIZERS,
-        f"the data comes from a {loader.name}, not from memory": not isinstance(loader, InMemory),
+        f"the data comes from a {loader.name}, not from memory": not loader.knows_targets,
+        "augment.transforms draws its numbers outside of a graph": getattr(loader, "draws", False),
         "several processes average their gradients between backward and step": run.ranks.size > 1,
         "autocast=fp16 may skip a step, which one graph cannot; bf16 does not": run.scaler.is_enabled(),
         "the schedule changes the momentum, which is fixed in the graph (scheduler.cycle_momentum=false)": cycles,
@@ -203,6 +207,12 @@ def scalars(group: Mapping[str, Any], step: int) -> tuple[float, float, float]:
     lr = float(group["lr"])
     beta1, beta2 = group.get("betas", (0.0, 0.0))
     return lr, lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)
+
+
+def taken(optimizer: Optimizer, group: Mapping[str, Any]) -> int:
+    """The steps that a group has taken, as Adam counts them; 0 for an optimizer that does not."""
+    counts = (optimizer.state[p]["step"] for p in group["params"] if "step" in optimizer.state.get(p, ()))
+    return int(next(counts, 0))
 
 
 def kept_tensors(optimizer: Optimizer) -> list[Tensor]:

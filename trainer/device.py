@@ -1,7 +1,9 @@
 """Where and how a run computes: device, threads, denormals, autocast, GradScaler, compile, generators."""
 
 import logging
+import platform
 import random
+import sys
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -117,6 +119,25 @@ def quiet_compiler() -> None:
     """Silence two messages of torch.compile: that CUDA is missing, and the advice to use TF32, which `bench` tries."""
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What must be equal for equal bits: versions, the processor, threads, the device."""
+    name = f" {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""
+    return {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "device": f"{device}{name}",
+    }
+
+
+def forget_graphs() -> None:
+    """Drop what torch.compile has compiled, where it has been used: parameters train that were frozen in its graphs."""
+    if "torch._dynamo" in sys.modules:
+        torch._dynamo.reset()
 
 
 def dtype_name(dtype: torch.dtype) -> str:

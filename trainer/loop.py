@@ -33,9 +33,12 @@ def train(run: TrainState) -> Iterator[Event]:
             yield Stepped(progress.step, loss, norm, lr, window, terms)
             run.agree_to_stop()
         if progress.evaluation_due:
-            metrics = evaluate(run, run.val_batches.for_rank(run.ranks), "val") if run.val_batches is not None else {}
-            metrics = progress.take_train_loss(run.terms) | metrics
-            yield Evaluated(progress.step, metrics, run.judge(metrics))
+            with run.average.applied(run):
+                val = run.val_batches
+                metrics = evaluate(run, val.for_rank(run.ranks), "val") if val is not None else {}
+                metrics = progress.take_train_loss(run.terms) | metrics
+                improved = run.judge(metrics)
+            yield Evaluated(progress.step, metrics, improved)
             run.agree_to_stop()
     yield Ended(progress.step, progress.stop_reason)
 

@@ -1,6 +1,5 @@
 """The state of a run: its live objects (TrainState) and how far it has come (Progress)."""
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,6 +15,8 @@ from trainer.data.batches import EvalBatches, TrainBatches, Window
 from trainer.data.facts import Facts
 from trainer.data.scaling import Scale
 from trainer.device import seed_generator, widest_dtype
+from trainer.optim.averaging import Average, copied
+from trainer.optim.phases import Phases
 from trainer.processes.ranks import Ranks
 from trainer.stopping import Stopping, StopReason, loss_of
 from trainer.tasks import loss_modules
@@ -166,6 +167,8 @@ class TrainState:
     compile_seconds: float = 0.0  # spent compiling `step` so far
     ranks: Ranks = field(default_factory=Ranks)
     best_weights: dict[str, Any] | None = None
+    phases: Phases = field(default_factory=Phases)
+    average: Average = field(default_factory=Average)  # of the weights, which evaluations see in their place
 
     @property
     def facts(self) -> Facts:
@@ -234,10 +237,7 @@ class TrainState:
 
     def keep_best(self) -> None:
         """Copy the current weights as the best so far."""
-        self.best_weights = {
-            name: value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)  # extra state
-            for name, value in self.weights().items()
-        }
+        self.best_weights = copied(self.weights())
 
     def weights(self) -> dict[str, Any]:
         """The model's state_dict, and what is trained in the loss, see loss_modules."""

@@ -2,16 +2,27 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from trainer import device as devices
 from trainer import kernels
-from trainer.build import asked, batch_mean, batch_sizes, gradient, probe
+from trainer.build import (
+    asked,
+    augmentation,
+    batch_mean,
+    batch_sizes,
+    connecting,
+    gradient,
+    init_from,
+    phases,
+    probe,
+)
 from trainer.build.compiling import compile_model
 from trainer.build.first_rows import init_from_data
 from trainer.build.model import build_model, choose_dtype
@@ -19,23 +30,22 @@ from trainer.build.row_weights import counts_evenly
 from trainer.compiled_step import CompiledStep
 from trainer.config.durations import in_steps
 from trainer.config.schema import Config
-from trainer.data import tree
 from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.earlier import Earlier
 from trainer.data.labels import Denominator
 from trainer.data.loading import make_splits, own_task
 from trainer.data.splits import Splits
-from trainer.data.tree import Tree
 from trainer.errors import ConfigError
 from trainer.guards.before import before_training
 from trainer.guards.finding import Finding
 from trainer.guards.shared_rows import equal_rows
 from trainer.listeners.trackers import check_installed
 from trainer.loop import train_step
+from trainer.optim.freezing import freeze
 from trainer.optim.optimizers import make_optimizer
 from trainer.optim.scheduler import make_scheduler
 from trainer.processes.machine import num_cores
-from trainer.processes.ranks import Joint, Ranks, averaging
+from trainer.processes.ranks import Ranks
 from trainer.state import Progress, TrainState
 from trainer.stopping import make_stopping
 from trainer.tasks import calls, loss_modules, losses, metrics
@@ -57,6 +67,7 @@ class Setup:
     findings: list[Finding]
     data_seconds: float
     reaches_out: bool  # whether the run may write outside its folder: see `download` of build
+    first_weights: init_from.FirstWeights
 
 
 def build(
@@ -70,9 +81,9 @@ def build(
     """Build everything that a run needs, on its device. Raises ConfigError for parts that do not fit together.
 
     cores: how many threads=auto may use; None means all that this process may use. download: whether the run may reach
-    outside its folder, to fetch missing data or to log to a tracker: not for what nobody has signed or trusts. ranks:
-    this process among those that train together; None where it trains alone. earlier: what the run stored about its
-    data, if it resumes.
+    outside its folder, to fetch missing data, read weights to start from or log to a tracker: not for what nobody has
+    signed or trusts. ranks: this process among those that train together; None where it trains alone. earlier: what the
+    run stored about its data, if it resumes: it starts from no weights then, since a checkpoint has its own.
     """
     options: dict[str, Any] = {"cores": cores, "download": download, "ranks": ranks or Ranks(), "earlier": earlier}
     try:
@@ -86,6 +97,8 @@ def _build(
 ) -> tuple[TrainState, Setup]:
     check_installed(config, reaches_out=download)
     probe.check_options(config)
+    phases.check(config)
+    config, published = init_from.without_published(config)
     device, device_why = _place(config, ranks)
     dtype = choose_dtype(config.dtype, device)
 
@@ -95,9 +108,12 @@ def _build(
 
     model_node, model, findings = build_model(config, splits, device, dtype, ranks)
     init_from_data(model, splits.train, config)
+    began = init_from.begin(model, config, published, splits, is_trusted=download, resumes=earlier is not None)
     probed = probe.probe(config, model, splits, device, dtype)
     loss_fn = probed.loss_fn
     denominator, loss_counts = losses.denominator(loss_fn)
+    trained = loss_modules.with_model(model, loss_fn)
+    frozen = freeze(model, config.freeze, trained)
     task = tasks.make(splits.facts, splits.scale_y, probed.fit.class_axis, own_task(config.dataset))
 
     one = torch.ones((), device=device, dtype=dtype)
@@ -107,6 +123,7 @@ def _build(
         splits.preprocessing.shift = loss_fn.shift
     even = counts_evenly(loss_fn, loss_counts, splits)
     train_batches = _train_batches(config, splits, denominator, loss_counts == "sum", one, ranks, even=even)
+    augmentation.augment(train_batches, config, splits, loss_fn, dtype)
     batch_sizes.check(train_batches, model, splits.sample[0])
     progress = _progress(config, train_batches)
 
@@ -114,19 +131,23 @@ def _build(
     of_terms = config.monitor_mode or "min"
     modes = metrics.directions(task, own, num_val, probed.terms, of_terms, summed=probed.summed)
     stopping = make_stopping(config.monitor, config.early_stop, modes, task.monitor, config.monitor_mode)
-    trained = loss_modules.with_model(model, loss_fn)
-    optimizer = make_optimizer(config.optimizer, trained, device)
+    make_optim = partial(make_optimizer, config.optimizer, trained, device)
+    optimizer = make_optim()
+    rates = [float(group["lr"]) for group in optimizer.param_groups]
     gradient.check(model, probed, splits.sample)
     if config.guards != "none":
         is_standardised = splits.preprocessing.x.mean_and_std is not None
         how = (splits.sample, probed.call, probed.fit, probed.loss)
-        findings += before_training(model, loss_fn, optimizer, *how, is_standardised=is_standardised)
+        found = before_training(model, loss_fn, optimizer, *how, is_standardised=is_standardised)
+        findings += [finding for finding in found if finding.check != "frozen" or not config.freeze]
         findings += equal_rows(splits.fingerprint)
         probe.refuse(findings, config.guards)
     scaler = devices.make_scaler(device, config.autocast)
     lengths = {"num_steps": progress.num_steps, "steps_per_epoch": progress.steps_per_epoch}
     lengths["samples_per_step"] = config.loader.batch_size * config.accumulate
-    scheduler = make_scheduler(config.scheduler, optimizer, scaler, mode=stopping.mode, **lengths)
+
+    def make_schedule(optimizer: Optimizer) -> Any:
+        return make_scheduler(config.scheduler, optimizer, scaler, mode=stopping.mode, **lengths)
 
     num_rows = -(-config.loader.batch_size // ranks.size)  # of a batch, on one rank
     cores_per_rank = max(1, (cores or num_cores()) // ranks.local_size)
@@ -135,13 +156,11 @@ def _build(
         probe.check_compiler(device, config.compile)
     autocast = devices.make_autocast(device, config.autocast)
     if config.compile == "model":
-        few = _loss_of(probed, autocast, splits.sample, 2)
+        few = connecting.loss_of(probed, autocast, splits.sample, 2)
         compile_model(model, loss_fn, few, device, config.compiler)
-    forward = probed.call
-    if ranks.size > 1:
-        whole = Joint(model, loss_fn) if loss_modules.state(loss_fn) else model
-        ddp = averaging(whole, _loss_of(probed, autocast, splits.sample, num_rows), device)
-        forward, train_batches.no_sync = probed.around(ddp, splits.sample[0]), ddp.no_sync
+    of_rows = connecting.loss_of(probed, autocast, splits.sample, num_rows)
+    connect = partial(connecting.connected, model, probed, of_rows, splits.sample[0], device, ranks)
+    forward, train_batches.no_sync = connect()
 
     loss_modules.restore(loss_fn, probed.buffers)
     run = TrainState(
@@ -156,7 +175,7 @@ def _build(
         fit=probed.fit,
         task=task,
         optimizer=optimizer,
-        scheduler=scheduler,
+        scheduler=make_schedule(optimizer),
         scaler=scaler,
         autocast=autocast,
         step=train_step,
@@ -176,26 +195,20 @@ def _build(
         zero=torch.zeros((1 + len(probed.terms),) if probed.terms else (), device=device, dtype=dtype),
         ranks=ranks,
     )
-    if config.compile == "step":
-        run.step = CompiledStep(run, config.compiler.mode, config.compiler.dynamic)
+    run.step = _step(config, run, 0)
+    again = phases.Parts(frozen, make_optim, make_schedule, connect, partial(_step, config), rates)
+    phases.attach(run, config, again)
     resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, threads=threads, nproc=ranks.size)
+    resolved.init_from, resolved.init_sha256 = began.path, began.sha256
     facts = (device_why, threads, threads_why, loss_counts, verdict, findings, data_seconds, download)
-    return run, Setup(resolved, splits, *facts)
+    return run, Setup(resolved, splits, *facts, began)
 
 
-def _loss_of(
-    probed: probe.Probed, autocast: Callable[[], Any], sample: tuple[Tree, Tree], num_rows: int
-) -> Callable[[nn.Module], Tensor]:
-    """The loss of a batch of num_rows rows, by the model or by DDP around it; the rows of the sample, again and
-    again."""
-    x, y = (tree.cycled(part, num_rows) for part in sample)
-
-    def loss_of(module: nn.Module) -> Tensor:
-        with autocast():
-            loss = probed.loss(probed.around(module, x)(x), y, x)
-        return loss[0] if loss.ndim else loss
-
-    return loss_of
+def _step(config: Config, run: TrainState, first: int) -> phases.Step:
+    """The step of a run, see CompiledStep for `first`."""
+    if config.compile != "step":
+        return train_step
+    return CompiledStep(run, config.compiler.mode, config.compiler.dynamic, first)
 
 
 def _check_mean(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from trainer import kernels
-from trainer.build import signature
+from trainer.build import published, signature
 from trainer.config import target
 from trainer.config.schema import Config
 from trainer.data import seeds, tree
@@ -55,6 +55,7 @@ def build_model(
 def complete(node: Mapping[str, Any], facts: Facts, each: int = 1) -> dict[str, Any]:
     """Fill in the sizes that are null in a model node, from the data. each: outputs for a number to predict. Raises
     ConfigError."""
+    node = published.bare(node)  # also of a stored config: its own weights are loaded
     completed = target.complete(node, "model", **facts.for_model(each))
     if len(facts.input_shape) != 3 and completed.get("in_channels", 0) is None:
         text = f"{node['_target_']} takes pictures (channels, height, width), not inputs"

@@ -6,7 +6,7 @@ import operator
 import re
 import shlex
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -16,7 +16,7 @@ from trainer.config.expectations import is_number
 from trainer.config.options import DatasetKeys, target_schema
 from trainer.config.options.dataset import MAY_BE_THEIRS
 from trainer.config.picked import shown
-from trainer.config.schema import TARGETS, Config, DeviceName, Expect, Metrics, Target
+from trainer.config.schema import TARGETS, Config, DeviceName, Expect, Metrics, Target, Transforms
 from trainer.config.schema_key import keys
 from trainer.config.unknown_key import ALL_KEYS, unknown_key
 from trainer.errors import ConfigError
@@ -99,7 +99,7 @@ def _check_fields(schema: Any, data: Data, prefix: str, known: set[str]) -> Any:
                 raise ConfigError(f"{path}={value} names no option", f"trainer ls {path}", path)
             values[name] = dict(value)
         else:
-            special = {Expect: _check_expect, Metrics: _check_metrics}.get(field.type)
+            special = SPECIAL.get(field.type)
             values[name] = special(value) if special is not None else _check_value(path, value, field)
     return schema(**values)
 
@@ -121,6 +121,24 @@ def _check_metrics(value: Any) -> list[Any]:
         raise ConfigError(f"metrics={shown(value)}: metrics must be a list", hint, "metrics")
     asked_metrics.read(value)
     return list(value)
+
+
+def _check_transforms(value: Any) -> list[dict[str, Any]]:
+    nodes = value if isinstance(value, (list, tuple)) else [None]
+    if not all(isinstance(node, Mapping) and isinstance(node.get("_target_"), str) for node in nodes):
+        text = (
+            f"augment.transforms={shown(value)}: augment.transforms must be a list of transforms, each with a _target_"
+        )
+        hint = "'augment.transforms=[{_target_: torchvision.transforms.v2.RandomRotation, degrees: 10}]'"
+        raise ConfigError(text, hint, "augment.transforms")
+    return [dict(node) for node in nodes]
+
+
+SPECIAL: dict[Any, Callable[[Any], Any]] = {
+    Expect: _check_expect,
+    Metrics: _check_metrics,
+    Transforms: _check_transforms,
+}
 
 
 def _check_value(path: str, value: Any, field: Any) -> Any:
@@ -200,7 +218,8 @@ def _check_range(path: str, value: Any, bounds: Data) -> None:
             bound = bounds[name]
             if bound is not None and not holds(item, bound):
                 wanted = f"{name.replace('_', ' ')} {bound}"
-                raise ConfigError(f"{path}={shown(value)}: {path} must be {wanted}", key=path)
+                hint = f"{path}={bounds['example']}" if bounds["example"] else None
+                raise ConfigError(f"{path}={shown(value)}: {path} must be {wanted}", hint, path)
 
 
 def _missing(path: str) -> ConfigError:

@@ -12,6 +12,7 @@ Target = dict[str, Any]  # `_target_` and the keyword arguments beside it
 TARGETS = ("dataset", "model", "loss", "optimizer", "scheduler")  # the keys that hold one
 Expect = Mapping[str, Any]  # see trainer/config/expectations.py
 Metrics = list[Any]  # see trainer/config/asked_metrics.py
+Transforms = list[dict[str, Any]]  # a `_target_` and its keyword arguments each
 
 
 @dataclass
@@ -29,6 +30,22 @@ class Loader:
     num_workers: int = key("processes of torch's DataLoader; above 0 selects it", at_least=0)
     pin_memory: bool = key("page-locked host memory for faster copies to CUDA")
     in_memory: Literal["auto"] | bool = key("keep the data on the device; auto: if it fits in a quarter of its memory")
+
+
+@dataclass
+class Augment:
+    flip: bool = key("mirror every second picture left to right", if_absent=False)
+    shift: int = key("move by up to this many pixels, reflected at the border", at_least=0, unit="pixels", if_absent=0)
+    crop: int = key("cut the picture out of one with so much black around it", at_least=0, unit="pixels", if_absent=0)
+    cutout: int = key("side of a black square in each picture", at_least=0, unit="pixels", if_absent=0)
+    brightness: float = key("multiply it by 1 - this to 1 + this", at_least=0, if_absent=0.0)
+    contrast: float = key("multiply it by 1 - this to 1 + this", at_least=0, if_absent=0.0)
+    mixup: float = key("blend pictures and labels, by a share of Beta(a, a); classes only", at_least=0, if_absent=0.0)
+    cutmix: float = key("paste a box of another picture, its share of Beta(a, a)", at_least=0, if_absent=0.0)
+    transforms: Transforms = key("of torchvision.transforms.v2, kornia or your own, by `_target_`", if_absent=[])
+    per: Literal["sample", "batch"] = key(
+        "what a transform is given: a picture, in a worker, or a batch, on the device", if_absent="sample"
+    )
 
 
 @dataclass
@@ -66,6 +83,14 @@ class Config:
     max_steps: int | None = key("stop after this many optimizer steps, if that comes first", at_least=1, unit="steps")
     seed: int = key("seeds the weights, the order of samples and dropout", at_least=0, below=2**63)
     dtype: Literal["float32", "float64"] = key("type of parameters and inputs")
+    init_from: str | None = key(
+        "the weights to start from: a run (its folder, the end of its name, latest), or a .safetensors, .pt or .pth",
+        if_absent=None,
+    )
+    init_rename: dict[str, str] | None = key(
+        "prefixes of the names in init_from that are other ones in the model: {old.: new.}", if_absent=None
+    )
+    init_sha256: str | None = key("the sha256 that the file of init_from must have; null: stored", if_absent=None)
 
     device: DeviceName = key("auto, cpu, cuda, cuda:1 or mps")
     deterministic: bool = key(
@@ -89,7 +114,30 @@ class Config:
     accumulate: int = key("batches whose gradients add up to one step", at_least=1, unit="batches")
     clip_grad_norm: float | None = key("scale gradients down to this total norm", above=0)
 
+    freeze: list[str] = key(
+        "parameters that are not trained: names, or globs like features.*; a module means all below it", if_absent=[]
+    )
+    unfreeze_at: Duration | None = key("when frozen parameters train too: 5epochs", above=0, if_absent=None)
+    ema: float | None = key(
+        "evaluate and keep an exponential average of the weights, with this decay",
+        above=0,
+        below=1,
+        if_absent=None,
+        example="0.999",
+    )
+    swa: float | Duration | None = key(
+        "evaluate and keep the mean of the weights at the end of each epoch, from this part of the run or time on",
+        above=0,
+        below=1,
+        if_absent=None,
+        example="0.75",
+    )
+    swa_lr: float | None = key(
+        "the learning rate from then on; null: that of the step, at least a tenth of the first", above=0, if_absent=None
+    )
+
     loader: Loader = key("how batches are made")
+    augment: Augment = key("random changes of training pictures; evaluation never sees them", if_absent={})
 
     eval_every: Duration = key("how often to evaluate: 1epoch, 500steps, 10000samples", above=0)
     monitor: str = key(

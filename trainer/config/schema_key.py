@@ -15,11 +15,13 @@ def key(
     unit: str = "",
     instead_of_true: str | None = None,
     if_absent: Any = dataclasses.MISSING,
+    example: str = "",
 ) -> Any:
     """A required field. Bounds hold for each element of a list; `instead_of_true` is the answer to key=true;
-    `if_absent` is the value in a config that was stored before there was such a key."""
+    `if_absent` is the value in a config that was stored before there was such a key; `example` is what to type instead
+    of a value out of range."""
     bounds = {"above": above, "at_least": at_least, "below": below, "at_most": at_most}
-    others = {"unit": unit, "instead_of_true": instead_of_true, "if_absent": if_absent}
+    others = {"unit": unit, "instead_of_true": instead_of_true, "if_absent": if_absent, "example": example}
     return dataclasses.field(metadata={"help": help, **others, **bounds})
 
 

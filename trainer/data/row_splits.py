@@ -10,7 +10,6 @@ from torch.utils.data import Subset
 
 from trainer.config.schema import Config
 from trainer.data import scaling
-from trainer.data.augmentation import Augmented
 from trainer.data.earlier import Earlier
 from trainer.data.facts import Facts, specs_of
 from trainer.data.inventory import take_inventory
@@ -26,6 +25,7 @@ from trainer.data.splits import Split, Splits, keep_in_memory
 from trainer.data.tabular.one_hot import Columns
 from trainer.data.target_scaling import TargetScaling, Way, for_targets
 from trainer.data.tensors import TensorData
+from trainer.data.transformed import Change, changes
 from trainer.data.tree import Tree
 from trainer.data.workers import Batch, Seeded, Workers
 from trainer.errors import ConfigError
@@ -65,12 +65,14 @@ def row_splits(
         for part in owners(parts):
             part.data.settle(prepared.facts.num_outputs)
 
+    change = changes(config.augment, augment=found.augment)
+
     def split(role: int) -> Split:
-        augment = found.augment and role == TRAIN
+        augment = change if role == TRAIN else None
         return Split(_loader(parts[role], prepared, config, device, in_memory, augment), parts[role])
 
     splits = {key: split(role) for key, role in ROLES.items() if role in parts}
-    loader_name = "in memory, augmented by a " * (in_memory and found.augment) + splits["train"].loader.name
+    loader_name = "in memory, augmented by a " * (in_memory and change is not None) + splits["train"].loader.name
     return Splits(
         name=path.rpartition(".")[2],
         source=parts[TRAIN].data.source,
@@ -92,7 +94,7 @@ def _loader(
     config: Config,
     device: torch.device,
     in_memory: bool,
-    augment: bool,
+    augment: Change | None,
 ) -> Loader:
     data, rows, path = part.data, part.rows, config.dataset["_target_"]
     if isinstance(prepared.x, Columns):
@@ -102,12 +104,12 @@ def _loader(
     if isinstance(data, TensorData):
         x, y = (data.x, data.y) if is_whole else data[rows]
         prepared.facts.meaning.check(y, path)
-        if in_memory and not augment and isinstance(x, Tensor) and (is_same or isinstance(y, Tensor)):
+        if in_memory and augment is None and isinstance(x, Tensor) and (is_same or isinstance(y, Tensor)):
             return InMemory(x, None if is_same else y, prepared.x, prepared.y, device)
-        if in_memory and not augment:
+        if in_memory and augment is None:
             return TreesInMemory(x, y, prepared.x, prepared.y, device)
     chosen: Any = data if is_whole else Subset(data, rows.tolist())
-    chosen = Augmented(chosen) if augment else chosen
+    chosen = augment(chosen) if augment is not None else chosen
     how = (prepared.x, prepared.y, device, config.loader, config.seed)
     return Workers(chosen, data.collate, *how, is_same=is_same)
 

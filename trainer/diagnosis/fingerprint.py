@@ -25,11 +25,13 @@ def evidence(folder: Path) -> dict[str, str]:
     except (IndexError, FileNotFoundError, ValueError, reading.Damaged) as error:
         raise StorageError(f"{folder} cannot be compared: {error}") from error
     state = json.loads(files[checkpoint.STATE])
+    average = _tensor_digest(files[checkpoint.AVERAGE]) if checkpoint.AVERAGE in files else ""
     lines = [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
     return {
         "weights": _tensor_digest(files[checkpoint.WEIGHTS]),
         "optimizer": _tensor_digest(files[checkpoint.OPTIMIZER]) + _digest(state["optimizer"]),
         "scheduler and scaler": _digest([state["scheduler"], state["scaler"]]),
+        **({"averaged weights": average} if average else {}),
         "steps, best step, patience": _digest(state["progress"]),
         "best weights": _tensor_digest(model) + (_tensor_digest(loss) if loss else ""),
         "metrics.jsonl, seconds aside": _digest(lines),

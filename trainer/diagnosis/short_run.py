@@ -23,6 +23,7 @@ def keep_one_batch(run: TrainState) -> None:
 def prepare(composed: Settings, num_steps: int, **changes: object) -> tuple[TrainState, Setup]:
     """Build a config with some keys changed, for that many steps without evaluation. Raises ConfigError."""
     shape = {"guards": "warn", "explain": 0, "compile": "none", "nproc": 1, "expect": {}}
+    shape |= dict.fromkeys(("unfreeze_at", "ema", "swa", "swa_lr"))
     run, setup = build(check({**composed.data, **shape, **changes}))
     run.val_batches = None
     run.stopping = Stopping("train/loss", None, 0.0)

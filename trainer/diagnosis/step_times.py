@@ -11,20 +11,20 @@ from trainer.build.build import build
 from trainer.build.model import no_pictures
 from trainer.compiled_step import CompiledStep
 from trainer.config.settings import Settings
-from trainer.data.loaders import InMemory
 from trainer.device import synchronize
 from trainer.diagnosis.measurement import Measured
 from trainer.errors import TrainerError
 from trainer.events import Stepped
 from trainer.loop import train
 
+AS_IT_BEGINS = {"unfreeze_at": None, "swa": None, "swa_lr": None}  # what is timed is one kind of steps
 WARM_UP = 3  # steps before the clock starts; their extra time is compile time
 
 
 def measure(data: Mapping[str, Any], seconds: float) -> Measured:
     """Build and take steps for `seconds`; without compiling, as long again to time the parts of a step."""
     before = _peak(None)
-    run, setup = build(Settings(dict(data)).check())
+    run, setup = build(Settings({**data, **AS_IT_BEGINS}).check())
     config = setup.config
     num_steps, steps = run.progress.num_steps, _Steps(run)
     first = steps.take(number=WARM_UP)[1]
@@ -32,8 +32,9 @@ def measure(data: Mapping[str, Any], seconds: float) -> Measured:
     step = spent / number
     compile_seconds = max(0.0, first - WARM_UP * step) if config.compile != "none" else 0.0
     peak = _peak(run.device) - (before if run.device.type == "cpu" else 0)
-    threads, in_memory = torch.get_num_threads(), isinstance(run.train_batches.loader, InMemory)
-    note = run.step.describe() if isinstance(run.step, CompiledStep) and run.step.obstacle else ""
+    threads, in_memory = torch.get_num_threads(), run.train_batches.loader.knows_targets
+    step_of = getattr(run.step, "step", run.step)
+    note = step_of.describe() if isinstance(step_of, CompiledStep) and step_of.obstacle else ""
     where = run.device.type == "cuda", not no_pictures(run.model, setup.splits.sample[0])
     measured = Measured(samples / spent, step, compile_seconds, peak, num_steps, threads, in_memory, *where, note)
     if config.compile == "none":

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from trainer import __version__, kernels
-from trainer.build import sizes
+from trainer.build import augmentation, phases, sizes
 from trainer.build.build import Setup
 from trainer.compiled_step import CompiledStep
+from trainer.config.schema import Config
 from trainer.data import tree
 from trainer.data.facts import Facts, Spec
 from trainer.data.parts import Part
@@ -24,7 +25,7 @@ from trainer.state import TrainState
 from trainer.tasks import baseline, loss_modules, losses
 from trainer.tasks.model_loss import OfModel
 from trainer.terminal.screen import Screen
-from trainer.text import WIDTH, counted, cut, listed
+from trainer.text import WIDTH, counted, cut, decimal, listed
 
 FEW = 3  # classes whose shares are named one by one
 
@@ -36,19 +37,29 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     screen.entry("data", [*data_lines(splits), *splits.notes, *baseline_lines(splits, run.metrics)])
     for texts in splits.warnings:
         screen.warn(texts)
+    if augmented := augmentation.words(config.augment):
+        screen.entry("augment", [augmented])
     precision = config.dtype + (f", autocast {config.autocast}" if config.autocast != "none" else "")
     precision += ", compiled" if config.compile == "model" else ""
     size = f"{sizes.num_parameters(run.model):,} parameters"
     screen.entry("model", [f"{sizes.describe(run.model)}, {size}, {precision}"])
+    if setup.first_weights.lines:
+        screen.entry("weights", setup.first_weights.lines)
+    for texts in setup.first_weights.warnings:
+        screen.warn(texts)
+    if config.freeze:
+        screen.entry("frozen", [frozen_text(run)])
     screen.entry("loss", loss_lines(run, setup))
     schedule = type(getattr(run.scheduler, "scheduler", run.scheduler)).__name__
     schedule = "" if schedule == "Constant" else f", {schedule}"
     screen.entry("optim", [f"{type(run.optimizer).__name__} lr={run.optimizer.defaults['lr']:g}{schedule}"])
+    if config.ema is not None or config.swa is not None:
+        screen.entry("average", average_lines(run, config, schedule))
     batch = f"batch {config.loader.batch_size}" + f" × {config.accumulate}" * (config.accumulate > 1)
     steps, epochs = progress.steps_per_epoch, counted(progress.num_steps / progress.steps_per_epoch, "epoch")
     screen.entry("steps", [f"{batch}: {counted(steps, 'step')} × {epochs} = {counted(progress.num_steps, 'step')}"])
-    if isinstance(run.step, CompiledStep):
-        screen.entry("compile", [run.step.describe()])
+    if isinstance(step := getattr(run.step, "step", run.step), CompiledStep):
+        screen.entry("compile", [step.describe()])
     where = [f"{run.device} ({setup.device_why})"]
     where += [f"{counted(setup.threads, 'thread')} ({setup.threads_why}); data {splits.loader_name}"]
     screen.entry("device", where + [f"{run.ranks.size} processes, which share each batch"] * (run.ranks.size > 1))
@@ -94,6 +105,41 @@ def loss_lines(run: TrainState, setup: Setup) -> list[str]:
     parts = [f"{counted(trained, 'parameter')} trained with the model"] * (trained > 0)
     parts += [f"{counted(frozen, 'parameter')} frozen"] * (frozen > 0)
     return [f"{name}; monitored: {run.stopping.monitor}", *lines, *[", ".join(parts)] * bool(parts)]
+
+
+def frozen_text(run: TrainState) -> str:
+    """How many parameters are frozen, and until when."""
+    total = sum(p.numel() for p in run.model.parameters())
+    until = when(run, "unfreeze")
+    if "unfreeze" in run.phases.begun:
+        return f"nothing any more: all parameters train since {until}"
+    frozen = total - sizes.num_parameters(run.model)
+    return f"{frozen:,} of {total:,} parameters" + (f" until {until}" if until else "")
+
+
+def average_lines(run: TrainState, config: Config, schedule: str) -> list[str]:
+    """Which average of the weights is evaluated and kept, and the learning rate meanwhile. schedule: as it is shown."""
+    if config.ema is not None:
+        return [f"evaluated and kept: the weights' exponential average, decay {config.ema:g}, less in the first steps"]
+    every = min(run.progress.steps_per_epoch, run.progress.eval_every)
+    each = "epoch" if every == run.progress.steps_per_epoch else counted(every, "step")
+    has_begun = "swa" in run.phases.begun
+    lines = [f"evaluated and kept from {when(run, 'swa')} on: the mean of the weights after each {each}"]
+    least = phases.LEAST_RATE * run.optimizer.defaults["lr"]
+    held = f"{config.swa_lr:g}" if config.swa_lr is not None else f"that of this step, at least {least:g}"
+    held = f"{run.optimizer.param_groups[0]['lr']:g}" if has_begun else held
+    ends = f"{schedule.removeprefix(', ')} ends there; " if schedule else ""
+    return [*lines, f"{ends}the learning rate is then held: {held}"]
+
+
+def when(run: TrainState, name: str) -> str:
+    """The time of a change of the run, 'epoch 5' or 'step 7 (epoch 0.30)'; empty where there is no such change."""
+    step, progress = run.phases.step_of(name), run.progress
+    if step is None:
+        return ""
+    epoch = f"epoch {decimal(step / progress.steps_per_epoch)}"
+    text = epoch if step % progress.steps_per_epoch == 0 else f"step {step:,} ({epoch})"
+    return text if step < progress.num_steps else f"{text}, after the end of this run"
 
 
 def loose_sizes(train: Part[Any]) -> set[tuple[str, int]]:

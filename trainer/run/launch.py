@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from trainer import checkpoint, kernels
+from trainer.build import init_from
 from trainer.build.build import build
 from trainer.config import run_config
 from trainer.config.check import check
@@ -61,6 +62,8 @@ def start(
             run_config.write(folder, setup.config, sign=sign)
             storage.write_file(folder / layout.OVERRIDES, run_config.dump(overrides))
             data_files.write(folder, setup.splits)
+            if setup.first_weights.path is not None:  # so that a resume never needs their file
+                checkpoint.save(run, folder, config.checkpoint.keep, dict)
             return carry_out(run, setup, folder, session)
 
 
@@ -95,6 +98,8 @@ def resume(
         if ranks.rank > 0:
             if newest := ranks.tell(None):
                 checkpoint.load(run, *newest)
+            else:
+                init_from.load(run.model, setup.config, None, setup.splits, is_trusted=download)
             forget_best(run, setup.splits.fingerprint, earlier)
             return follow(run)
         ready()
@@ -103,6 +108,8 @@ def resume(
             complain("         whether the data has changed since cannot be told")
         with signals.listening(may_abandon=ranks.size == 1):
             offsets = load_newest(run, folder, session.screen)
+            if not offsets:
+                init_from.load(run.model, setup.config, None, setup.splits, is_trusted=download)
             if offsets and (folder / layout.MODEL).exists():
                 best_weights.restore(folder, checkpoint.most_bytes(run.model))
             if forget_best(run, setup.splits.fingerprint, earlier):

@@ -47,6 +47,7 @@ def explain(error: BaseException, run: TrainState, config: Config) -> TrainerErr
 def held_bytes(run: TrainState) -> int:
     """Bytes of weights, gradients, the optimizer's state and the best weights, as far as they exist."""
     tensors = [*run.model.parameters(), *run.model.buffers(), *(run.best_weights or {}).values()]
+    tensors += run.average.tensors.values()
     tensors += [p.grad for p in run.model.parameters() if p.grad is not None]
     tensors += [v for s in run.optimizer.state.values() for v in s.values() if isinstance(v, torch.Tensor)]
     return sum(t.numel() * t.element_size() for t in tensors)

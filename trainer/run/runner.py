@@ -141,9 +141,10 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
         for listener in listeners:
             with suppress(OSError) if place.lost else nullcontext():
                 listener.close()
-    if run.compile_seconds:
-        result.seconds["train"] -= run.compile_seconds
-        result.seconds["compile"] = run.compile_seconds
+    for part, name, spent in (("train", "compile", run.compile_seconds), ("eval", "batch norms", run.average.seconds)):
+        if spent:
+            result.seconds[part] -= spent
+            result.seconds[name] = spent
     result.seconds["save"] = saver.seconds
     samples, waited = run.progress.samples - samples, run.train_batches.waited - waited
     result.throughput = Throughput(samples, result.seconds["train"], waited)
@@ -232,10 +233,9 @@ def _keep_weights(
     run: TrainState, setup: Setup, folder: Path, *, with_predictions: bool
 ) -> tuple[Predictions | None, EachClass | None]:
     """Write the best weights, or else the last, to model.safetensors, and measure them on the validation split."""
-    if run.best_weights is not None:
-        run.load_weights(run.best_weights)
-    elif run.progress.stop_reason == StopReason.DIVERGED:
+    if run.best_weights is None and run.progress.stop_reason == StopReason.DIVERGED:
         return None, None
+    run.load_weights(run.best_weights or run.average.weights(run))
     best_weights.write(folder, run.weights())
     if not with_predictions or run.val_batches is None:
         return None, None

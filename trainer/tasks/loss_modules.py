@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from trainer.optim.freezing import keep_in_eval
 
 PREFIX = "loss:"  # before the names of a loss's tensors where they stand beside the model's
 
@@ -14,12 +15,7 @@ PREFIX = "loss:"  # before the names of a loss's tensors where they stand beside
 def settle(loss_fn: nn.Module) -> None:
     """Leave frozen modules in eval mode, whatever mode the loss is in."""
     for _, module in frozen(loss_fn):
-        module.eval()
-        module.train = partial(_stay, module)  # type: ignore[method-assign]
-
-
-def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
-    return module
+        keep_in_eval(module)
 
 
 def frozen(loss_fn: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:

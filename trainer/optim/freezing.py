@@ -1,0 +1,76 @@
+"""Frozen parameters: they get no gradient and no state in the optimizer, and their batch norms stay in eval mode."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from torch import nn
+
+from trainer.errors import ConfigError
+from trainer.optim import patterns
+
+BATCH_NORMS = nn.modules.batchnorm._BatchNorm
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What `freeze` has frozen, until `thaw`."""
+
+    parameters: tuple[nn.Parameter, ...] = ()
+    norms: tuple[nn.Module, ...] = ()
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers are frozen; a tied parameter counts once."""
+        return sum(p.numel() for p in self.parameters)
+
+    def thaw(self) -> None:
+        """Let everything train that did so before."""
+        for parameter in self.parameters:
+            parameter.requires_grad_(True)
+        for norm in self.norms:
+            del norm.train
+
+
+def freeze(model: nn.Module, chosen: Sequence[str], trained: nn.Module) -> Frozen:
+    """Freeze the parameters that the patterns pick. trained: the model, with the loss beside it if that is trained too.
+    Raises ConfigError for a pattern that picks none, and where nothing is left to train."""
+    if not chosen:
+        return Frozen()
+    named = dict(model.named_parameters(remove_duplicate=False))
+    names = {name for one in chosen for name in patterns.chosen(one, named, "freeze=[{}]")}
+    parameters = {id(p): p for name, p in named.items() if name in names and p.requires_grad}
+    for parameter in parameters.values():
+        parameter.requires_grad_(False)
+    if not any(p.requires_grad for p in trained.parameters()):
+        all_but_last = patterns.modules(named)[:-1]
+        text = f"freeze=[{','.join(chosen)}] freezes all parameters of the model, so there is nothing to train"
+        raise ConfigError(text, shlex.quote(f"freeze=[{','.join(all_but_last)}]"), "freeze")
+    norms = tuple(module for module in frozen_norms(model) if module.training)
+    for norm in norms:
+        keep_in_eval(norm)
+    return Frozen(tuple(parameters.values()), norms)
+
+
+def frozen_norms(model: nn.Module) -> list[nn.Module]:
+    """The batch norms whose parameters are all frozen. One without parameters goes with the module around it."""
+    found: list[nn.Module] = []
+    modules = dict(model.named_modules())
+    for name, module in modules.items():
+        if isinstance(module, BATCH_NORMS):
+            around = [module, *(modules[path] for path in reversed(patterns.parents(name)[:-1]) if path in modules)]
+            parameters = next((held for one in around if (held := list(one.parameters()))), [])
+            if parameters and not any(p.requires_grad for p in parameters):
+                found.append(module)
+    return found
+
+
+def keep_in_eval(module: nn.Module) -> None:
+    """Leave a module in eval mode, whatever mode the modules around it are in; `del module.train` ends that."""
+    module.eval()
+    module.train = partial(_stay, module)  # type: ignore[method-assign]
+
+
+def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
+    return module
