@@ -98,6 +98,12 @@ def test_prefixes_are_renamed_and_the_rename_that_fits_is_suggested() -> None:
         run, setup = build(config(*IRIS, "init_from=w.pt", f"init_rename={typed}"))
         assert setup.first_weights.lines[0] == "4 of 4 tensors from w.pt"
         assert all(torch.equal(value, other[name]) for name, value in run.model.state_dict().items())
+    with pytest.raises(ConfigError, match=r"no tensor begins with 'x\.'") as error:
+        build(config(*IRIS, "init_from=w.pt", "init_rename={x.: y.}"))
+    assert error.value.hint == "'init_rename={net.0.: layers.}'"
+    save("w.pt", {name if name == HEAD[1] else f"module.{name}": value for name, value in other.items()})
+    _, setup = build(config(*IRIS, "init_from=w.pt"))
+    assert setup.first_weights.lines[1] == """more would match with 'init_rename={module.: ""}'"""
     save("w.pt", {name.removeprefix("layers."): value for name, value in other.items()})
     _, setup = build(config(*IRIS, "init_from=w.pt", "init_rename={.: layers.}"))
     assert setup.first_weights.lines[0] == "4 of 4 tensors from w.pt"
