@@ -24,6 +24,7 @@ import test_bad_tables  # noqa: E402
 import test_build  # noqa: E402
 import test_cli  # noqa: E402
 import test_images  # noqa: E402
+import test_init_from  # noqa: E402
 import test_model_state  # noqa: E402
 import test_notation  # noqa: E402
 import test_option_keys  # noqa: E402
@@ -74,6 +75,8 @@ def commands() -> Iterator[tuple[str, list[str], Make | None]]:
         yield "cli", words, None
     for words, _ in test_build.MISFITS:
         yield "build", ["train", *words], None
+    for make, words, _ in test_init_from.BAD.values():
+        yield "weights", ["train", "dataset=iris", "model.hidden=[8]", *words], make
     for last, _ in test_option_keys.WRONG:
         nested = ["model._target_=test_option_keys.Headed", "+model.backbone={_target_:torch.nn.Identity}", last]
         yield "nested", ["train", *nested], None
