@@ -58,16 +58,15 @@ class Parts:
 
 
 class Phased:
-    """A step, with the changes that are due before it and the average that takes it in."""
+    """A step, with the average that takes it in and the changes that are due before the next one."""
 
     def __init__(self, step: Step) -> None:
         self.step = step
 
     def __call__(self, run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
-        if run.phases.begin(run, run.progress.step):
-            window.no_sync = run.train_batches.no_sync
-        found = self.step(run, window)
-        run.average.update(run.progress.step + 1)
+        found, step = self.step(run, window), run.progress.step + 1
+        run.average.update(step)
+        run.phases.begin(run, step)
         return found
 
 
