@@ -21,11 +21,6 @@ class Frozen:
     parameters: tuple[nn.Parameter, ...] = ()
     norms: tuple[nn.Module, ...] = ()
 
-    @property
-    def num_parameters(self) -> int:
-        """How many numbers are frozen; a tied parameter counts once."""
-        return sum(p.numel() for p in self.parameters)
-
     def thaw(self) -> None:
         """Let everything train that did so before."""
         for parameter in self.parameters:
