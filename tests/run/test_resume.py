@@ -38,6 +38,23 @@ VARIANTS = {
     "augmentation, two workers": ["dataset._target_=own.Augmented", *MLP, "loader.num_workers=2",
                                   "model.dropout=0.2", "loader.batch_size=16", "epochs=4"],
 }  # fmt: skip
+CHANGING = [
+    "freeze=[layers.0,layers.1]",
+    "unfreeze_at=9steps",
+    *MLP,
+    "model.norm=batch",
+    "loader.batch_size=60",
+    "max_steps=20",
+    "threads=1",
+    "checkpoint.every_seconds=0",
+]
+PLACES = {
+    "in memory, ema": ["ema=0.9", "scheduler=onecycle"],
+    "no workers, swa": ["loader.in_memory=false", "swa=0.6", "eval_every=5steps", "scheduler=cosine"],
+    "one worker, ema": ["loader.num_workers=1", "ema=0.9"],
+    "two workers, swa": ["loader.num_workers=2", "swa=0.3", "swa_lr=0.01", "eval_every=5steps"],
+    "two processes, swa": ["nproc=2", "swa=0.3", "eval_every=5steps", "scheduler=plateau"],
+}
 COMPILED = {
     "compile=model": [*MLP, "model.dropout=0.2", "model.norm=batch", "compile=model"],
     "compile=step": [*MLP, "model.dropout=0.2", "eval_every=7steps", "compile=step"],
@@ -77,6 +94,15 @@ def compared(tmp_path: Path, overrides: list[str], seeds: range, **how) -> tuple
 def test_killed_runs_end_with_the_same_bits(tmp_path, name):
     _, differing = compared(tmp_path, VARIANTS[name], range(1))
     assert differing == [set()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLACES)
+def test_verify_finds_the_same_bits_where_parameters_thaw_and_weights_are_averaged(name: str, cli) -> None:
+    """A death before or after either change, wherever it falls."""
+    done = cli("verify", *CHANGING, *PLACES[name])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "same     averaged weights" in done.stdout
 
 
 @pytest.mark.slow

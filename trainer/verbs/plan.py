@@ -51,9 +51,17 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
     x, y = (tree.mapped(lambda leaf: repeated(leaf, size), part) for part in setup.splits.sample)
     screen.say("", *layer_lines(layers(run_state.model, run_state.call, x, run_state.loss_fn), size))
     points = plan.schedule(run_state)
+    since, change = header.when(run_state, "unfreeze"), run_state.phases.changes.pop("unfreeze", None)
     timed = plan.timing(run_state)
     eval_rows = min(config.loader.eval_batch_size, setup.splits.num_rows("val"))
-    memory = plan.memory(run_state, x, y, size, eval_rows)
+    memory = [f"memory   {memory_line(plan.memory(run_state, x, y, size, eval_rows))}"]
+    seconds, steps = timed.train, f"{counted(run_state.progress.num_steps, 'step')} of {clock(timed.step)}"
+    if change is not None and plan.thaw(run_state, change):
+        share = change.at / run_state.progress.num_steps
+        later = plan.timing(run_state)
+        seconds = share * timed.train + (1 - share) * later.train
+        steps += f", from {since} on of {clock(later.step)}"
+        memory.append(f"         from {since} on {memory_line(plan.memory(run_state, x, y, size, eval_rows))}")
     evaluation = timed.num_evaluations * timed.evaluation
     screen.say()
     if points:
@@ -62,11 +70,10 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
         screen.say(*lines, "")
     else:
         screen.say(f"lr       {run_state.optimizer.defaults['lr']:g}, {plan.how_it_changes(run_state)}")
-    screen.say(*wrapped(f"memory   {memory_line(memory)}"))
-    parts = f"start-up {clock(start_up)}, train {clock(timed.train)}, eval {clock(evaluation)}"
-    steps = f"{counted(run_state.progress.num_steps, 'step')} of {clock(timed.step)}"
+    screen.say(*(line for text in memory for line in wrapped(text)))
+    parts = f"start-up {clock(start_up)}, train {clock(seconds)}, eval {clock(evaluation)}"
     evaluations = f"{counted(timed.num_evaluations, 'evaluation')} of {clock(timed.evaluation)}"
-    screen.say(*wrapped(f"time     about {clock(start_up + timed.train + evaluation)}: {parts}"))
+    screen.say(*wrapped(f"time     about {clock(start_up + seconds + evaluation)}: {parts}"))
     screen.say(*wrapped(f"         {steps}, {evaluations}; {timed.num_timed} were timed and thrown away"))
     if config.compile != "none":
         screen.say(f"         measured without compile={config.compile}; trainer bench measures it")
