@@ -27,6 +27,7 @@ from trainer.data.tree import Tree
 from trainer.errors import ConfigError
 from trainer.guards.before import before_training
 from trainer.guards.finding import Finding
+from trainer.guards.mirrored import mirrored
 from trainer.guards.shared_rows import equal_rows
 from trainer.listeners.trackers import check_installed
 from trainer.loop import train_step
@@ -119,7 +120,7 @@ def _build(
         is_standardised = splits.preprocessing.x.mean_and_std is not None
         how = (splits.sample, probed.call, probed.fit, probed.loss)
         findings += before_training(model, loss_fn, optimizer, *how, is_standardised=is_standardised)
-        findings += equal_rows(splits.fingerprint)
+        findings += equal_rows(splits.fingerprint) + mirrored(splits.facts.classes, augmentation.mirroring(config))
         probe.refuse(findings, config.guards)
     scaler = devices.make_scaler(device, config.autocast)
     lengths = {"num_steps": progress.num_steps, "steps_per_epoch": progress.steps_per_epoch}
