@@ -61,6 +61,15 @@ COMPILED = {
 }
 
 
+CHANGED = {
+    "every operation on a batch": ["augment=crop_flip", "augment.shift=1", "augment.cutout=2", "augment.brightness=0.2",
+                                   "augment.contrast=0.2", "augment.mixup=0.3", "augment.cutmix=1.0"],
+    "transforms of a row, mixed": ["augment=trivial", "augment.mixup=0.3"],
+    "transforms of a batch": ["augment=trivial", "augment.per=batch", "augment.flip=true"],
+}  # fmt: skip
+WAYS = [["loader.in_memory=true"], ["loader.in_memory=false"], ["loader.num_workers=1"], ["loader.num_workers=2"]]
+
+
 def disturbed(folder: Path, data: dict, deaths: Sequence[Death], **how) -> None:
     """Start and resume a run that dies each of these deaths, then let it end."""
     for death in deaths:
@@ -112,6 +121,14 @@ def test_200_killed_runs_end_with_the_same_bits(tmp_path, name):
     print(f"{name}: {sum(not d for d in differing)} of {len(differing)} the same, {kills} kills")
     assert differing == [set()] * 20
     assert kills == 51
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHANGED)
+@pytest.mark.parametrize("way", WAYS, ids=" ".join)
+def test_killed_runs_with_augmentation_end_with_the_same_bits(tmp_path: Path, name: str, way: list[str]) -> None:
+    words = [*MLP, "model.dropout=0.2", "loader.batch_size=128", "epochs=2", *CHANGED[name], *way]
+    assert compared(tmp_path, words, range(2, 3))[1] == [set()]
 
 
 @pytest.mark.slow

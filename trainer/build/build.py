@@ -38,6 +38,7 @@ from trainer.data.splits import Splits
 from trainer.errors import ConfigError
 from trainer.guards.before import before_training
 from trainer.guards.finding import Finding
+from trainer.guards.mirrored import mirrored
 from trainer.guards.shared_rows import equal_rows
 from trainer.listeners.trackers import check_installed
 from trainer.loop import train_step
@@ -140,7 +141,7 @@ def _build(
         how = (splits.sample, probed.call, probed.fit, probed.loss)
         found = before_training(model, loss_fn, optimizer, *how, is_standardised=is_standardised)
         findings += [finding for finding in found if finding.check != "frozen" or not config.freeze]
-        findings += equal_rows(splits.fingerprint)
+        findings += equal_rows(splits.fingerprint) + mirrored(splits.facts.classes, augmentation.mirroring(config))
         probe.refuse(findings, config.guards)
     scaler = devices.make_scaler(device, config.autocast)
     lengths = {"num_steps": progress.num_steps, "steps_per_epoch": progress.steps_per_epoch}

@@ -124,11 +124,9 @@ def _check_metrics(value: Any) -> list[Any]:
 
 
 def _check_transforms(value: Any) -> list[dict[str, Any]]:
-    nodes = value if isinstance(value, (list, tuple)) else [None]
+    nodes: list[Any] = list(value) if isinstance(value, (list, tuple)) else [None]
     if not all(isinstance(node, Mapping) and isinstance(node.get("_target_"), str) for node in nodes):
-        text = (
-            f"augment.transforms={shown(value)}: augment.transforms must be a list of transforms, each with a _target_"
-        )
+        text = f"augment.transforms={shown(value)}: it must be a list of transforms, each with a _target_"
         hint = "'augment.transforms=[{_target_: torchvision.transforms.v2.RandomRotation, degrees: 10}]'"
         raise ConfigError(text, hint, "augment.transforms")
     return [dict(node) for node in nodes]
