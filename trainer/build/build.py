@@ -30,6 +30,7 @@ from trainer.guards.finding import Finding
 from trainer.guards.shared_rows import equal_rows
 from trainer.listeners.trackers import check_installed
 from trainer.loop import train_step
+from trainer.optim.groups import Row, rows
 from trainer.optim.optimizers import make_optimizer
 from trainer.optim.scheduler import make_scheduler
 from trainer.processes.machine import num_cores
@@ -53,6 +54,7 @@ class Setup:
     loss_counts: str
     loss_mean: batch_mean.Verdict | None
     findings: list[Finding]
+    groups: list[Row]  # of the optimizer, where the config asks for some
     data_seconds: float
     reaches_out: bool  # whether the run may write outside its folder: see `download` of build
 
@@ -112,7 +114,8 @@ def _build(
     modes = metrics.directions(task, own, num_val, probed.terms, of_terms, summed=probed.summed)
     stopping = make_stopping(config.monitor, config.early_stop, modes, task.monitor, config.monitor_mode)
     trained = loss_modules.with_model(model, loss_fn)
-    optimizer = make_optimizer(config.optimizer, trained, device)
+    optimizer = make_optimizer(config.optimizer, {"": model, loss_modules.PREFIX: loss_fn}, device)
+    groups = rows(optimizer)
     gradient.check(model, probed, splits.sample)
     if config.guards != "none":
         is_standardised = splits.preprocessing.x.mean_and_std is not None
@@ -176,7 +179,7 @@ def _build(
     if config.compile == "step":
         run.step = CompiledStep(run, config.compiler.mode, config.compiler.dynamic)
     resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, threads=threads, nproc=ranks.size)
-    facts = (device_why, threads, threads_why, loss_counts, verdict, findings, data_seconds, download)
+    facts = (device_why, threads, threads_why, loss_counts, verdict, findings, groups, data_seconds, download)
     return run, Setup(resolved, splits, *facts)
 
 

@@ -20,6 +20,8 @@ from trainer.data.tree import Tree
 from trainer.data.workers import Seeded
 from trainer.disk import layout
 from trainer.guards.finding import Finding
+from trainer.optim.groups import count
+from trainer.optim.several import kinds
 from trainer.state import TrainState
 from trainer.tasks import baseline, loss_modules, losses
 from trainer.tasks.model_loss import OfModel
@@ -43,7 +45,7 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     screen.entry("loss", loss_lines(run, setup))
     schedule = type(getattr(run.scheduler, "scheduler", run.scheduler)).__name__
     schedule = "" if schedule == "Constant" else f", {schedule}"
-    screen.entry("optim", [f"{type(run.optimizer).__name__} lr={run.optimizer.defaults['lr']:g}{schedule}"])
+    screen.entry("optim", [f"{optimizer_text(run, setup)}{schedule}"])
     batch = f"batch {config.loader.batch_size}" + f" × {config.accumulate}" * (config.accumulate > 1)
     steps, epochs = progress.steps_per_epoch, counted(progress.num_steps / progress.steps_per_epoch, "epoch")
     screen.entry("steps", [f"{batch}: {counted(steps, 'step')} × {epochs} = {counted(progress.num_steps, 'step')}"])
@@ -54,6 +56,15 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     screen.entry("device", where + [f"{run.ranks.size} processes, which share each batch"] * (run.ranks.size > 1))
     if folder is not None:
         screen.say(f"run      {layout.relative(folder)}")
+
+
+def optimizer_text(run: TrainState, setup: Setup) -> str:
+    """The optimizer and its rate, or the rates of its groups: AdamW in 3 groups, lr=0.0001 to 0.002."""
+    if not setup.groups:
+        return f"{kinds(run.optimizer)} lr={run.optimizer.defaults['lr']:g}"
+    rates = sorted({row.lr for row in setup.groups})
+    lr = f"{rates[0]:g}" + f" to {rates[-1]:g}" * (len(rates) > 1)
+    return f"{kinds(run.optimizer)} in {counted(count(setup.groups), 'group')}, lr={lr}"
 
 
 def data_lines(splits: Splits) -> Iterator[str]:
