@@ -5,6 +5,7 @@ kellerjordan.github.io/posts/muon; the arithmetic is that of torch.optim.Muon.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -67,16 +68,23 @@ def matrices(model: nn.Module) -> dict[str, str]:
     firsts = {id(p): name for name, p in model.named_parameters()}  # a tied one under its first name
     found = {}
     for module_name, module in model.named_modules():
-        for p in module.parameters(recurse=False):
-            is_one = p.ndim == 2 or (p.ndim > 2 and isinstance(module, _ConvNd))
-            if is_one and not p.is_complex() and id(p) in firsts:
+        for p in filter(partial(is_matrix, module), module.parameters(recurse=False)):
+            if id(p) in firsts:
                 name = firsts.pop(id(p))
                 found[name] = module_name or name
     return found
 
 
+def is_matrix(module: nn.Module, p: Tensor) -> bool:
+    """Whether Muon can update a parameter of this module."""
+    return not p.is_complex() and (p.ndim == 2 or (p.ndim > 2 and isinstance(module, _ConvNd)))
+
+
 def for_adamw(model: nn.Module) -> list[str]:
-    """The patterns of the matrices that AdamW takes: embeddings, and the last matrix of another kind, the head."""
+    """The patterns of the matrices that AdamW takes: embeddings, and the module with the last matrix, the head, unless
+    that is an embedding too."""
     tables = [name for name, module in model.named_modules() if isinstance(module, TABLES)]
-    others = [pattern for pattern in matrices(model).values() if pattern not in tables]
-    return [*tables, *others[-1:]]
+    last = [p for m in model.modules() for p in filter(partial(is_matrix, m), m.parameters(recurse=False))][-1:]
+    names = {id(p): name for name, p in model.named_parameters()}
+    heads = [matrices(model)[names[id(p)]] for p in last]
+    return list(dict.fromkeys([*tables, *heads]))
