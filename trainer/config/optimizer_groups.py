@@ -9,6 +9,7 @@ from trainer.config.options.optimizer import Optimizer
 from trainer.config.picked import shown
 from trainer.config.schema_key import keys
 from trainer.errors import ConfigError
+from trainer.terminal.spelling import closest
 from trainer.text import listed
 
 EXAMPLE = "optimizer.groups=[{params: *.bias, lr: 1e-4}]"
@@ -62,5 +63,6 @@ def _check(key: str, group: Any, node: Mapping[str, Any], check_value: Callable[
         elif schema is not None:  # otherwise its class says what it takes
             takes = listed([field for field in fields if field not in OF_THE_WHOLE], 100)
             text = f"no key '{key}.{name}': a group of {own['_target_']} takes {takes}"
-            raise ConfigError(text, f"~{key}.{name}", key)
+            near = closest(name, [field for field in fields if field not in group])
+            raise ConfigError(text, f"write {near} in its place" if near else "leave it out", key)
     return found
