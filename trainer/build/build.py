@@ -43,6 +43,7 @@ from trainer.guards.shared_rows import equal_rows
 from trainer.listeners.trackers import check_installed
 from trainer.loop import train_step
 from trainer.optim.freezing import freeze
+from trainer.optim.groups import Row, rows
 from trainer.optim.optimizers import make_optimizer
 from trainer.optim.scheduler import make_scheduler
 from trainer.processes.machine import num_cores
@@ -66,6 +67,7 @@ class Setup:
     loss_counts: str
     loss_mean: batch_mean.Verdict | None
     findings: list[Finding]
+    groups: list[Row]  # of the optimizer, where the config asks for some
     data_seconds: float
     reaches_out: bool  # whether the run may write outside its folder: see `download` of build
     first_weights: init_from.FirstWeights
@@ -132,9 +134,9 @@ def _build(
     of_terms = config.monitor_mode or "min"
     modes = metrics.directions(task, own, num_val, probed.terms, of_terms, summed=probed.summed)
     stopping = make_stopping(config.monitor, config.early_stop, modes, task.monitor, config.monitor_mode)
-    make_optim = partial(make_optimizer, config.optimizer, trained, device)
+    make_optim = partial(make_optimizer, config.optimizer, {"": model, loss_modules.PREFIX: loss_fn}, device)
     optimizer = make_optim()
-    rates = [float(group["lr"]) for group in optimizer.param_groups]
+    groups, rates = rows(optimizer), [float(group["lr"]) for group in optimizer.param_groups]
     gradient.check(model, probed, splits.sample)
     if config.guards != "none":
         is_standardised = splits.preprocessing.x.mean_and_std is not None
@@ -201,7 +203,7 @@ def _build(
     phases.attach(run, config, again)
     resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, threads=threads, nproc=ranks.size)
     resolved.init_from, resolved.init_sha256 = began.path, began.sha256
-    facts = (device_why, threads, threads_why, loss_counts, verdict, findings, data_seconds, download)
+    facts = (device_why, threads, threads_why, loss_counts, verdict, findings, groups, data_seconds, download)
     return run, Setup(resolved, splits, *facts, began)
 
 
