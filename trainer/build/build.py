@@ -22,6 +22,7 @@ from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.earlier import Earlier
 from trainer.data.labels import Denominator
 from trainer.data.loading import make_splits, own_task
+from trainer.data.room import Room
 from trainer.data.splits import Splits
 from trainer.data.tree import Tree
 from trainer.errors import ConfigError
@@ -87,8 +88,10 @@ def _build(
     device, device_why = _place(config, ranks)
     dtype = choose_dtype(config.dtype, device)
 
+    cores_per_rank = max(1, (cores or num_cores()) // ranks.local_size)
+    room = Room(cores_per_rank, ranks.local_size)
     begun, targets = time.perf_counter(), losses.target_scaling(config)
-    splits = make_splits(config, device, dtype, download=download, earlier=earlier, targets=targets)
+    splits = make_splits(config, device, dtype, download=download, earlier=earlier, targets=targets, room=room)
     data_seconds = time.perf_counter() - begun
 
     model_node, model, findings = build_model(config, splits, device, dtype, ranks)
@@ -126,7 +129,6 @@ def _build(
     scheduler = make_scheduler(config.scheduler, optimizer, scaler, mode=stopping.mode, **lengths)
 
     num_rows = -(-config.loader.batch_size // ranks.size)  # of a batch, on one rank
-    cores_per_rank = max(1, (cores or num_cores()) // ranks.local_size)
     threads, threads_why = devices.set_threads(config.threads, device, 3 * probed.flops * num_rows, cores_per_rank)
     if config.compile != "none":
         probe.check_compiler(device, config.compile)
@@ -175,7 +177,9 @@ def _build(
     )
     if config.compile == "step":
         run.step = CompiledStep(run, config.compiler.mode, config.compiler.dynamic)
-    resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, threads=threads, nproc=ranks.size)
+    loader = dataclasses.replace(config.loader, num_workers=splits.num_workers)
+    resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, loader=loader)
+    resolved = dataclasses.replace(resolved, threads=threads, nproc=ranks.size)
     facts = (device_why, threads, threads_why, loss_counts, verdict, findings, data_seconds, download)
     return run, Setup(resolved, splits, *facts)
 

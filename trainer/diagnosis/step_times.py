@@ -10,6 +10,7 @@ import torch
 from trainer.build.build import build
 from trainer.compiled_step import CompiledStep
 from trainer.config.settings import Settings
+from trainer.data.kept_pictures import KeptPictures
 from trainer.data.loaders import InMemory
 from trainer.device import synchronize
 from trainer.diagnosis.measurement import Measured
@@ -25,13 +26,16 @@ def measure(data: Mapping[str, Any], seconds: float) -> Measured:
     before = _peak(None)
     run, setup = build(Settings(dict(data)).check())
     config = setup.config
+    if isinstance(loader := run.train_batches.loader, KeptPictures):
+        loader.kept.fill_(True)  # the later epochs are timed, which decode nothing; black pictures take as long
+        loader.x.zero_()
     num_steps, steps = run.progress.num_steps, _Steps(run)
     first = steps.take(number=WARM_UP)[1]
     number, spent, samples = steps.take(limit=seconds)
     step = spent / number
     compile_seconds = max(0.0, first - WARM_UP * step) if config.compile != "none" else 0.0
     peak = _peak(run.device) - (before if run.device.type == "cpu" else 0)
-    threads, in_memory = torch.get_num_threads(), isinstance(run.train_batches.loader, InMemory)
+    threads, in_memory = torch.get_num_threads(), isinstance(loader, InMemory)
     note = run.step.describe() if isinstance(run.step, CompiledStep) and run.step.obstacle else ""
     measured = Measured(samples / spent, step, compile_seconds, peak, num_steps, threads, in_memory, note)
     if config.compile == "none":
