@@ -6,16 +6,21 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import config
+import trials
+from conftest import Cli, config
 from drawn import draw
 
 from trainer.build.build import build
+from trainer.config.check import check
 from trainer.data import picture_file
 from trainer.data.kept_pictures import KeptPictures
 from trainer.data.room import Room
 from trainer.data.workers import Workers
+from trainer.events import Stepped
 from trainer.loop import train
 from trainer.processes import machine
+from trainer.processes.ranks import joined
+from trainer.report import predictions
 
 PICTURES = ("dataset=images", "dataset.path=pics", "dataset.size=8", "model=cnn", "model.channels=[8]", "threads=1")
 CPU = torch.device("cpu")
@@ -64,7 +69,7 @@ def test_training_has_the_same_bits_in_memory_and_out_of_it() -> None:
     losses = []
     for way in ("auto", "false", "true"):
         run, _ = build(config(*PICTURES, f"loader.in_memory={way}", "epochs=3", "loader.batch_size=5"))
-        losses.append([event.loss.item() for event in train(run) if hasattr(event, "loss")])
+        losses.append([event.loss.item() for event in train(run) if isinstance(event, Stepped)])
     assert losses[0] == losses[1] == losses[2]
 
 
@@ -89,6 +94,53 @@ def test_pictures_that_are_augmented_as_they_are_decoded_do_not_stay_but_those_t
     assert isinstance(run.train_batches.loader, Workers)
     assert run.val_batches is not None
     assert isinstance(run.val_batches.loader, KeptPictures)
+
+
+@pytest.mark.parametrize("way", ["auto", "false", "true"])
+def test_a_mistake_has_the_name_of_its_file(way: str) -> None:
+    draw(Path("pics"))
+    run, setup = build(config(*PICTURES, f"loader.in_memory={way}"))
+    val = setup.splits.parts["val"].part
+    assert run.val_batches is not None
+    found = predictions.measure(run, setup.splits.preprocessing, run.val_batches, val, "val")
+    assert found is not None
+    assert found.mistakes
+    names = [path.name for folder in sorted(Path("pics").iterdir()) for path in sorted(folder.iterdir())]
+    assert [mistake.file for mistake in found.mistakes] == [names[mistake.row] for mistake in found.mistakes]
+
+
+@pytest.mark.slow
+def test_two_processes_keep_what_one_keeps() -> None:
+    draw(Path("pics"))
+    for more in ([], ["accumulate=2"]):
+        words = [
+            "dataset=images",
+            "dataset.path=pics",
+            "dataset.size=8",
+            "model=cnn",
+            "model.channels=[4]",
+            "dtype=float64",
+        ]
+        data = trials.config(*words, "epochs=3", "loader.batch_size=5", *more)
+        whole = trials.call(trained, data)
+        assert trials.on_ranks(2, trained, data) == [pytest.approx(whole, rel=1e-9)] * 2
+
+
+def trained(data: dict[str, Any]) -> list[float]:
+    """In a rank: the loss of every step."""
+    with joined() as ranks:
+        run, _ = build(check(data), ranks=ranks)
+        assert isinstance(run.train_batches.loader, KeptPictures)
+        return [event.loss.item() for event in train(run) if isinstance(event, Stepped)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [[], ["loader.num_workers=2"], ["loader.in_memory=false", "loader.num_workers=1"]])
+def test_a_killed_run_on_pictures_resumes_to_the_same_bits(words: list[str], cli: Cli) -> None:
+    draw(Path("pics"))
+    done = cli("verify", *PICTURES, "loader.batch_size=3", "epochs=4", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok       killed and resumed" in done.stdout
 
 
 def test_room_divides_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,6 +152,7 @@ def gathered(parts: Mapping[int, Part[RowData]], seed: int) -> dict[int, Part[Ro
         read = Seeded(data, seed, before_training=True)
         x, y = data.collate([read[0, row] for row in range(len(data))])
         tensors[id(data)] = TensorData(x, y, meaning=data.meaning, source=data.source)
+        tensors[id(data)].picture_files = data.picture_files
     return {role: replace(part, data=tensors[id(part.data)]) for role, part in parts.items()}
 
 
