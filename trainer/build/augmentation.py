@@ -15,6 +15,7 @@ from trainer.config.schema import Augment, Config
 from trainer.data import seeds, transformed, tree
 from trainer.data.augmented import Augmented, AugmentedBatches, Steps
 from trainer.data.batches import TrainBatches
+from trainer.data.kept_pictures import KeptPictures
 from trainer.data.loaders import InMemory, place
 from trainer.data.splits import Splits
 from trainer.data.tensors import TensorData
@@ -186,5 +187,7 @@ def _raw(loader: InMemory, splits: Splits) -> Tensor:
     data: TensorData = part.data
     if type(loader) is InMemory:
         loader.keep_raw(data[part.rows][0] if loader.at_once else data.x)
+        return loader.x
+    if isinstance(loader, KeptPictures):
         return loader.x
     return place(data[part.rows][0], splits.device, loader.scale_x.dtype)

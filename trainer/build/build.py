@@ -34,6 +34,7 @@ from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.earlier import Earlier
 from trainer.data.labels import Denominator
 from trainer.data.loading import make_splits, own_task
+from trainer.data.room import Room
 from trainer.data.splits import Splits
 from trainer.errors import ConfigError
 from trainer.guards.before import before_training
@@ -105,8 +106,10 @@ def _build(
     device, device_why = _place(config, ranks)
     dtype = choose_dtype(config.dtype, device)
 
+    cores_per_rank = max(1, (cores or num_cores()) // ranks.local_size)
+    room = Room(cores_per_rank, ranks.local_size)
     begun, targets = time.perf_counter(), losses.target_scaling(config)
-    splits = make_splits(config, device, dtype, download=download, earlier=earlier, targets=targets)
+    splits = make_splits(config, device, dtype, download=download, earlier=earlier, targets=targets, room=room)
     data_seconds = time.perf_counter() - begun
 
     model_node, model, findings = build_model(config, splits, device, dtype, ranks)
@@ -153,7 +156,6 @@ def _build(
         return make_scheduler(config.scheduler, optimizer, scaler, mode=stopping.mode, **lengths)
 
     num_rows = -(-config.loader.batch_size // ranks.size)  # of a batch, on one rank
-    cores_per_rank = max(1, (cores or num_cores()) // ranks.local_size)
     threads, threads_why = devices.set_threads(config.threads, device, 3 * probed.flops * num_rows, cores_per_rank)
     if config.compile != "none":
         probe.check_compiler(device, config.compile)
@@ -201,7 +203,9 @@ def _build(
     run.step = _step(config, run, 0)
     again = phases.Parts(frozen, make_optim, make_schedule, connect, partial(_step, config), rates)
     phases.attach(run, config, again)
-    resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, threads=threads, nproc=ranks.size)
+    loader = dataclasses.replace(config.loader, num_workers=splits.num_workers)
+    resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, loader=loader)
+    resolved = dataclasses.replace(resolved, threads=threads, nproc=ranks.size)
     resolved.init_from, resolved.init_sha256 = began.path, began.sha256
     facts = (device_why, threads, threads_why, loss_counts, verdict, findings, groups, data_seconds, download)
     return run, Setup(resolved, splits, *facts, began)
