@@ -107,7 +107,10 @@ def timing(run: TrainState) -> Timing:
             evaluations = [time.perf_counter() - mark]
     typical, evaluation = statistics.median(steps[WARM:] or steps), statistics.median(evaluations or [0.0])
     seconds = sum(steps) + (progress.num_steps - len(steps)) * typical
-    if isinstance(loader := setup.splits.train.loader, KeptPictures) and not loader.is_complete:
+    loader = getattr(
+        run.train_batches.loader, "inner", run.train_batches.loader
+    )  # of augmented rows: the rows as they are
+    if isinstance(loader, KeptPictures) and not loader.is_complete:
         later = progress.num_steps - max(len(steps), progress.steps_per_epoch)  # steps, which wait for no decoding
         seconds -= max(0, later) * min(typical, run.train_batches.waited / len(steps))
     return Timing(typical, evaluation, len(steps), math.ceil(progress.num_steps / progress.eval_every), seconds)
