@@ -12,10 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainer.build.probe import Probed
+from trainer.config.schema import Config
 from trainer.data import tree
 from trainer.data.splits import Splits
 from trainer.data.tree import Tree
 from trainer.data.workers import Workers
+from trainer.errors import ConfigError
+from trainer.processes.ranks import Ranks
 from trainer.tasks import calls, losses, model_loss
 from trainer.tasks.calls import Loss
 from trainer.tasks.model_loss import OfModel
@@ -25,6 +29,25 @@ Batches = Sequence[tuple[Tree, Tree]]  # two parts, and both of them as one batc
 MOST = 5  # rows of both
 CLOSE = {torch.float64: 1e-6, torch.float32: 1e-5}  # relative, by the dtype of the loss
 MOVED = 0.1  # the deviation of what is added to weights: a head of zeros would hide which targets count
+
+
+def verdict(config: Config, model: nn.Module, probed: Probed, splits: Splits, ranks: Ranks) -> Verdict | None:
+    """What `check` finds; None for a loss of your own that is taken of whole batches. Raises ConfigError where a
+    batch is taken in parts, and the loss of the whole is not the mean over them."""
+    loss_fn, in_parts = probed.loss_fn, config.accumulate > 1 or ranks.size > 1
+    if losses.is_torchs(type(loss_fn)):
+        return "fits"
+    if not (in_parts or isinstance(loss_fn, OfModel)):
+        return None
+    found = check(model, loss_fn, probed.terms, splits)
+    parts = f"accumulate={config.accumulate}" if config.accumulate > 1 else f"nproc={ranks.size}"
+    if found == "differs" and in_parts:
+        name, why = type(loss_fn).__name__, "rows depend on each other"
+        if isinstance(loss_fn, OfModel):
+            name, why = f"the loss of {type(model).__name__}", f"it is not a mean over {loss_fn.counts}"
+        text = f"{parts}, but {name} over a batch is not the mean over its parts: {why}"
+        raise ConfigError(text, "accumulate=1 nproc=1")
+    return found
 
 
 def check(model: nn.Module, loss_fn: nn.Module, terms: Sequence[str], splits: Splits) -> Verdict | None:

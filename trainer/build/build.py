@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from trainer import device as devices
@@ -36,7 +36,6 @@ from trainer.data.labels import Denominator
 from trainer.data.loading import make_splits, own_task
 from trainer.data.room import Room
 from trainer.data.splits import Splits
-from trainer.errors import ConfigError
 from trainer.guards.before import before_training
 from trainer.guards.finding import Finding
 from trainer.guards.mirrored import mirrored
@@ -123,7 +122,7 @@ def _build(
     task = tasks.make(splits.facts, splits.scale_y, probed.fit.class_axis, own_task(config.dataset))
 
     one = torch.ones((), device=device, dtype=dtype)
-    verdict = _check_mean(config, model, probed, splits, ranks)
+    verdict = batch_mean.verdict(config, model, probed, splits, ranks)
     if isinstance(loss_fn, OfModel):
         probed.fit = dataclasses.replace(probed.fit, shift=loss_fn.shift)
         splits.preprocessing.shift = loss_fn.shift
@@ -216,27 +215,6 @@ def _step(config: Config, run: TrainState, first: int) -> phases.Step:
     if config.compile != "step":
         return train_step
     return CompiledStep(run, config.compiler.mode, config.compiler.dynamic, first)
-
-
-def _check_mean(
-    config: Config, model: nn.Module, probed: probe.Probed, splits: Splits, ranks: Ranks
-) -> batch_mean.Verdict | None:
-    """What batch_mean finds; None for a loss of your own that is taken of whole batches. Raises ConfigError where a
-    batch is taken in parts, and the loss of the whole is not the mean over them."""
-    loss_fn, in_parts = probed.loss_fn, config.accumulate > 1 or ranks.size > 1
-    if losses.is_torchs(type(loss_fn)):
-        return "fits"
-    if not (in_parts or isinstance(loss_fn, OfModel)):
-        return None
-    verdict = batch_mean.check(model, loss_fn, probed.terms, splits)
-    parts = f"accumulate={config.accumulate}" if config.accumulate > 1 else f"nproc={ranks.size}"
-    if verdict == "differs" and in_parts:
-        name, why = type(loss_fn).__name__, "rows depend on each other"
-        if isinstance(loss_fn, OfModel):
-            name, why = f"the loss of {type(model).__name__}", f"it is not a mean over {loss_fn.counts}"
-        text = f"{parts}, but {name} over a batch is not the mean over its parts: {why}"
-        raise ConfigError(text, "accumulate=1 nproc=1")
-    return verdict
 
 
 def _place(config: Config, ranks: Ranks) -> tuple[torch.device, str]:
