@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,12 @@ def test_prefixes_are_renamed_and_the_rename_that_fits_is_suggested() -> None:
         run, setup = build(config(*IRIS, "init_from=w.pt", f"init_rename={typed}"))
         assert setup.first_weights.lines[0] == "4 of 4 tensors from w.pt"
         assert all(torch.equal(value, other[name]) for name, value in run.model.state_dict().items())
+    with pytest.raises(ConfigError, match=r"no tensor begins with 'x\.'") as error:
+        build(config(*IRIS, "init_from=w.pt", "init_rename={x.: y.}"))
+    assert error.value.hint == "'init_rename={net.0.: layers.}'"
+    save("w.pt", {name if name == HEAD[1] else f"module.{name}": value for name, value in other.items()})
+    _, setup = build(config(*IRIS, "init_from=w.pt"))
+    assert setup.first_weights.lines[1] == """more would match with 'init_rename={module.: ""}'"""
     save("w.pt", {name.removeprefix("layers."): value for name, value in other.items()})
     _, setup = build(config(*IRIS, "init_from=w.pt", "init_rename={.: layers.}"))
     assert setup.first_weights.lines[0] == "4 of 4 tensors from w.pt"
@@ -194,6 +201,11 @@ def test_the_source_is_stored_and_nothing_needs_it_afterwards(capsys: pytest.Cap
     ended = load_file(first / layout.MODEL)
     assert all(torch.equal(begun[name], ended[name]) for name in ended)
     (first / layout.MODEL).unlink()
+    after = load_file(second / layout.MODEL)
+    shutil.rmtree(next(path for path in (second / "checkpoints").iterdir() if path.name != "step-00000000"))
+    (second / layout.SUMMARY).unlink()
+    assert main(["resume", str(second)]) == 0
+    assert all(torch.equal(value, after[name]) for name, value in load_file(second / layout.MODEL).items())
     capsys.readouterr()
     assert main(["eval", str(second)]) == 0
     assert main(["resume", str(second), "epochs=2"]) == 0
@@ -268,7 +280,7 @@ def test_a_strangers_run_reads_no_file_that_it_names(
 @pytest.mark.slow
 def test_a_killed_run_resumes_to_the_bit(cli: Cli) -> None:
     good("w.safetensors")
-    done = cli("verify", *IRIS, "epochs=3", "init_from=w.safetensors", "+model.dropout=0.1")
+    done = cli("verify", *IRIS, "epochs=3", "init_from=w.safetensors", "model.dropout=0.1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "same     weights" in done.stdout
 

@@ -58,7 +58,8 @@ def same(a: list[tuple[Tensor, Tensor]], b: list[tuple[Tensor, Tensor]]) -> bool
 def test_a_batch_is_a_function_of_its_position_and_evaluation_is_never_augmented(name: str) -> None:
     """What a resume needs: the same epoch again, and from its middle, in a run that was built again."""
     plain, run, again = built(), built(*ALL[name]), built(*ALL[name])
-    assert run.val_batches is not None and plain.val_batches is not None
+    assert run.val_batches is not None
+    assert plain.val_batches is not None
     first, second = batches(run, 0), batches(run, 1)
     torch.rand(5)  # a generator that has moved decides nothing
     assert same(batches(again, 1, first=7), second[7:])
@@ -97,7 +98,8 @@ def test_workers_give_the_same_weights(name: str) -> None:
         for _ in train(run):
             pass
         weights.append(torch.cat([p.flatten() for p in run.model.parameters()]))
-    assert torch.equal(weights[0], weights[1]) and torch.equal(weights[0], weights[2])
+    assert torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[0], weights[2])
 
 
 class Sizes(Dataset):
@@ -139,9 +141,7 @@ def test_black_is_black_before_the_scaling() -> None:
     pixels = torch.cat([setup.splits.preprocessing.x.inverse(x) for x, _ in batches(run)]).flatten(1)
     assert torch.allclose(pixels, pixels.round(), atol=1e-9)
     black = pixels.abs().amax(1) < 1e-9
-    assert (
-        0.6 < float(black.double().mean()) < 0.9
-    )  # each axis: 17 of 33 places leave something, the digit's margin less
+    assert 0.6 < float(black.double().mean()) < 0.9  # of 33 places along an axis, 15 leave something of it
 
 
 def test_the_loss_of_mixed_rows_leaves_ignored_ones_out_however_they_are_batched() -> None:
@@ -166,7 +166,8 @@ NOT_PICTURES = ["dataset=iris", "model=mlp", "threads=1"]
 REFUSED = [
     ([*NOT_PICTURES, "augment=flip_shift"], "augment= changes pictures", "augment.flip=false augment.shift=0"),
     ([*MODEL, "augment.shift=8"], "augment.shift=8 needs larger pictures than 8×8", "augment.shift=1"),
-    ([*MODEL, "augment.mixup=1", "loss._target_=torch.nn.MultiMarginLoss"], "MultiMarginLoss does not take", "loss=cross"),
+    ([*MODEL, "augment.mixup=1", "loss._target_=torch.nn.MultiMarginLoss"], "MultiMarginLoss does not take",
+     "loss=cross_entropy"),
     ([*MODEL, "augment.mixup=1", "dataset.task=numbers"], "mix the labels of classes, but the targets are numbers",
      "augment.mixup=0"),
     ([*MODEL, "augment=own"], "must be a list of transforms", "RandomRotation"),
@@ -203,6 +204,7 @@ def test_both_keys_for_pictures_together_are_refused() -> None:
 
 def test_an_evaluation_of_a_mixed_run_is_on_hard_labels() -> None:
     run, plain = built("augment.mixup=1.0"), built()
-    assert run.val_batches is not None and plain.val_batches is not None
+    assert run.val_batches is not None
+    assert plain.val_batches is not None
     found = [evaluate(some, some.val_batches, "val") for some in (run, plain)]  # type: ignore[arg-type]
     assert found[0] == found[1]

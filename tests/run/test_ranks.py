@@ -35,14 +35,30 @@ from trainer.verbs.verify import _Killer
 
 SGD = ["optimizer=sgd", "optimizer.lr=0.5", "dtype=float64", "epochs=1", "model.hidden=[8]"]
 WEIGHTED = ["loss=cross_entropy", "loss.weight=[1,5,1,1,2,1,0,1,1,9]"]
+THAWED = ["freeze=[layers.0]", "unfreeze_at=5steps", "epochs=2", "loader.batch_size=130", "optimizer=adamw"]
 UNEVEN = {
     "batches of 130, the last of 8": [*SGD, "loader.batch_size=130"],
     "the last batch has one row": [*SGD, "loader.batch_size=479"],
     "weighted classes, accumulated": [*SGD, *WEIGHTED, "loader.batch_size=31", "accumulate=3", "clip_grad_norm=0.1"],
     "a loss that sums": [*SGD, "loss=cross_entropy", "loss._target_=own.Summed", "optimizer.lr=1e-5"],
     "torch's DataLoader, weighted": [*SGD, *WEIGHTED, "loader.in_memory=false", "loader.batch_size=479"],
+    "thawed, then averaged": [*SGD, *THAWED, "swa=8steps", "optimizer.lr=0.01", "accumulate=2", "scheduler=cosine"],
+    "thawed, an average of each step": [*SGD, *THAWED, "optimizer.lr=0.01", "ema=0.9"],
     "numbers": [*SGD, "dataset=diabetes", "optimizer.lr=0.05", "accumulate=2", "loader.batch_size=50"],
 }
+EVERY = ["augment=crop_flip", "augment.shift=1", "augment.cutout=2", "augment.brightness=0.2", "augment.contrast=0.2"]
+CHANGED = {
+    "augmented, mixed": [
+        *SGD,
+        *EVERY,
+        "augment.mixup=0.3",
+        "augment.cutmix=1",
+        "accumulate=2",
+        "loader.batch_size=130",
+    ],
+    "transforms in a DataLoader": [*SGD, "augment=trivial", "augment.flip=true", "loader.batch_size=130"],
+}
+UNEVEN |= CHANGED
 if importlib.util.find_spec("torchmetrics") is not None:  # of 6 batches to evaluate, the last has 9 rows
     UNEVEN["metrics by name"] = [*SGD, "metrics=[auroc,precision,cohen_kappa]", "loader.eval_batch_size=70"]
     UNEVEN["a rank without rows"] = [*SGD, "dataset=diabetes", "optimizer.lr=0.05", "metrics=[pearson_corrcoef]"]
@@ -82,7 +98,11 @@ def gathered(ranks: Ranks, found: list[list[str]]) -> list[list[str]]:
 
 @pytest.mark.parametrize(
     ("name", "sizes"),
-    [("weighted classes, accumulated", [2]), *(pytest.param(n, [2, 3, 4], marks=pytest.mark.slow) for n in UNEVEN)],
+    [
+        ("weighted classes, accumulated", [2]),
+        ("thawed, then averaged", [2]),
+        *(pytest.param(n, [2] if n in CHANGED else [2, 3, 4], marks=pytest.mark.slow) for n in UNEVEN),
+    ],
 )
 def test_the_same_samples_and_the_same_numbers_whatever_the_number_of_ranks(name: str, sizes: list[int]) -> None:
     data = config(*UNEVEN[name])

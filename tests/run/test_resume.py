@@ -38,10 +38,36 @@ VARIANTS = {
     "augmentation, two workers": ["dataset._target_=own.Augmented", *MLP, "loader.num_workers=2",
                                   "model.dropout=0.2", "loader.batch_size=16", "epochs=4"],
 }  # fmt: skip
+CHANGING = [
+    "freeze=[layers.0,layers.1]",
+    "unfreeze_at=9steps",
+    *MLP,
+    "model.norm=batch",
+    "loader.batch_size=60",
+    "max_steps=20",
+    "threads=1",
+    "checkpoint.every_seconds=0",
+]
+PLACES = {
+    "in memory, ema": ["ema=0.9", "scheduler=onecycle"],
+    "no workers, swa": ["loader.in_memory=false", "swa=0.6", "eval_every=5steps", "scheduler=cosine"],
+    "one worker, ema": ["loader.num_workers=1", "ema=0.9"],
+    "two workers, swa": ["loader.num_workers=2", "swa=0.3", "swa_lr=0.01", "eval_every=5steps"],
+    "two processes, swa": ["nproc=2", "swa=0.3", "eval_every=5steps", "scheduler=plateau"],
+}
 COMPILED = {
     "compile=model": [*MLP, "model.dropout=0.2", "model.norm=batch", "compile=model"],
     "compile=step": [*MLP, "model.dropout=0.2", "eval_every=7steps", "compile=step"],
 }
+
+
+CHANGED = {
+    "every operation on a batch": ["augment=crop_flip", "augment.shift=1", "augment.cutout=2", "augment.brightness=0.2",
+                                   "augment.contrast=0.2", "augment.mixup=0.3", "augment.cutmix=1.0"],
+    "transforms of a row, mixed": ["augment=trivial", "augment.mixup=0.3"],
+    "transforms of a batch": ["augment=trivial", "augment.per=batch", "augment.flip=true"],
+}  # fmt: skip
+WAYS = [["loader.in_memory=true"], ["loader.in_memory=false"], ["loader.num_workers=1"], ["loader.num_workers=2"]]
 
 
 def disturbed(folder: Path, data: dict, deaths: Sequence[Death], **how) -> None:
@@ -80,12 +106,29 @@ def test_killed_runs_end_with_the_same_bits(tmp_path, name):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", PLACES)
+def test_verify_finds_the_same_bits_where_parameters_thaw_and_weights_are_averaged(name: str, cli) -> None:
+    """A death before or after either change, wherever it falls."""
+    done = cli("verify", *CHANGING, *PLACES[name])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "same     averaged weights" in done.stdout
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_200_killed_runs_end_with_the_same_bits(tmp_path, name):
     kills, differing = compared(tmp_path, VARIANTS[name], range(100, 120))
     print(f"{name}: {sum(not d for d in differing)} of {len(differing)} the same, {kills} kills")
     assert differing == [set()] * 20
     assert kills == 51
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHANGED)
+@pytest.mark.parametrize("way", WAYS, ids=" ".join)
+def test_killed_runs_with_augmentation_end_with_the_same_bits(tmp_path: Path, name: str, way: list[str]) -> None:
+    words = [*MLP, "model.dropout=0.2", "loader.batch_size=128", "epochs=2", *CHANGED[name], *way]
+    assert compared(tmp_path, words, range(2, 3))[1] == [set()]
 
 
 @pytest.mark.slow

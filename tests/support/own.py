@@ -140,6 +140,17 @@ class Faulty(Augmented):
         return super().__getitem__(index)
 
 
+class Tempered(nn.CrossEntropyLoss):
+    """Cross-entropy at a temperature that is trained."""
+
+    def __init__(self, **settings: object) -> None:
+        super().__init__(**settings)
+        self.temperature = nn.Parameter(torch.ones(()))
+
+    def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return super().forward(prediction / self.temperature, target)
+
+
 class Summed(nn.CrossEntropyLoss):
     """Cross-entropy that adds up where torch's own takes the mean."""
 

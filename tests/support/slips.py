@@ -30,6 +30,15 @@ train model=MLP
 train model=transformer
 train model=my_model.Net
 train model=torchvision.models.resnet18
+train ema=1
+train ema=0.9 swa=0.5
+train swa=2
+train swa=0epochs
+train swa_lr=0.1
+train unfreeze_at=2epochs
+train freeze=layers.0
+train freeze=[layer]
+train freeze=[layers]
 train model.name=mlp
 train model.type=mlp
 train arch=mlp

@@ -15,6 +15,7 @@ def brightened(x: Tensor, factor: Tensor, white: float) -> Tensor:
 
 def contrasted(x: Tensor, factor: Tensor, white: float) -> Tensor:
     """Move pixels away from the mean grey of their picture (factor above 1), or towards it."""
-    grey = x if x.shape[1] != 3 else sum(share * x[:, channel] for channel, share in enumerate(GREY))[:, None]
+    red, green, blue = GREY
+    grey = x if x.shape[1] != 3 else red * x[:, :1] + green * x[:, 1:2] + blue * x[:, 2:]
     mean, factor = grey.mean((1, 2, 3), keepdim=True), factor[:, None, None, None]
     return (x * factor + mean * (1 - factor)).clamp(0.0, white)

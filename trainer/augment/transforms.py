@@ -61,7 +61,7 @@ def mixes(transform: Transform) -> bool:
 
 def _kornias(transform: Transform, x: Tensor) -> Tensor:
     batch = x if x.ndim == 4 else x[None]
-    result = transform(batch / 255).mul(255) if not x.is_floating_point() else transform(batch)
+    result: Tensor = transform(batch / 255).mul(255) if not x.is_floating_point() else transform(batch)
     return result.reshape(x.shape) if result.numel() == x.numel() else result
 
 

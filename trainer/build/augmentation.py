@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +15,11 @@ from trainer.config.schema import Augment, Config
 from trainer.data import seeds, transformed, tree
 from trainer.data.augmented import Augmented, AugmentedBatches, Steps
 from trainer.data.batches import TrainBatches
+from trainer.data.kept_pictures import KeptPictures
 from trainer.data.loaders import InMemory, place
 from trainer.data.splits import Splits
 from trainer.data.tensors import TensorData
+from trainer.data.workers import Workers
 from trainer.errors import ConfigError, described
 from trainer.processes.ranks import Ranks
 from trainer.tasks import soft_targets
@@ -31,7 +34,7 @@ BYTE = 255.0
 def augment(batches: TrainBatches, config: Config, splits: Splits, loss_fn: nn.Module, dtype: torch.dtype) -> None:
     """Put a loader of augmented rows in the place of that of the rows as they are. Where rows are mixed, the loss
     learns to take shares of classes. Raises ConfigError for what cannot be augmented as `augment` asks."""
-    asked, loader, ranks = config.augment, batches.loader, batches.ranks
+    asked, ranks, loader = config.augment, batches.ranks, cast(InMemory | Workers, batches.loader)
     if not words(asked):
         return
     if config.dataset.get("augment") is True:
@@ -53,10 +56,13 @@ def augment(batches: TrainBatches, config: Config, splits: Splits, loss_fn: nn.M
         loss_fn.__class__ = SoftCrossEntropyLoss
         batches.denominator = soft_targets.denominator
     if not steps.are_none:  # of rows that are changed where they are read
-        in_memory = isinstance(loader, InMemory)
-        batches.loader = (
-            Augmented(_raw(loader, splits), loader, steps) if in_memory else AugmentedBatches(loader, steps)
-        )
+        batches.loader = _over(loader, splits, steps)
+
+
+def _over(loader: InMemory | Workers, splits: Splits, steps: Steps) -> Augmented | AugmentedBatches:
+    if isinstance(loader, InMemory):
+        return Augmented(_raw(loader, splits), loader, steps)
+    return AugmentedBatches(loader, steps)
 
 
 def words(asked: Augment) -> str:
@@ -65,6 +71,22 @@ def words(asked: Augment) -> str:
     parts = [name if value is True else f"{name} {value:g}" for name, value in numbers.items() if value]
     own = [str(node["_target_"]).rpartition(".")[2] for node in asked.transforms]
     return ", ".join([*parts, *own])
+
+
+def is_asked(config: Config) -> bool:
+    """Whether training rows are augmented, by either key."""
+    return bool(words(config.augment)) or config.dataset.get("augment") is True
+
+
+def mirroring(config: Config) -> str:
+    """The setting that mirrors training pictures; '' if none does."""
+    own = [str(node["_target_"]).rpartition(".")[2] for node in config.augment.transforms]
+    ways = {
+        "augment.flip=true": config.augment.flip,
+        "dataset.augment=true": config.dataset.get("augment") is True,
+        "augment.transforms": any(name.endswith("HorizontalFlip") for name in own),
+    }
+    return next((setting for setting, is_asked in ways.items() if is_asked), "")
 
 
 def _without(asked: Augment, *names: str) -> str:
@@ -131,9 +153,8 @@ def _own(asked: Augment, raw: Tensor, splits: Splits, ranks: Ranks) -> list[Tran
         with transforms.seeded(0, raw.device):
             transforms.applied([t for t in own if not transforms.mixes(t)], raw[0] if asked.per == "sample" else raw)
     except Exception as error:
-        raise ConfigError(
-            f"augment.transforms: {described(error)}", "augment.transforms=[]", "augment.transforms"
-        ) from error
+        text = f"augment.transforms: {described(error)}"
+        raise ConfigError(text, _without(asked, "transforms"), "augment.transforms") from error
     return own if asked.per == "batch" else []
 
 
@@ -166,5 +187,7 @@ def _raw(loader: InMemory, splits: Splits) -> Tensor:
     data: TensorData = part.data
     if type(loader) is InMemory:
         loader.keep_raw(data[part.rows][0] if loader.at_once else data.x)
+        return loader.x
+    if isinstance(loader, KeptPictures):
         return loader.x
     return place(data[part.rows][0], splits.device, loader.scale_x.dtype)

@@ -34,14 +34,17 @@ from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.earlier import Earlier
 from trainer.data.labels import Denominator
 from trainer.data.loading import make_splits, own_task
+from trainer.data.room import Room
 from trainer.data.splits import Splits
 from trainer.errors import ConfigError
 from trainer.guards.before import before_training
 from trainer.guards.finding import Finding
+from trainer.guards.mirrored import mirrored
 from trainer.guards.shared_rows import equal_rows
 from trainer.listeners.trackers import check_installed
 from trainer.loop import train_step
 from trainer.optim.freezing import freeze
+from trainer.optim.groups import Row, rows
 from trainer.optim.optimizers import make_optimizer
 from trainer.optim.scheduler import make_scheduler
 from trainer.processes.machine import num_cores
@@ -65,6 +68,7 @@ class Setup:
     loss_counts: str
     loss_mean: batch_mean.Verdict | None
     findings: list[Finding]
+    groups: list[Row]  # of the optimizer, where the config asks for some
     data_seconds: float
     reaches_out: bool  # whether the run may write outside its folder: see `download` of build
     first_weights: init_from.FirstWeights
@@ -102,8 +106,10 @@ def _build(
     device, device_why = _place(config, ranks)
     dtype = choose_dtype(config.dtype, device)
 
+    cores_per_rank = max(1, (cores or num_cores()) // ranks.local_size)
+    room = Room(cores_per_rank, ranks.local_size)
     begun, targets = time.perf_counter(), losses.target_scaling(config)
-    splits = make_splits(config, device, dtype, download=download, earlier=earlier, targets=targets)
+    splits = make_splits(config, device, dtype, download=download, earlier=earlier, targets=targets, room=room)
     data_seconds = time.perf_counter() - begun
 
     model_node, model, findings = build_model(config, splits, device, dtype, ranks)
@@ -131,16 +137,16 @@ def _build(
     of_terms = config.monitor_mode or "min"
     modes = metrics.directions(task, own, num_val, probed.terms, of_terms, summed=probed.summed)
     stopping = make_stopping(config.monitor, config.early_stop, modes, task.monitor, config.monitor_mode)
-    make_optim = partial(make_optimizer, config.optimizer, trained, device)
+    make_optim = partial(make_optimizer, config.optimizer, {"": model, loss_modules.PREFIX: loss_fn}, device)
     optimizer = make_optim()
-    rates = [float(group["lr"]) for group in optimizer.param_groups]
+    groups, rates = rows(optimizer), [float(group["lr"]) for group in optimizer.param_groups]
     gradient.check(model, probed, splits.sample)
     if config.guards != "none":
         is_standardised = splits.preprocessing.x.mean_and_std is not None
         how = (splits.sample, probed.call, probed.fit, probed.loss)
         found = before_training(model, loss_fn, optimizer, *how, is_standardised=is_standardised)
         findings += [finding for finding in found if finding.check != "frozen" or not config.freeze]
-        findings += equal_rows(splits.fingerprint)
+        findings += equal_rows(splits.fingerprint) + mirrored(splits.facts.classes, augmentation.mirroring(config))
         probe.refuse(findings, config.guards)
     scaler = devices.make_scaler(device, config.autocast)
     lengths = {"num_steps": progress.num_steps, "steps_per_epoch": progress.steps_per_epoch}
@@ -150,7 +156,6 @@ def _build(
         return make_scheduler(config.scheduler, optimizer, scaler, mode=stopping.mode, **lengths)
 
     num_rows = -(-config.loader.batch_size // ranks.size)  # of a batch, on one rank
-    cores_per_rank = max(1, (cores or num_cores()) // ranks.local_size)
     threads, threads_why = devices.set_threads(config.threads, device, 3 * probed.flops * num_rows, cores_per_rank)
     if config.compile != "none":
         probe.check_compiler(device, config.compile)
@@ -198,9 +203,11 @@ def _build(
     run.step = _step(config, run, 0)
     again = phases.Parts(frozen, make_optim, make_schedule, connect, partial(_step, config), rates)
     phases.attach(run, config, again)
-    resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, threads=threads, nproc=ranks.size)
+    loader = dataclasses.replace(config.loader, num_workers=splits.num_workers)
+    resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, loader=loader)
+    resolved = dataclasses.replace(resolved, threads=threads, nproc=ranks.size)
     resolved.init_from, resolved.init_sha256 = began.path, began.sha256
-    facts = (device_why, threads, threads_why, loss_counts, verdict, findings, data_seconds, download)
+    facts = (device_why, threads, threads_why, loss_counts, verdict, findings, groups, data_seconds, download)
     return run, Setup(resolved, splits, *facts, began)
 
 

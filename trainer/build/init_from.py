@@ -89,10 +89,12 @@ def _into(model: nn.Module, file: WeightsFile, renames: Mapping[str, str], key: 
     try:
         matched = matching.match(of_model, of_file, renames)
     except ValueError as error:
-        held = first_few(list(offered), 3)
-        raise ConfigError(
-            f"init_rename: {error}; {file.path} holds {held}", "init_rename=null", "init_rename"
-        ) from error
+        text, rename = (
+            f"{error}; {file.path} holds {first_few(list(offered), 3)}",
+            matching.suggested(of_model, of_file),
+        )
+        hint = _rename(*rename) if rename is not None else "init_rename=null"
+        raise ConfigError(f"init_rename: {text}", hint, "init_rename") from error
     if not matched.pairs:
         raise _nothing(model, file, matched, of_model, of_file, key)
     for name, other in matched.pairs.items():

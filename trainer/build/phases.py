@@ -18,7 +18,7 @@ from trainer.data.batches import EvalBatches, Sync, Window
 from trainer.errors import ConfigError
 from trainer.optim import averaging, batch_norms
 from trainer.optim.averaging import Average
-from trainer.optim.freezing import Frozen
+from trainer.optim.freezing import Frozen, take_over
 from trainer.optim.phases import Change, Phases
 from trainer.optim.stretch import continued
 from trainer.schedules import Constant
@@ -58,16 +58,15 @@ class Parts:
 
 
 class Phased:
-    """A step, with the changes that are due before it and the average that takes it in."""
+    """A step, with the average that takes it in and the changes that are due before the next one."""
 
     def __init__(self, step: Step) -> None:
         self.step = step
 
     def __call__(self, run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
-        if run.phases.begin(run, run.progress.step):
-            window.no_sync = run.train_batches.no_sync
-        found = self.step(run, window)
-        run.average.update(run.progress.step + 1)
+        found, step = self.step(run, window), run.progress.step + 1
+        run.average.update(step)
+        run.phases.begin(run, step)
         return found
 
 
@@ -95,14 +94,7 @@ def _unfreeze(run: TrainState, parts: Parts) -> None:
     run.model.train()
     before, rates = run.optimizer, parts.rates
     run.optimizer = parts.optimizer()
-    held = {id(p) for group in before.param_groups for p in group["params"]}
-    halves: list[list[dict[str, Any]]] = [[], []]
-    for group in run.optimizer.param_groups:
-        for half, is_held in zip(halves, (True, False), strict=True):
-            if members := [p for p in group["params"] if (id(p) in held) is is_held]:
-                half.append({**group, "params": members})
-    run.optimizer.param_groups[:] = [group for half in halves for group in half]
-    run.optimizer.state.update(before.state)
+    take_over(run.optimizer, before)
     parts.rates = [float(group["lr"]) for group in run.optimizer.param_groups]
     factor = before.param_groups[0]["lr"] / rates[0] if rates[0] else 1.0
     run.scheduler = continued(run.scheduler, parts.schedule(run.optimizer), run.optimizer, factor)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
-from trainer.config import asked_metrics, expectations
+from trainer.config import asked_metrics, expectations, optimizer_groups
 from trainer.config.durations import Duration, is_duration, is_empty
 from trainer.config.expectations import is_number
-from trainer.config.options import DatasetKeys, target_schema
+from trainer.config.options import common, target_schema
 from trainer.config.options.dataset import MAY_BE_THEIRS
 from trainer.config.picked import shown
 from trainer.config.schema import TARGETS, Config, DeviceName, Expect, Metrics, Target, Transforms
@@ -68,11 +68,13 @@ def _check_target(group: str, node: dict[str, Any], known: set[str]) -> None:
     if not isinstance(node.get("_target_"), str):
         raise ConfigError(f"{group} needs a _target_: the dotted name of a class", key=f"{group}._target_")
     schema = target_schema(group, node)
-    fields = (keys(DatasetKeys) if group == "dataset" else {}) if schema is None else schema
+    fields = common(group) if schema is None else schema
     for name, value in node.items():
         if (schema is None and name in MAY_BE_THEIRS) or (name == "task" and isinstance(value, Mapping)):
             continue  # a class decides: of the data, or of the task
-        if name in fields:
+        if name == "groups" and group == "optimizer":
+            node[name] = optimizer_groups.check(value, node, _check_value)
+        elif name in fields:
             node[name] = _check_value(f"{group}.{name}", value, fields[name])
         elif schema is not None and name != "_target_":
             raise unknown_key(f"{group}.{name}", _typed(value), known)
@@ -124,11 +126,9 @@ def _check_metrics(value: Any) -> list[Any]:
 
 
 def _check_transforms(value: Any) -> list[dict[str, Any]]:
-    nodes = value if isinstance(value, (list, tuple)) else [None]
+    nodes: list[Any] = list(value) if isinstance(value, (list, tuple)) else [None]
     if not all(isinstance(node, Mapping) and isinstance(node.get("_target_"), str) for node in nodes):
-        text = (
-            f"augment.transforms={shown(value)}: augment.transforms must be a list of transforms, each with a _target_"
-        )
+        text = f"augment.transforms={shown(value)}: it must be a list of transforms, each with a _target_"
         hint = "'augment.transforms=[{_target_: torchvision.transforms.v2.RandomRotation, degrees: 10}]'"
         raise ConfigError(text, hint, "augment.transforms")
     return [dict(node) for node in nodes]

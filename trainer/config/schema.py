@@ -27,9 +27,16 @@ class Loader:
     eval_batch_size: int = key("samples in a batch in evaluation", at_least=1, unit="samples")
     shuffle: bool = key("a new order each epoch, the same for the same seed")
     drop_last: bool = key("leave out the last, smaller batch of an epoch")
-    num_workers: int = key("processes of torch's DataLoader; above 0 selects it", at_least=0)
+    num_workers: Literal["auto"] | int = key(
+        "processes of torch's DataLoader; auto: for pictures that are decoded one by one, from the cores", at_least=0
+    )
     pin_memory: bool = key("page-locked host memory for faster copies to CUDA")
     in_memory: Literal["auto"] | bool = key("keep the data on the device; auto: if it fits in a quarter of its memory")
+
+    @property
+    def workers(self) -> int:
+        """num_workers, or 0 for auto: only pictures resolve that, see trainer/data/row_splits.py."""
+        return 0 if self.num_workers == "auto" else self.num_workers
 
 
 @dataclass

@@ -32,6 +32,7 @@ class Settings:
         if self.choices:
             overrides, folders = self.source.overrides, self.source.folders
             data = option_keys.without_option_keys(self.data, overrides, self.choices, folders)
+            data = option_keys.with_group_options(data, folders)
             object.__setattr__(self, "data", first_weights.in_config(data))
 
     def check(self) -> Config:

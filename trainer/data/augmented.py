@@ -17,6 +17,7 @@ from torch import Tensor
 from trainer.augment.mix import Unmixed
 from trainer.augment.operations import Operations
 from trainer.augment.transforms import MixOwn, OnBatch
+from trainer.data.kept_pictures import KeptPictures
 from trainer.data.loaders import InMemory
 from trainer.data.tree import Tree
 from trainer.data.workers import Batch, Workers
@@ -59,8 +60,15 @@ class Augmented:
         self.x, self.y, self.inner, self.steps = x, inner.y, inner, steps
         self.name, self.draws = inner.name, steps.draw
 
+    def unaugmented(self) -> InMemory:
+        """The loader of the same rows as they are."""
+        return self.inner
+
     def fetch(self, rows: Sequence[Tensor], epoch: int) -> Iterable[Tensor]:
-        return keyed(rows, epoch, self.x.device)
+        keys = keyed(rows, epoch, self.x.device)
+        if not isinstance(self.inner, KeptPictures):
+            return keys
+        return (batch for _, batch in zip(self.inner.fetch(rows, epoch), keys, strict=True))  # decodes what it lacks
 
     def count(self, batch: Tensor) -> int:
         return len(batch)
@@ -94,6 +102,10 @@ class AugmentedBatches:
 
     def __init__(self, inner: Workers, steps: Steps) -> None:
         self.inner, self.steps, self.name = inner, steps, inner.name
+
+    def unaugmented(self) -> Workers:
+        """A loader of the same rows as they are."""
+        return self.inner.unaugmented()
 
     def fetch(self, rows: Sequence[Tensor], epoch: int) -> Iterable[Keyed]:
         keys = keyed(rows, epoch, self.inner.device)

@@ -31,9 +31,8 @@ class Transformed(Dataset[Any]):
         except TrainerError:
             raise
         except Exception as error:
-            raise TrainerError(
-                f"augment.transforms: row {index:,}: {described(error)}", "augment.transforms=[]"
-            ) from error
+            text = f"augment.transforms: row {index:,}: {described(error)}"
+            raise TrainerError(text, "augment.transforms=[]") from error
 
 
 def changes(config: Augment, *, augment: bool) -> Change | None:

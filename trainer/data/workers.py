@@ -61,7 +61,7 @@ class Workers:
         *,
         is_same: bool = False,
     ) -> None:
-        num_workers = config.num_workers
+        self.num_workers = num_workers = config.workers
         if num_workers > 0:
             scratch.for_sockets()
         self.name = f"DataLoader, {counted(num_workers, 'worker')}"
@@ -84,6 +84,11 @@ class Workers:
         # After an error, torch would end them with a signal only, for which they wait, see begin_worker.
         if num_workers:
             atexit.register(end_workers, weakref.ref(self.loader))
+
+    def close(self) -> None:
+        """End the workers. A later fetch would start others."""
+        end_workers(lambda: self.loader)
+        self.loader._iterator = None
 
     def unaugmented(self) -> "Workers":
         """A loader of the same rows as they are."""

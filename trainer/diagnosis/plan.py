@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from trainer.compiled_step import kept_tensors
 from trainer.data import tree
+from trainer.data.kept_pictures import KeptPictures
 from trainer.data.tree import Tree
 from trainer.device import synchronize
 from trainer.events import Evaluated, Stepped
 from trainer.loop import evaluate, train
+from trainer.optim.phases import Change
 from trainer.optim.scheduler import OnPlateau
 from trainer.schedules import Constant
 from trainer.state import TrainState
@@ -29,9 +31,9 @@ WARM = 3  # first steps, slower than a typical one
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a training step holds on its device. weights: with the copy of the best ones, and those of a teacher
-    in the loss. activations: those that autograd keeps of one batch for backward, or an evaluation's widest layer, if
-    that is more."""
+    """Bytes that a training step holds on its device. weights: with the copy of the best ones, an average of them, and
+    those of a teacher in the loss. activations: those that autograd keeps of one batch for backward, or an evaluation's
+    widest layer, if that is more."""
 
     weights: int
     gradients: int
@@ -59,17 +61,22 @@ class Timing:
 def schedule(run: TrainState) -> list[tuple[float, float]]:
     """(step, learning rate) of every step; [] for a schedule that is constant, depends on evaluations or is too long.
     It uses up the run's schedule and puts a constant one in its place."""
-    scheduler = getattr(run.scheduler, "scheduler", run.scheduler)
-    if isinstance(run.scheduler, (Constant, OnPlateau)) or run.progress.num_steps > MOST_STEPS:
+    scheduler, held = getattr(run.scheduler, "scheduler", run.scheduler), run.phases.changes.pop("swa", None)
+    if isinstance(run.scheduler, OnPlateau) or run.progress.num_steps > MOST_STEPS:
         return []
+    is_constant = isinstance(run.scheduler, Constant)
     run.scheduler = Constant(run.optimizer)
     rates = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch expects optimizer.step() between
-        for _ in range(run.progress.num_steps):
+        for step in range(run.progress.num_steps if held is not None or not is_constant else 0):
+            if held is not None and step == held.at:
+                held.make(run)
+                scheduler = run.scheduler
             rates.append(float(run.optimizer.param_groups[0]["lr"]))
             scheduler.step()
-    return [(float(step), rate) for step, rate in enumerate(rates, 1)]
+    is_constant = is_constant and len(set(rates)) < 2
+    return [] if is_constant else [(float(step), rate) for step, rate in enumerate(rates, 1)]
 
 
 def how_it_changes(run: TrainState) -> str:
@@ -94,25 +101,47 @@ def timing(run: TrainState) -> Timing:
             break
         mark = time.perf_counter()
     if not evaluations and run.val_batches is not None:
-        mark = time.perf_counter()
-        evaluate(run, run.val_batches, "val")
-        evaluations = [time.perf_counter() - mark]
+        for _ in range(1 + isinstance(run.val_batches.loader, KeptPictures)):  # the first one decodes
+            mark = time.perf_counter()
+            evaluate(run, run.val_batches, "val")
+            evaluations = [time.perf_counter() - mark]
     typical, evaluation = statistics.median(steps[WARM:] or steps), statistics.median(evaluations or [0.0])
     seconds = sum(steps) + (progress.num_steps - len(steps)) * typical
+    loader = getattr(
+        run.train_batches.loader, "inner", run.train_batches.loader
+    )  # of augmented rows: the rows as they are
+    if isinstance(loader, KeptPictures) and not loader.is_complete:
+        later = progress.num_steps - max(len(steps), progress.steps_per_epoch)  # steps, which wait for no decoding
+        seconds -= max(0, later) * min(typical, run.train_batches.waited / len(steps))
     return Timing(typical, evaluation, len(steps), math.ceil(progress.num_steps / progress.eval_every), seconds)
+
+
+def thaw(run: TrainState, change: Change) -> bool:
+    """Train what is frozen too, as the run will from a step on, and go back to its start. Returns whether it will.
+
+    change: the one of the run's that does it, taken out of them before `timing`.
+    """
+    progress = run.progress
+    if change.at >= progress.num_steps:
+        return False
+    run.phases.changes["unfreeze"] = change
+    run.phases.repeat(run, {"unfreeze": change.at})
+    progress.step, progress.evaluated_at, progress.stop_reason = 0, 0, None
+    return True
 
 
 def memory(run: TrainState, x: Tree, y: Tree, num_rows: int, eval_rows: int) -> Memory:
     """Memory of a run after `timing`, which creates its gradients and optimizer state. x, y: one batch of num_rows.
     eval_rows: the number of rows in an evaluation's batch."""
     modules = (run.model, run.loss_fn)
+    run.average.begin()  # it may only begin later
     weights = {id(t): t for module in modules for t in (*module.parameters(), *module.buffers())}.values()
     best = (value for value in run.weights().values() if isinstance(value, Tensor))
     loaders = [b.loader for b in (run.train_batches, run.val_batches, run.test_batches) if b is not None]
     data = [getattr(loader, name, None) for loader in loaders for name in ("x", "y")]
     saved, widest = _saved(run, x, y, [*weights]), _widest(run, x) * eval_rows // num_rows
     return Memory(
-        weights=_bytes(weights) + _bytes(best),
+        weights=_bytes(weights) + _bytes(best) + _bytes(run.average.tensors.values()),
         gradients=_bytes(t.grad for t in weights if t.grad is not None),
         optimizer=_bytes(kept_tensors(run.optimizer)),
         activations=max(saved, widest),

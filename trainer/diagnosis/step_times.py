@@ -11,6 +11,7 @@ from trainer.build.build import build
 from trainer.build.model import no_pictures
 from trainer.compiled_step import CompiledStep
 from trainer.config.settings import Settings
+from trainer.data.kept_pictures import KeptPictures
 from trainer.device import synchronize
 from trainer.diagnosis.measurement import Measured
 from trainer.errors import TrainerError
@@ -26,6 +27,9 @@ def measure(data: Mapping[str, Any], seconds: float) -> Measured:
     before = _peak(None)
     run, setup = build(Settings({**data, **AS_IT_BEGINS}).check())
     config = setup.config
+    if isinstance(loader := setup.splits.train.loader, KeptPictures):
+        loader.kept.fill_(True)  # the later epochs are timed, which decode nothing; black pictures take as long
+        loader.x.zero_()
     num_steps, steps = run.progress.num_steps, _Steps(run)
     first = steps.take(number=WARM_UP)[1]
     number, spent, samples = steps.take(limit=seconds)

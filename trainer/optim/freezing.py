@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from torch import nn
+from torch.optim import Optimizer
 
 from trainer.errors import ConfigError
 from trainer.optim import patterns
+from trainer.optim.several import parts
 
 BATCH_NORMS = nn.modules.batchnorm._BatchNorm
 
@@ -19,11 +21,6 @@ class Frozen:
 
     parameters: tuple[nn.Parameter, ...] = ()
     norms: tuple[nn.Module, ...] = ()
-
-    @property
-    def num_parameters(self) -> int:
-        """How many numbers are frozen; a tied parameter counts once."""
-        return sum(p.numel() for p in self.parameters)
 
     def thaw(self) -> None:
         """Let everything train that did so before."""
@@ -51,6 +48,20 @@ def freeze(model: nn.Module, chosen: Sequence[str], trained: nn.Module) -> Froze
     for norm in norms:
         keep_in_eval(norm)
     return Frozen(tuple(parameters.values()), norms)
+
+
+def take_over(optimizer: Optimizer, before: Optimizer) -> None:
+    """Give an optimizer over more parameters the state of the one before it. In each group, parameters that it did not
+    have become a group of their own: they count their steps from now on."""
+    held = {id(p) for group in before.param_groups for p in group["params"]}
+    for part in parts(optimizer):
+        groups = []
+        for group in part.param_groups:
+            halves = ([p for p in group["params"] if (id(p) in held) is was_held] for was_held in (True, False))
+            groups += [{**group, "params": half} for half in halves if half]
+        part.param_groups[:] = groups
+    optimizer.param_groups[:] = [group for part in parts(optimizer) for group in part.param_groups]
+    optimizer.state.update(before.state)
 
 
 def frozen_norms(model: nn.Module) -> list[nn.Module]:

@@ -21,13 +21,12 @@ class Phases:
     changes: dict[str, Change] = field(default_factory=dict)
     begun: dict[str, int] = field(default_factory=dict)
 
-    def begin(self, run: Any, step: int) -> bool:
-        """Make the changes that are due after `step` steps, before the next. Returns whether there were any."""
+    def begin(self, run: Any, step: int) -> None:
+        """Make the changes that are due after `step` steps, before the next."""
         due = [name for name, change in self.changes.items() if name not in self.begun and step >= change.at]
         for name in sorted(due, key=lambda name: self.changes[name].at):
             self.begun[name] = step
             self.changes[name].make(run)
-        return bool(due)
 
     def repeat(self, run: Any, begun: Mapping[str, int]) -> None:
         """Make the changes that a checkpoint holds. Raises ValueError for one that is none of this run's."""

@@ -21,6 +21,8 @@ from trainer.data.tree import Tree
 from trainer.data.workers import Seeded
 from trainer.disk import layout
 from trainer.guards.finding import Finding
+from trainer.optim.groups import count
+from trainer.optim.several import kinds
 from trainer.state import TrainState
 from trainer.tasks import baseline, loss_modules, losses
 from trainer.tasks.model_loss import OfModel
@@ -52,7 +54,7 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     screen.entry("loss", loss_lines(run, setup))
     schedule = type(getattr(run.scheduler, "scheduler", run.scheduler)).__name__
     schedule = "" if schedule == "Constant" else f", {schedule}"
-    screen.entry("optim", [f"{type(run.optimizer).__name__} lr={run.optimizer.defaults['lr']:g}{schedule}"])
+    screen.entry("optim", [f"{optimizer_text(run, setup)}{schedule}"])
     if config.ema is not None or config.swa is not None:
         screen.entry("average", average_lines(run, config, schedule))
     batch = f"batch {config.loader.batch_size}" + f" × {config.accumulate}" * (config.accumulate > 1)
@@ -67,6 +69,15 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
         screen.entry("kernels", [fast])
     if folder is not None:
         screen.say(f"run      {layout.relative(folder)}")
+
+
+def optimizer_text(run: TrainState, setup: Setup) -> str:
+    """The optimizer and its rate, or the rates of its groups: AdamW in 3 groups, lr=0.0001 to 0.002."""
+    if not setup.groups:
+        return f"{kinds(run.optimizer)} lr={run.optimizer.defaults['lr']:g}"
+    rates = sorted({row.lr for row in setup.groups})
+    lr = f"{rates[0]:g}" + f" to {rates[-1]:g}" * (len(rates) > 1)
+    return f"{kinds(run.optimizer)} in {counted(count(setup.groups), 'group')}, lr={lr}"
 
 
 def data_lines(splits: Splits) -> Iterator[str]:

@@ -70,10 +70,10 @@ def variants(data: Mapping[str, Any], unchanged: Measured) -> Iterator[Change]:
     yield from ({"autocast": value} for value in ("none", "bf16") if value != data["autocast"])
     yield from kernels(data, unchanged)
     yield from ({"threads": count} for count in sorted({1, num_cores()}) if count != unchanged.threads)
-    workers = data["loader"]["num_workers"]
-    yield {"loader.in_memory": not unchanged.in_memory, **({"loader.num_workers": 0} if workers else {})}
-    if not workers:
-        yield {"loader.in_memory": "auto", "loader.num_workers": num_cores()}
+    has_none = data["loader"]["num_workers"] in (0, "auto")
+    yield {"loader.in_memory": not unchanged.in_memory, **({} if has_none else {"loader.num_workers": 0})}
+    if has_none:
+        yield {"loader.in_memory": False, "loader.num_workers": num_cores()}
 
 
 def kernels(data: Mapping[str, Any], unchanged: Measured) -> Iterator[Change]:
@@ -132,7 +132,7 @@ def _words(change: Change) -> str:
 
 
 def _say(name: str, result: Measured | str, unchanged: Measured) -> None:
-    name = name.replace("loader.in_memory=auto ", "")
+    name = name.replace("loader.in_memory=false loader.num", "loader.num")
     note = result if isinstance(result, str) else result.note
     if isinstance(result, str) or note:
         print(f"{name:<22}{'-':>10}  {note}", flush=True)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.config import compose
 from trainer.processes.torch_import import uncollected
-from trainer.text import WIDTH, clock, counted
+from trainer.text import WIDTH, clock, counted, cut
 from trainer.verbs import arguments
 
 if TYPE_CHECKING:
     from trainer.diagnosis.plan import Memory
     from trainer.disk.outcome import Layer
+    from trainer.optim.groups import Row
     from trainer.terminal.screen import Screen
 
 
@@ -50,10 +51,20 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
     size = config.loader.batch_size
     x, y = (tree.mapped(lambda leaf: repeated(leaf, size), part) for part in setup.splits.sample)
     screen.say("", *layer_lines(layers(run_state.model, run_state.call, x, run_state.loss_fn), size))
+    if setup.groups:
+        screen.say("", *group_lines(setup.groups))
     points = plan.schedule(run_state)
+    since, change = header.when(run_state, "unfreeze"), run_state.phases.changes.pop("unfreeze", None)
     timed = plan.timing(run_state)
     eval_rows = min(config.loader.eval_batch_size, setup.splits.num_rows("val"))
-    memory = plan.memory(run_state, x, y, size, eval_rows)
+    memory = [f"memory   {memory_line(plan.memory(run_state, x, y, size, eval_rows))}"]
+    seconds, steps = timed.train, f"{counted(run_state.progress.num_steps, 'step')} of {clock(timed.step)}"
+    if change is not None and plan.thaw(run_state, change):
+        share = change.at / run_state.progress.num_steps
+        later = plan.timing(run_state)
+        seconds = share * timed.train + (1 - share) * later.train
+        steps += f", from {since} on of {clock(later.step)}"
+        memory.append(f"         from {since} on {memory_line(plan.memory(run_state, x, y, size, eval_rows))}")
     evaluation = timed.num_evaluations * timed.evaluation
     screen.say()
     if points:
@@ -62,11 +73,10 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
         screen.say(*lines, "")
     else:
         screen.say(f"lr       {run_state.optimizer.defaults['lr']:g}, {plan.how_it_changes(run_state)}")
-    screen.say(*wrapped(f"memory   {memory_line(memory)}"))
-    parts = f"start-up {clock(start_up)}, train {clock(timed.train)}, eval {clock(evaluation)}"
-    steps = f"{counted(run_state.progress.num_steps, 'step')} of {clock(timed.step)}"
+    screen.say(*(line for text in memory for line in wrapped(text)))
+    parts = f"start-up {clock(start_up)}, train {clock(seconds)}, eval {clock(evaluation)}"
     evaluations = f"{counted(timed.num_evaluations, 'evaluation')} of {clock(timed.evaluation)}"
-    screen.say(*wrapped(f"time     about {clock(start_up + timed.train + evaluation)}: {parts}"))
+    screen.say(*wrapped(f"time     about {clock(start_up + seconds + evaluation)}: {parts}"))
     screen.say(*wrapped(f"         {steps}, {evaluations}; {timed.num_timed} were timed and thrown away"))
     if config.compile != "none":
         screen.say(f"         measured without compile={config.compile}; trainer bench measures it")
@@ -83,6 +93,17 @@ def layer_lines(layers: "Sequence[Layer]", num_rows: int) -> Iterator[str]:
         name = layer.name if len(layer.name) <= name_width else "…" + layer.name[-name_width + 1 :]
         count = f"{layer.parameters:,}" if layer.parameters else "-"
         yield f"{name:<{name_width}} {kind[:kind_width]:<{kind_width}} {shape:<14} {count:>12}"
+
+
+def group_lines(groups: "Sequence[Row]") -> Iterator[str]:
+    """Yield a table in at most 78 columns: the groups of the optimizer, their parameters, rates and weight decay."""
+    width = min(34, max(5, *(len(row.name) + 15 * row.spared for row in groups)))
+    yield f"{'group':<{width}} {'parameters':>12} {'lr':>9} {'decay':>7}  optimizer"
+    for row in groups:
+        tail = ": biases, norms" * row.spared
+        name = cut(row.name, width - len(tail)) + tail
+        decay = "-" if row.weight_decay is None else f"{row.weight_decay:g}"
+        yield f"{name:<{width}} {row.num_parameters:>12,} {row.lr:>9.3g} {decay:>7}  {row.optimizer}"
 
 
 def memory_line(memory: "Memory") -> str:
