@@ -1,4 +1,4 @@
-"""Samples/s of a CNN on pictures of 32×32 in memory, as it is, with each kernel that `bench` tries, and augmented.
+"""Samples/s of a CNN on pictures of 32×32 in memory, as it is and with each kernel that `bench` tries.
 
     python benchmarks/kernels.py [--rounds 3] [--seconds 1] [key=value …]
 
@@ -20,14 +20,12 @@ from trainer.diagnosis.step_times import measure
 
 PICTURES = 20_000
 MODEL = ["model=cnn", "model.channels=[64,128,256]", "loader.batch_size=512"]
-AUGMENTED = "augment=flip_shift"
-LEAST = {"cpu": 0.8, "cuda": 0.9}  # the gain of AUGMENTED: what we claim
 
 
 def ways(device: str) -> list[str]:
     """The words of each way."""
     on_cuda = ["matmul=high", "deterministic=false"] if device == "cuda" else []
-    return ["", "channels_last=true", *on_cuda, AUGMENTED]
+    return ["", "channels_last=true", *on_cuda]
 
 
 def settings(path: Path, *words: str) -> dict[str, Any]:
@@ -53,11 +51,10 @@ def main() -> None:
                 with kernels.kept():
                     data = settings(path, f"device={device}", *words, way)
                     rates[way].append(measure(data, args.seconds).samples_per_second)
-    print(f"{'':<20}{'samples/s':>12}{'gain':>7}{'at least':>10}")
+    print(f"{'':<20}{'samples/s':>12}{'gain':>7}")
     for way, each in rates.items():
         gain = statistics.median(mine / plain for mine, plain in zip(each, rates[""], strict=True))
-        least = LEAST[device] if way == AUGMENTED else ""
-        print(f"{way or 'as it is':<20}{statistics.median(each):>12,.0f}{gain:>7.2f}{least:>10}")
+        print(f"{way or 'as it is':<20}{statistics.median(each):>12,.0f}{gain:>7.2f}")
 
 
 if __name__ == "__main__":

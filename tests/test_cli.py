@@ -26,6 +26,8 @@ WRONG = [  # what is typed, exit code, words that the answer holds
     (["train", "optimizer=sgd", "optimizer.amsgrad=true"], 2, ["no key 'optimizer.amsgrad'", "try: trainer config"]),
     (["train", "model=own", "model._target_=my.Net", "model.width=7"], 2, ["'model.width'", "try: +model.width=7"]),
     (["train", "model=own", "model._target_=my.Net", "model._targt_=7"], 2, ["try: model._target_=7"]),
+    (["train", "hydra/launcher=basic", "seed=1"], 2, ["one run", "try: trainer train -m hydra/launcher=basic seed=1"]),
+    (["train", "hydra/sweeper=optuna"], 2, ["one run", "try: trainer train -m hydra/sweeper=optuna"]),
     (["train", "modle=mlp"], 2, ["no key 'modle'", "model=mlp"]),
     (["train", "-m", "optimizr.lr=1,2"], 2, ["no key 'optimizr.lr' (on the command line)", "optimizer.lr=1"]),
     (["train", "+modle=mlp"], 2, ["no key 'modle'", "model"]),

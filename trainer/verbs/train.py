@@ -1,5 +1,6 @@
 """Train a model from the config, with any key changed by key=value; with -m, once for each of several values."""
 
+import shlex
 from argparse import Namespace
 
 from trainer.config import compose, files, user_modules
@@ -10,6 +11,8 @@ from trainer.errors import ConfigError
 from trainer.processes import environment
 from trainer.processes.torch_import import uncollected
 from trainer.verbs import arguments, ls
+
+OF_A_SWEEP = ("hydra/launcher=", "hydra.launcher.", "hydra/sweeper=", "hydra.sweeper.")
 
 
 def parser() -> arguments.Parser:
@@ -40,7 +43,16 @@ def run(args: Namespace) -> int:
                 "start it without torchrun, with nproc=2",
             )
         return _sweep(source)
+    _refuse_of_a_sweep(source)
     return _train(settings, args.started)
+
+
+def _refuse_of_a_sweep(source: Source) -> None:
+    """Raise ConfigError for a launcher or sweeper, or a setting of one, that was typed for a single run."""
+    for word in source.overrides:
+        if word.lstrip("+").startswith(OF_A_SWEEP):
+            text = f"{word} is about the jobs of a sweep, but this is one run"
+            raise ConfigError(text, shlex.join(["trainer", "train", "-m", *source.overrides]))
 
 
 def _train(settings: Settings, started: float) -> int:
