@@ -35,6 +35,7 @@ check "killed and resumed, compile=model" verify "${gpu[@]}" compile=model epoch
 check "plan: memory and time" plan "${gpu[@]}" model=cnn
 check "lr-find" lr-find "${gpu[@]}"
 check "doctor" doctor "${gpu[@]}"
+check "killed and resumed, channels_last, TF32" verify "${gpu[@]}" model=cnn channels_last=true matmul=high epochs=1
 check "a sweep on one GPU" train -m "${gpu[@]}" seed=0,1 epochs=1
 check "compare" compare
 
@@ -51,4 +52,9 @@ print(f"  TRAINER_SHORTCUTS={shortcuts}  {float(ended) - float(begun):6.2f}  {sp
 PY
   done
 done
+echo "seconds an epoch of cifar10_fast beside airbench's (pip install airbench)"
+timeout 150 "$python" benchmarks/cifar10_fast.py || failed=1
+
+echo "kernels and augmentation, a CNN on pictures of 32×32"
+timeout 90 "$python" benchmarks/kernels.py || failed=1
 exit $failed

@@ -50,7 +50,9 @@ def reference() -> str:
     parts = [INTRODUCTION, "## Top level\n\n", _table("", plain, defaults)]
     for field in top:
         if dataclasses.is_dataclass(field.type):
-            intro = f"\n## {field.name}\n\n{_sentence(field.metadata['help'])}\n\n"
+            options = [f"`{field.name}={path.stem}`" for path in sorted((CONF / field.name).glob("*.yaml"))]
+            listed = f" Options: {', '.join(options)}." if options else ""
+            intro = f"\n## {field.name}\n\n{_sentence(field.metadata['help'])}{listed}\n\n"
             parts += [intro, _table(f"{field.name}.", dataclasses.fields(field.type), defaults[field.name])]
     for group, hint in GROUPS.items():
         (option,) = (entry[group] for entry in defaults["defaults"] if isinstance(entry, dict) and group in entry)

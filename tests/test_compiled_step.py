@@ -48,7 +48,9 @@ CASES = [
     ["optimizer=adamw", "optimizer.weight_decay=0.3", "clip_grad_norm=0.5", "scheduler=warmup"],
     ["optimizer=sgd", "accumulate=2", "loss=cross_entropy", "loss.weight=[1,5,2]"],
     ["optimizer=adam", "dataset=diabetes", "accumulate=3", "scheduler=onecycle", "scheduler.cycle_momentum=false"],
-]
+    ["optimizer=sgd", "dataset=digits", "loader.batch_size=256", "augment=crop_flip", "augment.shift=2",
+     "augment.cutout=2", "augment.brightness=0.1", "augment.contrast=0.1", "augment.mixup=0.3", "augment.cutmix=1"],
+]  # fmt: skip
 
 
 @pytest.mark.usefixtures("traced")
@@ -114,6 +116,7 @@ OBSTACLES = [
     (["loader.in_memory=false"], "not from memory"),
     (["autocast=fp16"], "fp16"),
     (["scheduler=onecycle"], "cycle_momentum"),
+    (["dataset=digits", "augment=trivial", "augment.per=batch"], "draws its numbers outside of a graph"),
 ]
 
 

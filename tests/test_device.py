@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainer import device
+from trainer import device, kernels
 from trainer.data.loaders import InMemory
 from trainer.data.scaling import Cast
 from trainer.errors import ConfigError
@@ -40,20 +40,28 @@ def test_the_only_gpu_is_one(two_gpus: None, monkeypatch: pytest.MonkeyPatch) ->
 def test_deterministic_kernels_are_asked_for_on_cuda_alone_and_only_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch._inductor.config as compiler
 
-    monkeypatch.setenv(device.WORKSPACE, ":16:8")  # set by the user
+    monkeypatch.setenv(kernels.WORKSPACE, ":16:8")  # set by the user
 
     def flags() -> tuple[object, ...]:
         memory, cudnn = torch.utils.deterministic.fill_uninitialized_memory, torch.backends.cudnn.benchmark
-        return torch.get_deterministic_debug_mode(), memory, cudnn, compiler.deterministic, os.environ[device.WORKSPACE]
+        kinds = torch.get_deterministic_debug_mode(), memory, cudnn, compiler.deterministic
+        return *kinds, os.environ[kernels.WORKSPACE]
+
+    def choose(device: str, *, is_deterministic: bool = True, is_compiled: bool = False) -> None:
+        how = {"is_deterministic": is_deterministic, "is_compiled": is_compiled}
+        kernels.choose(torch.device(device), **how, matmul="highest")
 
     before = flags()
     assert before == (0, True, False, False, ":16:8")
-    with device.kernels_kept():
-        device.prefer_deterministic(torch.device("cpu"), compiled=True)
+    with kernels.kept():
+        choose("cpu", is_compiled=True)
+        choose("cpu", is_deterministic=False)
         assert flags() == before
-        device.prefer_deterministic(torch.device("cuda", 1), compiled=False)
+        choose("cuda:1", is_deterministic=False)
+        assert flags() == (0, True, True, False, ":16:8")
+        choose("cuda:1")
         assert flags() == (1, False, False, False, ":16:8")
-        device.prefer_deterministic(torch.device("cuda", 1), compiled=True)
+        choose("cuda:1", is_compiled=True)
         assert flags() == (1, False, False, True, ":16:8")
     assert flags() == before
 

@@ -17,13 +17,17 @@ from typed_hints import follow, run, words_of
 from trainer.errors import TrainerError
 
 HERE = Path(__file__).resolve().parent
-sys.path += [str(HERE / folder) for folder in ("build", "config", "data", "data/tabular")]  # their lists of bad inputs
+sys.path += [
+    str(HERE / folder) for folder in ("build", "config", "data", "data/tabular", "optim")
+]  # their lists of bad inputs
 
 import test_arrays  # noqa: E402
 import test_bad_tables  # noqa: E402
 import test_build  # noqa: E402
 import test_cli  # noqa: E402
+import test_groups  # noqa: E402
 import test_images  # noqa: E402
+import test_init_from  # noqa: E402
 import test_model_state  # noqa: E402
 import test_notation  # noqa: E402
 import test_option_keys  # noqa: E402
@@ -74,6 +78,10 @@ def commands() -> Iterator[tuple[str, list[str], Make | None]]:
         yield "cli", words, None
     for words, _ in test_build.MISFITS:
         yield "build", ["train", *words], None
+    for make, words, _ in test_init_from.BAD.values():
+        yield "weights", ["train", "dataset=iris", "model.hidden=[8]", *words], make
+    for words, _ in test_groups.REFUSED:
+        yield "groups", ["train", "dataset=iris", *words], None
     for last, _ in test_option_keys.WRONG:
         nested = ["model._target_=test_option_keys.Headed", "+model.backbone={_target_:torch.nn.Identity}", last]
         yield "nested", ["train", *nested], None

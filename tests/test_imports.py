@@ -28,7 +28,7 @@ LINES = [
     ["tasks"],
     ["data"],
     ["optim", "processes", "compare"],
-    ["models", "stopping", "device"],
+    ["augment", "models", "stopping", "device", "kernels"],
     ["config"],
     ["terminal"],
     ["disk"],

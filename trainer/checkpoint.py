@@ -17,6 +17,7 @@ from trainer.disk import history, json_text, layout, reading, storage
 from trainer.disk.folder import names
 from trainer.disk.tensors import MALFORMED, read_tensors, tensor_bytes, tensors_of
 from trainer.errors import ConfigError, Diverged, StorageError, complain
+from trainer.optim import exact_state
 from trainer.optim.stretch import num_moves, stretch
 from trainer.state import Progress, TrainState
 from trainer.stopping import StopReason, loss_of
@@ -147,7 +148,7 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         progress = check_progress(since_0_1_0(json_text.decode(state["progress"]), path), len(run.terms))
         run.phases.repeat(run, state.get("phases", {}))
         run.average.load(read_tensors(files[AVERAGE]) if AVERAGE in files else {}, state.get("num_averaged", 0))
-        optimizer = optimizer_state(run, tensors, state["optimizer"])
+        optimizer = exact_state.read(run.optimizer, tensors, state["optimizer"])
         schedule = json_text.decode(state["scheduler"])
         moves = num_moves(schedule)
         by_steps = moves is not None and moves <= progress["step"]
@@ -190,7 +191,7 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
             run.scheduler.load_state_dict(schedule)
     except MALFORMED as error:
         raise StorageError(f"{path} is not a checkpoint of this run: {error}") from error
-    run.optimizer.load_state_dict(optimizer)
+    exact_state.load(run.optimizer, optimizer)
     return Loaded(offsets, elsewhere, note)
 
 
@@ -225,25 +226,3 @@ def check_progress(progress: dict[str, Any], num_terms: int) -> dict[str, Any]:
         if wrong or (name == "term_sums" and (len(value) not in (0, num_terms) or {*map(type, value)} - {float})):
             raise ValueError(f"its progress has {name} = {value!r}")
     return progress
-
-
-def optimizer_state(run: TrainState, tensors: Mapping[str, Tensor], stored: Mapping[str, Any]) -> dict[str, Any]:
-    """A state_dict for the run's optimizer. Raises ValueError where it does not fit the parameters: fused kernels trust
-    the shapes that they are given."""
-    expected = run.optimizer.state_dict()["param_groups"]
-    groups = json_text.decode(stored["param_groups"])
-    if [(g.keys(), g["params"]) for g in groups] != [(g.keys(), g["params"]) for g in expected]:
-        raise ValueError("its optimizer has other parameter groups")
-    parameters = [p for group in run.optimizer.param_groups for p in group["params"]]
-    fused = any(group.get("fused") for group in [*groups, *expected])
-    entries: dict[int, dict[str, Any]] = {}
-    scalars = {key: json_text.decode(value) for key, value in stored["scalars"].items()}
-    for key, value in [*tensors.items(), *scalars.items()]:
-        number, _, name = key.partition(".")
-        shape = () if name == "step" else parameters[int(number)].shape
-        if fused and isinstance(value, Tensor) and value.shape != shape:
-            raise ValueError(f"optimizer state {key} has shape {tuple(value.shape)}, not {tuple(shape)}")
-        if isinstance(value, Tensor) and value.shape == (like := parameters[int(number)]).shape:
-            value = torch.empty_like(like, dtype=value.dtype, device=value.device).copy_(value)  # with its strides
-        entries.setdefault(int(number), {})[name] = value
-    return {"state": entries, "param_groups": groups}

@@ -23,9 +23,9 @@ from torch.optim.sgd import sgd
 
 from trainer.data import tree
 from trainer.data.batches import Window
-from trainer.data.loaders import InMemory
 from trainer.device import quiet_compiler, trace_derivatives
 from trainer.loop import train_step
+from trainer.optim.several import parts
 from trainer.state import TrainState
 from trainer.text import first_line
 
@@ -93,14 +93,16 @@ class CompiledStep:
 
 def obstacle(run: TrainState) -> str | None:
     """The reason why this run's step cannot be one graph, as far as is known before tracing; None if it can."""
-    optimizer, kind = run.optimizer, run.device.type
+    kind = run.device.type
+    strange = next((type(part).__name__ for part in parts(run.optimizer) if type(part) not in OPTIMIZERS), "")
     scheduler = getattr(run.scheduler, "scheduler", run.scheduler)
     cycles, loader = getattr(scheduler, "cycle_momentum", False), run.train_batches.loader
     reasons = {
         f"torch {torch.__version__} cannot trace a backward pass": not can_trace_backward(),
         f"device={kind} is not supported": kind not in ("cpu", "cuda"),
-        f"{type(optimizer).__name__} is not supported, use SGD, Adam or AdamW": type(optimizer) not in OPTIMIZERS,
-        f"the data comes from a {loader.name}, not from memory": not isinstance(loader, InMemory),
+        f"{strange} is not supported, use SGD, Adam or AdamW": bool(strange),
+        f"the data comes from a {loader.name}, not from memory": not loader.knows_targets,
+        "augment.transforms draws its numbers outside of a graph": getattr(loader, "draws", False),
         "several processes average their gradients between backward and step": run.ranks.size > 1,
         "autocast=fp16 may skip a step, which one graph cannot; bf16 does not": run.scaler.is_enabled(),
         "the schedule changes the momentum, which is fixed in the graph (scheduler.cycle_momentum=false)": cycles,
@@ -129,7 +131,7 @@ def compile_step(run: TrainState, mode: str, dynamic: bool | None) -> Graph:
     call, loss_of, minimised = run.call, run.loss, run.minimised
     autocast, max_norm, zero = run.autocast, run.max_norm, run.zero
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    updates = [(group["params"], make_update(optimizer, group)) for group in optimizer.param_groups]
+    updates = [(group["params"], make_update(part, group)) for part in parts(optimizer) for group in part.param_groups]
     for tensor in [*kept_tensors(optimizer), *tree.leaves((loader.x, loader.y))]:
         torch._dynamo.mark_static_address(tensor)  # or a CUDA graph would copy it first
 

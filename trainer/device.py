@@ -1,27 +1,22 @@
 """Where and how a run computes: device, threads, denormals, autocast, GradScaler, compile, generators."""
 
 import logging
-import os
 import platform
 import random
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
-from torch.utils import deterministic
 
 from trainer.errors import ConfigError
 
 FLOPS_PER_THREAD = 125e6  # floating-point operations of a step that make another thread worthwhile, see set_threads
-DETERMINISTIC: Any = deterministic  # a module without types
-WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # cuBLAS gives the same bits each time only with this set
-COMPILER = "torch._inductor.config"
 AMP_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -58,41 +53,6 @@ def _no_mps() -> str | None:
     if not torch.backends.mps.is_built():
         return f"torch {torch.__version__} is built without MPS"
     return None if torch.backends.mps.is_available() else "no Apple GPU is visible to torch"
-
-
-def prefer_deterministic(device: torch.device, *, compiled: bool) -> None:
-    """On CUDA, prefer kernels that give the same bits each time; an operation without one warns and runs. Call this
-    before anything is put on the device."""
-    if device.type != "cuda":
-        return
-    os.environ.setdefault(WORKSPACE, ":4096:8")
-    torch.set_deterministic_debug_mode("warn")
-    if compiled:  # this tells torch's compiler too, which takes seconds to import
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    DETERMINISTIC.fill_uninitialized_memory = False  # it costs time and changes no result
-    torch.backends.cudnn.benchmark = False
-
-
-@contextmanager
-def kernels_kept() -> Iterator[None]:
-    """Restore, at the end, all that prefer_deterministic has changed."""
-    cudnn = torch.backends.cudnn
-    before = torch.get_deterministic_debug_mode(), DETERMINISTIC.fill_uninitialized_memory, cudnn.benchmark
-    workspace, compiler = os.environ.get(WORKSPACE), _compiler_is_deterministic()
-    try:
-        yield
-    finally:
-        torch.set_deterministic_debug_mode(before[0])
-        DETERMINISTIC.fill_uninitialized_memory, cudnn.benchmark = before[1:]
-        if workspace is None:
-            os.environ.pop(WORKSPACE, None)
-        if _compiler_is_deterministic() != compiler:
-            sys.modules[COMPILER].deterministic = compiler  # type: ignore[attr-defined]
-
-
-def _compiler_is_deterministic() -> bool:
-    """Whether torch's compiler is set to be deterministic; this does not import it."""
-    return getattr(sys.modules.get(COMPILER), "deterministic", False)
 
 
 def prepare_cpu() -> None:
@@ -156,7 +116,7 @@ def trace_derivatives() -> None:
 
 
 def quiet_compiler() -> None:
-    """Silence two messages of torch.compile: that CUDA is missing, and the advice to use TF32, which no key sets."""
+    """Silence two messages of torch.compile: that CUDA is missing, and the advice to use TF32, which `bench` tries."""
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from trainer import kernels
 from trainer.config import compose, files, user_modules
 from trainer.config.check import check
 from trainer.config.run_config import read_config
@@ -87,10 +88,11 @@ def _train(source: Source, started: float) -> Result:
 
 @contextmanager
 def _restoring_session() -> Iterator[None]:
-    """Within: a run may set the process's threads, seeds and treatment of denormals. Afterwards they are as before."""
+    """Within: a run may set the process's threads, seeds, kernels and treatment of denormals. Afterwards they are as
+    before."""
     threads, python_state, numpy_state = torch.get_num_threads(), random.getstate(), np.random.get_state()
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices):
+    with torch.random.fork_rng(devices), kernels.kept():
         try:
             yield
         finally:

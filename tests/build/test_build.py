@@ -115,6 +115,8 @@ MISFITS = [
     (["model.in_features=5"], r"does not take inputs of shape \(2, 1, 8, 8\)"),
     (["dataset=line", "loss=cross_entropy"], "the targets are numbers"),
     (["loss=mse"], "the targets are classes"),
+    (["channels_last=true"], "channels_last is for pictures: MLP has no 2-D convolution"),
+    (["channels_last=true", "dataset=iris"], r"for pictures: the inputs have the shape \(2, 4\)"),
     (["loss._target_=collections.Counter"], "makes a Counter, which is not an nn.Module"),
     (["loss=cross_entropy", "loss.weight=[1,2]"], "2 numbers, but the data has 10 classes"),
     (["monitor=val/accuracy"], "reports no such metric"),

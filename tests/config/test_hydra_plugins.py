@@ -49,7 +49,7 @@ def jobs(*overrides: str) -> list[Job]:
         (["seed=range(1,4)"], ["seed=1", "seed=2", "seed=3"]),
         (["model.hidden=[8],[16,16]"], ["model.hidden=[8]", "model.hidden=[16,16]"]),
         (["model=choice(mlp,linear)", "seed=5"], ["model=mlp seed=5", "model=linear seed=5"]),
-        (["optimizer=glob(ada*,exclude=adam*)"], ["optimizer=adagrad"]),
+        (["optimizer=glob(ada*,exclude=adam*)"], ["optimizer=adafactor", "optimizer=adagrad"]),
         (["seed=sort(3,1)", "++epochs=4,5"], None),
         (["model=own", "model._target_=a.B", "+model.width=1,2", "loss=cross_entropy", "~loss.label_smoothing"], None),
         (["experiment=sweep/lr_by_seed", "seed=7", "loss=auto,mse"], None),

@@ -17,10 +17,12 @@ from trainer.config.run_config import read_config
 from trainer.config.source import Source
 from trainer.errors import ConfigError
 
+OURS = ("groups", "layer_decay")  # keys of every optimizer
+
 
 def node(group: str, *words: str) -> dict:
     found: dict = compose(Source(list(words), files.roots())).data[group]
-    return found
+    return {name: value for name, value in found.items() if group != "optimizer" or name not in OURS}
 
 
 CASES = [

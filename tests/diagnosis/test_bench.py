@@ -37,6 +37,33 @@ def test_the_best_of_each_kind_go_together_and_the_fastest_measured_is_advised()
     assert last == "type    trainer train"
 
 
+def test_kernels_are_tried_where_there_is_a_choice() -> None:
+    data = {"channels_last": False, "matmul": "highest", "deterministic": True}
+
+    def tried(*, on_cuda: bool, convolves: bool, **now: object) -> list[bench.Change]:
+        unchanged = Measured(1e4, 1e-3, 0.0, 0, 100, 1, True, on_cuda, convolves)
+        return list(bench.kernels(data | now, unchanged))
+
+    channels_last, tf32, tuned = {"channels_last": True}, {"matmul": "high"}, {"deterministic": False}
+    assert tried(on_cuda=False, convolves=False) == []
+    assert tried(on_cuda=False, convolves=True) == [channels_last]
+    assert tried(on_cuda=True, convolves=False) == [tf32, tuned]
+    assert tried(on_cuda=True, convolves=True) == [channels_last, tf32, tuned]
+    others = [{"channels_last": False}, {"matmul": "highest"}, {"deterministic": True}]
+    assert tried(on_cuda=True, convolves=True, **channels_last, **tf32, **tuned) == others
+
+
+def test_what_a_change_costs_is_said_beside_its_gain() -> None:
+    plain, fast = measured(10_000), measured(15_000)
+    for change, price in [
+        ({"matmul": "high"}, ", at lower precision"),
+        ({"deterministic": False}, ", a resume may differ in its last bits"),
+        ({"channels_last": True}, ""),
+        ({"autocast": "none"}, ""),
+    ]:
+        assert next(bench.advice([(change, fast)], plain, [])) == f"1.50 times the samples/s{price}"
+
+
 @pytest.mark.slow
 def test_a_table_a_line_for_each_variant_and_no_folder(cli: Cli, tmp_path: Path) -> None:
     done = cli("bench", "--seconds", "0.2", "dataset=iris", "optimizer=rmsprop", timeout=400)
@@ -46,6 +73,10 @@ def test_a_table_a_line_for_each_variant_and_no_folder(cli: Cli, tmp_path: Path)
     for start in ["as it is", *variants]:
         assert any(line.startswith(start) for line in lines), start
     assert any("RMSprop" in line for line in lines)
+    gains = {line[:22].strip(): line[32:39].strip() for line in lines if "×" in line[32:39]}
+    assert gains["as it is"] == "1.00×"
+    assert "autocast=bf16" in gains
+    assert max(map(len, lines)) <= 80
     assert lines[-1].startswith("type    trainer train dataset=iris optimizer=rmsprop")
     assert any(line.startswith("a step  data ") for line in lines)
     assert not (tmp_path / "outputs").exists()

@@ -12,7 +12,7 @@ from trainer.cli import main
 from trainer.diagnosis import plan
 
 QUICK = ["threads=1", "device=cpu", "optimizer=adam", "optimizer.lr=0.01"]
-ANSWERS = {"plan": "time     about", "doctor": "17 checks: no guard trips", "lr-find": "suggest  optimizer"}
+ANSWERS = {"plan": "time     about", "doctor": "18 checks: no guard trips", "lr-find": "suggest  optimizer"}
 
 
 @pytest.mark.parametrize("name", JOBS)

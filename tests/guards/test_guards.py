@@ -63,6 +63,8 @@ CASES = [  # what is wrong, what is typed, the guard, what it says, what it says
      r"29% of the targets are 0 where input_ids is padded with 0; CrossEntropyLoss", "-100 there, in collate_fn"),
     ("teacher", [*JOBS["distilled"], "+loss.thawed=true"], "teacher",
      r"^Distilled: teacher in it has 2,410 parameters to train; .* 9,610", r"self\.teacher\.requires_grad_\(False\)"),
+    ("mirrored", ["dataset=digits", "model=mlp", "augment.flip=true", "max_steps=4"], "mirrored",
+     r"augment\.flip=true mirrors digits", r"augment\.flip=false"),
     ("labels", [*own(dataset="Signs"), *model("Sigmoid")], "activation", "went through a sigmoid", "remove sigmoid"),
     ("second input", [*JOBS["two inputs"], "+dataset.scale=100"], "scale", "^right: its inputs are", "standardise"),
     ("sigmoid", [*data("Binary"), *model("Sigmoid"), *loss("BCEWithLogitsLoss")], "activation",

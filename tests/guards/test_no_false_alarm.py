@@ -3,9 +3,11 @@
 import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
 from broken import BLOBS, data, model
 from conftest import config
+from drawn import draw
 from jobs import JOBS
 from mnist_files import write_mnist
 
@@ -19,7 +21,8 @@ OPTIONS = files.options([files.shipped()])
 OTHERS = ("own", "mnist", "fashion_mnist", "cifar10", "table", "npz", "safetensors", "images")  # they need files
 BUNDLED = [name for name in OPTIONS["dataset"] if name not in OTHERS]
 CLASSES = ["mlp", "linear"]
-EXPERIMENTS = [name for name in OPTIONS["experiment"] if name != "mnist"]
+WITH_FILES = ("mnist", "cifar10_fast", "finetune")
+EXPERIMENTS = [name for name in OPTIONS["experiment"] if name not in WITH_FILES]
 
 
 def alarms(*words: str) -> list[str]:
@@ -48,6 +51,20 @@ def test_every_experiment(experiment: str, monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_experiment_that_needs_mnist(tmp_path: Path) -> None:
     write_mnist(tmp_path / "data", 3000, 50)
     assert alarms("experiment=mnist", "epochs=1") == []
+
+
+def test_the_recipe_for_cifar10(tmp_path: Path) -> None:
+    labels = np.arange(200) % 4
+    noise = np.random.default_rng(0).integers(0, 60, (200, 3, 32, 32))
+    np.savez(tmp_path / "c.npz", x=(noise + 40 * labels[:, None, None, None]).astype(np.uint8), y=labels)
+    words = ["dataset=npz", "dataset.path=c.npz", "dataset.val_fraction=0.2", "loader.batch_size=40", "epochs=2"]
+    assert alarms("experiment=cifar10_fast", *words, "model.widths=[8,8,8]") == []
+
+
+@pytest.mark.slow
+def test_the_experiment_that_needs_a_folder_of_pictures(tmp_path: Path) -> None:
+    draw(tmp_path / "pics")
+    assert alarms("experiment=finetune", "dataset.path=pics", "dataset.size=48", "epochs=2", "model.weights=null") == []
 
 
 @pytest.mark.slow

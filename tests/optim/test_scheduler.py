@@ -1,5 +1,6 @@
 """Schedulers by `_target_`: durations in lists and in nested nodes, and lengths from the run."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from trainer import checkpoint
 from trainer.build.build import build
 from trainer.errors import ConfigError
 from trainer.loop import train
+from trainer.schedules import Triangle
 
 RUN = ("dataset=iris", "loader.batch_size=10", "optimizer.lr=0.01", "epochs=6")  # 12 steps an epoch
 LINEAR = "{_target_:torch.optim.lr_scheduler.LinearLR,total_iters:2epochs,start_factor:0.1}"
@@ -56,6 +58,22 @@ def test_durations_inside_a_scheduler_are_steps(name: str) -> None:
     (kind, *keys), make = CASES[name]
     run, _ = build(config(*RUN, f"scheduler._target_=torch.optim.lr_scheduler.{kind}", *keys))
     assert [event.lr for event in train(run) if hasattr(event, "lr")] == by_torch(make)
+
+
+def test_the_triangle_goes_through_its_corners_and_keeps_the_ratio_of_groups() -> None:
+    weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    optimizer = torch.optim.SGD([{"params": weights[:1], "lr": 0.1}, {"params": weights[1:], "lr": 0.001}])
+    schedule, rates = Triangle(optimizer, 20, peak=0.25, start=0.2, end=0.1), []
+    for _ in range(21):
+        first, second = (group["lr"] for group in optimizer.param_groups)
+        assert second == pytest.approx(first / 100)
+        rates.append(first)
+        optimizer.step()
+        schedule.step()
+    assert rates[:7] == pytest.approx([0.02, 0.036, 0.052, 0.068, 0.084, 0.1, 0.094])
+    assert rates[-2:] == pytest.approx([0.016, 0.01])
+    slopes = [after - before for before, after in pairwise(rates)]
+    assert slopes == pytest.approx([0.016] * 5 + [-0.006] * 15)
 
 
 def test_a_longer_run_moves_a_nested_schedule(tmp_path: Path) -> None:

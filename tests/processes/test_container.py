@@ -82,8 +82,28 @@ def test_the_smallest_limit_counts(tree: str, tmp_path: Path) -> None:
     assert (container.memory(root), container.cores(root)) == TREES[tree][3:]
 
 
+USED = {  # the group's files beside a limit of 1,000 bytes, what is left by hand
+    "version 2": ("memory/memory.max", {"memory.current": "700", "memory.stat": "anon 100\ninactive_file 50"}, 350),
+    "version 1": (
+        "memory/memory.limit_in_bytes",
+        {"memory.usage_in_bytes": "900", "memory.stat": "inactive_file 5\ntotal_inactive_file 60"}, 160,
+    ),
+    "over the limit": ("memory/memory.max", {"memory.current": "1200"}, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", USED)
+def test_what_is_left_of_a_limit(name: str, tmp_path: Path) -> None:
+    limit, files, left = USED[name]
+    root = made(tmp_path, "version 1")
+    for path, text in {Path(limit).name: "1000", **files}.items():
+        (root / "sys/fs/cgroup/memory" / path).write_text(text + "\n")
+    assert container.free_memory(root) == left
+
+
 def test_without_linux_there_is_no_limit(tmp_path: Path) -> None:
     assert (container.memory(tmp_path), container.cores(tmp_path)) == (None, None)
+    assert container.free_memory(tmp_path) is None
 
 
 @pytest.mark.parametrize(("quota", "cores"), [(None, 8), (0.5, 1), (2.5, 2), (64.0, 8)])

@@ -20,6 +20,8 @@ VARIANTS = {
     "accumulation, momentum, cosine": [*MLP, "accumulate=3", "optimizer=sgd", "scheduler=cosine",
                                        "loader.batch_size=40"],
     "fp16 with its scaler, warmup": [*MLP, "autocast=fp16", "scheduler=warmup", "scheduler.warmup=5steps"],
+    "channels_last, low precision": ["model=cnn", "model.channels=[4,8]", "channels_last=true", "matmul=medium",
+                                     "epochs=1"],
     "plateau and early stop": [*MLP, "scheduler=plateau", "scheduler.patience=0", "early_stop.patience=4",
                                "eval_every=3steps", "optimizer.lr=0.05", "checkpoint.every_seconds=0"],
     "one cycle, bf16, clipping": [*MLP, "scheduler=onecycle", "autocast=bf16", "clip_grad_norm=0.5"],
@@ -30,6 +32,8 @@ VARIANTS = {
     "no validation": ["dataset=iris", *MLP, "dataset.val_fraction=0", "optimizer=adam", "epochs=15",
                       "loader.batch_size=16"],
     "as it comes": [],
+    "a layer fitted to the data, triangle": ["model=wide_cnn", "model.widths=[8,8]", "scheduler=triangle", "epochs=1",
+                                             "optimizer=sgd", "optimizer.momentum=0.85", "optimizer.nesterov=true"],
     "augmentation, no workers": ["dataset._target_=own.Augmented", *MLP, "loader.batch_size=16", "epochs=4"],
     "augmentation, two workers": ["dataset._target_=own.Augmented", *MLP, "loader.num_workers=2",
                                   "model.dropout=0.2", "loader.batch_size=16", "epochs=4"],
@@ -55,6 +59,15 @@ COMPILED = {
     "compile=model": [*MLP, "model.dropout=0.2", "model.norm=batch", "compile=model"],
     "compile=step": [*MLP, "model.dropout=0.2", "eval_every=7steps", "compile=step"],
 }
+
+
+CHANGED = {
+    "every operation on a batch": ["augment=crop_flip", "augment.shift=1", "augment.cutout=2", "augment.brightness=0.2",
+                                   "augment.contrast=0.2", "augment.mixup=0.3", "augment.cutmix=1.0"],
+    "transforms of a row, mixed": ["augment=trivial", "augment.mixup=0.3"],
+    "transforms of a batch": ["augment=trivial", "augment.per=batch", "augment.flip=true"],
+}  # fmt: skip
+WAYS = [["loader.in_memory=true"], ["loader.in_memory=false"], ["loader.num_workers=1"], ["loader.num_workers=2"]]
 
 
 def disturbed(folder: Path, data: dict, deaths: Sequence[Death], **how) -> None:
@@ -86,7 +99,7 @@ def compared(tmp_path: Path, overrides: list[str], seeds: range, **how) -> tuple
     return kills, differing
 
 
-@pytest.mark.parametrize("name", list(VARIANTS)[:4])
+@pytest.mark.parametrize("name", list(VARIANTS)[:5])
 def test_killed_runs_end_with_the_same_bits(tmp_path, name):
     _, differing = compared(tmp_path, VARIANTS[name], range(1))
     assert differing == [set()]
@@ -108,6 +121,14 @@ def test_200_killed_runs_end_with_the_same_bits(tmp_path, name):
     print(f"{name}: {sum(not d for d in differing)} of {len(differing)} the same, {kills} kills")
     assert differing == [set()] * 20
     assert kills == 51
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CHANGED)
+@pytest.mark.parametrize("way", WAYS, ids=" ".join)
+def test_killed_runs_with_augmentation_end_with_the_same_bits(tmp_path: Path, name: str, way: list[str]) -> None:
+    words = [*MLP, "model.dropout=0.2", "loader.batch_size=128", "epochs=2", *CHANGED[name], *way]
+    assert compared(tmp_path, words, range(2, 3))[1] == [set()]
 
 
 @pytest.mark.slow

@@ -11,8 +11,9 @@ import torch
 from conftest import Cli
 
 import trainer
-from trainer import device
+from trainer import kernels
 from trainer.cli import main
+from trainer.device import quiet_compiler
 from trainer.terminal import warnings as notices
 
 MODEL = """
@@ -77,10 +78,10 @@ def test_an_operation_without_deterministic_form_is_named_once_and_the_session_k
     wanted: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """put_ has none even on the CPU, which here passes for CUDA."""
-    prefer = device.prefer_deterministic
-    on_cuda = lambda _, compiled: prefer(torch.device("cuda"), compiled=compiled)  # noqa: E731
-    monkeypatch.setattr(device, "prefer_deterministic", on_cuda)
-    monkeypatch.delenv(device.WORKSPACE, raising=False)
+    choose = kernels.choose
+    on_cuda = lambda _, **how: choose(torch.device("cuda"), **how)  # noqa: E731
+    monkeypatch.setattr(kernels, "choose", on_cuda)
+    monkeypatch.delenv(kernels.WORKSPACE, raising=False)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)  # not what Python 3.12 says of a fork beside threads
@@ -89,7 +90,7 @@ def test_an_operation_without_deterministic_form_is_named_once_and_the_session_k
     assert during == ({(1, False)} if wanted else set())
     assert (torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark) == (0, True)
     assert torch.utils.deterministic.fill_uninitialized_memory
-    assert device.WORKSPACE not in os.environ
+    assert kernels.WORKSPACE not in os.environ
     entry = (
         "warning  put_ has no deterministic form here: a resumed run may differ in its\n"
         "         last bits\n"
@@ -104,14 +105,14 @@ def test_attention_and_other_texts_of_torch() -> None:
     assert notices.paragraphs("Empty.\n  Why? (Triggered internally at /a/b(1)/c.cpp:7.)") == ("Empty.", "Why?")
 
 
-def test_the_compilers_advice_that_no_key_sets_is_not_told_and_the_filter_ends_with_the_run() -> None:
+def test_the_compilers_advice_to_use_tf32_is_not_told_and_the_filter_ends_with_the_run() -> None:
     said: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)  # not what Python 3.12 says of a fork beside threads
         before = [*warnings.filters, warnings.showwarning]
         with notices.captured(lambda texts, where: said.extend(texts)):
             warnings.warn(TF32, stacklevel=1)
-            device.quiet_compiler()
+            quiet_compiler()
             warnings.warn(TF32 + " Again.", stacklevel=1)
         assert [*warnings.filters, warnings.showwarning] == before
     assert said == [TF32]

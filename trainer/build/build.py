@@ -11,8 +11,20 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trainer import device as devices
-from trainer.build import asked, batch_mean, batch_sizes, connecting, gradient, phases, probe
+from trainer import kernels
+from trainer.build import (
+    asked,
+    augmentation,
+    batch_mean,
+    batch_sizes,
+    connecting,
+    gradient,
+    init_from,
+    phases,
+    probe,
+)
 from trainer.build.compiling import compile_model
+from trainer.build.first_rows import init_from_data
 from trainer.build.model import build_model, choose_dtype
 from trainer.build.row_weights import counts_evenly
 from trainer.compiled_step import CompiledStep
@@ -22,14 +34,17 @@ from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.earlier import Earlier
 from trainer.data.labels import Denominator
 from trainer.data.loading import make_splits, own_task
+from trainer.data.room import Room
 from trainer.data.splits import Splits
 from trainer.errors import ConfigError
 from trainer.guards.before import before_training
 from trainer.guards.finding import Finding
+from trainer.guards.mirrored import mirrored
 from trainer.guards.shared_rows import equal_rows
 from trainer.listeners.trackers import check_installed
 from trainer.loop import train_step
 from trainer.optim.freezing import freeze
+from trainer.optim.groups import Row, rows
 from trainer.optim.optimizers import make_optimizer
 from trainer.optim.scheduler import make_scheduler
 from trainer.processes.machine import num_cores
@@ -53,8 +68,10 @@ class Setup:
     loss_counts: str
     loss_mean: batch_mean.Verdict | None
     findings: list[Finding]
+    groups: list[Row]  # of the optimizer, where the config asks for some
     data_seconds: float
     reaches_out: bool  # whether the run may write outside its folder: see `download` of build
+    first_weights: init_from.FirstWeights
 
 
 def build(
@@ -68,9 +85,9 @@ def build(
     """Build everything that a run needs, on its device. Raises ConfigError for parts that do not fit together.
 
     cores: how many threads=auto may use; None means all that this process may use. download: whether the run may reach
-    outside its folder, to fetch missing data or to log to a tracker: not for what nobody has signed or trusts. ranks:
-    this process among those that train together; None where it trains alone. earlier: what the run stored about its
-    data, if it resumes.
+    outside its folder, to fetch missing data, read weights to start from or log to a tracker: not for what nobody has
+    signed or trusts. ranks: this process among those that train together; None where it trains alone. earlier: what the
+    run stored about its data, if it resumes: it starts from no weights then, since a checkpoint has its own.
     """
     options: dict[str, Any] = {"cores": cores, "download": download, "ranks": ranks or Ranks(), "earlier": earlier}
     try:
@@ -85,14 +102,19 @@ def _build(
     check_installed(config, reaches_out=download)
     probe.check_options(config)
     phases.check(config)
+    config, published = init_from.without_published(config)
     device, device_why = _place(config, ranks)
     dtype = choose_dtype(config.dtype, device)
 
+    cores_per_rank = max(1, (cores or num_cores()) // ranks.local_size)
+    room = Room(cores_per_rank, ranks.local_size)
     begun, targets = time.perf_counter(), losses.target_scaling(config)
-    splits = make_splits(config, device, dtype, download=download, earlier=earlier, targets=targets)
+    splits = make_splits(config, device, dtype, download=download, earlier=earlier, targets=targets, room=room)
     data_seconds = time.perf_counter() - begun
 
     model_node, model, findings = build_model(config, splits, device, dtype, ranks)
+    init_from_data(model, splits.train, config)
+    began = init_from.begin(model, config, published, splits, is_trusted=download, resumes=earlier is not None)
     probed = probe.probe(config, model, splits, device, dtype)
     loss_fn = probed.loss_fn
     denominator, loss_counts = losses.denominator(loss_fn)
@@ -107,6 +129,7 @@ def _build(
         splits.preprocessing.shift = loss_fn.shift
     even = counts_evenly(loss_fn, loss_counts, splits)
     train_batches = _train_batches(config, splits, denominator, loss_counts == "sum", one, ranks, even=even)
+    augmentation.augment(train_batches, config, splits, loss_fn, dtype)
     batch_sizes.check(train_batches, model, splits.sample[0])
     progress = _progress(config, train_batches)
 
@@ -114,16 +137,16 @@ def _build(
     of_terms = config.monitor_mode or "min"
     modes = metrics.directions(task, own, num_val, probed.terms, of_terms, summed=probed.summed)
     stopping = make_stopping(config.monitor, config.early_stop, modes, task.monitor, config.monitor_mode)
-    make_optim = partial(make_optimizer, config.optimizer, trained, device)
+    make_optim = partial(make_optimizer, config.optimizer, {"": model, loss_modules.PREFIX: loss_fn}, device)
     optimizer = make_optim()
-    rates = [float(group["lr"]) for group in optimizer.param_groups]
+    groups, rates = rows(optimizer), [float(group["lr"]) for group in optimizer.param_groups]
     gradient.check(model, probed, splits.sample)
     if config.guards != "none":
         is_standardised = splits.preprocessing.x.mean_and_std is not None
         how = (splits.sample, probed.call, probed.fit, probed.loss)
         found = before_training(model, loss_fn, optimizer, *how, is_standardised=is_standardised)
         findings += [finding for finding in found if finding.check != "frozen" or not config.freeze]
-        findings += equal_rows(splits.fingerprint)
+        findings += equal_rows(splits.fingerprint) + mirrored(splits.facts.classes, augmentation.mirroring(config))
         probe.refuse(findings, config.guards)
     scaler = devices.make_scaler(device, config.autocast)
     lengths = {"num_steps": progress.num_steps, "steps_per_epoch": progress.steps_per_epoch}
@@ -133,7 +156,6 @@ def _build(
         return make_scheduler(config.scheduler, optimizer, scaler, mode=stopping.mode, **lengths)
 
     num_rows = -(-config.loader.batch_size // ranks.size)  # of a batch, on one rank
-    cores_per_rank = max(1, (cores or num_cores()) // ranks.local_size)
     threads, threads_why = devices.set_threads(config.threads, device, 3 * probed.flops * num_rows, cores_per_rank)
     if config.compile != "none":
         probe.check_compiler(device, config.compile)
@@ -181,9 +203,12 @@ def _build(
     run.step = _step(config, run, 0)
     again = phases.Parts(frozen, make_optim, make_schedule, connect, partial(_step, config), rates)
     phases.attach(run, config, again)
-    resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, threads=threads, nproc=ranks.size)
-    facts = (device_why, threads, threads_why, loss_counts, verdict, findings, data_seconds, download)
-    return run, Setup(resolved, splits, *facts)
+    loader = dataclasses.replace(config.loader, num_workers=splits.num_workers)
+    resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, loader=loader)
+    resolved = dataclasses.replace(resolved, threads=threads, nproc=ranks.size)
+    resolved.init_from, resolved.init_sha256 = began.path, began.sha256
+    facts = (device_why, threads, threads_why, loss_counts, verdict, findings, groups, data_seconds, download)
+    return run, Setup(resolved, splits, *facts, began)
 
 
 def _step(config: Config, run: TrainState, first: int) -> phases.Step:
@@ -219,8 +244,8 @@ def _place(config: Config, ranks: Ranks) -> tuple[torch.device, str]:
     devices.prepare_cpu()
     device, why = devices.choose_device(config.device)
     device = ranks.device(device, config.device)
-    if config.deterministic:
-        devices.prefer_deterministic(device, compiled=config.compile != "none")
+    is_compiled, precision = config.compile != "none", config.matmul
+    kernels.choose(device, is_deterministic=config.deterministic, is_compiled=is_compiled, matmul=precision)
     return device, why
 
 

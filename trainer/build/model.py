@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from trainer.build import signature
+from trainer import kernels
+from trainer.build import published, signature
 from trainer.config import target
 from trainer.config.schema import Config
 from trainer.data import seeds, tree
@@ -44,12 +45,17 @@ def build_model(
     findings = structure.unregistered(model) if config.guards != "none" else []
     materialize(model, splits.sample[0])
     check_storable(model)
+    if config.channels_last:
+        if why := no_pictures(model, splits.sample[0]):
+            raise ConfigError(f"channels_last is for pictures: {why}", "channels_last=false", "channels_last")
+        kernels.to_channels_last(model)
     return node, synchronised(model, device, ranks) if config.sync_batchnorm else model, findings
 
 
 def complete(node: Mapping[str, Any], facts: Facts, each: int = 1) -> dict[str, Any]:
     """Fill in the sizes that are null in a model node, from the data. each: outputs for a number to predict. Raises
     ConfigError."""
+    node = published.bare(node)  # also of a stored config: its own weights are loaded
     completed = target.complete(node, "model", **facts.for_model(each))
     if len(facts.input_shape) != 3 and completed.get("in_channels", 0) is None:
         text = f"{node['_target_']} takes pictures (channels, height, width), not inputs"
@@ -116,6 +122,14 @@ def does_not_take(model: nn.Module, x: Tree, error: Exception, *, has_target: bo
         return ConfigError(f"model {name} does not take its inputs: {problem}", hint)
     text = f"model {name} does not take inputs of shape {tree.described(x)}"
     return ConfigError(f"{text}: {first_line(error)}{place(error)}")
+
+
+def no_pictures(model: nn.Module, x: Tree) -> str:
+    """Why channels_last has no use for a model and its inputs; empty where it has."""
+    if all(leaf.ndim != 4 for leaf in tree.leaves(x)):
+        return f"the inputs have the shape {tree.described(x)}, not (batch, channels, height, width)"
+    has_none = all(parameter.ndim != 4 for parameter in model.parameters())
+    return f"{type(model).__name__} has no 2-D convolution" if has_none else ""
 
 
 def check_storable(model: nn.Module) -> None:

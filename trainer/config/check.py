@@ -6,17 +6,17 @@ import operator
 import re
 import shlex
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
-from trainer.config import asked_metrics, expectations
+from trainer.config import asked_metrics, expectations, optimizer_groups
 from trainer.config.durations import Duration, is_duration, is_empty
 from trainer.config.expectations import is_number
-from trainer.config.options import DatasetKeys, target_schema
+from trainer.config.options import common, target_schema
 from trainer.config.options.dataset import MAY_BE_THEIRS
 from trainer.config.picked import shown
-from trainer.config.schema import TARGETS, Config, DeviceName, Expect, Metrics, Target
+from trainer.config.schema import TARGETS, Config, DeviceName, Expect, Metrics, Target, Transforms
 from trainer.config.schema_key import keys
 from trainer.config.unknown_key import ALL_KEYS, unknown_key
 from trainer.errors import ConfigError
@@ -68,11 +68,13 @@ def _check_target(group: str, node: dict[str, Any], known: set[str]) -> None:
     if not isinstance(node.get("_target_"), str):
         raise ConfigError(f"{group} needs a _target_: the dotted name of a class", key=f"{group}._target_")
     schema = target_schema(group, node)
-    fields = (keys(DatasetKeys) if group == "dataset" else {}) if schema is None else schema
+    fields = common(group) if schema is None else schema
     for name, value in node.items():
         if (schema is None and name in MAY_BE_THEIRS) or (name == "task" and isinstance(value, Mapping)):
             continue  # a class decides: of the data, or of the task
-        if name in fields:
+        if name == "groups" and group == "optimizer":
+            node[name] = optimizer_groups.check(value, node, _check_value)
+        elif name in fields:
             node[name] = _check_value(f"{group}.{name}", value, fields[name])
         elif schema is not None and name != "_target_":
             raise unknown_key(f"{group}.{name}", _typed(value), known)
@@ -99,7 +101,7 @@ def _check_fields(schema: Any, data: Data, prefix: str, known: set[str]) -> Any:
                 raise ConfigError(f"{path}={value} names no option", f"trainer ls {path}", path)
             values[name] = dict(value)
         else:
-            special = {Expect: _check_expect, Metrics: _check_metrics}.get(field.type)
+            special = SPECIAL.get(field.type)
             values[name] = special(value) if special is not None else _check_value(path, value, field)
     return schema(**values)
 
@@ -121,6 +123,22 @@ def _check_metrics(value: Any) -> list[Any]:
         raise ConfigError(f"metrics={shown(value)}: metrics must be a list", hint, "metrics")
     asked_metrics.read(value)
     return list(value)
+
+
+def _check_transforms(value: Any) -> list[dict[str, Any]]:
+    nodes: list[Any] = list(value) if isinstance(value, (list, tuple)) else [None]
+    if not all(isinstance(node, Mapping) and isinstance(node.get("_target_"), str) for node in nodes):
+        text = f"augment.transforms={shown(value)}: it must be a list of transforms, each with a _target_"
+        hint = "'augment.transforms=[{_target_: torchvision.transforms.v2.RandomRotation, degrees: 10}]'"
+        raise ConfigError(text, hint, "augment.transforms")
+    return [dict(node) for node in nodes]
+
+
+SPECIAL: dict[Any, Callable[[Any], Any]] = {
+    Expect: _check_expect,
+    Metrics: _check_metrics,
+    Transforms: _check_transforms,
+}
 
 
 def _check_value(path: str, value: Any, field: Any) -> Any:

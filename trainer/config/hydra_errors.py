@@ -4,7 +4,7 @@ import re
 import shlex
 from itertools import pairwise
 
-from trainer.config import data_files, files
+from trainer.config import data_files, files, optimizer_groups
 from trainer.config.picked import default, shown
 from trainer.config.source import Source
 from trainer.config.unknown_key import ALL_KEYS, unknown_to_hydra
@@ -28,6 +28,9 @@ def as_config_error(error: Exception, source: Source) -> ConfigError:
         return _no_option(str(error.missing_cfg_file), list(error.options or []), source)
     if isinstance(error, OverrideParseException):
         return _unread(str(error.override), source)
+    group = next((word for word in source.overrides if word.lstrip("+~").startswith("optimizer.groups.")), None)
+    if group is not None and "optimizer.groups" in str(getattr(cause, "full_key", "")):
+        return optimizer_groups.unknown(group, is_there=not isinstance(cause, errors.ConfigIndexError))
     if isinstance(cause, (errors.ConfigKeyError, errors.ConfigAttributeError)) and cause.full_key:
         root = cause.parent_node._get_root() if cause.parent_node is not None else {}
         return unknown_to_hydra(str(cause.full_key), root, source)

@@ -1,4 +1,4 @@
-"""A `_target_` that was typed over an option's: the keys of that option belong to its class and stay behind."""
+"""Options and their keys: those of an option whose `_target_` was typed over, and the options of optimizer.groups."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -7,7 +7,11 @@ from typing import Any
 
 from trainer.config import files
 from trainer.config.check import MISSING
+from trainer.config.options import common
 from trainer.config.schema import TARGETS
+from trainer.errors import ConfigError
+from trainer.terminal.spelling import closest
+from trainer.text import listed
 
 
 def without_option_keys(
@@ -30,6 +34,29 @@ def without_option_keys(
             kept = {name: value for name, value in node.items() if name not in option or name in typed}
             data = {**data, group: kept}
     return data
+
+
+def with_group_options(data: dict[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
+    """A composed config in which a node stands for each option that optimizer.groups names: sgd becomes what is in
+    optimizer/sgd.yaml. Raises ConfigError for an option that does not exist."""
+    node = data.get("optimizer")
+    groups = node.get("groups") if isinstance(node, dict) else None
+    if not isinstance(node, dict) or not isinstance(groups, list) or not groups:
+        return data
+    groups = [_with_option(f"optimizer.groups.{number}", group, folders) for number, group in enumerate(groups)]
+    return {**data, "optimizer": {**node, "groups": groups}}
+
+
+def _with_option(key: str, group: Any, folders: Sequence[Path]) -> Any:
+    name = group.get("optimizer") if isinstance(group, dict) else None
+    if not isinstance(name, str):
+        return group
+    option = _option("optimizer", name, tuple(folders))
+    if not option:
+        known = files.options(list(folders))["optimizer"]
+        hint = f"{key}.optimizer={closest(name, known) or next(iter(known))}"
+        raise ConfigError(f"{key}.optimizer={name}: no optimizer '{name}'; there are {listed([*known])}", hint)
+    return {**group, "optimizer": {word: value for word, value in option.items() if word not in common("optimizer")}}
 
 
 def _is_typed(key: str, value: Any, default: Any, overrides: Sequence[str]) -> bool:

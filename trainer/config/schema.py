@@ -12,6 +12,7 @@ Target = dict[str, Any]  # `_target_` and the keyword arguments beside it
 TARGETS = ("dataset", "model", "loss", "optimizer", "scheduler")  # the keys that hold one
 Expect = Mapping[str, Any]  # see trainer/config/expectations.py
 Metrics = list[Any]  # see trainer/config/asked_metrics.py
+Transforms = list[dict[str, Any]]  # a `_target_` and its keyword arguments each
 
 
 @dataclass
@@ -26,9 +27,32 @@ class Loader:
     eval_batch_size: int = key("samples in a batch in evaluation", at_least=1, unit="samples")
     shuffle: bool = key("a new order each epoch, the same for the same seed")
     drop_last: bool = key("leave out the last, smaller batch of an epoch")
-    num_workers: int = key("processes of torch's DataLoader; above 0 selects it", at_least=0)
+    num_workers: Literal["auto"] | int = key(
+        "processes of torch's DataLoader; auto: for pictures that are decoded one by one, from the cores", at_least=0
+    )
     pin_memory: bool = key("page-locked host memory for faster copies to CUDA")
     in_memory: Literal["auto"] | bool = key("keep the data on the device; auto: if it fits in a quarter of its memory")
+
+    @property
+    def workers(self) -> int:
+        """num_workers, or 0 for auto: only pictures resolve that, see trainer/data/row_splits.py."""
+        return 0 if self.num_workers == "auto" else self.num_workers
+
+
+@dataclass
+class Augment:
+    flip: bool = key("mirror every second picture left to right", if_absent=False)
+    shift: int = key("move by up to this many pixels, reflected at the border", at_least=0, unit="pixels", if_absent=0)
+    crop: int = key("cut the picture out of one with so much black around it", at_least=0, unit="pixels", if_absent=0)
+    cutout: int = key("side of a black square in each picture", at_least=0, unit="pixels", if_absent=0)
+    brightness: float = key("multiply it by 1 - this to 1 + this", at_least=0, if_absent=0.0)
+    contrast: float = key("multiply it by 1 - this to 1 + this", at_least=0, if_absent=0.0)
+    mixup: float = key("blend pictures and labels, by a share of Beta(a, a); classes only", at_least=0, if_absent=0.0)
+    cutmix: float = key("paste a box of another picture, its share of Beta(a, a)", at_least=0, if_absent=0.0)
+    transforms: Transforms = key("of torchvision.transforms.v2, kornia or your own, by `_target_`", if_absent=[])
+    per: Literal["sample", "batch"] = key(
+        "what a transform is given: a picture, in a worker, or a batch, on the device", if_absent="sample"
+    )
 
 
 @dataclass
@@ -66,9 +90,27 @@ class Config:
     max_steps: int | None = key("stop after this many optimizer steps, if that comes first", at_least=1, unit="steps")
     seed: int = key("seeds the weights, the order of samples and dropout", at_least=0, below=2**63)
     dtype: Literal["float32", "float64"] = key("type of parameters and inputs")
+    init_from: str | None = key(
+        "the weights to start from: a run (its folder, the end of its name, latest), or a .safetensors, .pt or .pth",
+        if_absent=None,
+    )
+    init_rename: dict[str, str] | None = key(
+        "prefixes of the names in init_from that are other ones in the model: {old.: new.}", if_absent=None
+    )
+    init_sha256: str | None = key("the sha256 that the file of init_from must have; null: stored", if_absent=None)
 
     device: DeviceName = key("auto, cpu, cuda, cuda:1 or mps")
-    deterministic: bool = key("on CUDA, use kernels that give the same bits each time, where they exist")
+    deterministic: bool = key(
+        "on CUDA, kernels that give the same bits each time; false: cuDNN tries which are fastest"
+    )
+    channels_last: bool = key(
+        "keep the channels of a pixel beside each other in memory, for 2-D convolutions", if_absent=False
+    )
+    matmul: Literal["highest", "high", "medium"] = key(
+        "precision of float32 matrix products: high is TF32 on CUDA, medium bf16 where there is a kernel",
+        instead_of_true="high",
+        if_absent="highest",
+    )
     threads: Literal["auto"] | int = key("CPU threads; auto: from the work in one step", at_least=1)
     nproc: Literal["auto"] | int = key("processes that train together: auto is one for each GPU", at_least=1)
     sync_batchnorm: bool = key("batch norms see the full batch, not one process's share; CUDA only")
@@ -102,6 +144,7 @@ class Config:
     )
 
     loader: Loader = key("how batches are made")
+    augment: Augment = key("random changes of training pictures; evaluation never sees them", if_absent={})
 
     eval_every: Duration = key("how often to evaluate: 1epoch, 500steps, 10000samples", above=0)
     monitor: str = key(

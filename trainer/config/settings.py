@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from trainer.config import files, option_keys
+from trainer.config import files, first_weights, option_keys
 from trainer.config.check import check
 from trainer.config.picked import default, shown
 from trainer.config.schema import Config
@@ -32,7 +32,8 @@ class Settings:
         if self.choices:
             overrides, folders = self.source.overrides, self.source.folders
             data = option_keys.without_option_keys(self.data, overrides, self.choices, folders)
-            object.__setattr__(self, "data", data)
+            data = option_keys.with_group_options(data, folders)
+            object.__setattr__(self, "data", first_weights.in_config(data))
 
     def check(self) -> Config:
         """The config as typed dataclasses. Raises ConfigError with the first wrong key and where it was set."""

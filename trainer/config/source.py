@@ -4,7 +4,7 @@ from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainer.config import files
+from trainer.config import files, first_weights
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class Source:
     name: str = "config"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "overrides", [_home_quoted(override) for override in self.overrides])
+        words = [first_weights.typed(_home_quoted(override)) for override in self.overrides]
+        object.__setattr__(self, "overrides", words)
 
     @classmethod
     def of(cls, args: Namespace) -> "Source":

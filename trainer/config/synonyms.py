@@ -3,6 +3,8 @@
 from collections.abc import Collection
 
 KEYS = {  # our key: its other names
+    "augment": "augmentation augmentations aug transform",
+    "augment.transforms": "transforms",
     "accumulate": "grad_accum accumulation_steps gradient_accumulation_steps accum",
     "clip_grad_norm": "clip grad_clip clip_grad clip_norm max_grad_norm gradient_clip gradient_clip_val",
     "checkpoint.every_seconds": "save_every save_interval",

@@ -18,11 +18,18 @@ NAMES = {  # group: the pattern of its `_target_`
     "dataset": r"trainer\.data\.\w+\.[A-Z]\w*",
     "model": r"(torch\.nn|trainer\.models\.\w+)\.[A-Z]\w*|torchvision\.models\.[a-z]\w*",
     "loss": r"auto|(torch\.nn|trainer\.tasks\.\w+)\.[A-Z]\w*",
-    "optimizer": r"torch\.optim\.[A-Z]\w*",
+    "optimizer": r"(torch\.optim|trainer\.optim\.(lion|muon))\.[A-Z]\w*",
+    "augment": r"torchvision\.transforms\.v2\.[A-Z]\w*",
     "scheduler": r"(torch\.optim\.lr_scheduler|trainer\.schedules)\.[A-Z]\w*",
 }
 TRACKERS = ("mlflow",)  # those that write outside the run folder
-NESTED = ("model", "loss", "scheduler")  # groups whose known classes may also stand inside one another
+NESTED = (
+    "model",
+    "loss",
+    "optimizer",
+    "scheduler",
+    "augment",
+)  # groups whose known classes may also stand inside one another
 
 
 @dataclass(frozen=True)
@@ -88,5 +95,6 @@ def _kind(group: str) -> tuple[type, ...]:
         "model": (torch.nn.Module,),
         "loss": (torch.nn.Module,),
         "optimizer": (torch.optim.Optimizer,),
+        "augment": (torch.nn.Module,),
         "scheduler": (torch.optim.lr_scheduler.LRScheduler, Constant),
     }[group]

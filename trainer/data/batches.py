@@ -46,6 +46,13 @@ class Window:
             yield x, y, self.loader.count(batch), share, nullcontext if number == last else self.no_sync
 
 
+def epoch_order(loader: Loader, num_rows: int, seed: int, epoch: int, *, shuffle: bool) -> Any:
+    """Row indices of an epoch, int64 on the CPU; a loader may bring its own order, see row_groups.Order."""
+    if hasattr(loader, "order"):
+        return loader.order(seed, epoch, shuffle=shuffle)
+    return seeds.permutation(num_rows, seeds.derive(seed, "order", epoch)) if shuffle else torch.arange(num_rows)
+
+
 @dataclass
 class TrainBatches:
     """The training split as windows of batches, in an order that is a function of (seed, epoch)."""
@@ -76,12 +83,8 @@ class TrainBatches:
         return math.ceil(self.num_batches / self.accumulate)
 
     def order(self, epoch: int) -> Any:
-        """Row indices of an epoch, int64 on the CPU; a loader may bring its own order, see row_groups.Order."""
-        if hasattr(self.loader, "order"):
-            return self.loader.order(self.seed, epoch, shuffle=self.shuffle)
-        if not self.shuffle:
-            return torch.arange(self.num_rows)
-        return seeds.permutation(self.num_rows, seeds.derive(self.seed, "order", epoch))
+        """See epoch_order."""
+        return epoch_order(self.loader, self.num_rows, self.seed, epoch, shuffle=self.shuffle)
 
     def windows(self, epoch: int, first: int = 0) -> Iterator[Window]:
         """The windows of an epoch, starting with number `first`."""

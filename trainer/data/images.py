@@ -46,7 +46,7 @@ class Pictures(Dataset[tuple[Tensor, int]]):
     def __init__(
         self, files: Sequence[tuple[str, int]], classes: Sequence[str], how: PictureFormat, parts: Parts, first: int = 0
     ) -> None:
-        self.paths, self.targets = [path for path, _ in files], [label for _, label in files]
+        self.picture_files, self.targets = [path for path, _ in files], [label for _, label in files]
         self.classes, self.how = list(classes), how
         self.parts, self.first = parts, first
 
@@ -54,11 +54,11 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         return len(self.targets)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return picture_file.decoded(self.checked_bytes(index), self.paths[index], self.how), self.targets[index]
+        return picture_file.decoded(self.checked_bytes(index), self.picture_files[index], self.how), self.targets[index]
 
     def checked_bytes(self, index: int) -> bytes:
         """The bytes of a file. Raises TrainerError if they were different before."""
-        data = picture_file.read_bytes(self.paths[index])
+        data = picture_file.read_bytes(self.picture_files[index])
         self.parts.check(self.first + index, digests.of_bytes(data))
         return data
 

@@ -80,6 +80,15 @@ class InMemory:
         x = x if self.at_once else self.scale_x(x)
         return x, self._same(x) if self.is_same else self.targets(batch)
 
+    def keep_raw(self, x: Tensor) -> None:
+        """Keep the rows x, which are those of the data, as they are, and scale them batch by batch."""
+        if self.at_once:
+            self.x, self.at_once = place(x, self.device, self.scale_x.dtype), False
+
+    def paired(self, x: Tree, y: Tree) -> tuple[Tree, Tree]:
+        """(x, y) of a batch for a model and its loss. x: ready for the model; y: the targets of the batch."""
+        return x, self._same(x) if self.is_same else y
+
     def _same(self, x: Tensor) -> Tensor:
         """The target of an input that is its own."""
         return x if self.target_shape is None else x.reshape(len(x), *self.target_shape)

@@ -12,6 +12,7 @@ from trainer.data import labels, meaning, seeds
 from trainer.data.earlier import Earlier
 from trainer.data.keys import Keys
 from trainer.data.meaning import UNKNOWN
+from trainer.data.room import Room
 from trainer.data.row_splits import row_splits
 from trainer.data.splits import Splits
 from trainer.data.target_scaling import TargetScaling
@@ -31,11 +32,13 @@ def make_splits(
     download: bool,
     earlier: Earlier | None = None,
     targets: TargetScaling | None = None,
+    room: Room | None = None,
 ) -> Splits:
     """Build the dataset, split it by (val_fraction, split_seed) and put a loader over each part. Raises ConfigError.
 
     earlier: what an earlier start of the run stored; None fits the preprocessing to the training split. targets: how
-    numbers to predict are scaled, not needed with `earlier`. The rows of each split do not depend on the run's seed.
+    numbers to predict are scaled, not needed with `earlier`. room: for pictures; None: all of this machine. The rows
+    of each split do not depend on the run's seed.
     """
     node, path, targets = dict(config.dataset), config.dataset["_target_"], targets or TargetScaling()
     own = own_task(node)
@@ -64,7 +67,7 @@ def make_splits(
 
         return table_splits(dataset, mine, config, device, dtype, earlier, targets)
     keys = _keys(keys, dataset, mine)
-    splits = row_splits(dataset, mine, keys, config, device, dtype, earlier, targets)
+    splits = row_splits(dataset, mine, keys, config, device, dtype, earlier, targets, room or Room())
     splits.notes = [*(f"dataset.{key} is an argument of {path}" for key in given), *splits.notes]
     return splits
 

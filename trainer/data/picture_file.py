@@ -99,7 +99,7 @@ def shown(picture: "Image.Image", grey: bool, background: str) -> "Image.Image":
             picture.putalpha(Image.fromarray(values != hidden))
     if picture.has_transparency_data:
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, background), picture.convert("RGBA"))
-    picture = picture.convert("RGB")
+    picture = picture if picture.mode == "RGB" else picture.convert("RGB")  # which would copy it
     return picture.convert("L") if grey else picture
 
 

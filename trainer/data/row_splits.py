@@ -9,23 +9,26 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from trainer.config.schema import Config
-from trainer.data import scaling
-from trainer.data.augmentation import Augmented
+from trainer.data import kept_pictures, scaling
 from trainer.data.earlier import Earlier
 from trainer.data.facts import Facts, specs_of
+from trainer.data.images import Images
 from trainer.data.inventory import take_inventory
+from trainer.data.kept_pictures import KeptPictures
 from trainer.data.keys import Keys
 from trainer.data.loaders import InMemory, Loader, TreesInMemory
 from trainer.data.partition import RowData, groups_of
 from trainer.data.parts import Part, owners, with_roles
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.roles import ROLES, TRAIN
-from trainer.data.rows import SCANNED
+from trainer.data.room import Room
+from trainer.data.rows import SCANNED, Rows
 from trainer.data.scaling import Scale
 from trainer.data.splits import Split, Splits, keep_in_memory
 from trainer.data.tabular.one_hot import Columns
 from trainer.data.target_scaling import TargetScaling, Way, for_targets
 from trainer.data.tensors import TensorData
+from trainer.data.transformed import Change, changes
 from trainer.data.tree import Tree
 from trainer.data.workers import Batch, Seeded, Workers
 from trainer.errors import ConfigError
@@ -41,10 +44,11 @@ def row_splits(
     dtype: torch.dtype,
     earlier: Earlier | None,
     targets: TargetScaling,
+    room: Room,
 ) -> Splits:
     """Split a Dataset and put a loader over each part. Raises ConfigError.
 
-    node: the config's keys that say how to split; keys: those that say what a sample holds; earlier, targets: see
+    node: the config's keys that say how to split; keys: those that say what a sample holds; earlier, targets, room: see
     make_splits.
     """
     found = take_inventory(dataset, node, keys, config, dtype, earlier.preprocessing if earlier is not None else None)
@@ -65,12 +69,19 @@ def row_splits(
         for part in owners(parts):
             part.data.settle(prepared.facts.num_outputs)
 
+    change = changes(config.augment, augment=found.augment)
+    keep = False
+    if isinstance(dataset, Images) and not in_memory:
+        num_rows = sum(part.num_rows for role, part in parts.items() if change is None or role != TRAIN)
+        loader, keep, why_not = kept_pictures.decide(dataset, num_rows, config.loader, device, room)
+        config = replace(config, loader=loader)
+
     def split(role: int) -> Split:
-        augment = found.augment and role == TRAIN
-        return Split(_loader(parts[role], prepared, config, device, in_memory, augment), parts[role])
+        augment = change if role == TRAIN else None
+        return Split(_loader(parts[role], prepared, config, device, in_memory or keep, augment), parts[role])
 
     splits = {key: split(role) for key, role in ROLES.items() if role in parts}
-    loader_name = "in memory, augmented by a " * (in_memory and found.augment) + splits["train"].loader.name
+    loader_name = "in memory, augmented by a " * (in_memory and change is not None) + splits["train"].loader.name
     return Splits(
         name=path.rpartition(".")[2],
         source=parts[TRAIN].data.source,
@@ -83,6 +94,7 @@ def row_splits(
         preprocessing=prepared,
         fingerprint=found.fingerprint,
         notes=notes + about_targets,
+        num_workers=config.loader.workers,
     )
 
 
@@ -92,7 +104,7 @@ def _loader(
     config: Config,
     device: torch.device,
     in_memory: bool,
-    augment: bool,
+    augment: Change | None,
 ) -> Loader:
     data, rows, path = part.data, part.rows, config.dataset["_target_"]
     if isinstance(prepared.x, Columns):
@@ -102,19 +114,25 @@ def _loader(
     if isinstance(data, TensorData):
         x, y = (data.x, data.y) if is_whole else data[rows]
         prepared.facts.meaning.check(y, path)
-        if in_memory and not augment and isinstance(x, Tensor) and (is_same or isinstance(y, Tensor)):
+        if in_memory and augment is None and isinstance(x, Tensor) and (is_same or isinstance(y, Tensor)):
             return InMemory(x, None if is_same else y, prepared.x, prepared.y, device)
-        if in_memory and not augment:
+        if in_memory and augment is None:
             return TreesInMemory(x, y, prepared.x, prepared.y, device)
     chosen: Any = data if is_whole else Subset(data, rows.tolist())
-    chosen = Augmented(chosen) if augment else chosen
+    chosen = augment(chosen) if augment is not None else chosen
     how = (prepared.x, prepared.y, device, config.loader, config.seed)
-    return Workers(chosen, data.collate, *how, is_same=is_same)
+    workers = Workers(chosen, data.collate, *how, is_same=is_same)
+    if in_memory and not augment and isinstance(data, Rows) and data.labels is not None:
+        return KeptPictures(prepared.raw_shape, data.labels[rows], workers, prepared.x, device)
+    return workers
 
 
 def _sample(loader: Loader, train: Part[RowData], device: torch.device) -> tuple[Tree, Tree]:
     """The first two training rows, ready for the model, without augmentation."""
     rows = train.rows[:2]
+    if isinstance(loader, KeptPictures):
+        x, _ = train.data.collate([train.data.read(int(row)) for row in rows])
+        loader.keep(torch.arange(len(rows)), x)
     if isinstance(loader, InMemory):
         return loader.load(torch.arange(len(rows), device=device))
     return loader.load(Batch(*train.data.collate([train.data.read(int(row)) for row in rows]), len(rows)))
@@ -135,6 +153,7 @@ def gathered(parts: Mapping[int, Part[RowData]], seed: int) -> dict[int, Part[Ro
         read = Seeded(data, seed, before_training=True)
         x, y = data.collate([read[0, row] for row in range(len(data))])
         tensors[id(data)] = TensorData(x, y, meaning=data.meaning, source=data.source)
+        tensors[id(data)].picture_files = data.picture_files
     return {role: replace(part, data=tensors[id(part.data)]) for role, part in parts.items()}
 
 

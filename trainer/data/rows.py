@@ -43,6 +43,7 @@ class Rows(Dataset[Any]):
         Raises ConfigError for a Dataset that cannot be used."""
         map_style.check(dataset, name)
         self.dataset, self.name, self.keys = dataset, name, keys
+        self.picture_files: Sequence[str] = getattr(dataset, "picture_files", ())  # of every row of a picture folder
         source = getattr(dataset, "source", "")
         self.source, self.notes = source if isinstance(source, str) else "", list[str]()
         self.pads: Callable[..., Any] | None = getattr(dataset, "collate_fn", None)

@@ -49,6 +49,7 @@ class Splits:
     preprocessing: Preprocessing
     fingerprint: Fingerprint
     notes: Sequence[str] = ()  # lines for the header: what was found in the data, and how it is treated
+    num_workers: int = 0  # that read rows, see loader.num_workers
     warnings: Sequence[Sequence[str]] = ()  # of traps in the data, each in paragraphs
 
     @property
@@ -145,7 +146,7 @@ def keep_in_memory(tensors: Sequence[Tensor], loader: LoaderConfig, device: torc
 
     tensors: all rows; empty for a Dataset that is read row by row. Raises ConfigError.
     """
-    if loader.num_workers > 0:
+    if loader.workers > 0:
         if loader.in_memory is True:
             raise ConfigError("loader.in_memory=true leaves nothing for workers to do", "loader.num_workers=0")
         return False, None

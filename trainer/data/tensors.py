@@ -28,6 +28,7 @@ class TensorData(Dataset[tuple[Tree, Tree]]):
     """
 
     truth: Mapping[str, float] = MappingProxyType({})  # the numbers to learn by name, if the formula is known
+    picture_files: Sequence[str] = ()  # of every row, if rows are pictures of a folder
 
     def __init__(
         self,

@@ -21,6 +21,7 @@ from trainer.data.augmentation import Augmented
 from trainer.data.loaders import place
 from trainer.data.scaling import Scale
 from trainer.data.tabular.one_hot import OneHot
+from trainer.data.transformed import Transformed
 from trainer.data.tree import Tree
 from trainer.errors import BadRow, Killed, TrainerError
 from trainer.processes import parent_death, scratch, signals
@@ -60,7 +61,7 @@ class Workers:
         *,
         is_same: bool = False,
     ) -> None:
-        num_workers = config.num_workers
+        self.num_workers = num_workers = config.workers
         if num_workers > 0:
             scratch.for_sockets()
         self.name = f"DataLoader, {counted(num_workers, 'worker')}"
@@ -84,10 +85,16 @@ class Workers:
         if num_workers:
             atexit.register(end_workers, weakref.ref(self.loader))
 
+    def close(self) -> None:
+        """End the workers. A later fetch would start others."""
+        end_workers(lambda: self.loader)
+        self.loader._iterator = None
+
     def unaugmented(self) -> "Workers":
         """A loader of the same rows as they are."""
         dataset: Any = self.loader.dataset.dataset  # type: ignore[attr-defined]
-        dataset = dataset.dataset if isinstance(dataset, Augmented) else dataset
+        while isinstance(dataset, (Augmented, Transformed)):
+            dataset = dataset.dataset
         collate, scales = self.collate.args[0], (self.scale_x, self.scale_y)
         return Workers(dataset, collate, *scales, self.device, self.config, self.seed, is_same=self.is_same)
 
@@ -132,14 +139,20 @@ class Workers:
         return batch.y
 
     def load(self, batch: Batch) -> tuple[Tree, Tree]:
-        x, y, _ = batch
-        dtype, late = self.scale_x.dtype, self.scale_x.waits(x)
-        x = tree.mapped(lambda leaf: place(leaf, self.device, dtype), x if late else self.scale_x(x))
-        x = self.finish(x) if late else x
+        late = self.scale_x.waits(batch.x)
+        x = self.placed(batch.x if late else self.scale_x(batch.x))
+        return self.paired(self.finish(x) if late else x, batch.y)
+
+    def placed(self, some: Tree) -> Tree:
+        """Tensors on the device, floats in the model's dtype."""
+        return tree.mapped(lambda leaf: place(leaf, self.device, self.scale_x.dtype), some)
+
+    def paired(self, x: Tree, y: Tree) -> tuple[Tree, Tree]:
+        """(x, y) of a batch for a model and its loss. x: ready for the model; y: as it was fetched."""
         y = y if self.scale_y is None else self.scale_y(y)
         if self.is_same:
             return x, x if self.target_shape is None else x.reshape(len(x), *self.target_shape)
-        y = tree.mapped(lambda leaf: place(leaf, self.device, dtype), y)
+        y = self.placed(y)
         return (x if self.argument is None else {**x, self.argument: y}), y
 
 

@@ -5,10 +5,12 @@ rate where the averaged loss falls most steeply over log(rate).
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from trainer.events import Stepped
 from trainer.loop import train
+from trainer.optim.ratios import of
 from trainer.state import TrainState
 
 FIRST, LAST = 1e-7, 10.0
@@ -21,10 +23,10 @@ Curve = Sequence[tuple[float, float]]  # (learning rate, loss averaged around it
 
 
 def sweep(run: TrainState) -> Curve:
-    """Take NUM_STEPS steps with rising rates; stop early where the loss diverges."""
+    """Take NUM_STEPS steps with rising rates of optimizer.lr; stop early where the loss diverges."""
     losses: list[float] = []
-    lowest = math.inf
-    _set_rate(run, rate(0))
+    lowest, ratios = math.inf, of(run.optimizer)
+    _set_rate(run, rate(0), ratios)
     for event in train(run):
         if not isinstance(event, Stepped):
             continue
@@ -36,7 +38,7 @@ def sweep(run: TrainState) -> Curve:
         lowest = min(lowest, recent)
         if recent > DIVERGED * lowest:
             break
-        _set_rate(run, rate(event.step))
+        _set_rate(run, rate(event.step), ratios)
     return [(rate(step), loss) for step, loss in enumerate(averaged(losses))]
 
 
@@ -65,6 +67,14 @@ def suggest(curve: Curve) -> tuple[float, float] | None:
     return None if steepest is None else (curve[steepest][0], curve[bottom][0])
 
 
+def settings(node: Mapping[str, Any], rate: float) -> list[str]:
+    """What is typed to train at a rate: optimizer.lr, and the rates of the groups that have one of their own, which
+    keep their ratio to it. node: the optimizer's, as it was tried."""
+    own = [group.get("lr", group.get("optimizer", {}).get("lr")) for group in node.get("groups") or []]
+    words = [f"++optimizer.groups.{n}.lr={rate * lr / node['lr']:.2g}" for n, lr in enumerate(own) if lr is not None]
+    return [f"optimizer.lr={rate:.2g}", *words]
+
+
 def shown(curve: Curve) -> Curve:
     """The part of a curve to show: up to where, after its lowest point, the loss is 1.5 times the first one."""
     bottom = min(range(len(curve)), key=lambda n: curve[n][1])
@@ -72,6 +82,7 @@ def shown(curve: Curve) -> Curve:
     return curve[: next(ends, len(curve))]
 
 
-def _set_rate(run: TrainState, rate: float) -> None:
-    for group in run.optimizer.param_groups:
-        group["lr"] = rate
+def _set_rate(run: TrainState, rate: float, ratios: Sequence[float]) -> None:
+    """Give optimizer.lr a value; groups with rates of their own keep their ratio to it."""
+    for group, ratio in zip(run.optimizer.param_groups, ratios, strict=True):
+        group["lr"] = rate * ratio

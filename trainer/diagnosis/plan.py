@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from trainer.compiled_step import kept_tensors
 from trainer.data import tree
+from trainer.data.kept_pictures import KeptPictures
 from trainer.data.tree import Tree
 from trainer.device import synchronize
 from trainer.events import Evaluated, Stepped
@@ -100,11 +101,18 @@ def timing(run: TrainState) -> Timing:
             break
         mark = time.perf_counter()
     if not evaluations and run.val_batches is not None:
-        mark = time.perf_counter()
-        evaluate(run, run.val_batches, "val")
-        evaluations = [time.perf_counter() - mark]
+        for _ in range(1 + isinstance(run.val_batches.loader, KeptPictures)):  # the first one decodes
+            mark = time.perf_counter()
+            evaluate(run, run.val_batches, "val")
+            evaluations = [time.perf_counter() - mark]
     typical, evaluation = statistics.median(steps[WARM:] or steps), statistics.median(evaluations or [0.0])
     seconds = sum(steps) + (progress.num_steps - len(steps)) * typical
+    loader = getattr(
+        run.train_batches.loader, "inner", run.train_batches.loader
+    )  # of augmented rows: the rows as they are
+    if isinstance(loader, KeptPictures) and not loader.is_complete:
+        later = progress.num_steps - max(len(steps), progress.steps_per_epoch)  # steps, which wait for no decoding
+        seconds -= max(0, later) * min(typical, run.train_batches.waited / len(steps))
     return Timing(typical, evaluation, len(steps), math.ceil(progress.num_steps / progress.eval_every), seconds)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from trainer.build.build import build
+from trainer.build.model import no_pictures
 from trainer.compiled_step import CompiledStep
 from trainer.config.settings import Settings
-from trainer.data.loaders import InMemory
+from trainer.data.kept_pictures import KeptPictures
 from trainer.device import synchronize
 from trainer.diagnosis.measurement import Measured
 from trainer.errors import TrainerError
@@ -26,16 +27,20 @@ def measure(data: Mapping[str, Any], seconds: float) -> Measured:
     before = _peak(None)
     run, setup = build(Settings({**data, **AS_IT_BEGINS}).check())
     config = setup.config
+    if isinstance(loader := setup.splits.train.loader, KeptPictures):
+        loader.kept.fill_(True)  # the later epochs are timed, which decode nothing; black pictures take as long
+        loader.x.zero_()
     num_steps, steps = run.progress.num_steps, _Steps(run)
     first = steps.take(number=WARM_UP)[1]
     number, spent, samples = steps.take(limit=seconds)
     step = spent / number
     compile_seconds = max(0.0, first - WARM_UP * step) if config.compile != "none" else 0.0
     peak = _peak(run.device) - (before if run.device.type == "cpu" else 0)
-    threads, in_memory = torch.get_num_threads(), isinstance(run.train_batches.loader, InMemory)
+    threads, in_memory = torch.get_num_threads(), run.train_batches.loader.knows_targets
     step_of = getattr(run.step, "step", run.step)
     note = step_of.describe() if isinstance(step_of, CompiledStep) and step_of.obstacle else ""
-    measured = Measured(samples / spent, step, compile_seconds, peak, num_steps, threads, in_memory, note)
+    where = run.device.type == "cuda", not no_pictures(run.model, setup.splits.sample[0])
+    measured = Measured(samples / spent, step, compile_seconds, peak, num_steps, threads, in_memory, *where, note)
     if config.compile == "none":
         clock = _Clock(run)
         number, spent, _ = steps.take(limit=seconds, clock=clock)

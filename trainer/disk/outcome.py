@@ -106,13 +106,14 @@ class EachClass:
 @dataclass(frozen=True)
 class Outcome:
     """All of outcome.json. step: of the measured weights. changed: the keys in which the config differs from the
-    defaults."""
+    defaults. trained_on: figures of the training rows as the model saw them."""
 
     step: int | None = None
     predictions: Predictions | None = None
     layers: Sequence[Layer] = ()
     changed: Sequence[Change] = ()
     each: EachClass | None = None
+    trained_on: Sequence[Figure] = ()
 
 
 def write(folder: Path, outcome: Outcome) -> None:
@@ -130,6 +131,7 @@ def write(folder: Path, outcome: Outcome) -> None:
             "unit": predictions.unit,
         }
     data["each"] = dataclasses.asdict(outcome.each) if outcome.each is not None else None
+    data["trained_on"] = figures.as_data(outcome.trained_on)
     data["layers"] = [dataclasses.asdict(layer) for layer in outcome.layers]
     data["changed"] = [list(row) for row in outcome.changed]
     storage.write_json(folder / layout.OUTCOME, data, indent=None)
@@ -163,6 +165,7 @@ def read(folder: Path) -> Outcome | None:
         layers,
         changed,
         _each(data.get("each")),
+        tuple(figures.read(data.get("trained_on"))),
     )
 
 

@@ -21,6 +21,7 @@ CHECKS = {  # in the order of doctor's table
     "gradient": "a gradient for every parameter",
     "vanishing": "gradients of about one size in all layers",
     "nothing moved": "weights that move",
+    "mirrored": "digits that are not mirrored",
     "shared rows": "rows that training and validation share",
 }
 

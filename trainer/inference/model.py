@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer import checkpoint
+from trainer import checkpoint, kernels
 from trainer.build.loss import build_loss
 from trainer.build.model import choose_dtype, complete, make_model, materialize
 from trainer.config import asked_metrics
@@ -111,6 +111,9 @@ def load(folder: Path, config: Config, *, to_measure: bool = False) -> Trained:
     except MALFORMED as error:
         raise StorageError(f"{folder / layout.MODEL} is damaged: {first_line(error)}") from error
     set_threads(config.threads, device, 0, 1)
+    torch.set_float32_matmul_precision(config.matmul)
+    if config.channels_last:
+        kernels.to_channels_last(model)
     fit = Fit(prepared.path, prepared.class_axis, prepared.shift)
     _, loss_fn = build_loss(config, prepared, device, dtype, fit.class_axis)
     _load_loss(folder, loss_fn)

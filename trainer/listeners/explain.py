@@ -12,6 +12,7 @@ from trainer.data.tree import Tree
 from trainer.device import dtype_name
 from trainer.events import Event, Stepped
 from trainer.listeners import Listener
+from trainer.optim.several import kinds
 from trainer.state import TrainState
 from trainer.tasks import calls
 from trainer.terminal.screen import Screen
@@ -136,7 +137,7 @@ class Explain(Listener):
 
     def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         rates = dict.fromkeys(float(group["lr"]) for group in optimizer.param_groups if group["params"])
-        self.moves = [f"{type(optimizer).__name__} lr {', '.join(f'{rate:g}' for rate in rates)}"]
+        self.moves = [f"{kinds(optimizer)} lr {', '.join(f'{rate:g}' for rate in rates)}"]
         for parameter, name in self.names.items():
             distance = (parameter.detach() - self.before[name]).norm().item()
             self.moves.append(f"{name:<{self.width}}  moved {distance:.4g}")

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from trainer.errors import ConfigError
 from trainer.optim import patterns
+from trainer.optim.several import parts
 
 BATCH_NORMS = nn.modules.batchnorm._BatchNorm
 
@@ -53,14 +54,13 @@ def take_over(optimizer: Optimizer, before: Optimizer) -> None:
     """Give an optimizer over more parameters the state of the one before it. In each group, parameters that it did not
     have become a group of their own: they count their steps from now on."""
     held = {id(p) for group in before.param_groups for p in group["params"]}
-    parts = getattr(optimizer, "parts", [optimizer])  # of one that consists of several
-    for part in parts:
+    for part in parts(optimizer):
         groups = []
         for group in part.param_groups:
             halves = ([p for p in group["params"] if (id(p) in held) is was_held] for was_held in (True, False))
             groups += [{**group, "params": half} for half in halves if half]
         part.param_groups[:] = groups
-    optimizer.param_groups[:] = [group for part in parts for group in part.param_groups]
+    optimizer.param_groups[:] = [group for part in parts(optimizer) for group in part.param_groups]
     optimizer.state.update(before.state)
 
 

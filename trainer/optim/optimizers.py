@@ -1,49 +1,91 @@
-"""Optimizers: no weight decay for biases and norms, and fused kernels where torch has them."""
+"""Optimizers: groups of parameters, no weight decay for biases and norms, fused kernels where torch has them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trainer.config import target
 from trainer.errors import ConfigError
-from trainer.optim import shortcuts
+from trainer.optim import groups, shortcuts
+from trainer.optim.groups import Group, Named
+from trainer.optim.several import Several
 
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.modules.batchnorm._NormBase, nn.LocalResponseNorm)
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups of trainable parameters: those that decay, and biases and the parameters of norms, which do not."""
-    norms = {id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters(recurse=False)}
-    groups: list[dict[str, Any]] = [{"params": [], "weight_decay": weight_decay}, {"params": [], "weight_decay": 0.0}]
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            is_bias = name.rpartition(".")[2] == "bias"
-            groups[is_bias or id(parameter) in norms]["params"].append(parameter)
-    return [group for group in groups if group["params"]]
+def make_optimizer(node: Mapping[str, Any], modules: Mapping[str, nn.Module], device: torch.device) -> Optimizer:
+    """Construct the config's optimizer over all trainable parameters. Raises ConfigError.
 
-
-def make_optimizer(node: Mapping[str, Any], model: nn.Module, device: torch.device) -> Optimizer:
-    """Construct the config's optimizer over the model's trainable parameters. Raises ConfigError."""
-    params: list[Any] = [p for p in model.parameters() if p.requires_grad]
-    if not params and any(True for _ in model.parameters()):
-        raise ConfigError("all parameters of the model are frozen", "parameter.requires_grad_(True) for those to train")
-    if not params:
+    modules: the model, and what else is trained, by what its names of parameters begin with: {"": model}.
+    """
+    named = named_parameters(modules)
+    if not any(p.requires_grad for p in named.values()):
+        if any(True for _ in modules[""].parameters()):
+            hint = "parameter.requires_grad_(True) for those to train"
+            raise ConfigError("all parameters of the model are frozen", hint)
         raise ConfigError("the model has no trainable parameter", "is a list of modules kept outside nn.ModuleList?")
-    accepted = target.parameters(target.locate(node["_target_"], "optimizer"))
-    if "closure" in accepted or node["_target_"].endswith(".LBFGS"):
-        raise ConfigError(f"{node['_target_']} calls a closure several times a step, which the loop does not support")
-    if node.get("weight_decay"):
-        params = parameter_groups(model, node["weight_decay"])
-    has_kernel = "fused" in accepted and device.type in ("cpu", "cuda", "mps")  # one for the entire update
-    has_kernel &= not any(p.is_complex() for p in model.parameters())
-    facts = {"fused": True} if has_kernel else {}
+    found, spared = groups.split(node, modules[""], named), spared_ids(modules.values(), named)
+    is_named = len(found) > 1 or bool(found[0].name)
+    parts: list[tuple[Group, list[dict[str, Any]]]] = []  # the first group of each optimizer, and what it is given
+    for group in found:
+        ours = torch_groups(group, spared, is_named=is_named)
+        same = next((members for first, members in parts if first.node == group.node), None)
+        if same is None:
+            parts.append((group, ours))
+        else:
+            same += ours
     with shortcuts.without_compiler():
-        optimizer = target.construct(node, "optimizer", {"params": params}, **facts)
+        made = [_construct(first, members, named, device) for first, members in parts]
+        optimizer = made[0] if len(made) == 1 else Several(made)
+    if "lr" in node:
+        optimizer.defaults["lr"] = node["lr"]  # also where every parameter is in a group of its own
+    for one in {id(one): one for one in (*made, optimizer)}.values():
+        shortcuts.strip(one)
+        shortcuts.shorten(one)
+    return optimizer
+
+
+def named_parameters(modules: Mapping[str, nn.Module]) -> Named:
+    """The parameters of all modules by their full names, each under its first one. modules: see make_optimizer."""
+    first: dict[int, tuple[str, Tensor]] = {}
+    for prefix, module in modules.items():
+        for name, p in module.named_parameters():
+            first.setdefault(id(p), (f"{prefix}{name}", p))
+    return dict(first.values())
+
+
+def spared_ids(modules: Iterable[nn.Module], named: Named) -> set[int]:
+    """The ids of the parameters without weight decay: biases and the parameters of norms."""
+    norms = (m for module in modules for m in module.modules() if isinstance(m, NORMS))
+    biases = {id(p) for name, p in named.items() if name.rpartition(".")[2].rpartition(":")[2] == "bias"}
+    return biases | {id(p) for norm in norms for p in norm.parameters(recurse=False)}
+
+
+def torch_groups(group: Group, spared: Set[int], *, is_named: bool) -> list[dict[str, Any]]:
+    """A group as torch takes it: two where some decay and some do not. A weight_decay typed for it holds for all."""
+    numbers = {**group.numbers, "name": group.name} if is_named else group.numbers
+    trained = [p for p in group.parameters.values() if p.requires_grad]
+    if "weight_decay" in group.numbers or not group.node.get("weight_decay"):
+        return [{"params": trained, **numbers}]
+    decaying, others = ([p for p in trained if (id(p) in spared) is answer] for answer in (False, True))
+    halves = (decaying, group.node["weight_decay"]), (others, 0.0)
+    return [{"params": half, "weight_decay": decay, **numbers} for half, decay in halves if half]
+
+
+def _construct(first: Group, members: list[dict[str, Any]], named: Named, device: torch.device) -> Optimizer:
+    """The optimizer of a group's node, over groups of parameters as torch takes them."""
+    name = first.node["_target_"]
+    accepted = target.parameters(target.locate(name, first.key))
+    if "closure" in accepted or name.endswith(".LBFGS"):
+        hint = f"{first.key}=adamw" if first.key.endswith(".optimizer") else None
+        raise ConfigError(f"{name} calls a closure several times a step, which the loop does not support", hint)
+    has_kernel = "fused" in accepted and device.type in ("cpu", "cuda", "mps")  # one for the entire update
+    has_kernel &= not any(p.is_complex() for p in named.values())
+    facts = {"fused": True} if has_kernel else {}
+    optimizer = target.construct(first.node, first.key, {"params": members}, **facts)
     if not isinstance(optimizer, Optimizer):
-        raise ConfigError(f"optimizer._target_={node['_target_']} is not a torch.optim.Optimizer")
-    shortcuts.strip(optimizer)
-    shortcuts.shorten(optimizer)
+        raise ConfigError(f"{first.key}._target_={name} is not a torch.optim.Optimizer")
     return optimizer

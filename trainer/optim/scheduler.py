@@ -11,6 +11,8 @@ from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 from trainer.config import target
 from trainer.config.durations import with_steps
 from trainer.errors import ConfigError
+from trainer.optim import ratios
+from trainer.optim.several import kinds
 
 MEANT_BY = {"max_lr": OneCycleLR, "mode": ReduceLROnPlateau}  # another class may mean something else by these names
 LENGTHS = ("num_steps", "total_steps", "T_max", "num_training_steps")  # parameters for the length of the run
@@ -65,9 +67,13 @@ def make_scheduler(
     """Construct the config's scheduler: lengths left null become the run's, durations become steps, in lists and
     nested nodes too. mode: min or max, the better direction of the monitored metric. Raises ConfigError."""
     node = with_steps(node, "scheduler", steps_per_epoch, samples_per_step)
-    has_momentum = "momentum" in optimizer.defaults or "betas" in optimizer.defaults
+    has_momentum = any(all(name in group for group in optimizer.param_groups) for name in ("momentum", "betas"))
     facts = {"cycle_momentum": has_momentum, "max_lr": optimizer.defaults["lr"], "mode": mode}
     node = with_facts(node, "scheduler", num_steps, facts)
+    if not has_momentum and any(part.get("cycle_momentum") for _, part in target.nodes(node)):
+        text = f"scheduler.cycle_momentum=true, but not all parameters have a momentum under {kinds(optimizer)}"
+        raise ConfigError(text, "scheduler.cycle_momentum=false")
+    node = ratios.kept(node, "scheduler", ratios.of(optimizer))
     scheduler = target.construct(node, "scheduler", {"optimizer": optimizer})
     if isinstance(scheduler, ReduceLROnPlateau):
         return OnPlateau(scheduler)

@@ -18,6 +18,25 @@ def memory(root: Path = Path("/")) -> int | None:
     return min(limits, default=None)
 
 
+def free_memory(root: Path = Path("/")) -> int | None:
+    """The smallest rest of a memory limit in bytes; None without a limit. Files that the kernel keeps for later, and
+    could drop, do not count as used. root: as for memory."""
+    rests = []
+    for group in _groups("memory", root):
+        for limit, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
+            numbers = [*_words(group / limit), *_words(group / used)]
+            if len(numbers) == 2 and all(number.isdigit() for number in numbers):
+                rests.append(int(numbers[0]) - int(numbers[1]) + _droppable(group))
+    return max(0, min(rests)) if rests else None
+
+
+def _droppable(group: Path) -> int:
+    """The bytes of a group's files that have not been used lately, with those of the groups in it."""
+    pairs = [line.split() for line in _lines(group / "memory.stat")]
+    found = {name: int(number) for name, number in pairs}
+    return found.get("total_inactive_file", found.get("inactive_file", 0))
+
+
 def cores(root: Path = Path("/")) -> float | None:
     """The smallest share of processor time, in cores; None without a quota. root: as for memory."""
     quotas = []

@@ -38,6 +38,26 @@ def memory() -> int:
     return machine if limit is None else min(machine, limit)
 
 
+def free(device: "torch.device") -> int:
+    """The bytes of a device that nothing uses now; for the CPU, of the machine, or of its container if that is less."""
+    if device.type not in ("cuda", "mps"):
+        return free_memory()
+    import torch
+
+    on_cuda = device.type == "cuda"
+    return torch.cuda.mem_get_info(device)[0] if on_cuda else total(device) - torch.mps.driver_allocated_memory()
+
+
+def free_memory() -> int:
+    """The bytes of memory that nothing uses now, on this machine or in its container; all where the system does not
+    tell. Files that the system only keeps for later count as free."""
+    found = [memory()]
+    with suppress(OSError), open("/proc/meminfo", encoding="ascii") as file:
+        found += [1024 * int(line.split()[1]) for line in file if line.startswith("MemAvailable:")]
+    limit = container.free_memory()
+    return min(found if limit is None else [*found, limit])
+
+
 def own_memory() -> int:
     """The bytes that this process shares with no other; 0 where the system does not tell."""
     with suppress(OSError), open("/proc/self/smaps_rollup", encoding="ascii") as file:

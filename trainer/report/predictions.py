@@ -15,7 +15,6 @@ from torch import Tensor
 
 from trainer.data import tree
 from trainer.data.batches import EvalBatches
-from trainer.data.images import Images
 from trainer.data.meaning import INDEXED
 from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing
@@ -65,7 +64,8 @@ def measure(
 def _named(mistake: Mistake, part: Part[Any]) -> Mistake:
     """A mistake whose row is its number in the data, instead of its place in the split; pictures with their file."""
     row = int(part.rows[mistake.row])
-    file = os.path.basename(part.data.paths[row]) if isinstance(part.data, Images) else ""
+    files = getattr(part.data, "picture_files", ())
+    file = os.path.basename(files[row]) if files else ""
     return dataclasses.replace(mistake, row=row, file=file)
 
 

@@ -39,6 +39,7 @@ def page(folder: Path, past: History | None = None) -> str:
         plots=loss_plots(past, summary),
         rates=rate_plots(past),
         predictions=predictions if measured.predictions is not None else None,
+        trained_on=drawn.drawn(measured.trained_on),
         figures=drawn.drawn(predictions.figures),
         matrix=matrix(predictions),
         scores=scores(predictions),

@@ -3,6 +3,7 @@
 import shlex
 
 from trainer.build.build import Setup
+from trainer.data.kept_pictures import KeptPictures
 from trainer.disk import layout
 from trainer.disk.history import History
 from trainer.disk.outcome import Predictions
@@ -67,7 +68,8 @@ def show(
     names = [layout.REPORT, layout.PICTURE, layout.MODEL, layout.METRICS]
     screen.say("files    " + " ".join(name for name in names if (result.run_dir / name).exists()))
     lr, finished = run.optimizer.defaults["lr"], progress.step == progress.num_steps
-    hint = speed.hint(config.loader, num_cores()) if speed is not None else None
+    kept = isinstance(setup.splits.train.loader, KeptPictures)
+    hint = speed.hint(config.loader, num_cores(), kept=kept) if speed is not None else None
     folder = result.run_dir
     name = layout.LATEST if layout.is_latest(folder, config.output_dir) else shlex.quote(str(layout.relative(folder)))
     hint = hint or hints.hint(past.evaluations, epochs=config.epochs, lr=lr, finished=finished, name=name)

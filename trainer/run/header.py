@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from trainer import __version__
-from trainer.build import phases, sizes
+from trainer import __version__, kernels
+from trainer.build import augmentation, phases, sizes
 from trainer.build.build import Setup
 from trainer.compiled_step import CompiledStep
 from trainer.config.schema import Config
@@ -21,6 +21,8 @@ from trainer.data.tree import Tree
 from trainer.data.workers import Seeded
 from trainer.disk import layout
 from trainer.guards.finding import Finding
+from trainer.optim.groups import count
+from trainer.optim.several import kinds
 from trainer.state import TrainState
 from trainer.tasks import baseline, loss_modules, losses
 from trainer.tasks.model_loss import OfModel
@@ -38,16 +40,22 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     screen.entry("data", [*data_lines(splits), *splits.notes, *baseline_lines(splits, run.metrics)])
     for texts in splits.warnings:
         screen.warn(texts)
+    if augmented := augmentation.words(config.augment):
+        screen.entry("augment", [augmented])
     precision = config.dtype + (f", autocast {config.autocast}" if config.autocast != "none" else "")
     precision += ", compiled" if config.compile == "model" else ""
     size = f"{sizes.num_parameters(run.model):,} parameters"
     screen.entry("model", [f"{sizes.describe(run.model)}, {size}, {precision}"])
+    if setup.first_weights.lines:
+        screen.entry("weights", setup.first_weights.lines)
+    for texts in setup.first_weights.warnings:
+        screen.warn(texts)
     if config.freeze:
         screen.entry("frozen", [frozen_text(run)])
     screen.entry("loss", loss_lines(run, setup))
     schedule = type(getattr(run.scheduler, "scheduler", run.scheduler)).__name__
     schedule = "" if schedule == "Constant" else f", {schedule}"
-    screen.entry("optim", [f"{type(run.optimizer).__name__} lr={run.optimizer.defaults['lr']:g}{schedule}"])
+    screen.entry("optim", [f"{optimizer_text(run, setup)}{schedule}"])
     if config.ema is not None or config.swa is not None:
         screen.entry("average", average_lines(run, config, schedule))
     batch = f"batch {config.loader.batch_size}" + f" × {config.accumulate}" * (config.accumulate > 1)
@@ -58,8 +66,19 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     where = [f"{run.device} ({setup.device_why})"]
     where += [f"{counted(setup.threads, 'thread')} ({setup.threads_why}); data {splits.loader_name}"]
     screen.entry("device", where + [f"{run.ranks.size} processes, which share each batch"] * (run.ranks.size > 1))
+    if fast := kernels.words(run.device, config.channels_last, config.deterministic, config.matmul):
+        screen.entry("kernels", [fast])
     if folder is not None:
         screen.say(f"run      {layout.relative(folder)}")
+
+
+def optimizer_text(run: TrainState, setup: Setup) -> str:
+    """The optimizer and its rate, or the rates of its groups: AdamW in 3 groups, lr=0.0001 to 0.002."""
+    if not setup.groups:
+        return f"{kinds(run.optimizer)} lr={run.optimizer.defaults['lr']:g}"
+    rates = sorted({row.lr for row in setup.groups})
+    lr = f"{rates[0]:g}" + f" to {rates[-1]:g}" * (len(rates) > 1)
+    return f"{kinds(run.optimizer)} in {counted(count(setup.groups), 'group')}, lr={lr}"
 
 
 def data_lines(splits: Splits) -> Iterator[str]:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
-from trainer import checkpoint
+from trainer import checkpoint, kernels
+from trainer.build import init_from
 from trainer.build.build import build
 from trainer.config import run_config
 from trainer.config.check import check
 from trainer.config.schema import Config
 from trainer.data.earlier import Earlier, IfChanged
 from trainer.data.fingerprint import Fingerprint
-from trainer.device import kernels_kept
 from trainer.disk import layout, storage
 from trainer.disk.lock import only_writer
 from trainer.errors import BadRow, ConfigError, TrainerError, complain, failed
@@ -47,7 +47,7 @@ def start(
     if (num_ranks := distributed.num_ranks(config)) > 1:
         work = start_ranks.Work.of(config, session, overrides=overrides, sign=sign, download=download)
         return start_ranks.run(num_ranks, work, in_rank, make_folder)
-    with distributed.joined() as ranks, kernels_kept():
+    with distributed.joined() as ranks, kernels.kept():
         session.screen.status(BUILDING)
         run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks)
         try:
@@ -62,6 +62,8 @@ def start(
             run_config.write(folder, setup.config, sign=sign)
             storage.write_file(folder / layout.OVERRIDES, run_config.dump(overrides))
             data_files.write(folder, setup.splits)
+            if setup.first_weights.path is not None:  # so that a resume never needs their file
+                checkpoint.save(run, folder, config.checkpoint.keep, dict)
             return carry_out(run, setup, folder, session)
 
 
@@ -86,7 +88,7 @@ def resume(
         return start_ranks.run(num_ranks, start_ranks.Work.of(config, session, **rest), in_rank)
     with ExitStack() as stack:
         ranks = stack.enter_context(distributed.joined())
-        stack.enter_context(kernels_kept())
+        stack.enter_context(kernels.kept())
         if ranks.rank == 0:
             folder = stack.enter_context(only_writer(folder))
         with nullcontext() if ranks.size > 1 else traceback_in_log(folder, session.screen):
@@ -96,6 +98,8 @@ def resume(
         if ranks.rank > 0:
             if newest := ranks.tell(None):
                 checkpoint.load(run, *newest)
+            else:
+                init_from.load(run.model, setup.config, None, setup.splits, is_trusted=download)
             forget_best(run, setup.splits.fingerprint, earlier)
             return follow(run)
         ready()
@@ -104,6 +108,8 @@ def resume(
             complain("         whether the data has changed since cannot be told")
         with signals.listening(may_abandon=ranks.size == 1):
             offsets = load_newest(run, folder, session.screen)
+            if not offsets:
+                init_from.load(run.model, setup.config, None, setup.splits, is_trusted=download)
             if offsets and (folder / layout.MODEL).exists():
                 best_weights.restore(folder, checkpoint.most_bytes(run.model))
             if forget_best(run, setup.splits.fingerprint, earlier):

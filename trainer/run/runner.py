@@ -31,7 +31,7 @@ from trainer.listeners.metrics_files import MetricsFiles
 from trainer.listeners.trackers import trackers
 from trainer.loop import train
 from trainer.processes import signals
-from trainer.report import each_class, measured
+from trainer.report import each_class, measured, training_pictures
 from trainer.report.changes import changes
 from trainer.report.layers import layers
 from trainer.report.predictions import measure
@@ -172,7 +172,8 @@ def _conclude(
     if reports:
         step = progress.step if run.best_weights is None else progress.best_step
         shape = layers(run.model, run.call, setup.splits.sample[0], run.loss_fn)
-        outcome.write(folder, Outcome(step, predictions, shape, changed, each))
+        shown = training_pictures.shown(run.train_batches, setup)
+        outcome.write(folder, Outcome(step, predictions, shape, changed, each, shown))
     result.seconds["report"] = time.perf_counter() - begun
     summary.write(run, setup, result)
     if tripped is not None:

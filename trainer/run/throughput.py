@@ -26,10 +26,10 @@ class Throughput:
         """Share of the time, 0 to 1, that the loop waited for data."""
         return min(1.0, self.waited / max(self.seconds, 1e-9))
 
-    def hint(self, loader: Loader, cores: int) -> str | None:
-        """What to type if the loop waits for data too long, or None."""
-        if self.waiting <= MUCH or self.seconds < ENOUGH:
+    def hint(self, loader: Loader, cores: int, *, kept: bool = False) -> str | None:
+        """What to type if the loop waits for data too long, or None. kept: whether rows stay in memory once read."""
+        if self.waiting <= MUCH or self.seconds < ENOUGH or (kept and loader.workers >= cores):
             return None
-        in_memory = "loader.in_memory=true" + (" loader.num_workers=0" if loader.num_workers else "")
-        remedy = f"loader.num_workers={cores}" if loader.num_workers < cores else in_memory
+        in_memory = "loader.in_memory=true" + (" loader.num_workers=0" if loader.workers else "")
+        remedy = f"loader.num_workers={cores}" if loader.workers < cores else in_memory
         return f"the loop waited for data {self.waiting:.0%} of its time: try {remedy}"

@@ -22,6 +22,7 @@ from trainer.tasks import loss_modules
 from trainer.tasks.kinds import TASKS, kind_of
 from trainer.tasks.model_loss import OfModel
 from trainer.tasks.quantile import QuantileLoss
+from trainer.tasks.soft_targets import SoftCrossEntropyLoss
 from trainer.text import counted
 
 AUTO = {kind.loss for kind in TASKS.values() if kind.loss is not None}  # what loss=auto may mean
@@ -36,6 +37,7 @@ WAYS: dict[Any, Way] = {  # losses that scaled targets change only in their unit
 THRESHOLDS = {nn.HuberLoss: "delta", nn.SmoothL1Loss: "beta"}
 AS_NUMBERS = "dataset.task=numbers"  # makes numbers of targets that are whole numbers
 ELEMENTWISE = (*WAYS, nn.BCEWithLogitsLoss, nn.BCELoss, nn.PoissonNLLLoss, QuantileLoss)
+OURS = (QuantileLoss.__module__, SoftCrossEntropyLoss.__module__)
 NUMERIC = (*ELEMENTWISE, nn.GaussianNLLLoss)
 
 
@@ -196,7 +198,7 @@ def link(loss_fn: nn.Module, dataset: Mapping[str, Any], scale_y: Scale | None) 
 
 def is_torchs(kind: Any) -> bool:
     """Whether a class is one of torch's losses or ours, not a user's."""
-    return getattr(kind, "__module__", "") in (nn.MSELoss.__module__, __name__, QuantileLoss.__module__)
+    return getattr(kind, "__module__", "") in (nn.MSELoss.__module__, __name__, *OURS)
 
 
 def takes_one_shape(loss_fn: nn.Module) -> bool:

@@ -1,5 +1,5 @@
 """Measure what makes this config faster on this machine: its training steps as they are, compiled, and with autocast,
-other threads and other loaders, each in a separate process. Nothing is written."""
+other kernels, threads and loaders, each in a separate process. Nothing is written."""
 
 import copy
 import multiprocessing
@@ -36,7 +36,7 @@ def run(args: Namespace) -> int:
             "--seconds must be above 0", shlex.join(["trainer", "bench", *args.overrides, "--seconds", "2"])
         )
     data = compose.one_run("bench", args).data
-    print(f"{'':<26}{'samples/s':>10}{'ms a step':>11}{'peak MB':>9}{'compile s':>10}  pays after")
+    print(f"{'':<22}{'samples/s':>10}{'gain':>7}{'ms a step':>10}{'peak MB':>8}{'compile s':>10}  pays after")
     unchanged = _measure(data, {}, args.seconds)
     if isinstance(unchanged, str):
         command = shlex.join(["trainer", "train", *args.overrides])
@@ -65,14 +65,24 @@ def _named_changes(data: Mapping[str, Any], unchanged: Measured, measured: Varia
 
 
 def variants(data: Mapping[str, Any], unchanged: Measured) -> Iterator[Change]:
-    """Yield one change each to compile, autocast, threads, data in memory and workers."""
+    """Yield one change each to compile, autocast, kernels, threads, data in memory and workers."""
     yield from ({"compile": value} for value in ("none", "model", "step") if value != data["compile"])
     yield from ({"autocast": value} for value in ("none", "bf16") if value != data["autocast"])
+    yield from kernels(data, unchanged)
     yield from ({"threads": count} for count in sorted({1, num_cores()}) if count != unchanged.threads)
-    workers = data["loader"]["num_workers"]
-    yield {"loader.in_memory": not unchanged.in_memory, **({"loader.num_workers": 0} if workers else {})}
-    if not workers:
-        yield {"loader.in_memory": "auto", "loader.num_workers": num_cores()}
+    has_none = data["loader"]["num_workers"] in (0, "auto")
+    yield {"loader.in_memory": not unchanged.in_memory, **({} if has_none else {"loader.num_workers": 0})}
+    if has_none:
+        yield {"loader.in_memory": False, "loader.num_workers": num_cores()}
+
+
+def kernels(data: Mapping[str, Any], unchanged: Measured) -> Iterator[Change]:
+    """Yield one change each to the kernels that this device and model have a choice of."""
+    if unchanged.convolves:
+        yield {"channels_last": not data["channels_last"]}
+    if unchanged.on_cuda:
+        yield from ({"matmul": value} for value in ("highest", "high") if value != data["matmul"])
+        yield {"deterministic": not data["deterministic"]}
 
 
 def combine(measured: Variants, unchanged: Measured) -> Change:
@@ -101,7 +111,9 @@ def advice(measured: Variants, unchanged: Measured, overrides: Sequence[str]) ->
     change, best = max(paying, key=lambda pair: pair[1].samples_per_second, default=({}, unchanged))
     if change:
         ratio = best.samples_per_second / unchanged.samples_per_second
-        yield f"{ratio:.2f} times the samples/s" + (", at lower precision" if "autocast" in change else "")
+        price = ["at lower precision"] * (change.get("autocast", "none") != "none" or change.get("matmul") == "high")
+        price += ["a resume may differ in its last bits"] * (change.get("deterministic") is False)
+        yield ", ".join([f"{ratio:.2f} times the samples/s", *price])
     else:
         yield f"no change pays over {counted(unchanged.num_steps, 'step')}: the config is as fast as it gets here"
     yield from labelled("type    ", [shlex.join(["trainer", "train", *overrides, *_words(change).split()])])
@@ -120,14 +132,15 @@ def _words(change: Change) -> str:
 
 
 def _say(name: str, result: Measured | str, unchanged: Measured) -> None:
-    name = name.replace("loader.in_memory=auto ", "")
+    name = name.replace("loader.in_memory=false loader.num", "loader.num")
     note = result if isinstance(result, str) else result.note
     if isinstance(result, str) or note:
-        print(f"{name:<26}{'-':>10}  {note}", flush=True)
+        print(f"{name:<22}{'-':>10}  {note}", flush=True)
         return
     seconds = f"{result.compile_seconds:.1f}" if result.compile_seconds else ""
-    numbers = f"{result.samples_per_second:>10,.0f}{result.step * 1e3:>11.3f}{result.peak / 1e6:>9,.0f}"
-    print(f"{name:<26}{numbers}{seconds:>10}  {pays_after(result, unchanged)}".rstrip(), flush=True)
+    gain = f"{result.samples_per_second / unchanged.samples_per_second:.2f}×"
+    numbers = f"{result.samples_per_second:>10,.0f}{gain:>7}{result.step * 1e3:>10.3f}{result.peak / 1e6:>8,.0f}"
+    print(f"{name:<22}{numbers}{seconds:>10}  {pays_after(result, unchanged)}".rstrip(), flush=True)
 
 
 def _measure(data: Mapping[str, Any], change: Change, seconds: float) -> Measured | str:

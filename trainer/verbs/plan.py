@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.config import compose
 from trainer.processes.torch_import import uncollected
-from trainer.text import WIDTH, clock, counted
+from trainer.text import WIDTH, clock, counted, cut
 from trainer.verbs import arguments
 
 if TYPE_CHECKING:
     from trainer.diagnosis.plan import Memory
     from trainer.disk.outcome import Layer
+    from trainer.optim.groups import Row
     from trainer.terminal.screen import Screen
 
 
@@ -50,6 +51,8 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
     size = config.loader.batch_size
     x, y = (tree.mapped(lambda leaf: repeated(leaf, size), part) for part in setup.splits.sample)
     screen.say("", *layer_lines(layers(run_state.model, run_state.call, x, run_state.loss_fn), size))
+    if setup.groups:
+        screen.say("", *group_lines(setup.groups))
     points = plan.schedule(run_state)
     since, change = header.when(run_state, "unfreeze"), run_state.phases.changes.pop("unfreeze", None)
     timed = plan.timing(run_state)
@@ -90,6 +93,17 @@ def layer_lines(layers: "Sequence[Layer]", num_rows: int) -> Iterator[str]:
         name = layer.name if len(layer.name) <= name_width else "…" + layer.name[-name_width + 1 :]
         count = f"{layer.parameters:,}" if layer.parameters else "-"
         yield f"{name:<{name_width}} {kind[:kind_width]:<{kind_width}} {shape:<14} {count:>12}"
+
+
+def group_lines(groups: "Sequence[Row]") -> Iterator[str]:
+    """Yield a table in at most 78 columns: the groups of the optimizer, their parameters, rates and weight decay."""
+    width = min(34, max(5, *(len(row.name) + 15 * row.spared for row in groups)))
+    yield f"{'group':<{width}} {'parameters':>12} {'lr':>9} {'decay':>7}  optimizer"
+    for row in groups:
+        tail = ": biases, norms" * row.spared
+        name = cut(row.name, width - len(tail)) + tail
+        decay = "-" if row.weight_decay is None else f"{row.weight_decay:g}"
+        yield f"{name:<{width}} {row.num_parameters:>12,} {row.lr:>9.3g} {decay:>7}  {row.optimizer}"
 
 
 def memory_line(memory: "Memory") -> str:

@@ -27,6 +27,9 @@ def parser() -> Parser:
     formats = ".csv, .tsv, .csv.gz, .tsv.gz, .parquet, .npz or .safetensors; without, CSV to standard output"
     parser.add_argument("-o", "--out", metavar="OUT", help=formats)
     parser.add_argument("--device", help="auto, cpu, cuda, cuda:1 or mps; without, that of the run")
+    parser.add_argument(
+        "--mirror", action="store_true", help="pictures: the mean of the answers for each and for its mirror image"
+    )
     add_trust(parser)
     return parser
 
@@ -42,8 +45,10 @@ def run(args: Namespace) -> int:
     )  # standard output is for the rows
     with uncollected():
         from trainer.inference import predict
+        from trainer.inference.mirror import mirrored
         from trainer.inference.model import load
 
     predict.check_out(args.out)
     config, model = stored.config, load(stored.folder, stored.config)
+    model = mirrored(model) if args.mirror else model
     return predict.write(model, args.words[1], args.out, config.dataset, config.loader.eval_batch_size)

@@ -8,6 +8,7 @@ from typing import Any
 
 from trainer.config.options import dataset, loss, model, optimizer, scheduler
 from trainer.config.options.dataset import DatasetKeys as DatasetKeys
+from trainer.config.options.optimizer import OptimizerKeys as OptimizerKeys
 from trainer.config.schema_key import keys
 
 # {`_target_`: the dataclass of its keys}
@@ -17,6 +18,9 @@ SCHEMAS = dataset.SCHEMAS | model.SCHEMAS | loss.SCHEMAS | optimizer.SCHEMAS | s
 def target_schema(group: str, node: Mapping[str, Any]) -> dict[str, Any] | None:
     """{name: dataclass field} of the keys beside a shipped `_target_`; None where the class's signature decides."""
     schema = SCHEMAS.get(node.get("_target_", ""))
-    if schema is None:
-        return None
-    return (keys(DatasetKeys) if group == "dataset" else {}) | keys(schema)
+    return None if schema is None else common(group) | keys(schema)
+
+
+def common(group: str) -> dict[str, Any]:
+    """The keys of every option of a group, as `target_schema` gives them."""
+    return {"dataset": keys(DatasetKeys), "optimizer": keys(OptimizerKeys)}.get(group, {})

@@ -36,8 +36,27 @@ class CNN:
     dropout: float = key("share of features dropped before the last layer", at_least=0, below=1)
 
 
+@dataclass
+class ResNet:
+    in_channels: int | None = key("channels of the pictures; null: from the data", at_least=1)
+    num_classes: int | None = key("outputs; null: from the data", at_least=1)
+    depth: int = key("layers with weights: 8, 14, 20 or another 6n + 2", at_least=8)
+    width: int = key("channels of the first of three stages, each of which doubles them", at_least=1)
+
+
+@dataclass
+class WideCNN:
+    in_channels: int | None = key("channels of the pictures; null: from the data", at_least=1)
+    num_classes: int | None = key("outputs; null: from the data", at_least=1)
+    widths: list[int] = key("channels of each group, which halves the picture", at_least=1)
+    momentum: float = key("share of the newest batch in the statistics of the norms", above=0, at_most=1)
+    logit_scale: float = key("factor on the logits", above=0)
+
+
 SCHEMAS: dict[str, type] = {
     "trainer.models.linear.Linear": Linear,
     "trainer.models.mlp.MLP": MLP,
     "trainer.models.cnn.CNN": CNN,
+    "trainer.models.resnet.ResNet": ResNet,
+    "trainer.models.wide_cnn.WideCNN": WideCNN,
 }

@@ -1,8 +1,17 @@
 """The keys of the shipped optimizer options, by `_target_`: their types, ranges and help."""
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from trainer.config.schema_key import key
+
+
+@dataclass
+class OptimizerKeys:
+    """Keys of every optimizer, beside those of its class."""
+
+    groups: list[Any] = key("parameters with numbers of their own, by pattern: [{params: features, lr: 1e-4}]")
+    layer_decay: float | None = key("the rate of a layer over that of the layer behind it", above=0, at_most=1)
 
 
 @dataclass
@@ -39,10 +48,52 @@ class Adagrad(Optimizer):
     eps: float = key("keeps the division finite", at_least=0)
 
 
+@dataclass
+class NAdam(Optimizer):
+    betas: list[float] = key("decay of the running mean and square", at_least=0, below=1)
+    eps: float = key("keeps the division finite", at_least=0)
+    momentum_decay: float = key("how fast the momentum rises to the first beta", at_least=0)
+    decoupled_weight_decay: bool = key("shrink weights directly, as AdamW does, not through the gradient")
+
+
+@dataclass
+class RAdam(Optimizer):
+    betas: list[float] = key("decay of the running mean and square", at_least=0, below=1)
+    eps: float = key("keeps the division finite", at_least=0)
+    decoupled_weight_decay: bool = key("shrink weights directly, as AdamW does, not through the gradient")
+
+
+@dataclass
+class Adafactor(Optimizer):
+    beta2_decay: float = key("exponent of the step in the decay of the running square", below=0)
+    d: float = key("largest root mean square of an update", above=0)
+
+
+@dataclass
+class Lion(Optimizer):
+    betas: list[float] = key("weight of the mean in the step, and decay of the mean", at_least=0, below=1)
+
+
+@dataclass
+class Muon(Optimizer):
+    momentum: float = key("decay of the running mean of gradients", at_least=0, below=1)
+    nesterov: bool = key("look ahead along the momentum")
+    ns_steps: int = key("steps of Newton and Schulz towards an orthogonal matrix", at_least=1, at_most=99)
+    adjust_lr_fn: Literal["match_rms_adamw", "original", "spectral_unclamped"] = key(
+        "how the rate depends on a matrix's shape; match_rms_adamw: lr is that of AdamW"
+    )
+    adamw: Literal["auto"] | list[str] = key("patterns of matrices that AdamW takes; auto: embeddings and the head")
+
+
 SCHEMAS: dict[str, type] = {
     "torch.optim.SGD": SGD,
     "torch.optim.Adam": Adam,
     "torch.optim.AdamW": Adam,
     "torch.optim.RMSprop": RMSprop,
     "torch.optim.Adagrad": Adagrad,
+    "torch.optim.NAdam": NAdam,
+    "torch.optim.RAdam": RAdam,
+    "torch.optim.Adafactor": Adafactor,
+    "trainer.optim.lion.Lion": Lion,
+    "trainer.optim.muon.Muon": Muon,
 }

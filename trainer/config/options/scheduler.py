@@ -27,6 +27,14 @@ class WarmupCosine:
 
 
 @dataclass
+class Triangle:
+    num_steps: Duration | int | None = key("total length; null: the full run", at_least=1)
+    peak: float = key("share of the time spent rising", above=0, below=1)
+    start: float = key("learning rate at the start, as a share of optimizer.lr", at_least=0, at_most=1)
+    end: float = key("learning rate at the end, as a share of optimizer.lr", at_least=0, at_most=1)
+
+
+@dataclass
 class OneCycleLR:
     max_lr: float | None = key("the peak; null: optimizer.lr", above=0)
     total_steps: Duration | int | None = key("length; null: the full run", at_least=1)
@@ -50,6 +58,7 @@ SCHEMAS: dict[str, type] = {
     "torch.optim.lr_scheduler.StepLR": StepLR,
     "torch.optim.lr_scheduler.CosineAnnealingLR": CosineAnnealingLR,
     "trainer.schedules.WarmupCosine": WarmupCosine,
+    "trainer.schedules.Triangle": Triangle,
     "torch.optim.lr_scheduler.OneCycleLR": OneCycleLR,
     "torch.optim.lr_scheduler.ReduceLROnPlateau": ReduceLROnPlateau,
 }

@@ -70,6 +70,7 @@ def table_splits(
         facts=preprocessing.facts,
         parts=splits,
         loader_name=splits["train"].loader.name,
+        num_workers=config.loader.workers,
         truth={},
         sample=_sample(splits["train"]),
         device=device,
@@ -129,9 +130,9 @@ def _is_streamed(table: Table, prepared: Prepared, loader: LoaderConfig) -> bool
     if table.source.text or loader.in_memory is True:
         return False
     is_large = 8 * len(prepared.parts[TRAIN].roles) * len(table.source.names) > MOST
-    if is_large and loader.num_workers > 0:
+    if is_large and loader.workers > 0:
         raise ConfigError("a table that is read in parts cannot have workers", "loader.num_workers=0")
-    return (loader.in_memory is False or is_large) and loader.num_workers == 0
+    return (loader.in_memory is False or is_large) and loader.workers == 0
 
 
 def _sample(train: Split) -> tuple[Tensor, Tensor]:
