@@ -123,6 +123,15 @@ def test_a_run_that_becomes_longer_keeps_the_step_at_which_swa_began() -> None:
     assert longer.average.num_averaged == 12
 
 
+def test_a_checkpoint_holds_the_average_as_the_best_weights_also_where_those_are_the_newest() -> None:
+    run, again = built("ema=0.9"), built("ema=0.9")
+    next(event for event in train(run) if isinstance(event, Evaluated) and event.improved)
+    assert run.progress.best_step == run.progress.step
+    checkpoint.load(again, checkpoint.contents(run, {}), Path("saved"))
+    assert equal(again.best_weights, seen(run))  # type: ignore[arg-type]
+    assert not equal(again.best_weights, run.weights())  # type: ignore[arg-type]
+
+
 def test_what_is_trained_in_the_loss_is_averaged_too() -> None:
     run = built("ema=0.5", "loss._target_=own.Tempered", "loss=cross_entropy")
     list(train(run))

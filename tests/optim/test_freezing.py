@@ -167,7 +167,7 @@ def test_plan_shows_what_is_frozen_and_counts_the_optimizer_without_it(capsys: p
     def memory(*words: str) -> dict[str, float]:
         assert main(["plan", *quick, *words]) == 0
         out = capsys.readouterr().out
-        assert ("33,280 of 38,410 parameters until epoch 5, after the end of this run" in out) is bool(words)
+        assert ("33,280 of 38,410 parameters until epoch 5, after the end" in out) is bool(words)
         line = " ".join(out.partition("memory")[2].partition("time ")[0].split())
         return {name: float(size) for name, size in (part.split() for part in line.split(": ")[1].split(", "))}
 

@@ -29,6 +29,7 @@ from trainer.tasks.model_loss import OfModel
 from trainer.terminal.screen import Screen
 from trainer.text import WIDTH, counted, cut, decimal, listed
 
+LATE = ", after the end"  # of a change that a run does not reach
 FEW = 3  # classes whose shares are named one by one
 
 
@@ -132,10 +133,13 @@ def average_lines(run: TrainState, config: Config, schedule: str) -> list[str]:
     """Which average of the weights is evaluated and kept, and the learning rate meanwhile. schedule: as it is shown."""
     if config.ema is not None:
         return [f"evaluated and kept: the weights' exponential average, decay {config.ema:g}, less in the first steps"]
+    begins = when(run, "swa")
+    if begins.endswith(LATE):
+        return [f"none in this run: swa would begin at {begins}"]
     every = min(run.progress.steps_per_epoch, run.progress.eval_every)
     each = "epoch" if every == run.progress.steps_per_epoch else counted(every, "step")
     has_begun = "swa" in run.phases.begun
-    lines = [f"evaluated and kept from {when(run, 'swa')} on: the mean of the weights after each {each}"]
+    lines = [f"evaluated and kept from {begins} on: the mean of the weights after each {each}"]
     least = phases.LEAST_RATE * run.optimizer.defaults["lr"]
     held = f"{config.swa_lr:g}" if config.swa_lr is not None else f"that of this step, at least {least:g}"
     held = f"{run.optimizer.param_groups[0]['lr']:g}" if has_begun else held
@@ -150,7 +154,7 @@ def when(run: TrainState, name: str) -> str:
         return ""
     epoch = f"epoch {decimal(step / progress.steps_per_epoch)}"
     text = epoch if step % progress.steps_per_epoch == 0 else f"step {step:,} ({epoch})"
-    return text if step < progress.num_steps else f"{text}, after the end of this run"
+    return text if step < progress.num_steps else text + LATE
 
 
 def loose_sizes(train: Part[Any]) -> set[tuple[str, int]]:
