@@ -30,7 +30,7 @@ NAMES = {
     "Duration": "duration",
     "DeviceName": "device",
 }
-LISTS = {str: "texts", Any: "names or mappings"}
+LISTS = {str: "texts", Any: "names or mappings", dict[str, Any]: "mappings"}
 INTRODUCTION = """# Reference
 
 Every key of a config: `key=value` on the command line, or in a YAML file. A key that the class takes and its option
