@@ -60,9 +60,8 @@ def main() -> None:
         if number == 0:
             _ = [next(some) for _ in range(WARM_UP)]
         begun = time.perf_counter()
-        samples = sum(
-            event.window.num_samples for event in itertools.islice(some, args.steps) if isinstance(event, Stepped)
-        )
+        steps = itertools.islice(some, args.steps)
+        samples = sum(event.window.num_samples for event in steps if isinstance(event, Stepped))
         if args.device != "cpu":
             torch.cuda.synchronize()
         seconds[name].append((time.perf_counter() - begun) / samples)

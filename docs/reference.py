@@ -30,7 +30,7 @@ NAMES = {
     "Duration": "duration",
     "DeviceName": "device",
 }
-LISTS = {str: "texts", Any: "names or mappings"}
+LISTS = {str: "texts", Any: "names or mappings", dict[str, Any]: "mappings"}
 INTRODUCTION = """# Reference
 
 Every key of a config: `key=value` on the command line, or in a YAML file. A key that the class takes and its option
@@ -51,7 +51,7 @@ def reference() -> str:
     for field in top:
         if dataclasses.is_dataclass(field.type):
             options = [f"`{field.name}={path.stem}`" for path in sorted((CONF / field.name).glob("*.yaml"))]
-            listed = f" Options: {', '.join(options)}." if options else ""
+            listed = f"\nOptions: {', '.join(options)}." if options else ""
             intro = f"\n## {field.name}\n\n{_sentence(field.metadata['help'])}{listed}\n\n"
             parts += [intro, _table(f"{field.name}.", dataclasses.fields(field.type), defaults[field.name])]
     for group, hint in GROUPS.items():

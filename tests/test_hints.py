@@ -22,6 +22,7 @@ sys.path += [
 ]  # their lists of bad inputs
 
 import test_arrays  # noqa: E402
+import test_augmented  # noqa: E402
 import test_bad_tables  # noqa: E402
 import test_build  # noqa: E402
 import test_cli  # noqa: E402
@@ -105,6 +106,8 @@ def commands() -> Iterator[tuple[str, list[str], Make | None]]:
     for name in test_images.BROKEN:
         words = [*test_images.PICTURES, "loader.in_memory=true"]
         yield "pictures", ["train", *words], lambda name=name: pictures(name)
+    for words, *_ in test_augmented.REFUSED:
+        yield "augment", ["train", *words], None
     for names, _ in test_picture_folder.REFUSED.values():
         make = lambda names=names: test_picture_folder.lay_out(Path("pics"), *names)  # noqa: E731
         yield "folder", ["train", *test_images.PICTURES], make

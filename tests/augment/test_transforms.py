@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from trainer.augment import transforms
+from trainer.config.trust import strangers
 
 BYTES = torch.randint(0, 256, (4, 3, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -52,3 +53,12 @@ def test_kornia_gets_floats_from_0_to_1_and_a_batch() -> None:
         assert torch.equal(transforms.applied([Flip(p=1.0)], x), x.flip(-1))
     assert [tuple(x.shape) for x in seen] == [(1, 3, 9, 7), (4, 3, 9, 7)]
     assert all(float(x.min()) >= 0 and float(x.max()) <= 1 for x in seen)
+
+
+def test_a_stored_run_may_name_torchvisions_and_no_others_without_a_signature() -> None:
+    def named(path: str) -> list[str]:
+        return strangers({"augment": {"transforms": [{"_target_": path}]}})
+
+    assert named("torchvision.transforms.v2.TrivialAugmentWide") == []
+    for path in ("torchvision.transforms.v2.functional.invert", "kornia.augmentation.RandomInvert", "os.system"):
+        assert named(path) == [f"augment.transforms.0._target_={path}"]

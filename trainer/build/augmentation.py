@@ -174,8 +174,9 @@ def _check_mixed(asked: Augment, splits: Splits, loss_fn: nn.Module, ranks: Rank
         text = f"augment.mixup and augment.cutmix mix the labels of classes, but the targets are {splits.facts.task}"
         raise ConfigError(text, _without(asked, *MIXES, "transforms"), "augment")
     if type(loss_fn) is not nn.CrossEntropyLoss:
-        text = f"augment.mixup and augment.cutmix give shares of classes, which {type(loss_fn).__name__} does not take"
-        raise ConfigError(text, "loss=cross_entropy", "loss")
+        name = type(loss_fn).__name__
+        text = f"mixup and cutmix give shares of classes, which {name} does not take; cross-entropy does"
+        raise ConfigError(text, _without(asked, *MIXES, "transforms"), "loss")
     if ranks.size > 1 and not splits.train.loader.knows_targets:
         text = "augment.mixup and augment.cutmix need the next row of a batch, which another process may have read"
         raise ConfigError(text, "nproc=1, or loader.in_memory=true loader.num_workers=0", "augment")
