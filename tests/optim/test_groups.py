@@ -23,6 +23,7 @@ from trainer.optim.several import Several
 RUN = ("dataset=iris", "loader.batch_size=10", "model.hidden=[8,8]", "epochs=2", "dtype=float64")  # 24 steps
 ADAMW = {"_target_": "torch.optim.AdamW", "lr": 0.01, "weight_decay": 0.1}
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.1, "momentum": 0.9}
+LION = "trainer.optim.lion.Lion"
 CPU = torch.device("cpu")
 
 
@@ -172,6 +173,22 @@ def losses(words: Sequence[str]) -> list[float]:
 def test_without_groups_the_bits_are_those_of_one_group() -> None:
     """All parameters in one typed group, with the optimizer's own numbers."""
     assert losses([]) == losses(["optimizer.groups=[{params: layers}]"]) == losses(["optimizer.layer_decay=1"])
+
+
+def test_a_scaler_that_skips_a_step_is_obeyed_by_every_part() -> None:
+    model = net()
+    entries = [{"params": "backbone", "optimizer": SGD}, {"params": "head.weight", "optimizer": {"_target_": LION}}]
+    optimizer = make_optimizer({**ADAMW, "groups": entries}, {"": model}, CPU)
+    scaler, counts = torch.amp.GradScaler("cpu"), []
+    for factor in (1.0, float("inf"), 1.0):
+        before = [p.detach().clone() for p in model.parameters()]
+        optimizer.zero_grad()
+        scaler.scale(model(torch.ones(2, 5, dtype=torch.float64)).sum() * factor).backward()
+        scaler.unscale_(optimizer)
+        scaler.step(optimizer)
+        scaler.update()
+        counts.append(sum(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True)))
+    assert counts == [8, 0, 8]
 
 
 REFUSED = [
