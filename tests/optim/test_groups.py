@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from trainer import checkpoint
 from trainer.build.build import build
+from trainer.config import trust
 from trainer.errors import ConfigError
 from trainer.events import Stepped
 from trainer.loop import train
@@ -23,6 +24,7 @@ from trainer.optim.several import Several
 RUN = ("dataset=iris", "loader.batch_size=10", "model.hidden=[8,8]", "epochs=2", "dtype=float64")  # 24 steps
 ADAMW = {"_target_": "torch.optim.AdamW", "lr": 0.01, "weight_decay": 0.1}
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.1, "momentum": 0.9}
+LION = "trainer.optim.lion.Lion"
 CPU = torch.device("cpu")
 
 
@@ -172,6 +174,47 @@ def losses(words: Sequence[str]) -> list[float]:
 def test_without_groups_the_bits_are_those_of_one_group() -> None:
     """All parameters in one typed group, with the optimizer's own numbers."""
     assert losses([]) == losses(["optimizer.groups=[{params: layers}]"]) == losses(["optimizer.layer_decay=1"])
+
+
+def test_a_scaler_that_skips_a_step_is_obeyed_by_every_part() -> None:
+    model = net()
+    entries = [{"params": "backbone", "optimizer": SGD}, {"params": "head.weight", "optimizer": {"_target_": LION}}]
+    optimizer = make_optimizer({**ADAMW, "groups": entries}, {"": model}, CPU)
+    scaler, counts = torch.amp.GradScaler("cpu"), []
+    for factor in (1.0, float("inf"), 1.0):
+        before = [p.detach().clone() for p in model.parameters()]
+        optimizer.zero_grad()
+        scaler.scale(model(torch.ones(2, 5, dtype=torch.float64)).sum() * factor).backward()
+        scaler.unscale_(optimizer)
+        scaler.step(optimizer)
+        scaler.update()
+        counts.append(sum(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True)))
+    assert counts == [8, 0, 8]
+
+
+def test_strangers_in_a_stored_group_are_named() -> None:
+    def stored(*targets: str) -> list[str]:
+        entries = [{"params": "layers", "optimizer": {"_target_": name}} for name in targets]
+        return trust.strangers({"optimizer": {**ADAMW, "groups": entries}})
+
+    assert stored("torch.optim.SGD", LION, groups.MUON) == []
+    assert stored("torch.optim.SGD", "os.system") == ["optimizer.groups.1.optimizer._target_=os.system"]
+    assert stored("trainer.optim.several.Several")
+    assert stored("trainer.optim.muon.partial")
+
+
+def test_parameters_of_a_loss_and_frozen_ones() -> None:
+    """A loss's own come last, under loss:; a group of frozen parameters has nothing to update yet."""
+    model, loss_fn = net(), nn.Linear(2, 2).double()
+    model.backbone.requires_grad_(False)
+    entries = [{"params": "loss", "lr": 0.5}, {"params": "backbone", "lr": 0.1}]
+    node = {**ADAMW, "groups": entries, "layer_decay": 0.5}
+    optimizer = make_optimizer(node, {"": model, "loss:": loss_fn}, CPU)
+    rates = {id(p): (g["lr"], g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]}
+    assert rates == {
+        id(model.head.weight): (0.01, 0.1), id(model.head.bias): (0.01, 0.0),
+        id(loss_fn.weight): (0.5, 0.1), id(loss_fn.bias): (0.5, 0.0),
+    }  # fmt: skip
 
 
 REFUSED = [

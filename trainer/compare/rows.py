@@ -134,7 +134,10 @@ def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, value in dotted(config):
         if key.partition(".")[0] in NOT_COMPARED or key.endswith("._target_"):
             continue
-        if not isinstance(value, Mapping):
+        if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+            for number, item in enumerate(value):  # optimizer.groups
+                yield from _flat({f"{key}.{number}": item})
+        elif not isinstance(value, Mapping):
             yield key, value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
         elif "_target_" in value:
             yield key, _Class(value["_target_"])

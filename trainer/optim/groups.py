@@ -35,9 +35,11 @@ class Group:
 
     @property
     def lr(self) -> float:
-        """The learning rate: typed for the group, or the node's, or its class's default."""
-        kind = target.locate(self.node["_target_"], self.key)
-        rate: float = self.numbers.get("lr", self.node.get("lr", target.parameters(kind)["lr"].default))
+        """The learning rate: typed for the group, or the node's, or its class's default. Raises ConfigError without."""
+        lr = target.parameters(target.locate(self.node["_target_"], self.key)).get("lr")
+        rate = self.numbers.get("lr", self.node.get("lr", lr.default if lr is not None else None))
+        if not isinstance(rate, (int, float)):
+            raise ConfigError(f"optimizer.layer_decay: {self.node['_target_']} has no lr", "optimizer.layer_decay=null")
         return rate
 
 
