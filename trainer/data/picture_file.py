@@ -59,6 +59,7 @@ def read_bytes(path: str) -> bytes:
 
 def decoded(data: bytes, path: str, how: PictureFormat) -> Tensor:
     """The same from the bytes of a file. path: for messages."""
+    # Not by torchvision: it is not faster, see docs/speed.md, and its libjpeg writes warnings on stderr.
     from PIL import Image, UnidentifiedImageError
 
     mode = ""
