@@ -87,6 +87,17 @@ def test_swa_is_that_of_torch(words: list[str], begin: int, every: int) -> None:
     assert run.phases.begun == {"swa": begin}
 
 
+@pytest.mark.parametrize("words", [["augment=shift"], ["augment=shift", "loader.num_workers=1"]], ids=" ".join)
+def test_statistics_of_batch_norms_come_from_rows_that_are_not_augmented(words: list[str]) -> None:
+    small = ["model=cnn", "model.channels=[4]", "max_steps=2", "swa=1steps", "eval_every=1steps"]
+    run, (plain, setup) = build(config(*small, *words))[0], build(config(*small))
+    list(train(run))
+    by_torch = AveragedModel(run.model)
+    update_bn(((x, y) for x, y, _ in EvalBatches(setup.splits.train.loader, 22 * 64, 64)), by_torch)
+    torch.testing.assert_close(seen(run), dict(by_torch.module.state_dict()))
+    assert plain.train_batches.num_rows == 22 * 64 + 30
+
+
 def test_until_swa_begins_a_run_is_the_plain_one() -> None:
     plain, averaged = ([e for e in train(built(*words)) if isinstance(e, Evaluated)] for words in ([], ["swa=0.5"]))
     losses = [[event.metrics["val/loss"] for event in events] for events in (plain, averaged)]

@@ -201,7 +201,7 @@ def _build(
     )
     run.step = _step(config, run, 0)
     again = phases.Parts(frozen, make_optim, make_schedule, connect, partial(_step, config), rates)
-    phases.attach(run, config, again)
+    phases.attach(run, config, again, splits.train)
     loader = dataclasses.replace(config.loader, num_workers=splits.num_workers)
     resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, loader=loader)
     resolved = dataclasses.replace(resolved, threads=threads, nproc=ranks.size)

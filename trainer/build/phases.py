@@ -15,6 +15,8 @@ from trainer.config.durations import in_steps
 from trainer.config.schema import Config
 from trainer.data import seeds
 from trainer.data.batches import EvalBatches, Sync, Window
+from trainer.data.splits import Split
+from trainer.data.workers import Workers
 from trainer.errors import ConfigError
 from trainer.optim import averaging, batch_norms
 from trainer.optim.averaging import Average
@@ -70,8 +72,9 @@ class Phased:
         return found
 
 
-def attach(run: TrainState, config: Config, parts: Parts) -> None:
-    """Give a run its phases and its average, if it has some; else nothing is done, then and in any step."""
+def attach(run: TrainState, config: Config, parts: Parts, rows: Split) -> None:
+    """Give a run its phases and its average, if it has some; else nothing is done, then and in any step. rows: those of
+    training, as they are or augmented only where they are read."""
     lengths = run.progress.steps_per_epoch, config.loader.batch_size * config.accumulate
     run.phases = Phases()
     changes = run.phases.changes
@@ -81,7 +84,7 @@ def attach(run: TrainState, config: Config, parts: Parts) -> None:
         share, num_steps = config.swa, run.progress.num_steps
         begin = math.ceil(share * num_steps) if isinstance(share, float) else in_steps(share, *lengths)
         changes["swa"] = Change(begin, lambda run: _hold_rate(run, parts, config.swa_lr))
-        run.average = _even(run)
+        run.average = _even(run, rows)
     if config.ema is not None:
         run.average = _exponential(run, config.ema)
     if changes or config.ema is not None:
@@ -120,7 +123,7 @@ def _exponential(run: TrainState, most: float) -> Average:
     return Average(modules, lambda step, _: 1.0 - averaging.decay(step, most), with_buffers=True)
 
 
-def _even(run: TrainState) -> Average:
+def _even(run: TrainState, rows: Split) -> Average:
     """The average of the ends of epochs, or of shorter eval_every, once it has begun."""
     progress, begun = run.progress, run.phases.begun
     every = min(progress.steps_per_epoch, progress.eval_every)
@@ -130,10 +133,9 @@ def _even(run: TrainState) -> Average:
         return 1.0 / (num_averaged + 1) if is_due and "swa" in begun else 0.0
 
     average = Average(_modules(run.model, run.loss_fn), weigh)
-    loader: Any = run.train_batches.loader
-    rows, size = run.train_batches.num_rows, run.train_batches.batch_size
-    loader = loader.unaugmented() if hasattr(loader, "unaugmented") else loader
-    batches = EvalBatches(loader, rows - rows % size or rows, size)  # a small last batch would weigh as much
+    loader, num_rows, size = rows.loader, rows.num_rows, run.train_batches.batch_size
+    loader = loader.unaugmented() if isinstance(loader, Workers) else loader
+    batches = EvalBatches(loader, num_rows - num_rows % size or num_rows, size)  # a small last one would weigh as much
 
     @torch.no_grad()
     def settle(run: TrainState) -> None:
