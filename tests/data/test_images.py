@@ -193,7 +193,7 @@ def test_a_run_of_0_1_0_reads_pictures_as_it_did(grey: bool) -> None:
     mean, std = ((0.45,), (0.225,)) if grey else ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     steps = [v2.PILToTensor(), v2.Resize(16, antialias=True), v2.CenterCrop(16), v2.ToDtype(torch.float32, scale=True)]
     decode = v2.Compose([*steps, v2.Normalize(mean, std)])
-    for row, path in enumerate(dataset.paths):
+    for row, path in enumerate(dataset.picture_files):
         with Image.open(path) as picture:
             expected = decode(picture.convert("L" if grey else "RGB"))
         torch.testing.assert_close(prepared.x(dataset[row][0][None])[0], expected, rtol=0, atol=1e-6)

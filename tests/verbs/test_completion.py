@@ -21,7 +21,7 @@ pytestmark = pytest.mark.no_torch
 pty = pytest.importorskip("pty", reason="no terminals of this kind on Windows")
 
 ROOT = Path(__file__).resolve().parents[2]
-GROUPS = ["dataset", "experiment", "loss", "model", "optimizer", "scheduler"]
+GROUPS = ["augment", "dataset", "experiment", "loss", "model", "optimizer", "scheduler"]
 START = {
     "bash": ["bash", "--norc", "--noprofile", "-i"],
     "zsh": ["zsh", "-f", "-i"],

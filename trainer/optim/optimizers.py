@@ -85,7 +85,9 @@ def _construct(first: Group, members: list[dict[str, Any]], named: Named, device
     has_kernel = "fused" in accepted and device.type in ("cpu", "cuda", "mps")  # one for the entire update
     has_kernel &= not any(p.is_complex() for p in named.values())
     facts = {"fused": True} if has_kernel else {}
-    optimizer = target.construct(first.node, first.key, {"params": members}, **facts)
+    is_plain = len(members) == 1 and members[0].keys() == {"params"}
+    params = members[0]["params"] if is_plain else members  # an optimizer of your own may take a list of tensors only
+    optimizer = target.construct(first.node, first.key, {"params": params}, **facts)
     if not isinstance(optimizer, Optimizer):
         raise ConfigError(f"{first.key}._target_={name} is not a torch.optim.Optimizer")
     return optimizer

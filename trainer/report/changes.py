@@ -13,7 +13,8 @@ from trainer.config.target import FILLED_IN
 from trainer.disk.outcome import Change
 from trainer.tasks import losses
 
-APART = ("output_dir", "report", "sweep", "threads", "expect")  # where and how, not what; threads are resolved
+# Where and how, not what; threads and workers are resolved.
+APART = ("output_dir", "report", "sweep", "threads", "loader.num_workers", "expect")
 
 SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with libyaml, ten times as fast
 
@@ -28,8 +29,6 @@ def changes(config: Mapping[str, Any], folders: list[Path]) -> list[Change]:
         default_options |= {group: str(option) for group, option in entry.items()} if isinstance(entry, dict) else {}
     rows = []
     for name, value in config.items():
-        if name in APART:
-            continue
         default = base.get(name)
         if name in TARGETS and isinstance(value, Mapping):
             default_option = default_options.get(name, "")
@@ -72,6 +71,8 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def _differences(key: str, value: Any, default: Any) -> Iterator[Change]:
+    if key in APART:
+        return
     if isinstance(value, Mapping):
         known = default if isinstance(default, Mapping) else {}
         for name, inner in value.items():

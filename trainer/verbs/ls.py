@@ -14,7 +14,7 @@ from trainer.verbs.arguments import Parser, add_config_dir
 
 def parser() -> Parser:
     parser = Parser("ls", "[GROUP]", __doc__)
-    parser.add_argument("group", nargs="?", help="dataset, model, loss, optimizer, scheduler or experiment")
+    parser.add_argument("group", nargs="?", help="dataset, augment, model, loss, optimizer, scheduler or experiment")
     add_config_dir(parser)
     return parser
 
