@@ -4,6 +4,7 @@ other kernels, threads and loaders, each in a separate process. Nothing is writt
 import copy
 import multiprocessing
 import shlex
+import textwrap
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -135,7 +136,8 @@ def _say(name: str, result: Measured | str, unchanged: Measured) -> None:
     name = name.replace("loader.in_memory=false loader.num", "loader.num")
     note = result if isinstance(result, str) else result.note
     if isinstance(result, str) or note:
-        print(f"{name:<22}{'-':>10}  {note}", flush=True)
+        for number, line in enumerate(textwrap.wrap(note, 80 - 34)):
+            print(" " * 34 + line if number else f"{name:<22}{'-':>10}  {line}", flush=True)
         return
     seconds = f"{result.compile_seconds:.1f}" if result.compile_seconds else ""
     gain = f"{result.samples_per_second / unchanged.samples_per_second:.2f}×"
