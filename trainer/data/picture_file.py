@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.data import jpeg
 from trainer.errors import ConfigError
 from trainer.text import first_line
 
@@ -59,7 +60,6 @@ def read_bytes(path: str) -> bytes:
 
 def decoded(data: bytes, path: str, how: PictureFormat) -> Tensor:
     """The same from the bytes of a file. path: for messages."""
-    # Not by torchvision: it is not faster, see docs/speed.md, and its libjpeg writes warnings on stderr.
     from PIL import Image, UnidentifiedImageError
 
     mode = ""
@@ -69,7 +69,10 @@ def decoded(data: bytes, path: str, how: PictureFormat) -> Tensor:
             mode = picture.mode
             if picture.width * picture.height > MOST_PIXELS:
                 raise ConfigError(f"{path} has {picture.width}×{picture.height} pixels, more than {MOST_PIXELS:,}")
-            return torch.from_numpy(SQUARES[how.resize](shown(picture, how.grey, how.background), how.size))
+            pixels = jpeg.pixels(data, picture, how.size, how.grey) if how.resize == "pillow" else None
+            if pixels is None:
+                pixels = torch.from_numpy(SQUARES[how.resize](shown(picture, how.grey, how.background), how.size))
+            return pixels
     except ConfigError:
         raise
     except UnidentifiedImageError as error:
