@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import config
+from conftest import Cli, config
 from drawn import draw
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -37,7 +37,11 @@ BATCHED = {
 ALL = BATCHED | {
     "trivial": ["augment=trivial"],
     "own, and mirrored": [ROTATION, "augment.flip=true"],
+    "own, in place": [
+        "augment.transforms=[{_target_: torchvision.transforms.v2.RandomErasing, p: 1.0, inplace: true}]"
+    ],
 }
+JITTER = ["augment.transforms=[{_target_: torchvision.transforms.v2.ColorJitter, brightness: 0.2}]"]
 IN_MEMORY, ROW_BY_ROW = ["loader.in_memory=true"], ["loader.in_memory=false"]
 
 
@@ -173,6 +177,7 @@ REFUSED = [
     ([*MODEL, "augment=own"], "must be a list of transforms", "RandomRotation"),
     ([*MODEL, "augment.transforms=[{_target_: torchvision.transforms.v2.CenterCrop, size: 4}]"], "made shape", "=[]"),
     ([*MODEL, "augment.transforms=[{_target_: torchvision.transforms.v2.MixUp}]"], "MixUp mixes the rows", "mixup=0.2"),
+    ([*MODEL, *BATCHED["own mix"], "augment.cutmix=1"], "so does augment.cutmix", "augment.transforms="),
 ]  # fmt: skip
 
 
@@ -194,6 +199,41 @@ def test_ranks_refuse_what_would_differ_between_them() -> None:
         some, asked = replace(run.train_batches, ranks=Ranks(0, 2)), config(*MODEL, *words)
         with pytest.raises(ConfigError, match=message):
             augmentation.augment(some, asked, setup.splits, nn.CrossEntropyLoss(), torch.float32)
+
+
+@pytest.mark.parametrize("words", [["augment.brightness=0.2"], JITTER, [*JITTER, "augment.per=batch"]], ids=str)
+def test_white_is_that_of_all_rows(words: list[str]) -> None:
+    """Pictures of floats to 255 stay so, also where the first ones are dark."""
+    x = np.zeros((60, 3, 8, 8), dtype=np.float32)
+    x[30:] = 255
+    np.savez("dark.npz", x=x, y=np.arange(60) % 3)
+    run, setup = build(config(*MODEL, "dataset=npz", "dataset.path=dark.npz", "dataset.split_seed=1", *words))
+    pixels = torch.cat([setup.splits.preprocessing.x.inverse(x) for x, _ in batches(run)])
+    assert float(pixels.max()) > 180
+    assert 0.3 < float((pixels > 180).double().mean()) < 0.7
+
+
+def test_masks_of_another_size_are_refused_too() -> None:
+    np.savez("masks.npz", x=np.random.rand(40, 3, 8, 8).astype(np.float32), y=np.random.randint(0, 2, (40, 8, 8)))
+    words = ["dataset=npz", "dataset.path=masks.npz", "model._target_=torch.nn.Conv2d", "threads=1"]
+    words += ["+model.in_channels=3", "+model.out_channels=2", "+model.kernel_size=1"]
+    with pytest.raises(ConfigError, match=r"augment\.flip would move the pixels of pictures"):
+        build(config(*words, "augment.flip=true"))
+
+
+def test_a_split_that_is_evaluated_later_is_not_augmented_either(cli: Cli, tmp_path: Path) -> None:
+    code = """class Mark:
+    def __call__(self, x):
+        with open("calls", "a") as file:
+            file.write("1")
+        return x
+"""
+    (tmp_path / "mark.py").write_text(code)
+    words = ["model=linear", "epochs=1", "report=false", "augment.transforms=[{_target_: mark.Mark}]"]
+    assert cli("train", *words).returncode == 0
+    (tmp_path / "calls").rename(tmp_path / "of_training")
+    assert cli("eval", "latest", "split=train").returncode == 0
+    assert not (tmp_path / "calls").exists()
 
 
 def test_both_keys_for_pictures_together_are_refused() -> None:

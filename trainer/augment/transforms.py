@@ -33,16 +33,18 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
             np.random.set_state(states[1])
 
 
-def applied(transforms: Sequence[Transform], x: Tensor) -> Tensor:
-    """x, a picture (C, H, W) or a batch (B, C, H, W), after some transforms, in its own shape and dtype. Those of
-    kornia get bytes as floats from 0 to 1, and always a batch. Raises ValueError for what is not a picture of this
-    shape."""
-    result = x
+def applied(transforms: Sequence[Transform], x: Tensor, white: float = 255.0) -> Tensor:
+    """x, a picture (C, H, W) or a batch (B, C, H, W), after some transforms, in its own shape and dtype. They get
+    floats from 0 to 1, and bytes as bytes; those of kornia get bytes as floats too, and always a batch. white: the
+    pixel of floats that is white. Raises ValueError for what is not a picture of this shape."""
+    is_scaled = x.is_floating_point() and white != 1
+    result = x / white if is_scaled else x
     for transform in transforms:
         result = _kornias(transform, result) if is_kornias(transform) else transform(result)
     if not isinstance(result, Tensor) or result.shape != x.shape:
         found = f"shape {tuple(result.shape)}" if isinstance(result, Tensor) else type(result).__name__
         raise ValueError(f"made {found} of a picture of shape {tuple(x.shape)}")
+    result = result * white if is_scaled else result
     if not x.is_floating_point() and result.is_floating_point():
         result = result.round().clamp(0, 255)
     return result.to(x.dtype)
@@ -66,17 +68,17 @@ def _kornias(transform: Transform, x: Tensor) -> Tensor:
 
 
 class OnBatch:
-    """Transforms of whole batches, seeded by their first row."""
+    """Transforms of whole batches, seeded by their first row. white: see applied."""
 
-    def __init__(self, transforms: Sequence[Transform], seed: Seed) -> None:
-        self.transforms, self.seed = transforms, seed
+    def __init__(self, transforms: Sequence[Transform], seed: Seed, white: float) -> None:
+        self.transforms, self.seed, self.white = transforms, seed, white
 
     def __call__(self, x: Tensor, keys: Tensor) -> Tensor:
         """x: (B, C, H, W); keys: see data/augmented.py."""
         if not len(x) or not self.transforms:
             return x
         with seeded(self.seed(*keys[0, 2:].tolist()), x.device):
-            return applied(self.transforms, x)
+            return applied(self.transforms, x, self.white)
 
 
 class MixOwn(Unmixed):

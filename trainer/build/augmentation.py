@@ -16,7 +16,8 @@ from trainer.data import seeds, transformed, tree
 from trainer.data.augmented import Augmented, AugmentedBatches, Steps
 from trainer.data.batches import TrainBatches
 from trainer.data.kept_pictures import KeptPictures
-from trainer.data.loaders import InMemory, place
+from trainer.data.loaders import InMemory, TreesInMemory, place
+from trainer.data.pixel_range import BYTE, pixel_range
 from trainer.data.splits import Splits
 from trainer.data.tensors import TensorData
 from trainer.data.workers import Workers
@@ -28,7 +29,7 @@ from trainer.tasks.soft_targets import SoftCrossEntropyLoss
 PLACES = ("flip", "shift", "crop", "cutout")  # keys that move or cover pixels
 LIGHT = ("brightness", "contrast")
 MIXES = ("mixup", "cutmix")
-BYTE = 255.0
+IMAGES = "trainer.data.images.Images"
 
 
 def augment(batches: TrainBatches, config: Config, splits: Splits, loss_fn: nn.Module, dtype: torch.dtype) -> None:
@@ -37,16 +38,16 @@ def augment(batches: TrainBatches, config: Config, splits: Splits, loss_fn: nn.M
     asked, ranks, loader = config.augment, batches.ranks, cast(InMemory | Workers, batches.loader)
     if not words(asked):
         return
-    if config.dataset.get("augment") is True:
+    if decodes_augmented(config):
         raise ConfigError("dataset.augment=true and augment= would both change pictures", "dataset.augment=false")
     raw = _pictures(asked, splits)
     _check_places(asked, raw, splits)
-    white = _white(asked, raw)
-    own = _own(asked, raw, splits, ranks)
+    white = _white(asked, splits)
+    own = _own(asked, raw, splits, ranks, white)
     key, seed = seeds.derive(config.seed, "augment"), partial(seeds.derive, config.seed, "augment")
     numbers = {name: getattr(asked, name) for name in (*PLACES, *LIGHT)}
     steps = Steps(
-        OnBatch([transform for transform in own if not transforms.mixes(transform)], seed),
+        OnBatch([transform for transform in own if not transforms.mixes(transform)], seed, white),
         Operations(key, operations.chosen(**numbers, white=white, dtype=dtype)),
         loader.scale_x if isinstance(loader, InMemory) else loader.finish,
         _mix(config, [transform for transform in own if transforms.mixes(transform)], splits, dtype),
@@ -60,6 +61,9 @@ def augment(batches: TrainBatches, config: Config, splits: Splits, loss_fn: nn.M
 
 
 def _over(loader: InMemory | Workers, splits: Splits, steps: Steps) -> Augmented | AugmentedBatches:
+    if isinstance(loader, TreesInMemory):
+        text = f"augment= changes pictures in memory where each has one target, but {splits.name} has several"
+        raise ConfigError(text, "loader.in_memory=false", "augment")
     if isinstance(loader, InMemory):
         return Augmented(_raw(loader, splits), loader, steps)
     return AugmentedBatches(loader, steps)
@@ -73,9 +77,14 @@ def words(asked: Augment) -> str:
     return ", ".join([*parts, *own])
 
 
+def decodes_augmented(config: Config) -> bool:
+    """Whether pictures of a folder are augmented as they are decoded; an `augment` of another Dataset is its own."""
+    return config.dataset.get("augment") is True and config.dataset["_target_"] == IMAGES
+
+
 def is_asked(config: Config) -> bool:
     """Whether training rows are augmented, by either key."""
-    return bool(words(config.augment)) or config.dataset.get("augment") is True
+    return bool(words(config.augment)) or decodes_augmented(config)
 
 
 def mirroring(config: Config) -> str:
@@ -83,7 +92,7 @@ def mirroring(config: Config) -> str:
     own = [str(node["_target_"]).rpartition(".")[2] for node in config.augment.transforms]
     ways = {
         "augment.flip=true": config.augment.flip,
-        "dataset.augment=true": config.dataset.get("augment") is True,
+        "dataset.augment=true": decodes_augmented(config),
         "augment.transforms": any(name.endswith("HorizontalFlip") for name in own),
     }
     return next((setting for setting, is_asked in ways.items() if is_asked), "")
@@ -114,7 +123,9 @@ def _check_places(asked: Augment, raw: Tensor, splits: Splits) -> None:
     """Raise ConfigError where pixels would move, but targets that lie over them would not; and for a shift that a
     picture is too small for."""
     size, named = tuple(raw.shape[2:]), [name for name in PLACES if getattr(asked, name)]
-    over = any(leaf.shape[-2:] == size and leaf.ndim > 2 for leaf in tree.leaves(splits.sample[1]))
+    over = splits.facts.task == "pixels" or any(
+        leaf.shape[-2:] == size and leaf.ndim > 2 for leaf in tree.leaves(splits.sample[1])
+    )
     if over and splits.facts.task != "input" and (named or asked.transforms):
         name = (named or ["transforms"])[0]
         text = f"augment.{name} would move the pixels of pictures, and not those of their targets"
@@ -124,26 +135,23 @@ def _check_places(asked: Augment, raw: Tensor, splits: Splits) -> None:
         raise ConfigError(text, f"augment.shift={max(1, min(size) // 8)}", "augment.shift")
 
 
-def _white(asked: Augment, raw: Tensor) -> float:
-    """The pixel that is white: 255 of bytes, and of floats that are not from 0 to 1. Raises ConfigError where
-    brightness or contrast need it and pixels are not from 0."""
-    low, high = float(raw.min()), float(raw.max())
+def _white(asked: Augment, splits: Splits) -> float:
+    """The pixel that is white, see pixel_range. Raises ConfigError where brightness or contrast need it and pixels are
+    not from 0."""
+    low, high = pixel_range(splits.train.part)
     name = next((name for name in LIGHT if getattr(asked, name)), None)
     if name is not None and (low < 0 or high > BYTE):
-        text = f"augment.{name} needs pixels from 0, black, to 1 or 255, but the first are {low:.3g} to {high:.3g}"
+        text = f"augment.{name} needs pixels from 0, black, to 1 or 255, but they are {low:.3g} to {high:.3g}"
         raise ConfigError(text, f"augment.{name}=0", f"augment.{name}")
-    return 1.0 if raw.is_floating_point() and high <= 1 else BYTE
+    return 1.0 if high <= 1 else BYTE
 
 
-def _own(asked: Augment, raw: Tensor, splits: Splits, ranks: Ranks) -> list[Transform]:
+def _own(asked: Augment, raw: Tensor, splits: Splits, ranks: Ranks, white: float) -> list[Transform]:
     """The transforms of batches; those of samples are tried here and applied by the DataLoader. Raises ConfigError."""
     classes = splits.facts.classes
     own = transformed.made(asked.transforms, **({"num_classes": len(classes)} if classes else {}))
-    mixing = next((type(transform).__name__ for transform in own if transforms.mixes(transform)), None)
-    if mixing is not None and (asked.per == "sample" or ranks.size > 1 or transforms.is_kornias(own[0])):
-        alone = "each process has a part of a batch" if ranks.size > 1 else "it was given one picture"
-        alone = "its labels are not shares of the classes" if transforms.is_kornias(own[0]) else alone
-        raise ConfigError(f"{mixing} mixes the rows of a batch, but {alone}", "augment.transforms=[] augment.mixup=0.2")
+    if (mixing := next(filter(transforms.mixes, own), None)) is not None:
+        refuse_mixing(asked, mixing, splits, ranks)
     if asked.per == "batch" and own and ranks.size > 1:
         text = (
             f"augment.per=batch, but each of {ranks.size} processes has a part of a batch and would draw other numbers"
@@ -151,11 +159,30 @@ def _own(asked: Augment, raw: Tensor, splits: Splits, ranks: Ranks) -> list[Tran
         raise ConfigError(text, "augment.per=sample", "augment.per")
     try:
         with transforms.seeded(0, raw.device):
-            transforms.applied([t for t in own if not transforms.mixes(t)], raw[0] if asked.per == "sample" else raw)
+            first = (raw[0] if asked.per == "sample" else raw).clone()
+            transforms.applied([t for t in own if not transforms.mixes(t)], first, white)
     except Exception as error:
         text = f"augment.transforms: {described(error)}"
         raise ConfigError(text, _without(asked, "transforms"), "augment.transforms") from error
     return own if asked.per == "batch" else []
+
+
+def refuse_mixing(asked: Augment, transform: Transform, splits: Splits, ranks: Ranks) -> None:
+    """Raise ConfigError for a transform that mixes rows where it cannot, or where others mix them too."""
+    name, labels, both = (
+        type(transform).__name__,
+        splits.train.part.data.labels,
+        [n for n in MIXES if getattr(asked, n)],
+    )
+    reasons = {
+        f"so does augment.{both[0] if both else ''}": bool(both),
+        "each process has a part of a batch": ranks.size > 1,
+        "it was given one picture": asked.per == "sample",
+        "its labels are not shares of the classes": transforms.is_kornias(transform),
+        "some of its labels are ignored": labels is not None and bool((labels == splits.facts.ignored).any()),
+    }
+    if (why := next((why for why, holds in reasons.items() if holds), None)) is not None:
+        raise ConfigError(f"{name} mixes the rows of a batch, but {why}", "augment.transforms=[] augment.mixup=0.2")
 
 
 def _mix(config: Config, own: Sequence[Transform], splits: Splits, dtype: torch.dtype) -> Unmixed:

@@ -145,7 +145,9 @@ def _build(
         how = (splits.sample, probed.call, probed.fit, probed.loss)
         found = before_training(model, loss_fn, optimizer, *how, is_standardised=is_standardised)
         findings += [finding for finding in found if finding.check != "frozen" or not config.freeze]
-        findings += equal_rows(splits.fingerprint) + mirrored(splits.facts.classes, augmentation.mirroring(config))
+        findings += equal_rows(splits.fingerprint) + mirrored(
+            splits.facts.classes, splits.facts.input_shape, augmentation.mirroring(config)
+        )
         probe.refuse(findings, config.guards)
     scaler = devices.make_scaler(device, config.autocast)
     lengths = {"num_steps": progress.num_steps, "steps_per_epoch": progress.steps_per_epoch}

@@ -45,10 +45,12 @@ class Augment:
     shift: int = key("move by up to this many pixels, reflected at the border", at_least=0, unit="pixels", if_absent=0)
     crop: int = key("cut the picture out of one with so much black around it", at_least=0, unit="pixels", if_absent=0)
     cutout: int = key("side of a black square in each picture", at_least=0, unit="pixels", if_absent=0)
-    brightness: float = key("multiply it by 1 - this to 1 + this", at_least=0, if_absent=0.0)
-    contrast: float = key("multiply it by 1 - this to 1 + this", at_least=0, if_absent=0.0)
-    mixup: float = key("blend pictures and labels, by a share of Beta(a, a); classes only", at_least=0, if_absent=0.0)
-    cutmix: float = key("paste a box of another picture, its share of Beta(a, a)", at_least=0, if_absent=0.0)
+    brightness: float = key("multiply it by 1 - this to 1 + this", at_least=0, at_most=1, if_absent=0.0)
+    contrast: float = key("multiply it by 1 - this to 1 + this", at_least=0, at_most=1, if_absent=0.0)
+    mixup: float = key(
+        "blend pictures and labels, by a share of Beta(a, a); classes only", at_least=0, at_most=5, if_absent=0.0
+    )
+    cutmix: float = key("paste a box of another picture, its share of Beta(a, a)", at_least=0, at_most=5, if_absent=0.0)
     transforms: Transforms = key("of torchvision.transforms.v2, kornia or your own, by `_target_`", if_absent=[])
     per: Literal["sample", "batch"] = key(
         "what a transform is given: a picture, in a worker, or a batch, on the device", if_absent="sample"

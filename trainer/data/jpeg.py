@@ -39,7 +39,9 @@ def pixels(data: bytes, picture: "Image.Image", size: int, grey: bool) -> Tensor
     try:
         if picture.getexif().get(ORIENTATION, 1) != 1:
             return None
-        found = decoder()(torch.frombuffer(bytearray(data), dtype=torch.uint8), channels)
+        if (decode := decoder()) is None:
+            return None
+        found = decode(torch.frombuffer(bytearray(data), dtype=torch.uint8), channels)
         if found.shape != (channels, side, side):
             return None
         return resized(found, size)
@@ -55,11 +57,15 @@ def resized(found: Tensor, size: int) -> Tensor:
 
 
 @functools.cache
-def decoder() -> Callable[[Tensor, int], Tensor]:
-    """torchvision's decode_jpeg(bytes, channels: 1 or 3), without `import torchvision`, which takes two seconds."""
+def decoder() -> Callable[[Tensor, int], Tensor] | None:
+    """torchvision's decode_jpeg(bytes, channels: 1 or 3), without `import torchvision`, which takes two seconds; None
+    without its library."""
     spec = find_spec("torchvision")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        for file in (*Path(folder).glob("image*.so"), *Path(folder).glob("image*.pyd")):
-            torch.ops.load_library(file)
-    decode: Callable[[Tensor, int], Tensor] = torch.ops.image.decode_jpeg
+    try:
+        for folder in (spec.submodule_search_locations or []) if spec else []:
+            for file in (*Path(folder).glob("image*.so"), *Path(folder).glob("image*.pyd")):
+                torch.ops.load_library(file)
+        decode: Callable[[Tensor, int], Tensor] = torch.ops.image.decode_jpeg
+    except (AttributeError, OSError):
+        return None
     return decode

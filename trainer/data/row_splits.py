@@ -69,7 +69,7 @@ def row_splits(
         for part in owners(parts):
             part.data.settle(prepared.facts.num_outputs)
 
-    change = changes(config.augment, augment=found.augment)
+    change = changes(config.augment, parts[TRAIN], augment=found.augment)
     keep = False
     if isinstance(dataset, Images) and not in_memory:
         num_rows = sum(part.num_rows for role, part in parts.items() if change is None or role != TRAIN)

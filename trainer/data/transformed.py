@@ -10,6 +10,9 @@ from trainer.augment.transforms import Transform
 from trainer.config import target
 from trainer.config.schema import Augment
 from trainer.data.augmentation import Augmented
+from trainer.data.partition import RowData
+from trainer.data.parts import Part
+from trainer.data.pixel_range import white
 from trainer.errors import TrainerError, described
 
 Change = Callable[[Dataset[Any]], Dataset[Any]]
@@ -18,8 +21,8 @@ Change = Callable[[Dataset[Any]], Dataset[Any]]
 class Transformed(Dataset[Any]):
     """Rows whose input was changed by transforms. They draw from the global generators, which Seeded has seeded."""
 
-    def __init__(self, dataset: Dataset[Any], transforms: Sequence[Transform]) -> None:
-        self.dataset, self.transforms = dataset, transforms
+    def __init__(self, dataset: Dataset[Any], transforms: Sequence[Transform], white: float) -> None:
+        self.dataset, self.transforms, self.white = dataset, transforms, white
 
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]
@@ -27,7 +30,7 @@ class Transformed(Dataset[Any]):
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         x, y = self.dataset[index]
         try:
-            return transforms.applied(self.transforms, x), y
+            return transforms.applied(self.transforms, x.clone(), self.white), y  # some change it in place
         except TrainerError:
             raise
         except Exception as error:
@@ -35,11 +38,11 @@ class Transformed(Dataset[Any]):
             raise TrainerError(text, "augment.transforms=[]") from error
 
 
-def changes(config: Augment, *, augment: bool) -> Change | None:
+def changes(config: Augment, train: Part[RowData], *, augment: bool) -> Change | None:
     """What training rows go through as they are read; None where they stay as they are. augment: dataset.augment."""
     if config.transforms and config.per == "sample":
-        own = made(config.transforms)
-        return lambda rows: Transformed(rows, own)
+        own, brightest = made(config.transforms), white(train)
+        return lambda rows: Transformed(rows, own, brightest)
     return Augmented if augment else None
 
 

@@ -8,13 +8,13 @@ DIGITS = tuple("0123456789")
 NAMED = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-def mirrored(classes: Sequence[str] | None, setting: str) -> list[Finding]:
-    """Training pictures of digits that are mirrored. classes: their names; setting: what mirrors them, '' if nothing
-    does."""
-    if not setting or classes is None or not _are_digits(classes):
+def mirrored(classes: Sequence[str] | None, shape: Sequence[int], setting: str) -> list[Finding]:
+    """Training pictures of digits that are mirrored. classes: their names; shape: of an input, (1, height, width) for
+    digits: numbers also name the classes of coloured pictures; setting: what mirrors them, '' if nothing does."""
+    if not setting or classes is None or tuple(shape[:-2]) != (1,) or not _are_digits(classes):
         return []
     why = "a mirrored digit is none, and one class can look like another: the model learns what it never meets"
-    remedy = setting.replace("=true", "=false") + ", or augment=shift"
+    remedy = setting.replace("=true", "=false").replace("transforms", "transforms=[]")
     return [Finding("mirrored", "dataset", f"{setting} mirrors digits", why, remedy)]
 
 

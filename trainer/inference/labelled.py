@@ -192,7 +192,8 @@ def _splits(config: Config, run: Trained, earlier: Earlier, *, download: bool) -
 def _plain(config: Config, run: Trained, **keys: Any) -> Config:
     """The config with other keys of its dataset, and with pictures as they are."""
     keys |= {"augment": False} if run.preprocessing.pictures is not None else {}
-    return dataclasses.replace(config, dataset={**config.dataset, **keys})
+    as_they_are = dataclasses.replace(config.augment, transforms=[])
+    return dataclasses.replace(config, dataset={**config.dataset, **keys}, augment=as_they_are)
 
 
 def _trained_on(count: int, num_rows: int) -> str:

@@ -9,8 +9,10 @@ from trainer.build import augmentation
 from trainer.build.build import Setup
 from trainer.data.batches import TrainBatches
 from trainer.disk.figures import Figure, Pictures
+from trainer.errors import TrainerError
 from trainer.processes.signals import abandonable
 from trainer.tasks.figures import pictures
+from trainer.text import counted
 
 MOST = 16
 LEAST = 0.005  # the share of a class that is named
@@ -22,13 +24,19 @@ def shown(batches: TrainBatches, setup: Setup) -> list[Figure]:
     if not augmentation.is_asked(setup.config):
         return []
     loader, rows, splits = batches.loader, batches.order(0)[: batches.batch_size], setup.splits
-    with abandonable:
-        x, y = loader.load(next(iter(loader.fetch([rows], 0))))
+    try:
+        with abandonable:
+            x, y = loader.load(next(iter(loader.fetch([rows], 0))))
+    except (TrainerError, OSError):  # a file that is gone by now must not fail a run that has ended
+        return []
     raw = pictures.of_input(splits.preprocessing.x.inverse(x)[:MOST].cpu())
     if raw is None:
         return []
-    drawn, labels = pictures.of_floats(raw), _labels(y, splits.facts.classes)
-    caption = "sixteen rows of the first epoch, augmented, as the model saw them"
+    drawn, labels = (
+        pictures.of_floats(raw),
+        _labels(y, splits.facts.classes if splits.facts.task == "classes" else None),
+    )
+    caption = f"{counted(len(drawn), 'row')} of the first epoch, augmented, as the model saw them"
     each = [(label, [one]) for label, one in zip(labels or [""] * MOST, drawn, strict=False)]
     return [Pictures("Training pictures", caption, [""], each)]
 
