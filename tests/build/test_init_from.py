@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from trainer.build import matching
 from trainer.build.build import build
 from trainer.cli import main
+from trainer.config import first_weights
 from trainer.config.source import Source
 from trainer.disk import layout
 from trainer.errors import ConfigError
@@ -240,6 +241,9 @@ def test_latest_is_the_run_that_it_meant_when_it_was_typed() -> None:
     assert Source(["init_from=w.pt,latest,null"]).overrides == [f"init_from=w.pt,{first},null"]
     assert Source(["init_from=choice(latest,latest.pt)"]).overrides == [f"init_from=choice({first},latest.pt)"]
     assert Source(["init_from=0042"]).overrides == ["init_from='0042'"]
+    for link in ("outputs/latest", "outputs/latest/model.safetensors"):
+        named = first_weights.resolved(link)
+        assert (Path(named).parent if named.endswith("safetensors") else Path(named)) == first
     second = trained("init_from=latest")
     assert config(f"init_from={second.name}").init_from == str(second)
     assert f"init_from={first}" in (second / layout.OVERRIDES).read_text()

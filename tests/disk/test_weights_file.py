@@ -31,6 +31,8 @@ def cut_off(path: str, keep: float) -> None:
 GOOD: dict[str, Callable[[str], object]] = {
     "w.pt": lambda path: torch.save(STATE, path),
     "old.pth": lambda path: torch.save(STATE, path, _use_new_zipfile_serialization=False),
+    "of_torchs_tutorial.pt": lambda path: torch.save({"epoch": 3, "model_state_dict": STATE}, path),
+    "beside_a_tensor.pt": lambda path: torch.save({"epoch": torch.tensor(3), "state_dict": STATE}, path),
     "of_lightning.ckpt": lambda path: torch.save({"epoch": 3, "state_dict": STATE, "loops": {}}, path),
     "detr.pth": lambda path: torch.save({"model": STATE, "optimizer": {}}, path),
     "w.SAFETENSORS": lambda path: save_file(STATE, path),

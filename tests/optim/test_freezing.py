@@ -62,6 +62,15 @@ def test_what_is_frozen_has_no_gradient_no_state_and_does_not_change() -> None:
     assert len(run.optimizer.param_groups[0]["params"]) == 2  # those that decay
 
 
+def test_who_watches_the_optimizer_watches_the_one_after_the_unfreezing() -> None:
+    run, steps = built(BODY, f"unfreeze_at={AT}steps"), []
+    handle = run.optimizer.register_step_pre_hook(lambda optimizer, *_: steps.append(len(optimizer.param_groups)))
+    for event in train(run):
+        if isinstance(event, Stepped) and event.step == AT + 2:
+            handle.remove()
+    assert steps == [2] * AT + [4] * 2
+
+
 def test_unfreezing_is_that_of_a_hand_written_loop() -> None:
     words = ["model.norm=none", "optimizer=sgd", "optimizer.lr=0.1", "optimizer.momentum=0.9", "loader.shuffle=false"]
     words.append("freeze=['*.0.*']")
@@ -151,7 +160,9 @@ def test_a_batch_norm_is_frozen_with_its_parameters_or_with_the_module_around_it
         "head": nn.Sequential(nn.BatchNorm1d(2, affine=False), nn.Linear(2, 2), nn.BatchNorm1d(2)),
     })  # fmt: skip
     frozen = freeze(model, ["body", "head.2.weight"], model)
-    assert frozen_norms(model) == [model["body"][1], model["body"][2]]
+    chosen = {id(p) for p in frozen.parameters}
+    assert frozen_norms(model, chosen) == [model["body"][1], model["body"][2]]
+    assert frozen_norms(model, set()) == []  # those that a model freezes by itself are its own affair
     model.train()
     assert [m.training for m in model.modules() if isinstance(m, nn.BatchNorm1d)] == [False, False, True, True]
     assert sum(p.numel() for p in frozen.parameters) == 6 + 4 + 2

@@ -10,7 +10,12 @@ from torch import Tensor, nn
 
 
 def num_parameters(model: nn.Module) -> int:
-    """The number of trainable parameters; a tied one counts once."""
+    """The number of parameters, frozen ones too; a tied one counts once."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def num_trained(model: nn.Module) -> int:
+    """The number of parameters that are not frozen."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 

@@ -37,6 +37,8 @@ def resolved(name: str) -> str:
     """The path of the file or the run folder that a user means. Raises ConfigError where it is no run; whether a file
     can be read is seen when it is."""
     path = Path(name).expanduser()
+    if layout.LATEST in path.parts and path.exists():  # it will mean another run as soon as this one begins
+        path = layout.relative(path.resolve())
     if name.lower().endswith(SUFFIXES) or path.is_file():
         return str(path)
     if (sweep := layout.find_sweep(str(path))) is not None:

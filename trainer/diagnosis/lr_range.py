@@ -67,11 +67,11 @@ def suggest(curve: Curve) -> tuple[float, float] | None:
     return None if steepest is None else (curve[steepest][0], curve[bottom][0])
 
 
-def settings(node: Mapping[str, Any], rate: float) -> list[str]:
+def settings(node: Mapping[str, Any], first: float, rate: float) -> list[str]:
     """What is typed to train at a rate: optimizer.lr, and the rates of the groups that have one of their own, which
-    keep their ratio to it. node: the optimizer's, as it was tried."""
+    keep their ratio to it. node, first: the optimizer's, and its rate, as it was tried."""
     own = [group.get("lr", group.get("optimizer", {}).get("lr")) for group in node.get("groups") or []]
-    words = [f"++optimizer.groups.{n}.lr={rate * lr / node['lr']:.2g}" for n, lr in enumerate(own) if lr is not None]
+    words = [f"++optimizer.groups.{n}.lr={rate * lr / first:.2g}" for n, lr in enumerate(own) if lr is not None]
     return [f"optimizer.lr={rate:.2g}", *words]
 
 

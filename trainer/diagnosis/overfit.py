@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from trainer.build.sizes import num_parameters
+from trainer.build.sizes import num_trained
 from trainer.config.settings import Settings
 from trainer.data import row_ids, tree
 from trainer.data.tree import Tree
@@ -110,7 +110,7 @@ def why_not(run: TrainState, batches: Sequence[tuple[Tree, Tree]], losses: Seque
     if noise > 0:
         why = "it drops other numbers in each step"
         return finding(f"dropout of {noise:g} is in the way", why, "model.dropout=0, for this test")
-    num_weights, size = num_parameters(run.model), sum(leaf.numel() for x, _ in batches for leaf in tree.leaves(x))
+    num_weights, size = num_trained(run.model), sum(leaf.numel() for x, _ in batches for leaf in tree.leaves(x))
     if num_weights < 10 * size:
         samples, numbers = counted(num_rows, "sample"), counted(size // num_rows, "number")
         what = f"{counted(num_weights, 'weight')} for {samples} of {numbers} each"

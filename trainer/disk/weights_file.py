@@ -20,7 +20,11 @@ from trainer.errors import ConfigError
 from trainer.text import cut
 
 MOST = 2**63  # bytes: as many as there are, since the user named the file
-STATE_DICT = ("state_dict", "model")  # the key of the state_dict in what other programs save beside it
+STATE_DICT = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+)  # the key of the state_dict in what other programs save beside it
 CODE = re.compile(r"(?:GLOBAL|Unsupported class)\s+(\S+)")  # what torch says of a pickle
 ALONE = "where it was made, save the weights alone: torch.save(model.state_dict(), 'weights.pt')"
 
@@ -96,7 +100,7 @@ def _torchs(data: bytes, path: Path, key: str) -> dict[str, Tensor]:
             text = f"{path} holds more than tensors: reading it would run {name}, so it is not read"
             raise ConfigError(text, ALONE, key) from error
         raise _damaged(path, "a file of torch.save", key) from error
-    if isinstance(found, Mapping) and not tensors_of(found):
+    if isinstance(found, Mapping):
         found = next((found[key] for key in STATE_DICT if isinstance(found.get(key), Mapping)), found)
     return _by_name(found)
 

@@ -100,6 +100,8 @@ class Average:
 
     def load(self, tensors: Mapping[str, Tensor], num_averaged: int) -> None:
         """Load what a checkpoint holds. Raises ValueError for the averages of another model."""
+        if type(num_averaged) is not int or num_averaged < 0:
+            raise ValueError(f"it holds an average of {num_averaged!r} weights")
         if num_averaged:
             self.begin()
         if {name: t.shape for name, t in tensors.items()} != {name: t.shape for name, t in self.tensors.items()}:

@@ -1,7 +1,7 @@
 """Frozen parameters: they get no gradient and no state in the optimizer, and their batch norms stay in eval mode."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -44,7 +44,7 @@ def freeze(model: nn.Module, chosen: Sequence[str], trained: nn.Module) -> Froze
         all_but_last = patterns.modules(named)[:-1]
         text = f"freeze=[{','.join(chosen)}] freezes all parameters of the model, so there is nothing to train"
         raise ConfigError(text, shlex.quote(f"freeze=[{','.join(all_but_last)}]"), "freeze")
-    norms = tuple(module for module in frozen_norms(model) if module.training)
+    norms = tuple(module for module in frozen_norms(model, parameters) if module.training)
     for norm in norms:
         keep_in_eval(norm)
     return Frozen(tuple(parameters.values()), norms)
@@ -62,17 +62,20 @@ def take_over(optimizer: Optimizer, before: Optimizer) -> None:
         part.param_groups[:] = groups
     optimizer.param_groups[:] = [group for part in parts(optimizer) for group in part.param_groups]
     optimizer.state.update(before.state)
+    for hooks in ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"):
+        setattr(optimizer, hooks, getattr(before, hooks))  # with the handles that remove them
 
 
-def frozen_norms(model: nn.Module) -> list[nn.Module]:
-    """The batch norms whose parameters are all frozen. One without parameters goes with the module around it."""
+def frozen_norms(model: nn.Module, chosen: Container[int]) -> list[nn.Module]:
+    """The batch norms whose parameters are all frozen, by us. One without parameters goes with the module around it.
+    chosen: the ids of what we have frozen."""
     found: list[nn.Module] = []
     modules = dict(model.named_modules())
     for name, module in modules.items():
         if isinstance(module, BATCH_NORMS):
             around = [module, *(modules[path] for path in reversed(patterns.parents(name)[:-1]) if path in modules)]
             parameters = next((held for one in around if (held := list(one.parameters()))), [])
-            if parameters and not any(p.requires_grad for p in parameters):
+            if any(id(p) in chosen for p in parameters) and not any(p.requires_grad for p in parameters):
                 found.append(module)
     return found
 

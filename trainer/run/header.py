@@ -121,11 +121,11 @@ def loss_lines(run: TrainState, setup: Setup) -> list[str]:
 
 def frozen_text(run: TrainState) -> str:
     """How many parameters are frozen, and until when."""
-    total = sum(p.numel() for p in run.model.parameters())
+    total = sizes.num_parameters(run.model)
     until = when(run, "unfreeze")
     if "unfreeze" in run.phases.begun:
         return f"nothing any more: all parameters train since {until}"
-    frozen = total - sizes.num_parameters(run.model)
+    frozen = total - sizes.num_trained(run.model)
     return f"{frozen:,} of {total:,} parameters" + (f" until {until}" if until else "")
 
 

@@ -39,7 +39,7 @@ def run(args: Namespace) -> int:
         rate, lowest = suggestion
         screen.say(f"suggest  optimizer.lr={rate:.2g}: the loss falls fastest; it is lowest at {lowest:.2g}")
         rest = short_run.typed(settings.source.overrides, without="optimizer.lr")
-        words = " ".join(lr_range.settings(setup.config.optimizer, rate))
+        words = " ".join(lr_range.settings(setup.config.optimizer, state.optimizer.defaults["lr"], rate))
         command = f"trainer train {rest + ' ' if rest else ''}{words}"
         screen.entry("next", [command], style="bold green")
     return 0
