@@ -149,12 +149,12 @@ def test_without_the_throw_away_backward_a_resume_would_drift() -> None:
 def interrupted(data: dict, prepared: bool) -> tuple[str, str]:
     """In a rank: the weights of 20 steps, and of 10 and, from their checkpoint, 10."""
     if not prepared:
-        import trainer.build.build
+        import trainer.build.connecting
 
         def plain(model, *_):
             return nn.parallel.DistributedDataParallel(model)
 
-        trainer.build.build.averaging = plain
+        trainer.build.connecting.averaging = plain
     from trainer import checkpoint
     from trainer.disk.reading import parse_json
 
