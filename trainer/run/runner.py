@@ -236,11 +236,8 @@ def _keep_weights(
     """Write the best weights, or else the last, to model.safetensors, and measure them on the validation split."""
     if run.best_weights is None and run.progress.stop_reason == StopReason.DIVERGED:
         return None, None
-    try:
-        weights = run.best_weights or run.average.weights(run)
-    except signals.Stop:  # while the statistics of batch norms were measured for averaged weights: a resume does that
-        weights = run.weights()
-    run.load_weights(weights)
+    with suppress(signals.Stop):  # a stop while batch norms are measured for averaged weights: a resume does that again
+        run.load_weights(run.best_weights or run.average.weights(run))
     best_weights.write(folder, run.weights())
     if not with_predictions or run.val_batches is None:
         return None, None
