@@ -17,7 +17,7 @@ from trainer.data.augmented import Augmented, AugmentedBatches, Steps
 from trainer.data.batches import TrainBatches
 from trainer.data.kept_pictures import KeptPictures
 from trainer.data.loaders import InMemory, TreesInMemory, place
-from trainer.data.pixel_range import BYTE, pixel_range
+from trainer.data.pixel_range import BYTE, pixel_range, white_of
 from trainer.data.splits import Splits
 from trainer.data.tensors import TensorData
 from trainer.data.workers import Workers
@@ -143,7 +143,7 @@ def _white(asked: Augment, splits: Splits) -> float:
     if name is not None and (low < 0 or high > BYTE):
         text = f"augment.{name} needs pixels from 0, black, to 1 or 255, but they are {low:.3g} to {high:.3g}"
         raise ConfigError(text, f"augment.{name}=0", f"augment.{name}")
-    return 1.0 if high <= 1 else BYTE
+    return white_of(high)
 
 
 def _own(asked: Augment, raw: Tensor, splits: Splits, ranks: Ranks, white: float) -> list[Transform]:
