@@ -34,7 +34,8 @@ CASES = [
     (
         "dataset",
         ["dataset=table", "dataset._target_=a.B"],
-        {"val_fraction": 0.2, "split_seed": 0, "scale_targets": "auto"},
+        {"val_fraction": 0.2, "split_seed": 0, "folds": None, "fold": None, "repeats": 1, "test_fraction": None}
+        | {"test_seed": 0, "fraction": None, "scale_targets": "auto"},
     ),
     ("optimizer", ["optimizer=sgd", "optimizer._target_=torch.optim.SGD"], None),  # the option's own: nothing changes
     ("model", ["experiment=mine", "model._target_=a.B"], {"hidden": [8]}),

@@ -15,7 +15,7 @@ from torch.utils.data import TensorDataset
 
 from trainer.build.build import build
 from trainer.data import embedded, synthetic
-from trainer.data.partition import split_rows
+from trainer.data.roles import TRAIN, VAL, random_roles
 from trainer.errors import ConfigError
 from trainer.loop import train
 from trainer.models.mlp import MLP
@@ -65,10 +65,9 @@ def test_the_line_is_the_chapters() -> None:
 
 
 def test_splits_depend_on_split_seed_alone_and_share_no_row() -> None:
-    train_rows, val_rows = split_rows(1797, 0.2, 0)
-    assert (len(train_rows), len(val_rows)) == (1438, 359)
-    assert sorted([*train_rows.tolist(), *val_rows.tolist()]) == list(range(1797))
-    assert not torch.equal(val_rows, split_rows(1797, 0.2, 1)[1])
+    first, second = (random_roles(1797, 0.2, seed) for seed in (0, 1))
+    assert [int((roles == role).sum()) for roles in (first, second) for role in (TRAIN, VAL)] == [1438, 359] * 2
+    assert (first != second).any()
     runs = [build(config(f"seed={seed}"))[0] for seed in (0, 1)]
     assert torch.equal(runs[0].val_batches.loader.y, runs[1].val_batches.loader.y)
     assert not torch.equal(runs[0].train_batches.order(0), runs[1].train_batches.order(0))

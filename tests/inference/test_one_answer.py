@@ -55,5 +55,5 @@ def test_predict_eval_and_export_agree(
         validated = np.concatenate([units(run.model(x)) for x, *_ in run.val_batches])
     for other in (evaluated, exported):
         np.testing.assert_allclose(other, predicted, rtol=0, atol=CLOSE * np.std(y))
-    roles = Table(str(path), "y").prepare(0.3, 0, torch.float32, made).parts[VAL].roles
+    roles = Table(str(path), "y").prepare({"val_fraction": 0.3}, torch.float32, made).parts[VAL].roles
     np.testing.assert_allclose(validated, predicted[roles == 1], rtol=0, atol=CLOSE * np.std(y))

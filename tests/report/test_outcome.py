@@ -13,7 +13,7 @@ from trainer.build import sizes
 from trainer.build.build import build
 from trainer.config import files
 from trainer.data.embedded import Digits, Iris
-from trainer.data.partition import split_rows
+from trainer.data.roles import random_roles
 from trainer.disk import layout, outcome
 from trainer.disk.outcome import Layer, Outcome, Predictions
 from trainer.report import run_page
@@ -25,7 +25,7 @@ from trainer.report.predictions import measure
 def test_the_most_confident_mistakes_are_those_of_the_model() -> None:
     run, setup = build(config("model=linear", "seed=3", "threads=1", "loader.eval_batch_size=100"))
     predictions = measure(run, setup.splits.preprocessing, run.val_batches, setup.splits.val.part, "validation")
-    _, rows = split_rows(1797, 0.2, 0)
+    rows = torch.from_numpy(random_roles(1797, 0.2, 0)).nonzero()[:, 0]
     data = Digits()
     x, y = data[rows]
     chances = run.model(setup.splits.train.loader.scale_x(x)).detach().softmax(1)

@@ -17,8 +17,7 @@ from PIL import Image
 
 from trainer.cli import main
 from trainer.data import digests, fingerprint
-from trainer.data.partition import split_rows
-from trainer.data.roles import TRAIN, VAL
+from trainer.data.roles import TRAIN, VAL, random_roles
 from trainer.disk import layout
 
 QUICK = ["report=false", "threads=1", "device=cpu", "model.hidden=[4]"]
@@ -172,7 +171,7 @@ def test_eval_says_how_many_rows_were_trained_on(tmp_path: Path, capsys: pytest.
     assert main(["eval", "latest", "split=train"]) == 0
     assert capsys.readouterr().err == ""
     assert main(["eval", "latest", "split=train", "dataset.split_seed=3"]) == 0
-    trained = (known.roles[split_rows(150, 0.2, 3)[0].numpy()] == TRAIN).sum()
+    trained = (known.roles[random_roles(150, 0.2, 3) == TRAIN] == TRAIN).sum()
     assert f"{trained} of these 120 rows were trained on" in capsys.readouterr().err
 
 

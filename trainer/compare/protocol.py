@@ -12,7 +12,10 @@ ROWS = ("split_seed", "fold")  # which rows are held back; with the seed, what r
 FOLDED = ("seed", *(f"dataset.{key}" for key in ROWS))  # a ranking averages over these keys
 AUTO = '"_target_": "auto"'  # in the JSON of a loss that is left to the data
 DEFAULTS = {"weight": None, "ignore_index": -100, "label_smoothing": 0.0, "reduction": "mean"}  # of torch's losses
-SPLIT = ("val_fraction", "folds", "split", "split_by", "val_path")  # how rows are held back
+SPLIT = {  # how rows are held back, with the value that means nothing is asked for
+    **{"val_fraction": None, "folds": None, "repeats": 1, "split": "random", "split_by": None, "val_path": None},
+    **{"test_fraction": None, "test_seed": 0},
+}
 # Keys of the shipped datasets that say how the data are read: the rows and their targets stay the same.
 PLACES = ("path", "root")  # where the data are: of no matter once they have been read
 READING = (
@@ -54,7 +57,9 @@ def protocol(config: Mapping[str, Any], digest: str = "", resolved: str = "") ->
     node, loss = _node(config, "dataset"), _node(config, "loss")
     loss = {key: value for key, value in loss.items() if key not in DEFAULTS or value != DEFAULTS[key]}
     meant = resolved if loss.get("_target_") == "auto" else ""
-    split = {key: node[key] for key in SPLIT if key in node}
+    split = {key: node[key] for key, none in SPLIT.items() if node.get(key) not in (None, none)}
+    left_out = ("val_fraction",) if "folds" in split else ("split",) if split.get("split") == "auto" else ()
+    split = _without(split, left_out)  # what has no effect, and auto, which is random
     settings = {key: _text(value) for key, value in {**_data(node), **split}.items()}
     settings["loss"] = (meant or str(loss.get("_target_", ""))).rpartition(".")[2]
     settings |= {f"loss.{key}": _text(value) for key, value in loss.items() if key != "_target_"}
@@ -77,7 +82,8 @@ def _node(config: Mapping[str, Any], group: str) -> Mapping[str, Any]:
 
 
 def _data(node: Mapping[str, Any]) -> dict[str, Any]:
-    return _without(node, ROWS + SPLIT + (READING if node.get("_target_") in SCHEMAS else ()))
+    ours = (*ROWS, *SPLIT, "fraction")
+    return _without(node, ours + (READING if node.get("_target_") in SCHEMAS else ()))
 
 
 def _without(node: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

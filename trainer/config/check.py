@@ -73,9 +73,9 @@ def _check_target(group: str, node: dict[str, Any], known: set[str]) -> None:
         if (schema is None and name in MAY_BE_THEIRS) or (name == "task" and isinstance(value, Mapping)):
             continue  # a class decides: of the data, or of the task
         if name == "groups" and group == "optimizer":
-            node[name] = optimizer_groups.check(value, node, _check_value)
+            node[name] = optimizer_groups.check(value, node, check_value)
         elif name in fields:
-            node[name] = _check_value(f"{group}.{name}", value, fields[name])
+            node[name] = check_value(f"{group}.{name}", value, fields[name])
         elif schema is not None and name != "_target_":
             raise unknown_key(f"{group}.{name}", _typed(value), known)
 
@@ -102,7 +102,7 @@ def _check_fields(schema: Any, data: Data, prefix: str, known: set[str]) -> Any:
             values[name] = dict(value)
         else:
             special = SPECIAL.get(field.type)
-            values[name] = special(value) if special is not None else _check_value(path, value, field)
+            values[name] = special(value) if special is not None else check_value(path, value, field)
     return schema(**values)
 
 
@@ -141,7 +141,7 @@ SPECIAL: dict[Any, Callable[[Any], Any]] = {
 }
 
 
-def _check_value(path: str, value: Any, field: Any) -> Any:
+def check_value(path: str, value: Any, field: Any) -> Any:
     """The value, converted to the first of the field's types that it fits."""
     options = get_args(field.type) if get_origin(field.type) in (Union, types.UnionType) else (field.type,)
     for option in options:

@@ -7,8 +7,11 @@ from typing import Any
 import torch
 
 from trainer.config import target
+from trainer.config.check import check_value
+from trainer.config.options import DatasetKeys
 from trainer.config.schema import Config
-from trainer.data import labels, meaning, seeds
+from trainer.config.schema_key import keys as keys_of
+from trainer.data import labels, meaning, seeds, splitting
 from trainer.data.earlier import Earlier
 from trainer.data.keys import Keys
 from trainer.data.meaning import UNKNOWN
@@ -19,8 +22,11 @@ from trainer.data.target_scaling import TargetScaling
 from trainer.device import seed_all
 from trainer.errors import ConfigError
 
-OWN_KEYS = ("val_fraction", "split_seed", "split", "scale_targets", "inputs", "target", "task")  # not for the class
-THEIRS = ("split", "scale_targets", "inputs", "target", "task")  # a class with an argument of this name gets the value
+OWN_KEYS = ("split", *splitting.KEYS, "scale_targets", "inputs", "target", "task")  # not for the class
+THEIRS = (  # a class with an argument of this name gets the value
+    *("split", "folds", "fold", "test_fraction", "fraction"),
+    *("scale_targets", "inputs", "target", "task"),
+)
 TABLE = "trainer.data.table.Table"
 
 
@@ -34,7 +40,7 @@ def make_splits(
     targets: TargetScaling | None = None,
     room: Room | None = None,
 ) -> Splits:
-    """Build the dataset, split it by (val_fraction, split_seed) and put a loader over each part. Raises ConfigError.
+    """Build the dataset, split it by the keys that say how and put a loader over each part. Raises ConfigError.
 
     earlier: what an earlier start of the run stored; None fits the preprocessing to the training split. targets: how
     numbers to predict are scaled, not needed with `earlier`. room: for pictures; None: all of this machine. The rows
@@ -51,6 +57,8 @@ def make_splits(
     if "scale_targets" in given:
         targets = replace(targets, asked="auto")
     mine = {key: node[key] for key in OWN_KEYS if key in node and key not in given}
+    for key in mine.keys() & {*splitting.KEYS}:  # not checked before, where a class might have wanted the value
+        mine[key] = check_value(f"dataset.{key}", mine[key], keys_of(DatasetKeys)[key])
     seed_all(seeds.derive(mine.get("split_seed", 0), "dataset"))
     keywords = {key: value for key, value in node.items() if key not in mine}
     keys = Keys(

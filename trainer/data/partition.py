@@ -3,6 +3,7 @@
 import inspect
 import numbers
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
-from trainer.data import roles, split_note
+from trainer.data import split_note
 from trainer.data.keys import Keys
 from trainer.data.parts import Part, of_rows, owners
-from trainer.data.roles import ROLES, TEST, TRAIN, VAL
+from trainer.data.roles import NAMES, ROLES, TRAIN, VAL
 from trainer.data.rows import Rows
+from trainer.data.splitting import Rule, Splitting
 from trainer.data.tensors import TensorData
 from trainer.errors import ConfigError
 from trainer.text import counted
@@ -28,62 +30,84 @@ def parts_of(
     dataset: Any, name: str, node: Mapping[str, Any], keys: Keys
 ) -> tuple[dict[int, Part[RowData]], list[str]]:
     """(The parts to train on and, if there are any, to validate and to test on, by role; lines for the header). Raises
-    ConfigError.
+    ConfigError for splits that overlap, are empty or name rows that do not exist.
 
-    name: the Dataset's, for messages; node: the config's keys val_fraction, split_seed and split; keys: those that say
-    what a sample holds.
+    A Dataset of your own may have `val` and `test`, each a Dataset, or a method `split` that returns row numbers by
+    part. name: the Dataset's, for messages; node: the config's keys that say how rows are held back; keys: those that
+    say what a sample holds.
     """
-    if isinstance(dataset, TensorData):
-        dataset = dataset.with_task(keys.task, keys.ignored, name)
-        train, val = split_rows(len(dataset), node.get("val_fraction", 0.0), node.get("split_seed", 0))
-        parts, notes = of_rows(dataset, {TRAIN: train} | ({VAL: val} if len(val) else {})), list(dataset.notes)
-        if len(val):
-            notes.append(split_note.of("random", None, node["val_fraction"], node.get("split_seed", 0)))
-        if dataset.test is not None and len(dataset.test):
-            parts |= of_rows(dataset.test, {TEST: torch.arange(len(dataset.test))})
-        return parts, notes
-    rows = Rows(dataset, name, keys)
-    own, notes = own_parts(dataset, rows, node)
-    return own, rows.notes + notes
-
-
-def split_rows(num_rows: int, val_fraction: float, split_seed: int) -> tuple[Tensor, Tensor]:
-    """Row numbers for training and for validation, int64, sorted: a permutation by split_seed, cut in two."""
-    drawn = torch.from_numpy(roles.random_roles(num_rows, val_fraction, split_seed, chunk=max(1, num_rows)))
-    return (drawn == TRAIN).nonzero()[:, 0], (drawn == VAL).nonzero()[:, 0]
-
-
-def own_parts(dataset: Any, rows: Rows, node: Mapping[str, Any]) -> tuple[dict[int, Part[RowData]], list[str]]:
-    """parts_of for a Dataset of your own. rows: its rows. Raises ConfigError for splits that overlap, are empty or name
-    rows that do not exist.
-
-    A Dataset may have `val` and `test`, each a Dataset, or a method `split` that returns row numbers by part.
-    """
-    name, num_rows = rows.name, len(rows)
-    others = {part: data for part in ("val", "test") if (data := _dataset_of(dataset, part, name)) is not None}
-    listed = _listed(dataset, num_rows, name, node.get("split_seed", 0))
-    if both := [part for part in others if part in listed]:
-        raise ConfigError(f"{name} has `{both[0]}`, and its split() returns {both[0]} too", "leave one of the two out")
+    how, rows = Splitting(node.get("split") or "auto").typed(node), _rows_of(dataset, name, keys)
+    listed, others = _brought(dataset, rows, name, how)
+    brings = [part for part in ("val", "test") if part in listed or part in others]
+    notes = [*rows.notes, *how.check_brought(brings, name)]
     if "train" not in listed:
         taken = torch.cat([torch.zeros(0, dtype=torch.int64), *listed.values()])
-        listed["train"] = torch.from_numpy(np.setdiff1d(np.arange(num_rows), taken.numpy()))
-    notes = list[str]()
-    if "val" in others or "val" in listed:
-        notes.append(f"val comes with {name}: dataset.val_fraction is not used")
-        if how := node.get("split"):
-            raise ConfigError(f"dataset.split={how}, but {name} brings its own val", "leave dataset.split out")
-    else:
-        listed |= _draw(dataset, rows, listed["train"], node)
-        if len(listed["val"]):
-            how = node.get("split") or "random"
-            notes.append(split_note.of(how, f"{how}s", node["val_fraction"], node.get("split_seed", 0)))
-    if not len(listed["train"]):
+        listed["train"] = torch.from_numpy(np.setdiff1d(np.arange(len(rows)), taken.numpy()))
+    how = how.settled(classes=rows.meaning.task in ("classes", "labels"))
+    if "val" in brings:
+        how = replace(how, split="random", folds=None, val_fraction=0.0)
+    rule = _rule(dataset, rows, name, listed["train"], how)
+    drawn = torch.from_numpy(how.draw(rule))
+    if how.val_fraction and how.folds is None and how.split != "random" and not {TRAIN, VAL} <= set(drawn.tolist()):
+        text = f"dataset.split={how.split} with dataset.val_fraction={how.val_fraction:g} leaves no row for one of the"
+        raise ConfigError(f"{text} two parts", "dataset.split=random")
+    train = listed["train"]
+    found = {role: train[drawn == role] for role in ROLES.values()}
+    found |= {ROLES[part]: some for part, some in listed.items() if part != "train"}
+    if not len(found[TRAIN]):
         raise ConfigError(f"{name} has no row left to train on")
-    parts = of_rows(rows, {role: listed[part] for part, role in ROLES.items() if len(listed.get(part, ()))})
-    for part, data in others.items():
-        own = Rows(data, f"{name}.{part}", rows.keys, rows)
+    parts = of_rows(rows, {role: some for role, some in found.items() if len(some)})
+    notes += split_note.lines(how, f"{how.split}s", {role for role in parts if NAMES[role] not in brings})
+    for part, own in others.items():
         parts |= of_rows(own, {ROLES[part]: torch.arange(len(own))})
     return parts, notes
+
+
+def _rows_of(dataset: Any, name: str, keys: Keys) -> RowData:
+    if isinstance(dataset, TensorData):
+        return dataset.with_task(keys.task, keys.ignored, name)
+    return Rows(dataset, name, keys)
+
+
+def _brought(dataset: Any, rows: RowData, name: str, how: Splitting) -> tuple[dict[str, Tensor], dict[str, RowData]]:
+    """What a Dataset brings by part: (the numbers of its rows, data of their own)."""
+    if isinstance(rows, TensorData):
+        return {}, {"test": rows.test} if rows.test is not None and len(rows.test) else {}
+    others = {part: data for part in ("val", "test") if (data := _dataset_of(dataset, part, name)) is not None}
+    listed = _listed(dataset, len(rows), name, how.split_seed)
+    if both := [part for part in others if part in listed]:
+        raise ConfigError(f"{name} has `{both[0]}`, and its split() returns {both[0]} too", "leave one of the two out")
+    return listed, {part: Rows(data, f"{name}.{part}", rows.keys, rows) for part, data in others.items()}
+
+
+def _rule(dataset: Any, rows: RowData, name: str, train: Tensor, how: Splitting) -> Rule:
+    """What the rows `train` are drawn by. Raises ConfigError for a split that the data cannot have."""
+    if how.split not in SPLITS:
+        raise ConfigError(f"dataset.split={how.split} is not one of {', '.join(SPLITS)}", "dataset.split=random")
+    if how.split == "random":
+        return Rule("random", np.zeros(len(train), dtype=np.int8), chunk=max(1, len(train)))
+    if how.split == "time":
+        return Rule("time", _ranks(_each_row(dataset, "times", rows, name))[train.numpy()])
+    if how.split == "stratified" and rows.meaning.task == "labels":
+        return Rule("labels", _labels(rows, name)[train].numpy())
+    values = _labels(rows, name).tolist() if how.split == "stratified" else _each_row(dataset, "groups", rows, name)
+    known = dict[str, int]()
+    codes = np.array([known.setdefault(str(values[row]), len(known)) for row in train.tolist()], dtype=np.int64)
+    words = list(known)
+    if how.split == "stratified":
+        words = [(rows.meaning.classes or [])[int(word)] if int(word) >= 0 else word for word in words]
+    return Rule(how.split, codes, words.__getitem__)
+
+
+def _labels(rows: RowData, name: str) -> Tensor:
+    """The label of every row (N,), or its labels (N, C). Raises ConfigError for other targets."""
+    if isinstance(rows, Rows):
+        if rows.meaning.task == "labels":
+            return torch.stack([torch.as_tensor(rows.target(row)) for row in range(len(rows))])
+        return rows.all_labels()
+    if rows.meaning.task not in ("classes", "labels") or not isinstance(rows.y, Tensor):
+        raise ConfigError(f"dataset.split=stratified, but {name} holds {rows.meaning.task}", "dataset.split=random")
+    return rows.y
 
 
 def _dataset_of(dataset: Any, part: str, name: str) -> Any:
@@ -142,48 +166,26 @@ def _row_numbers(rows: Any, num_rows: int, place: str) -> Tensor:
 def groups_of(dataset: Any, parts: Mapping[int, Part[RowData]]) -> "np.ndarray[Any, np.dtype[np.int64]]":
     """The group of each row of all data as a number; -1 for rows that come in a split of their own."""
     rows, *others = (part.data for part in owners(parts))
-    codes = np.unique(list(map(str, _each_row(dataset, "groups", rows))), return_inverse=True)[1]
+    groups = map(str, _each_row(dataset, "groups", rows, type(dataset).__name__))
+    codes = np.unique(list(groups), return_inverse=True)[1]
     return np.pad(codes.astype(np.int64), (0, sum(map(len, others))), constant_values=-1)
 
 
-def _draw(dataset: Any, rows: Rows, train: Tensor, node: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Draw validation rows among `train`. Returns the row numbers of train and val."""
-    how, val_fraction = node.get("split") or "random", node.get("val_fraction", 0.0)
-    split_seed = node.get("split_seed", 0)
-    if how not in SPLITS:
-        raise ConfigError(f"dataset.split={how} is not one of {', '.join(SPLITS)}", "dataset.split=random")
-    if how == "random":
-        first, second = split_rows(len(train), val_fraction, split_seed)
-        return {"train": train[first], "val": train[second]}
-    if how == "time":
-        drawn = roles.time_roles(_ranks(_each_row(dataset, "times", rows))[train.numpy()], val_fraction)
-    else:
-        values = rows.all_labels().tolist() if how == "stratified" else _each_row(dataset, "groups", rows)
-        known = dict[str, int]()
-        codes = np.array([known.setdefault(str(values[row]), len(known)) for row in train.tolist()], dtype=np.int64)
-        drawn = (roles.stratified_roles if how == "stratified" else roles.group_roles)(codes, val_fraction, split_seed)
-    found = {"train": train[torch.from_numpy(drawn == TRAIN)], "val": train[torch.from_numpy(drawn == VAL)]}
-    if val_fraction and not all(map(len, found.values())):
-        text = f"dataset.split={how} with dataset.val_fraction={val_fraction:g} leaves no row for one of the two parts"
-        raise ConfigError(text, "dataset.split=random")
-    return found
-
-
-def _each_row(dataset: Any, attribute: str, rows: Any) -> Sequence[Any]:
+def _each_row(dataset: Any, attribute: str, rows: Any, name: str) -> Sequence[Any]:
     """One value a row from an attribute or method. Raises ConfigError where one is missing."""
     values = getattr(dataset, attribute, None)
     values = values() if callable(values) else values
     how = attribute.removesuffix("s")
     if values is None:
-        raise ConfigError(f"dataset.split={how} needs {rows.name}.{attribute}: one value for each row")
+        raise ConfigError(f"dataset.split={how} needs {name}.{attribute}: one value for each row")
     values = list(values.tolist() if isinstance(values, Tensor) else values)
     if len(values) != len(rows):
         raise ConfigError(
-            f"{rows.name}.{attribute} has {counted(len(values), 'value')}, but there are {counted(len(rows), 'row')}"
+            f"{name}.{attribute} has {counted(len(values), 'value')}, but there are {counted(len(rows), 'row')}"
         )
     for row, value in enumerate(values):
         if value is None or value != value:  # NaN and NaT differ from themselves
-            raise ConfigError(f"{rows.name}.{attribute}[{row}] has no value")
+            raise ConfigError(f"{name}.{attribute}[{row}] has no value")
     return values
 
 

@@ -15,11 +15,12 @@ from trainer.data.labels import IGNORED
 from trainer.data.meaning import Meaning
 from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.roles import TEST, TRAIN, VAL
+from trainer.data.roles import NAMES, TEST, TRAIN, VAL
+from trainer.data.splitting import Splitting
 from trainer.data.tabular import fitting, matrix, notes, typed
 from trainer.data.tabular.dialect import MISSING, Dialect
 from trainer.data.tabular.one_hot import Columns
-from trainer.data.tabular.partition import Splitting, check_share, parts_of
+from trainer.data.tabular.partition import check_column, check_share, key, parts_of
 from trainer.data.tabular.source import Source
 from trainer.data.tabular.survey import Survey, take_survey
 from trainer.data.tabular.table_format import TableFormat
@@ -55,7 +56,7 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         task: str = "auto",
         types: Mapping[str, str] | None = None,
         drop: Sequence[str] = (),
-        split: str = "random",
+        split: str = "auto",
         split_by: str | None = None,
         val_path: str | Sequence[str] | None = None,
         test_path: str | Sequence[str] | None = None,
@@ -73,6 +74,7 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         self.targets = [target] if isinstance(target, str) else list(target)
         self.task, self.types, self.drop = task, dict(types or {}), list(drop)
         self.splitting = Splitting(split, split_by)
+        check_column(self.splitting)
         names, file = self.source.names, str(self.source.files[0])
         matrix.check_present([*self.targets, *self.drop, *([split_by] if split_by is not None else [])], names, file)
         matrix.check_types(self.types, names, file)
@@ -87,16 +89,16 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
 
     def prepare(
         self,
-        val_fraction: float,
-        split_seed: int,
+        node: Mapping[str, Any],
         dtype: torch.dtype,
         fitted: Preprocessing | None,
         scaling: TargetScaling | None = None,
         ignored: int = IGNORED,
     ) -> Prepared:
-        """Type the columns, split the rows and fit the preprocessing, or use `fitted`. ignored: the class index that
-        does not count. Raises ConfigError."""
-        how = replace(self.splitting, val_fraction=val_fraction, seed=split_seed)
+        """Type the columns, split the rows and fit the preprocessing, or use `fitted`. node: the keys that say how rows
+        are held back; ignored: the class index that does not count. Raises ConfigError."""
+        how = self.splitting.typed(node)
+        replace(how, split="auto").check_brought([NAMES[role] for role in self.others], str(self.source.files[0]))
         types: dict[str, Any] = dict(self.types)
         infer = [name for name in self.source.names if name not in self.drop and name not in self.index]
         if fitted is not None and fitted.table is not None:
@@ -106,9 +108,11 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
             types |= dict.fromkeys(self.targets, fitted.table.target_kind)
             infer = []
         infer += [how.by] if how.split == "time" and how.by is not None and how.by not in infer else []
-        survey = take_survey(self.source, self.targets, types, how.key(self.targets), infer)
+        survey = take_survey(self.source, self.targets, types, key(how, self.targets), infer)
         if not survey.labelled.any():
             raise ConfigError(f"{self.source.files[0]} has no row with a {self.targets[0]}")
+        if how.split == "auto":
+            how = how.settled(classes=how.folds is not None and self._has_classes(survey, fitted))
         parts = parts_of(self.source, survey, self.others, self.targets, how)
         if not parts[TRAIN].num_rows:
             raise ConfigError(f"{self.source.files[0]} has no row left to train on")
@@ -120,12 +124,17 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
             preprocessing, lines = self._fit(survey, parts[TRAIN], dtype, scaling or TargetScaling(), ignored)
             numbers = preprocessing.facts.classes is None
             warnings = notes.notations(survey.texts) + notes.held_back(parts, how, self.others, numbers=numbers)
-        if VAL in parts:
-            lines.append(split_note.of(how.split, how.by, val_fraction, split_seed, own=VAL in self.others))
+        lines += ["validation: files of their own"] * (VAL in self.others)
+        lines += split_note.lines(how, how.by, parts.keys() - self.others.keys())
         if unlabelled := int((~survey.labelled).sum()):
             lines.append(f"{unlabelled:,} of {survey.num_rows:,} rows without {self.targets[0]} are left out")
         groups = survey.codes(self.dialect) if how.split == "group" else None
         return Prepared(parts, preprocessing, lines, warnings, groups)
+
+    def _has_classes(self, survey: Survey, fitted: Preprocessing | None) -> bool:
+        if fitted is not None:
+            return fitted.facts.classes is not None
+        return classes_of(survey, self.targets, self.task, self.dialect)[0] is not None
 
     def _fit(
         self, survey: Survey, train: Part[Source], dtype: torch.dtype, scaling: TargetScaling, ignored: int

@@ -130,7 +130,7 @@ def everything(folder: Path, data: bytes, keys: dict) -> tuple[Prepared, list[tu
     path = folder / keys.pop("path")
     path.write_bytes(data)
     table = Table(str(folder / keys.pop("read", path.name)), **keys)
-    prepared = table.prepare(0.2, 0, torch.float32, None)
+    prepared = table.prepare({"val_fraction": 0.2}, torch.float32, None)
     return prepared, [rows_of(prepared, role) for role in sorted(prepared.parts)]
 
 
@@ -253,8 +253,8 @@ def test_the_first_line_with_which_excel_names_the_separator_is_not_the_header(t
     for start, name in (("", "plain"), ("sep=;\r\n", "excel"), ("\ufeffsep=;\n", "marked")):
         (tmp_path / f"{name}.csv").write_bytes((start + rows).encode())
     made = [Table(str(tmp_path / f"{name}.csv"), "y") for name in ("plain", "excel", "marked")]
-    tables = [table.prepare(0.0, 0, torch.float32, None).preprocessing.table for table in made]
+    tables = [table.prepare({}, torch.float32, None).preprocessing.table for table in made]
     assert tables[0] == tables[1] == tables[2]
     (tmp_path / "excel.csv").write_bytes(f"sep=;\r\n{rows}x;9\r\n".encode())
     with pytest.raises(ConfigError, match=r"excel.csv line 23 column 1 \(a\): 'x' is not a number"):
-        Table(str(tmp_path / "excel.csv"), "y").prepare(0.0, 0, torch.float32, None)
+        Table(str(tmp_path / "excel.csv"), "y").prepare({}, torch.float32, None)

@@ -29,7 +29,7 @@ def write(path: Path, values: list[str], y: Any = None) -> None:
 
 
 def prepared(path: Path, target: str = "y", **keys: Any) -> Prepared:
-    return Table(str(path), target, **keys).prepare(0.0, 0, torch.float32, None)
+    return Table(str(path), target, **keys).prepare({}, torch.float32, None)
 
 
 def spelled(number: float, decimal: str, thousands: str) -> str:

@@ -73,7 +73,7 @@ def rows(table: dict[str, list[Any]], order: Any) -> dict[str, list[Any]]:
 def fitted(path: Any, target: str = "label", **keys: Any) -> tuple[Preprocessing, torch.Tensor, torch.Tensor]:
     """The preprocessing, and x and y of the training rows."""
     keys = {"split": "column", "split_by": "part", **keys}
-    prepared = Table(str(path), target, **keys).prepare(0.2, 0, torch.float32, None)
+    prepared = Table(str(path), target, **keys).prepare({"val_fraction": 0.2}, torch.float32, None)
     return prepared.preprocessing, *rows_of(prepared)
 
 

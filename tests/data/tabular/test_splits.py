@@ -36,7 +36,7 @@ def write(path: str, columns: dict[str, list[Any]], num_rows: int = ROWS) -> Non
 
 def prepared(target: str = "label", fraction: float = 0.2, num_rows: int = ROWS, **keys: Any) -> Prepared:
     write("t.csv", COLUMNS, num_rows)
-    return Table("t.csv", target, **keys).prepare(fraction, 0, torch.float32, None)
+    return Table("t.csv", target, **keys).prepare({"val_fraction": fraction}, torch.float32, None)
 
 
 REFUSED = {  # target, keys, message, hint
@@ -107,7 +107,9 @@ def test_every_split_holds_back_its_share_also_by_a_column_that_is_dropped(
     assert (by in [column.name for column in made.preprocessing.table.columns]) == (
         not drop and split not in ("column", "group") and by is not None
     )
-    again = Table("t.csv", "label", **keys).prepare(0.2, 0, torch.float32, made.preprocessing)  # as `eval` does
+    again = Table("t.csv", "label", **keys).prepare(
+        {"val_fraction": 0.2}, torch.float32, made.preprocessing
+    )  # as `eval` does
     assert np.array_equal(again.parts[TRAIN].roles, roles)
 
 

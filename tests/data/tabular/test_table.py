@@ -77,13 +77,13 @@ WORDS = ("dataset=table", "dataset.path=t.csv", "dataset.target=label", "threads
 def test_only_training_rows_are_fitted_on(tmp_path: Path) -> None:
     """Other rows may hold anything: what was fitted stays, to the bit."""
     table(tmp_path)
-    before = Table("t.csv", "label").prepare(0.3, 0, torch.float64, None)
+    before = Table("t.csv", "label").prepare({"val_fraction": 0.3}, torch.float64, None)
     rows = list(csv.reader((tmp_path / "t.csv").read_text().splitlines()))
     for row, role in zip(rows[1:], before.parts[TRAIN].roles, strict=True):
         if role == 1:
             row[0], row[1], row[2] = "1e6", "Kyiv", "1999-01-01"
     (tmp_path / "t.csv").write_text("\n".join(",".join(row) for row in rows))
-    after = Table("t.csv", "label").prepare(0.3, 0, torch.float64, None)
+    after = Table("t.csv", "label").prepare({"val_fraction": 0.3}, torch.float64, None)
     assert torch.equal(before.preprocessing.x.mean, after.preprocessing.x.mean)
     assert torch.equal(before.preprocessing.x.std, after.preprocessing.x.std)
     assert before.preprocessing.table == after.preprocessing.table
@@ -96,7 +96,7 @@ def test_levels_are_the_most_frequent_of_training_and_the_rest_is_other(tmp_path
     names = [f"c{i}" for i in range(40) for _ in range(40 - i)]
     text = "".join(f"{name},{i % 2}\n" for i, name in enumerate(names))
     (tmp_path / "t.csv").write_text("city,y\n" + text)
-    made = Table("t.csv", "y").prepare(0.0, 0, torch.float32, None).preprocessing
+    made = Table("t.csv", "y").prepare({}, torch.float32, None).preprocessing
     (column,) = made.table.columns
     assert column.levels == tuple(f"c{i}" for i in range(32))
     assert column.other
@@ -109,7 +109,9 @@ def test_every_split_is_what_it_says(tmp_path: Path, split: str) -> None:
     part = [("train", "Train", "val", "test")[i % 4] for i in range(300)]
     table(tmp_path, group=group, part=part)
     by = {"group": "group", "time": "day", "column": "part"}.get(split)
-    prepared = Table("t.csv", "label", split=split, split_by=by).prepare(0.25, 3, torch.float32, None)
+    prepared = Table("t.csv", "label", split=split, split_by=by).prepare(
+        {"val_fraction": 0.25, "split_seed": 3}, torch.float32, None
+    )
     rows = read_rows(tmp_path / "t.csv")
     of = {
         role: [row for row, r in zip(rows, prepared.parts[TRAIN].roles, strict=True) if r == role] for role in (0, 1, 2)
@@ -131,7 +133,7 @@ def test_every_split_is_what_it_says(tmp_path: Path, split: str) -> None:
         assert abs(shares[0] - shares[1]) < 0.01
     if split == "random":
         assert len(of[1]) == 75
-        other = Table("t.csv", "label").prepare(0.25, 4, torch.float32, None)
+        other = Table("t.csv", "label").prepare({"val_fraction": 0.25, "split_seed": 4}, torch.float32, None)
         assert not np.array_equal(other.parts[TRAIN].roles, prepared.parts[TRAIN].roles)
 
 
@@ -160,7 +162,7 @@ def test_files_of_their_own_validate_and_test(tmp_path: Path) -> None:
 def test_the_task_follows_from_the_target(tmp_path: Path, values: list[str], task: str, classes: list[str]) -> None:
     lines = [f"{i},{values[i % len(values)]}\n" for i in range(120)]
     (tmp_path / "t.csv").write_text("a,y\n" + "".join(lines))
-    facts = Table("t.csv", "y").prepare(0.2, 0, torch.float32, None).preprocessing.facts
+    facts = Table("t.csv", "y").prepare({"val_fraction": 0.2}, torch.float32, None).preprocessing.facts
     assert (facts.task, facts.classes) == (task, classes)
 
 

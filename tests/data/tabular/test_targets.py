@@ -35,7 +35,7 @@ def write(path: str, labels: list[Any], num_rows: int = 300) -> list[str]:
 
 def learned(path: str, **keys: Any) -> tuple[list[str] | None, list[str]]:
     """The names of the classes, and those of the training rows."""
-    prepared = Table(path, "label", **keys).prepare(0.0, 0, torch.float32, None)
+    prepared = Table(path, "label", **keys).prepare({}, torch.float32, None)
     classes, (_, y) = prepared.preprocessing.facts.classes, rows_of(prepared)
     assert classes is None or prepared.preprocessing.facts.class_counts == tuple(np.bincount(y, minlength=len(classes)))
     return classes, [classes[i] for i in y] if classes is not None else y[:, 0].tolist()
@@ -118,16 +118,16 @@ def test_spellings_of_one_number_count_as_one_class() -> None:
 
 def test_classes_of_new_rows_are_found_by_their_words() -> None:
     write("t.csv", ["01", "1"], 100)
-    made = Table("t.csv", "label").prepare(0.0, 0, torch.float32, None)
+    made = Table("t.csv", "label").prepare({}, torch.float32, None)
     write("t.csv", ["1", "01", "1.0"], 99)
     with pytest.raises(ConfigError, match=r"line 4: label '1.0' is not one of the classes 01, 1"):
-        rows_of(Table("t.csv", "label").prepare(0.0, 0, torch.float32, made.preprocessing))
+        rows_of(Table("t.csv", "label").prepare({}, torch.float32, made.preprocessing))
 
 
 @pytest.mark.parametrize("missing", [["NIL"], ["", "NIL"]])
 def test_an_empty_text_is_missing_whatever_else_is(missing: list[str]) -> None:
     Path("t.csv").write_text("city,label\n" + "Oslo,1\nRome,0\n,1\nNIL,0\nOslo,\n" * 20)
-    made = Table("t.csv", "label", missing=missing).prepare(0.0, 0, torch.float32, None)
+    made = Table("t.csv", "label", missing=missing).prepare({}, torch.float32, None)
     (column,) = made.preprocessing.table.columns
     assert (set(column.levels), column.missing) == ({"Oslo", "Rome"}, True)
     assert made.parts[TRAIN].num_rows == 80
@@ -140,6 +140,6 @@ def test_a_number_that_means_missing_does_so_in_every_spelling(end: str) -> None
         Path("t.csv").write_text("size,label\n" + "".join(f"{v},{i % 2}\n" for i, v in enumerate(size)))
     else:
         pa.parquet.write_table(pa.table({"size": size, "label": [0, 1] * 50}), "t.parquet")
-    made = Table(f"t.{end}", "label", missing=["-999"]).prepare(0.0, 0, torch.float32, None).preprocessing
+    made = Table(f"t.{end}", "label", missing=["-999"]).prepare({}, torch.float32, None).preprocessing
     assert float(made.x.mean) == np.mean([1.5, 3.0, 7.0])
     assert made.table.columns[0].missing

@@ -31,7 +31,7 @@ def write(path: str, **columns: Any) -> None:
 
 
 def prepared(path: str = "t.csv", **keys: Any) -> Prepared:
-    return Table(path, "y", **keys).prepare(0.0, 0, torch.float32, None)
+    return Table(path, "y", **keys).prepare({}, torch.float32, None)
 
 
 def read_again(made: Prepared, path: str) -> tuple[np.ndarray, list[str]]:
@@ -272,11 +272,12 @@ def test_a_column_that_only_counts_the_rows_is_named() -> None:
     numbers, y = chance.permutation(200) + 17, chance.normal(size=200)
     for end in ("csv", "parquet"):
         write(f"t.{end}", id=numbers.tolist(), x=chance.normal(size=200).tolist(), y=y.tolist())
-        made = Table(f"t.{end}", "y").prepare(0.25, 0, torch.float32, None)
+        made = Table(f"t.{end}", "y").prepare({"val_fraction": 0.25}, torch.float32, None)
         assert "only counts the rows: id; to leave it out:" in made.notes
         assert "'dataset.drop=[id]'" in made.notes
         assert (
-            "'dataset.drop=[id]'" not in Table(f"t.{end}", "y", drop=["id"]).prepare(0.25, 0, torch.float32, None).notes
+            "'dataset.drop=[id]'"
+            not in Table(f"t.{end}", "y", drop=["id"]).prepare({"val_fraction": 0.25}, torch.float32, None).notes
         )
         for place, value in ((3, int(numbers[4])), (5, 1000), (7, 20.5)):  # twice, a gap, not whole
             odd = [*numbers.tolist()[:place], value, *numbers.tolist()[place + 1 :]]
@@ -293,7 +294,9 @@ def test_the_column_of_groups_is_no_input_unless_its_type_is_typed() -> None:
         y=chance.normal(size=200).tolist(),
     )
     for types, names in ((None, ["x"]), ({"who": "category"}, ["who", "x"])):
-        made = Table("t.csv", "y", split="group", split_by="who", types=types).prepare(0.2, 3, torch.float32, None)
+        made = Table("t.csv", "y", split="group", split_by="who", types=types).prepare(
+            {"val_fraction": 0.2, "split_seed": 3}, torch.float32, None
+        )
         assert [column.name for column in made.preprocessing.table.columns] == names
         assert ("left out: who (names the groups)" in made.notes) is (types is None)
         assert "validation: about 20% of the rows, whole groups by who (split_seed 3)" in made.notes
@@ -311,4 +314,4 @@ def test_the_column_of_groups_is_no_input_unless_its_type_is_typed() -> None:
 )
 def test_the_header_says_which_rows_validate(keys: dict[str, Any], line: str) -> None:
     write("t.csv", x=[i / 7 for i in range(60)], part=["train", "val"] * 30, y=["a", "b", "b"] * 20)
-    assert line in Table("t.csv", "y", **keys).prepare(0.2, 0, torch.float32, None).notes
+    assert line in Table("t.csv", "y", **keys).prepare({"val_fraction": 0.2}, torch.float32, None).notes

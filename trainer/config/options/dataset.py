@@ -11,7 +11,20 @@ class DatasetKeys:
     """Keys of every dataset, beside those of its class."""
 
     val_fraction: float = key("share of the rows held back for validation", at_least=0, below=1)
+    split: Literal["auto", "random", "stratified", "group", "time"] = key(
+        "rows to validate on: random, random within each class, complete groups or the latest; auto: random, of folds "
+        "within each class"
+    )
     split_seed: int = key("chooses the validation rows; independent of seed", at_least=0)
+    folds: int | None = key("parts of the rows, of which one validates, in place of val_fraction", at_least=2)
+    fold: int | None = key("the part that validates, from 0; in a sweep 'range(5)'", at_least=0)
+    repeats: int = key(
+        "times that the rows are cut into folds, each time differently; folds 5 to 9 are those of the second",
+        at_least=1,
+    )
+    test_fraction: float | None = key("share of the rows kept for the test, before all others", above=0, below=1)
+    test_seed: int = key("chooses the test rows; independent of split_seed", at_least=0)
+    fraction: float | None = key("share of the training rows that are used, for a learning curve", above=0, at_most=1)
     scale_targets: Literal["auto"] | bool = key(
         "standardise numbers to predict; auto: where that changes only the units of the loss (mse, l1, Huber)"
     )
@@ -21,8 +34,7 @@ class DatasetKeys:
 
 
 MAY_BE_THEIRS = (
-    "scale_targets",
-    "task",
+    *("split", "scale_targets", "task", "folds", "fold", "test_fraction", "fraction"),
 )  # of DatasetKeys: a class that has such an argument gets the value, whatever it is
 
 
@@ -53,8 +65,9 @@ class Table:
     task: Literal["auto", "classes", "numbers"] = key("kind of target; auto: text and few whole numbers are classes")
     types: dict[str, str] | None = key("types that are guessed wrong: {zip: category, day: date, size: number}")
     drop: list[str] = key("columns to leave out")
-    split: Literal["random", "stratified", "group", "time", "column"] = key(
-        "rows to validate on: random, random within each class, complete groups, the latest, or those a column names"
+    split: Literal["auto", "random", "stratified", "group", "time", "column"] = key(
+        "rows to validate on: random, random within each class, complete groups, the latest, or those a column names; "
+        "auto: random, of folds within each class"
     )
     split_by: str | None = key("the column of groups, times, or the words train, val and test")
     val_path: str | list[str] | None = key("a separate file to validate on")

@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 from trainer.data.parts import Part
 from trainer.data.roles import VAL
+from trainer.data.splitting import Splitting
 from trainer.data.tabular import typed
 from trainer.data.tabular.column import MOST_LEVELS, Column
 from trainer.data.tabular.fitting import Levels, Moments
 from trainer.data.tabular.notation import Notation
-from trainer.data.tabular.partition import Splitting
 from trainer.data.tabular.source import Source
 from trainer.data.tabular.survey import Tally
 from trainer.text import cut, listed
@@ -114,7 +114,7 @@ def held_back(
         return [[f"dataset.split={how.split} is not used: dataset.val_path names the rows that validate"]]
     if num_rows == 0 and how.split == "column":
         return [[f"no row validates: column '{how.by}' never says val"]]
-    if num_rows == 0 and how.val_fraction > 0:
+    if num_rows == 0 and how.val_fraction > 0 and how.folds is None:
         return [[f"no row validates: dataset.val_fraction={how.val_fraction:g} is less than one row"]]
     if num_rows == 1 and numbers:
         return [["only one row validates, too few for R²", "try: a larger dataset.val_fraction"]]

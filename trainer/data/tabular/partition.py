@@ -1,7 +1,7 @@
 """Which rows of a table train, validate and test: as dataset.split draws them, or as files of their own say."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pyarrow as pa
 from trainer.data import roles
 from trainer.data.parts import Part
 from trainer.data.roles import LEFT_OUT, NAMES, TEST, TRAIN, VAL, Roles
+from trainer.data.splitting import Rule, Splitting
 from trainer.data.tabular import conversion, matrix
 from trainer.data.tabular.column import Kind
 from trainer.data.tabular.source import Source
@@ -20,26 +21,19 @@ from trainer.text import counted
 LEAST = 0.5  # share of the rows asked for that a split has to hold back
 
 
-@dataclass(frozen=True)
-class Splitting:
-    """How rows are chosen to validate. split: random, stratified, group, time or column; by: the name of a column;
-    val_fraction: of the rows. Raises ConfigError for a split without its column."""
+def check_column(how: Splitting) -> None:
+    """Raise ConfigError for a split without its column, or a column without its split."""
+    needs_column = how.split in ("time", "column", "group")
+    if needs_column and how.by is None:
+        raise ConfigError(f"dataset.split={how.split} needs dataset.split_by, the name of a column")
+    if how.by is not None and not needs_column:
+        raise ConfigError(f"dataset.split_by={how.by} needs dataset.split=time|column|group")
 
-    split: str
-    by: str | None
-    val_fraction: float = 0.0
-    seed: int = 0
 
-    def __post_init__(self) -> None:
-        needs_column = self.split in ("time", "column", "group")
-        if needs_column and self.by is None:
-            raise ConfigError(f"dataset.split={self.split} needs dataset.split_by, the name of a column")
-        if self.by is not None and not needs_column:
-            raise ConfigError(f"dataset.split_by={self.by} needs dataset.split=time|column|group")
-
-    def key(self, targets: list[str]) -> str | None:
-        """The column that the split depends on."""
-        return self.by or (targets[0] if self.split == "stratified" else None)
+def key(how: Splitting, targets: Sequence[str]) -> str | None:
+    """The column that the split depends on, or may depend on."""
+    by_class = how.split == "stratified" or (how.split == "auto" and how.folds is not None)
+    return how.by or (targets[0] if by_class else None)
 
 
 def parts_of(
@@ -47,7 +41,7 @@ def parts_of(
 ) -> dict[int, Part[Source]]:
     """The part of each role that has rows, and those of separate files. others: these files, by role. Adds the values
     of their targets to the survey. Raises ConfigError for a split that holds back much less than it was asked to."""
-    own = how if VAL not in others else Splitting(how.split, how.by, 0.0, how.seed)
+    own = how if VAL not in others else replace(how, val_fraction=0.0)
     all_roles = np.full(survey.num_rows, LEFT_OUT, dtype=np.int8)
     all_roles[survey.labelled] = _roles(source, survey, own)
     parts = {role: Part(source, all_roles, role) for role in (VAL, TEST) if (all_roles == role).any()}
@@ -85,16 +79,17 @@ def _roles(source: Source, survey: Survey, how: Splitting) -> Roles:
     """The roles of the labelled rows."""
     labelled, dialect, name = survey.labelled, source.dialect, how.by or ""
     if how.split == "random":
-        return roles.random_roles(int(labelled.sum()), how.val_fraction, how.seed)
+        return how.draw(Rule("random", np.zeros(int(labelled.sum()), dtype=np.int8)))
     if how.split == "time":
         times = np.concatenate([_times(source, survey.kinds[name], values, name) for values in survey.key])
-        return roles.time_roles(times[labelled], how.val_fraction)
+        return how.draw(Rule("time", times[labelled]))
     values = pa.concat_arrays([conversion.to_text(values, dialect) for values in survey.key]).filter(pa.array(labelled))
     if how.split == "column":
-        return roles.named_roles(values.to_pylist(), name)
-    codes = np.asarray(values.dictionary_encode(null_encoding="encode").indices)
-    draw = roles.stratified_roles if how.split == "stratified" else roles.group_roles
-    return draw(codes, how.val_fraction, how.seed)
+        named = roles.named_roles(values.to_pylist(), name)
+        return how.thinned(named, Rule("random", np.zeros(len(named), dtype=np.int8)))
+    encoded = values.dictionary_encode(null_encoding="encode")
+    words = encoded.dictionary
+    return how.draw(Rule(how.split, np.asarray(encoded.indices), lambda code: str(words[code])))
 
 
 def _times(source: Source, kind: Kind, values: Any, name: str) -> conversion.Floats:

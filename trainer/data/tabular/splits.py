@@ -49,8 +49,7 @@ def table_splits(
     node: the config's keys that say how to split; earlier, targets: see make_splits.
     """
     fitted = earlier.preprocessing if earlier is not None else None
-    fraction, seed, ignored = node.get("val_fraction", 0.0), node.get("split_seed", 0), labels.ignored(config.loss)
-    prepared = table.prepare(fraction, seed, dtype, fitted, targets, ignored)
+    prepared = table.prepare(node, dtype, fitted, targets, labels.ignored(config.loss))
     targets.check(prepared.preprocessing.facts.task)
     preprocessing, notes, files = prepared.preprocessing, list(prepared.notes), table.source.files
     opened, unseen = _streamed if _is_streamed(table, prepared, config.loader) else _in_memory, Unseen()
