@@ -30,6 +30,7 @@ from trainer.build.row_weights import counts_evenly
 from trainer.compiled_step import CompiledStep
 from trainer.config.durations import in_steps
 from trainer.config.schema import Config
+from trainer.data.balanced import training_labels
 from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.earlier import Earlier
 from trainer.data.labels import Denominator
@@ -234,7 +235,8 @@ def _train_batches(
 ) -> TrainBatches:
     loader, train = config.loader, splits.train
     order = (loader.batch_size, config.accumulate, loader.shuffle, loader.drop_last, config.seed)
-    return TrainBatches(train.loader, train.num_rows, *order, denominator, sums, one, ranks, even)
+    labels = training_labels(splits, loader)
+    return TrainBatches(train.loader, train.num_rows, *order, denominator, sums, one, ranks, labels, even)
 
 
 def _progress(config: Config, batches: TrainBatches) -> Progress:

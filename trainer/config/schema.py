@@ -26,6 +26,9 @@ class Loader:
     batch_size: int = key("samples in a batch; with accumulate=k a step uses k batches", at_least=1, unit="samples")
     eval_batch_size: int = key("samples in a batch in evaluation", at_least=1, unit="samples")
     shuffle: bool = key("a new order each epoch, the same for the same seed")
+    sampler: Literal["balanced"] | None = key(
+        "balanced: each class comes as often as the others in an epoch, which stays as long", if_absent=None
+    )
     drop_last: bool = key("leave out the last, smaller batch of an epoch")
     num_workers: Literal["auto"] | int = key(
         "processes of torch's DataLoader; auto: for pictures that are decoded one by one, from the cores", at_least=0

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trainer.data import seeds
+from trainer.data.balanced import balanced_order
 from trainer.data.labels import Denominator
 from trainer.data.loaders import Loader
 from trainer.data.splits import Split
@@ -68,6 +69,7 @@ class TrainBatches:
     sums: bool  # whether the loss sums, so that batches of any size weigh the same
     one: Tensor  # 0-dim 1.0 on the device, in the loss's dtype
     ranks: Ranks = field(default_factory=Ranks)  # each takes its part of every batch
+    labels: Tensor | None = None  # (N,) int64, where each class is drawn as often as the others
     even: bool = True  # whether the loss counts as much in every row
     no_sync: Sync = nullcontext  # see Window
     waited: float = 0.0  # seconds that the loop has waited for batches so far
@@ -83,7 +85,9 @@ class TrainBatches:
         return math.ceil(self.num_batches / self.accumulate)
 
     def order(self, epoch: int) -> Any:
-        """See epoch_order."""
+        """Row indices of an epoch, see epoch_order."""
+        if self.labels is not None:
+            return balanced_order(self.labels, seeds.derive(self.seed, "balanced", epoch))
         return epoch_order(self.loader, self.num_rows, self.seed, epoch, shuffle=self.shuffle)
 
     def windows(self, epoch: int, first: int = 0) -> Iterator[Window]:

@@ -59,6 +59,7 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     if config.ema is not None or config.swa is not None:
         screen.entry("average", average_lines(run, config, schedule))
     batch = f"batch {config.loader.batch_size}" + f" × {config.accumulate}" * (config.accumulate > 1)
+    batch += ", balanced classes" * (config.loader.sampler == "balanced")
     steps, epochs = progress.steps_per_epoch, counted(progress.num_steps / progress.steps_per_epoch, "epoch")
     screen.entry("steps", [f"{batch}: {counted(steps, 'step')} × {epochs} = {counted(progress.num_steps, 'step')}"])
     if isinstance(step := getattr(run.step, "step", run.step), CompiledStep):

@@ -18,7 +18,9 @@ from trainer.data.target_scaling import TargetScaling, Way
 from trainer.data.tree import Tree
 from trainer.device import widest_dtype
 from trainer.errors import ConfigError
-from trainer.tasks import loss_modules
+from trainer.tasks import along_axis, loss_modules
+from trainer.tasks.along_axis import ALONG_AXIS
+from trainer.tasks.focal import FocalLoss
 from trainer.tasks.kinds import TASKS, kind_of
 from trainer.tasks.model_loss import OfModel
 from trainer.tasks.quantile import QuantileLoss
@@ -37,7 +39,7 @@ WAYS: dict[Any, Way] = {  # losses that scaled targets change only in their unit
 THRESHOLDS = {nn.HuberLoss: "delta", nn.SmoothL1Loss: "beta"}
 AS_NUMBERS = "dataset.task=numbers"  # makes numbers of targets that are whole numbers
 ELEMENTWISE = (*WAYS, nn.BCEWithLogitsLoss, nn.BCELoss, nn.PoissonNLLLoss, QuantileLoss)
-OURS = (QuantileLoss.__module__, SoftCrossEntropyLoss.__module__)
+OURS = (along_axis.__name__, *(kind.__module__ for kind in (FocalLoss, QuantileLoss, SoftCrossEntropyLoss)))
 NUMERIC = (*ELEMENTWISE, nn.GaussianNLLLoss)
 
 
@@ -94,27 +96,6 @@ def balanced(class_counts: Sequence[int] | None) -> list[float]:
     return [total / (len(class_counts) * count) if count else 0.0 for count in class_counts]
 
 
-class CrossEntropyLoss(nn.CrossEntropyLoss):
-    """torch's own, of predictions whose classes are along another axis than 1. class_axis: 0 is the batch."""
-
-    class_axis: int
-
-    def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
-        return super().forward(prediction.movedim(self.class_axis, 1), y)
-
-
-class NLLLoss(nn.NLLLoss):
-    """The same of log-probabilities."""
-
-    class_axis: int
-
-    def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
-        return super().forward(prediction.movedim(self.class_axis, 1), y)
-
-
-ALONG_AXIS = {nn.CrossEntropyLoss: CrossEntropyLoss, nn.NLLLoss: NLLLoss}
-
-
 def make_loss(
     node: Mapping[str, Any],
     facts: Facts,
@@ -156,8 +137,10 @@ def make_loss(
     if type(loss_fn) in THRESHOLDS:
         threshold = THRESHOLDS[type(loss_fn)]
         setattr(loss_fn, threshold, getattr(loss_fn, threshold) / unit)
-    if isinstance(loss_fn, (nn.CrossEntropyLoss, nn.NLLLoss)) and facts.task == "numbers":
-        raise ConfigError(f"loss={name} needs classes, but the targets are numbers", "loss=mse")
+    of_classes = isinstance(loss_fn, (nn.CrossEntropyLoss, nn.NLLLoss, FocalLoss))
+    if of_classes and (facts.task == "numbers" or (facts.task not in INDEXED and isinstance(loss_fn, FocalLoss))):
+        hint = "loss=bce" if facts.task == "labels" else "loss=mse"
+        raise ConfigError(f"loss={name} needs classes, but the targets are {facts.task}", hint)
     if isinstance(loss_fn, NUMERIC) and facts.task in INDEXED and not isinstance(loss_fn, nn.BCEWithLogitsLoss):
         raise ConfigError(
             f"loss={name} needs numbers, but the targets are classes, as loss=auto takes them", AS_NUMBERS
@@ -198,7 +181,7 @@ def link(loss_fn: nn.Module, dataset: Mapping[str, Any], scale_y: Scale | None) 
 
 def is_torchs(kind: Any) -> bool:
     """Whether a class is one of torch's losses or ours, not a user's."""
-    return getattr(kind, "__module__", "") in (nn.MSELoss.__module__, __name__, *OURS)
+    return getattr(kind, "__module__", "") in (nn.MSELoss.__module__, *OURS)
 
 
 def takes_one_shape(loss_fn: nn.Module) -> bool:

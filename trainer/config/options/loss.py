@@ -34,6 +34,14 @@ class NLL:
 
 
 @dataclass
+class Focal:
+    gamma: float = key("how much less what is right already counts; 0 is cross-entropy", at_least=0)
+    weight: Literal["balanced"] | list[float] | None = key("weight of each class; balanced: more if rarer", at_least=0)
+    ignore_index: int = key("targets with this value do not count")
+    class_axis: int | None = key("axis of the outputs that holds the classes; null: found by their shape", at_least=1)
+
+
+@dataclass
 class BCE:
     pos_weight: list[float] | None = key("weight of the rows that have a label, one number per label", at_least=0)
 
@@ -56,6 +64,7 @@ SCHEMAS: dict[str, type] = {
     "torch.nn.HuberLoss": Huber,
     "torch.nn.BCEWithLogitsLoss": BCE,
     "torch.nn.NLLLoss": NLL,
+    "trainer.tasks.focal.FocalLoss": Focal,
     "trainer.tasks.model_loss.OfModel": OfModel,
     "trainer.tasks.quantile.QuantileLoss": Quantile,
 }
