@@ -66,6 +66,13 @@ class Group:
         return interval(self.values, self.num_rows, bounds) if self.values else None
 
     @property
+    def test(self) -> float | None:
+        """The mean of the metric over the test splits of the runs that ended well; None where one has none."""
+        name = self.metric.replace("val/", "test/", 1)
+        found = [row.test.get(name, math.nan) for row in self.rows if row.value(self.metric) is not None]
+        return fmean(found) if found and all(map(math.isfinite, found)) else None
+
+    @property
     def failures(self) -> list[Row]:
         """Runs that failed or diverged."""
         return [row for row in self.rows if row.failed]

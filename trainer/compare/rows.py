@@ -31,7 +31,7 @@ class Row:
     curve: the validation loss of each evaluation, or else the training loss. seeds: what runs that repeat one setting
     may vary. num_val: rows of the validation split; None where the run did not record it. A damaged run has the status
     unreadable; its error says why, and its protocol is UNKNOWN if its config cannot be read. modes: the better
-    direction of each metric, as the run recorded it."""
+    direction of each metric, as the run recorded it. test: metrics of the test split, which rank nothing."""
 
     name: str
     settings: dict[str, str]
@@ -46,6 +46,7 @@ class Row:
     seeds: tuple[str, ...] = ()
     num_val: int | None = None
     modes: Mapping[str, str] = field(default_factory=dict)
+    test: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -90,6 +91,7 @@ def read_row(folder: Path, config: Mapping[str, Any], settings: dict[str, str], 
         seeds(config),
         found.num_val,
         found.modes,
+        found.test,
     )
 
 

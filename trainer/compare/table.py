@@ -13,6 +13,7 @@ from trainer.text import WIDTH, cleaned, counted, csv_lines, cut
 
 BARS, ASCII_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
 WIDEST = 22  # columns of one setting
+TEST = "test"  # the column of the same metric on the test split
 
 
 def sparkline(values: Sequence[float], *, width: int = 8, ascii_only: bool = False) -> str:
@@ -57,13 +58,16 @@ def cells(ranking: Ranking, ascii_only: bool = False) -> list[list[str]]:
     keys = setting_keys(ranking)
     names = short_names(keys).values()
     head = ["rank", *names, ranking.metric, "n", "vs best", "curve", "time"]
+    if tested := any(group.test is not None for group in ranking.groups):
+        head.insert(head.index("n"), TEST)
     table = [head]
     for index, group in enumerate(ranking.groups):
         rank, gap = ranking.place(index)
         settings = [short_value(group.settings.get(key, "")) for key in keys]
         gap = f"{gap}  {ranking.mark(group)}".rstrip() if gap else ""
         curve = sparkline(group.curve, ascii_only=ascii_only)
-        table.append([rank, *settings, value_text(group), seeds_text(group), gap, curve, group.time])
+        test = [f"{group.test:.4f}" if group.test is not None else ""] * tested
+        table.append([rank, *settings, value_text(group), *test, seeds_text(group), gap, curve, group.time])
     return table
 
 
@@ -120,6 +124,9 @@ def marks(ranking: Ranking) -> list[tuple[str, str]]:
         notes.append(("~", "nothing shows that it differs from the best (95%)"))
     if any(group.interval is None for group in groups):
         notes.append(("no ±", "fewer than 3 values, or equal ones, tell no spread; try seed=0,1,2"))
+    if any(group.test is not None for group in groups):
+        name = ranking.metric.removeprefix("val/")
+        notes.append((TEST, f"{name} of the test split, measured once a run; it ranks and selects nothing"))
     if repeats := sum(len(group.rows) - group.num_seeds for group in ranking.groups):
         notes.append(("repeats", f"{repeats}: the settings and seeds of another run, so not counted in n"))
     return notes
@@ -161,7 +168,7 @@ def csv_text(rows: Sequence[Row], rankings: Sequence[Ranking], shown: Callable[[
     number of validation rows, the metric it is ranked by and its rank among the runs of this data. shown: makes each
     text fit for a terminal; a file gets the exact words."""
     keys = all_keys(row.settings for row in rows)
-    metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
+    metrics = list(dict.fromkeys(name for row in rows for name in (*row.metrics, *row.test)))
     places = {
         row.name: (ranking.data, row.num_val or "", ranking.metric, ranking.place(index)[0])
         for ranking in rankings
@@ -172,7 +179,7 @@ def csv_text(rows: Sequence[Row], rankings: Sequence[Ranking], shown: Callable[[
     lines: list[list[object]] = [["run", *keys, "status", *metrics, "steps", "seconds", "error", *place_columns]]
     for row in rows:
         settings = [row.settings.get(key, "") for key in keys]
-        numbers = [row.metrics.get(name, "") for name in metrics]
+        numbers = [(row.metrics | dict(row.test)).get(name, "") for name in metrics]
         ended = [row.steps, round(row.seconds, 3), row.error or ""]
         lines.append([row.name, *settings, row.status, *numbers, *ended, *places.get(row.name, NO_PLACE)])
     return csv_lines([[shown(value) if isinstance(value, str) else value for value in line] for line in lines])
@@ -194,6 +201,7 @@ def as_data(rankings: Sequence[Ranking]) -> dict[str, Any]:
             "n": len(group.values),
             "num_val": group.num_rows,
             "values": group.values,
+            "test": group.test,
             "within_noise_of_best": ranking.within_noise(group),
             "runs": [_row(row) for row in group.rows],
         }
@@ -227,6 +235,7 @@ def _row(row: Row) -> dict[str, Any]:
         "settings": row.settings,
         "status": row.status,
         "metrics": {name: finite(value) for name, value in row.metrics.items()},
+        "test": {name: finite(value) for name, value in row.test.items()},
         "steps": row.steps,
         "seconds": round(row.seconds, 3),
         "error": row.error,

@@ -19,6 +19,7 @@ class Summary:
     modes: dict[str, str] = field(default_factory=dict)  # max or min, the better direction of each metric
     best: dict[str, float] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
+    test: dict[str, float] = field(default_factory=dict)  # with the best weights
     seconds: dict[str, float] = field(default_factory=dict)
     steps: int | None = None
     num_val: int | None = None
@@ -41,7 +42,7 @@ def read(folder: Path) -> Summary:
 
 
 def _checked(path: Path, name: str, value: Any) -> Any:
-    if name in ("best", "last", "seconds"):
+    if name in ("best", "last", "test", "seconds"):
         known = {key: inner for key, inner in value.items() if inner is not None} if isinstance(value, dict) else None
         if known is None or len(numbers := reading.numbers(known)) < len(known):
             raise Damaged(f"{path}: {name} is not a mapping of finite numbers")

@@ -38,8 +38,14 @@ class MetricsFiles(Listener):
         elif isinstance(event, Evaluated):
             lr = self.run.optimizer.param_groups[0]["lr"]
             self._line(event.step, {"eval": True, **event.metrics}, lr=lr)
-            self._row({"epoch": self._epoch(event.step), "step": event.step, **event.metrics, "lr": lr})
+            of_test = [name.replace("val/", "test/") for name in event.metrics if name.startswith("val/")]
+            empty = dict.fromkeys(of_test if self.run.test_batches is not None else (), "")
+            self._row({"epoch": self._epoch(event.step), "step": event.step, **event.metrics, "lr": lr, **empty})
             self.jsonl.check()
+
+    def add_test(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Add a row of results.csv with the metrics of the test split. step: of the weights that were measured."""
+        self._row({"epoch": self._epoch(step), "step": step, **metrics})
 
     def sync(self) -> dict[str, int]:
         """Wait until both files are on the disk; returns the size of each in bytes."""

@@ -73,6 +73,7 @@ def head(summary: Mapping[str, Any]) -> dict[str, Any]:
     shown = headline(monitor, metrics)
     others = {name: value for name, value in metrics.items() if "/" in name and name not in shown}
     others = dict(sorted(others.items(), key=lambda item: not item[0].startswith("val/")))
+    of_test = [(f"{name}, selects nothing", value) for name, value in reading.numbers(summary.get("test")).items()]
     return {
         "status": reading.text(summary.get("status")) or "unknown",
         "reason": reading.text(summary.get("stop_reason")),
@@ -81,7 +82,7 @@ def head(summary: Mapping[str, Any]) -> dict[str, Any]:
         "figures": [(HEADLINES.get(name, name), html.metric_text(metrics[name])) for name in shown],
         "which": f"best {at}" if best else f"last {at}",
         "title": " · ".join(filter(None, [reading.text(summary.get(name)) for name in ("dataset", "model")])),
-        "tiles": [(name, html.metric_text(value)) for name, value in list(others.items())[:MOST_TILES]]
+        "tiles": [(name, html.metric_text(value)) for name, value in [*others.items(), *of_test][:MOST_TILES]]
         + tiles(summary),
     }
 

@@ -51,6 +51,11 @@ def show(
             value = f"{missed} {result.baseline.metrics[missed]:.4f}"
             text = f"the model does no better than {result.baseline.answer}, which gives {value}"
             screen.warn([text, f"try: more epochs, or {remedy(setup)}"])
+    if result.test:
+        shown = monitor.replace("val/", "test/")
+        shown = shown if shown in result.test else "test/loss"
+        rows = counted(setup.splits.num_rows("test"), "row")
+        screen.say(f"test     {shown} {result.test[shown]:.4f} with these weights, on {rows} that select nothing")
     if predictions is not None and (weakest := predictions.weakest()) is not None:
         name, score, other, count = weakest
         confused = f"; taken for {visible(other)}: {count}×" if count else ""

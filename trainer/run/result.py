@@ -10,13 +10,14 @@ from trainer.tasks.baseline import Baseline
 
 @dataclass
 class Result:
-    """The result of a run. best and last: metrics by name. measured: the values that `expect` may name.
+    """The result of a run. best, last and test: metrics by name. measured: the values that `expect` may name.
     baseline: of the validation split."""
 
     run_dir: Path
     status: str
     best: dict[str, float] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
+    test: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
     baseline: Baseline = Baseline()

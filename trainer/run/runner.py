@@ -35,7 +35,7 @@ from trainer.report import each_class, measured, training_pictures
 from trainer.report.changes import changes
 from trainer.report.layers import layers
 from trainer.report.predictions import measure
-from trainer.run import best_weights, footer, header, lost_rows, out_of_memory, replay, summary
+from trainer.run import best_weights, footer, header, lost_rows, out_of_memory, replay, summary, test_split
 from trainer.run.result import Result
 from trainer.run.session import Session
 from trainer.run.throughput import Throughput
@@ -167,6 +167,7 @@ def _conclude(
     past = history.read(folder)
     result.best, result.last = lost_rows.best_of(run, folder, past), past.at(progress.evaluated_at)
     predictions, each = _keep_weights(run, setup, folder, with_predictions=result.status != "stopped")
+    begun += test_split.measure(run, result)
     result.baseline = baseline.of_predictions(predictions, setup.splits.facts.class_counts)
     result.measured = measured.values(run, setup.splits.truth, past, result.last | result.best)
     if reports:

@@ -35,6 +35,9 @@ def run(args: Namespace) -> int:
     if all(row.unreadable for row in runs):
         raise ConfigError(f"none of these runs can be read; {runs[0].name}: {runs[0].error}", "trainer runs")
     metric = args.sort or rows.monitored(runs)
+    if metric.startswith("test/"):
+        text = f"--sort {metric}: test numbers select nothing, so they rank nothing; the table shows them"
+        raise ConfigError(text, shlex.join(["trainer", "compare", *args.names, "--sort", f"val/{metric[5:]}"]))
     known = list(dict.fromkeys(name for row in runs for name in row.metrics))
     if metric not in known and (args.sort or not known):
         if not known:
