@@ -11,6 +11,7 @@ from trainer.augment import operations, transforms
 from trainer.augment.mix import Mix, Unmixed
 from trainer.augment.operations import Operations
 from trainer.augment.transforms import MixOwn, OnBatch, Transform
+from trainer.config.asked_augmentation import LIGHT, MIXES, PLACES, decodes_augmented, words
 from trainer.config.schema import Augment, Config
 from trainer.data import seeds, transformed, tree
 from trainer.data.augmented import Augmented, AugmentedBatches, Steps
@@ -25,11 +26,6 @@ from trainer.errors import ConfigError, described
 from trainer.processes.ranks import Ranks
 from trainer.tasks import soft_targets
 from trainer.tasks.soft_targets import SoftCrossEntropyLoss
-
-PLACES = ("flip", "shift", "crop", "cutout")  # keys that move or cover pixels
-LIGHT = ("brightness", "contrast")
-MIXES = ("mixup", "cutmix")
-IMAGES = "trainer.data.images.Images"
 
 
 def augment(batches: TrainBatches, config: Config, splits: Splits, loss_fn: nn.Module, dtype: torch.dtype) -> None:
@@ -67,35 +63,6 @@ def _over(loader: InMemory | Workers, splits: Splits, steps: Steps) -> Augmented
     if isinstance(loader, InMemory):
         return Augmented(_raw(loader, splits), loader, steps)
     return AugmentedBatches(loader, steps)
-
-
-def words(asked: Augment) -> str:
-    """What is augmented, for the header: 'flip, shift 2'; '' if nothing is."""
-    numbers = {name: getattr(asked, name) for name in (*PLACES, *LIGHT, *MIXES)}
-    parts = [name if value is True else f"{name} {value:g}" for name, value in numbers.items() if value]
-    own = [str(node["_target_"]).rpartition(".")[2] for node in asked.transforms]
-    return ", ".join([*parts, *own])
-
-
-def decodes_augmented(config: Config) -> bool:
-    """Whether pictures of a folder are augmented as they are decoded; an `augment` of another Dataset is its own."""
-    return config.dataset.get("augment") is True and config.dataset["_target_"] == IMAGES
-
-
-def is_asked(config: Config) -> bool:
-    """Whether training rows are augmented, by either key."""
-    return bool(words(config.augment)) or decodes_augmented(config)
-
-
-def mirroring(config: Config) -> str:
-    """The setting that mirrors training pictures; '' if none does."""
-    own = [str(node["_target_"]).rpartition(".")[2] for node in config.augment.transforms]
-    ways = {
-        "augment.flip=true": config.augment.flip,
-        "dataset.augment=true": decodes_augmented(config),
-        "augment.transforms": any(name.endswith("HorizontalFlip") for name in own),
-    }
-    return next((setting for setting, is_asked in ways.items() if is_asked), "")
 
 
 def _without(asked: Augment, *names: str) -> str:

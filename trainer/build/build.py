@@ -28,6 +28,7 @@ from trainer.build.first_rows import init_from_data
 from trainer.build.model import build_model, choose_dtype
 from trainer.build.row_weights import counts_evenly
 from trainer.compiled_step import CompiledStep
+from trainer.config import asked_augmentation
 from trainer.config.durations import in_steps
 from trainer.config.schema import Config
 from trainer.data.batches import EvalBatches, TrainBatches
@@ -145,9 +146,9 @@ def _build(
         how = (splits.sample, probed.call, probed.fit, probed.loss)
         found = before_training(model, loss_fn, optimizer, *how, is_standardised=is_standardised)
         findings += [finding for finding in found if finding.check != "frozen" or not config.freeze]
-        findings += equal_rows(splits.fingerprint) + mirrored(
-            splits.facts.classes, splits.facts.input_shape, augmentation.mirroring(config)
-        )
+        findings += equal_rows(splits.fingerprint)
+        mirroring = asked_augmentation.mirroring(config)
+        findings += mirrored(splits.facts.classes, splits.facts.input_shape, mirroring)
         probe.refuse(findings, config.guards)
     scaler = devices.make_scaler(device, config.autocast)
     lengths = {"num_steps": progress.num_steps, "steps_per_epoch": progress.steps_per_epoch}

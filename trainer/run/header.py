@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from trainer import __version__, kernels
-from trainer.build import augmentation, phases, sizes
+from trainer.build import phases, sizes
 from trainer.build.build import Setup
 from trainer.compiled_step import CompiledStep
+from trainer.config import asked_augmentation
 from trainer.config.schema import Config
 from trainer.data import tree
 from trainer.data.facts import Facts, Spec
@@ -40,7 +41,7 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     screen.entry("data", [*data_lines(splits), *splits.notes, *baseline_lines(splits, run.metrics)])
     for texts in splits.warnings:
         screen.warn(texts)
-    if augmented := augmentation.words(config.augment):
+    if augmented := asked_augmentation.words(config.augment):
         screen.entry("augment", [augmented])
     precision = config.dtype + (f", autocast {config.autocast}" if config.autocast != "none" else "")
     precision += ", compiled" if config.compile == "model" else ""

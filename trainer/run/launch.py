@@ -12,7 +12,7 @@ from trainer.build.build import build
 from trainer.config import run_config
 from trainer.config.check import check
 from trainer.config.schema import Config
-from trainer.data.earlier import Earlier, IfChanged
+from trainer.data.earlier import Earlier, IfChanged, about_pictures
 from trainer.data.fingerprint import Fingerprint
 from trainer.disk import layout, storage
 from trainer.disk.lock import only_writer
@@ -106,6 +106,8 @@ def resume(
         if earlier is not None and earlier.fingerprint is None:
             complain("warning: this run did not store what its data was, as version 0.1.0 did not")
             complain("         whether the data has changed since cannot be told")
+        for line in about_pictures(folder, config):
+            complain(line)
         with signals.listening(may_abandon=ranks.size == 1):
             offsets = load_newest(run, folder, session.screen)
             if not offsets:
