@@ -78,18 +78,22 @@ def build(
     config: Config,
     *,
     cores: int | None = None,
+    num_jobs: int = 1,
     download: bool = True,
     ranks: Ranks | None = None,
     earlier: Earlier | None = None,
 ) -> tuple[TrainState, Setup]:
     """Build everything that a run needs, on its device. Raises ConfigError for parts that do not fit together.
 
-    cores: how many threads=auto may use; None means all that this process may use. download: whether the run may reach
-    outside its folder, to fetch missing data, read weights to start from or log to a tracker: not for what nobody has
-    signed or trusts. ranks: this process among those that train together; None where it trains alone. earlier: what the
-    run stored about its data, if it resumes: it starts from no weights then, since a checkpoint has its own.
+    cores: how many threads=auto may use; None means all that this process may use. num_jobs: of a sweep, that share the
+    memory. download: whether the run may reach outside its folder, to fetch missing data, read weights to start from or
+    log to a tracker: not for what nobody has signed or trusts. ranks: this process among those that train together;
+    None where it trains alone. earlier: what the run stored about its data, if it resumes: it starts from no weights
+    then, since a checkpoint has its own.
     """
-    options: dict[str, Any] = {"cores": cores, "download": download, "ranks": ranks or Ranks(), "earlier": earlier}
+    ranks = ranks or Ranks()
+    room = Room(max(1, (cores or num_cores()) // ranks.local_size), num_jobs * ranks.local_size)
+    options: dict[str, Any] = {"room": room, "download": download, "ranks": ranks, "earlier": earlier}
     try:
         return _build(config, **options)
     except probe.OtherTask as other:
@@ -97,7 +101,7 @@ def build(
 
 
 def _build(
-    config: Config, *, cores: int | None, download: bool, ranks: Ranks, earlier: Earlier | None
+    config: Config, *, room: Room, download: bool, ranks: Ranks, earlier: Earlier | None
 ) -> tuple[TrainState, Setup]:
     check_installed(config, reaches_out=download)
     probe.check_options(config)
@@ -106,8 +110,6 @@ def _build(
     device, device_why = _place(config, ranks)
     dtype = choose_dtype(config.dtype, device)
 
-    cores_per_rank = max(1, (cores or num_cores()) // ranks.local_size)
-    room = Room(cores_per_rank, ranks.local_size)
     begun, targets = time.perf_counter(), losses.target_scaling(config)
     splits = make_splits(config, device, dtype, download=download, earlier=earlier, targets=targets, room=room)
     data_seconds = time.perf_counter() - begun
@@ -158,7 +160,7 @@ def _build(
         return make_scheduler(config.scheduler, optimizer, scaler, mode=stopping.mode, **lengths)
 
     num_rows = -(-config.loader.batch_size // ranks.size)  # of a batch, on one rank
-    threads, threads_why = devices.set_threads(config.threads, device, 3 * probed.flops * num_rows, cores_per_rank)
+    threads, threads_why = devices.set_threads(config.threads, device, 3 * probed.flops * num_rows, room.cores)
     if config.compile != "none":
         probe.check_compiler(device, config.compile)
     autocast = devices.make_autocast(device, config.autocast)

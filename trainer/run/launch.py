@@ -49,7 +49,7 @@ def start(
         return start_ranks.run(num_ranks, work, in_rank, make_folder)
     with distributed.joined() as ranks, kernels.kept():
         session.screen.status(BUILDING)
-        run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks)
+        run, setup = build(config, cores=session.num_cores, num_jobs=session.num_jobs, download=download, ranks=ranks)
         try:
             checkpoint.contents(run, {})
         except TypeError as error:
@@ -94,7 +94,14 @@ def resume(
         with nullcontext() if ranks.size > 1 else traceback_in_log(folder, session.screen):
             session.screen.status(BUILDING)
             earlier = data_files.read(folder, config, if_changed=if_changed)
-            run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks, earlier=earlier)
+            run, setup = build(
+                config,
+                cores=session.num_cores,
+                num_jobs=session.num_jobs,
+                download=download,
+                ranks=ranks,
+                earlier=earlier,
+            )
         if ranks.rank > 0:
             if newest := ranks.tell(None):
                 checkpoint.load(run, *newest)
