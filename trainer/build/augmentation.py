@@ -117,8 +117,8 @@ def _own(asked: Augment, raw: Tensor, splits: Splits, ranks: Ranks, white: float
     """The transforms of batches; those of samples are tried here and applied by the DataLoader. Raises ConfigError."""
     classes = splits.facts.classes
     own = transformed.made(asked.transforms, **({"num_classes": len(classes)} if classes else {}))
-    if (mixing := next(filter(transforms.mixes, own), None)) is not None:
-        refuse_mixing(asked, mixing, splits, ranks)
+    for transform in own:
+        _refuse_mixing(asked, transform, splits, ranks)
     if asked.per == "batch" and own and ranks.size > 1:
         text = (
             f"augment.per=batch, but each of {ranks.size} processes has a part of a batch and would draw other numbers"
@@ -134,14 +134,14 @@ def _own(asked: Augment, raw: Tensor, splits: Splits, ranks: Ranks, white: float
     return own if asked.per == "batch" else []
 
 
-def refuse_mixing(asked: Augment, transform: Transform, splits: Splits, ranks: Ranks) -> None:
+def _refuse_mixing(asked: Augment, transform: Transform, splits: Splits, ranks: Ranks) -> None:
     """Raise ConfigError for a transform that mixes rows where it cannot, or where others mix them too."""
-    name, labels, both = (
-        type(transform).__name__,
-        splits.train.part.data.labels,
-        [n for n in MIXES if getattr(asked, n)],
-    )
+    if not (mixing := transforms.mixing_in(transform)):
+        return
+    names = [type(found).__name__ for found in mixing]
+    labels, both = splits.train.part.data.labels, [n for n in MIXES if getattr(asked, n)]
     reasons = {
+        f"it is inside {type(transform).__name__}": transform not in mixing,
         f"so does augment.{both[0] if both else ''}": bool(both),
         "each process has a part of a batch": ranks.size > 1,
         "it was given one picture": asked.per == "sample",
@@ -149,7 +149,10 @@ def refuse_mixing(asked: Augment, transform: Transform, splits: Splits, ranks: R
         "some of its labels are ignored": labels is not None and bool((labels == splits.facts.ignored).any()),
     }
     if (why := next((why for why, holds in reasons.items() if holds), None)) is not None:
-        raise ConfigError(f"{name} mixes the rows of a batch, but {why}", "augment.transforms=[] augment.mixup=0.2")
+        ours = {"augment.mixup=0.2": "MixUp", "augment.cutmix=1.0": "CutMix"}
+        instead = [key for key, name in ours.items() if any(name in found for found in names)]
+        text = f"{names[0]} mixes the rows of a batch, but {why}"
+        raise ConfigError(text, " ".join(["augment.transforms=[]", *instead]), "augment.transforms")
 
 
 def _mix(config: Config, own: Sequence[Transform], splits: Splits, dtype: torch.dtype) -> Unmixed:
