@@ -137,3 +137,16 @@ def test_what_is_frozen_on_purpose_may_stay_in_eval() -> None:
     assert left_in_eval(net) == []
     net[1].requires_grad_(True)
     assert [finding.check for finding in left_in_eval(net)] == ["eval"]
+
+
+def test_numbers_that_name_the_classes_of_coloured_pictures_are_not_digits() -> None:
+    """As in an npz of CIFAR-10: only pictures of one channel are taken for digits."""
+    x, y = np.random.default_rng(0).integers(0, 256, (40, 3, 8, 8), dtype=np.uint8), np.arange(40) % 10
+    np.savez("three.npz", x=x, y=y)
+    np.savez("one.npz", x=x[:, :1], y=y)
+    mirrored = {}
+    for name in ("three", "one"):
+        words = ["dataset=npz", f"dataset.path={name}.npz", "model=cnn", "model.channels=[4]", "augment.flip=true"]
+        findings = build(config("threads=1", *words))[1].findings
+        mirrored[name] = [finding.check for finding in findings if finding.check == "mirrored"]
+    assert mirrored == {"three": [], "one": ["mirrored"]}
