@@ -25,7 +25,6 @@ from trainer.data.workers import Workers
 from trainer.errors import ConfigError, described
 from trainer.processes.ranks import Ranks
 from trainer.tasks import soft_targets
-from trainer.tasks.soft_targets import SoftCrossEntropyLoss
 
 
 def augment(batches: TrainBatches, config: Config, splits: Splits, loss_fn: nn.Module, dtype: torch.dtype) -> None:
@@ -50,7 +49,7 @@ def augment(batches: TrainBatches, config: Config, splits: Splits, loss_fn: nn.M
     )
     if steps.mix.is_mix:
         _check_mixed(asked, splits, loss_fn, ranks)
-        loss_fn.__class__ = SoftCrossEntropyLoss
+        loss_fn.__class__ = soft_targets.CrossEntropyLoss
         batches.denominator = soft_targets.denominator
     if not steps.are_none:  # of rows that are changed where they are read
         batches.loader = _over(loader, splits, steps)
