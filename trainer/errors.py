@@ -10,7 +10,7 @@ from trainer.text import cleaned, cleaned_lines, first_line, labelled
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # OSErrors that mean the disk, wherever they are raised
 
-WORKER = "DataLoader worker"  # how torch says that one of its workers was killed
+WORKER = "DataLoader worker"  # how torch, wherever the run is just then, says that one of its workers was killed
 NO_MEMORY = ("failed to map segment", "cannot allocate memory")  # a library that cannot be loaded, a failed fork
 
 

@@ -14,7 +14,7 @@ from trainer.augment.transforms import MixOwn, OnBatch, Transform
 from trainer.config.asked_augmentation import LIGHT, MIXES, PLACES, decodes_augmented, words
 from trainer.config.schema import Augment, Config
 from trainer.data import seeds, transformed, tree
-from trainer.data.augmented import Augmented, AugmentedBatches, Steps
+from trainer.data.augmented import AugmentedBatches, AugmentedInMemory, Steps
 from trainer.data.batches import TrainBatches
 from trainer.data.kept_pictures import KeptPictures
 from trainer.data.loaders import InMemory, TreesInMemory, place
@@ -55,12 +55,12 @@ def augment(batches: TrainBatches, config: Config, splits: Splits, loss_fn: nn.M
         batches.loader = _over(loader, splits, steps)
 
 
-def _over(loader: InMemory | Workers, splits: Splits, steps: Steps) -> Augmented | AugmentedBatches:
+def _over(loader: InMemory | Workers, splits: Splits, steps: Steps) -> AugmentedInMemory | AugmentedBatches:
     if isinstance(loader, TreesInMemory):
         text = f"augment= changes pictures in memory where each has one target, but {splits.name} has several"
         raise ConfigError(text, "loader.in_memory=false", "augment")
     if isinstance(loader, InMemory):
-        return Augmented(_raw(loader, splits), loader, steps)
+        return AugmentedInMemory(_raw(loader, splits), loader, steps)
     return AugmentedBatches(loader, steps)
 
 
