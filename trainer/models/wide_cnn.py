@@ -52,15 +52,14 @@ def _both_signs(filters: Tensor, in_channels: int) -> Tensor:
 
 
 class BiasNorm(nn.BatchNorm2d):
-    """A batch norm that trains its bias alone: its scale stays one.
+    """A batch norm that trains its bias alone: its scale stays one, and is a parameter as in torch's own.
 
     Input and output (B, num_features, H, W). momentum: share of the newest batch in the running statistics.
     """
 
     def __init__(self, num_features: int, momentum: float) -> None:
         super().__init__(num_features, eps=1e-12, momentum=momentum)
-        del self.weight
-        self.register_buffer("weight", torch.ones(num_features), persistent=False)
+        self.weight.requires_grad_(False)
 
 
 class Group(nn.Module):
