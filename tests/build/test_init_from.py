@@ -73,6 +73,14 @@ def test_matching_tensors_are_the_files_and_new_ones_have_the_bits_of_a_run_with
     assert re.fullmatch(rf"sha256 [0-9a-f]{{12}} of {re.escape(file)}", third)
 
 
+def test_a_warning_names_what_is_frozen_though_the_file_does_not_fill_it() -> None:
+    save("w.pt", {name: value for name, value in state("seed=7").items() if name != "layers.0.bias"})
+    for pattern, named in (("layers.0", "layers.0.bias"), ('"*.weight"', ""), ("layers.2", "")):
+        _, setup = build(config(*IRIS, "init_from=w.pt", f"freeze=[{pattern}]"))
+        text = f"frozen, though w.pt does not fill them: {named}; they stay as they are drawn"
+        assert list(setup.first_weights.warnings) == [[text]] * bool(named)
+
+
 def test_weights_of_another_dtype_are_cast_and_whole_numbers_never_become_weights() -> None:
     other = state("seed=7")
     save("w.pt", {**{name: value.half() for name, value in other.items()}, HEAD[1]: torch.ones(3, dtype=torch.int8)})

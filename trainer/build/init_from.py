@@ -2,7 +2,7 @@
 loaded after the model is built as ever, so that what is new has the same bits as without."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +28,22 @@ DIGITS = 12  # of a sha256 that are shown
 @dataclass(frozen=True)
 class FirstWeights:
     """What a run began from. path: of the file or run, and sha256: of the file, for the stored config; None where it
-    began from nothing. lines, warnings: for the header."""
+    began from nothing. lines, warnings: for the header. new: the tensors of a new run that the file did not fill."""
 
     path: str | None = None
     sha256: str | None = None
     lines: Sequence[str] = ()
     warnings: Sequence[Sequence[str]] = ()
+    new: Sequence[str] = ()
+
+    def with_frozen(self, model: nn.Module, frozen: Iterable[nn.Parameter]) -> "FirstWeights":
+        """The same, with a warning that names the frozen parameters that the file did not fill."""
+        ids, named = {id(p) for p in frozen}, dict(model.named_parameters())
+        if not (names := [name for name in self.new if name in named and id(named[name]) in ids]):
+            return self
+        which = listed(list(matching.grouped(names, named)))
+        text = f"frozen, though {self.path} does not fill them: {which}; they stay as they are drawn"
+        return dataclasses.replace(self, warnings=[*self.warnings, [text]])
 
 
 def without_published(config: Config) -> tuple[Config, Published | None]:
@@ -78,7 +88,7 @@ def load(
     matched = _into(model, file, config.init_rename or {}, key)
     lines = list(_lines(model, file, matched, path if weights is None else weights.name))
     differences = [] if weights is None else list(expected_pictures.warnings(weights, file, splits))
-    return FirstWeights(path, file.sha256, lines, differences)
+    return FirstWeights(path, file.sha256, lines, differences, matched.new)
 
 
 @torch.no_grad()
