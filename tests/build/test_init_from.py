@@ -238,9 +238,15 @@ def test_without_a_checkpoint_a_run_begins_from_the_same_file_or_not_at_all(caps
 
     assert again() == 0
     assert all(torch.equal(value, whole[name]) for name, value in load_file(run / layout.MODEL).items())
-    save("w.pt", state("seed=8"))
-    assert again() == 2
-    assert "w.pt has the sha256" in capsys.readouterr().err
+    for make, text in (
+        (lambda: save("w.pt", state("seed=8")), "w.pt has the sha256"),
+        (Path("w.pt").unlink, "there is no file"),
+    ):
+        make()
+        assert again() == 2
+        message, hint = capsys.readouterr().err.split("  try: ")
+        assert text in message
+        assert hint == f"put w.pt back as it was, then trainer resume {run}\n"
 
 
 def test_latest_is_the_run_that_it_meant_when_it_was_typed() -> None:

@@ -2,6 +2,7 @@
 loaded after the model is built as ever, so that what is new has the same bits as without."""
 
 import dataclasses
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from trainer.build.weight_keys import as_built
 from trainer.config import first_weights
 from trainer.config.schema import Config
 from trainer.data.splits import Splits
-from trainer.disk import weights_file
+from trainer.disk import layout, weights_file
 from trainer.disk.tensors import tensors_of
 from trainer.disk.weights_file import WeightsFile
 from trainer.errors import ConfigError
@@ -84,11 +85,23 @@ def load(
     file = weights_file.read(Path(path), key)
     if config.init_sha256 not in (None, file.sha256):
         text = f"{file.path} has the sha256 {file.sha256[:DIGITS]}…, not {str(config.init_sha256)[:DIGITS]}…"
-        raise ConfigError(text, "the file that it was, or init_sha256=null", "init_sha256")
+        raise ConfigError(text, "init_sha256=null", "init_sha256")
     matched = _into(model, file, config.init_rename or {}, key)
     lines = list(_lines(model, file, matched, path if weights is None else weights.name))
     differences = [] if weights is None else list(expected_pictures.warnings(weights, file, splits))
     return FirstWeights(path, file.sha256, lines, differences, matched.new)
+
+
+def load_again(model: nn.Module, config: Config, splits: Splits, folder: Path, *, is_trusted: bool) -> None:
+    """Load the first weights of a stored run that resumes without a checkpoint. Raises ConfigError."""
+    try:
+        load(model, config, None, splits, is_trusted=is_trusted)
+    except ConfigError as error:
+        if not is_trusted:
+            raise
+        command = f"trainer resume {shlex.quote(str(layout.relative(folder)))}"  # which may change no first weights
+        hint = f"put {config.init_from} back as it was, then {command}"
+        raise ConfigError(error.message, hint, error.key) from error
 
 
 @torch.no_grad()
