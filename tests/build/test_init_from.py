@@ -165,6 +165,7 @@ BAD: dict[str, tuple[Callable[[], Any], list[str], str]] = {
     ),
     "missing": (lambda: None, ["init_from=w.pt"], "there is no file w.pt"),
     "not a run": (lambda: Path("folder").mkdir(), ["init_from=folder"], "folder is not a run folder"),
+    "a folder named like a file": (lambda: Path("w.pt").mkdir(), ["init_from=w.pt"], "w.pt is not a run folder: it"),
     "no run": (lambda: None, ["init_from=4217"], "no run '4217' below outputs/"),
     "no latest": (lambda: None, ["init_from=latest"], "there is no run below outputs/ yet"),
     "rename without": (lambda: None, ["init_rename={a.: b.}"], "init_rename without init_from"),
@@ -254,7 +255,13 @@ def test_latest_is_the_run_that_it_meant_when_it_was_typed() -> None:
     assert Source(["init_from=latest", "-m"]).overrides == [f"init_from={first}", "-m"]
     assert Source(["init_from=w.pt,latest,null"]).overrides == [f"init_from=w.pt,{first},null"]
     assert Source(["init_from=choice(latest,latest.pt)"]).overrides == [f"init_from=choice({first},latest.pt)"]
-    assert Source(["init_from=0042"]).overrides == ["init_from='0042'"]
+    for typed, stored in (
+        ("0042", "'0042'"),
+        ("0042,13,w.pt", "'0042','13',w.pt"),
+        ("choice(12,1e5)", "choice('12','1e5')"),
+    ):
+        assert Source([f"init_from={typed}"]).overrides == [f"init_from={stored}"]
+    assert Source(["init_from='0042',\"13\",v2/1.pt"]).overrides == ["init_from='0042',\"13\",v2/1.pt"]
     for link in ("outputs/latest", "outputs/latest/model.safetensors"):
         named = first_weights.resolved(link)
         assert (Path(named).parent if named.endswith("safetensors") else Path(named)) == first

@@ -10,6 +10,7 @@ import torch
 import torchvision
 import yaml
 from conftest import config
+from drawn import draw
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -116,6 +117,21 @@ def test_what_is_not_published_is_refused(words: list[str], text: str, hint: str
     with pytest.raises(ConfigError, match=text) as error:
         build(config(*SHUFFLENET, *words))
     assert error.value.hint == hint
+
+
+def test_grey_pictures_are_refused_with_the_key_that_gives_them_colours(tmp_path: Path) -> None:
+    draw(tmp_path / "photos")
+    words = [
+        *QUICK,
+        "dataset=images",
+        "dataset.path=photos",
+        "dataset.grey=true",
+        "model=own",
+        f"model._target_={NAME}",
+    ]
+    with pytest.raises(ConfigError, match="to have 3 channels") as error:
+        build(config(*words))
+    assert error.value.hint == "dataset.grey=false"
 
 
 def test_the_published_names_of_densenets_are_those_of_today() -> None:

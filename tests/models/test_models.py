@@ -86,6 +86,17 @@ def test_synchronised_batch_norms_of_wide_cnn_train_their_biases_alone_and_chang
     assert not structure.frozen(whole)
 
 
+@pytest.mark.parametrize(("words", "text", "hint"), [
+    (["model=wide_cnn"], "pictures of 8×8 are too small for 3 widths", "'model.widths=[64,256]'"),
+    (["model=resnet", "model.depth=9"], "depth=9 is not 8, 14, 20 or another 6n [+] 2", "model.depth=8"),
+])  # fmt: skip
+def test_settings_that_do_not_fit_are_refused_with_some_that_do(words: list[str], text: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match=f"{text}$|{text}, ") as error:
+        build(config("dataset=digits", *words))
+    assert error.value.hint == hint
+    build(config("dataset=digits", *words, hint.strip("'")))
+
+
 @pytest.mark.parametrize("model", [ResNet(3, 10, depth=8, width=4), WideCNN(3, 10, widths=[8, 8, 8])])
 def test_every_trained_parameter_gets_a_gradient(model: nn.Module) -> None:
     F.cross_entropy(model(pictures(16)), torch.arange(16) % 10).backward()
