@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,14 +62,18 @@ def trained(*words: str) -> Path:
 @pytest.mark.parametrize("file", ["w.pt", "w.safetensors"])
 def test_matching_tensors_are_the_files_and_new_ones_have_the_bits_of_a_run_without(file: str) -> None:
     fresh, other = state(), state("seed=7")
-    there = other | {name: torch.zeros(5, *other[name].shape[1:]) for name in HEAD} | {"ema.scale": torch.ones(3)}
+    there = other | {name: torch.zeros(5, *other[name].shape[1:]) for name in HEAD}
+    there |= {f"{name}.scale": torch.ones(3) for name in "abcde"}
     save(file, there)
     run, setup = build(config(*IRIS, f"init_from={file}"))
     for name, value in run.model.state_dict().items():
         assert torch.equal(value, fresh[name] if name in HEAD else other[name]), name
     assert not torch.equal(fresh["layers.0.weight"], other["layers.0.weight"])
     first, second, third = setup.first_weights.lines
-    assert first == f"2 of 4 tensors from {file}; new: layers.2.*; unused: ema.scale"
+    assert (
+        first
+        == f"2 of 4 tensors from {file}; new: layers.2.*; unused: {', '.join(f'{name}.scale' for name in 'abcde')}"
+    )
     assert second == f"of another shape, so new: {HEAD[0]} is 5×8 there, 3×8 here; {HEAD[1]} is 5 there, 3 here"
     assert re.fullmatch(rf"sha256 [0-9a-f]{{12}} of {re.escape(file)}", third)
 
@@ -143,6 +148,17 @@ def test_every_tensor_of_model_and_file_is_told_once(wanted: matching.Specs, off
     if len(offered) > 1:
         old, new = matching.suggested(offered, moved) or ("", "")
         assert len(matching.match(offered, moved, {old: new}).pairs) == len(offered)
+
+
+def test_thousands_of_names_take_no_time() -> None:
+    """Each with each would take a minute."""
+    names = [f"{block}.part{part}.weight" for block in range(500) for part in range(8)]
+    wanted, offered = ({f"{stem}.{name}": ((2,), "float") for name in names} for stem in ("model.blocks", "net.h"))
+    begun = time.process_time()
+    assert matching.suggested(wanted, offered) == ("net.h", "model.blocks")
+    left = [name for name in wanted if "part0" not in name]
+    assert list(matching.grouped(left, wanted)) == left
+    assert time.process_time() - begun < 5
 
 
 def good(path: str) -> str:
