@@ -195,12 +195,20 @@ def test_timms_weights_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> No
     pytest.importorskip("timm")
     import huggingface_hub
 
-    def offline(*names: str, **options: object) -> str:
+    asked = []
+
+    def offline(url: str) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
+    def download(*names: str, local_files_only: bool = False) -> str:
+        asked.append(local_files_only)
+        raise OSError("not in the cache")
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", offline)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     with pytest.raises(ConfigError, match="is not in Hugging Face's cache") as error:
         build(config(*TIMM, "+model.pretrained=true"))
+    assert asked == [True]  # a download would try again and again
     assert "https://huggingface.co/timm/test_resnet.r160_in1k/resolve/main/model.safetensors" in error.value.hint
     with pytest.raises(ConfigError, match=r"there is no file w\.pt") as error:
         build(config(*TIMM, "+model.checkpoint_path=w.pt"))
