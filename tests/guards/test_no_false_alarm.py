@@ -21,7 +21,7 @@ OPTIONS = files.options([files.shipped()])
 OTHERS = ("own", "mnist", "fashion_mnist", "cifar10", "table", "npz", "safetensors", "images")  # they need files
 BUNDLED = [name for name in OPTIONS["dataset"] if name not in OTHERS]
 CLASSES = ["mlp", "linear"]
-WITH_FILES = ("mnist", "cifar10_fast", "finetune")
+WITH_FILES = ("mnist", "cifar10_fast", "cifar10_fast_muon", "finetune")
 EXPERIMENTS = [name for name in OPTIONS["experiment"] if name not in WITH_FILES]
 
 
@@ -53,12 +53,13 @@ def test_the_experiment_that_needs_mnist(tmp_path: Path) -> None:
     assert alarms("experiment=mnist", "epochs=1") == []
 
 
-def test_the_recipe_for_cifar10(tmp_path: Path) -> None:
+@pytest.mark.parametrize("experiment", ["cifar10_fast", "cifar10_fast_muon"])
+def test_the_recipes_for_cifar10(experiment: str, tmp_path: Path) -> None:
     labels = np.arange(200) % 4
     noise = np.random.default_rng(0).integers(0, 60, (200, 3, 32, 32))
     np.savez(tmp_path / "c.npz", x=(noise + 40 * labels[:, None, None, None]).astype(np.uint8), y=labels)
     words = ["dataset=npz", "dataset.path=c.npz", "dataset.val_fraction=0.2", "loader.batch_size=40", "epochs=2"]
-    assert alarms("experiment=cifar10_fast", *words, "model.widths=[8,8,8]") == []
+    assert alarms(f"experiment={experiment}", *words, "model.widths=[8,8,8]") == []
 
 
 @pytest.mark.slow

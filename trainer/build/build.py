@@ -122,6 +122,7 @@ def _build(
     denominator, loss_counts = losses.denominator(loss_fn)
     trained = loss_modules.with_model(model, loss_fn)
     frozen = freeze(model, config.freeze, trained)
+    began = began.with_frozen(model, frozen.parameters)
     task = tasks.make(splits.facts, splits.scale_y, probed.fit.class_axis, own_task(config.dataset))
 
     one = torch.ones((), device=device, dtype=dtype)

@@ -12,7 +12,7 @@ from trainer.errors import ConfigError
 KEY = "init_from"
 SUFFIXES = (".safetensors", ".pt", ".pth")
 LATEST = re.compile(r"(?<![\w./~-])latest(?![\w./-])")  # as a whole value, also within a list of several
-NUMBER = re.compile(r"[\d_.eE+-]+")  # the end of a run's name that Hydra would read as a number
+NUMBER = re.compile(r"(?<![^,(])[\d_.eE+-]+(?![^,)])")  # the end of a run's name that Hydra would read as a number
 
 
 def typed(override: str) -> str:
@@ -21,8 +21,8 @@ def typed(override: str) -> str:
     name, _, value = override.partition("=")
     if name.lstrip("+") != KEY:
         return override
-    if NUMBER.fullmatch(value):
-        return f"{name}='{value}'"
+    if not set("'\"") & set(value):
+        value = NUMBER.sub(r"'\g<0>'", value)
     return f"{name}={LATEST.sub(lambda _: _quoted(resolved(layout.LATEST)), value)}"
 
 
@@ -39,7 +39,7 @@ def resolved(name: str) -> str:
     path = Path(name).expanduser()
     if layout.LATEST in path.parts and path.exists():  # it will mean another run as soon as this one begins
         path = layout.relative(path.resolve())
-    if name.lower().endswith(SUFFIXES) or path.is_file():
+    if path.is_file() or (name.lower().endswith(SUFFIXES) and not path.is_dir()):
         return str(path)
     if (sweep := layout.find_sweep(str(path))) is not None:
         text = f"{KEY}={name} is a sweep, {sweep}, and a model starts from one run"

@@ -125,7 +125,7 @@ def frozen_text(run: TrainState) -> str:
     total = sizes.num_parameters(run.model)
     until = when(run, "unfreeze")
     if "unfreeze" in run.phases.begun:
-        return f"nothing any more: all parameters train since {until}"
+        return f"nothing any more: what freeze names trains since {until}"
     frozen = total - sizes.num_trained(run.model)
     return f"{frozen:,} of {total:,} parameters" + (f" until {until}" if until else "")
 

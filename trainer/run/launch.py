@@ -106,7 +106,7 @@ def resume(
             if newest := ranks.tell(None):
                 checkpoint.load(run, *newest)
             else:
-                init_from.load(run.model, setup.config, None, setup.splits, is_trusted=download)
+                init_from.load_again(run.model, setup.config, setup.splits, folder, is_trusted=download)
             forget_best(run, setup.splits.fingerprint, earlier)
             return follow(run)
         ready()
@@ -118,7 +118,7 @@ def resume(
         with signals.listening(may_abandon=ranks.size == 1):
             offsets = load_newest(run, folder, session.screen)
             if not offsets:
-                init_from.load(run.model, setup.config, None, setup.splits, is_trusted=download)
+                init_from.load_again(run.model, setup.config, setup.splits, folder, is_trusted=download)
             if offsets and (folder / layout.MODEL).exists():
                 best_weights.restore(folder, checkpoint.most_bytes(run.model))
             if forget_best(run, setup.splits.fingerprint, earlier):
