@@ -187,6 +187,27 @@ def test_plan_shows_what_is_frozen_and_counts_the_optimizer_without_it(capsys: p
     assert (part["optimizer"], part["gradients"]) == (0.04, 0.02)  # 5,130
 
 
+def test_a_group_that_waits_is_shown_and_one_that_never_trains_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["epochs=2", "threads=1", "freeze=[layers.0]", "optimizer.groups=[{params: layers.0, lr: 1e-4}]"]
+    assert main(["plan", *words, "unfreeze_at=1epochs"]) == 0
+    out = capsys.readouterr().out
+    assert ["layers.0", "8,320", "0.0001", "0.01", "frozen"] in [line.split() for line in out.splitlines()]
+    assert "AdamW in 2 groups, 1 of them frozen, lr=0.0001 to 0.002" in out
+    assert main(["plan", *words]) == 2
+    assert "optimizer.groups.0 trains nothing: all parameters of layers.0 are frozen" in capsys.readouterr().err
+    assert main(["plan", *words[:3], "optimizer.groups=[{params: '*.bias', lr: 1e-4}]"]) == 0  # one of the two trains
+
+
+@pytest.mark.parametrize(("word", "until"), [("unfreeze_at=1epochs", " until epoch 1"), ("unfreeze_at=null", "")])
+def test_muon_without_a_matrix_to_train_is_told(word: str, until: str, capsys: pytest.CaptureFixture[str]) -> None:
+    warning = f"Muon has nothing to train{until}: no hidden matrix is left"
+    words = ["plan", "epochs=2", "threads=1", "optimizer=muon"]
+    assert main([*words, "freeze=[layers.0]", word]) == 0
+    assert warning in capsys.readouterr().out
+    assert main(words) == 0
+    assert "nothing to train" not in capsys.readouterr().out
+
+
 BAD = {
     "freeze=[nothing]": ("layers.0", "'freeze=[layers.0]'"),
     "freeze=['layers.9*']": ("layers.0", "'freeze=[layers.0]'"),

@@ -43,8 +43,8 @@ from trainer.guards.shared_rows import equal_rows
 from trainer.listeners.trackers import check_installed
 from trainer.loop import train_step
 from trainer.optim.freezing import freeze
-from trainer.optim.groups import Row, rows
-from trainer.optim.optimizers import make_optimizer
+from trainer.optim.groups import Row
+from trainer.optim.optimizers import group_rows, make_optimizer
 from trainer.optim.scheduler import make_scheduler
 from trainer.processes.machine import num_cores
 from trainer.processes.ranks import Ranks
@@ -136,9 +136,11 @@ def _build(
     of_terms = config.monitor_mode or "min"
     modes = metrics.directions(task, own, num_val, probed.terms, of_terms, summed=probed.summed)
     stopping = make_stopping(config.monitor, config.early_stop, modes, task.monitor, config.monitor_mode)
-    make_optim = partial(make_optimizer, config.optimizer, {"": model, loss_modules.PREFIX: loss_fn}, device)
+    modules, thaws = {"": model, loss_modules.PREFIX: loss_fn}, config.unfreeze_at is not None
+    make_optim = partial(make_optimizer, config.optimizer, modules, device)
     optimizer = make_optim()
-    groups, rates = rows(optimizer), [float(group["lr"]) for group in optimizer.param_groups]
+    groups = group_rows(optimizer, config.optimizer, modules, frozen.parameters, thaws=thaws)
+    rates = [float(group["lr"]) for group in optimizer.param_groups]
     gradient.check(model, probed, splits.sample)
     if config.guards != "none":
         is_standardised = splits.preprocessing.x.mean_and_std is not None
