@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,6 +30,21 @@ SCHEDULES = {
     "plateau": ["scheduler=plateau", "scheduler.patience=0", "eval_every=1steps", "optimizer.lr=0.5"],
     "step": ["scheduler=step", "scheduler.step_size=4steps"],
 }  # fmt: skip
+
+
+class Counting(torch.optim.SGD):
+    """Counts its steps in its groups, and falls short by that: as those do that find their rate themselves."""
+
+    def __init__(self, params: Any, lr: float) -> None:
+        super().__init__(params, lr)
+        for group in self.param_groups:
+            group["count"] = 1
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data -= group["lr"] / group["count"] * p.grad
+            group["count"] += 1
 
 
 def built(*words: str) -> TrainState:
@@ -103,9 +119,16 @@ def test_a_schedule_goes_on_as_if_all_groups_had_been_there(name: str) -> None:
     assert (len({groups[0] for groups in found}) > 1) is (name != "none")
 
 
+def test_what_an_optimizer_keeps_in_its_groups_goes_on_counting() -> None:
+    run = built("optimizer._target_=test_freezing.Counting", "optimizer.lr=0.1", BODY, f"unfreeze_at={AT}steps")
+    list(train(run))
+    assert [group["count"] for group in run.optimizer.param_groups] == [17, 17 - AT]
+
+
 RESUMED = {
     "the average before, the rest after": ["swa=4steps", "scheduler=onecycle"],
     "the rest before, the average after": ["swa=9steps", "swa_lr=0.01", "scheduler=plateau", "scheduler.patience=0"],
+    "values in the groups": ["optimizer._target_=test_freezing.Counting", "optimizer.lr=0.1", "swa=9steps"],
     "an average of each step": ["ema=0.9", "scheduler=cosine", "optimizer=sgd", "optimizer.momentum=0.9"],
 }
 
