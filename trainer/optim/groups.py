@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trainer.config import target
+from trainer.config.check import optimizer_key
 from trainer.errors import ConfigError
 from trainer.optim import layers, muon, patterns
 from trainer.optim.several import parts
@@ -17,6 +18,7 @@ from trainer.text import listed
 MUON = "trainer.optim.muon.Muon"
 ADAMW = "torch.optim.AdamW"
 OURS = ("groups", "layer_decay")  # keys of every optimizer, beside those of its class
+UNSET: tuple[Any, ...] = ([], None)  # their defaults, which a class with a parameter of this name is not given
 NOT_A_GROUPS = ("params", "foreach", "fused", "capturable", "differentiable")  # arguments that hold for all groups
 REST = "the rest"
 Named = dict[str, Tensor]
@@ -77,10 +79,11 @@ def split(node: Mapping[str, Any], model: nn.Module, named: Named) -> list[Group
 
     named: all parameters, frozen ones too, so that a pattern may pick those.
     """
-    theirs = target.parameters(target.locate(node["_target_"], "optimizer"))
-    asked = {name: node.get(name) for name in OURS if name not in theirs}
-    own = {name: value for name, value in node.items() if name not in asked}
-    entries, decay, rest = asked.get("groups") or [], asked.get("layer_decay"), dict(named)
+    asked, rest = asked_of_us(node), dict(named)
+    own = {
+        name: value for name, value in node.items() if name not in OURS or (name not in asked and value not in UNSET)
+    }
+    entries, decay = asked.get("groups") or [], asked.get("layer_decay")
     found = [_typed(number, entry, own, named, rest) for number, entry in enumerate(entries)]
     found.insert(0, Group(REST if entries else "", "optimizer", own, rest))
     found = [part for group in found for part in _for_muon(group, model)]
@@ -88,6 +91,13 @@ def split(node: Mapping[str, Any], model: nn.Module, named: Named) -> list[Group
         depths = layers.depths(model)
         found = [part for group in found for part in _by_layer(group, decay, depths)]
     return [group for group in found if group.parameters]
+
+
+def asked_of_us(node: Mapping[str, Any]) -> dict[str, Any]:
+    """`groups` and `layer_decay` of an optimizer's node, checked, without one that is a parameter of its class. Raises
+    ConfigError."""
+    theirs = target.parameters(target.locate(node["_target_"], "optimizer"))
+    return {name: optimizer_key(name, node[name], node) for name in OURS if name in node and name not in theirs}
 
 
 def frozen_rows(found: Iterable[Group], frozen: Iterable[Tensor], *, thaws: bool) -> list[Row]:
