@@ -249,6 +249,8 @@ REFUSED = [
     (["optimizer.groups=[{params: []}]"], "optimizer.groups.0 has params=[]"),
     (["optimizer.groups=[layers]"], "optimizer.groups.0 is not a mapping"),
     (["optimizer.groups=layers"], "optimizer.groups must be a list"),
+    (["optimizer.groups={params: layers.0, lr: 0.1}"], "optimizer.groups must be a list"),
+    (["optimizer.groups={a: 1}"], "optimizer.groups must be a list"),
     (["optimizer.groups.0.lr=0.1"], "optimizer.groups has no entry 0"),
     (["optimizer.groups=[{params: layers}]", "optimizer.groups.1.lr=0.1"], "optimizer.groups has no entry 1"),
     (["optimizer.groups=[{params: layers}]", "optimizer.groups.0.lr=0.1"], "no key 'optimizer.groups.0.lr'"),

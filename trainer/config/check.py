@@ -23,6 +23,7 @@ from trainer.terminal.spelling import closest
 
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 EXAMPLES = {"_target_": "my_file.MyClass", "path": "FILE", "target": "COLUMN"}
+TRANSFORMS = "augment.transforms=[{_target_: torchvision.transforms.v2.RandomRotation, degrees: 10}]"
 MISSING = "???"  # OmegaConf's word for a value that the user has to give
 SWITCHES = {"1": "true", "yes": "true", "on": "true", "0": "false", "no": "false", "off": "false", "none": "false"}
 BOUNDS = {"above": operator.gt, "at_least": operator.ge, "below": operator.lt, "at_most": operator.le}
@@ -138,8 +139,7 @@ def _check_transforms(value: Any) -> list[dict[str, Any]]:
     nodes: list[Any] = list(value) if isinstance(value, (list, tuple)) else [None]
     if not all(isinstance(node, Mapping) and isinstance(node.get("_target_"), str) for node in nodes):
         text = f"augment.transforms={shown(value)}: it must be a list of transforms, each with a _target_"
-        hint = "'augment.transforms=[{_target_: torchvision.transforms.v2.RandomRotation, degrees: 10}]'"
-        raise ConfigError(text, hint, "augment.transforms")
+        raise ConfigError(text, shlex.quote(TRANSFORMS), "augment.transforms")
     return [dict(node) for node in nodes]
 
 
