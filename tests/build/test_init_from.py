@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Callable
@@ -278,6 +279,9 @@ def test_latest_is_the_run_that_it_meant_when_it_was_typed() -> None:
     ):
         assert Source([f"init_from={typed}"]).overrides == [f"init_from={stored}"]
     assert Source(["init_from='0042',\"13\",v2/1.pt"]).overrides == ["init_from='0042',\"13\",v2/1.pt"]
+    assert Source(["init_from=[ 'latest' ,\"latest\"]"]).overrides == [f"init_from=[ {first} ,{first}]"]
+    for name in ("my latest model.pt", "'my latest model.pt'", "'a,latest,b.pt'", r"'it\'s latest'", "latest/w.pt"):
+        assert Source([f"init_from={name}"]).overrides == [f"init_from={name}"]
     for link in ("outputs/latest", "outputs/latest/model.safetensors"):
         named = first_weights.resolved(link)
         assert (Path(named).parent if named.endswith("safetensors") else Path(named)) == first
@@ -299,6 +303,29 @@ def test_each_job_of_a_sweep_has_its_own_source(cli: Cli) -> None:
     assert [job["init_from"] for job in stored] == [str(first), "w.pt", None]
     assert "latest" not in json.dumps(json.loads((sweep / layout.SWEEP).read_text())["typed"])
     assert main(["train", *IRIS, f"init_from={sweep}"]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("search", [[], ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=1"]])
+def test_a_file_that_says_latest_is_told_as_the_run_that_it_meant(search: list[str], cli: Cli) -> None:
+    """The command that makes the best job of a sweep again, or a run, starts from the same weights."""
+    first = trained("seed=7")
+    path = Path("conf/experiment/again.yaml")
+    path.parent.mkdir(parents=True)
+    path.write_text("# @package _global_\ninit_from: latest\n")
+    words = [*IRIS, "epochs=1", "experiment=again"]
+    done = cli("train", "-m", *words, *search, "optimizer.lr=0.1,0.1")
+    assert done.returncode == 0, done.stderr
+    said = done.stdout[done.stdout.index("best     trainer train") :].partition("run  ")[0]
+    command = shlex.split(said.replace("\\\n", " "))[3:]
+    assert f"init_from={first}" in command
+    job = Path("outputs/latest/000").resolve()
+    assert main(["train", *command]) == 0
+    again = Path("outputs/latest").resolve()
+    tensors = [load_file(folder / layout.MODEL) for folder in (job, again)]
+    assert all(torch.equal(value, tensors[1][name]) for name, value in tensors[0].items())
+    run = trained("experiment=again")
+    assert f"init_from={again.relative_to(Path.cwd())}" in yaml.safe_load((run / layout.OVERRIDES).read_text())
 
 
 def test_a_strangers_run_reads_no_file_that_it_names(

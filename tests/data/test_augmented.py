@@ -177,6 +177,8 @@ REFUSED = [
     ([*MODEL, "augment.mixup=1", "dataset.task=numbers"], "mix the labels of classes, but the targets are numbers",
      "augment.mixup=0"),
     ([*MODEL, "augment=own"], "must be a list of transforms", "RandomRotation"),
+    ([*MODEL, "augment.transforms={_target_: torch.nn.Identity}"], "must be a list", "s=[{_target_: torch"),
+    ([*MODEL, "augment.transforms={degrees: 10}"], "must be a list", "RandomRotation"),
     ([*MODEL, "augment.transforms=[{_target_: torchvision.transforms.v2.CenterCrop, size: 4}]"], "made shape", "=[]"),
     ([*MODEL, "augment.transforms=[{_target_: torchvision.transforms.v2.MixUp}]"], "MixUp mixes the rows", "mixup=0.2"),
     ([*MODEL, f"augment.transforms=[{{_target_: {V2}.RandomChoice, transforms: [{MIXUP}, {CUTMIX}]}}]"],

@@ -124,6 +124,11 @@ def test_torchvisions_networks(name: str) -> None:
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.parametrize("more", [[], ["unfreeze_at=20steps"]])
+def test_a_loss_may_be_all_that_trains(more: list[str]) -> None:
+    assert alarms(*JOBS["distilled"], "freeze=['*']", "epochs=1", *more) == []
+
+
 def test_what_is_frozen_on_purpose_may_stay_in_eval() -> None:
     from broken import Plain
     from torch import nn

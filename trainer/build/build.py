@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ from trainer.build import (
     batch_sizes,
     connecting,
     gradient,
+    guarded,
     init_from,
     phases,
     probe,
@@ -28,7 +30,6 @@ from trainer.build.first_rows import init_from_data
 from trainer.build.model import build_model, choose_dtype
 from trainer.build.row_weights import counts_evenly
 from trainer.compiled_step import CompiledStep
-from trainer.config import asked_augmentation
 from trainer.config.durations import in_steps
 from trainer.config.schema import Config
 from trainer.data.batches import EvalBatches, TrainBatches
@@ -37,23 +38,21 @@ from trainer.data.labels import Denominator
 from trainer.data.loading import make_splits, own_task
 from trainer.data.room import Room
 from trainer.data.splits import Splits
-from trainer.guards.before import before_training
 from trainer.guards.finding import Finding
-from trainer.guards.mirrored import mirrored
-from trainer.guards.shared_rows import equal_rows
 from trainer.listeners.trackers import check_installed
 from trainer.loop import train_step
 from trainer.optim.freezing import freeze
-from trainer.optim.groups import Row, rows
-from trainer.optim.optimizers import make_optimizer
+from trainer.optim.groups import Row
+from trainer.optim.optimizers import group_rows, make_optimizer
 from trainer.optim.scheduler import make_scheduler
 from trainer.processes.machine import num_cores
 from trainer.processes.ranks import Ranks
 from trainer.state import Progress, TrainState
-from trainer.stopping import make_stopping
+from trainer.stopping import Stopping, make_stopping
 from trainer.tasks import calls, loss_modules, losses, metrics
 from trainer.tasks import kinds as tasks
 from trainer.tasks.model_loss import OfModel
+from trainer.tasks.task import Task
 
 
 @dataclass
@@ -136,23 +135,14 @@ def _build(
     batch_sizes.check(train_batches, model, splits.sample[0])
     progress = _progress(config, train_batches)
 
-    num_val, own = splits.num_rows("val"), asked.choose(config, task, probed, splits, ranks)
-    of_terms = config.monitor_mode or "min"
-    modes = metrics.directions(task, own, num_val, probed.terms, of_terms, summed=probed.summed)
-    stopping = make_stopping(config.monitor, config.early_stop, modes, task.monitor, config.monitor_mode)
-    make_optim = partial(make_optimizer, config.optimizer, {"": model, loss_modules.PREFIX: loss_fn}, device)
+    stopping, measured = _measured(config, task, probed, splits, ranks)
+    modules, thaws = {"": model, loss_modules.PREFIX: loss_fn}, config.unfreeze_at is not None
+    make_optim = partial(make_optimizer, config.optimizer, modules, device)
     optimizer = make_optim()
-    groups, rates = rows(optimizer), [float(group["lr"]) for group in optimizer.param_groups]
+    groups = group_rows(optimizer, config.optimizer, modules, frozen.parameters, thaws=thaws)
+    rates = [float(group["lr"]) for group in optimizer.param_groups]
     gradient.check(model, probed, splits.sample)
-    if config.guards != "none":
-        is_standardised = splits.preprocessing.x.mean_and_std is not None
-        how = (splits.sample, probed.call, probed.fit, probed.loss)
-        found = before_training(model, loss_fn, optimizer, *how, is_standardised=is_standardised)
-        findings += [finding for finding in found if finding.check != "frozen" or not config.freeze]
-        findings += equal_rows(splits.fingerprint)
-        mirroring = asked_augmentation.mirroring(config)
-        findings += mirrored(splits.facts.classes, splits.facts.input_shape, mirroring)
-        probe.refuse(findings, config.guards)
+    findings = guarded.findings(config, model, optimizer, probed, splits, findings)
     scaler = devices.make_scaler(device, config.autocast)
     lengths = {"num_steps": progress.num_steps, "steps_per_epoch": progress.steps_per_epoch}
     lengths["samples_per_step"] = config.loader.batch_size * config.accumulate
@@ -194,9 +184,7 @@ def _build(
         test_batches=EvalBatches.of(splits.test, config.loader.eval_batch_size),
         progress=progress,
         stopping=stopping,
-        metrics=metrics.measured(
-            task.name, task.modes, num_val or splits.num_rows("test"), splits.facts.class_counts, stopping.monitor, own
-        ),
+        metrics=measured,
         device=device,
         seed=config.seed,
         max_norm=config.clip_grad_norm,
@@ -211,7 +199,7 @@ def _build(
     loader = dataclasses.replace(config.loader, num_workers=splits.num_workers)
     resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, loader=loader)
     resolved = dataclasses.replace(resolved, threads=threads, nproc=ranks.size)
-    resolved.init_from, resolved.init_sha256 = began.path, began.sha256
+    resolved = dataclasses.replace(resolved, init_from=began.path, init_sha256=began.sha256)
     facts = (device_why, threads, threads_why, loss_counts, verdict, findings, groups, data_seconds, download)
     return run, Setup(resolved, splits, *facts, began)
 
@@ -221,6 +209,18 @@ def _step(config: Config, run: TrainState, first: int) -> phases.Step:
     if config.compile != "step":
         return train_step
     return CompiledStep(run, config.compiler.mode, config.compiler.dynamic, first)
+
+
+def _measured(
+    config: Config, task: Task, probed: probe.Probed, splits: Splits, ranks: Ranks
+) -> tuple[Stopping, Sequence[str]]:
+    """(What stops a run and chooses its best weights, the names of the metrics that an evaluation measures)."""
+    num_val, own = splits.num_rows("val"), asked.choose(config, task, probed, splits, ranks)
+    of_terms = config.monitor_mode or "min"
+    modes = metrics.directions(task, own, num_val, probed.terms, of_terms, summed=probed.summed)
+    stopping = make_stopping(config.monitor, config.early_stop, modes, task.monitor, config.monitor_mode)
+    num_rows, counts = num_val or splits.num_rows("test"), splits.facts.class_counts
+    return stopping, metrics.measured(task.name, task.modes, num_rows, counts, stopping.monitor, own)
 
 
 def _place(config: Config, ranks: Ranks) -> tuple[torch.device, str]:

@@ -11,8 +11,8 @@ from trainer.errors import ConfigError
 
 KEY = "init_from"
 SUFFIXES = (".safetensors", ".pt", ".pth")
-LATEST = re.compile(r"(?<![\w./~-])latest(?![\w./-])")  # as a whole value, also within a list of several
-NUMBER = re.compile(r"(?<![^,(])[\d_.eE+-]+(?![^,)])")  # the end of a run's name that Hydra would read as a number
+VALUE = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,()\[\]'"]+""")  # one of several, spaces around it
+NUMBER = re.compile(r"[\d_.eE+-]+")  # the end of a run's name that Hydra would read as a number
 
 
 def typed(override: str) -> str:
@@ -21,9 +21,15 @@ def typed(override: str) -> str:
     name, _, value = override.partition("=")
     if name.lstrip("+") != KEY:
         return override
-    if not set("'\"") & set(value):
-        value = NUMBER.sub(r"'\g<0>'", value)
-    return f"{name}={LATEST.sub(lambda _: _quoted(resolved(layout.LATEST)), value)}"
+    return f"{name}={VALUE.sub(lambda found: _now(found[0]), value)}"
+
+
+def _now(value: str) -> str:
+    """A value as it is typed: in place of `latest`, quoted or not, the run that it means now; a number in quotes."""
+    text = value.strip()
+    if NUMBER.fullmatch(text):
+        return value.replace(text, f"'{text}'")
+    return _quoted(resolved(layout.LATEST)) if text.strip(" '\"") == layout.LATEST else value
 
 
 def in_config(data: dict[str, Any]) -> dict[str, Any]:
@@ -31,6 +37,11 @@ def in_config(data: dict[str, Any]) -> dict[str, Any]:
     name = data.get(KEY)
     is_name = isinstance(name, str) and "\0" not in name  # a search puts its values in later, see search_space.py
     return {**data, KEY: resolved(name)} if is_name and name else data
+
+
+def word(path: str) -> str:
+    """What to type for a path."""
+    return f"{KEY}={_quoted(path)}"
 
 
 def resolved(name: str) -> str:
@@ -50,4 +61,5 @@ def resolved(name: str) -> str:
 
 
 def _quoted(path: str) -> str:
+    path = path.replace("'", "\\'")
     return path if re.fullmatch(r"[\w./-]+", path, re.ASCII) else f"'{path}'"

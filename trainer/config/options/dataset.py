@@ -20,10 +20,7 @@ class DatasetKeys:
     )
 
 
-MAY_BE_THEIRS = (
-    "scale_targets",
-    "task",
-)  # of DatasetKeys: a class that has such an argument gets the value, whatever it is
+MAY_BE_THEIRS = ("scale_targets", "task")  # of DatasetKeys
 
 
 @dataclass
