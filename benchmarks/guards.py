@@ -21,7 +21,7 @@ from unittest import mock
 import torch
 from timing import timed
 
-from trainer.build import build
+from trainer.build import guarded
 from trainer.cli import main as trainer
 from trainer.data.tensors import TensorData
 from trainer.guards import structure
@@ -56,7 +56,7 @@ def measure(guards: str, steps: int) -> tuple[float, float, float]:
 def own_share(steps: int) -> tuple[float, float]:
     """Train once. Returns seconds: (in the guards' calls, in the run)."""
     spent: list[float] = []
-    calls = ((build, "before_training"), (structure, "unregistered"), (Guards, "__call__"), (Guards, "__init__"))
+    calls = ((guarded, "before_training"), (structure, "unregistered"), (Guards, "__call__"), (Guards, "__init__"))
     with ExitStack() as stack:
         for place, name in calls:
             stack.enter_context(mock.patch.object(place, name, timed(getattr(place, name), spent)))

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shlex
 import sys
 import traceback
 
@@ -10,7 +11,7 @@ from trainer.text import cleaned, cleaned_lines, first_line, labelled
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # OSErrors that mean the disk, wherever they are raised
 
-WORKER = "DataLoader worker"  # how torch says that one of its workers was killed
+WORKER = "DataLoader worker"  # how torch, wherever the run is just then, says that one of its workers was killed
 NO_MEMORY = ("failed to map segment", "cannot allocate memory")  # a library that cannot be loaded, a failed fork
 
 
@@ -71,6 +72,13 @@ def described(error: BaseException) -> str:
     """An exception in one line: its class, the first line of its message, and the line of the user's code, if any."""
     name, text = type(error).__name__, first_line(error)
     return (text if text == name else f"{name}: {text}") + place(error)
+
+
+def advised(text: str, group: str) -> tuple[str, str | None]:
+    """(What is wrong, what to type) of what a class says of its settings: 'depth=9 is not 6n + 2; try depth=8'. group:
+    what comes before its settings, such as model."""
+    found = re.fullmatch(r"(.+); try (\w+=\S+)", text)
+    return (text, None) if found is None else (found[1], shlex.quote(f"{group}.{found[2]}"))
 
 
 def place(error: BaseException) -> str:

@@ -81,7 +81,9 @@ def _train(source: Source, started: float) -> Result:
     with output.installed(), Screen() as screen, _restoring_session(), _finishing_step_on_ctrl_c():
         session = Session(screen, started)
         with settings.locating():
-            run = launch.start(config, source.overrides, lambda label: layout.create(config.output_dir, label), session)
+            run = launch.start(
+                config, settings.overrides, lambda label: layout.create(config.output_dir, label), session
+            )
         model = trained.load(run.run_dir, check(read_config(run.run_dir))).model
     return Result(Path(run.run_dir), run.best or run.last, layout.read_summary(run.run_dir), model)
 

@@ -2,7 +2,9 @@
 
 import json
 import re
+import shlex
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,16 +63,28 @@ def trained(*words: str) -> Path:
 @pytest.mark.parametrize("file", ["w.pt", "w.safetensors"])
 def test_matching_tensors_are_the_files_and_new_ones_have_the_bits_of_a_run_without(file: str) -> None:
     fresh, other = state(), state("seed=7")
-    there = other | {name: torch.zeros(5, *other[name].shape[1:]) for name in HEAD} | {"ema.scale": torch.ones(3)}
+    there = other | {name: torch.zeros(5, *other[name].shape[1:]) for name in HEAD}
+    there |= {f"{name}.scale": torch.ones(3) for name in "abcde"}
     save(file, there)
     run, setup = build(config(*IRIS, f"init_from={file}"))
     for name, value in run.model.state_dict().items():
         assert torch.equal(value, fresh[name] if name in HEAD else other[name]), name
     assert not torch.equal(fresh["layers.0.weight"], other["layers.0.weight"])
     first, second, third = setup.first_weights.lines
-    assert first == f"2 of 4 tensors from {file}; new: layers.2.*; unused: ema.scale"
+    assert (
+        first
+        == f"2 of 4 tensors from {file}; new: layers.2.*; unused: {', '.join(f'{name}.scale' for name in 'abcde')}"
+    )
     assert second == f"of another shape, so new: {HEAD[0]} is 5×8 there, 3×8 here; {HEAD[1]} is 5 there, 3 here"
     assert re.fullmatch(rf"sha256 [0-9a-f]{{12}} of {re.escape(file)}", third)
+
+
+def test_a_warning_names_what_is_frozen_though_the_file_does_not_fill_it() -> None:
+    save("w.pt", {name: value for name, value in state("seed=7").items() if name != "layers.0.bias"})
+    for pattern, named in (("layers.0", "layers.0.bias"), ('"*.weight"', ""), ("layers.2", "")):
+        _, setup = build(config(*IRIS, "init_from=w.pt", f"freeze=[{pattern}]"))
+        text = f"frozen, though w.pt does not fill them: {named}; they stay as they are drawn"
+        assert list(setup.first_weights.warnings) == [[text]] * bool(named)
 
 
 def test_weights_of_another_dtype_are_cast_and_whole_numbers_never_become_weights() -> None:
@@ -137,6 +151,17 @@ def test_every_tensor_of_model_and_file_is_told_once(wanted: matching.Specs, off
         assert len(matching.match(offered, moved, {old: new}).pairs) == len(offered)
 
 
+def test_thousands_of_names_take_no_time() -> None:
+    """Each with each would take a minute."""
+    names = [f"{block}.part{part}.weight" for block in range(500) for part in range(8)]
+    wanted, offered = ({f"{stem}.{name}": ((2,), "float") for name in names} for stem in ("model.blocks", "net.h"))
+    begun = time.process_time()
+    assert matching.suggested(wanted, offered) == ("net.h", "model.blocks")
+    left = [name for name in wanted if "part0" not in name]
+    assert list(matching.grouped(left, wanted)) == left
+    assert time.process_time() - begun < 5
+
+
 def good(path: str) -> str:
     return save(path, state("seed=7"))
 
@@ -157,6 +182,7 @@ BAD: dict[str, tuple[Callable[[], Any], list[str], str]] = {
     ),
     "missing": (lambda: None, ["init_from=w.pt"], "there is no file w.pt"),
     "not a run": (lambda: Path("folder").mkdir(), ["init_from=folder"], "folder is not a run folder"),
+    "a folder named like a file": (lambda: Path("w.pt").mkdir(), ["init_from=w.pt"], "w.pt is not a run folder: it"),
     "no run": (lambda: None, ["init_from=4217"], "no run '4217' below outputs/"),
     "no latest": (lambda: None, ["init_from=latest"], "there is no run below outputs/ yet"),
     "rename without": (lambda: None, ["init_rename={a.: b.}"], "init_rename without init_from"),
@@ -230,9 +256,15 @@ def test_without_a_checkpoint_a_run_begins_from_the_same_file_or_not_at_all(caps
 
     assert again() == 0
     assert all(torch.equal(value, whole[name]) for name, value in load_file(run / layout.MODEL).items())
-    save("w.pt", state("seed=8"))
-    assert again() == 2
-    assert "w.pt has the sha256" in capsys.readouterr().err
+    for make, text in (
+        (lambda: save("w.pt", state("seed=8")), "w.pt has the sha256"),
+        (Path("w.pt").unlink, "there is no file"),
+    ):
+        make()
+        assert again() == 2
+        message, hint = capsys.readouterr().err.split("  try: ")
+        assert text in message
+        assert hint == f"put w.pt back as it was, then trainer resume {run}\n"
 
 
 def test_latest_is_the_run_that_it_meant_when_it_was_typed() -> None:
@@ -240,7 +272,16 @@ def test_latest_is_the_run_that_it_meant_when_it_was_typed() -> None:
     assert Source(["init_from=latest", "-m"]).overrides == [f"init_from={first}", "-m"]
     assert Source(["init_from=w.pt,latest,null"]).overrides == [f"init_from=w.pt,{first},null"]
     assert Source(["init_from=choice(latest,latest.pt)"]).overrides == [f"init_from=choice({first},latest.pt)"]
-    assert Source(["init_from=0042"]).overrides == ["init_from='0042'"]
+    for typed, stored in (
+        ("0042", "'0042'"),
+        ("0042,13,w.pt", "'0042','13',w.pt"),
+        ("choice(12,1e5)", "choice('12','1e5')"),
+    ):
+        assert Source([f"init_from={typed}"]).overrides == [f"init_from={stored}"]
+    assert Source(["init_from='0042',\"13\",v2/1.pt"]).overrides == ["init_from='0042',\"13\",v2/1.pt"]
+    assert Source(["init_from=[ 'latest' ,\"latest\"]"]).overrides == [f"init_from=[ {first} ,{first}]"]
+    for name in ("my latest model.pt", "'my latest model.pt'", "'a,latest,b.pt'", r"'it\'s latest'", "latest/w.pt"):
+        assert Source([f"init_from={name}"]).overrides == [f"init_from={name}"]
     for link in ("outputs/latest", "outputs/latest/model.safetensors"):
         named = first_weights.resolved(link)
         assert (Path(named).parent if named.endswith("safetensors") else Path(named)) == first
@@ -262,6 +303,29 @@ def test_each_job_of_a_sweep_has_its_own_source(cli: Cli) -> None:
     assert [job["init_from"] for job in stored] == [str(first), "w.pt", None]
     assert "latest" not in json.dumps(json.loads((sweep / layout.SWEEP).read_text())["typed"])
     assert main(["train", *IRIS, f"init_from={sweep}"]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("search", [[], ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=1"]])
+def test_a_file_that_says_latest_is_told_as_the_run_that_it_meant(search: list[str], cli: Cli) -> None:
+    """The command that makes the best job of a sweep again, or a run, starts from the same weights."""
+    first = trained("seed=7")
+    path = Path("conf/experiment/again.yaml")
+    path.parent.mkdir(parents=True)
+    path.write_text("# @package _global_\ninit_from: latest\n")
+    words = [*IRIS, "epochs=1", "experiment=again"]
+    done = cli("train", "-m", *words, *search, "optimizer.lr=0.1,0.1")
+    assert done.returncode == 0, done.stderr
+    said = done.stdout[done.stdout.index("best     trainer train") :].partition("run  ")[0]
+    command = shlex.split(said.replace("\\\n", " "))[3:]
+    assert f"init_from={first}" in command
+    job = Path("outputs/latest/000").resolve()
+    assert main(["train", *command]) == 0
+    again = Path("outputs/latest").resolve()
+    tensors = [load_file(folder / layout.MODEL) for folder in (job, again)]
+    assert all(torch.equal(value, tensors[1][name]) for name, value in tensors[0].items())
+    run = trained("experiment=again")
+    assert f"init_from={again.relative_to(Path.cwd())}" in yaml.safe_load((run / layout.OVERRIDES).read_text())
 
 
 def test_a_strangers_run_reads_no_file_that_it_names(

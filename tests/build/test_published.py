@@ -10,6 +10,7 @@ import torch
 import torchvision
 import yaml
 from conftest import config
+from drawn import draw
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -118,6 +119,21 @@ def test_what_is_not_published_is_refused(words: list[str], text: str, hint: str
     assert error.value.hint == hint
 
 
+def test_grey_pictures_are_refused_with_the_key_that_gives_them_colours(tmp_path: Path) -> None:
+    draw(tmp_path / "photos")
+    words = [
+        *QUICK,
+        "dataset=images",
+        "dataset.path=photos",
+        "dataset.grey=true",
+        "model=own",
+        f"model._target_={NAME}",
+    ]
+    with pytest.raises(ConfigError, match="to have 3 channels") as error:
+        build(config(*words))
+    assert error.value.hint == "dataset.grey=false"
+
+
 def test_the_published_names_of_densenets_are_those_of_today() -> None:
     """Its files say norm.1 where the model says norm1."""
     with torch.device("meta"):
@@ -179,12 +195,20 @@ def test_timms_weights_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> No
     pytest.importorskip("timm")
     import huggingface_hub
 
-    def offline(*names: str, **options: object) -> str:
+    asked = []
+
+    def offline(url: str) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
+    def download(*names: str, local_files_only: bool = False) -> str:
+        asked.append(local_files_only)
+        raise OSError("not in the cache")
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", offline)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     with pytest.raises(ConfigError, match="is not in Hugging Face's cache") as error:
         build(config(*TIMM, "+model.pretrained=true"))
+    assert asked == [True]  # a download would try again and again
     assert "https://huggingface.co/timm/test_resnet.r160_in1k/resolve/main/model.safetensors" in error.value.hint
     with pytest.raises(ConfigError, match=r"there is no file w\.pt") as error:
         build(config(*TIMM, "+model.checkpoint_path=w.pt"))

@@ -166,6 +166,8 @@ def test_the_loss_of_mixed_rows_leaves_ignored_ones_out_however_they_are_batched
     assert float(step.loss) == pytest.approx(total / count, rel=1e-9)
 
 
+V2 = "torchvision.transforms.v2"
+MIXUP, CUTMIX = (f"{{_target_: {V2}.{name}, num_classes: 10}}" for name in ("MixUp", "CutMix"))
 NOT_PICTURES = ["dataset=iris", "model=mlp", "threads=1"]
 REFUSED = [
     ([*NOT_PICTURES, "augment=flip_shift"], "augment= changes pictures", "augment.flip=false augment.shift=0"),
@@ -175,8 +177,12 @@ REFUSED = [
     ([*MODEL, "augment.mixup=1", "dataset.task=numbers"], "mix the labels of classes, but the targets are numbers",
      "augment.mixup=0"),
     ([*MODEL, "augment=own"], "must be a list of transforms", "RandomRotation"),
+    ([*MODEL, "augment.transforms={_target_: torch.nn.Identity}"], "must be a list", "s=[{_target_: torch"),
+    ([*MODEL, "augment.transforms={degrees: 10}"], "must be a list", "RandomRotation"),
     ([*MODEL, "augment.transforms=[{_target_: torchvision.transforms.v2.CenterCrop, size: 4}]"], "made shape", "=[]"),
     ([*MODEL, "augment.transforms=[{_target_: torchvision.transforms.v2.MixUp}]"], "MixUp mixes the rows", "mixup=0.2"),
+    ([*MODEL, f"augment.transforms=[{{_target_: {V2}.RandomChoice, transforms: [{MIXUP}, {CUTMIX}]}}]"],
+     "MixUp mixes the rows of a batch, but it is inside RandomChoice", "=[] augment.mixup=0.2 augment.cutmix=1.0"),
     ([*MODEL, *BATCHED["own mix"], "augment.cutmix=1"], "so does augment.cutmix", "augment.transforms="),
 ]  # fmt: skip
 

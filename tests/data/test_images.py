@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 import shutil
 import struct
 import zlib
@@ -197,6 +198,37 @@ def test_a_run_of_0_1_0_reads_pictures_as_it_did(grey: bool) -> None:
         with Image.open(path) as picture:
             expected = decode(picture.convert("L" if grey else "RGB"))
         torch.testing.assert_close(prepared.x(dataset[row][0][None])[0], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("words", [["loader.in_memory=true"], [], ["dataset.val_fraction=0"]], ids=str)
+def test_how_an_earlier_version_augmented_is_said(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """In resume, and in eval where it measures what was augmented; not of a run of this version, or without augment."""
+    validates, in_memory = "dataset.val_fraction=0" not in words, "loader.in_memory=true" in words
+    ways = {"validation pictures too": validates, "each only once": in_memory}
+    line = ", ".join(["augmented pictures in another way: other crops", *(way for way, holds in ways.items() if holds)])
+
+    def said(*command: str) -> str:
+        capsys.readouterr()
+        assert main(list(command)) == 0
+        return capsys.readouterr().err
+
+    def of_version(version: str) -> None:
+        path = Path("outputs/latest/summary.json")
+        path.write_text(re.sub('"trainer": "[^"]*"', f'"trainer": "{version}"', path.read_text()))
+
+    draw(Path("pics"), 6)
+    assert main(["train", *PICTURES, "dataset.augment=true", "report=false", "epochs=1", *words]) == 0
+    assert "augmented" not in said("resume", "latest", "epochs=2")
+    of_version("0.2.0")
+    if validates:
+        assert f"warning: version 0.2.0 {line}\n" in said("eval", "latest")
+    assert "augmented" not in said("eval", "latest", "split=train")
+    assert f"warning: version 0.2.0 {line}\n" in said("resume", "latest", "epochs=3")
+    of_version("0.3.0")
+    assert "augmented" not in said("resume", "latest", "epochs=4")
+    assert main(["train", *PICTURES, "report=false", "epochs=1", *words]) == 0
+    of_version("0.1.0")
+    assert "augmented" not in said("resume", "latest", "epochs=2")
 
 
 def test_augmentation_keeps_most_of_a_picture_and_mirrors_half_of_them() -> None:

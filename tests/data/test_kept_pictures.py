@@ -11,16 +11,25 @@ from conftest import Cli, config
 from drawn import draw
 
 from trainer.build.build import build
+from trainer.config import files
 from trainer.config.check import check
+from trainer.config.compose import compose
+from trainer.config.source import Source
+from trainer.config.trust import OWN
 from trainer.data import picture_file
 from trainer.data.kept_pictures import KeptPictures
 from trainer.data.room import Room
 from trainer.data.workers import Workers
+from trainer.disk import layout
+from trainer.disk.sweep_plan import Job
 from trainer.events import Stepped
 from trainer.loop import train
 from trainer.processes import machine
 from trainer.processes.ranks import joined
 from trainer.report import predictions
+from trainer.sweep.job import Place
+from trainer.sweep.job import train as train_job
+from trainer.terminal.screen import Screen
 
 PICTURES = ("dataset=images", "dataset.path=pics", "dataset.size=8", "model=cnn", "model.channels=[8]", "threads=1")
 CPU = torch.device("cpu")
@@ -146,6 +155,18 @@ def test_room_divides_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Room(4).num_workers(10**6) == 0  # decoded before a worker has started
     monkeypatch.setattr("sys.platform", "win32")
     assert Room(4).num_workers(many) == 0
+
+
+def test_jobs_side_by_side_share_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """24 pictures of 192 bytes are less than a quarter of 20,000, and more than an eighth."""
+    draw(Path("pics"))
+    monkeypatch.setattr(machine, "free", lambda device: 20_000)
+    words = [*PICTURES, "max_steps=1", "report=false"]
+    data, sweep = compose(Source(words, files.roots())).data, layout.create_sweep("outputs")
+    for number, keeps in ((1, True), (2, False)):
+        job = Job(number, words, data)
+        assert train_job(sweep, job, Screen(), Place(1, num_jobs=number), OWN) == 0
+        assert ("data in memory once decoded" in (job.folder(sweep) / "train.log").read_text()) is keeps
 
 
 def test_auto_workers_are_for_pictures_and_a_run_stores_their_number(monkeypatch: pytest.MonkeyPatch) -> None:

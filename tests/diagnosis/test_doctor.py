@@ -103,6 +103,14 @@ def test_a_batch_is_learned(words: list[str], capsys: pytest.CaptureFixture[str]
     assert "loss  ⠒ train" in out
 
 
+@pytest.mark.parametrize("augment", ["augment.mixup=5", "augment.crop=8"])
+def test_the_batch_is_not_augmented(augment: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Mixed rows never reach the loss of hard labels, and black pictures have several targets."""
+    code, out = doctor(capsys, "--overfit", "dataset=digits", "model=cnn", "optimizer.lr=0.01", augment)
+    assert code == 0, out
+    assert "learned  the batch of 64" in out
+
+
 def test_how_low_a_loss_can_get_is_known_of_few() -> None:
     """Of Poisson's it is not 0; a guess for the pinball loss has several numbers for each target."""
     targets = torch.tensor([[1.0], [3.0]])

@@ -171,7 +171,7 @@ def test_none_is_silent_and_looks_at_nothing(
     def not_asked(*args: object) -> list[Finding]:
         raise AssertionError("a guard was asked")
 
-    monkeypatch.setattr("trainer.build.build.before_training", not_asked)
+    monkeypatch.setattr("trainer.build.guarded.before_training", not_asked)
     monkeypatch.setattr("trainer.build.model.structure.unregistered", not_asked)
     monkeypatch.setattr(Guards, "__call__", not_asked)
     for words in (EARLY, LATE):

@@ -21,7 +21,7 @@ OPTIONS = files.options([files.shipped()])
 OTHERS = ("own", "mnist", "fashion_mnist", "cifar10", "table", "npz", "safetensors", "images")  # they need files
 BUNDLED = [name for name in OPTIONS["dataset"] if name not in OTHERS]
 CLASSES = ["mlp", "linear"]
-WITH_FILES = ("mnist", "cifar10_fast", "finetune")
+WITH_FILES = ("mnist", "cifar10_fast", "cifar10_fast_muon", "finetune")
 EXPERIMENTS = [name for name in OPTIONS["experiment"] if name not in WITH_FILES]
 
 
@@ -53,12 +53,13 @@ def test_the_experiment_that_needs_mnist(tmp_path: Path) -> None:
     assert alarms("experiment=mnist", "epochs=1") == []
 
 
-def test_the_recipe_for_cifar10(tmp_path: Path) -> None:
+@pytest.mark.parametrize("experiment", ["cifar10_fast", "cifar10_fast_muon"])
+def test_the_recipes_for_cifar10(experiment: str, tmp_path: Path) -> None:
     labels = np.arange(200) % 4
     noise = np.random.default_rng(0).integers(0, 60, (200, 3, 32, 32))
     np.savez(tmp_path / "c.npz", x=(noise + 40 * labels[:, None, None, None]).astype(np.uint8), y=labels)
     words = ["dataset=npz", "dataset.path=c.npz", "dataset.val_fraction=0.2", "loader.batch_size=40", "epochs=2"]
-    assert alarms("experiment=cifar10_fast", *words, "model.widths=[8,8,8]") == []
+    assert alarms(f"experiment={experiment}", *words, "model.widths=[8,8,8]") == []
 
 
 @pytest.mark.slow
@@ -123,6 +124,11 @@ def test_torchvisions_networks(name: str) -> None:
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.parametrize("more", [[], ["unfreeze_at=20steps"]])
+def test_a_loss_may_be_all_that_trains(more: list[str]) -> None:
+    assert alarms(*JOBS["distilled"], "freeze=['*']", "epochs=1", *more) == []
+
+
 def test_what_is_frozen_on_purpose_may_stay_in_eval() -> None:
     from broken import Plain
     from torch import nn
@@ -137,3 +143,16 @@ def test_what_is_frozen_on_purpose_may_stay_in_eval() -> None:
     assert left_in_eval(net) == []
     net[1].requires_grad_(True)
     assert [finding.check for finding in left_in_eval(net)] == ["eval"]
+
+
+def test_numbers_that_name_the_classes_of_coloured_pictures_are_not_digits() -> None:
+    """As in an npz of CIFAR-10: only pictures of one channel are taken for digits."""
+    x, y = np.random.default_rng(0).integers(0, 256, (40, 3, 8, 8), dtype=np.uint8), np.arange(40) % 10
+    np.savez("three.npz", x=x, y=y)
+    np.savez("one.npz", x=x[:, :1], y=y)
+    mirrored = {}
+    for name in ("three", "one"):
+        words = ["dataset=npz", f"dataset.path={name}.npz", "model=cnn", "model.channels=[4]", "augment.flip=true"]
+        findings = build(config("threads=1", *words))[1].findings
+        mirrored[name] = [finding.check for finding in findings if finding.check == "mirrored"]
+    assert mirrored == {"three": [], "one": ["mirrored"]}

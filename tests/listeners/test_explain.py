@@ -68,6 +68,25 @@ def test_batches_that_accumulate_and_clipping_are_told(capsys: pytest.CaptureFix
     assert sum(norm**2 for norm in norms) ** 0.5 > 0.1
 
 
+def test_what_is_unfrozen_is_told_from_its_first_step_on(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*SMALL, "freeze=[layers.0]", "unfreeze_at=1steps", "swa=2steps", "swa_lr=0.1"]
+    assert main(["train", *words, "explain=3"]) == 0
+    told = steps(capsys.readouterr().out)
+    names = [re.findall(r"(\S+) +\|grad\|", text) for text in told]
+    assert [sorted(found) for found in names] == [
+        ["layers.2.bias", "layers.2.weight"],
+        *[["layers.0.bias", "layers.0.weight", "layers.2.bias", "layers.2.weight"]] * 2,
+    ]
+    assert ["2 gradients set to None, 0 left" in text for text in told] == [False, True, False]
+    for text, rate in zip(told, (0.25, 0.25, 0.1), strict=True):
+        norms = dict(re.findall(r"(\S+) +\|grad\| (\S+)", text))
+        moves = dict(re.findall(r"(\S+) +moved (\S+)", text))
+        assert f"SGD lr {rate:g}" in text
+        assert {name: float(move) for name, move in moves.items()} == {
+            name: pytest.approx(rate * float(norm), rel=1e-2) for name, norm in norms.items()
+        }
+
+
 def told(*words: str) -> tuple[TrainState, str]:
     """(The run after one step, what was told of it with single spaces)."""
     run, _ = build(config(*words, "max_steps=1", "threads=1", "device=cpu", "optimizer=sgd", "optimizer.lr=0.25"))

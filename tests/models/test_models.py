@@ -16,6 +16,7 @@ from trials import config as plain
 from trainer.build.build import build
 from trainer.data import seeds
 from trainer.errors import ConfigError
+from trainer.guards import structure
 from trainer.models.resnet import Block, ResNet
 from trainer.models.wide_cnn import LEAST, PATCH, WideCNN
 
@@ -69,7 +70,31 @@ def test_wide_cnn_has_the_shapes_and_the_parameters_of_the_published_network() -
     assert WideCNN(1, 4, widths=[8])(pictures(2, 1, 9)).shape == (2, 4)
     x = pictures(2, 24, 16)
     assert torch.equal(model.groups[0].conv1(x)[:, :24], x)  # its first filters are the identity
-    assert set(model.state_dict()) & {"whiten.weight", "groups.0.norm1.weight"} == {"whiten.weight"}
+    assert {"whiten.weight", "groups.0.norm1.weight"} <= set(model.state_dict())
+
+
+def test_synchronised_batch_norms_of_wide_cnn_train_their_biases_alone_and_change_no_name() -> None:
+    model = WideCNN(3, 10, widths=[8, 8])
+    names, trained, expected = list(model.state_dict()), num_trained(model), model.eval()(pictures(2))
+    whole = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    norms = [module for module in whole.modules() if isinstance(module, nn.SyncBatchNorm)]
+    assert [(norm.momentum, norm.weight.requires_grad, norm.bias.requires_grad) for norm in norms] == [
+        (0.4, False, True)
+    ] * 4
+    assert (list(whole.state_dict()), num_trained(whole)) == (names, trained)
+    assert torch.equal(whole.eval()(pictures(2)), expected)
+    assert not structure.frozen(whole)
+
+
+@pytest.mark.parametrize(("words", "text", "hint"), [
+    (["model=wide_cnn"], "pictures of 8×8 are too small for 3 widths", "'model.widths=[64,256]'"),
+    (["model=resnet", "model.depth=9"], "depth=9 is not 8, 14, 20 or another 6n [+] 2", "model.depth=8"),
+])  # fmt: skip
+def test_settings_that_do_not_fit_are_refused_with_some_that_do(words: list[str], text: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match=f"{text}$|{text}, ") as error:
+        build(config("dataset=digits", *words))
+    assert error.value.hint == hint
+    build(config("dataset=digits", *words, hint.strip("'")))
 
 
 @pytest.mark.parametrize("model", [ResNet(3, 10, depth=8, width=4), WideCNN(3, 10, widths=[8, 8, 8])])

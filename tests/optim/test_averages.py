@@ -1,11 +1,12 @@
 """Averaged weights: their arithmetic, what sees them, and what a checkpoint holds of them."""
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import config
+from conftest import Cli, config
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, update_bn
@@ -14,6 +15,7 @@ from trainer import checkpoint
 from trainer.build.build import build
 from trainer.cli import main
 from trainer.data.batches import EvalBatches
+from trainer.disk import layout
 from trainer.errors import ConfigError
 from trainer.events import Evaluated, Stepped
 from trainer.loop import evaluate, train, train_step
@@ -174,3 +176,44 @@ def test_what_cannot_be_averaged_is_refused(words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         built(*words.split())
     assert caught.value.hint == BAD[words]
+
+
+SIGNALLED = """
+import os, signal
+from torch import is_grad_enabled, nn
+
+class Net(nn.Module):
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(in_features, 8), nn.BatchNorm1d(8), nn.Linear(8, out_features))
+
+    def forward(self, x):
+        if self.training and not is_grad_enabled() and self.layers[1].momentum is None:  # an average settles
+            with open("settled", "a") as file:
+                file.write(".")
+            if os.path.getsize("settled") == int(os.environ.get("STOP_AT", 0)):
+                os.kill(os.getpid(), signal.SIGTERM)
+        return self.layers(x)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [2, 7, 16])  # of 4 batches in each of 4 evaluations: in the first, in another, the last
+def test_a_stop_while_an_average_settles_resumes_to_the_bit(at: int, tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "signalled.py").write_text(SIGNALLED)
+    words = ["dataset=iris", "model=own", "model._target_=signalled.Net", "epochs=8", "swa=0.5", "loader.batch_size=30"]
+    words += ["report=false", "device=cpu", "threads=1", "optimizer=sgd", "optimizer.lr=0.1"]
+    whole = cli("train", *words, "output_dir=whole")
+    assert whole.returncode == 0, whole.stderr
+    assert (tmp_path / "settled").stat().st_size == 16
+    (tmp_path / "settled").unlink()
+    stopped = cli("train", *words, STOP_AT=str(at))
+    assert stopped.returncode == 143, stopped.stderr
+    assert "stopped by SIGTERM at step" in stopped.stderr
+    assert cli("resume", "latest").returncode == 0
+    folders = [tmp_path / "whole/latest", tmp_path / "outputs/latest"]
+    assert equal(*(load_file(folder / layout.MODEL) for folder in folders))
+    best = [json.loads((folder / layout.SUMMARY).read_text())["best"] for folder in folders]
+    assert best[0] == best[1]
+    newest = [max(folder.glob("checkpoints/step-*")) for folder in folders]
+    assert equal(*(load_file(folder / checkpoint.WEIGHTS) for folder in newest))

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,6 +30,21 @@ SCHEDULES = {
     "plateau": ["scheduler=plateau", "scheduler.patience=0", "eval_every=1steps", "optimizer.lr=0.5"],
     "step": ["scheduler=step", "scheduler.step_size=4steps"],
 }  # fmt: skip
+
+
+class Counting(torch.optim.SGD):
+    """Counts its steps in its groups, and falls short by that: as those do that find their rate themselves."""
+
+    def __init__(self, params: Any, lr: float) -> None:
+        super().__init__(params, lr)
+        for group in self.param_groups:
+            group["count"] = 1
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data -= group["lr"] / group["count"] * p.grad
+            group["count"] += 1
 
 
 def built(*words: str) -> TrainState:
@@ -103,9 +119,16 @@ def test_a_schedule_goes_on_as_if_all_groups_had_been_there(name: str) -> None:
     assert (len({groups[0] for groups in found}) > 1) is (name != "none")
 
 
+def test_what_an_optimizer_keeps_in_its_groups_goes_on_counting() -> None:
+    run = built("optimizer._target_=test_freezing.Counting", "optimizer.lr=0.1", BODY, f"unfreeze_at={AT}steps")
+    list(train(run))
+    assert [group["count"] for group in run.optimizer.param_groups] == [17, 17 - AT]
+
+
 RESUMED = {
     "the average before, the rest after": ["swa=4steps", "scheduler=onecycle"],
     "the rest before, the average after": ["swa=9steps", "swa_lr=0.01", "scheduler=plateau", "scheduler.patience=0"],
+    "values in the groups": ["optimizer._target_=test_freezing.Counting", "optimizer.lr=0.1", "swa=9steps"],
     "an average of each step": ["ema=0.9", "scheduler=cosine", "optimizer=sgd", "optimizer.momentum=0.9"],
 }
 
@@ -185,6 +208,27 @@ def test_plan_shows_what_is_frozen_and_counts_the_optimizer_without_it(capsys: p
     whole, part = memory(), memory("freeze=[layers.0]", "unfreeze_at=5epochs")
     assert (whole["optimizer"], whole["gradients"]) == (0.31, 0.15)  # 38,410 numbers, twice and once, of 4 bytes
     assert (part["optimizer"], part["gradients"]) == (0.04, 0.02)  # 5,130
+
+
+def test_a_group_that_waits_is_shown_and_one_that_never_trains_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["epochs=2", "threads=1", "freeze=[layers.0]", "optimizer.groups=[{params: layers.0, lr: 1e-4}]"]
+    assert main(["plan", *words, "unfreeze_at=1epochs"]) == 0
+    out = capsys.readouterr().out
+    assert ["layers.0", "8,320", "0.0001", "0.01", "frozen"] in [line.split() for line in out.splitlines()]
+    assert "AdamW in 2 groups, 1 of them frozen, lr=0.0001 to 0.002" in out
+    assert main(["plan", *words]) == 2
+    assert "optimizer.groups.0 trains nothing: all parameters of layers.0 are frozen" in capsys.readouterr().err
+    assert main(["plan", *words[:3], "optimizer.groups=[{params: '*.bias', lr: 1e-4}]"]) == 0  # one of the two trains
+
+
+@pytest.mark.parametrize(("word", "until"), [("unfreeze_at=1epochs", " until epoch 1"), ("unfreeze_at=null", "")])
+def test_muon_without_a_matrix_to_train_is_told(word: str, until: str, capsys: pytest.CaptureFixture[str]) -> None:
+    warning = f"Muon has nothing to train{until}: no hidden matrix is left"
+    words = ["plan", "epochs=2", "threads=1", "optimizer=muon"]
+    assert main([*words, "freeze=[layers.0]", word]) == 0
+    assert warning in capsys.readouterr().out
+    assert main(words) == 0
+    assert "nothing to train" not in capsys.readouterr().out
 
 
 BAD = {

@@ -217,7 +217,27 @@ def test_parameters_of_a_loss_and_frozen_ones() -> None:
     }  # fmt: skip
 
 
+class Grouped(torch.optim.SGD):
+    """Has parameters with the names of our keys."""
+
+    def __init__(self, params: Any, lr: float = 0.1, groups: Any = 2, layer_decay: Any = "slow") -> None:
+        super().__init__(params, lr)
+        self.given = (groups, layer_decay)
+
+
+def test_a_class_of_your_own_keeps_its_parameters_of_our_names() -> None:
+    for words, given in (
+        ([], (2, "slow")), (["optimizer.groups=3", "optimizer.layer_decay=7"], (3, 7)),
+        (["optimizer.groups=[{params: nothing}]"], ([{"params": "nothing"}], "slow")),
+    ):  # fmt: skip
+        run, setup = build(config(*RUN, "optimizer._target_=test_groups.Grouped", *words))
+        assert run.optimizer.given == given  # type: ignore[attr-defined]
+        assert setup.groups == []
+
+
 REFUSED = [
+    (["optimizer._target_=torch.optim.ASGD", "optimizer.groups=3"], "optimizer.groups must be a list"),
+    (["optimizer._target_=torch.optim.ASGD", "optimizer.layer_decay=3"], "optimizer.layer_decay must be at most 1"),
     (["optimizer.groups=[{params: layer, lr: 0.1}]"], "no parameter has a name like layer; there are layers.0"),
     (["optimizer.groups=[{params: '*.kernel', lr: 0.1}]"], "no parameter has a name like *.kernel"),
     (["optimizer.groups=[{params: layers, lr: 0.1},{params: '*.bias'}]"], "optimizer.groups.1 gets no parameter"),
@@ -229,6 +249,8 @@ REFUSED = [
     (["optimizer.groups=[{params: []}]"], "optimizer.groups.0 has params=[]"),
     (["optimizer.groups=[layers]"], "optimizer.groups.0 is not a mapping"),
     (["optimizer.groups=layers"], "optimizer.groups must be a list"),
+    (["optimizer.groups={params: layers.0, lr: 0.1}"], "optimizer.groups must be a list"),
+    (["optimizer.groups={a: 1}"], "optimizer.groups must be a list"),
     (["optimizer.groups.0.lr=0.1"], "optimizer.groups has no entry 0"),
     (["optimizer.groups=[{params: layers}]", "optimizer.groups.1.lr=0.1"], "optimizer.groups has no entry 1"),
     (["optimizer.groups=[{params: layers}]", "optimizer.groups.0.lr=0.1"], "no key 'optimizer.groups.0.lr'"),

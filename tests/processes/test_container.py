@@ -111,7 +111,7 @@ def test_threads_and_jobs_fit_the_quota(quota: float | None, cores: int, monkeyp
     monkeypatch.setattr(machine.os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
     monkeypatch.setattr(container, "cores", lambda: quota)
     assert machine.num_cores() == cores
-    assert pool.places("auto", "auto", "cpu", "cpu", 0, 99) == [Place(1)] * cores
+    assert pool.places("auto", "auto", "cpu", "cpu", 0, 99) == [Place(1, num_jobs=cores)] * cores
 
 
 def test_as_many_jobs_as_fit_into_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,5 +120,5 @@ def test_as_many_jobs_as_fit_into_the_memory(monkeypatch: pytest.MonkeyPatch) ->
     for limit, num_jobs in ((10**9, 5), (10**10, 8), (10**8, 1)):
         monkeypatch.setattr(container, "memory", lambda limit=limit: limit)
         places = pool.places("auto", "auto", "cpu", "cpu", 0, 99, 1, 10**8)
-        assert places == [Place(8 // num_jobs)] * num_jobs
+        assert places == [Place(8 // num_jobs, num_jobs=num_jobs)] * num_jobs
         assert len(pool.places(3, "auto", "cpu", "cpu", 0, 99, 1, 10**8)) == 3  # as typed

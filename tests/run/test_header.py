@@ -177,6 +177,11 @@ def test_the_header_of_a_job(job: str, capsys: pytest.CaptureFixture[str]) -> No
     assert max(map(len, lines)) <= WIDTH
 
 
+def test_the_loss_of_mixed_rows_has_the_name_that_was_chosen() -> None:
+    run, setup = build(config("model=cnn", "threads=1", "loss=cross_entropy", "augment.mixup=0.2"))
+    assert header.loss_lines(run, setup) == ["CrossEntropyLoss; monitored: val/acc"]
+
+
 def test_columns_of_many_terms_with_long_names() -> None:
     """The terms of train/loss go first, then the last ones; long names are cut where that leaves them apart."""
     terms = ("reconstruction", "divergence")

@@ -432,6 +432,6 @@ def test_each_rank_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None
 def test_jobs_of_several_processes_share_cores_and_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "num_cores", lambda: 8)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert pool.places("auto", "auto", "cpu", "cpu", 0, 99, 2) == [Place(2)] * 4
-    assert pool.places("auto", 2, "cpu", "cpu", 0, 99, 2) == [Place(4)] * 2
-    assert pool.places("auto", 1, "auto", "cuda", 4, 99, 2) == [Place(4, "0,1"), Place(4, "2,3")]
+    assert pool.places("auto", "auto", "cpu", "cpu", 0, 99, 2) == [Place(2, num_jobs=4)] * 4
+    assert pool.places("auto", 2, "cpu", "cpu", 0, 99, 2) == [Place(4, num_jobs=2)] * 2
+    assert pool.places("auto", 1, "auto", "cuda", 4, 99, 2) == [Place(4, "0,1", 2), Place(4, "2,3", 2)]

@@ -106,6 +106,26 @@ def test_it_begins_at_the_last_checkpoint(
     assert "step 9 (batch 9 of epoch 1): the input of sample 7" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_a_replay_unfreezes_and_averages_as_the_run_did(
+    seconds: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From a checkpoint after both, and from the first step. What diverges is what was frozen."""
+    begun = []
+    replay = divergence.replay
+    monkeypatch.setattr(divergence, "replay", lambda run: begun.append(run.progress.step) or replay(run))
+    words = [
+        *("dataset=iris", "loader.batch_size=30", "epochs=6", "optimizer=sgd", "report=false", "device=cpu"),
+        *("freeze=[layers.0]", "unfreeze_at=4steps", "optimizer.groups=[{params: layers.0, lr: 1e15}]"),
+        *("threads=1", "swa=3steps", "swa_lr=0.1", f"checkpoint.every_seconds={seconds}"),
+    ]
+    assert main(["train", *words]) == 3
+    said = capsys.readouterr()
+    assert "the loss is NaN or infinite at step 8" in said.err
+    assert re.search(r"step 8 .*: layers\.2 \(Linear\) is the first module", " ".join(said.out.split()))
+    assert begun == [0 if seconds else 7]
+
+
 def test_what_is_not_a_function_of_the_seed_is_said_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

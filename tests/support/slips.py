@@ -16,6 +16,9 @@ train epochs:3
 train epochs 3
 train epochs= 3
 train epoch=3
+train metrics={f1:1}
+train model.hidden={a:1}
+train loader=[64]
 train num_epochs=3
 train max_epochs=3
 train n_epochs=3

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainer.augment.mix import Unmixed
 
@@ -59,6 +59,13 @@ def mixes(transform: Transform) -> bool:
     """Whether a transform mixes the rows of a batch and their labels."""
     names = {kind.__name__ for kind in type(transform).__mro__}
     return bool(names & {"_BaseMixUpCutMix", "MixAugmentationBaseV2"})
+
+
+def mixing_in(transform: Transform) -> list[Transform]:
+    """Those that mix rows: a transform itself, or some that it chooses among or applies, as v2.RandomChoice does."""
+    inner = getattr(transform, "transforms", None)
+    parts = inner if isinstance(inner, (list, tuple, nn.ModuleList)) else []
+    return [transform] if mixes(transform) else [found for part in parts for found in mixing_in(part)]
 
 
 def _kornias(transform: Transform, x: Tensor) -> Tensor:

@@ -11,9 +11,10 @@ from trainer.augment import operations, transforms
 from trainer.augment.mix import Mix, Unmixed
 from trainer.augment.operations import Operations
 from trainer.augment.transforms import MixOwn, OnBatch, Transform
+from trainer.config.asked_augmentation import LIGHT, MIXES, PLACES, decodes_augmented, words
 from trainer.config.schema import Augment, Config
 from trainer.data import seeds, transformed, tree
-from trainer.data.augmented import Augmented, AugmentedBatches, Steps
+from trainer.data.augmented import AugmentedBatches, AugmentedInMemory, Steps
 from trainer.data.batches import TrainBatches
 from trainer.data.kept_pictures import KeptPictures
 from trainer.data.loaders import InMemory, TreesInMemory, place
@@ -24,12 +25,6 @@ from trainer.data.workers import Workers
 from trainer.errors import ConfigError, described
 from trainer.processes.ranks import Ranks
 from trainer.tasks import soft_targets
-from trainer.tasks.soft_targets import SoftCrossEntropyLoss
-
-PLACES = ("flip", "shift", "crop", "cutout")  # keys that move or cover pixels
-LIGHT = ("brightness", "contrast")
-MIXES = ("mixup", "cutmix")
-IMAGES = "trainer.data.images.Images"
 
 
 def augment(batches: TrainBatches, config: Config, splits: Splits, loss_fn: nn.Module, dtype: torch.dtype) -> None:
@@ -54,48 +49,19 @@ def augment(batches: TrainBatches, config: Config, splits: Splits, loss_fn: nn.M
     )
     if steps.mix.is_mix:
         _check_mixed(asked, splits, loss_fn, ranks)
-        loss_fn.__class__ = SoftCrossEntropyLoss
+        loss_fn.__class__ = soft_targets.CrossEntropyLoss
         batches.denominator = soft_targets.denominator
     if not steps.are_none:  # of rows that are changed where they are read
         batches.loader = _over(loader, splits, steps)
 
 
-def _over(loader: InMemory | Workers, splits: Splits, steps: Steps) -> Augmented | AugmentedBatches:
+def _over(loader: InMemory | Workers, splits: Splits, steps: Steps) -> AugmentedInMemory | AugmentedBatches:
     if isinstance(loader, TreesInMemory):
         text = f"augment= changes pictures in memory where each has one target, but {splits.name} has several"
         raise ConfigError(text, "loader.in_memory=false", "augment")
     if isinstance(loader, InMemory):
-        return Augmented(_raw(loader, splits), loader, steps)
+        return AugmentedInMemory(_raw(loader, splits), loader, steps)
     return AugmentedBatches(loader, steps)
-
-
-def words(asked: Augment) -> str:
-    """What is augmented, for the header: 'flip, shift 2'; '' if nothing is."""
-    numbers = {name: getattr(asked, name) for name in (*PLACES, *LIGHT, *MIXES)}
-    parts = [name if value is True else f"{name} {value:g}" for name, value in numbers.items() if value]
-    own = [str(node["_target_"]).rpartition(".")[2] for node in asked.transforms]
-    return ", ".join([*parts, *own])
-
-
-def decodes_augmented(config: Config) -> bool:
-    """Whether pictures of a folder are augmented as they are decoded; an `augment` of another Dataset is its own."""
-    return config.dataset.get("augment") is True and config.dataset["_target_"] == IMAGES
-
-
-def is_asked(config: Config) -> bool:
-    """Whether training rows are augmented, by either key."""
-    return bool(words(config.augment)) or decodes_augmented(config)
-
-
-def mirroring(config: Config) -> str:
-    """The setting that mirrors training pictures; '' if none does."""
-    own = [str(node["_target_"]).rpartition(".")[2] for node in config.augment.transforms]
-    ways = {
-        "augment.flip=true": config.augment.flip,
-        "dataset.augment=true": decodes_augmented(config),
-        "augment.transforms": any(name.endswith("HorizontalFlip") for name in own),
-    }
-    return next((setting for setting, is_asked in ways.items() if is_asked), "")
 
 
 def _without(asked: Augment, *names: str) -> str:
@@ -150,8 +116,8 @@ def _own(asked: Augment, raw: Tensor, splits: Splits, ranks: Ranks, white: float
     """The transforms of batches; those of samples are tried here and applied by the DataLoader. Raises ConfigError."""
     classes = splits.facts.classes
     own = transformed.made(asked.transforms, **({"num_classes": len(classes)} if classes else {}))
-    if (mixing := next(filter(transforms.mixes, own), None)) is not None:
-        refuse_mixing(asked, mixing, splits, ranks)
+    for transform in own:
+        _refuse_mixing(asked, transform, splits, ranks)
     if asked.per == "batch" and own and ranks.size > 1:
         text = (
             f"augment.per=batch, but each of {ranks.size} processes has a part of a batch and would draw other numbers"
@@ -167,14 +133,14 @@ def _own(asked: Augment, raw: Tensor, splits: Splits, ranks: Ranks, white: float
     return own if asked.per == "batch" else []
 
 
-def refuse_mixing(asked: Augment, transform: Transform, splits: Splits, ranks: Ranks) -> None:
+def _refuse_mixing(asked: Augment, transform: Transform, splits: Splits, ranks: Ranks) -> None:
     """Raise ConfigError for a transform that mixes rows where it cannot, or where others mix them too."""
-    name, labels, both = (
-        type(transform).__name__,
-        splits.train.part.data.labels,
-        [n for n in MIXES if getattr(asked, n)],
-    )
+    if not (mixing := transforms.mixing_in(transform)):
+        return
+    names = [type(found).__name__ for found in mixing]
+    labels, both = splits.train.part.data.labels, [n for n in MIXES if getattr(asked, n)]
     reasons = {
+        f"it is inside {type(transform).__name__}": transform not in mixing,
         f"so does augment.{both[0] if both else ''}": bool(both),
         "each process has a part of a batch": ranks.size > 1,
         "it was given one picture": asked.per == "sample",
@@ -182,7 +148,10 @@ def refuse_mixing(asked: Augment, transform: Transform, splits: Splits, ranks: R
         "some of its labels are ignored": labels is not None and bool((labels == splits.facts.ignored).any()),
     }
     if (why := next((why for why, holds in reasons.items() if holds), None)) is not None:
-        raise ConfigError(f"{name} mixes the rows of a batch, but {why}", "augment.transforms=[] augment.mixup=0.2")
+        ours = {"augment.mixup=0.2": "MixUp", "augment.cutmix=1.0": "CutMix"}
+        instead = [key for key, name in ours.items() if any(name in found for found in names)]
+        text = f"{names[0]} mixes the rows of a batch, but {why}"
+        raise ConfigError(text, " ".join(["augment.transforms=[]", *instead]), "augment.transforms")
 
 
 def _mix(config: Config, own: Sequence[Transform], splits: Splits, dtype: torch.dtype) -> Unmixed:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ from trainer.build import (
     batch_sizes,
     connecting,
     gradient,
+    guarded,
     init_from,
     phases,
     probe,
@@ -37,23 +39,21 @@ from trainer.data.labels import Denominator
 from trainer.data.loading import make_splits, own_task
 from trainer.data.room import Room
 from trainer.data.splits import Splits
-from trainer.guards.before import before_training
 from trainer.guards.finding import Finding
-from trainer.guards.mirrored import mirrored
-from trainer.guards.shared_rows import equal_rows
 from trainer.listeners.trackers import check_installed
 from trainer.loop import train_step
 from trainer.optim.freezing import freeze
-from trainer.optim.groups import Row, rows
-from trainer.optim.optimizers import make_optimizer
+from trainer.optim.groups import Row
+from trainer.optim.optimizers import group_rows, make_optimizer
 from trainer.optim.scheduler import make_scheduler
 from trainer.processes.machine import num_cores
 from trainer.processes.ranks import Ranks
 from trainer.state import Progress, TrainState
-from trainer.stopping import make_stopping
+from trainer.stopping import Stopping, make_stopping
 from trainer.tasks import calls, loss_modules, losses, metrics
 from trainer.tasks import kinds as tasks
 from trainer.tasks.model_loss import OfModel
+from trainer.tasks.task import Task
 
 
 @dataclass
@@ -78,18 +78,22 @@ def build(
     config: Config,
     *,
     cores: int | None = None,
+    num_jobs: int = 1,
     download: bool = True,
     ranks: Ranks | None = None,
     earlier: Earlier | None = None,
 ) -> tuple[TrainState, Setup]:
     """Build everything that a run needs, on its device. Raises ConfigError for parts that do not fit together.
 
-    cores: how many threads=auto may use; None means all that this process may use. download: whether the run may reach
-    outside its folder, to fetch missing data, read weights to start from or log to a tracker: not for what nobody has
-    signed or trusts. ranks: this process among those that train together; None where it trains alone. earlier: what the
-    run stored about its data, if it resumes: it starts from no weights then, since a checkpoint has its own.
+    cores: how many threads=auto may use; None means all that this process may use. num_jobs: of a sweep, that share the
+    memory. download: whether the run may reach outside its folder, to fetch missing data, read weights to start from or
+    log to a tracker: not for what nobody has signed or trusts. ranks: this process among those that train together;
+    None where it trains alone. earlier: what the run stored about its data, if it resumes: it starts from no weights
+    then, since a checkpoint has its own.
     """
-    options: dict[str, Any] = {"cores": cores, "download": download, "ranks": ranks or Ranks(), "earlier": earlier}
+    ranks = ranks or Ranks()
+    room = Room(max(1, (cores or num_cores()) // ranks.local_size), num_jobs * ranks.local_size)
+    options: dict[str, Any] = {"room": room, "download": download, "ranks": ranks, "earlier": earlier}
     try:
         return _build(config, **options)
     except probe.OtherTask as other:
@@ -97,7 +101,7 @@ def build(
 
 
 def _build(
-    config: Config, *, cores: int | None, download: bool, ranks: Ranks, earlier: Earlier | None
+    config: Config, *, room: Room, download: bool, ranks: Ranks, earlier: Earlier | None
 ) -> tuple[TrainState, Setup]:
     check_installed(config, reaches_out=download)
     probe.check_options(config)
@@ -106,8 +110,6 @@ def _build(
     device, device_why = _place(config, ranks)
     dtype = choose_dtype(config.dtype, device)
 
-    cores_per_rank = max(1, (cores or num_cores()) // ranks.local_size)
-    room = Room(cores_per_rank, ranks.local_size)
     begun, targets = time.perf_counter(), losses.target_scaling(config)
     splits = make_splits(config, device, dtype, download=download, earlier=earlier, targets=targets, room=room)
     data_seconds = time.perf_counter() - begun
@@ -120,6 +122,7 @@ def _build(
     denominator, loss_counts = losses.denominator(loss_fn)
     trained = loss_modules.with_model(model, loss_fn)
     frozen = freeze(model, config.freeze, trained)
+    began = began.with_frozen(model, frozen.parameters)
     task = tasks.make(splits.facts, splits.scale_y, probed.fit.class_axis, own_task(config.dataset))
 
     one = torch.ones((), device=device, dtype=dtype)
@@ -133,23 +136,14 @@ def _build(
     batch_sizes.check(train_batches, model, splits.sample[0])
     progress = _progress(config, train_batches)
 
-    num_val, own = splits.num_rows("val"), asked.choose(config, task, probed, splits, ranks)
-    of_terms = config.monitor_mode or "min"
-    modes = metrics.directions(task, own, num_val, probed.terms, of_terms, summed=probed.summed)
-    stopping = make_stopping(config.monitor, config.early_stop, modes, task.monitor, config.monitor_mode)
-    make_optim = partial(make_optimizer, config.optimizer, {"": model, loss_modules.PREFIX: loss_fn}, device)
+    stopping, measured = _measured(config, task, probed, splits, ranks)
+    modules, thaws = {"": model, loss_modules.PREFIX: loss_fn}, config.unfreeze_at is not None
+    make_optim = partial(make_optimizer, config.optimizer, modules, device)
     optimizer = make_optim()
-    groups, rates = rows(optimizer), [float(group["lr"]) for group in optimizer.param_groups]
+    groups = group_rows(optimizer, config.optimizer, modules, frozen.parameters, thaws=thaws)
+    rates = [float(group["lr"]) for group in optimizer.param_groups]
     gradient.check(model, probed, splits.sample)
-    if config.guards != "none":
-        is_standardised = splits.preprocessing.x.mean_and_std is not None
-        how = (splits.sample, probed.call, probed.fit, probed.loss)
-        found = before_training(model, loss_fn, optimizer, *how, is_standardised=is_standardised)
-        findings += [finding for finding in found if finding.check != "frozen" or not config.freeze]
-        findings += equal_rows(splits.fingerprint) + mirrored(
-            splits.facts.classes, splits.facts.input_shape, augmentation.mirroring(config)
-        )
-        probe.refuse(findings, config.guards)
+    findings = guarded.findings(config, model, optimizer, probed, splits, findings)
     scaler = devices.make_scaler(device, config.autocast)
     lengths = {"num_steps": progress.num_steps, "steps_per_epoch": progress.steps_per_epoch}
     lengths["samples_per_step"] = config.loader.batch_size * config.accumulate
@@ -158,7 +152,7 @@ def _build(
         return make_scheduler(config.scheduler, optimizer, scaler, mode=stopping.mode, **lengths)
 
     num_rows = -(-config.loader.batch_size // ranks.size)  # of a batch, on one rank
-    threads, threads_why = devices.set_threads(config.threads, device, 3 * probed.flops * num_rows, cores_per_rank)
+    threads, threads_why = devices.set_threads(config.threads, device, 3 * probed.flops * num_rows, room.cores)
     if config.compile != "none":
         probe.check_compiler(device, config.compile)
     autocast = devices.make_autocast(device, config.autocast)
@@ -191,9 +185,7 @@ def _build(
         test_batches=EvalBatches.of(splits.test, config.loader.eval_batch_size),
         progress=progress,
         stopping=stopping,
-        metrics=metrics.measured(
-            task.name, task.modes, num_val or splits.num_rows("test"), splits.facts.class_counts, stopping.monitor, own
-        ),
+        metrics=measured,
         device=device,
         seed=config.seed,
         max_norm=config.clip_grad_norm,
@@ -208,7 +200,7 @@ def _build(
     loader = dataclasses.replace(config.loader, num_workers=splits.num_workers)
     resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, loader=loader)
     resolved = dataclasses.replace(resolved, threads=threads, nproc=ranks.size)
-    resolved.init_from, resolved.init_sha256 = began.path, began.sha256
+    resolved = dataclasses.replace(resolved, init_from=began.path, init_sha256=began.sha256)
     facts = (device_why, threads, threads_why, loss_counts, verdict, findings, groups, data_seconds, download)
     return run, Setup(resolved, splits, *facts, began)
 
@@ -220,13 +212,24 @@ def _step(config: Config, run: TrainState, first: int) -> phases.Step:
     return CompiledStep(run, config.compiler.mode, config.compiler.dynamic, first)
 
 
+def _measured(
+    config: Config, task: Task, probed: probe.Probed, splits: Splits, ranks: Ranks
+) -> tuple[Stopping, Sequence[str]]:
+    """(What stops a run and chooses its best weights, the names of the metrics that an evaluation measures)."""
+    num_val, own = splits.num_rows("val"), asked.choose(config, task, probed, splits, ranks)
+    of_terms = config.monitor_mode or "min"
+    modes = metrics.directions(task, own, num_val, probed.terms, of_terms, summed=probed.summed)
+    stopping = make_stopping(config.monitor, config.early_stop, modes, task.monitor, config.monitor_mode)
+    num_rows, counts = num_val or splits.num_rows("test"), splits.facts.class_counts
+    return stopping, metrics.measured(task.name, task.modes, num_rows, counts, stopping.monitor, own)
+
+
 def _place(config: Config, ranks: Ranks) -> tuple[torch.device, str]:
     """(This rank's device, why it is that one), prepared for training."""
     devices.prepare_cpu()
     device, why = devices.choose_device(config.device)
-    device = ranks.device(device, config.device)
-    is_compiled, precision = config.compile != "none", config.matmul
-    kernels.choose(device, is_deterministic=config.deterministic, is_compiled=is_compiled, matmul=precision)
+    device, is_compiled = ranks.device(device, config.device), config.compile != "none"
+    kernels.choose(device, is_deterministic=config.deterministic, is_compiled=is_compiled, matmul=config.matmul)
     return device, why
 
 

@@ -2,7 +2,8 @@
 loaded after the model is built as ever, so that what is new has the same bits as without."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from trainer.build.weight_keys import as_built
 from trainer.config import first_weights
 from trainer.config.schema import Config
 from trainer.data.splits import Splits
-from trainer.disk import weights_file
+from trainer.disk import layout, weights_file
 from trainer.disk.tensors import tensors_of
 from trainer.disk.weights_file import WeightsFile
 from trainer.errors import ConfigError
@@ -28,12 +29,22 @@ DIGITS = 12  # of a sha256 that are shown
 @dataclass(frozen=True)
 class FirstWeights:
     """What a run began from. path: of the file or run, and sha256: of the file, for the stored config; None where it
-    began from nothing. lines, warnings: for the header."""
+    began from nothing. lines, warnings: for the header. new: the tensors of a new run that the file did not fill."""
 
     path: str | None = None
     sha256: str | None = None
     lines: Sequence[str] = ()
     warnings: Sequence[Sequence[str]] = ()
+    new: Sequence[str] = ()
+
+    def with_frozen(self, model: nn.Module, frozen: Iterable[nn.Parameter]) -> "FirstWeights":
+        """The same, with a warning that names the frozen parameters that the file did not fill."""
+        ids, named = {id(p) for p in frozen}, dict(model.named_parameters())
+        if not (names := [name for name in self.new if name in named and id(named[name]) in ids]):
+            return self
+        which = listed(list(matching.grouped(names, named)))
+        text = f"frozen, though {self.path} does not fill them: {which}; they stay as they are drawn"
+        return dataclasses.replace(self, warnings=[*self.warnings, [text]])
 
 
 def without_published(config: Config) -> tuple[Config, Published | None]:
@@ -74,11 +85,23 @@ def load(
     file = weights_file.read(Path(path), key)
     if config.init_sha256 not in (None, file.sha256):
         text = f"{file.path} has the sha256 {file.sha256[:DIGITS]}…, not {str(config.init_sha256)[:DIGITS]}…"
-        raise ConfigError(text, "the file that it was, or init_sha256=null", "init_sha256")
+        raise ConfigError(text, "init_sha256=null", "init_sha256")
     matched = _into(model, file, config.init_rename or {}, key)
     lines = list(_lines(model, file, matched, path if weights is None else weights.name))
     differences = [] if weights is None else list(expected_pictures.warnings(weights, file, splits))
-    return FirstWeights(path, file.sha256, lines, differences)
+    return FirstWeights(path, file.sha256, lines, differences, matched.new)
+
+
+def load_again(model: nn.Module, config: Config, splits: Splits, folder: Path, *, is_trusted: bool) -> None:
+    """Load the first weights of a stored run that resumes without a checkpoint. Raises ConfigError."""
+    try:
+        load(model, config, None, splits, is_trusted=is_trusted)
+    except ConfigError as error:
+        if not is_trusted:
+            raise
+        command = f"trainer resume {shlex.quote(str(layout.relative(folder)))}"  # which may change no first weights
+        hint = f"put {config.init_from} back as it was, then {command}"
+        raise ConfigError(error.message, hint, error.key) from error
 
 
 @torch.no_grad()

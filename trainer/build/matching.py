@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 Spec = tuple[tuple[int, ...], str]  # a tensor's shape, and its kind: float, complex or whole
 Specs = Mapping[str, Spec]  # by name
+MANY = 50  # names with one end, from which on it says nothing about which of them is meant
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def renamed(name: str, renames: Mapping[str, str]) -> str:
 
 
 def suggested(wanted: Specs, offered: Specs) -> tuple[str, str] | None:
-    """(old prefix, new prefix) of the rename that fits most tensors; None where it would fit only one, or none."""
+    """(old prefix, new prefix) of the rename that fits most tensors; None where it would fit only one, or none. Each
+    tensor of the file votes for the names that have most of its last parts."""
     ends: dict[tuple[str, ...], list[str]] = {}
     for name in wanted:
         for at in range(len(parts(name))):
@@ -66,8 +68,12 @@ def suggested(wanted: Specs, offered: Specs) -> tuple[str, str] | None:
     for name, spec in offered.items():
         for at in range(len(parts(name))):
             end = tuple(parts(name)[at:])
-            fits = {name[: len(name) - len(".".join(end))] for name in ends.get(end, ()) if wanted[name] == spec}
-            votes.update((".".join(parts(name)[:at]), new.rstrip(".")) for new in fits)
+            ending = ends.get(end, [])
+            if len(ending) > MANY:
+                break
+            if fits := [other[: len(other) - len(".".join(end))] for other in ending if wanted[other] == spec]:
+                votes.update((".".join(parts(name)[:at]), new.rstrip(".")) for new in fits)
+                break
     votes = Counter({pair: count for pair, count in votes.items() if pair[0] != pair[1]})
     best = max(votes, key=lambda pair: (votes[pair], -len(pair[0])), default=None)
     return best if best is not None and votes[best] > 1 else None
@@ -77,12 +83,12 @@ def grouped(names: Sequence[str], among: Iterable[str]) -> Iterator[str]:
     """Yield the names in their order; `prefix.*` stands for several, where it is true of no other name in `among`."""
     others = [parts(name) for name in set(among) - set(names)]
     mixed = {tuple(name[:length]) for name in others for length in range(len(name))}
+    inside = Counter(tuple(parts(name)[:length]) for name in names for length in range(1, 1 + len(parts(name))))
     seen = set[str]()
     for name in names:
         split = parts(name)
         prefix = next((split[:n] for n in range(1, len(split)) if tuple(split[:n]) not in mixed), None)
-        is_one = prefix is None or sum(starts_with(other, ".".join(prefix)) for other in names) == 1
-        word = name if is_one or prefix is None else ".".join([*prefix, "*"])
+        word = name if prefix is None or inside[tuple(prefix)] == 1 else ".".join([*prefix, "*"])
         if word not in seen:
             yield word
         seen.add(word)

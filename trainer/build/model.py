@@ -19,7 +19,7 @@ from trainer.data.splits import Splits
 from trainer.data.tree import Tree
 from trainer.device import seed_all
 from trainer.disk import tensors
-from trainer.errors import ConfigError, place
+from trainer.errors import ConfigError, advised, place
 from trainer.guards import structure
 from trainer.guards.finding import Finding
 from trainer.processes.ranks import Ranks, synchronised
@@ -114,14 +114,20 @@ def materialize(model: nn.Module, x: Tree) -> None:
         raise ConfigError(text, "give its sizes, as in nn.Linear(in, out), or leave it out")
 
 
-def does_not_take(model: nn.Module, x: Tree, error: Exception, *, has_target: bool = True) -> ConfigError:
-    """The error for a model that cannot be called with inputs like x. has_target: whether the rows have a target."""
+def does_not_take(
+    model: nn.Module, x: Tree, error: Exception, *, has_target: bool = True, is_grey: bool = False
+) -> ConfigError:
+    """The error for a model that cannot be called with inputs like x. has_target: whether the rows have a target.
+    is_grey: whether the inputs are pictures that dataset.grey has made grey."""
     name = type(model).__name__
     if (unbound := signature.misfit(model.forward, x, has_target=has_target)) is not None:
         problem, hint = unbound
         return ConfigError(f"model {name} does not take its inputs: {problem}", hint)
     text = f"model {name} does not take inputs of shape {tree.described(x)}"
-    return ConfigError(f"{text}: {first_line(error)}{place(error)}")
+    said, remedy = advised(first_line(error), "model")
+    if is_grey and "to have 3 channels" in said:
+        remedy = "dataset.grey=false"
+    return ConfigError(f"{text}: {said}{place(error)}", remedy)
 
 
 def no_pictures(model: nn.Module, x: Tree) -> str:

@@ -151,7 +151,9 @@ def _forward(model: nn.Module, splits: Splits) -> tuple[Any, float]:
                     raise
         for finding in structure.elsewhere(model, nn.Module(), *splits.sample):
             raise ConfigError(finding.message, finding.remedy) from error
-        raise does_not_take(model, x, error, has_target=splits.sample[1] is not None) from error
+        how, has_target = splits.preprocessing.pictures, splits.sample[1] is not None
+        is_grey = how is not None and how.grey
+        raise does_not_take(model, x, error, has_target=has_target, is_grey=is_grey) from error
 
 
 def check_prediction(prediction: Tensor, y: Tensor, splits: Splits, name: str, *, own_loss: bool = False) -> None:

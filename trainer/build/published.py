@@ -74,12 +74,13 @@ class Published:
             raise ConfigError(text, f"put {path.name} there, from {self.url}", self.key) from error
 
     def _from_hub(self, repository: str, name: str) -> Path:
-        from huggingface_hub import hf_hub_download  # timm needs it
+        from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url  # timm needs it
 
         with suppress(Exception):  # it is not in the cache
             return Path(hf_hub_download(repository, name, local_files_only=True))
         log.info("download %s of huggingface.co/%s (this happens once)", name, repository)
         try:
+            get_hf_file_metadata(hf_hub_url(repository, name))  # a download tries half a minute without a network
             return Path(hf_hub_download(repository, name))
         except Exception as error:  # of the hub, of HTTP, of the disk
             text = f"{name} of {repository} is not in Hugging Face's cache, and cannot be downloaded"

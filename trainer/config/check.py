@@ -13,8 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from trainer.config import asked_metrics, expectations, optimizer_groups
 from trainer.config.durations import Duration, is_duration, is_empty
 from trainer.config.expectations import is_number
-from trainer.config.options import common, target_schema
-from trainer.config.options.dataset import MAY_BE_THEIRS
+from trainer.config.options import MAY_BE_THEIRS, common, target_schema
 from trainer.config.picked import shown
 from trainer.config.schema import TARGETS, Config, DeviceName, Expect, Metrics, Target, Transforms
 from trainer.config.schema_key import keys
@@ -24,6 +23,7 @@ from trainer.terminal.spelling import closest
 
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 EXAMPLES = {"_target_": "my_file.MyClass", "path": "FILE", "target": "COLUMN"}
+TRANSFORMS = "augment.transforms=[{_target_: torchvision.transforms.v2.RandomRotation, degrees: 10}]"
 MISSING = "???"  # OmegaConf's word for a value that the user has to give
 SWITCHES = {"1": "true", "yes": "true", "on": "true", "0": "false", "no": "false", "off": "false", "none": "false"}
 BOUNDS = {"above": operator.gt, "at_least": operator.ge, "below": operator.lt, "at_most": operator.le}
@@ -71,13 +71,23 @@ def _check_target(group: str, node: dict[str, Any], known: set[str]) -> None:
     fields = common(group) if schema is None else schema
     for name, value in node.items():
         if (schema is None and name in MAY_BE_THEIRS) or (name == "task" and isinstance(value, Mapping)):
-            continue  # a class decides: of the data, or of the task
-        if name == "groups" and group == "optimizer":
-            node[name] = optimizer_groups.check(value, node, check_value)
+            continue  # a class decides: of the data, of the optimizer, or of the task
+        if group == "optimizer" and name in common(group):
+            node[name] = optimizer_key(name, value, node)
         elif name in fields:
             node[name] = check_value(f"{group}.{name}", value, fields[name])
         elif schema is not None and name != "_target_":
             raise unknown_key(f"{group}.{name}", _typed(value), known)
+
+
+def optimizer_key(name: str, value: Any, node: Data) -> Any:
+    """The value of optimizer.groups or optimizer.layer_decay as the schema has it. Raises ConfigError.
+
+    Of a class that does not ship it is checked where the class is known: a parameter of this name is its own.
+    """
+    if name == "groups":
+        return optimizer_groups.check(value, node, check_value)
+    return check_value(f"optimizer.{name}", value, common("optimizer")[name])
 
 
 def _check_fields(schema: Any, data: Data, prefix: str, known: set[str]) -> Any:
@@ -129,8 +139,7 @@ def _check_transforms(value: Any) -> list[dict[str, Any]]:
     nodes: list[Any] = list(value) if isinstance(value, (list, tuple)) else [None]
     if not all(isinstance(node, Mapping) and isinstance(node.get("_target_"), str) for node in nodes):
         text = f"augment.transforms={shown(value)}: it must be a list of transforms, each with a _target_"
-        hint = "'augment.transforms=[{_target_: torchvision.transforms.v2.RandomRotation, degrees: 10}]'"
-        raise ConfigError(text, hint, "augment.transforms")
+        raise ConfigError(text, shlex.quote(TRANSFORMS), "augment.transforms")
     return [dict(node) for node in nodes]
 
 

@@ -11,7 +11,7 @@ from trainer.errors import ConfigError
 
 KEY = "init_from"
 SUFFIXES = (".safetensors", ".pt", ".pth")
-LATEST = re.compile(r"(?<![\w./~-])latest(?![\w./-])")  # as a whole value, also within a list of several
+VALUE = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,()\[\]'"]+""")  # one of several, spaces around it
 NUMBER = re.compile(r"[\d_.eE+-]+")  # the end of a run's name that Hydra would read as a number
 
 
@@ -21,9 +21,15 @@ def typed(override: str) -> str:
     name, _, value = override.partition("=")
     if name.lstrip("+") != KEY:
         return override
-    if NUMBER.fullmatch(value):
-        return f"{name}='{value}'"
-    return f"{name}={LATEST.sub(lambda _: _quoted(resolved(layout.LATEST)), value)}"
+    return f"{name}={VALUE.sub(lambda found: _now(found[0]), value)}"
+
+
+def _now(value: str) -> str:
+    """A value as it is typed: in place of `latest`, quoted or not, the run that it means now; a number in quotes."""
+    text = value.strip()
+    if NUMBER.fullmatch(text):
+        return value.replace(text, f"'{text}'")
+    return _quoted(resolved(layout.LATEST)) if text.strip(" '\"") == layout.LATEST else value
 
 
 def in_config(data: dict[str, Any]) -> dict[str, Any]:
@@ -33,13 +39,18 @@ def in_config(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, KEY: resolved(name)} if is_name and name else data
 
 
+def word(path: str) -> str:
+    """What to type for a path."""
+    return f"{KEY}={_quoted(path)}"
+
+
 def resolved(name: str) -> str:
     """The path of the file or the run folder that a user means. Raises ConfigError where it is no run; whether a file
     can be read is seen when it is."""
     path = Path(name).expanduser()
     if layout.LATEST in path.parts and path.exists():  # it will mean another run as soon as this one begins
         path = layout.relative(path.resolve())
-    if name.lower().endswith(SUFFIXES) or path.is_file():
+    if path.is_file() or (name.lower().endswith(SUFFIXES) and not path.is_dir()):
         return str(path)
     if (sweep := layout.find_sweep(str(path))) is not None:
         text = f"{KEY}={name} is a sweep, {sweep}, and a model starts from one run"
@@ -50,4 +61,5 @@ def resolved(name: str) -> str:
 
 
 def _quoted(path: str) -> str:
+    path = path.replace("'", "\\'")
     return path if re.fullmatch(r"[\w./-]+", path, re.ASCII) else f"'{path}'"

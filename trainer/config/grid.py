@@ -64,7 +64,7 @@ class Grid:
             cfg = copied(base, [override for _, override in values])
             settings = Settings(plain_data(cfg), Source(task, self.source.folders, self.source.name), choices)
             settings.check()
-            yield Job(number, task, settings.data)
+            yield Job(number, settings.overrides, settings.data)
 
     def read(self, words: Words) -> tuple[tuple[str, ...], list[tuple[str, Override]], list[str]]:
         """(words that pick options, words that only set, add or remove a key, all words but Hydra's own)."""

@@ -5,6 +5,7 @@ import shlex
 from itertools import pairwise
 
 from trainer.config import data_files, files, optimizer_groups
+from trainer.config.check import TRANSFORMS
 from trainer.config.picked import default, shown
 from trainer.config.source import Source
 from trainer.config.unknown_key import ALL_KEYS, unknown_to_hydra
@@ -15,6 +16,10 @@ from trainer.text import first_line, listed
 TORCHVISION = re.compile(
     r"(resnet|resnext|wide_resnet|vgg|alexnet|densenet|mobilenet|efficientnet|convnext|vit|swin)_?\w?\d"
 )
+OF_MAPPINGS = {  # lists: the key that each of their entries has, and what to type
+    "augment.transforms": ("_target_", TRANSFORMS),
+    "optimizer.groups": ("params", optimizer_groups.EXAMPLE),
+}
 
 
 def as_config_error(error: Exception, source: Source) -> ConfigError:
@@ -40,6 +45,8 @@ def as_config_error(error: Exception, source: Source) -> ConfigError:
         return _sweep(first.split("'")[1], source)
     if first.startswith("Sweep parameters "):
         return _sweep(first.split("'")[1], source)
+    if first.startswith("Error merging override "):
+        return _other_shape(first.removeprefix("Error merging override "), source)
     if first.startswith("Could not append to config"):
         name = first.split("'")[1]
         word = next((word for word in source.overrides if word.startswith(f"+{name}=")), f"+{name}=VALUE")
@@ -47,6 +54,17 @@ def as_config_error(error: Exception, source: Source) -> ConfigError:
     if first.startswith("Could not delete from config"):
         return ConfigError(f"no key '{first.split(chr(39))[1]}' to delete", ALL_KEYS)
     return ConfigError(first)
+
+
+def _other_shape(word: str, source: Source) -> ConfigError:
+    """The error for a mapping in the place of a list, or a list in the place of a mapping."""
+    name, _, value = word.lstrip("+~").partition("=")
+    now = default(name, source.overrides, source.folders)
+    if isinstance(now, dict):
+        return ConfigError(f"{name}={value}: {name} is a group of keys", ALL_KEYS, name)
+    part, example = OF_MAPPINGS.get(name, ("", f"{name}={shown(now or [])}"))
+    hint = f"{name}=[{value}]" if part and part in value else example
+    return ConfigError(f"{name}={value}: {name} must be a list", shlex.quote(hint), name)
 
 
 def _sweep(word: str, source: Source) -> ConfigError:

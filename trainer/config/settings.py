@@ -35,6 +35,14 @@ class Settings:
             data = option_keys.with_group_options(data, folders)
             object.__setattr__(self, "data", first_weights.in_config(data))
 
+    @property
+    def overrides(self) -> list[str]:
+        """The words that make this config again: those that were typed, and the run that `init_from` of a file means
+        now, since `latest` will mean another."""
+        typed, path = self.source.overrides, self.data.get(first_weights.KEY)
+        is_typed = any(word.lstrip("+").partition("=")[0] == first_weights.KEY for word in typed)
+        return typed if is_typed or not path else [*typed, first_weights.word(path)]
+
     def check(self) -> Config:
         """The config as typed dataclasses. Raises ConfigError with the first wrong key and where it was set."""
         with self.locating():

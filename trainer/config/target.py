@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from trainer.errors import ConfigError, place
+from trainer.errors import ConfigError, advised, place
 from trainer.terminal.spelling import closest, did_you_mean
 
 # The parameters that build fills in from the data where they are null: our names, torchvision's and Hugging Face's.
@@ -152,4 +152,5 @@ def _built(node: Mapping[str, Any], key: str, given: Mapping[str, Any], outermos
     try:
         return target(*first, **keywords)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{key}: {node['_target_']} refused its settings: {error}{place(error)}") from error
+        said, hint = advised(str(error), key)
+        raise ConfigError(f"{key}: {node['_target_']} refused its settings: {said}{place(error)}", hint) from error

@@ -58,4 +58,5 @@ def _variant(
             if key in keys and key not in picks:
                 OmegaConf.update(cfg, override.key_or_group, f"{MARK}{key}{MARK}", merge=False)
     settings = Settings(plain_data(cfg), Source(task, grid.source.folders, grid.source.name), choices)
-    return Variant(picks, [word for word in task if word.partition("=")[0] not in keys], keys, settings.data)
+    shared = [word for word in settings.overrides if word.partition("=")[0] not in keys]
+    return Variant(picks, shared, keys, settings.data)

@@ -48,7 +48,7 @@ class Steps:
         return self.scale(self.operations(self.on_batch(x, keys), rows, epoch))
 
 
-class Augmented:
+class AugmentedInMemory:
     """Rows in memory; a fetched batch is its keys, which ranks take their part of.
 
     x: all raw pictures on the device; inner: the loader of the same rows as they are.

@@ -8,12 +8,16 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from trainer.config.asked_augmentation import decodes_augmented
+from trainer.config.schema import Config
 from trainer.data import images, preprocessing
 from trainer.data.fingerprint import Fingerprint
 from trainer.data.preprocessing import Preprocessing
+from trainer.disk import layout
 from trainer.errors import ConfigError
 from trainer.text import first_few
 
+AUGMENTED_ALL = ("0.1.0", "0.2.0")  # versions whose dataset.augment changed every picture as it was decoded
 NAMED = 3  # differences that an error names
 IfChanged = Literal["refuse", "continue", "measure"]
 
@@ -64,6 +68,17 @@ def read_preprocessing(folder: Path, node: Mapping[str, Any], dtype: torch.dtype
     """The preprocessing of a run folder, of any version. node: of its dataset. Raises StorageError for malformed
     files."""
     return images.upgraded(preprocessing.read(folder, dtype), node, dtype)
+
+
+def about_pictures(folder: Path, config: Config) -> list[str]:
+    """A line for stderr where an earlier version, which made this run, augmented its pictures in another way."""
+    versions = layout.read_summary(folder).get("versions")
+    version = versions.get("trainer") if isinstance(versions, dict) else None
+    if version not in AUGMENTED_ALL or not decodes_augmented(config):
+        return []
+    ways = ["other crops"] + ["validation pictures too"] * (config.dataset.get("val_fraction", 0) > 0)
+    ways += ["each only once"] * (config.loader.in_memory is True)
+    return [f"warning: version {version} augmented pictures in another way: {', '.join(ways)}"]
 
 
 def summary(differences: list[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from trainer.events import Stepped
 from trainer.loop import train
+from trainer.optim.groups import asked_of_us
 from trainer.optim.ratios import of
 from trainer.state import TrainState
 
@@ -70,7 +71,7 @@ def suggest(curve: Curve) -> tuple[float, float] | None:
 def settings(node: Mapping[str, Any], first: float, rate: float) -> list[str]:
     """What is typed to train at a rate: optimizer.lr, and the rates of the groups that have one of their own, which
     keep their ratio to it. node, first: the optimizer's, and its rate, as it was tried."""
-    own = [group.get("lr", group.get("optimizer", {}).get("lr")) for group in node.get("groups") or []]
+    own = [group.get("lr", group.get("optimizer", {}).get("lr")) for group in asked_of_us(node).get("groups", [])]
     words = [f"++optimizer.groups.{n}.lr={rate * lr / first:.2g}" for n, lr in enumerate(own) if lr is not None]
     return [f"optimizer.lr={rate:.2g}", *words]
 

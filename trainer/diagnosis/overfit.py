@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,8 @@ LOWEST_0 = (*start.ERRORS, nn.BCEWithLogitsLoss, nn.BCELoss)
 def overfit(composed: Settings, screen: Screen) -> int:
     """Train on one batch until it is learned. Returns 0 if it is, else prints the reason and returns 1. Of a loss whose
     lowest value is unknown, it says how far it has fallen, and returns 0 if it has."""
-    run, setup = short_run.prepare(composed, MOST_STEPS, scheduler=short_run.CONSTANT)
+    plain: dict[str, Any] = {"scheduler": short_run.CONSTANT, "augment": {}}  # mixed labels cost more than 0 at best
+    run, setup = short_run.prepare(composed, MOST_STEPS, **plain)
     header.show(screen, run, setup)
     findings = list(setup.findings)
     short_run.keep_one_batch(run)

@@ -81,7 +81,7 @@ def _of_run(folder: Path, key: str) -> bytes:
 
 def _safetensors(data: bytes, path: Path, key: str) -> dict[str, Tensor]:
     try:
-        return safetensors.torch.load(data)
+        return dict(sorted(safetensors.torch.load(data).items()))  # it gives them in no order
     except Exception as error:  # of safetensors, and of torch for a dtype that it does not have
         raise _damaged(path, "a safetensors file", key) from error
 

@@ -19,16 +19,23 @@ ERRORS = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)  # losses of num
 SAMPLED = 1000  # numbers to look at in each parameter: a step that changes a tensor changes nearly all of it
 
 
-def sample(model: nn.Module) -> list[Tensor]:
-    """Copies of about SAMPLED numbers of each parameter, evenly spread."""
-    vectors = [parameter.detach().reshape(-1) for parameter in model.parameters()]
-    return [vector[:: max(1, len(vector) // SAMPLED)].clone() for vector in vectors]
+def sample(model: nn.Module) -> list[tuple[nn.Parameter, Tensor]]:
+    """Each parameter that is trained, with copies of about SAMPLED of its numbers, evenly spread."""
+    return [(p, _spread(p).clone()) for p in model.parameters() if p.requires_grad]
 
 
-def nothing_moved(model: nn.Module, before: list[Tensor], lr: float, num_steps: int) -> list[Finding]:
+def _spread(parameter: nn.Parameter) -> Tensor:
+    vector = parameter.detach().reshape(-1)
+    return vector[:: max(1, len(vector) // SAMPLED)]
+
+
+def nothing_moved(
+    model: nn.Module, before: list[tuple[nn.Parameter, Tensor]], lr: float, num_steps: int
+) -> list[Finding]:
     """A model in which no sampled number has changed since `before`, the sample before the first step. One change is
-    enough: layers that begin at zero may wait for some steps."""
-    if any(not torch.equal(old, new) for old, new in zip(before, sample(model), strict=True)):
+    enough: layers that begin at zero may wait for some steps. One whose parameters are all frozen has none to change:
+    the loss has parameters that are trained."""
+    if not before or any(not torch.equal(old, _spread(parameter)) for parameter, old in before):
         return []
     what = f"no weight has changed in {counted(num_steps, 'step')}"
     why, remedy = f"the gradients are not 0, but the learning rate is {lr:g}", "trainer lr-find"

@@ -43,8 +43,11 @@ def unregistered(model: nn.Module) -> list[Finding]:
 
 
 def frozen(model: nn.Module) -> list[Finding]:
-    """Parameters with requires_grad=False: only a note, since fine-tuning freezes parameters."""
-    frozen_names = [name for name, p in model.named_parameters() if not p.requires_grad]
+    """Parameters with requires_grad=False: only a note, since fine-tuning freezes parameters. One beside a trained
+    one in its module is left out: a layer that trains its bias alone means it."""
+    own = [list(module.parameters(recurse=False)) for module in model.modules()]
+    meant = {id(p) for parameters in own if any(p.requires_grad for p in parameters) for p in parameters}
+    frozen_names = [name for name, p in model.named_parameters() if not p.requires_grad and id(p) not in meant]
     if not frozen_names:
         return []
     total = len(list(model.parameters()))

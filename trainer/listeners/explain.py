@@ -27,21 +27,18 @@ class Explain(Listener):
 
     def __init__(self, run: TrainState, screen: Screen, num_steps: int) -> None:
         self.run, self.screen, self.left = run, screen, num_steps
-        named = [*run.model.named_parameters(), *run.loss_fn.named_parameters("loss")]
-        self.names = {p: name for name, p in named if p.requires_grad}
-        self.width = max(map(len, [*self.names.values(), *(name for name, _ in run.model.named_modules())]))
         self.held = 0  # gradients at the end of the last step
-        self._begin()
+        self.names = dict[Tensor, str]()  # of what is trained
         leaves = [(name, m) for name, m in run.model.named_modules() if name and not list(m.children())]
         self.handles: list[Any] = [
             run.model.register_forward_pre_hook(self._before_forward, with_kwargs=True),
             *(module.register_forward_hook(self._activation(name)) for name, module in leaves),
             run.model.register_forward_hook(self._after_forward),
             run.loss_fn.register_forward_hook(self._loss, with_kwargs=True),
-            *(p.register_post_accumulate_grad_hook(self._gradient) for p in self.names),
             run.optimizer.register_step_pre_hook(self._before_step),
             run.optimizer.register_step_post_hook(self._after_step),
         ]
+        self._begin()
 
     def __call__(self, event: Event) -> None:
         if not isinstance(event, Stepped) or not self.left:
@@ -85,6 +82,13 @@ class Explain(Listener):
         ]
 
     def _begin(self) -> None:
+        """Prepare for a step. More may be trained in it than in the one before."""
+        named = [*self.run.model.named_parameters(), *self.run.loss_fn.named_parameters("loss")]
+        names: dict[Tensor, str] = {p: name for name, p in named if p.requires_grad}
+        new = [p for p in names if p not in self.names]
+        self.handles += [p.register_post_accumulate_grad_hook(self._gradient) for p in new]
+        self.names = names
+        self.width = max(map(len, [*names.values(), *(name for name, _ in self.run.model.named_modules())]))
         self.batches, self.zeroed = 0, ""
         self.forward = list[tuple[str, str]]()  # names and what they are
         self.loss, self.moves = list[str](), list[str]()
@@ -130,7 +134,7 @@ class Explain(Listener):
     def _gradient(self, parameter: Tensor) -> None:
         if parameter.grad is not None:
             scale = self.run.scaler.get_scale() if self.run.scaler.is_enabled() else 1.0
-            self.gradients[self.names[parameter]] = parameter.grad.detach().norm() / scale  # type: ignore[index]
+            self.gradients[self.names[parameter]] = parameter.grad.detach().norm() / scale
 
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         self.before = {name: p.detach().clone() for p, name in self.names.items()}

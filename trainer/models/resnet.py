@@ -44,7 +44,8 @@ class ResNet(nn.Module):
     def __init__(self, in_channels: int, num_classes: int, depth: int = 20, width: int = 16) -> None:
         super().__init__()
         if depth < 8 or depth % 6 != 2:
-            raise ValueError(f"depth={depth} is not 8, 14, 20 or another 6n + 2")
+            near = 6 * max(1, round((depth - 2) / 6)) + 2
+            raise ValueError(f"depth={depth} is not 8, 14, 20 or another 6n + 2; try depth={near}")
         blocks: list[nn.Module] = []
         widths = [width, *(width * 2**stage for stage in range(NUM_STAGES))]
         for stage, (inner, outer) in enumerate(pairwise(widths)):

@@ -52,15 +52,14 @@ def _both_signs(filters: Tensor, in_channels: int) -> Tensor:
 
 
 class BiasNorm(nn.BatchNorm2d):
-    """A batch norm that trains its bias alone: its scale stays one.
+    """A batch norm that trains its bias alone: its scale stays one, and is a parameter as in torch's own.
 
     Input and output (B, num_features, H, W). momentum: share of the newest batch in the running statistics.
     """
 
     def __init__(self, num_features: int, momentum: float) -> None:
         super().__init__(num_features, eps=1e-12, momentum=momentum)
-        del self.weight
-        self.register_buffer("weight", torch.ones(num_features), persistent=False)
+        self.weight.requires_grad_(False)
 
 
 class Group(nn.Module):
@@ -86,8 +85,8 @@ class Group(nn.Module):
 class WideCNN(nn.Module):
     """A whitening convolution, a group for each width, the maximum over the picture and a scaled linear layer.
 
-    Input (B, in_channels, H, W) with H and W above 2 ** len(widths); output (B, num_classes): logits. momentum: share
-    of the newest batch in the running statistics of the norms; logit_scale: factor on the logits.
+    Input (B, in_channels, H, W) with H and W above 2 ** len(widths), else ValueError; output (B, num_classes): logits.
+    momentum: share of the newest batch in the running statistics of the norms; logit_scale: factor on the logits.
     """
 
     def __init__(
@@ -109,7 +108,18 @@ class WideCNN(nn.Module):
         """Fit the whitening layer to training pictures (N, in_channels, H, W)."""
         self.whiten.fit(inputs)
 
+    def _too_small(self, x: Tensor) -> str:
+        """What is wrong with pictures that the groups halve to nothing."""
+        widths = [group.conv2.out_channels for group in self.groups if isinstance(group, Group)]
+        text = (
+            f"pictures of {x.shape[2]}×{x.shape[3]} are too small for {len(widths)} widths, each of which halves them"
+        )
+        most = (min(x.shape[2:]) - 1).bit_length() - 1
+        return f"{text}; try widths={str(widths[:most]).replace(' ', '')}" if most > 0 else text
+
     def forward(self, x: Tensor) -> Tensor:
+        if min(x.shape[2:]) <= 2 ** len(self.groups):
+            raise ValueError(self._too_small(x))
         x = self.groups(F.gelu(self.whiten(x)))
         output: Tensor = self.head(x.amax((2, 3))) * self.logit_scale
         return output

@@ -51,14 +51,16 @@ def freeze(model: nn.Module, chosen: Sequence[str], trained: nn.Module) -> Froze
 
 
 def take_over(optimizer: Optimizer, before: Optimizer) -> None:
-    """Give an optimizer over more parameters the state of the one before it. In each group, parameters that it did not
-    have become a group of their own: they count their steps from now on."""
-    held = {id(p) for group in before.param_groups for p in group["params"]}
+    """Give an optimizer over more parameters the state of the one before it, and the values in its groups, which may
+    count its steps; rates are a schedule's. In each group, parameters that it did not have become a group of their own:
+    they count their steps from now on."""
+    held = {id(p): group for group in before.param_groups for p in group["params"]}
     for part in parts(optimizer):
         groups = []
         for group in part.param_groups:
-            halves = ([p for p in group["params"] if (id(p) in held) is was_held] for was_held in (True, False))
-            groups += [{**group, "params": half} for half in halves if half]
+            olds, news = ([p for p in group["params"] if (id(p) in held) is was_held] for was_held in (True, False))
+            groups += [{**held[id(olds[0])], "params": olds, "lr": group["lr"]}] if olds else []
+            groups += [{**group, "params": news}] if news else []
         part.param_groups[:] = groups
     optimizer.param_groups[:] = [group for part in parts(optimizer) for group in part.param_groups]
     optimizer.state.update(before.state)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trainer.config import target
+from trainer.config.check import optimizer_key
 from trainer.errors import ConfigError
 from trainer.optim import layers, muon, patterns
 from trainer.optim.several import parts
@@ -17,6 +18,7 @@ from trainer.text import listed
 MUON = "trainer.optim.muon.Muon"
 ADAMW = "torch.optim.AdamW"
 OURS = ("groups", "layer_decay")  # keys of every optimizer, beside those of its class
+UNSET: tuple[Any, ...] = ([], None)  # their defaults, which a class with a parameter of this name is not given
 NOT_A_GROUPS = ("params", "foreach", "fused", "capturable", "differentiable")  # arguments that hold for all groups
 REST = "the rest"
 Named = dict[str, Tensor]
@@ -34,44 +36,88 @@ class Group:
     numbers: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def trains(self) -> bool:
+        """Whether any of its parameters is trained now."""
+        return any(p.requires_grad for p in self.parameters.values())
+
+    @property
+    def entry(self) -> str:
+        """The dotted key of its entry in optimizer.groups; optimizer, of the rest."""
+        return self.key.removesuffix(".optimizer")
+
+    def number(self, name: str) -> float | None:
+        """A number typed for the group, or the node's, or its class's default; None without one."""
+        accepted = target.parameters(target.locate(self.node["_target_"], self.key)).get(name)
+        value = self.numbers.get(name, self.node.get(name, accepted.default if accepted is not None else None))
+        return value if isinstance(value, (int, float)) else None
+
+    @property
     def lr(self) -> float:
-        """The learning rate: typed for the group, or the node's, or its class's default. Raises ConfigError without."""
-        lr = target.parameters(target.locate(self.node["_target_"], self.key)).get("lr")
-        rate = self.numbers.get("lr", self.node.get("lr", lr.default if lr is not None else None))
-        if not isinstance(rate, (int, float)):
+        """The learning rate. Raises ConfigError where there is none."""
+        if (rate := self.number("lr")) is None:
             raise ConfigError(f"optimizer.layer_decay: {self.node['_target_']} has no lr", "optimizer.layer_decay=null")
         return rate
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is shown of a group. spared: it is the part of a group that does not decay, see torch_groups."""
+    """What is shown of a group. spared: it is the part of a group that does not decay, see torch_groups. frozen: all of
+    it is, and will be trained later."""
 
     name: str
     spared: bool
     num_parameters: int
-    lr: float
+    lr: float | None
     weight_decay: float | None
     optimizer: str
+    frozen: bool = False
 
 
 def split(node: Mapping[str, Any], model: nn.Module, named: Named) -> list[Group]:
     """The groups of an optimizer's node; without any asked for, one of all parameters. The first is the optimizer's
     own, unless it is left without parameters. Raises ConfigError for a pattern that gets no parameter.
 
-    named: all parameters, frozen ones too, so that a pattern may pick those; a group of frozen ones is left out.
+    named: all parameters, frozen ones too, so that a pattern may pick those.
     """
-    theirs = target.parameters(target.locate(node["_target_"], "optimizer"))
-    asked = {name: node.get(name) for name in OURS if name not in theirs}
-    own = {name: value for name, value in node.items() if name not in asked}
-    entries, decay, rest = asked.get("groups") or [], asked.get("layer_decay"), dict(named)
+    asked, rest = asked_of_us(node), dict(named)
+    own = {
+        name: value for name, value in node.items() if name not in OURS or (name not in asked and value not in UNSET)
+    }
+    entries, decay = asked.get("groups") or [], asked.get("layer_decay")
     found = [_typed(number, entry, own, named, rest) for number, entry in enumerate(entries)]
     found.insert(0, Group(REST if entries else "", "optimizer", own, rest))
     found = [part for group in found for part in _for_muon(group, model)]
     if decay is not None:
         depths = layers.depths(model)
         found = [part for group in found for part in _by_layer(group, decay, depths)]
-    return [group for group in found if any(p.requires_grad for p in group.parameters.values())]
+    return [group for group in found if group.parameters]
+
+
+def asked_of_us(node: Mapping[str, Any]) -> dict[str, Any]:
+    """`groups` and `layer_decay` of an optimizer's node, checked, without one that is a parameter of its class. Raises
+    ConfigError."""
+    theirs = target.parameters(target.locate(node["_target_"], "optimizer"))
+    return {name: optimizer_key(name, node[name], node) for name in OURS if name in node and name not in theirs}
+
+
+def frozen_rows(found: Iterable[Group], frozen: Iterable[Tensor], *, thaws: bool) -> list[Row]:
+    """What is shown of the groups that are frozen until later. Raises ConfigError for a typed one that never trains.
+
+    found: see split. frozen: the parameters that `freeze` picked; thaws: whether they are trained later.
+    """
+    chosen = {id(p) for p in frozen}
+    idle = [(group, any(id(p) in chosen for p in group.parameters.values())) for group in found if not group.trains]
+    waiting = [group for group, is_ours in idle if is_ours and thaws]
+    good = {"optimizer", *(group.entry for group in found if group.trains or group in waiting)}
+    for group, is_ours in idle:
+        if group.entry not in good:
+            text = f"{group.entry} trains nothing: all parameters of {group.name.partition(': ')[0]} are frozen"
+            way = "unfreeze_at=1epochs" if is_ours else "parameter.requires_grad_(True) for those to train"
+            raise ConfigError(text, f"leave the group out, or {way}")
+    return [
+        Row(g.name, False, size(g.parameters.values()), g.number("lr"), g.number("weight_decay"), "", frozen=True)
+        for g in waiting
+    ]
 
 
 def _typed(number: int, entry: Mapping[str, Any], own: Mapping[str, Any], named: Named, rest: Named) -> Group:
@@ -134,6 +180,11 @@ def as_list(value: str | Sequence[str]) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
+def size(parameters: Iterable[Tensor]) -> int:
+    """The number of numbers in parameters."""
+    return sum(p.numel() for p in parameters)
+
+
 def rows(optimizer: Optimizer) -> list[Row]:
     """What is shown of the groups of an optimizer; [] where nobody asked for groups."""
     return list(_rows(optimizer)) if "name" in optimizer.param_groups[0] else []
@@ -142,9 +193,9 @@ def rows(optimizer: Optimizer) -> list[Row]:
 def _rows(optimizer: Optimizer) -> Iterator[Row]:
     for part in parts(optimizer):
         for before, group in zip([{}, *part.param_groups], part.param_groups, strict=False):
-            name, size = group["name"], sum(p.numel() for p in group["params"])
+            name, num_parameters = group["name"], size(group["params"])
             spared, numbers = name == before.get("name"), (float(group["lr"]), group.get("weight_decay"))
-            yield Row(name, spared, size, *numbers, type(part).__name__)
+            yield Row(name, spared, num_parameters, *numbers, type(part).__name__)
 
 
 def count(groups: Iterable[Row]) -> int:

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from trainer.config import target
 from trainer.errors import ConfigError
 from trainer.optim import groups, shortcuts
-from trainer.optim.groups import Group, Named
+from trainer.optim.groups import Group, Named, Row
 from trainer.optim.several import Several
 
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.modules.batchnorm._NormBase, nn.LocalResponseNorm)
@@ -27,7 +27,8 @@ def make_optimizer(node: Mapping[str, Any], modules: Mapping[str, nn.Module], de
             hint = "parameter.requires_grad_(True) for those to train"
             raise ConfigError("all parameters of the model are frozen", hint)
         raise ConfigError("the model has no trainable parameter", "is a list of modules kept outside nn.ModuleList?")
-    found, spared = groups.split(node, modules[""], named), spared_ids(modules.values(), named)
+    found = [group for group in groups.split(node, modules[""], named) if group.trains]
+    spared = spared_ids(modules.values(), named)
     is_named = len(found) > 1 or bool(found[0].name)
     parts: list[tuple[Group, list[dict[str, Any]]]] = []  # the first group of each optimizer, and what it is given
     for group in found:
@@ -46,6 +47,20 @@ def make_optimizer(node: Mapping[str, Any], modules: Mapping[str, nn.Module], de
         shortcuts.strip(one)
         shortcuts.shorten(one)
     return optimizer
+
+
+def group_rows(
+    optimizer: Optimizer,
+    node: Mapping[str, Any],
+    modules: Mapping[str, nn.Module],
+    frozen: Iterable[Tensor],
+    *,
+    thaws: bool,
+) -> list[Row]:
+    """What is shown of the groups of an optimizer, and after them of those that are frozen until later, see
+    groups.frozen_rows. node, modules: those it was made of."""
+    found = groups.split(node, modules[""], named_parameters(modules))
+    return [*groups.rows(optimizer), *groups.frozen_rows(found, frozen, thaws=thaws)]
 
 
 def named_parameters(modules: Mapping[str, nn.Module]) -> Named:

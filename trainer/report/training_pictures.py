@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import Tensor
 
-from trainer.build import augmentation
 from trainer.build.build import Setup
+from trainer.config import asked_augmentation
 from trainer.data.batches import TrainBatches
 from trainer.disk.figures import Figure, Pictures
 from trainer.errors import TrainerError
@@ -21,7 +21,7 @@ LEAST = 0.005  # the share of a class that is named
 def shown(batches: TrainBatches, setup: Setup) -> list[Figure]:
     """Sixteen training pictures in the units of the data, with their classes or shares of classes; nothing in a run
     whose pictures stay as they are."""
-    if not augmentation.is_asked(setup.config):
+    if not asked_augmentation.is_asked(setup.config):
         return []
     loader, rows, splits = batches.loader, batches.order(0)[: batches.batch_size], setup.splits
     try:

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from trainer import __version__, kernels
-from trainer.build import augmentation, phases, sizes
+from trainer.build import phases, sizes
 from trainer.build.build import Setup
 from trainer.compiled_step import CompiledStep
+from trainer.config import asked_augmentation
 from trainer.config.schema import Config
 from trainer.data import tree
 from trainer.data.facts import Facts, Spec
@@ -21,7 +22,8 @@ from trainer.data.tree import Tree
 from trainer.data.workers import Seeded
 from trainer.disk import layout
 from trainer.guards.finding import Finding
-from trainer.optim.groups import count
+from trainer.optim.groups import MUON, count
+from trainer.optim.muon import Muon
 from trainer.optim.several import kinds
 from trainer.state import TrainState
 from trainer.tasks import baseline, loss_modules, losses
@@ -40,7 +42,7 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     screen.entry("data", [*data_lines(splits), *splits.notes, *baseline_lines(splits, run.metrics)])
     for texts in splits.warnings:
         screen.warn(texts)
-    if augmented := augmentation.words(config.augment):
+    if augmented := asked_augmentation.words(config.augment):
         screen.entry("augment", [augmented])
     precision = config.dtype + (f", autocast {config.autocast}" if config.autocast != "none" else "")
     precision += ", compiled" if config.compile == "model" else ""
@@ -56,6 +58,10 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     schedule = type(getattr(run.scheduler, "scheduler", run.scheduler)).__name__
     schedule = "" if schedule == "Constant" else f", {schedule}"
     screen.entry("optim", [f"{optimizer_text(run, setup)}{schedule}"])
+    if config.optimizer["_target_"] == MUON and Muon.__name__ not in kinds(run.optimizer):
+        until = when(run, "unfreeze")
+        what = f"has nothing to train{f' until {until}' * bool(until)}: no hidden matrix is left for it"
+        screen.warn([f"Muon {what}", "all that is trained takes AdamW", "try: optimizer=adamw"])
     if config.ema is not None or config.swa is not None:
         screen.entry("average", average_lines(run, config, schedule))
     batch = f"batch {config.loader.batch_size}" + f" × {config.accumulate}" * (config.accumulate > 1)
@@ -77,9 +83,11 @@ def optimizer_text(run: TrainState, setup: Setup) -> str:
     """The optimizer and its rate, or the rates of its groups: AdamW in 3 groups, lr=0.0001 to 0.002."""
     if not setup.groups:
         return f"{kinds(run.optimizer)} lr={run.optimizer.defaults['lr']:g}"
-    rates = sorted({row.lr for row in setup.groups})
+    rates = sorted({row.lr for row in setup.groups if row.lr is not None})
     lr = f"{rates[0]:g}" + f" to {rates[-1]:g}" * (len(rates) > 1)
-    return f"{kinds(run.optimizer)} in {counted(count(setup.groups), 'group')}, lr={lr}"
+    waiting = sum(row.frozen for row in setup.groups) if "unfreeze" not in run.phases.begun else 0
+    number = counted(count(setup.groups), "group") + f", {waiting} of them frozen" * bool(waiting)
+    return f"{kinds(run.optimizer)} in {number}, lr={lr}"
 
 
 def data_lines(splits: Splits) -> Iterator[str]:
@@ -125,7 +133,7 @@ def frozen_text(run: TrainState) -> str:
     total = sizes.num_parameters(run.model)
     until = when(run, "unfreeze")
     if "unfreeze" in run.phases.begun:
-        return f"nothing any more: all parameters train since {until}"
+        return f"nothing any more: what freeze names trains since {until}"
     frozen = total - sizes.num_trained(run.model)
     return f"{frozen:,} of {total:,} parameters" + (f" until {until}" if until else "")
 

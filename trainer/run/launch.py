@@ -12,7 +12,7 @@ from trainer.build.build import build
 from trainer.config import run_config
 from trainer.config.check import check
 from trainer.config.schema import Config
-from trainer.data.earlier import Earlier, IfChanged
+from trainer.data.earlier import Earlier, IfChanged, about_pictures
 from trainer.data.fingerprint import Fingerprint
 from trainer.disk import layout, storage
 from trainer.disk.lock import only_writer
@@ -49,7 +49,7 @@ def start(
         return start_ranks.run(num_ranks, work, in_rank, make_folder)
     with distributed.joined() as ranks, kernels.kept():
         session.screen.status(BUILDING)
-        run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks)
+        run, setup = build(config, cores=session.num_cores, num_jobs=session.num_jobs, download=download, ranks=ranks)
         try:
             checkpoint.contents(run, {})
         except TypeError as error:
@@ -94,22 +94,31 @@ def resume(
         with nullcontext() if ranks.size > 1 else traceback_in_log(folder, session.screen):
             session.screen.status(BUILDING)
             earlier = data_files.read(folder, config, if_changed=if_changed)
-            run, setup = build(config, cores=session.num_cores, download=download, ranks=ranks, earlier=earlier)
+            run, setup = build(
+                config,
+                cores=session.num_cores,
+                num_jobs=session.num_jobs,
+                download=download,
+                ranks=ranks,
+                earlier=earlier,
+            )
         if ranks.rank > 0:
             if newest := ranks.tell(None):
                 checkpoint.load(run, *newest)
             else:
-                init_from.load(run.model, setup.config, None, setup.splits, is_trusted=download)
+                init_from.load_again(run.model, setup.config, setup.splits, folder, is_trusted=download)
             forget_best(run, setup.splits.fingerprint, earlier)
             return follow(run)
         ready()
         if earlier is not None and earlier.fingerprint is None:
             complain("warning: this run did not store what its data was, as version 0.1.0 did not")
             complain("         whether the data has changed since cannot be told")
+        for line in about_pictures(folder, config):
+            complain(line)
         with signals.listening(may_abandon=ranks.size == 1):
             offsets = load_newest(run, folder, session.screen)
             if not offsets:
-                init_from.load(run.model, setup.config, None, setup.splits, is_trusted=download)
+                init_from.load_again(run.model, setup.config, setup.splits, folder, is_trusted=download)
             if offsets and (folder / layout.MODEL).exists():
                 best_weights.restore(folder, checkpoint.most_bytes(run.model))
             if forget_best(run, setup.splits.fingerprint, earlier):

@@ -16,3 +16,4 @@ class Session:
     is_brief: bool = False  # whether it is a sweep's job, which shows no picture, chart or next commands
     listeners: Sequence[Listener] = ()  # additional ones, called after the run's own
     num_cores: int | None = None  # that threads=auto may use; None: all that this process may use
+    num_jobs: int = 1  # of a sweep that run side by side on this machine

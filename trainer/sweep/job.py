@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from trainer.config import user_modules
 from trainer.config.run_config import Stored, read_config
 from trainer.config.settings import Settings
 from trainer.config.source import Source
-from trainer.config.trust import OWN, Trust
+from trainer.config.trust import Trust
 from trainer.disk import job_folder, layout, storage
 from trainer.disk.job_folder import claimed
 from trainer.disk.sweep_plan import Job
@@ -24,10 +24,12 @@ from trainer.terminal.screen import Screen
 
 @dataclass(frozen=True)
 class Place:
-    """The resources of a job: the cores that threads=auto may take, and the only GPUs that it sees, if any."""
+    """The resources of a job: the cores that threads=auto may take, the only GPUs that it sees, if any, and how many
+    jobs run side by side and share the memory."""
 
-    cores: int
+    cores: int = field(default_factory=machine.num_cores)
     gpu: str | None = None
+    num_jobs: int = 1
 
 
 def main(here: Path, sweep: Path, job: Job, place: Place, trust: Trust, lifeline: Connection) -> None:
@@ -40,7 +42,7 @@ def main(here: Path, sweep: Path, job: Job, place: Place, trust: Trust, lifeline
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         try:
             signals.release()
-            code = train(sweep, job, Screen(nowhere), place.cores, trust, quiet=True)
+            code = train(sweep, job, Screen(nowhere), place, trust, quiet=True)
         except Interrupted as error:
             code = error.exit_code
         except TrainerError as error:
@@ -49,9 +51,7 @@ def main(here: Path, sweep: Path, job: Job, place: Place, trust: Trust, lifeline
     sys.exit(code)
 
 
-def train(
-    sweep: Path, job: Job, screen: Screen, cores: int | None = None, trust: Trust = OWN, *, quiet: bool = False
-) -> int:
+def train(sweep: Path, job: Job, screen: Screen, place: Place, trust: Trust, *, quiet: bool = False) -> int:
     """Train a job: resume it from its checkpoint, or start again if it had failed. Returns the exit code, which is BUSY
     where another process works on it. Unless it is killed, its summary.json records how it ended.
 
@@ -68,20 +68,20 @@ def train(
                 return 0
             if status in ("failed", "diverged"):
                 job_folder.clear(folder)
-            return _carry_out(folder, job, screen, started, cores, trust, held)
+            return _carry_out(folder, job, screen, started, place, trust, held)
     except InUse:
         return BUSY
 
 
 def _carry_out(
-    folder: Path, job: Job, screen: Screen, started: float, cores: int | None, trust: Trust, held: ExitStack
+    folder: Path, job: Job, screen: Screen, started: float, place: Place, trust: Trust, held: ExitStack
 ) -> int:
     """Start or resume a job. held: the lock on its folder. Returns the exit code."""
     from trainer.processes import ranks
     from trainer.run import launch
     from trainer.run.session import Session
 
-    session = Session(screen, started, is_brief=True, num_cores=cores)
+    session = Session(screen, started, is_brief=True, num_cores=place.cores, num_jobs=place.num_jobs)
     try:
         with screen:
             screen.open_log(folder / layout.LOG)  # for messages that appear before the run is built

@@ -64,10 +64,10 @@ def places(
     width = max(1, min(fitting if wanted == "auto" else wanted, num_jobs))
     cores = max(1, num_cores() // width)
     if not one_gpu_each:
-        return [Place(cores)] * width
+        return [Place(cores, num_jobs=width)] * width
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(num_gpus)))).split(",")
     gpus = itertools.cycle(visible[:num_gpus])
-    return [Place(cores, ",".join(itertools.islice(gpus, num_ranks))) for _ in range(width)]
+    return [Place(cores, ",".join(itertools.islice(gpus, num_ranks)), width) for _ in range(width)]
 
 
 def run(

@@ -174,7 +174,7 @@ class Sweep:
         """Run a job in this process, for Hydra's basic launcher and submitit's. Returns the exit code."""
         job = self.jobs[number]
         self.screen.say(f"job {job.number}  {' '.join(job.overrides)}")
-        code = train(self.need_folder(), job, Screen(), trust=self.trust)
+        code = train(self.need_folder(), job, Screen(), Place(), self.trust)
         self.ended(job, code, self.settings[job.number])
         if code in signals.INTERRUPTED:
             raise self.interrupted(code - 128)

@@ -18,13 +18,12 @@ from trainer.data.target_scaling import TargetScaling, Way
 from trainer.data.tree import Tree
 from trainer.device import widest_dtype
 from trainer.errors import ConfigError
-from trainer.tasks import along_axis, loss_modules
+from trainer.tasks import along_axis, loss_modules, soft_targets
 from trainer.tasks.along_axis import ALONG_AXIS
 from trainer.tasks.focal import FocalLoss
 from trainer.tasks.kinds import TASKS, kind_of
 from trainer.tasks.model_loss import OfModel
 from trainer.tasks.quantile import QuantileLoss
-from trainer.tasks.soft_targets import SoftCrossEntropyLoss
 from trainer.text import counted
 
 AUTO = {kind.loss for kind in TASKS.values() if kind.loss is not None}  # what loss=auto may mean
@@ -39,7 +38,7 @@ WAYS: dict[Any, Way] = {  # losses that scaled targets change only in their unit
 THRESHOLDS = {nn.HuberLoss: "delta", nn.SmoothL1Loss: "beta"}
 AS_NUMBERS = "dataset.task=numbers"  # makes numbers of targets that are whole numbers
 ELEMENTWISE = (*WAYS, nn.BCEWithLogitsLoss, nn.BCELoss, nn.PoissonNLLLoss, QuantileLoss)
-OURS = (along_axis.__name__, *(kind.__module__ for kind in (FocalLoss, QuantileLoss, SoftCrossEntropyLoss)))
+OURS = (along_axis.__name__, FocalLoss.__module__, QuantileLoss.__module__, soft_targets.__name__)
 NUMERIC = (*ELEMENTWISE, nn.GaussianNLLLoss)
 
 

@@ -7,9 +7,9 @@ from torch.nn import functional
 from trainer.device import widest_dtype
 
 
-class SoftCrossEntropyLoss(nn.CrossEntropyLoss):
-    """torch's own. Of shares (B, classes) it is the mean over the rows that have one: one of zeros does not count, as
-    an ignored class does not."""
+class CrossEntropyLoss(nn.CrossEntropyLoss):
+    """torch's own, under the name that the config has. Of shares (B, classes) it is the mean over the rows that have
+    one: one of zeros does not count, as an ignored class does not."""
 
     def forward(self, prediction: Tensor, y: Tensor) -> Tensor:
         if not y.is_floating_point():

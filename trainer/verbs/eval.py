@@ -28,7 +28,7 @@ def run(args: Namespace) -> int:
         text = f"split={split} is a part of the run's own data; of dataset.path={path} all rows are measured"
         raise ConfigError(text, "leave split out")
     with uncollected():
-        from trainer.data import fingerprint
+        from trainer.data import earlier, fingerprint
         from trainer.inference import labelled, model
         from trainer.loop import evaluate
 
@@ -41,7 +41,8 @@ def run(args: Namespace) -> int:
             stored.config, trained, None if redrawn else known, split, download=stored.data.trusted
         )
     metrics = evaluate(trained, rows, rows.split)
-    for line in rows.warnings(known):
+    of_pictures = earlier.about_pictures(stored.folder, stored.config) if rows.split == "val" else []
+    for line in [*rows.warnings(known), *of_pictures]:
         complain(line)
     print(cleaned(f"run      {stored.folder}"))
     where = f" of the {rows.split} split" * (not elsewhere)

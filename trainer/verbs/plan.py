@@ -103,7 +103,9 @@ def group_lines(groups: "Sequence[Row]") -> Iterator[str]:
         tail = ": biases, norms" * row.spared
         name = cut(row.name, width - len(tail)) + tail
         decay = "-" if row.weight_decay is None else f"{row.weight_decay:g}"
-        yield f"{name:<{width}} {row.num_parameters:>12,} {row.lr:>9.3g} {decay:>7}  {row.optimizer}"
+        lr = "-" if row.lr is None else f"{row.lr:.3g}"
+        kind = "frozen" if row.frozen else row.optimizer
+        yield f"{name:<{width}} {row.num_parameters:>12,} {lr:>9} {decay:>7}  {kind}"
 
 
 def memory_line(memory: "Memory") -> str:

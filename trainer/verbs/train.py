@@ -69,7 +69,7 @@ def _train(settings: Settings, started: float) -> int:
 
     with Screen() as screen, settings.locating():
         session = Session(screen, started)
-        launch.start(config, source.overrides, lambda label: layout.create(config.output_dir, label), session)
+        launch.start(config, settings.overrides, lambda label: layout.create(config.output_dir, label), session)
     return 0
 
 

@@ -14,6 +14,9 @@ from trainer.config.schema_key import keys
 # {`_target_`: the dataclass of its keys}
 SCHEMAS = dataset.SCHEMAS | model.SCHEMAS | loss.SCHEMAS | optimizer.SCHEMAS | scheduler.SCHEMAS
 
+# Keys that ship with every option: a class that has a parameter of this name gets the value, whatever it is.
+MAY_BE_THEIRS = (*dataset.MAY_BE_THEIRS, *keys(OptimizerKeys))
+
 
 def target_schema(group: str, node: Mapping[str, Any]) -> dict[str, Any] | None:
     """{name: dataclass field} of the keys beside a shipped `_target_`; None where the class's signature decides."""

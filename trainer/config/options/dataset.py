@@ -33,9 +33,7 @@ class DatasetKeys:
     )
 
 
-MAY_BE_THEIRS = (
-    *("split", "scale_targets", "task", "folds", "fold", "test_fraction", "fraction"),
-)  # of DatasetKeys: a class that has such an argument gets the value, whatever it is
+MAY_BE_THEIRS = ("split", "scale_targets", "task", "folds", "fold", "test_fraction", "fraction")  # of DatasetKeys
 
 
 @dataclass

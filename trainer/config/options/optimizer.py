@@ -28,9 +28,15 @@ class SGD(Optimizer):
 
 
 @dataclass
-class Adam(Optimizer):
+class Moments(Optimizer):
+    """Keys of an optimizer that divides a running mean by the root of a running square."""
+
     betas: list[float] = key("decay of the running mean and square", at_least=0, below=1)
     eps: float = key("keeps the division finite", at_least=0)
+
+
+@dataclass
+class Adam(Moments):
     amsgrad: bool = key("divide by the largest running square so far")
 
 
@@ -49,18 +55,13 @@ class Adagrad(Optimizer):
 
 
 @dataclass
-class NAdam(Optimizer):
-    betas: list[float] = key("decay of the running mean and square", at_least=0, below=1)
-    eps: float = key("keeps the division finite", at_least=0)
-    momentum_decay: float = key("how fast the momentum rises to the first beta", at_least=0)
+class RAdam(Moments):
     decoupled_weight_decay: bool = key("shrink weights directly, as AdamW does, not through the gradient")
 
 
 @dataclass
-class RAdam(Optimizer):
-    betas: list[float] = key("decay of the running mean and square", at_least=0, below=1)
-    eps: float = key("keeps the division finite", at_least=0)
-    decoupled_weight_decay: bool = key("shrink weights directly, as AdamW does, not through the gradient")
+class NAdam(RAdam):
+    momentum_decay: float = key("how fast the momentum rises to the first beta", at_least=0)
 
 
 @dataclass
