@@ -66,7 +66,7 @@ def train(folder: Path, data: str, seed: int, epochs: int, *words: str) -> Train
     said = trainer(folder, "train", *JOB, *given, *words)
     run = folder / re.findall(r"^run +(\S+)", said, flags=re.MULTILINE)[-1]
     with (run / "results.csv").open(encoding="utf-8") as file:
-        val = [(int(row["step"]), float(row["val/acc"])) for row in csv.DictReader(file)]
+        val = [(int(row["step"]), float(row["val/acc"])) for row in csv.DictReader(file) if row["val/acc"]]
     if data != "mnist.npz":
         return Trained(run, float("nan"), val)
     tested = trainer(folder, "eval", str(run), "split=test")
