@@ -50,7 +50,7 @@ def test_nothing_in_trainer_executes_what_it_reads() -> None:
 
 OWN_WORDS = ("bench", "chapter", "completion", "config", "init", "ls", "verify")  # verbs that print nobody else's
 PRINTING = ("print", "sys.stdout.write", "traceback.print_exc")
-CLEAN = ("cleaned", "table.json_text", "table.csv_text", "table.markdown")
+CLEAN = ("cleaned", "plain.json_text", "table.csv_text", "table.markdown")
 
 
 def raw_prints(source: str) -> Iterator[str]:

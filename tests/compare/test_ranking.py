@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from trainer.compare import table
+from trainer.compare import plain, table
 from trainer.compare.protocol import Protocol, protocol
 from trainer.compare.ranking import labels, rank, rankings
 from trainer.compare.rows import Row, differences, varied
@@ -192,7 +192,7 @@ def test_rankings_stand_apart_and_nothing_is_lost() -> None:
         ("Iris", "val/acc", "a"), ("Wine", "val/acc", "b"), ("Iris", "val/loss", "e"),
     ]  # fmt: skip
     assert [group.settings for group in ranked[0].groups] == [{"model": "mlp"}, {"model": "cnn"}]
-    data = json.loads(table.json_text(ranked))
+    data = json.loads(plain.json_text(ranked))
     assert [(group["ranking"], group["data"], group["rank"]) for group in data["groups"]] == [
         (0, "Iris", 1), (0, "Iris", 2), (1, "Wine", 1), (1, "Wine", None), (2, "Iris", 1),
     ]  # fmt: skip
@@ -246,7 +246,7 @@ def test_wide_tables_stay_within_78_columns_and_nothing_is_lost_elsewhere() -> N
     assert lines[1].split()[-3:] == ["0.5000", "±0.0309", "1"]  # Wilson, 0.5 of 1,000: 0.46907 to 0.53093
     read = list(csv.DictReader(io.StringIO(table.csv_text(rows, [ranked]))))
     assert read[0]["model.setting_number_8"] == "x" * 40
-    assert json.loads(table.json_text([ranked]))["groups"][0]["runs"][0]["metrics"] == {"val/acc": 0.5}
+    assert json.loads(plain.json_text([ranked]))["groups"][0]["runs"][0]["metrics"] == {"val/acc": 0.5}
 
 
 def test_sparkline() -> None:

@@ -60,6 +60,7 @@ def test_a_run_leaves_what_the_contract_says(cli: Cli, tmp_path: Path) -> None:
         "preprocessing.safetensors",
         "data.json",
         "data.safetensors",
+        "val_rows.safetensors",
         "checkpoints",
         "config.sig",
         ".lock",

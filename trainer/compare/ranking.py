@@ -2,13 +2,14 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean, stdev
 
 from trainer.compare import variance
 from trainer.compare.interval import Interval, difference, interval
+from trainer.compare.paired import Difference
 from trainer.compare.protocol import Protocol, unfolded
 from trainer.compare.rows import UNKNOWN, Row, mode, monitored
 from trainer.text import clock
@@ -18,6 +19,9 @@ OF_PLACES = {"val/perplexity", "val/iou"}  # of runs whose acc is a share of pos
 BOUNDS = {"mse": (0.0, math.inf), "mae": (0.0, math.inf), "r2": (-math.inf, 1.0)}
 BOUNDS |= {"perplexity": (1.0, math.inf), "bits": (0.0, math.inf)}
 BOUNDS |= dict.fromkeys((*SHARES, "f1", "balanced_acc", "iou"), (0.0, 1.0))
+
+
+MOST_PAIRED = 100  # groups that are compared with the best one row by row
 
 
 @dataclass(frozen=True)
@@ -92,12 +96,14 @@ class Group:
 @dataclass(frozen=True)
 class Ranking:
     """groups: best first, then those with a failure, then those without a value. shares: see variance.shares.
-    data: the name of what all runs were measured on."""
+    data: the name of what all runs were measured on. gaps: the paired difference of a group from the best one, by the
+    group's place, where they have pairs."""
 
     metric: str
     groups: list[Group]
     shares: dict[str, float] | None
     data: str = ""
+    gaps: Mapping[int, Difference] = field(default_factory=dict)
 
     @property
     def mode(self) -> str:
@@ -125,14 +131,22 @@ class Ranking:
         """(rank, difference of the mean from the best) of a group, as text; ("-", "") where it is not ranked."""
         if index >= self.num_ranked:
             return "-", ""
-        return str(index + 1), "best" if index == 0 else f"{self.groups[index].mean - self.groups[0].mean:+.4g}"
+        if index == 0:
+            return "1", "best"
+        gap = self.gaps.get(index)
+        if gap is not None and gap.half is not None:
+            return str(index + 1), f"{gap.mean:+.4g} ±{gap.half:.2g}"
+        return str(index + 1), f"{self.groups[index].mean - self.groups[0].mean:+.4g}"
 
     def within_noise(self, group: Group) -> bool | None:
-        """Whether this group is a tie with the best one: the 95% interval of their difference contains 0. None where
-        an interval is unknown."""
+        """Whether this group is a tie with the best one: the 95% interval of their difference, of pairs if there are
+        any, contains 0. None where an interval is unknown."""
         best = self.groups[0]
         if group is best:
             return False
+        gap = self.gaps.get(self.groups.index(group))
+        if gap is not None and gap.half is not None:
+            return not gap.is_clear
         if group.interval is None or best.interval is None:
             return None
         low, high = difference(best.mean, best.interval, group.mean, group.interval)
@@ -160,7 +174,12 @@ def rank(rows: Sequence[Row], metric: str, *, fold: bool = True, data: str = "")
     points = [(row.settings, value) for row in rows if (value := row.value(metric)) is not None]
     full = len(points) == len(rows) and len({tuple(row.settings) for row in rows}) == 1
     shares = variance.shares(points) if full and rows and rows[0].settings else None
-    return Ranking(metric, groups, shares, data)
+    from trainer.compare import pairs  # imports numpy, which completing a word of the shell does not need
+
+    ranked = Ranking(metric, groups, shares, data)
+    others = range(1, min(ranked.num_ranked, MOST_PAIRED))
+    gaps = {index: pairs.difference(groups[index].rows, groups[0].rows, metric) for index in others}
+    return replace(ranked, gaps={index: gap for index, gap in gaps.items() if gap is not None})
 
 
 def rankings(rows: Sequence[Row], metric: str | None = None, *, fold: bool = True) -> list[Ranking]:

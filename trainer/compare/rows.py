@@ -29,8 +29,8 @@ NOT_COMPARED = ("output_dir", "report", "sweep", "metrics")  # keys that do not 
 class Row:
     """One run. settings: the keys in which the runs differ, as text. metrics: at its best step, or else its last.
     curve: the validation loss of each evaluation, or else the training loss. seeds: what runs that repeat one setting
-    may vary. num_val: rows of the validation split; None where the run did not record it. A damaged run has the status
-    unreadable; its error says why, and its protocol is UNKNOWN if its config cannot be read. modes: the better
+    may vary. num_val, num_train: rows of these splits; None where the run did not record them. A damaged run has the
+    status unreadable; its error says why, and its protocol is UNKNOWN if its config cannot be read. modes: the better
     direction of each metric, as the run recorded it. test: metrics of the test split, which rank nothing."""
 
     name: str
@@ -47,6 +47,7 @@ class Row:
     num_val: int | None = None
     modes: Mapping[str, str] = field(default_factory=dict)
     test: Mapping[str, float] = field(default_factory=dict)
+    num_train: int | None = None
 
     @property
     def ok(self) -> bool:
@@ -92,6 +93,7 @@ def read_row(folder: Path, config: Mapping[str, Any], settings: dict[str, str], 
         found.num_val,
         found.modes,
         found.test,
+        found.num_train,
     )
 
 

@@ -1,13 +1,11 @@
 """Rankings as text, Markdown, CSV and JSON."""
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
+from trainer.compare.paired import FEWEST, Difference
 from trainer.compare.ranking import Group, Ranking, is_share
 from trainer.compare.rows import Row, all_keys
-from trainer.disk.json_text import finite
 from trainer.disk.summary import UNREADABLE
 from trainer.text import WIDTH, cleaned, counted, csv_lines, cut
 
@@ -120,8 +118,10 @@ def marks(ranking: Ranking) -> list[tuple[str, str]]:
         notes.append(("±", f"95%: {seeds} alone{unknown}"))
     if any(len(group.values) == 2 and group.interval for group in groups):
         notes.append(("n 2", "two seeds tell little of their spread; try seed=0,1,2"))
+    if told := [gap for gap in ranking.gaps.values() if gap.half is not None]:
+        notes.append(("vs best", f"± 95% of the difference of pairs, over {over(told[0])}"))
     if any(map(ranking.mark, groups)):
-        notes.append(("~", "nothing shows that it differs from the best (95%)"))
+        notes.append(("~", "cannot be told apart from the best (95%)"))
     if any(group.interval is None for group in groups):
         notes.append(("no ±", "fewer than 3 values, or equal ones, tell no spread; try seed=0,1,2"))
     if any(group.test is not None for group in groups):
@@ -130,6 +130,16 @@ def marks(ranking: Ranking) -> list[tuple[str, str]]:
     if repeats := sum(len(group.rows) - group.num_seeds for group in ranking.groups):
         notes.append(("repeats", f"{repeats}: the settings and seeds of another run, so not counted in n"))
     return notes
+
+
+def over(gap: Difference) -> str:
+    """What the interval of a paired difference is taken over."""
+    if gap.splits >= FEWEST:
+        return f"{gap.splits} splits of the rows"
+    rows = counted(gap.rows, "validation row") if gap.rows else ""
+    if gap.seeds < FEWEST or gap.splits > 1:
+        return f"the {rows} alone (fewer than {FEWEST} pairs)"
+    return f"{gap.seeds} seeds and the {rows}" if rows else f"{gap.seeds} seeds alone (no rows are stored)"
 
 
 def footnotes(ranking: Ranking) -> list[str]:
@@ -183,60 +193,3 @@ def csv_text(rows: Sequence[Row], rankings: Sequence[Ranking], shown: Callable[[
         ended = [row.steps, round(row.seconds, 3), row.error or ""]
         lines.append([row.name, *settings, row.status, *numbers, *ended, *places.get(row.name, NO_PLACE)])
     return csv_lines([[shown(value) if isinstance(value, str) else value for value in line] for line in lines])
-
-
-def as_data(rankings: Sequence[Ranking]) -> dict[str, Any]:
-    """The rankings as plain JSON data; missing numbers are null. `groups` holds those of all rankings, each with its
-    place in `rankings`; the metric, mode and shares beside it are those of the first."""
-    first = rankings[0]
-    groups = [
-        {
-            "rank": index + 1 if index < ranking.num_ranked else None,
-            "ranking": number,
-            "data": ranking.data,
-            "settings": group.settings,
-            "mean": finite(group.mean),
-            "std": finite(group.std),
-            "interval": list(group.interval) if group.interval is not None else None,
-            "n": len(group.values),
-            "num_val": group.num_rows,
-            "values": group.values,
-            "test": group.test,
-            "within_noise_of_best": ranking.within_noise(group),
-            "runs": [_row(row) for row in group.rows],
-        }
-        for number, ranking in enumerate(rankings)
-        for index, group in enumerate(ranking.groups)
-    ]
-    head = {"metric": first.metric, "mode": first.mode, "share_of_variance": first.shares}
-    return head | {"rankings": [_head(ranking) for ranking in rankings], "groups": groups}
-
-
-def json_text(rankings: Sequence[Ranking], rows: Sequence[Row] = ()) -> str:
-    """The rankings as JSON text, see `as_data`; with those of the runs that are unreadable."""
-    damaged = [_row(row) for row in rows if row.unreadable]
-    return json.dumps(as_data(rankings) | {UNREADABLE: damaged}, indent=2, allow_nan=False)
-
-
-def _head(ranking: Ranking) -> dict[str, Any]:
-    best = ranking.best.name if ranking.best is not None else None
-    return {
-        "data": ranking.data,
-        "metric": ranking.metric,
-        "mode": ranking.mode,
-        "share_of_variance": ranking.shares,
-        "best": best,
-    }
-
-
-def _row(row: Row) -> dict[str, Any]:
-    return {
-        "run": row.name,
-        "settings": row.settings,
-        "status": row.status,
-        "metrics": {name: finite(value) for name, value in row.metrics.items()},
-        "test": {name: finite(value) for name, value in row.test.items()},
-        "steps": row.steps,
-        "seconds": round(row.seconds, 3),
-        "error": row.error,
-    }

@@ -21,6 +21,7 @@ LOSS = "loss.safetensors"  # what a run has trained in its loss, if anything
 EARLIER = "checkpoints.earlier"  # those of a failed attempt, until the next one has a checkpoint of its own
 PREPROCESSING, PREPROCESSING_FACTS = "preprocessing.safetensors", "preprocessing.json"
 DATA, DATA_ROWS = "data.json", "data.safetensors"
+VAL_ROWS = "val_rows.safetensors"
 OUTCOME, REPORT = "outcome.json", "report.html"
 EXPORT, CARD = "export", "README.md"
 LATEST, SWEEPS = "latest", "sweeps"

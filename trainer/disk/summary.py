@@ -22,6 +22,7 @@ class Summary:
     test: dict[str, float] = field(default_factory=dict)  # with the best weights
     seconds: dict[str, float] = field(default_factory=dict)
     steps: int | None = None
+    num_train: int | None = None
     num_val: int | None = None
     data: str = ""
     loss: str = ""
@@ -51,7 +52,7 @@ def _checked(path: Path, name: str, value: Any) -> Any:
         if not isinstance(value, dict) or any(mode not in ("max", "min") for mode in value.values()):
             raise Damaged(f"{path}: modes is not a mapping to max or min")
         return value
-    if name in ("steps", "num_val"):
+    if name in ("steps", "num_train", "num_val"):
         if reading.count(value) is None:
             raise Damaged(f"{path}: {name} is not a whole number")
         return value

@@ -17,7 +17,7 @@ from trainer.config import files
 from trainer.data import fingerprint
 from trainer.disk import folder as folders
 from trainer.disk import history, layout, outcome
-from trainer.disk.outcome import Change, EachClass, Outcome, Predictions
+from trainer.disk.outcome import Change, Outcome
 from trainer.errors import BadRow, Diverged, Interrupted, Killed, StorageError, TrainerError, failed
 from trainer.events import Ended, Evaluated, Event, Stepped
 from trainer.guards.finding import Finding
@@ -31,11 +31,10 @@ from trainer.listeners.metrics_files import MetricsFiles
 from trainer.listeners.trackers import trackers
 from trainer.loop import train
 from trainer.processes import signals
-from trainer.report import each_class, measured, training_pictures
+from trainer.report import measured, training_pictures
 from trainer.report.changes import changes
 from trainer.report.layers import layers
-from trainer.report.predictions import measure
-from trainer.run import best_weights, footer, header, lost_rows, out_of_memory, replay, summary, test_split
+from trainer.run import footer, header, kept_weights, lost_rows, out_of_memory, replay, summary, test_split
 from trainer.run.result import Result
 from trainer.run.session import Session
 from trainer.run.throughput import Throughput
@@ -166,7 +165,7 @@ def _conclude(
     reports = config.report and result.status != "stopped"  # after a signal, nobody wants to wait for pictures
     past = history.read(folder)
     result.best, result.last = lost_rows.best_of(run, folder, past), past.at(progress.evaluated_at)
-    predictions, each = _keep_weights(run, setup, folder, with_predictions=result.status != "stopped")
+    predictions, each = kept_weights.keep(run, setup, folder, with_predictions=result.status != "stopped")
     begun += test_split.measure(run, result)
     result.baseline = baseline.of_predictions(predictions, setup.splits.facts.class_counts)
     result.measured = measured.values(run, setup.splits.truth, past, result.last | result.best)
@@ -229,22 +228,3 @@ def until_wish(run: TrainState) -> Iterator[Event]:
     except signals.Stop:  # during data loading or an evaluation
         run.progress.stop_reason = StopReason(signal.Signals(signals.stop_requested() or signal.SIGINT).name)
         yield Ended(run.progress.step, run.progress.stop_reason)
-
-
-def _keep_weights(
-    run: TrainState, setup: Setup, folder: Path, *, with_predictions: bool
-) -> tuple[Predictions | None, EachClass | None]:
-    """Write the best weights, or else the last, to model.safetensors, and measure them on the validation split."""
-    if run.best_weights is None and run.progress.stop_reason == StopReason.DIVERGED:
-        return None, None
-    with suppress(signals.Stop):  # a stop while batch norms are measured for averaged weights: a resume does that again
-        run.load_weights(run.best_weights or run.average.weights(run))
-    best_weights.write(folder, run.weights())
-    if not with_predictions or run.val_batches is None:
-        return None, None
-    with suppress(signals.Stop):  # the run is finished: after a signal, nobody wants to wait for its picture
-        part = setup.splits.parts["val"].part
-        found = measure(run, setup.splits.preprocessing, run.val_batches, part, "validation")
-        table = setup.splits.preprocessing.table
-        return found, each_class.measure(run, run.val_batches, table.targets if table is not None else ())
-    return None, None

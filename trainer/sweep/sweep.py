@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trainer.compare import ranking, rows, table
+from trainer.compare import plain, ranking, rows, table
 from trainer.compare.protocol import protocol
 from trainer.compare.rows import Row
 from trainer.config.settings import Settings
@@ -213,7 +213,7 @@ class Sweep:
         folder, settings = self.need_folder(), self.settings
         results = [self.row(job, settings[job.number]) for job in self.jobs]
         ranked = ranking.rankings([row for row in results if row.status != "running"] or results)
-        self.write({"ranking": table.as_data(ranked)})
+        self.write({"ranking": plain.as_data(ranked)})
         storage.write_file(folder / layout.TABLE, table.csv_text(results, ranked).encode())
         if self.jobs[0].data["report"]:
             from trainer.report import make  # jinja2, after all jobs are done

@@ -9,7 +9,7 @@ from trainer.device import widest_dtype
 from trainer.stopping import METRICS
 from trainer.tasks import columns
 from trainer.tasks.columns import Columns
-from trainer.tasks.task import Task
+from trainer.tasks.task import Ratio, Task
 from trainer.tasks.totals import Totals
 
 OF_EACH_CLASS = ("f1", "balanced_acc", "iou")
@@ -26,6 +26,12 @@ class Classes(Task):
 
     def totals(self, names: Sequence[str]) -> Totals:
         return ClassTotals(names, self.facts.ignored, self.class_axis)
+
+    def of_rows(self, prediction: Tensor, y: Tensor) -> Mapping[str, Ratio]:
+        """The share of right answers."""
+        counted = (y >= 0) & (y != self.facts.ignored)
+        right = (prediction.argmax(self.class_axis) == y) & counted
+        return {"acc": (right.reshape(len(y), -1).sum(1), counted.reshape(len(y), -1).sum(1))}
 
     def answer(self, prediction: Tensor) -> Tensor:
         """Probabilities, along the same axis."""

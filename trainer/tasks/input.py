@@ -11,7 +11,7 @@ from trainer.device import widest_dtype
 from trainer.stopping import METRICS
 from trainer.tasks.figures.drawing import Drawing, Source
 from trainer.tasks.figures.inputs import InputDrawing
-from trainer.tasks.task import Task
+from trainer.tasks.task import Ratio, Task
 from trainer.tasks.totals import Totals
 
 
@@ -22,6 +22,13 @@ class Input(Task):
 
     def totals(self, names: Sequence[str]) -> Totals:
         return InputTotals(names)
+
+    def of_rows(self, prediction: Tree, y: Tensor) -> Mapping[str, Ratio]:
+        """Squared errors."""
+        if not isinstance(prediction, Tensor) or prediction.numel() != y.numel():
+            return {}
+        error = (prediction.reshape(y.shape).to(widest_dtype(y.device)) - y).reshape(len(y), -1)
+        return {"mse": (error.square().sum(1), torch.full((len(y),), error.shape[1], device=y.device))}
 
     def answer(self, prediction: Tree) -> Tree:
         """The input again, in its shape and the data's units, in float64 where it was standardised."""

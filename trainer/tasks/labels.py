@@ -11,7 +11,7 @@ from trainer.tasks import columns
 from trainer.tasks.columns import Columns
 from trainer.tasks.figures.drawing import Drawing, Source
 from trainer.tasks.figures.labels import LabelDrawing
-from trainer.tasks.task import Task
+from trainer.tasks.task import Ratio, Task
 from trainer.tasks.totals import Totals
 
 
@@ -23,6 +23,11 @@ class Labels(Task):
 
     def totals(self, names: Sequence[str]) -> Totals:
         return LabelTotals(names)
+
+    def of_rows(self, prediction: Tensor, y: Tensor) -> Mapping[str, Ratio]:
+        """The share of rows with all labels right."""
+        exact = ((y > 0.5) == (prediction > 0)).all(1)
+        return {"subset_acc": (exact, torch.ones_like(exact))}
 
     def answer(self, prediction: Tensor) -> Tensor:
         """A probability for each label."""

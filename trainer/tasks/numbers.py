@@ -13,7 +13,7 @@ from trainer.stopping import METRICS
 from trainer.tasks import columns
 from trainer.tasks.columns import Columns
 from trainer.tasks.quantile import middle
-from trainer.tasks.task import Task
+from trainer.tasks.task import Ratio, Task
 from trainer.tasks.totals import Totals
 
 
@@ -24,6 +24,15 @@ class Numbers(Task):
 
     def totals(self, names: Sequence[str]) -> Totals:
         return NumberTotals(names, self.scale)
+
+    def of_rows(self, prediction: Tree, y: Tensor) -> Mapping[str, Ratio]:
+        """Squared and absolute errors."""
+        guess, truth = self.for_metrics(prediction, y) if isinstance(prediction, Tensor) else (prediction, y)
+        if not isinstance(guess, Tensor) or guess.numel() != truth.numel():
+            return {}
+        error = (guess.reshape(truth.shape) - truth).reshape(len(y), -1)
+        size = torch.full((len(y),), error.shape[1], device=y.device)
+        return {"mse": (error.square().sum(1), size), "mae": (error.abs().sum(1), size)}
 
     def answer(self, prediction: Tree) -> Tree:
         """Numbers in the data's units, in float64 where the targets were standardised."""

@@ -13,6 +13,8 @@ from trainer.tasks.figures.drawing import Drawing, Source
 from trainer.tasks.named_metric import Named
 from trainer.tasks.totals import Totals
 
+Ratio = tuple[Tensor, Tensor]
+
 
 class Task:
     """Targets of any kind, with a loss of your own: only the loss and its terms are measured.
@@ -41,6 +43,11 @@ class Task:
     def totals(self, names: Sequence[str]) -> Totals:
         """What adds up the metrics of these names over a split."""
         return Totals(names)
+
+    def of_rows(self, prediction: Tree, y: Tree) -> Mapping[str, Ratio]:
+        """The metrics that are a sum over rows divided by another, by name, each as (what a row adds to the first, what
+        it adds to the second), both (B,)."""
+        return {}
 
     def answer(self, prediction: Tree) -> Tree:
         """What the outputs of a model say: probabilities, numbers in the data's units, or the outputs as they are."""

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer.compare import ranking, rows, table
+from trainer.compare import plain, ranking, rows, table
 from trainer.compare.rows import Row
 from trainer.disk import layout
 from trainer.errors import ConfigError
@@ -47,7 +47,7 @@ def run(args: Namespace) -> int:
         raise ConfigError(f"no run here reports '{metric}'; they have {listed(known)}", command)
     ranked = ranking.rankings(runs, args.sort, fold=not args.all)
     if args.json:
-        print(table.json_text(ranked, runs))
+        print(plain.json_text(ranked, runs))
     elif args.csv:
         print(table.csv_text(runs, ranked, cleaned if sys.stdout.isatty() else str), end="")
     elif args.md:

@@ -2,8 +2,11 @@
 
 import math
 from argparse import Namespace
+from pathlib import Path
+from typing import Any
 
 from trainer.config.changeable_keys import Changeable
+from trainer.disk import layout
 from trainer.errors import ConfigError, complain
 from trainer.processes.torch_import import uncollected
 from trainer.text import cleaned, counted
@@ -41,6 +44,8 @@ def run(args: Namespace) -> int:
             stored.config, trained, None if redrawn else known, split, download=stored.data.trusted
         )
     metrics = evaluate(trained, rows, rows.split)
+    if isinstance(rows, labelled.OfSplits) and not changes.keys() - {"device"} and stored.data.trusted:
+        _keep_rows(stored.folder, trained, rows.splits, known, stored.config.loader.eval_batch_size)
     of_pictures = earlier.about_pictures(stored.folder, stored.config) if rows.split == "val" else []
     for line in [*rows.warnings(known), *of_pictures]:
         complain(line)
@@ -51,6 +56,15 @@ def run(args: Namespace) -> int:
     for name, value in metrics.items():
         print(cleaned(f"{name.removeprefix('all/'):<{width}} {_shown(value)}"))
     return 0
+
+
+def _keep_rows(folder: Path, trained: Any, splits: Any, known: Any, size: int) -> None:
+    """Write what `compare` needs of each validation row, where a run of an earlier version did not."""
+    from trainer.run import val_rows
+
+    is_same = known is not None and not splits.fingerprint.differences(known)
+    if is_same and splits.val is not None and not (folder / layout.VAL_ROWS).exists():
+        val_rows.write(folder, val_rows.measure(trained, splits.val, splits.fingerprint, size))
 
 
 def _shown(value: float) -> str:
