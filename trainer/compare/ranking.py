@@ -1,5 +1,6 @@
 """The ranking: runs that differ only in their seeds form one group; groups are ordered by their mean."""
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -122,9 +123,12 @@ class Ranking:
 
     @property
     def best(self) -> Row | None:
-        """The best run of the best group; of one with a failure only where no other group has a value."""
+        """The run that stands for the best group; of one with a failure only where no other group has a value. Of seeds
+        it is the best one; of folds and split seeds, which cannot be compared, the lowest."""
         pick = max if self.mode == "max" else min
         rows = [row for row in self.groups[0].rows if row.value(self.metric) is not None]
+        lowest = min(map(_split, rows), default=())
+        rows = [row for row in rows if _split(row) == lowest]
         return pick(rows, key=lambda row: row.metrics[self.metric], default=None)
 
     def place(self, index: int) -> tuple[str, str]:
@@ -155,6 +159,12 @@ class Ranking:
     def mark(self, group: Group) -> str:
         """~ for a group that nothing shows to differ from the best one."""
         return "" if self.within_noise(group) is False else "~"
+
+
+def _split(row: Row) -> tuple[float, ...]:
+    """The split seed and the fold of a run, as numbers."""
+    known = [json.loads(text) for text in row.seeds[1:]]
+    return tuple(value if isinstance(value, (int, float)) else -1 for value in known)
 
 
 def is_share(metric: str, rows: Sequence[Row]) -> bool:

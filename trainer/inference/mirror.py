@@ -1,15 +1,14 @@
 """Test-time mirroring: the answer for a picture is the mean of those for it and for its mirror image."""
 
-import math
-
-import torch
 from torch import Tensor
 
 from trainer.data.tree import Tree
 from trainer.errors import ConfigError
+from trainer.inference import means
 from trainer.inference.model import Trained
 
 LEFT_RIGHT = 3  # axis of pictures (B, C, H, W)
+TASKS = ("classes", "labels", "numbers")  # with one answer a picture
 
 
 class Mirrored(Trained):
@@ -21,7 +20,7 @@ class Mirrored(Trained):
         if not isinstance(raw, Tensor):
             raise ConfigError("--mirror takes pictures (channels, height, width)", "predict without --mirror")
         both = [super(Mirrored, self).outputs(rows, batch) for rows in (raw, raw.flip(LEFT_RIGHT))]
-        return MEANS[self.task.name](torch.stack(both), self.fit.class_axis)
+        return means.mean(self.task.name, both, self.fit.class_axis)
 
 
 def mirrored(model: Trained) -> Mirrored:
@@ -30,24 +29,7 @@ def mirrored(model: Trained) -> Mirrored:
     if model.preprocessing.table is not None or not facts.is_plain or len(facts.input_shape) != 3:
         text = f"--mirror is for pictures (channels, height, width), but this run's inputs are {facts.input_shape}"
         raise ConfigError(text, "predict without --mirror")
-    if facts.task not in MEANS or model.fit.path:
+    if facts.task not in TASKS or model.fit.path:
         text = f"--mirror is for one answer a picture: classes, labels or numbers, not {facts.task}"
         raise ConfigError(text, "predict without --mirror")
     return Mirrored(**vars(model))
-
-
-def _of_classes(both: Tensor, axis: int) -> Tensor:
-    """Logits whose softmax is the mean of two. both: (2, B, …), the classes along `axis` of a batch."""
-    return both.log_softmax(axis + 1).logsumexp(0) - math.log(2)
-
-
-def _of_labels(both: Tensor, axis: int) -> Tensor:
-    """Logits whose sigmoid is the mean of two."""
-    return both.sigmoid().mean(0).logit()
-
-
-def _of_numbers(both: Tensor, axis: int) -> Tensor:
-    return both.mean(0)
-
-
-MEANS = {"classes": _of_classes, "labels": _of_labels, "numbers": _of_numbers}

@@ -1,7 +1,7 @@
 """A run's model with its best weights and its preprocessing, loaded from the run folder alone."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ from trainer.disk import digest, layout, reading
 from trainer.disk.tensors import MALFORMED, read_tensors
 from trainer.errors import ConfigError, StorageError
 from trainer.inference.outputs import named as named_outputs
+from trainer.inference.rows import Unlabelled, open_rows
 from trainer.processes.ranks import Ranks
 from trainer.tasks import calls, loss_modules, losses, metric_choice, model_loss
 from trainer.tasks.calls import Call, Loss
@@ -81,6 +82,10 @@ class Trained:
         with self.autocast():
             output = self.call(x)
         return tree.mapped(Tensor.detach, tree.cast(output, self.dtype))
+
+    def open(self, path: str, node: Mapping[str, Any], size: int, *, typed: bool) -> Unlabelled:
+        """The rows at a path, see open_rows."""
+        return open_rows(path, self.preprocessing, node, size, typed=typed)
 
     def named(self, raw: Tree, batch: int = 0) -> dict[str, Tensor]:
         """All outputs for raw rows by name, on the CPU, the answer first, see named_outputs."""

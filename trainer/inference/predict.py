@@ -18,7 +18,7 @@ from trainer.data.tree import Tree
 from trainer.errors import ConfigError, Interrupted, TrainerError, complain, place
 from trainer.inference import array_file, outputs
 from trainer.inference.model import Trained
-from trainer.inference.rows import Unlabelled, open_rows
+from trainer.inference.rows import Unlabelled
 from trainer.inference.writer import check_name, open_sink
 from trainer.processes import signals
 from trainer.tasks.columns import POSITION, PREDICTION
@@ -40,7 +40,7 @@ def write(model: Trained, path: str, out: str | None, node: Mapping[str, Any], s
     cannot be read. Raises ConfigError for wrong rows, and for predictions that do not fit into a table.
     """
     typed = out is not None and out.endswith((".parquet", ".pq"))
-    rows = open_rows(path, model.preprocessing, node, size, typed=typed)
+    rows = model.open(path, node, size, typed=typed)
     if out is not None and Path(out).expanduser().resolve() in [file.resolve() for file in rows.files]:
         raise ConfigError(f"-o {out} is the input itself", "give -o another name")
     with signals.listening():

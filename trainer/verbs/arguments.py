@@ -113,6 +113,12 @@ def add_config_dir(parser: Parser) -> None:
     parser.add_argument("-cd", "--config-dir", action="append", default=[], help="a folder of your own configs")
 
 
+def add_top(parser: Parser) -> None:
+    """Add the flag of verbs that take several runs of a sweep as one model."""
+    text = "of a sweep: the ensemble of the runs of the first K lines of its ranking"
+    parser.add_argument("--top", metavar="K|all", help=text)
+
+
 def add_trust(parser: Parser) -> None:
     """Add the flag of verbs that may import classes named in a stored config."""
     parser.add_argument("--trust", action="store_true", help="import any class that the stored config names")

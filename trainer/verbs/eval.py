@@ -2,7 +2,9 @@
 
 import math
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from trainer.config.changeable_keys import Changeable
@@ -10,14 +12,17 @@ from trainer.disk import layout
 from trainer.errors import ConfigError, complain
 from trainer.processes.torch_import import uncollected
 from trainer.text import cleaned, counted
-from trainer.verbs.arguments import Parser, run_parser
-from trainer.verbs.open_run import open_run, split_words
+from trainer.verbs.arguments import Parser, add_top, run_parser
+from trainer.verbs.open_run import OpenRun, open_members, open_run, split_words
 
 CHANGEABLE = Changeable(("split", "device", "dataset.*", "loader.*"), "cannot change in eval")
 
 
 def parser() -> Parser:
-    return run_parser("eval", "[RUN|SWEEP|latest] [split=train|val|test] [dataset.KEY=…]", __doc__)
+    takes = "[RUN|SWEEP|latest] [split=train|val|test] [dataset.KEY=…] [--top K|all]"
+    parser = run_parser("eval", takes, __doc__)
+    add_top(parser)
+    return parser
 
 
 def run(args: Namespace) -> int:
@@ -25,6 +30,8 @@ def run(args: Namespace) -> int:
     name, overrides = split_words("eval", args.words)
     changes = CHANGEABLE.read(overrides)
     split, elsewhere = changes.pop("split", None), "dataset.path" in changes
+    if args.top is not None:
+        return _ensemble(name, args, changes, split, elsewhere=elsewhere)
     stored = open_run(name, changes, overrides, trust_it=args.trust)
     if elsewhere and split is not None:
         path = stored.config.dataset["path"]
@@ -55,6 +62,46 @@ def run(args: Namespace) -> int:
     width = max(12, *map(len, metrics))
     for name, value in metrics.items():
         print(cleaned(f"{name.removeprefix('all/'):<{width}} {_shown(value)}"))
+    return 0
+
+
+def _ensemble(name: str, args: Namespace, changes: dict[str, Any], split: str | None, *, elsewhere: bool) -> int:
+    """Measure the ensemble of --top beside its members. Returns the exit code."""
+    runs, held_back = open_members(name, args.top, changes, trust_it=args.trust, command="eval RUN", say=print)
+    with uncollected():
+        from trainer.data import fingerprint
+        from trainer.data.roles import TEST
+        from trainer.inference import ensemble_score, labelled, model
+        from trainer.inference.ensemble import ensemble
+        from trainer.inference.ensemble_score import Member
+
+    names = [str(layout.relative(run.folder)) for run in runs]
+    known = [fingerprint.read(run.folder) for run in runs]
+    if not elsewhere and (split not in (None, "test") or not all(k is not None and TEST in k.roles for k in known)):
+        text = "an ensemble is measured on rows that none of its members was trained or selected on: "
+        text += "these runs have no test split" if split in (None, "test") else f"those of split={split} are not"
+        text += f"; the score on the rows that each held back is {held_back}"
+        again = f"trainer eval {name} --top {args.top} dataset.path=FILE"
+        raise ConfigError(text, f"{again}; or train with dataset.test_fraction=0.2")
+    trained = [model.load(run.folder, run.config, to_measure=True) for run in runs]
+
+    def opened(run: OpenRun, one: Any, its: Any) -> Any:
+        if elsewhere:
+            return labelled.open_other(run.config, one, download=run.data.trusted)
+        return labelled.open_own(run.config, one, its, "test", download=run.data.trusted)
+
+    members = [
+        Member(name, one, its, partial(opened, run, one, its))
+        for name, one, its, run in zip(names, trained, known, runs, strict=True)
+    ]
+    score = ensemble_score.measure(ensemble(trained, names), members)
+    where = " of the test split" * (not elsewhere)
+    print(cleaned(f"data     {score.rows.name}: {counted(score.rows.num_rows, 'row')}{where}"))
+    width = max(12, *map(len, score.ensemble))
+    for metric, value in score.ensemble.items():
+        own = [one[metric] for one in score.members]
+        members_text = f"members {_shown(fmean(own))}, {_shown(min(own))} to {_shown(max(own))}"
+        print(cleaned(f"{metric.removeprefix('all/'):<{width}} {_shown(value)}   {members_text}"))
     return 0
 
 

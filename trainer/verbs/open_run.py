@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from trainer.compare import ranking, rows
+from trainer.compare.ranking import Ranking
+from trainer.compare.rows import Row
 from trainer.config import user_modules
 from trainer.config.run_config import Stored, read_config
 from trainer.config.schema import Config
@@ -14,7 +16,7 @@ from trainer.config.settings import Settings
 from trainer.config.source import Source
 from trainer.disk import layout
 from trainer.errors import ConfigError
-from trainer.text import cleaned, first_few, labelled
+from trainer.text import cleaned, counted, first_few, labelled
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,45 @@ def open_run(
 def best_run(sweep: Path, command: str, say: Callable[[str], object]) -> Path:
     """The best run of a sweep. command: what to type for one RUN; say: prints the line that names it. Raises
     ConfigError where there is none, or several, since the jobs are not all comparable."""
+    ranked, row = _best(sweep, command)
+    text = f"{row.name}: {ranked.metric} {row.metrics[ranked.metric]:.4f}, the best run of the sweep"
+    if (count := len(ranked.groups[0].values)) > 1:
+        text += f"; its line of the ranking has {count} runs, --top 1 is their ensemble"
+    for line in labelled("best     ", [cleaned(text)]):
+        say(line)
+    return layout.opened(Path(row.name))
+
+
+def open_members(
+    name: str,
+    top: str,
+    changes: Mapping[str, Any],
+    *,
+    trust_it: bool,
+    command: str,
+    say: Callable[[str], object],
+) -> tuple[list[OpenRun], str]:
+    """(The runs of the first lines of a sweep's ranking, opened; the score of the first line, as text). top: how many
+    lines, or all; command: what to type for one RUN; say: prints a line about them. Raises ConfigError."""
+    sweep = layout.find_sweep(name)
+    if sweep is None:
+        raise ConfigError(f"--top averages runs of a sweep, and {name} is one run", f"trainer {command} without --top")
+    ranked, _ = _best(sweep, command)
+    lines = [group for group in ranked.groups if group.values]
+    if top != "all" and not (top.isdigit() and 1 <= int(top) <= len(lines)):
+        text = f"--top {top}: the ranking has {counted(len(lines), 'line')}"
+        raise ConfigError(text, f"--top {len(lines)}, or --top all")
+    chosen = lines if top == "all" else lines[: int(top)]
+    members = [row for group in chosen for row in group.rows if row.value(ranked.metric) is not None]
+    text = f"{counted(len(members), 'run')} of {counted(len(chosen), 'line')} of the ranking by {ranked.metric}"
+    for line in labelled("ensemble ", [cleaned(text)]):
+        say(line)
+    score = f"{ranked.metric} {lines[0].mean:.4f} over {counted(len(lines[0].values), 'run')}"
+    return [open_run(row.name, changes, trust_it=trust_it) for row in members], score
+
+
+def _best(sweep: Path, command: str) -> tuple[Ranking, Row]:
+    """The one ranking of a sweep with a value, and its best run. Raises ConfigError where there is none, or several."""
     rankings = ranking.rankings(rows.of_sweep(sweep))
     best = [(ranked, ranked.best) for ranked in rankings if ranked.best is not None]
     if not best:
@@ -73,8 +114,4 @@ def best_run(sweep: Path, command: str, say: Callable[[str], object]) -> Path:
         named = [f"{row.name} ({ranked.data} by {ranked.metric})" for ranked, row in best]
         text = f"{sweep} has {len(best)} best runs, as data, splits or metrics differ: {first_few(named, 5)}"
         raise ConfigError(text, f"trainer {command.replace('RUN', best[0][1].name, 1)}")
-    ranked, row = best[0]
-    text = f"{row.name}: {ranked.metric} {row.metrics[ranked.metric]:.4f}, the best run of the sweep"
-    for line in labelled("best     ", [cleaned(text)]):
-        say(line)
-    return layout.opened(Path(row.name))
+    return best[0]

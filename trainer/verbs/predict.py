@@ -9,11 +9,13 @@ are read, predicted and written some at a time."""
 
 import shlex
 from argparse import Namespace
+from typing import Any
 
+from trainer.disk import layout
 from trainer.errors import ConfigError, complain
 from trainer.processes.torch_import import uncollected
-from trainer.verbs.arguments import Parser, add_trust
-from trainer.verbs.open_run import open_run
+from trainer.verbs.arguments import Parser, add_top, add_trust
+from trainer.verbs.open_run import open_members, open_run
 
 
 def parser() -> Parser:
@@ -26,6 +28,7 @@ def parser() -> Parser:
     )
     formats = ".csv, .tsv, .csv.gz, .tsv.gz, .parquet, .npz or .safetensors; without, CSV to standard output"
     parser.add_argument("-o", "--out", metavar="OUT", help=formats)
+    add_top(parser)
     parser.add_argument("--device", help="auto, cpu, cuda, cuda:1 or mps; without, that of the run")
     parser.add_argument(
         "--mirror", action="store_true", help="pictures: the mean of the answers for each and for its mirror image"
@@ -40,15 +43,21 @@ def run(args: Namespace) -> int:
         raise ConfigError("predict takes a run and a file of rows", "trainer predict latest new.csv -o out.csv")
     changes = {"device": args.device} if args.device is not None else {}
     command = f"predict RUN {shlex.quote(args.words[1])}"
-    stored = open_run(
-        args.words[0], changes, trust_it=args.trust, command=command, say=complain
-    )  # standard output is for the rows
+    how: Any = {"trust_it": args.trust, "command": command, "say": complain}  # standard output is for the rows
+    if args.top is None:
+        runs = [open_run(args.words[0], changes, **how)]
+    elif args.words[1] == "-":
+        raise ConfigError("each member of an ensemble reads the rows: they need a file", "predict SWEEP FILE --top K")
+    else:
+        runs, _ = open_members(args.words[0], args.top, changes, **how)
     with uncollected():
         from trainer.inference import predict
+        from trainer.inference.ensemble import ensemble
         from trainer.inference.mirror import mirrored
         from trainer.inference.model import load
 
     predict.check_out(args.out)
-    config, model = stored.config, load(stored.folder, stored.config)
-    model = mirrored(model) if args.mirror else model
+    models, config = [load(run.folder, run.config) for run in runs], runs[0].config
+    models = [mirrored(model) if args.mirror else model for model in models]
+    model = models[0] if args.top is None else ensemble(models, [str(layout.relative(run.folder)) for run in runs])
     return predict.write(model, args.words[1], args.out, config.dataset, config.loader.eval_batch_size)
