@@ -63,20 +63,22 @@ def _write_table(model: Trained, rows: Unlabelled, path: str, out: str | None, s
     number, num_rows = count(), 0
     with open_sink(out) as sink:
         for given, raw in rows.batches:
-            parts = [_columns(model, _outputs(model, part, next(number), rows), out) for part in tree.split(raw, size)]
+            parts = [
+                added_columns(model, _outputs(model, part, next(number), rows), out) for part in tree.split(raw, size)
+            ]
             _check_stop()
             if parts:
                 added = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
                 if clash := [name for name in added if name in rows.names]:
                     raise ConfigError(f"{path} already has a column '{clash[0]}'", "rename that column")
-                sink.write(_joined(given, added, tree.num_rows(raw), model))
+                sink.write(table_of(given, added, tree.num_rows(raw), model))
                 num_rows += tree.num_rows(raw)
         if not num_rows:
             raise ConfigError(f"{path} has no rows")
     return num_rows
 
 
-def _columns(model: Trained, output: Tree, out: str | None) -> dict[str, Tensor]:
+def added_columns(model: Trained, output: Tree, out: str | None) -> dict[str, Tensor]:
     """The added columns of a batch. Raises ConfigError for what does not fit into a table."""
     table, mine = model.preprocessing.table, model.fit(output)
     found, shift = model.task.columns(mine, table.targets if table is not None else ()), model.fit.shift
@@ -87,7 +89,7 @@ def _columns(model: Trained, output: Tree, out: str | None) -> dict[str, Tensor]
     return {name: values.cpu() + shift if name == POSITION else values.cpu() for name, values in found.items()}
 
 
-def _joined(given: Mapping[str, Any], added: Mapping[str, Tensor], num_rows: int, model: Trained) -> dict[str, Any]:
+def table_of(given: Mapping[str, Any], added: Mapping[str, Tensor], num_rows: int, model: Trained) -> dict[str, Any]:
     """The columns of the output. given: a value a row, which is repeated where a row has several positions."""
     each = len(next(iter(added.values()))) // num_rows
     if each != 1:

@@ -14,6 +14,7 @@ from typing import Any
 from trainer.disk import layout
 from trainer.errors import ConfigError, complain
 from trainer.processes.torch_import import uncollected
+from trainer.text import cleaned, counted
 from trainer.verbs.arguments import Parser, add_top, add_trust
 from trainer.verbs.open_run import open_members, open_run
 
@@ -29,6 +30,8 @@ def parser() -> Parser:
     formats = ".csv, .tsv, .csv.gz, .tsv.gz, .parquet, .npz or .safetensors; without, CSV to standard output"
     parser.add_argument("-o", "--out", metavar="OUT", help=formats)
     add_top(parser)
+    oof = "of a sweep over dataset.fold, without INPUT: each row by the run that held it back, in the first line"
+    parser.add_argument("--out-of-fold", action="store_true", help=oof)
     parser.add_argument("--device", help="auto, cpu, cuda, cuda:1 or mps; without, that of the run")
     parser.add_argument(
         "--mirror", action="store_true", help="pictures: the mean of the answers for each and for its mirror image"
@@ -39,9 +42,11 @@ def parser() -> Parser:
 
 def run(args: Namespace) -> int:
     """Predict the rows and write them. Returns the exit code."""
+    changes = {"device": args.device} if args.device is not None else {}
+    if args.out_of_fold:
+        return _out_of_fold(args, changes)
     if len(args.words) != 2:
         raise ConfigError("predict takes a run and a file of rows", "trainer predict latest new.csv -o out.csv")
-    changes = {"device": args.device} if args.device is not None else {}
     command = f"predict RUN {shlex.quote(args.words[1])}"
     how: Any = {"trust_it": args.trust, "command": command, "say": complain}  # standard output is for the rows
     if args.top is None:
@@ -61,3 +66,30 @@ def run(args: Namespace) -> int:
     models = [mirrored(model) if args.mirror else model for model in models]
     model = models[0] if args.top is None else ensemble(models, [str(layout.relative(run.folder)) for run in runs])
     return predict.write(model, args.words[1], args.out, config.dataset, config.loader.eval_batch_size)
+
+
+def _out_of_fold(args: Namespace, changes: dict[str, Any]) -> int:
+    """Write the predictions of each row by the runs that held it back. Returns the exit code."""
+    if len(args.words) != 1:
+        raise ConfigError("--out-of-fold takes a sweep, and no file of rows", "trainer predict SWEEP --out-of-fold")
+    name, command = args.words[0], "predict RUN --out-of-fold"
+    runs, _ = open_members(name, "1", changes, trust_it=args.trust, command=command, say=complain)
+    if any(run.config.dataset.get("folds") is None for run in runs):
+        raise ConfigError(f"{name} is not a sweep over dataset.fold", "trainer train experiment=cv")
+    with uncollected():
+        from trainer.data import fingerprint
+        from trainer.inference import labelled, out_of_fold, predict
+        from trainer.inference.model import load
+
+    predict.check_out(args.out)
+    held = []
+    for run in runs:
+        trained, known = load(run.folder, run.config), fingerprint.read(run.folder)
+        rows = labelled.open_own(run.config, trained, known, "val", download=run.data.trusted)
+        folds, number = run.config.dataset["folds"], run.config.dataset.get("fold") or 0
+        place = str(layout.relative(run.folder))
+        held.append(out_of_fold.Held(place, trained, rows, known, *divmod(number, folds)))  # type: ignore[arg-type]
+    num_lines = out_of_fold.write(held, args.out)
+    if args.out is not None:
+        print(cleaned(f"{counted(num_lines, 'line')} in {args.out}"))
+    return 0
