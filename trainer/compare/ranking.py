@@ -1,97 +1,18 @@
 """The ranking: runs that differ only in their seeds form one group; groups are ordered by their mean."""
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from statistics import fmean, stdev
 
 from trainer.compare import variance
-from trainer.compare.interval import Interval, difference, interval
+from trainer.compare.group import Group
+from trainer.compare.interval import difference
 from trainer.compare.paired import Difference
 from trainer.compare.protocol import Protocol, unfolded
 from trainer.compare.rows import UNKNOWN, Row, mode, monitored
-from trainer.text import clock
-
-SHARES = ("acc", "subset_acc")  # metrics that are a share of the rows
-OF_PLACES = {"val/perplexity", "val/iou"}  # of runs whose acc is a share of positions or pixels
-BOUNDS = {"mse": (0.0, math.inf), "mae": (0.0, math.inf), "r2": (-math.inf, 1.0)}
-BOUNDS |= {"perplexity": (1.0, math.inf), "bits": (0.0, math.inf)}
-BOUNDS |= dict.fromkeys((*SHARES, "f1", "balanced_acc", "iou"), (0.0, 1.0))
-
 
 MOST_PAIRED = 100  # groups that are compared with the best one row by row
-
-
-@dataclass(frozen=True)
-class Group:
-    """Runs with the same settings except the seeds."""
-
-    settings: dict[str, str]
-    rows: list[Row]
-    metric: str
-
-    @cached_property
-    def values(self) -> list[float]:
-        """The metric for each seed with a run that ended well. Repeats, runs with the same seeds, count once."""
-        by_seed = defaultdict(list)
-        for row in self.rows:
-            if (value := row.value(self.metric)) is not None:
-                by_seed[row.seeds].append(value)
-        return [fmean(values) for values in by_seed.values()]
-
-    @property
-    def num_seeds(self) -> int:
-        """Number of different seeds, those without a value included."""
-        return len({row.seeds for row in self.rows})
-
-    @property
-    def mean(self) -> float:
-        """NaN where no run ended well."""
-        return fmean(self.values) if self.values else math.nan
-
-    @property
-    def std(self) -> float:
-        """NaN for fewer than two values."""
-        return stdev(self.values) if len(self.values) > 1 else math.nan
-
-    @property
-    def num_rows(self) -> int | None:
-        """Rows of the smallest validation split; None if the metric is not a share of them, or a run did not say."""
-        counts = [row.num_val for row in self.rows if row.value(self.metric) is not None]
-        known = [count for count in counts if count]
-        return min(known) if known and len(known) == len(counts) and is_share(self.metric, self.rows) else None
-
-    @cached_property
-    def interval(self) -> Interval | None:
-        """The 95% interval of the mean; None where it is unknown. See interval.py."""
-        bounds = BOUNDS.get(self.metric.removeprefix("val/"), (-math.inf, math.inf))
-        return interval(self.values, self.num_rows, bounds) if self.values else None
-
-    @property
-    def test(self) -> float | None:
-        """The mean of the metric over the test splits of the runs that ended well; None where one has none."""
-        name = self.metric.replace("val/", "test/", 1)
-        found = [row.test.get(name, math.nan) for row in self.rows if row.value(self.metric) is not None]
-        return fmean(found) if found and all(map(math.isfinite, found)) else None
-
-    @property
-    def failures(self) -> list[Row]:
-        """Runs that failed or diverged."""
-        return [row for row in self.rows if row.failed]
-
-    @property
-    def time(self) -> str:
-        """Mean time of the runs that ended well, as text; '' without any."""
-        times = [row.seconds for row in self.rows if row.ok]
-        return clock(sum(times) / len(times)) if times else ""
-
-    @property
-    def curve(self) -> list[float]:
-        """The losses of the first run that ended well; empty without any."""
-        return next((row.curve for row in self.rows if row.ok), [])
 
 
 @dataclass(frozen=True)
@@ -165,11 +86,6 @@ def _split(row: Row) -> tuple[float, ...]:
     """The split seed and the fold of a run, as numbers."""
     known = [json.loads(text) for text in row.seeds[1:]]
     return tuple(value if isinstance(value, (int, float)) else -1 for value in known)
-
-
-def is_share(metric: str, rows: Sequence[Row]) -> bool:
-    """Whether a metric of these runs is a share of the validation rows."""
-    return metric.removeprefix("val/") in SHARES and not any(OF_PLACES & row.modes.keys() for row in rows)
 
 
 def rank(rows: Sequence[Row], metric: str, *, fold: bool = True, data: str = "") -> Ranking:

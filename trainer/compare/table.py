@@ -3,8 +3,9 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from trainer.compare.group import Group, is_share
 from trainer.compare.paired import FEWEST, Difference
-from trainer.compare.ranking import Group, Ranking, is_share
+from trainer.compare.ranking import Ranking
 from trainer.compare.rows import Row, all_keys
 from trainer.disk.summary import UNREADABLE
 from trainer.text import WIDTH, cleaned, counted, csv_lines, cut

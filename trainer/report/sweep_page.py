@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from trainer.compare import ranking, rows, table
+from trainer.compare.group import Group
 from trainer.compare.protocol import FOLDED
-from trainer.compare.ranking import Group, Ranking
+from trainer.compare.ranking import Ranking
 from trainer.compare.rows import Row
 from trainer.disk import history, layout, sweep_plan
 from trainer.disk.history import History
