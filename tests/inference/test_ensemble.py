@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from pyarrow import csv as tables
 
 from trainer.cli import main
@@ -41,6 +42,23 @@ def test_the_answer_is_the_mean_of_the_members(name: str) -> None:
     one = columns("new.npz", "latest")
     lowest = next(row for row in ranked.groups[0].rows if row.settings["dataset.fold"] == "0")
     assert all((one[column] == values).all() for column, values in columns("new.npz", lowest.name).items())
+
+
+def test_it_is_one_file_that_answers_as_predict_does(capsys: pytest.CaptureFixture[str]) -> None:
+    """export checks the file against the ensemble itself; here against predict's own columns."""
+    assert main(["train", "dataset=diabetes", *FOLDS]) == 0
+    x = Diabetes().x[:9]
+    np.savez("new.npz", x=x.numpy())
+    expected = columns("new.npz", "latest", "--top", "1")["prediction"]
+    assert main(["export", "latest", "--top", "1"]) == 0
+    sweep = layout.find_sweep("latest")
+    assert sweep is not None
+    whole = torch.export.load(sweep / layout.EXPORT / "model.pt2").module()
+    assert whole(x.double()).flatten().tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+    card = (sweep / layout.EXPORT / layout.CARD).read_text()
+    assert "the mean of 3 runs" in card
+    assert main(["export", "latest", "format=safetensors", "--top", "1"]) == 2
+    assert "holds the weights of one model" in capsys.readouterr().err
 
 
 def test_a_table_is_read_by_each_member_as_it_has_learned(tmp_path: Path) -> None:

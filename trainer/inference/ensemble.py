@@ -54,6 +54,25 @@ def _together(opened: Sequence[Unlabelled]) -> Iterator[tuple[Mapping[str, Any],
         yield batches[0][0], tuple(raw for _, raw in batches)
 
 
+@dataclass
+class Alike(Ensemble):
+    """An ensemble whose members take the same raw rows, as an exported file does."""
+
+    def outputs(self, raw: Tree, batch: int = 0) -> Tree:
+        return super().outputs((raw,) * len(self.members), batch)
+
+
+def alike(made: Ensemble, names: Sequence[str]) -> Alike:
+    """The ensemble as one model of raw rows. names: of the members' runs. Raises ConfigError where members encode the
+    columns of a table differently, as folds do that have met other categories."""
+    first = made.preprocessing.table
+    for member, name in zip(made.members, names, strict=True):
+        if member.preprocessing.table != first:
+            text = f"{names[0]} and {name} encode the columns of their table differently, so one file cannot hold both"
+            raise ConfigError(text, "trainer predict SWEEP INPUT --top K")
+    return Alike(**vars(made))
+
+
 def ensemble(members: Sequence[Trained], names: Sequence[str]) -> Ensemble:
     """The ensemble of trained models. names: of their runs, for messages. Raises ConfigError for models that do not
     predict the same, or whose predictions have no mean."""

@@ -18,16 +18,24 @@ MOST_LISTED = 100  # classes that are named by their index
 READ = {"number": "a number", "date": "a date, as days since 1970-01-01"}
 
 
-def card(folder: Path, files: Mapping[str, str], model: Trained, made: Exported, overrides: list[str]) -> str:
-    """The card as Markdown. files: {format: file name} of all files in RUN/export/."""
+def card(
+    folder: Path,
+    files: Mapping[str, str],
+    model: Trained,
+    made: Exported,
+    overrides: list[str],
+    members: Sequence[str] = (),
+) -> str:
+    """The card as Markdown. folder: of the run; files: {format: file name} of all files in RUN/export/; members: the
+    runs of an ensemble, of which `folder` is the first."""
     preprocessing = model.preprocessing
     summary = layout.read_summary(folder)
     lines = [
         f"# {plain(summary.get('model', 'A model'))} on {plain(summary.get('dataset', 'data'))}",
-        f"\nExported from the run `{code(folder.name)}`, trained with trainer.",
+        f"\nExported from {_source(folder, members)}, trained with trainer.",
         *_input(preprocessing, made.inputs),
         *_output(model, made),
-        *_metrics(summary),
+        *(_metrics(summary) if not members else _of_members(members)),
         *_origin(summary, overrides),
         "\n## Files\n",
     ]
@@ -112,6 +120,16 @@ def _metrics(summary: Mapping[str, Any]) -> Iterator[str]:
             yield f"| {plain(name)} | {value:.4f} |"
     yield "\n`train/…` is measured during training, `val/…` on rows that were held back and used to choose the best"
     yield "weights. On other data the model may be worse; these numbers do not say how much."
+
+
+def _source(folder: Path, members: Sequence[str]) -> str:
+    return f"the mean of {len(members)} runs" if members else f"the run `{code(folder.name)}`"
+
+
+def _of_members(members: Sequence[str]) -> Iterator[str]:
+    yield "\n## How good it is\n"
+    yield "`trainer eval SWEEP --top K` measures it on rows that none of its members has seen. Its members:\n"
+    yield from (f"- `{code(name)}`" for name in members)
 
 
 def _origin(summary: Mapping[str, Any], overrides: list[str]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from trainer.data.facts import Spec
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.tree import Tree
 from trainer.inference import outputs
+from trainer.inference.ensemble import Ensemble
 from trainer.inference.model import Trained
 from trainer.tasks import calls
 
@@ -46,12 +47,24 @@ class Whole(nn.Module):
         return chosen if len(chosen) > 1 else next(iter(chosen.values()))
 
 
+class Together(Whole):
+    """The mean of what the members of an ensemble answer: probabilities, or numbers in the units of the data."""
+
+    def __init__(self, trained: Ensemble, names: Mapping[str, str] | None = None) -> None:
+        super().__init__(trained.members[0], names)
+        self.members = nn.ModuleList(Whole(member) for member in trained.members)
+
+    def answers(self, x: Tree) -> Tensor | dict[str, Tensor]:
+        found = [member.answers(x) for member in self.members]  # type: ignore[operator]
+        return torch.stack(found).mean(0)
+
+
 def make_whole(trained: Trained, names: Mapping[str, str]) -> Whole:
     """A Whole that is called as the model is: with a tensor, with several, or with tensors by name."""
     specs = trained.facts.inputs
-    kind: type[Whole] = Whole
+    kind: type[Whole] = Together if isinstance(trained, Ensemble) else Whole
     if not isinstance(specs, Spec):
-        kind = type("Whole", (Whole,), {"forward": _forward(parameters(specs))})
+        kind = type("Whole", (kind,), {"forward": _forward(parameters(specs))})
     return kind(trained, names).eval()
 
 

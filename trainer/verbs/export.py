@@ -2,8 +2,8 @@
 model card and a short program that loads it. The file is written only if its outputs equal the model's."""
 
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from trainer.config.run_config import read_overrides
 from trainer.disk import layout, storage
@@ -11,14 +11,16 @@ from trainer.errors import ConfigError
 from trainer.processes.torch_import import uncollected
 from trainer.terminal.spelling import closest
 from trainer.text import cleaned, counted, cut, labelled
-from trainer.verbs.arguments import Parser, run_parser
-from trainer.verbs.open_run import open_run, split_words
+from trainer.verbs.arguments import Parser, add_top, run_parser
+from trainer.verbs.open_run import OpenRun, open_members, open_run, split_words
 
 FORMATS = "torch_export|onnx|safetensors"
 
 
 def parser() -> Parser:
-    return run_parser("export", "[RUN|SWEEP|latest] [format=onnx|safetensors|torch_export]", __doc__)
+    parser = run_parser("export", "[RUN|SWEEP|latest] [format=onnx|safetensors|torch_export] [--top K|all]", __doc__)
+    add_top(parser)
+    return parser
 
 
 def run(args: Namespace) -> int:
@@ -34,14 +36,20 @@ def run(args: Namespace) -> int:
         text = f"no format '{name}': there are {', '.join(formats)}"
         raise ConfigError(text, f"format={closest(name, formats) or 'torch_export'}")
     portable = {"device": "cpu", "autocast": "none"}
-    stored = open_run(run_name, portable, trust_it=args.trust, command="export RUN")
-    return _export(stored.folder, stored.config, name)
+    if args.top is None:
+        return _export([open_run(run_name, portable, trust_it=args.trust, command="export RUN")], name)
+    if name == "safetensors":
+        raise ConfigError("format=safetensors holds the weights of one model, not of several", "format=torch_export")
+    runs, _ = open_members(run_name, args.top, portable, trust_it=args.trust, command="export RUN", say=print)
+    return _export(runs, name, layout.find_sweep(run_name))
 
 
-def _export(folder: Path, config: Any, name: str) -> int:
+def _export(runs: Sequence[OpenRun], name: str, sweep: Path | None = None) -> int:
+    """Write a run's model, or with a sweep the ensemble of its runs, into its folder."""
     with uncollected():
         from trainer.inference import exported
-        from trainer.inference.model import load
+        from trainer.inference.ensemble import alike, ensemble
+        from trainer.inference.model import Trained, load
     from trainer.data import tree
     from trainer.inference import loading_program, model_card
     from trainer.inference.formats import FORMATS as KINDS
@@ -49,17 +57,19 @@ def _export(folder: Path, config: Any, name: str) -> int:
 
     chosen = KINDS[name]
     chosen.check_installed(name)
-    model = load(folder, config)
+    folder, config, members = runs[0].folder, runs[0].config, [str(layout.relative(run.folder)) for run in runs]
+    models = [load(run.folder, run.config) for run in runs]
+    model: Trained = models[0] if sweep is None else alike(ensemble(models, members), members)
     preprocessing = model.preprocessing
     made = exported.export(model, chosen)
-    plain = is_chain(model.model, preprocessing.x(tree.first(made.rows, 2)))
+    plain = sweep is None and is_chain(model.model, preprocessing.x(tree.first(made.rows, 2)))
 
-    export = storage.open_folder(folder / layout.EXPORT)
+    export = storage.open_folder((sweep or folder) / layout.EXPORT)
     storage.write_file(export / chosen.file, made.data)
     text = loading_program.program(name, model, made, config.model, plain)
     storage.write_file(export / model_card.PROGRAM.format(name=name), text.encode())
     files = {key: entry.file for key, entry in KINDS.items() if (export / entry.file).exists()}
-    page = model_card.card(folder, files, model, made, read_overrides(folder))
+    page = model_card.card(folder, files, model, made, read_overrides(folder), members if sweep is not None else ())
     storage.write_file(export / layout.CARD, page.encode())
 
     facts, program_file = preprocessing.facts, model_card.PROGRAM.format(name=name)
