@@ -10,7 +10,7 @@ from trainer.compare.paired import Difference, over_seeds, over_splits
 from trainer.compare.row_variance import of_mean
 
 TRUE = 0.3  # the difference over all rows that there could be
-TRIES = 2000
+TRIES = 1000
 
 
 def test_seeds_of_one_split_by_hand() -> None:

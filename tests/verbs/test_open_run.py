@@ -32,7 +32,8 @@ def test_the_best_run_is_named() -> None:
     folder = sweep(("ok", "Iris", 0.5), ("ok", "Iris", 0.75), ("failed", "Iris", None))
     assert best_run(folder, "eval RUN", said.append) == layout.relative(folder) / "001"
     text = " ".join(line.strip() for line in said)
-    assert text == f"best     {folder}/001: val/acc 0.7500, the best run of the sweep"
+    line = "its line of the ranking has 2 runs, --top 1 is their ensemble"
+    assert text == f"best     {folder}/001: val/acc 0.7500, the best run of the sweep; {line}"
     assert max(map(len, said)) <= 80
 
 

@@ -19,8 +19,7 @@ CHANGEABLE = Changeable(("split", "device", "dataset.*", "loader.*"), "cannot ch
 
 
 def parser() -> Parser:
-    takes = "[RUN|SWEEP|latest] [split=train|val|test] [dataset.KEY=…] [--top K|all]"
-    parser = run_parser("eval", takes, __doc__)
+    parser = run_parser("eval", "[RUN|SWEEP|latest] [split=train|val|test] [dataset.KEY=…]", __doc__)
     add_top(parser)
     return parser
 
@@ -51,7 +50,7 @@ def run(args: Namespace) -> int:
             stored.config, trained, None if redrawn else known, split, download=stored.data.trusted
         )
     metrics = evaluate(trained, rows, rows.split)
-    if isinstance(rows, labelled.OfSplits) and not changes.keys() - {"device"} and stored.data.trusted:
+    if isinstance(rows, labelled.OfSplits) and not changes.keys() - {"device"}:
         _keep_rows(stored.folder, trained, rows.splits, known, stored.config.loader.eval_batch_size)
     of_pictures = earlier.about_pictures(stored.folder, stored.config) if rows.split == "val" else []
     for line in [*rows.warnings(known), *of_pictures]:

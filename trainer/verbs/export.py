@@ -18,7 +18,7 @@ FORMATS = "torch_export|onnx|safetensors"
 
 
 def parser() -> Parser:
-    parser = run_parser("export", "[RUN|SWEEP|latest] [format=onnx|safetensors|torch_export] [--top K|all]", __doc__)
+    parser = run_parser("export", "[RUN|SWEEP|latest] [format=onnx|safetensors|torch_export]", __doc__)
     add_top(parser)
     return parser
 
