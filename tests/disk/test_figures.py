@@ -62,9 +62,9 @@ def test_colours_are_colours() -> None:
 
 def test_all_of_them_together_are_limited() -> None:
     noise = Picture(64, 64, 3, os.urandom(64 * 64 * 3))
-    huge = [Pictures("a", "b", ["c"] * 4, [("row", [noise] * 4)] * 16)] * 20
+    huge = [Pictures("a", "b", ["c"] * 4, [("row", [noise] * 4)] * 16)] * 6
     long = [Texts("a", "b", ["c"] * 4, [("row", [["<" * 40] * 64] * 4, [])] * 16)] * 20
-    for many in (huge, long, [Curves("a", "b", "x", "y", [("c", [(0.1, 0.1)] * 999)] * 99)] * 99):
+    for many in (huge, long, [Curves("a", "b", "x", "y", [("c", [(0.1, 0.1)] * 999)] * 20)] * 30):
         found = stored(*figures.as_data(many))
         assert sum(map(figures._size, found)) <= figures.MOST_BYTES
         assert len(found) <= figures.MOST_FIGURES
