@@ -79,9 +79,10 @@ def check_like(what: str, here: Tree, there: Tree, place: str) -> None:
     for path, leaf in tree.named(here):
         first = firsts[path]
         name = f"{what} {path}" if path else what
-        is_float = torch.as_tensor(leaf).is_floating_point()
-        if what == "target" and is_float != first.is_floating_point():
-            text = f"the {name} of {place} is {'a float' if is_float else 'an integer'}, unlike row 0's"
+        if what == "target" and torch.as_tensor(leaf).is_floating_point() != first.is_floating_point():
+            text = (
+                f"the {name} of {place} is {'an integer' if first.is_floating_point() else 'a float'}, unlike row 0's"
+            )
             raise ConfigError(text, "integers for classes, floats for numbers")
         if (shape := tuple(np.shape(leaf))) != tuple(first.shape):
             article = "an" if what == "input" else "a"

@@ -65,6 +65,10 @@ class Meaning:
         y = torch.as_tensor(y).long()
         return y[:, 0] if y.ndim == NUM_AXES[self.task] + 2 and y.shape[1] == 1 else y
 
+    def is_class(self, y: Any) -> bool:
+        """Whether a target is seen at a glance to be one class index; `check` looks at any."""
+        return type(y) is int and self.classes is not None and 0 <= y < len(self.classes)
+
     def check(self, y: Any, place: str, first: int = 0) -> None:
         """Raise ConfigError for class indices y (N, …) that are no classes, if these are settled. place, first: see
         labels.check_labels."""

@@ -181,7 +181,7 @@ class Rows(Dataset[Any]):
         for what, here, there in (("input", x, self.form[0]), ("target", y, self.form[1])):
             form.check_like(what, here, there, place)
         y = self.meaning.of_row(y)
-        if self.meaning.classes is not None:
+        if self.meaning.classes is not None and not self.meaning.is_class(y):
             self.meaning.check(torch.as_tensor(y)[None], self.name, row)
         return x, y
 
