@@ -1,6 +1,7 @@
 """Paired differences: by hand, and how often the 95% interval holds the truth where validation rows are drawn too."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -94,3 +95,17 @@ def test_how_often_the_interval_holds_the_truth(name: str) -> None:
     assert 0.92 <= covered <= 0.99
     if name in ("10 seeds", "30 seeds", "30 split seeds"):
         assert naive < 0.6, "and that is what the other terms are for"
+
+
+def test_two_runs_say_what_differs(capsys: pytest.CaptureFixture[str]) -> None:
+    """Config, code and data; with another split_seed other rows validate."""
+    from trainer.cli import main
+
+    for words in ([], ["optimizer.lr=0.01", "dataset.split_seed=3"]):
+        assert main(["train", "dataset=wine", "max_steps=2", "report=false", *words]) == 0
+    capsys.readouterr()
+    assert main(["compare"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "config optimizer.lr: 0.002 and 0.01" in said
+    assert re.search(r"data rows that validate: 35 \(\w{8}\) and 35 \(\w{8}\)", said)
+    assert "the same code" in said

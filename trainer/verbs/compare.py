@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer.compare import plain, ranking, rows, table
+from trainer.compare import plain, ranking, rows, table, two_runs
 from trainer.compare.rows import Row
 from trainer.disk import layout
 from trainer.errors import ConfigError
@@ -80,3 +80,5 @@ def _show(ranked: Sequence[ranking.Ranking], runs: Sequence[Row]) -> None:
     with Screen() as screen:
         screen.say(f"compare  {counted(len(runs), 'run')} {lines.ranked_by(ranked)}", style="bold")
         lines.show_rankings(screen, ranked, runs, lambda best: [f"best     {best.name}"])
+        if len(runs) == 2:
+            screen.entry("differ", list(two_runs.lines(runs)))
