@@ -254,3 +254,16 @@ def test_sparkline() -> None:
     assert table.sparkline([8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0], width=4) == "█▆▃▁"
     assert table.sparkline([1.0, 2.0], ascii_only=True).isascii()
     assert table.sparkline([math.inf]) == ""
+
+
+def test_the_folds_of_one_cut_are_one_split_of_all_its_rows() -> None:
+    """178 rows in five folds, cut twice: Wilson's part is that of 178 rows, not of 35."""
+    found = [
+        replace(row({}, 0.9, num_val=35 + (fold < 3)), seeds=(str(seed), "0", str(5 * cut + fold)), fold=(cut, fold))
+        for cut in (0, 1)
+        for fold in range(5)
+        for seed in (0, 1)
+    ]
+    assert rank(found, "val/acc").groups[0].num_rows == 178
+    apart = [replace(one, fold=None) for one in found]
+    assert rank(apart, "val/acc").groups[0].num_rows == 35

@@ -52,10 +52,16 @@ class Group:
 
     @property
     def num_rows(self) -> int | None:
-        """Rows of the smallest validation split; None if the metric is not a share of them, or a run did not say."""
-        counts = [row.num_val for row in self.rows if row.value(self.metric) is not None]
-        known = [count for count in counts if count]
-        return min(known) if known and len(known) == len(counts) and is_share(self.metric, self.rows) else None
+        """Rows of the smallest validation split, where folds of one cut count as one split; None if the metric is not a
+        share of them, or a run did not say."""
+        by_cut: dict[tuple[object, ...], dict[tuple[str, ...], int]] = defaultdict(dict)
+        for row in self.rows:
+            if row.value(self.metric) is not None:
+                if not row.num_val:
+                    return None
+                by_cut[row.cut][row.seeds[1:]] = row.num_val
+        counts = [sum(folds.values()) for folds in by_cut.values()]
+        return min(counts) if counts and is_share(self.metric, self.rows) else None
 
     @cached_property
     def interval(self) -> Interval | None:

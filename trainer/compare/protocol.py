@@ -71,6 +71,15 @@ def seeds(config: Mapping[str, Any]) -> tuple[str, ...]:
     return _json(config.get("seed")), *(_json(_node(config, "dataset").get(key)) for key in ROWS)
 
 
+def fold(config: Mapping[str, Any]) -> tuple[int, int] | None:
+    """(The repeat, the fold in it) of a run; None where its rows are not cut into folds."""
+    node = _node(config, "dataset")
+    folds, number = node.get("folds"), node.get("fold") or 0
+    if not (isinstance(folds, int) and isinstance(number, int) and folds > 0):
+        return None
+    return divmod(number, folds)
+
+
 def unfolded(settings: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Settings without the keys that a ranking averages over; + marks a key that was added."""
     return tuple((key, value) for key, value in settings.items() if key.lstrip("+") not in FOLDED)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainer.compare.protocol import FOLDED, Protocol, protocol, seeds, unfolded
+from trainer.compare.protocol import FOLDED, Protocol, fold, protocol, seeds, unfolded
 from trainer.config.run_config import read_plain
 from trainer.config.schema_key import dotted
 from trainer.config.target import FILLED_IN
@@ -31,7 +31,8 @@ class Row:
     curve: the validation loss of each evaluation, or else the training loss. seeds: what runs that repeat one setting
     may vary. num_val, num_train: rows of these splits; None where the run did not record them. A damaged run has the
     status unreadable; its error says why, and its protocol is UNKNOWN if its config cannot be read. modes: the better
-    direction of each metric, as the run recorded it. test: metrics of the test split, which rank nothing."""
+    direction of each metric, as the run recorded it. test: metrics of the test split, which rank nothing. fold:
+    its repeat and its number, of a run on one of several folds."""
 
     name: str
     settings: dict[str, str]
@@ -48,11 +49,17 @@ class Row:
     modes: Mapping[str, str] = field(default_factory=dict)
     test: Mapping[str, float] = field(default_factory=dict)
     num_train: int | None = None
+    fold: tuple[int, int] | None = None
 
     @property
     def ok(self) -> bool:
         """Whether the run ended well."""
         return self.status == "ok"
+
+    @property
+    def cut(self) -> tuple[object, ...]:
+        """The split that this run's validation rows belong to: the same for the folds of one cut."""
+        return self.seeds[1:] if self.fold is None else (*self.seeds[1:2], self.fold[0])
 
     @property
     def unreadable(self) -> bool:
@@ -94,6 +101,7 @@ def read_row(folder: Path, config: Mapping[str, Any], settings: dict[str, str], 
         found.modes,
         found.test,
         found.num_train,
+        fold(config),
     )
 
 
