@@ -94,12 +94,16 @@ def test_the_sample_that_is_named_is_the_one(capsys: pytest.CaptureFixture[str])
     assert order[64 * (int(said[1]) - 1) + int(said[2]) - 1] == 70
 
 
-def test_it_begins_at_the_last_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    begun = []
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The steps at which replays begin."""
+    steps: list[int] = []
     replay = divergence.replay
-    monkeypatch.setattr(divergence, "replay", lambda run: begun.append(run.progress.step) or replay(run))
+    monkeypatch.setattr(divergence, "replay", lambda run: steps.append(run.progress.step) or replay(run))
+    return steps
+
+
+def test_it_begins_at_the_last_checkpoint(begun: list[int], capsys: pytest.CaptureFixture[str]) -> None:
     words = [*BLOBS, "+dataset.nan_in=70", "dataset.val_fraction=0", "loader.shuffle=false", "loader.batch_size=8"]
     assert main(["train", *SHORT, *words, "checkpoint.every_seconds=0"]) == 3
     assert begun == [8]
@@ -108,12 +112,9 @@ def test_it_begins_at_the_last_checkpoint(
 
 @pytest.mark.parametrize("seconds", [0, 60])
 def test_a_replay_unfreezes_and_averages_as_the_run_did(
-    seconds: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    seconds: int, begun: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """From a checkpoint after both, and from the first step. What diverges is what was frozen."""
-    begun = []
-    replay = divergence.replay
-    monkeypatch.setattr(divergence, "replay", lambda run: begun.append(run.progress.step) or replay(run))
     words = [
         *("dataset=iris", "loader.batch_size=30", "epochs=6", "optimizer=sgd", "report=false", "device=cpu"),
         *("freeze=[layers.0]", "unfreeze_at=4steps", "optimizer.groups=[{params: layers.0, lr: 1e15}]"),

@@ -190,7 +190,8 @@ def csv_text(rows: Sequence[Row], rankings: Sequence[Ranking], shown: Callable[[
     lines: list[list[object]] = [["run", *keys, "status", *metrics, "steps", "seconds", "error", *place_columns]]
     for row in rows:
         settings = [row.settings.get(key, "") for key in keys]
-        numbers = [(row.metrics | dict(row.test)).get(name, "") for name in metrics]
+        measured = {**row.metrics, **row.test}
+        numbers = [measured.get(name, "") for name in metrics]
         ended = [row.steps, round(row.seconds, 3), row.error or ""]
         lines.append([row.name, *settings, row.status, *numbers, *ended, *places.get(row.name, NO_PLACE)])
     return csv_lines([[shown(value) if isinstance(value, str) else value for value in line] for line in lines])

@@ -80,9 +80,8 @@ def check_like(what: str, here: Tree, there: Tree, place: str) -> None:
         first = firsts[path]
         name = f"{what} {path}" if path else what
         if what == "target" and torch.as_tensor(leaf).is_floating_point() != first.is_floating_point():
-            text = (
-                f"the {name} of {place} is {'an integer' if first.is_floating_point() else 'a float'}, unlike row 0's"
-            )
+            kind = "an integer" if first.is_floating_point() else "a float"
+            text = f"the {name} of {place} is {kind}, unlike row 0's"
             raise ConfigError(text, "integers for classes, floats for numbers")
         if (shape := tuple(np.shape(leaf))) != tuple(first.shape):
             article = "an" if what == "input" else "a"

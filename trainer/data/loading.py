@@ -9,6 +9,7 @@ import torch
 from trainer.config import target
 from trainer.config.check import check_value
 from trainer.config.options import DatasetKeys
+from trainer.config.options.dataset import MAY_BE_THEIRS
 from trainer.config.schema import Config
 from trainer.config.schema_key import keys as keys_of
 from trainer.data import labels, meaning, seeds, splitting
@@ -23,10 +24,7 @@ from trainer.device import seed_all
 from trainer.errors import ConfigError
 
 OWN_KEYS = ("split", *splitting.KEYS, "scale_targets", "inputs", "target", "task")  # not for the class
-THEIRS = (  # a class with an argument of this name gets the value
-    *("split", "folds", "fold", "test_fraction", "fraction"),
-    *("scale_targets", "inputs", "target", "task"),
-)
+THEIRS = (*MAY_BE_THEIRS, "inputs", "target")  # a class with an argument of this name gets the value
 TABLE = "trainer.data.table.Table"
 
 

@@ -33,7 +33,7 @@ class DatasetKeys:
     )
 
 
-MAY_BE_THEIRS = ("split", "scale_targets", "task", "folds", "fold", "test_fraction", "fraction")  # of DatasetKeys
+MAY_BE_THEIRS = ("split", "folds", "fold", "test_fraction", "fraction", "scale_targets", "task")  # of DatasetKeys
 
 
 @dataclass
