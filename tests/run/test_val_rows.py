@@ -6,10 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from trainer.cli import main
 from trainer.compare import pairs, ranking, row_variance, rows
+from trainer.data.facts import Facts, Spec
+from trainer.data.meaning import Meaning
 from trainer.disk import layout, val_rows
+from trainer.run import draws
+from trainer.tasks.classes import Classes
 
 OWN = ["dataset._target_=every_task.Rows", "model._target_=every_task.Net"]
 JOBS = {
@@ -39,22 +44,15 @@ def test_the_weighted_mean_over_rows_is_what_the_run_measured(name: str) -> None
     for metric, (value, weight) in found.values.items():
         assert (value * weight).sum() / weight.sum() == pytest.approx(best[f"val/{metric}"], rel=1e-5), metric
     assert len(set(found.rows.tolist())) == len(found.rows)
-    for metric, ways in row_variance.METRICS.items():
-        if f"val/{metric}" in best and found.others:
-            prediction, target = found.others["prediction"], found.others["target"]
-            way = ways[row_variance.kind(prediction, target)]
-            assert way(prediction, target, np.ones(len(target))) == pytest.approx(best[f"val/{metric}"], rel=1e-5)
+    assert name == "terms" or found.draws.keys() == {key[4:] for key in best if key.startswith("val/")} - names
+    for metric, drawn in found.draws.items():
+        assert abs(drawn.mean() - best[f"val/{metric}"]) <= 3 * drawn.std() + 1e-9, metric
 
 
-def test_two_runs_are_compared_row_by_row_and_as_a_bootstrap_says(
+def test_two_runs_are_compared_row_by_row_and_in_the_same_draws(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Accuracy has a value a row: its variance is that of a bootstrap over the rows, too."""
-
-    def accuracy(prediction: np.ndarray, target: np.ndarray, times: np.ndarray) -> float:
-        return float(times @ (prediction.argmax(1) == target) / times.sum())
-
-    monkeypatch.setattr(row_variance, "METRICS", {"acc": {"classes": accuracy}})
+    """Accuracy has a value a row: its variance is that of the draws, too. So is that of any metric of torchmetrics."""
     for lr in ("0.01", "0.0003"):
         assert main(["train", "dataset=digits", f"optimizer.lr={lr}", "threads=1", "epochs=3", "report=false"]) == 0
     runs = rows.of_runs(sorted(Path("outputs").glob("2*/*")))
@@ -67,10 +65,35 @@ def test_two_runs_are_compared_row_by_row_and_as_a_bootstrap_says(
     assert gap.mean == pytest.approx(difference.mean())
     assert gap.half == pytest.approx(1.96 * difference.std(ddof=1) / np.sqrt(len(difference)), rel=1e-3)
     assert gap.rows == len(difference) == 359
-    answers = [tuple((one.others["prediction"], one.others["target"]) for one in (first, second))]
-    assert row_variance.by_bootstrap(answers, "acc") == pytest.approx(row_variance.of_mean(difference), rel=0.2)
+    task = Classes(Facts(Spec((64,)), Meaning("classes", "", list("0123456789"), 10)))
+    for most in (1_000, 100):  # all rows in a draw, and few of them
+        monkeypatch.setattr(draws, "MOST_DRAWN", most)
+        monkeypatch.setattr(row_variance, "MOST_DRAWN", most)
+        drawn = [draws.measure(task, ["acc"], *map(torch.from_numpy, one.others.values())) for one in (first, second)]
+        again = row_variance.of_draws([(drawn[0]["acc"], drawn[1]["acc"])], 359)
+        assert again == pytest.approx(row_variance.of_mean(difference), rel=0.3)
     assert main(["compare"]) == 0
     assert "over the 359 validation rows alone (fewer than 3 pairs)" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.optional
+def test_a_metric_of_torchmetrics_has_an_interval(capsys: pytest.CaptureFixture[str]) -> None:
+    """As one by hand: Matthews' coefficient of the rows of each draw, which torchmetrics divides in float32."""
+    theirs = pytest.importorskip("sklearn.metrics")
+    words = ["train", "dataset=breast_cancer", "metrics=[matthews_corr_coef]", "epochs=2", "threads=1", "report=false"]
+    for lr in ("0.01", "0.0001"):
+        assert main([*words, f"optimizer.lr={lr}"]) == 0
+    assert main(["compare", "--sort", "val/matthews_corr_coef"]) == 0
+    assert "validation rows alone" in " ".join(capsys.readouterr().out.split())
+    found = val_rows.read(layout.find("latest"))
+    assert found is not None
+    guess, truth = found.others["prediction"].argmax(1), found.others["target"]
+    chance = torch.Generator().manual_seed(0)
+    for value in found.draws["matthews_corr_coef"][:20]:
+        rows = torch.randint(len(truth), (len(truth),), generator=chance).numpy()
+        assert value == pytest.approx(
+            theirs.matthews_corrcoef(truth[rows], guess[rows]), abs=1e-6
+        )  # it divides in float32
 
 
 def test_without_the_file_the_seeds_are_left_and_eval_writes_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from trainer.compare.paired import Difference
 from trainer.compare.rows import Row
 from trainer.disk import layout, val_rows
 from trainer.disk.reading import Damaged
-from trainer.disk.val_rows import PREDICTION, TARGET, ValRows
+from trainer.disk.val_rows import ValRows
 
 Pair = tuple[Row, Row]
 
@@ -64,15 +64,11 @@ def _row_variance(pairs: Sequence[Pair], name: str) -> tuple[float, int] | None:
     if all(name in one.values for both in known for one in both):
         gaps = np.mean([a.values[name][0] - b.values[name][0] for a, b in known], axis=0)
         return row_variance.of_mean(gaps, known[0][0].values[name][1]), len(rows)
-    if all({PREDICTION, TARGET} <= one.others.keys() for both in known for one in both):
-        answers = [(_answers(a), _answers(b)) for a, b in known]
-        found = row_variance.by_bootstrap(answers, name)
-        return None if found is None else (found, len(rows))
-    return None
-
-
-def _answers(one: ValRows) -> row_variance.Answers:
-    return one.others[PREDICTION], one.others[TARGET]
+    drawn = [(a.draws[name], b.draws[name]) for a, b in known if name in a.draws.keys() & b.draws.keys()]
+    if len(drawn) < len(known) or len({part.shape for both in drawn for part in both}) > 1:
+        return None
+    found = row_variance.of_draws(drawn, len(rows))
+    return None if found is None else (found, len(rows))
 
 
 def _read(row: Row) -> ValRows | None:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.data import seeds
+from trainer.data import seeds, tree
 from trainer.data.fingerprint import Fingerprint
 from trainer.data.splits import Split
 from trainer.data.tree import Tree
@@ -16,7 +16,7 @@ from trainer.disk.tensors import tensor_bytes
 from trainer.disk.val_rows import MOST, Array, ValRows
 from trainer.loop import predict
 from trainer.processes.signals import abandonable
-from trainer.run import row_losses
+from trainer.run import draws, row_losses
 from trainer.state import Measurable
 from trainer.tasks.task import Ratio
 
@@ -34,22 +34,26 @@ def measure(run: Measurable, split: Split, data: Fingerprint, size: int) -> ValR
     """Evaluate the validation rows, or some of them, one by one. data: of the run; size: rows at once."""
     places = chosen(split.num_rows, data)
     losses, metrics = list[Ratio | None](), dict[str, list[Ratio]]()
-    predictions, targets = list[Tensor](), list[Tensor]()
+    outputs = list[tuple[Tensor, Tensor]]()
     for x, output, y, num_rows in predict(run, _batches(split, places, size)):
         prediction, target = run.fit(output), run.fit.target(y)
         losses.append(row_losses.of_batch(run, output, y, x, num_rows))
         for name, ratio in run.task.of_rows(prediction, target).items():
             metrics.setdefault(name, []).append(ratio)
         if isinstance(prediction, Tensor) and isinstance(target, Tensor):
-            answer, truth = run.task.for_metrics(prediction, target)
-            if isinstance(answer, Tensor) and isinstance(truth, Tensor):
-                predictions.append(answer.to("cpu", torch.float32 if answer.is_floating_point() else None))
-                targets.append(truth.cpu())
+            outputs.append((prediction.cpu(), target.cpu()))
     values = {name: _joined(ratios) for name, ratios in metrics.items()}
     if known := [ratio for ratio in losses if ratio is not None]:
         values = ({LOSS: _joined(known)} if len(known) == len(losses) else {}) | values
     rows = split.part.rows[places].numpy()
-    return ValRows(rows, values, _small(predictions, targets, len(rows)))
+    joined = _small(outputs, len(rows))
+    if joined is None:
+        return ValRows(rows, values)
+    prediction, target = (part.to(tree.device(y)) for part in joined)
+    answer, truth = run.task.for_metrics(prediction, target)
+    others = {val_rows.PREDICTION: _stored(answer), val_rows.TARGET: _stored(truth)}
+    names = [name for name in run.metrics if name not in metrics]
+    return ValRows(rows, values, others, draws.measure(run.task, names, prediction, target))
 
 
 def chosen(num_rows: int, data: Fingerprint) -> Tensor:
@@ -76,10 +80,14 @@ def _joined(ratios: list[Ratio]) -> tuple[Array, Array]:
     return torch.where(below == 0, 0.0, above / below).numpy(), below.numpy()
 
 
-def _small(predictions: list[Tensor], targets: list[Tensor], num_rows: int) -> dict[str, Array]:
-    """The predictions and targets of all rows, for metrics that have no value a row; {} where they are large."""
-    shapes = {(prediction.shape[1:], target.shape[1:]) for prediction, target in zip(predictions, targets, strict=True)}
-    if len(shapes) != 1 or sum(part.numel() for part in (*predictions, *targets)) > MOST_NUMBERS:
-        return {}  # none, of several lengths, or too large
-    joined = {val_rows.PREDICTION: torch.cat(predictions), val_rows.TARGET: torch.cat(targets)}
-    return {name: part.numpy() for name, part in joined.items() if len(part) == num_rows}
+def _small(outputs: list[tuple[Tensor, Tensor]], num_rows: int) -> tuple[Tensor, Tensor] | None:
+    """The predictions and the targets of all rows; None where they are large, or of several lengths."""
+    shapes = {(prediction.shape[1:], target.shape[1:]) for prediction, target in outputs}
+    if len(shapes) != 1 or sum(part.numel() for both in outputs for part in both) > MOST_NUMBERS:
+        return None
+    prediction, target = map(torch.cat, zip(*outputs, strict=True))
+    return (prediction, target) if len(prediction) == len(target) == num_rows else None
+
+
+def _stored(part: Tensor) -> Array:
+    return part.to("cpu", torch.float32 if part.is_floating_point() else None).numpy()
