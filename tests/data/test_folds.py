@@ -145,6 +145,7 @@ def test_labels_are_stratified_as_by_the_reference_implementation() -> None:
         ("stratified", {"folds": 40}, "but there (is|are) only .* rows? of the class 2"),
         ("time", {"folds": 60}, "but there are only 60 rows"),
         ("time", {"folds": 3, "repeats": 2}, "cuts the same folds each time"),
+        ("random", {"fold": 2}, "without dataset.folds"),
         ("random", {"folds": 5, "fold": 5}, "the folds of dataset.folds=5 are 0 to 4"),
     ],
 )

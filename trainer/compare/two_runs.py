@@ -28,7 +28,7 @@ def lines(runs: Sequence[Row]) -> Iterator[str]:
 
 def _said(row: Row) -> dict[str, Any]:
     """What a run says about how it was made, by name."""
-    summary = layout.read_summary(Path(row.name))
+    summary = layout.read_summary(layout.opened(Path(row.name)))
     versions = summary.get("versions")
     found: dict[str, Any] = {f"config {key}": value for key, value in row.settings.items()}
     found |= {f"code {name}": summary.get(name) for name in CODE}

@@ -107,10 +107,9 @@ def fit_targets(
             rows[name] += tallies[0].counts[text]
         counts = tuple(rows[name] for name in classes)
         if 0 in counts:
-            text = (
-                f"class '{classes[counts.index(0)]}' of {targets[0]} has no row to train on, only rows in other splits"
-            )
-            raise ConfigError(text, "dataset.split=stratified")
+            name = classes[counts.index(0)]
+            text = f"class '{name}' of {targets[0]} has no row to train on, only rows that validate or test"
+            raise ConfigError(text, "dataset.split=stratified, or remove its rows from a test_path")
         return None, counts
     moments = [tally for tally in tallies if isinstance(tally, Moments)]
     for name, tally in zip(targets, moments, strict=True):
