@@ -4,11 +4,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from trainer.build.build import Setup
+from trainer.disk import layout, storage
 from trainer.disk.outcome import EachClass, Predictions
 from trainer.processes import signals
 from trainer.report import each_class
 from trainer.report.predictions import measure
-from trainer.run import best_weights, val_rows
+from trainer.run import best_weights, importance, val_rows
 from trainer.state import TrainState
 from trainer.stopping import StopReason
 
@@ -21,6 +22,7 @@ def keep(
         return None, None
     with suppress(signals.Stop):  # a stop while batch norms are measured for averaged weights: a resume does that again
         run.load_weights(run.best_weights or run.average.weights(run))
+    storage.remove(folder / layout.IMPORTANCE)  # that of earlier weights
     best_weights.write(folder, run.weights())
     if not with_predictions or run.val_batches is None:
         return None, None
@@ -29,6 +31,8 @@ def keep(
         val = splits.parts["val"]
         found = measure(run, splits.preprocessing, run.val_batches, val.part, "validation")
         val_rows.write(folder, val_rows.measure(run, val, splits.fingerprint, size))
+        if setup.config.report:
+            importance.keep(run, splits, folder)
         table = splits.preprocessing.table
         return found, each_class.measure(run, run.val_batches, table.targets if table is not None else ())
     return None, None
