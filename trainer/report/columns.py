@@ -41,7 +41,7 @@ def bars(found: Importance) -> Bars:
     shown = found.columns[:MOST]
     low = min(0.0, *(column.mean - column.reach for column in shown))
     high = max(0.0, *(column.mean + column.reach for column in shown))
-    scale = Scale(low, high if high > low else low + 1)
+    scale = Scale(low, high if high / 2 > low / 2 else low + 1.0)
 
     def place(value: float) -> float:
         return round(100 * scale.place(value), 2)
@@ -57,7 +57,9 @@ def bars(found: Importance) -> Bars:
 def texts(found: Importance) -> list[str]:
     """The mean and the interval of each column, with the same decimals: those of four digits of the largest."""
     largest = max(abs(column.mean) for column in found.columns)
-    decimals = min(8, max(0, 3 - math.floor(math.log10(largest)))) if largest else 4
+    if largest and not 1e-4 <= largest < 1e7:
+        return [f"{html.metric_text(column.mean)} ± {html.metric_text(column.reach)}" for column in found.columns]
+    decimals = max(0, 3 - math.floor(math.log10(largest))) if largest else 4
     return [f"{column.mean:z,.{decimals}f} ± {column.reach:,.{decimals}f}" for column in found.columns]
 
 

@@ -22,6 +22,7 @@ from trainer.disk import importance
 from trainer.disk.importance import ColumnImportance, Importance
 from trainer.errors import ConfigError
 from trainer.loop import evaluate
+from trainer.processes import signals
 from trainer.processes.ranks import Ranks
 from trainer.run import val_rows
 from trainer.state import Measurable, TrainState
@@ -41,7 +42,7 @@ def keep(run: TrainState, splits: Splits, folder: Path) -> None:
         return
     alone = copy.copy(run)
     alone.ranks = Ranks()  # the other processes are done
-    with suppress(ConfigError):  # a single row, or a metric that is undefined
+    with suppress(ConfigError, signals.Stop):  # a single row, a metric that is undefined; the run is finished
         found = measure(alone, splits, run.stopping.monitor, run.stopping.modes, run.seed, val.batch_size)
         importance.write(folder, found)
 

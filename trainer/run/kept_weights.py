@@ -9,7 +9,7 @@ from trainer.disk.outcome import EachClass, Predictions
 from trainer.processes import signals
 from trainer.report import each_class
 from trainer.report.predictions import measure
-from trainer.run import best_weights, importance, val_rows
+from trainer.run import best_weights, val_rows
 from trainer.state import TrainState
 from trainer.stopping import StopReason
 
@@ -31,8 +31,6 @@ def keep(
         val = splits.parts["val"]
         found = measure(run, splits.preprocessing, run.val_batches, val.part, "validation")
         val_rows.write(folder, val_rows.measure(run, val, splits.fingerprint, size))
-        if setup.config.report:
-            importance.keep(run, splits, folder)
         table = splits.preprocessing.table
         return found, each_class.measure(run, run.val_batches, table.targets if table is not None else ())
     return None, None
