@@ -91,17 +91,15 @@ def test_it_is_scikit_learns(tmp_path: Path, target: str, metric: str, mode: str
     expected = theirs(trained, splits, scoring, seed=7)
     assert splits.val is not None
     ((x, y, _),) = val_rows.batches(splits.val, torch.arange(60), 60)
-    orders = their_permutations(60, seed=7)
-    inputs = [places for _, places in measuring.columns_of(splits.preprocessing)]
-
-    def permutation(column: int, number: int) -> Tensor:
-        return orders[number]
-
     assert isinstance(x, Tensor)
     assert isinstance(y, Tensor)
-    _, drops = measuring.drops(trained, x, y, 13, inputs, metric, mode, permutation)
+    orders, score = their_permutations(60, seed=7), measuring.scorer(trained, y, 13, metric)
+    each = [
+        list(measuring.scores(score, x, inputs, orders)) for _, inputs in measuring.columns_of(splits.preprocessing)
+    ]
+    drops = (score(x) - np.array(each)) * (1 if mode == "max" else -1)
     size = 60_000 if metric == "val/mae" else 1  # of the target
-    assert np.array(drops) == pytest.approx(expected.importances, abs=1e-6 * size)
+    assert drops == pytest.approx(expected.importances, abs=1e-6 * size)
     assert expected.importances_mean[:3].min() > expected.importances_mean[3:].max(), "the columns that matter"
 
 

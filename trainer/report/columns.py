@@ -55,11 +55,12 @@ def bars(found: Importance) -> Bars:
 
 
 def texts(found: Importance) -> list[str]:
-    """The mean and the interval of each column, with the same decimals: those of four digits of the largest."""
+    """The mean and the interval of each column, all with the decimals that the largest mean needs."""
     largest = max(abs(column.mean) for column in found.columns)
     if largest and not 1e-4 <= largest < 1e7:
         return [f"{html.metric_text(column.mean)} ± {html.metric_text(column.reach)}" for column in found.columns]
-    decimals = max(0, 3 - math.floor(math.log10(largest))) if largest else 4
+    power = math.floor(math.log10(largest)) if largest else -1
+    decimals = max(4, 2 - power) if power < 1 else max(0, 3 - power)
     return [f"{column.mean:z,.{decimals}f} ± {column.reach:,.{decimals}f}" for column in found.columns]
 
 

@@ -6,7 +6,7 @@ Columns that say the same share it: without the one, the model still has the oth
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import fmean, stdev
@@ -27,12 +27,10 @@ from trainer.processes.ranks import Ranks
 from trainer.run import val_rows
 from trainer.state import Measurable, TrainState
 from trainer.stopping import MODES
-from trainer.text import counted
+from trainer.text import counted, cut
 
 NUM_SHUFFLES = 10  # of each column
 MOST_QUICK = 500_000  # forward rows (rows × columns × shuffles) that a run spends on it at its end
-
-Permutation = Callable[[int, int], Tensor]  # of rows, by the number of a column and of a shuffle
 
 
 def keep(run: TrainState, splits: Splits, folder: Path) -> None:
@@ -48,63 +46,64 @@ def keep(run: TrainState, splits: Splits, folder: Path) -> None:
 
 
 def measure(
-    run: Measurable, splits: Splits, monitor: str, modes: Mapping[str, str], seed: int, size: int
+    run: Measurable,
+    splits: Splits,
+    monitor: str,
+    modes: Mapping[str, str],
+    seed: int,
+    size: int,
+    say: Callable[[str], object] = lambda text: None,
 ) -> Importance:
     """The importance of each column on the validation rows, or on those that val_rows keeps of them.
 
-    monitor: the metric that the run monitored; modes: the better direction of each; size: rows at once. Raises
-    ConfigError for a run without a table or validation rows, and for a metric that is undefined on these rows.
+    monitor: the metric that the run monitored; modes: the better direction of each; size: rows at once; say: shows how
+    far it is. Raises ConfigError for a run without a table or validation rows, and for a metric that is undefined on
+    these rows.
     """
     val, columns = splits.val, columns_of(splits.preprocessing)
     if val is None or val.num_rows < 2:
         held_back = counted(splits.num_rows("val"), "row")
         text = f"columns are shuffled among validation rows, and this run has {held_back} of them"
-        raise ConfigError(text, "trainer train dataset.val_fraction=0.2 with what you typed")
+        raise ConfigError(text, "train with dataset.val_fraction=0.2")
     metric = metric_of(run, monitor)
     mode = modes.get(metric) or MODES.get(metric.removeprefix("val/"), "min")
     places = val_rows.chosen(val.num_rows, splits.fingerprint)
     batches = [(x, y) for x, y, _ in val_rows.batches(val, places, size)]
     x, y = (torch.cat(parts) for parts in zip(*batches, strict=True))
-
-    def permutation(column: int, number: int) -> Tensor:
-        return seeds.permutation(len(x), seeds.derive(seed, "importance", column, number))
-
-    score, found = drops(run, x, y, size, [inputs for _, inputs in columns], metric, mode, permutation)
-    if not math.isfinite(score):
+    score, found = scorer(run, y, size, metric), list[ColumnImportance]()
+    whole = score(x)
+    if not math.isfinite(whole):
         raise ConfigError(f"{metric} is undefined on these {len(x):,} rows", "monitor another metric")
-    each = [ColumnImportance(name, *_mean(values)) for (name, _), values in zip(columns, found, strict=True)]
-    ordered = sorted(each, key=lambda column: (math.isnan(column.mean), -column.mean))
-    return Importance(metric, mode, score, len(x), NUM_SHUFFLES, ordered)
+    for number, (name, inputs) in enumerate(columns):
+        say(f"shuffling {cut(name, 40)}, column {number + 1:,} of {len(columns):,}")
+        positions = [("importance", number, shuffle) for shuffle in range(NUM_SHUFFLES)]
+        orders = (seeds.permutation(len(x), seeds.derive(seed, *position)) for position in positions)
+        values = [whole - value if mode == "max" else value - whole for value in scores(score, x, inputs, orders)]
+        reach = student(len(values) - 1) * stdev(values) / math.sqrt(len(values))
+        found.append(ColumnImportance(name, fmean(values), reach))
+    found.sort(key=lambda column: (math.isnan(column.mean), -column.mean))
+    return Importance(metric, mode, whole, len(x), NUM_SHUFFLES, found)
 
 
-def drops(
-    run: Measurable,
-    x: Tensor,
-    y: Tensor,
-    size: int,
-    columns: Sequence[Sequence[int]],
-    metric: str,
-    mode: str,
-    permutation: Permutation,
-) -> tuple[float, list[list[float]]]:
-    """(The metric on the rows as they are; for each column, by how much each shuffle makes it worse.)
-
-    x: (N, inputs), ready for the model; y: its targets; size: rows at once; columns: the inputs that each is made into,
-    which move together; permutation: int64 (N,).
-    """
+def scorer(run: Measurable, y: Tensor, size: int, metric: str) -> Callable[[Tensor], float]:
+    """What gives the metric for inputs (N, inputs), ready for the model. y: their targets; size: rows at once."""
 
     def score(x: Tensor) -> float:
         batches = ((x, y, len(x)) for x, y in zip(x.split(size), y.split(size), strict=True))
         return evaluate(run, batches, "val")[metric]
 
-    whole, sign, found = score(x), 1 if mode == "max" else -1, []
-    for column, inputs in enumerate(columns):
-        shuffled, values = x.clone(), []
-        for number in range(NUM_SHUFFLES):
-            shuffled[:, inputs] = x[:, inputs][permutation(column, number).to(x.device)]
-            values.append(sign * (whole - score(shuffled)))
-        found.append(values)
-    return whole, found
+    return score
+
+
+def scores(
+    score: Callable[[Tensor], float], x: Tensor, inputs: Sequence[int], orders: Iterable[Tensor]
+) -> Iterator[float]:
+    """The score for each order of a column's values. inputs: those that the column becomes, which move together;
+    orders: permutations of the rows, int64 (N,)."""
+    shuffled = x.clone()
+    for order in orders:
+        shuffled[:, inputs] = x[:, inputs][order.to(x.device)]
+        yield score(shuffled)
 
 
 def columns_of(prepared: Preprocessing) -> list[tuple[str, list[int]]]:
@@ -120,8 +119,3 @@ def metric_of(run: Measurable, monitor: str) -> str:
     name = monitor.removeprefix("val/")
     name = name if name in known else run.task.monitor
     return "val/r2" if name == "loss" and "r2" in run.metrics else f"val/{name}"
-
-
-def _mean(values: Sequence[float]) -> tuple[float, float]:
-    """The mean, and the reach of its 95% interval by Student's t."""
-    return fmean(values), student(len(values) - 1) * stdev(values) / math.sqrt(len(values))

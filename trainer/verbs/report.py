@@ -7,7 +7,7 @@ from trainer.disk import importance, layout, summary
 from trainer.disk.reading import Damaged
 from trainer.errors import ConfigError, StorageError, TrainerError, complain
 from trainer.processes.torch_import import uncollected
-from trainer.text import cleaned, cut, first_few, labelled
+from trainer.text import cleaned, cut, first_few
 from trainer.verbs.arguments import Parser, add_trust
 from trainer.verbs.open_run import open_run
 
@@ -62,6 +62,7 @@ def _measure(name: str, *, trust_it: bool) -> None:
         from trainer.run.importance import measure
 
     from trainer.report.columns import texts
+    from trainer.terminal.screen import Screen
 
     folder, config = stored.folder, stored.config
     try:
@@ -73,10 +74,11 @@ def _measure(name: str, *, trust_it: bool) -> None:
         text = f"--importance shuffles the columns of a table, and {folder} was not trained on one"
         raise ConfigError(text, f"trainer report {shlex.quote(name)}")
     splits = rows_of.own_splits(config, trained, known, download=stored.data.trusted)
-    found = measure(trained, splits, recorded.monitor, recorded.modes, config.seed, size)
-    for line in rows_of.OfSplits(splits, ["val"], size, own=True).warnings(known):
-        complain(line)
-    importance.write(folder, found)
-    columns = [f"{cut(one.name, 40)} {text}" for one, text in zip(found.columns, texts(found), strict=True)]
-    for line in labelled("columns  ", [f"{found.metric} gets worse when one is shuffled: {first_few(columns, 4)}"]):
-        print(cleaned(line))
+    with Screen() as screen:
+        found = measure(trained, splits, recorded.monitor, recorded.modes, config.seed, size, screen.status)
+        screen.clear()
+        for line in rows_of.OfSplits(splits, ["val"], size, own=True).warnings(known):
+            complain(line)
+        importance.write(folder, found)
+        columns = [f"{cut(one.name, 40)} {text}" for one, text in zip(found.columns, texts(found), strict=True)]
+        screen.entry("columns", [f"{found.metric} gets worse when one is shuffled: {first_few(columns, 4)}"])
