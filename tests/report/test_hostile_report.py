@@ -126,6 +126,9 @@ def evil_run(folder: Path) -> Path:
     layers = [{"name": EVIL, "kind": EVIL * 20, "output": [1, EVIL, 2**80], "parameters": -1}, 3]
     data = {"format": 1, "outcome": outcome, "layers": layers, "changed": [[EVIL, EVIL, EVIL], [1], EVIL]}
     (folder / layout.OUTCOME).write_text(json.dumps(data))
+    columns = [[EVIL * 9, 1e299, -1e299], [EVIL, -1e299, 5e-324], [3, 1, 1], [EVIL, "x", 1], [EVIL], EVIL, None]
+    told = {"metric": EVIL, "mode": "max", "score": 1e299, "num_rows": 2**62, "num_shuffles": 1, "columns": columns}
+    (folder / layout.IMPORTANCE).write_text(json.dumps({"format": 1, **told}))
     (folder / layout.CONFIG).write_text(
         f"model: !!python/object/apply:os.system ['touch pwned']\n{EVIL}\n" + "é" * 40_000
     )
@@ -143,6 +146,7 @@ def test_a_hostile_run_is_shown_as_text(tmp_path: Path, watch) -> None:
     assert watch.seen == []
     page = check(text)
     assert page.words.count("<script>pwned=1</script>") > 10
+    assert text.count('class="drop"') == 2
     assert "{{7*7}}" in page.words
     assert "$(touch pwned)" in page.words
     assert not Path("pwned").exists()
@@ -172,7 +176,8 @@ def test_links_and_pipes_in_a_run_are_not_followed(tmp_path: Path) -> None:
     folder, secret = tmp_path / "run", tmp_path / "secret.json"
     folder.mkdir()
     secret.write_text('{"status": "swordfish", "format": 1, "layers": [{"name": "swordfish"}]}')
-    for name in (layout.SUMMARY, layout.OUTCOME, layout.CONFIG, layout.OVERRIDES, layout.REPORT, layout.PICTURE):
+    files = [layout.SUMMARY, layout.OUTCOME, layout.IMPORTANCE, layout.PREPROCESSING_FACTS, layout.CONFIG]
+    for name in (*files, layout.OVERRIDES, layout.REPORT, layout.PICTURE):
         (folder / name).symlink_to(secret)
     before = secret.read_text()
     make.of_run(folder)

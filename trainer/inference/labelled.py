@@ -144,8 +144,7 @@ def open_own(config: Config, run: Trained, known: Fingerprint | None, split: str
 
     known: the data that the run was trained on, whose splits are used; None draws them again.
     """
-    earlier = Earlier(run.preprocessing, known, "measure")
-    splits = _splits(_plain(config, run), run, earlier, download=download)
+    splits = own_splits(config, run, known, download=download)
     names = [name for name in ROLES if name in splits.parts]
     if split is None and names == ["train"]:
         if known is not None and (known.roles > TRAIN).any():
@@ -157,6 +156,11 @@ def open_own(config: Config, run: Trained, known: Fingerprint | None, split: str
             f"split={closest(split, names) or names[-1]}",
         )
     return OfSplits(splits, [split or names[-1]], config.loader.eval_batch_size, own=True)
+
+
+def own_splits(config: Config, run: Trained, known: Fingerprint | None, *, download: bool) -> Splits:
+    """All splits of the run's own data, see open_own. Raises ConfigError."""
+    return _splits(_plain(config, run), run, Earlier(run.preprocessing, known, "measure"), download=download)
 
 
 def open_other(config: Config, run: Trained, *, download: bool) -> Labelled:

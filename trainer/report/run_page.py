@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config.run_config import read_overrides
-from trainer.disk import history, layout, outcome, reading
+from trainer.disk import history, importance, layout, outcome, reading
 from trainer.disk.history import History
 from trainer.disk.outcome import Outcome, Predictions
-from trainer.report import drawn, html, plots
+from trainer.report import columns, drawn, html, plots
 from trainer.report.plots import Plot
 from trainer.report.scales import fit
 from trainer.tasks.baseline import Baseline
@@ -30,6 +30,7 @@ def page(folder: Path, past: History | None = None) -> str:
     past = past or history.read(folder)
     measured = outcome.read(folder) or Outcome()
     predictions = measured.predictions or Predictions("")
+    used = importance.read(folder)
     if predictions.classes is not None:
         predictions = replace(predictions, classes=list(map(html.visible, predictions.classes)))
     return html.render(
@@ -43,6 +44,8 @@ def page(folder: Path, past: History | None = None) -> str:
         figures=drawn.drawn(predictions.figures),
         matrix=matrix(predictions),
         scores=scores(predictions),
+        used=columns.bars(used) if used is not None else None,
+        to_ask=columns.to_ask(folder, reading.count(summary.get("num_val"))),
         each=each_rows(measured),
         mix_ups=mix_ups(predictions),
         scatter=scatter(predictions),

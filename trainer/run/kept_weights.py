@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from trainer.build.build import Setup
+from trainer.disk import layout, storage
 from trainer.disk.outcome import EachClass, Predictions
 from trainer.processes import signals
 from trainer.report import each_class
@@ -21,6 +22,7 @@ def keep(
         return None, None
     with suppress(signals.Stop):  # a stop while batch norms are measured for averaged weights: a resume does that again
         run.load_weights(run.best_weights or run.average.weights(run))
+    storage.remove(folder / layout.IMPORTANCE)  # that of earlier weights
     best_weights.write(folder, run.weights())
     if not with_predictions or run.val_batches is None:
         return None, None

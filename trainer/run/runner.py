@@ -34,7 +34,7 @@ from trainer.processes import signals
 from trainer.report import measured, training_pictures
 from trainer.report.changes import changes
 from trainer.report.layers import layers
-from trainer.run import footer, header, kept_weights, lost_rows, out_of_memory, replay, summary, test_split
+from trainer.run import footer, header, importance, kept_weights, lost_rows, out_of_memory, replay, summary, test_split
 from trainer.run.result import Result
 from trainer.run.session import Session
 from trainer.run.throughput import Throughput
@@ -174,6 +174,7 @@ def _conclude(
         shape = layers(run.model, run.call, setup.splits.sample[0], run.loss_fn)
         shown = training_pictures.shown(run.train_batches, setup)
         outcome.write(folder, Outcome(step, predictions, shape, changed, each, shown))
+        importance.keep(run, setup.splits, folder)
     result.seconds["report"] = time.perf_counter() - begun
     summary.write(run, setup, result)
     if tripped is not None:

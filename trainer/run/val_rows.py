@@ -35,7 +35,7 @@ def measure(run: Measurable, split: Split, data: Fingerprint, size: int) -> ValR
     places = chosen(split.num_rows, data)
     losses, metrics = list[Ratio | None](), dict[str, list[Ratio]]()
     outputs = list[tuple[Tensor, Tensor]]()
-    for x, output, y, num_rows in predict(run, _batches(split, places, size)):
+    for x, output, y, num_rows in predict(run, batches(split, places, size)):
         prediction, target = run.fit(output), run.fit.target(y)
         losses.append(row_losses.of_batch(run, output, y, x, num_rows))
         for name, ratio in run.task.of_rows(prediction, target).items():
@@ -65,7 +65,7 @@ def chosen(num_rows: int, data: Fingerprint) -> Tensor:
     return seeds.permutation(num_rows, seed)[:MOST].sort().values
 
 
-def _batches(split: Split, places: Tensor, size: int) -> Iterator[tuple[Tree, Tree, int]]:
+def batches(split: Split, places: Tensor, size: int) -> Iterator[tuple[Tree, Tree, int]]:
     rows = places.split(size)
     fetched: Iterable[object] = split.loader.fetch(rows, 0)
     for batch in fetched:

@@ -95,6 +95,16 @@ class OneHot(nn.Module):
             parts.append(one_hot.scatter_(1, cells, 1)[:, :-1])
         return torch.cat(parts, 1)
 
+    def places(self) -> list[list[int]]:
+        """The places of the inputs that each column becomes."""
+        numbers, width = self.numbers.tolist(), len(self.numbers) + len(self.indicated)
+        found = {column: [place] for place, column in enumerate(numbers)}
+        for place, number in enumerate(self.indicated.tolist(), len(numbers)):
+            found[numbers[number]].append(place)
+        for column, first, size in zip(self.categories.tolist(), self.offsets.tolist(), self.widths, strict=True):
+            found[column] = list(range(width + first, width + first + size))
+        return [found[column] for column in sorted(found)]
+
     def inverse(self, x: Tensor) -> Tensor:
         """Inputs back to standardised columns: NaN for a missing value, -1 for a category without an input."""
         values, marks, levels = x.split([len(self.numbers), len(self.indicated), self.num_levels], 1)
