@@ -22,6 +22,7 @@ EARLIER = "checkpoints.earlier"  # those of a failed attempt, until the next one
 PREPROCESSING, PREPROCESSING_FACTS = "preprocessing.safetensors", "preprocessing.json"
 DATA, DATA_ROWS = "data.json", "data.safetensors"
 VAL_ROWS = "val_rows.safetensors"
+CALIBRATION = "calibration.json"
 OUTCOME, REPORT = "outcome.json", "report.html"
 EXPORT, CARD = "export", "README.md"
 LATEST, SWEEPS = "latest", "sweeps"
