@@ -49,6 +49,14 @@ def read(folder: Path) -> Calibration | None:
     return made
 
 
+def is_missing(folder: Path) -> bool:
+    """Whether there is no whole calibration."""
+    try:
+        return read(folder) is None
+    except Damaged:
+        return True
+
+
 def parsed(found: Any) -> Calibration | None:
     """The calibration in any JSON; None where there is no temperature in it."""
     found = found if isinstance(found, dict) else {}
