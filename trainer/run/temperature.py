@@ -19,7 +19,7 @@ class Decisions:
     """What the task's outputs say about some rows, see Task.decisions, on the CPU."""
 
     def __init__(self, task: Task) -> None:
-        self.task, self.num_rows = task, 0
+        self.task, self.num_added = task, 0
         self.logits, self.truths, self.rows = list[Tensor](), list[Tensor](), list[Tensor]()
 
     def add(self, prediction: Tensor, y: Tensor) -> None:
@@ -30,8 +30,8 @@ class Decisions:
         rows, counted = torch.arange(len(y)).repeat_interleave(len(truths) // max(1, len(y))), truths >= 0
         self.logits.append(logits[counted])
         self.truths.append(truths[counted])
-        self.rows.append(self.num_rows + rows[counted])
-        self.num_rows += len(y)
+        self.rows.append(self.num_added + rows[counted])
+        self.num_added += len(y)
 
     def joined(self) -> tuple[Tensor, Tensor, Tensor]:
         """(Logits (M, classes), class indices (M,), the row that each is from (M,))."""
@@ -46,11 +46,10 @@ def fit(run: TrainState, setup: Setup, held: Decisions) -> Calibration | None:
         complain("warning: calibrate=true: no temperature was fitted, since some outputs of the model are not finite")
         return None
     temperature = run.task.temperature = calibration.temperature(logits, truths)
-    splits, num_fitted = setup.splits, held.num_rows
+    splits, num_fitted = setup.splits, len(rows.unique())
     if splits.test is not None and run.progress.stop_reason != StopReason.DIVERGED:
-        seen = _test(run, setup)
-        logits, truths, _ = seen.joined()
-        scaled, split, num_rows = logits.double() / temperature, "test", seen.num_rows
+        logits, truths, rows = _test(run, setup).joined()
+        scaled, split, num_rows = logits.double() / temperature, "test", len(rows.unique())
     elif num_fitted > 1:
         scaled, split, num_rows = calibration.cross_fitted(logits, truths, rows), "val", num_fitted
     else:

@@ -101,11 +101,8 @@ def temperature(logits: Tensor, y: Tensor) -> float:
 
 def cross_fitted(logits: Tensor, y: Tensor, row: Tensor) -> Tensor:
     """Logits, float64, of PARTS parts of the rows, each divided by the temperature of the other parts. row: (N,) int64,
-    the place of the row that an entry is from; its part is a function of it and of the number of rows. Raises
-    ValueError for fewer than two rows."""
+    the place of the row that an entry is from; its part is a function of it and of the number of rows."""
     num_rows = int(row.max()) + 1
-    if num_rows < 2:
-        raise ValueError("one row has no parts")
     part = seeds.permutation(num_rows, seeds.derive(0, "cross-fitting", num_rows))[row] % PARTS
     scaled = logits.double().clone()
     for number in part.unique().tolist():

@@ -21,7 +21,7 @@ class ClassDrawing:
 
     def __init__(self, names: Sequence[str], decisions: Decisions, temperature: float | None) -> None:
         self.names, self.decisions = names, decisions
-        self.kinds = {"": 1.0} | ({"calibrated": temperature} if temperature is not None else {})
+        self.kinds = {"": 1.0} | ({"calibrated": temperature} if temperature not in (None, 1) else {})
         self.sure = {kind: list[Tensor]() for kind in self.kinds}
         self.brier = {kind: list[Tensor]() for kind in self.kinds}
         self.right, self.scores, self.truths = list[Tensor](), list[Tensor](), list[Tensor]()
