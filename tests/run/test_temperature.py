@@ -68,7 +68,7 @@ def columns(path: str, *words: str) -> dict[str, np.ndarray]:
     return {name: table[name].to_numpy(zero_copy_only=False) for name in table.column_names}
 
 
-def test_training_does_not_notice_it_and_predict_does() -> None:
+def test_training_does_not_notice_it_and_predict_does(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", *LONG, TEST]) == 0
     plain, before = layout.find("latest").resolve(), columns("noisy.npz", "latest")
     assert not (plain / layout.CALIBRATION).exists()
@@ -96,6 +96,12 @@ def test_training_does_not_notice_it_and_predict_does() -> None:
     assert summaries[1]["calibration"] == json.loads((run / layout.CALIBRATION).read_text())
     log = (run / layout.LOG).read_text()
     assert f"NLL {found.after['nll']:.4f} (was {found.before['nll']:.4f})" in " ".join(log.split())
+
+    capsys.readouterr()
+    assert main(["eval", "latest"]) == 0
+    shown = capsys.readouterr().out
+    assert f"nll          {found.after['nll']:.4f}   with the temperature; {found.before['nll']:.4f} without" in shown
+    assert f"test/loss    {found.before['nll']:.4f}" in shown
 
     assert (before["prediction"] == after["prediction"]).all()
     probabilities = [np.stack([rows[f"probability_{one}"] for one in range(3)], 1) for rows in (before, after)]
