@@ -8,6 +8,7 @@ import pytest
 from drawn import draw
 
 from trainer.cli import main
+from trainer.disk import layout
 
 QUICK = ["threads=1", "report=false", "epochs=1", "device=cpu"]
 
@@ -18,11 +19,14 @@ def predicted(*words: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_answer_for_a_picture_is_the_mean_of_two() -> None:
+@pytest.mark.parametrize("more", [[], ["calibrate=true", "optimizer.lr=1e-4"]])
+def test_the_answer_for_a_picture_is_the_mean_of_two(more: list[str]) -> None:
     """By hand: the probabilities of each picture and of its mirror image, which is a file of its own."""
     draw(Path("pics"))
     words = ["dataset=images", "dataset.path=pics", "dataset.size=8", "model=cnn", "model.channels=[8]"]
-    assert main(["train", *words, *QUICK]) == 0
+    assert main(["train", *words, *QUICK, *more]) == 0
+    if more:
+        assert layout.read_summary(layout.find("latest"))["calibration"]["temperature"] != 1
     x = np.random.default_rng(0).integers(0, 256, (5, 3, 8, 8), dtype=np.uint8)
     answers = []
     for name, rows in (("plain", x), ("other", x[..., ::-1].copy())):

@@ -19,7 +19,7 @@ def test_four_rows_by_hand() -> None:
     p = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.6, 0.4]], dtype=torch.float64)
     y = torch.tensor([0, 1, 0, 1])
     assert calibration.ece(p, y, 5) == pytest.approx((0.1 + 0.8 + 2 * abs(0.5 - 0.6)) / 4)
-    assert calibration.brier(p, y) == pytest.approx(2 * (0.01 + 0.64 + 0.16 + 0.36) / 4)
+    assert calibration.brier(p, y).tolist() == pytest.approx([0.01, 0.64, 0.16, 0.36])
 
 
 @pytest.mark.optional
@@ -32,12 +32,14 @@ def test_ece_is_torchmetrics(seed: int) -> None:
 
 
 @pytest.mark.optional
-def test_brier_is_scikit_learns() -> None:
+@pytest.mark.parametrize("classes", [2, 5])
+def test_brier_is_scikit_learns(classes: int) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
-    p = torch.rand(300, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    y = (p > torch.rand(300, generator=torch.Generator().manual_seed(1))).long()
-    ours = calibration.brier(torch.stack([1 - p, p], 1), y) / 2
-    assert ours == pytest.approx(metrics.brier_score_loss(y.numpy(), p.numpy()), abs=1e-12)
+    generator = torch.Generator().manual_seed(0)
+    p = torch.randn(300, classes, dtype=torch.float64, generator=generator).softmax(1)
+    y = torch.multinomial(p, 1, generator=generator)[:, 0]
+    theirs = metrics.brier_score_loss(y.numpy(), p.numpy(), labels=list(range(classes)))
+    assert float(calibration.brier(p, y).mean()) == pytest.approx(theirs, abs=1e-12)
 
 
 @pytest.mark.parametrize("sharpness", [0.3, 1.0, 3.0])
@@ -45,8 +47,8 @@ def test_the_temperature_is_the_best_of_all_and_changes_no_answer(sharpness: flo
     logits, y = made(0, sharpness, 4000)
     found = calibration.temperature(logits, y)
     assert found == pytest.approx(sharpness, rel=0.1)
-    best = min(calibration.nll(logits, y, found * step) for step in (0.9, 0.99, 0.999, 1.001, 1.01, 1.1))
-    assert calibration.nll(logits, y, found) <= best
+    best = min(calibration.nll(logits / (found * step), y) for step in (0.9, 0.99, 0.999, 1.001, 1.01, 1.1))
+    assert calibration.nll(logits / found, y) <= best
     assert torch.equal((logits / found).argmax(1), logits.argmax(1))
 
 
@@ -56,11 +58,24 @@ def test_held_out_rows_gain_from_it() -> None:
     for seed in range(20):
         logits, y = made(seed)
         found = calibration.temperature(logits[:250], y[:250])
-        gained += calibration.nll(logits[250:], y[250:], found) < calibration.nll(logits[250:], y[250:])
+        gained += calibration.nll(logits[250:] / found, y[250:]) < calibration.nll(logits[250:], y[250:])
     assert gained >= 18
 
 
-def test_answers_that_are_all_right_or_all_wrong_stay_inside_the_bounds() -> None:
+def test_answers_that_are_all_right_or_all_wrong() -> None:
+    """Of the first no temperature is the best: they keep theirs. The second should say that they know nothing."""
     logits = torch.tensor([[2.0, 0.0]] * 5)
-    assert calibration.temperature(logits, torch.zeros(5, dtype=torch.int64)) == calibration.LOW
+    assert calibration.temperature(logits, torch.zeros(5, dtype=torch.int64)) == 1
     assert calibration.temperature(logits, torch.ones(5, dtype=torch.int64)) == calibration.HIGH
+
+
+def test_each_part_is_divided_by_the_temperature_of_the_others() -> None:
+    """Two entries a row, as of two labels: both are in one part."""
+    logits, y = made(0, rows=46)
+    row = torch.arange(23).repeat_interleave(2)
+    used = logits[:, 0] / calibration.cross_fitted(logits, y, row)[:, 0]
+    assert torch.allclose(used[::2], used[1::2])
+    groups = [(used - value).abs() < 1e-9 for value in used]
+    assert sorted({int(group.sum()) for group in groups}) == [8, 10]
+    for group in groups:
+        assert float(used[group][0]) == pytest.approx(calibration.temperature(logits[~group], y[~group]), abs=1e-9)

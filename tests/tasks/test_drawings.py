@@ -5,14 +5,19 @@ import pytest
 import torch
 from torch import Tensor
 
+from trainer.data.facts import Facts, Spec
+from trainer.data.meaning import Meaning
 from trainer.data.scaling import Standardize
 from trainer.disk.figures import MOST_POINTS, MOST_SIDE, Curves, Matrices, Pictures, Table, Texts
+from trainer.tasks.classes import Classes
 from trainer.tasks.figures.chosen import Chosen
+from trainer.tasks.figures.classes import ClassDrawing
 from trainer.tasks.figures.drawing import Source
 from trainer.tasks.figures.inputs import InputDrawing
-from trainer.tasks.figures.labels import LabelDrawing, ranked
+from trainer.tasks.figures.labels import LabelDrawing
 from trainer.tasks.figures.pictures import colour
 from trainer.tasks.figures.pixels import PixelDrawing
+from trainer.tasks.figures.thresholds import ranked
 from trainer.tasks.figures.tokens import TokenDrawing
 
 CHANCE = torch.Generator().manual_seed(0)
@@ -65,10 +70,79 @@ def test_labels_are_those_of_scikit_learn() -> None:
     assert [row[0] for row in worst.rows] == [str(10 * int(row)) for row in losses.topk(8).indices]
 
 
+def class_drawing(classes: int, temperature: float | None = None) -> ClassDrawing:
+    names = ["no", "yes", "maybe"][:classes]
+    task = Classes(Facts(Spec((3,)), Meaning("classes", classes=names, num_outputs=classes)))
+    task.temperature = temperature
+    drawing = task.drawing(source(0))
+    assert isinstance(drawing, ClassDrawing)
+    return drawing
+
+
+@pytest.mark.optional
+def test_the_curves_of_two_classes_are_those_of_scikit_learn() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    truths = (torch.rand(83, generator=CHANCE) < 0.4).long()
+    logits = torch.randn(83, 2, generator=CHANCE).double()
+    logits[:, 1] += truths
+    logits = (logits * 4).round() / 4  # some scores are equal
+    drawing = class_drawing(2, 2.0)
+    for part in (slice(0, 50), slice(50, 83)):
+        drawing.add(None, logits[part], truths[part])
+    drawing.add(None, logits[:5], torch.full((5,), -100))  # do not count
+    reliability, counts, threshold, roc, recall = drawing.figures()
+    y, scores = truths.numpy(), (logits / 2).softmax(1)[:, 1].numpy()
+
+    assert isinstance(roc, Curves)
+    x, rate, _ = metrics.roc_curve(y, scores, drop_intermediate=False)
+    assert np.array(roc.series[0][1]) == pytest.approx(np.stack([x, rate], 1), abs=1e-6)
+    assert f"AUC {metrics.roc_auc_score(y, scores):.4f}" in roc.caption
+    found = ranked(torch.from_numpy(scores), truths == 1)
+    assert found.auc() == pytest.approx(metrics.roc_auc_score(y, scores), abs=1e-6)
+
+    assert isinstance(recall, Curves)
+    precision, share, _ = metrics.precision_recall_curve(y, scores)
+    assert np.array(recall.series[0][1]) == pytest.approx(np.stack([share, precision], 1)[::-1], abs=1e-6)
+    assert found.average_precision() == pytest.approx(metrics.average_precision_score(y, scores), abs=1e-6)
+    assert f"average precision {metrics.average_precision_score(y, scores):.4f}" in recall.caption
+
+    assert isinstance(threshold, Curves)
+    for name, points in threshold.series:
+        for at, value in points:
+            guess = scores >= at
+            kind = {"precision": "precision", "recall": "recall", "F1": "f1"}.get(name)
+            theirs = getattr(metrics, f"{kind}_score")(y, guess) if kind else guess.mean()
+            assert value == pytest.approx(theirs, abs=1e-6), (name, at)
+
+    assert isinstance(reliability, Curves)
+    assert [name for name, _ in reliability.series] == ["model", "calibrated", "ideal"]
+    before, after = (metrics.brier_score_loss(y, (logits / t).softmax(1)[:, 1].numpy()) for t in (1, 2))
+    assert f"Brier {before:.4f}" in reliability.caption
+    assert f"Brier {after:.4f}" in reliability.caption
+    assert isinstance(counts, Table)
+    assert sum(row[1] for row in counts.rows) == sum(row[3] for row in counts.rows) == 83
+
+
+def test_reliability_of_three_rows() -> None:
+    """Confidences 0.9, 0.9 and 0.5, of which one of the first two is right, and the third."""
+    drawing = class_drawing(3)
+    p = torch.tensor([[0.9, 0.05, 0.05], [0.05, 0.9, 0.05], [0.2, 0.3, 0.5]])
+    drawing.add(None, p.log(), torch.tensor([0, 2, 2]))
+    reliability, counts = drawing.figures()
+    assert isinstance(reliability, Curves)
+    (_, points), (_, ideal) = reliability.series
+    assert points == [pytest.approx((0.5, 1.0)), pytest.approx((0.9, 0.5))]
+    assert "ECE 0.4333" in reliability.caption  # (0.5 + 2 · 0.4) / 3
+    assert ideal == [(0, 0), (1, 1)]
+    assert isinstance(counts, Table)
+    assert counts.rows == [["0.47 to 0.53", 1, 1.0], ["0.87 to 0.93", 2, 0.5]]
+    assert class_drawing(3).figures() == []
+
+
 def test_curves_of_many_rows_have_few_points() -> None:
-    hits, false = ranked(torch.randn(5000, generator=CHANCE), torch.rand(5000, generator=CHANCE) < 0.5)
-    assert len(hits) == 5001
-    assert hits[-1] + false[-1] == 5000
+    found = ranked(torch.randn(5000, generator=CHANCE), torch.rand(5000, generator=CHANCE) < 0.5)
+    assert len(found.hits) == 5001
+    assert found.hits[-1] + found.false[-1] == 5000
     drawing = LabelDrawing([str(label) for label in range(30)], source(5000))
     drawing.add(None, torch.randn(5000, 30, generator=CHANCE), torch.rand(5000, 30, generator=CHANCE).round())
     _, roc, *_ = drawing.figures()

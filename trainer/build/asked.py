@@ -1,9 +1,10 @@
-"""The metrics that a config asks for, tried once before training on what the model says about some rows."""
+"""What a config asks to measure, tried once before training on what the model says about some rows."""
 
 from collections.abc import Sequence
 
 import torch
 
+from trainer.build import calibratable
 from trainer.build.probe import Probed
 from trainer.config import asked_metrics
 from trainer.config.schema import Config
@@ -20,7 +21,10 @@ ROWS = 16  # of the trial: the sample's, again and again
 
 def choose(config: Config, task: Task, probed: Probed, splits: Splits, ranks: Ranks) -> list[str]:
     """Give the task the metrics by name that it does not measure itself. Returns the names of the others that are asked
-    for. Raises ConfigError for one that is unknown, does not fit, or is named like a term of the loss."""
+    for. Raises ConfigError for one that is unknown, does not fit, or is named like a term of the loss, and for a
+    calibration that is asked for without reason."""
+    if config.calibrate:
+        calibratable.check(task, probed, splits)
     if not config.metrics:
         return []
     asked = asked_metrics.read(config.metrics)

@@ -162,6 +162,10 @@ class Config:
         "more metrics, by torchmetrics' names: [auroc,{name: f1, average: binary, positive: spam}]; extra [metrics]",
         if_absent=[],
     )
+    calibrate: bool = key(
+        "at the end, fit one temperature on the validation rows, by which predict and export divide logits",
+        if_absent=False,
+    )
     early_stop: EarlyStop = key("when to stop early")
     guards: Literal["warn", "strict", "none"] = key(
         "what a known trap leads to: a warning, the end of the run (strict), or nothing (none)"

@@ -89,7 +89,9 @@ class Splitting:
         if self.folds is None:
             if self.fold or self.repeats > 1:
                 name, value = ("fold", self.fold) if self.fold else ("repeats", self.repeats)
-                raise ConfigError(f"dataset.{name}={value} without dataset.folds: there are no folds", "dataset.folds=5")
+                raise ConfigError(
+                    f"dataset.{name}={value} without dataset.folds: there are no folds", "dataset.folds=5"
+                )
             return
         if self.fold >= (count := self.folds * self.repeats):
             times = f" dataset.repeats={self.repeats}" * (self.repeats > 1)

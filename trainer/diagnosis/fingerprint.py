@@ -22,6 +22,8 @@ def evidence(folder: Path) -> dict[str, str]:
         lines = [json.loads(line) for line in reading.read_file(folder / layout.METRICS, MOST).splitlines()]
         loss = digest.read_tensors(folder / layout.LOSS, MOST) if (folder / layout.LOSS).exists() else b""
         results = reading.read_file(folder / layout.RESULTS, MOST)
+        calibration = folder / layout.CALIBRATION
+        temperature = reading.read_file(calibration) if calibration.exists() else b""
     except (IndexError, FileNotFoundError, ValueError, reading.Damaged) as error:
         raise StorageError(f"{folder} cannot be compared: {error}") from error
     state = json.loads(files[checkpoint.STATE])
@@ -36,6 +38,7 @@ def evidence(folder: Path) -> dict[str, str]:
         "best weights": _tensor_digest(model) + (_tensor_digest(loss) if loss else ""),
         "metrics.jsonl, seconds aside": _digest(lines),
         "results.csv": hashlib.sha256(results).hexdigest(),
+        **({layout.CALIBRATION: hashlib.sha256(temperature).hexdigest()} if temperature else {}),
     }
 
 

@@ -23,6 +23,7 @@ PREPROCESSING, PREPROCESSING_FACTS = "preprocessing.safetensors", "preprocessing
 DATA, DATA_ROWS = "data.json", "data.safetensors"
 VAL_ROWS = "val_rows.safetensors"
 IMPORTANCE = "importance.json"
+CALIBRATION = "calibration.json"
 OUTCOME, REPORT = "outcome.json", "report.html"
 EXPORT, CARD = "export", "README.md"
 LATEST, SWEEPS = "latest", "sweeps"

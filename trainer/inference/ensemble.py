@@ -46,7 +46,7 @@ class Ensemble(Trained):
 def output_of(member: Trained, output: Tree) -> Tensor:
     """What a member gives, in the form in which members are averaged."""
     mine: Tensor = picked(output, member.fit.path)
-    return member.task.answer(mine) if member.task.name in IN_UNITS else mine
+    return member.task.answer(mine) if member.task.name in IN_UNITS else member.task.calibrated(mine)
 
 
 def _together(opened: Sequence[Unlabelled]) -> Iterator[tuple[Mapping[str, Any], Tree]]:
@@ -86,6 +86,7 @@ def ensemble(members: Sequence[Trained], names: Sequence[str]) -> Ensemble:
             raise ConfigError(text, "runs of one data and target; or one of them")
     made = Ensemble(**vars(first), members=members)
     made.fit, made.task = Fit((), first.fit.class_axis, first.fit.shift), copy.copy(first.task)
+    made.task.temperature = None
     if first.task.name in IN_UNITS:
         made.task.scale = None
     return made

@@ -24,6 +24,7 @@ from trainer.inference.pipeline import Whole, arguments, parameters
 from trainer.text import first_line
 
 Predict = Callable[[Tree], Outputs]
+TEMPERATURE = "output.temperature"  # in format=safetensors
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,8 @@ def _safetensors(whole: Whole, preprocessing: Preprocessing, rows: Tree) -> byte
         raise ConfigError(f"format=safetensors holds only tensors, and {others[0]} is not one", "format=torch_export")
     for place, scale in (("input", whole.inputs), ("output", whole.outputs)):
         tensors |= {f"{place}.{name}": tensor for name, tensor in (scale.state_dict() if scale else {}).items()}
+    if whole.task.temperature is not None:
+        tensors[TEMPERATURE] = torch.tensor(whole.task.temperature, dtype=torch.float64)
     return tensor_bytes(tensors)
 
 
@@ -142,6 +145,8 @@ def _load_safetensors(data: bytes, whole: Whole) -> Predict:
     for place, scale in (("input", loaded.inputs), ("output", loaded.outputs)):
         if scale is not None:
             scale.load_state_dict({name: tensors[f"{place}.{name}"] for name in scale.state_dict()})
+    if TEMPERATURE in tensors:
+        loaded.task.temperature = float(tensors[TEMPERATURE])
     return _by_name(loaded, whole)
 
 

@@ -16,6 +16,7 @@ from trainer.data.preprocessing import Preprocessing
 from trainer.data.tree import Tree
 from trainer.device import dtype_name
 from trainer.inference.exported import Exported
+from trainer.inference.formats import TEMPERATURE
 from trainer.inference.layer_chain import chain, source
 from trainer.inference.model import Trained
 from trainer.tasks import calls
@@ -51,6 +52,7 @@ x = {rows}
 
 SCALE = 'x = ((x - tensors["input.mean"]) / tensors["input.std"]).to(torch.{dtype})\n'
 UNSCALE = 'output = output.double() * tensors["output.std"] + tensors["output.mean"]\n'
+TEMPERED = f'output = output / tensors["{TEMPERATURE}"]\n'
 RESHAPE = "output = output.reshape(-1, *{shape})\n"
 READER = """
 
@@ -91,7 +93,8 @@ def program(name: str, model: Trained, made: Exported, node: dict[str, Any], is_
         dtype = dtype_name(model.dtype)
         text += ".double()" * (dtype == "float64")
         values |= {"model": text, "scale": SCALE.format(dtype=dtype) if preprocessing.x.state_dict() else ""}
-        values |= {"unscale": _closing(preprocessing), "access": _access(model, made)}
+        divided = TEMPERED if model.task.temperature is not None else ""
+        values |= {"unscale": divided + _closing(preprocessing), "access": _access(model, made)}
         body = SAFETENSORS
     if pictures is not None:
         values["rows"] = "np.stack([read(path) for path in paths])"

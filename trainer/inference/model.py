@@ -25,9 +25,9 @@ from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import AsIs, inverse_on
 from trainer.data.tree import Tree
 from trainer.device import choose_device, make_autocast, prepare_cpu, seed_generator, set_threads
-from trainer.disk import digest, layout, reading
+from trainer.disk import calibration, digest, layout, reading
 from trainer.disk.tensors import MALFORMED, read_tensors
-from trainer.errors import ConfigError, StorageError
+from trainer.errors import ConfigError, StorageError, complain
 from trainer.inference.outputs import named as named_outputs
 from trainer.inference.rows import Unlabelled, open_rows
 from trainer.processes.ranks import Ranks
@@ -128,6 +128,8 @@ def load(folder: Path, config: Config, *, to_measure: bool = False) -> Trained:
     if fit != Fit():
         _check_fit(folder, fit, call, x)
     task = make_task(facts, inverse_on(prepared.of_answers, device), fit.class_axis, own_task(config.dataset))
+    if config.calibrate:
+        task.temperature = _temperature(folder, command, warn=not to_measure)
     own = list[str]()
     if to_measure and config.metrics:
         own, task.named = metric_choice.chosen(asked_metrics.read(config.metrics), task)
@@ -159,6 +161,18 @@ def _check_fit(folder: Path, fit: Fit, call: Call, x: Tree) -> None:
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
         text = f"{folder / layout.PREPROCESSING_FACTS} names an output of the model that it does not have"
         raise StorageError(f"{text}: {first_line(error)}") from error
+
+
+def _temperature(folder: Path, command: str, *, warn: bool) -> float | None:
+    """The temperature of a calibrated run; None, and a warning, where its last end was not reached. Raises StorageError
+    for a damaged file."""
+    try:
+        found = calibration.read(folder)
+    except reading.Damaged as error:
+        raise StorageError(str(error), command) from error
+    if found is None and warn:
+        complain(f"warning: {folder} has no {layout.CALIBRATION}, so these probabilities are not calibrated: {command}")
+    return found.temperature if found is not None else None
 
 
 def _load_loss(folder: Path, loss_fn: nn.Module) -> None:

@@ -105,6 +105,9 @@ def _output(model: Trained, made: Exported) -> Iterator[str]:
         yield f"`{name}`: {dtype}, of shape ({shape}), in the units of the training data{targets}."
     else:
         yield f"`{name}`: {first.dtype}, of shape ({shape}), as the model gives it."
+    if model.task.temperature is not None:
+        divisor = f"{model.task.temperature:.6g}"
+        yield f"\nThe file divides the logits by the temperature {divisor}, fitted to the validation rows."
     if rest := made.outputs[1:]:
         yield "\nAs the model gives them:\n"
         yield from (f"- `{code(port.name)}`: {port.dtype}, of shape ({', '.join(port.shape)})" for port in rest)

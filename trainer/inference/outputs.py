@@ -21,7 +21,7 @@ def named(task: Task, fit: Fit, outputs: Tree) -> dict[str, Tensor]:
     mine = fit(outputs)
     if not isinstance(mine, Tensor):
         return dict(tree.named(outputs))
-    answer = task.answer(mine)
+    answer = task.answer(task.calibrated(mine))
     others = {path: leaf for path, leaf in tree.named(outputs) if path and leaf is not answer}
     return {task.result: answer} | {path: leaf for path, leaf in others.items() if path != task.result}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config.run_config import read_overrides
-from trainer.disk import history, importance, layout, outcome, reading
+from trainer.disk import calibration, history, importance, layout, outcome, reading
 from trainer.disk.history import History
 from trainer.disk.outcome import Outcome, Predictions
 from trainer.report import columns, drawn, html, plots
@@ -47,6 +47,7 @@ def page(folder: Path, past: History | None = None) -> str:
         used=columns.bars(used) if used is not None else None,
         to_ask=columns.to_ask(folder, reading.count(summary.get("num_val"))),
         each=each_rows(measured),
+        calibration=calibration_rows(summary),
         mix_ups=mix_ups(predictions),
         scatter=scatter(predictions),
         mistakes=predictions.mistakes[:16],
@@ -167,6 +168,20 @@ def mix_ups(predictions: Predictions) -> list[tuple[str, str, int]]:
     if len(names) <= MOST_CELLS:
         return []
     return [(names[truth], names[guess], count) for truth, guess, count in predictions.mix_ups()[:24]]
+
+
+def calibration_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(name, text) of the temperature of a run with calibrate=true, and of what it gains."""
+    found = calibration.parsed(summary.get("calibration"))
+    if found is None:
+        return []
+    rows = [("temperature", f"{found.temperature:.4g}, fitted to {found.num_fitted:,} validation rows")]
+    if found.before is not None and found.after is not None:
+        for name in ("nll", "ece"):
+            texts = html.metric_text(found.after[name]), html.metric_text(found.before[name])
+            rows.append((name.upper(), "{}, without it {}".format(*texts)))
+        rows.append(("measured", found.where))
+    return rows
 
 
 def scatter(predictions: Predictions) -> list[Plot]:

@@ -5,6 +5,7 @@ import shlex
 from trainer.build.build import Setup
 from trainer.data.kept_pictures import KeptPictures
 from trainer.disk import layout
+from trainer.disk.calibration import Calibration
 from trainer.disk.history import History
 from trainer.disk.outcome import Predictions
 from trainer.processes.machine import num_cores
@@ -32,6 +33,17 @@ def visible(name: str) -> str:
     return name if name.strip() == name != "" else repr(name)
 
 
+def calibrated(found: Calibration) -> str:
+    """What a temperature gains, in words."""
+    if found.temperature == 1:
+        return f"1: the model is right on all {found.num_fitted:,} validation rows, so none can be fitted"
+    text = f"{found.temperature:.4g}, fitted on {counted(found.num_fitted, 'validation row')}"
+    if found.before is None or found.after is None:
+        return text
+    nll, ece = (f"{name.upper()} {found.after[name]:.4f} (was {found.before[name]:.4f})" for name in ("nll", "ece"))
+    return f"{text}: {nll}, {ece} {found.where}"
+
+
 def show(
     session: Session, run: TrainState, setup: Setup, result: Result, predictions: Predictions | None, past: History
 ) -> None:
@@ -56,6 +68,8 @@ def show(
         shown = shown if shown in result.test else "test/loss"
         rows = counted(setup.splits.num_rows("test"), "row")
         screen.say(f"test     {shown} {result.test[shown]:.4f} with these weights, on {rows} that select nothing")
+    if result.calibration is not None:
+        screen.entry("temp.", [calibrated(result.calibration)])
     if predictions is not None and (weakest := predictions.weakest()) is not None:
         name, score, other, count = weakest
         confused = f"; taken for {visible(other)}: {count}×" if count else ""

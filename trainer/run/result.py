@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from trainer.disk.calibration import Calibration
 from trainer.run.throughput import Throughput
 from trainer.tasks.baseline import Baseline
 
@@ -21,5 +22,6 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
     baseline: Baseline = Baseline()
+    calibration: Calibration | None = None
     throughput: Throughput | None = None
     checkpoint: Path | None = None  # the newest

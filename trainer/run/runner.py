@@ -165,7 +165,8 @@ def _conclude(
     reports = config.report and result.status != "stopped"  # after a signal, nobody wants to wait for pictures
     past = history.read(folder)
     result.best, result.last = lost_rows.best_of(run, folder, past), past.at(progress.evaluated_at)
-    predictions, each = kept_weights.keep(run, setup, folder, with_predictions=result.status != "stopped")
+    kept = kept_weights.keep(run, setup, folder, with_predictions=result.status != "stopped")
+    predictions, result.calibration = kept.predictions, kept.calibration
     begun += test_split.measure(run, result)
     result.baseline = baseline.of_predictions(predictions, setup.splits.facts.class_counts)
     result.measured = measured.values(run, setup.splits.truth, past, result.last | result.best)
@@ -173,7 +174,7 @@ def _conclude(
         step = progress.step if run.best_weights is None else progress.best_step
         shape = layers(run.model, run.call, setup.splits.sample[0], run.loss_fn)
         shown = training_pictures.shown(run.train_batches, setup)
-        outcome.write(folder, Outcome(step, predictions, shape, changed, each, shown))
+        outcome.write(folder, Outcome(step, predictions, shape, changed, kept.each, shown))
         importance.keep(run, setup.splits, folder)
     result.seconds["report"] = time.perf_counter() - begun
     summary.write(run, setup, result)
@@ -190,10 +191,10 @@ def _conclude(
         if config.guards != "none" and (source := replay.explain(setup, folder)) is not None:
             header.show_finding(session.screen, source)
         lr, last = run.optimizer.param_groups[0]["lr"], result.checkpoint
-        kept = f"last good checkpoint: {last}" if last else "no checkpoint had been saved yet"
+        saved = f"last good checkpoint: {last}" if last else "no checkpoint had been saved yet"
         bad = [name for name, total in zip(run.terms, progress.term_sums, strict=False) if not math.isfinite(total)]
         what = f"the term '{bad[0]}' of the loss" if bad else "the loss"
-        text = f"{what} is NaN or infinite at step {progress.step} with learning rate {lr:g}; {kept}"
+        text = f"{what} is NaN or infinite at step {progress.step} with learning rate {lr:g}; {saved}"
         raise Diverged(text, f"optimizer.lr={min(lr / 10, 0.01):g}")
     session.screen.clear()
     footer.show(session, run, setup, result, predictions, past)

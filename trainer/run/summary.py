@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -31,6 +32,7 @@ def write(run: TrainState, setup: Setup, result: Result, error: str | None = Non
         "last": {name: finite(value) for name, value in result.last.items()},
         "test": {name: finite(value) for name, value in result.test.items()} or None,
         "baseline": {"answer": baseline.answer, **baseline.metrics} if baseline.metrics else None,
+        "calibration": asdict(result.calibration) if result.calibration is not None else None,
         "steps": progress.step,
         "num_steps": progress.num_steps,
         "epochs": round(progress.epoch, 6),

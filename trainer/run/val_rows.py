@@ -1,7 +1,8 @@
 """What the kept weights of a run say about each validation row, for `compare`. See disk/val_rows.py."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from trainer.tasks.task import Ratio
 
 MOST_NUMBERS = 4_000_000  # of predictions and targets that are kept
 LOSS = "loss"
+See = Callable[[Any, Any], object]
 
 
 def write(folder: Path, found: ValRows) -> None:
@@ -30,13 +32,16 @@ def write(folder: Path, found: ValRows) -> None:
     storage.write_file(folder / layout.VAL_ROWS, digest.with_digest(tensor_bytes(tensors)))
 
 
-def measure(run: Measurable, split: Split, data: Fingerprint, size: int) -> ValRows:
-    """Evaluate the validation rows, or some of them, one by one. data: of the run; size: rows at once."""
+def measure(run: Measurable, split: Split, data: Fingerprint, size: int, see: See | None = None) -> ValRows:
+    """Evaluate the validation rows, or some of them, one by one. data: of the run; size: rows at once; see: is given
+    each batch of predictions and targets."""
     places = chosen(split.num_rows, data)
     losses, metrics = list[Ratio | None](), dict[str, list[Ratio]]()
     outputs = list[tuple[Tensor, Tensor]]()
     for x, output, y, num_rows in predict(run, batches(split, places, size)):
         prediction, target = run.fit(output), run.fit.target(y)
+        if see is not None:
+            see(prediction, target)
         losses.append(row_losses.of_batch(run, output, y, x, num_rows))
         for name, ratio in run.task.of_rows(prediction, target).items():
             metrics.setdefault(name, []).append(ratio)
@@ -66,6 +71,7 @@ def chosen(num_rows: int, data: Fingerprint) -> Tensor:
 
 
 def batches(split: Split, places: Tensor, size: int) -> Iterator[tuple[Tree, Tree, int]]:
+    """The batches of these rows of a split, see chosen."""
     rows = places.split(size)
     fetched: Iterable[object] = split.loader.fetch(rows, 0)
     for batch in fetched:

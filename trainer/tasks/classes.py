@@ -9,6 +9,8 @@ from trainer.device import widest_dtype
 from trainer.stopping import METRICS
 from trainer.tasks import columns
 from trainer.tasks.columns import Columns
+from trainer.tasks.figures.classes import ClassDrawing
+from trainer.tasks.figures.drawing import Drawing, Source
 from trainer.tasks.task import Ratio, Task
 from trainer.tasks.totals import Totals
 
@@ -43,7 +45,18 @@ class Classes(Task):
 
     def columns(self, prediction: Tensor, targets: Sequence[str]) -> Columns | None:
         """A class and the probability of each."""
-        return columns.of_classes(self.guess(prediction), self.answer(prediction), self.facts.classes or [])
+        probabilities = self.answer(self.calibrated(prediction))
+        return columns.of_classes(self.guess(prediction), probabilities, self.facts.classes or [])
+
+    def decisions(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
+        """One for each row; None for several positions a row, and for a task of your own with another answer."""
+        if prediction.ndim != 2 or type(self).answer is not Classes.answer:
+            return None
+        return prediction.movedim(self.class_axis, 1), y.where(y != self.facts.ignored, -1)
+
+    def drawing(self, source: Source) -> Drawing | None:
+        """How sure the model is against how often it is right; of two classes, what a threshold does."""
+        return ClassDrawing(self.facts.classes or [], self.decisions, self.temperature)
 
     def for_metrics(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """(Probabilities (N, classes, …), class indices (N, …))."""

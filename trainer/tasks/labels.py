@@ -39,7 +39,16 @@ class Labels(Task):
 
     def columns(self, prediction: Tensor, targets: Sequence[str]) -> Columns | None:
         """0 or 1 for each label, then the probability of each."""
-        return columns.of_labels(self.guess(prediction), self.answer(prediction), self.facts.classes or [])
+        probabilities = self.answer(self.calibrated(prediction))
+        return columns.of_labels(self.guess(prediction), probabilities, self.facts.classes or [])
+
+    def decisions(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
+        """One for each label of a row, between no, whose logit is 0, and yes; None for a task of your own with another
+        answer."""
+        if type(self).answer is not Labels.answer:
+            return None
+        logits = prediction.flatten()
+        return torch.stack([torch.zeros_like(logits), logits], 1), (y > 0.5).long().flatten()
 
     def drawing(self, source: Source) -> Drawing:
         """A small matrix and the curves of each label."""

@@ -26,7 +26,7 @@ class Task:
     or max; more: those that it measures only if `metrics` asks for them. monitor: the one that monitor=auto means.
     result: what predict and export call the answer. facts: about the data; scale: of numeric targets, or of inputs that
     are the answer; class_axis: the axis of a prediction that holds the classes, 0 is the batch. named: the metrics by
-    name that it does not measure itself, see metric_choice.py.
+    name that it does not measure itself, see metric_choice.py. temperature: of a calibrated run, see calibration.py.
     """
 
     name: ClassVar[str] = "free"
@@ -39,6 +39,7 @@ class Task:
     def __init__(self, facts: Facts, scale: Scale | None = None, class_axis: int = 1) -> None:
         self.facts, self.scale, self.class_axis = facts, scale, class_axis
         self.named: Sequence[Named] = ()
+        self.temperature: float | None = None
 
     def totals(self, names: Sequence[str]) -> Totals:
         """What adds up the metrics of these names over a split."""
@@ -52,6 +53,16 @@ class Task:
     def answer(self, prediction: Tree) -> Tree:
         """What the outputs of a model say: probabilities, numbers in the data's units, or the outputs as they are."""
         return prediction
+
+    def calibrated(self, prediction: Tensor) -> Tensor:
+        """Logits divided by the temperature, if there is one: what predict and export take the answer of. Metrics and
+        losses take the logits as they are."""
+        return prediction if self.temperature is None else prediction / self.temperature
+
+    def decisions(self, prediction: Tree, y: Tree) -> tuple[Tensor, Tensor] | None:
+        """What a temperature is fitted to: (logits (M, classes) whose softmax is the answer, class indices (M,)), as
+        many for each row; indices below 0 do not count. None where a temperature has no meaning."""
+        return None
 
     def guess(self, prediction: Tensor) -> Tensor | None:
         """What probabilities decide for: class indices, or 0 and 1; None where the answer is no probability."""

@@ -2,6 +2,7 @@
 
 import math
 from argparse import Namespace
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -42,13 +43,15 @@ def run(args: Namespace) -> int:
         from trainer.loop import evaluate
 
     trained, known = model.load(stored.folder, stored.config, to_measure=True), fingerprint.read(stored.folder)
-    if elsewhere:
-        rows = labelled.open_other(stored.config, trained, download=stored.data.trusted)
-    else:
-        redrawn = any(key.startswith("dataset.") for key in changes)
-        rows = labelled.open_own(
-            stored.config, trained, None if redrawn else known, split, download=stored.data.trusted
-        )
+    redrawn = any(key.startswith("dataset.") for key in changes)
+
+    def opened() -> Any:
+        if elsewhere:
+            return labelled.open_other(stored.config, trained, download=stored.data.trusted)
+        its = None if redrawn else known
+        return labelled.open_own(stored.config, trained, its, split, download=stored.data.trusted)
+
+    rows = opened()
     metrics = evaluate(trained, rows, rows.split)
     if isinstance(rows, labelled.OfSplits) and not changes.keys() - {"device"}:
         _keep_rows(stored.folder, trained, rows.splits, known, stored.config.loader.eval_batch_size)
@@ -61,7 +64,25 @@ def run(args: Namespace) -> int:
     width = max(12, *map(len, metrics))
     for name, value in metrics.items():
         print(cleaned(f"{name.removeprefix('all/'):<{width}} {_shown(value)}"))
+    for name, before, after in _calibrated(trained, opened()) if trained.task.temperature is not None else ():
+        print(f"{name:<{width}} {_shown(after)}   with the temperature; {_shown(before)} without")
     return 0
+
+
+def _calibrated(trained: Any, rows: Any) -> Iterator[tuple[str, float, float]]:
+    """Yield (name, without the temperature, with it) of what a temperature should lower."""
+    from trainer.loop import predict
+    from trainer.run.temperature import Decisions
+    from trainer.tasks import calibration
+
+    seen = Decisions(trained.task)
+    for _, output, y, _ in predict(trained, rows):
+        seen.add(trained.fit(output), trained.fit.target(y))
+    logits, truths, _ = seen.joined()
+    before = calibration.scores(logits, truths)
+    after = calibration.scores(logits.double() / trained.task.temperature, truths)
+    for name, value in before.items():
+        yield name, value, after[name]
 
 
 def _ensemble(name: str, args: Namespace, changes: dict[str, Any], split: str | None, *, elsewhere: bool) -> int:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from trainer.config.changeable_keys import Changeable
 from trainer.config.trust import kept_inside
-from trainer.disk import digest, layout, reading
+from trainer.disk import calibration, digest, layout, reading
 from trainer.disk.lock import only_writer
 from trainer.errors import ConfigError, complain
 from trainer.processes import environment
@@ -40,7 +40,8 @@ def run(args: Namespace) -> int:
     if_changed = _if_changed(changes.pop("data", None))
     stored = open_run(name, changes, overrides, trust_it=args.trust)
     folder, summary = stored.folder, layout.read_summary(stored.folder)
-    if summary.get("status") == "ok" and not overrides:
+    is_whole = not (stored.config.calibrate and calibration.is_missing(folder))
+    if summary.get("status") == "ok" and not overrides and is_whole:
         with only_writer(folder) as held:
             if not digest.is_whole(held / layout.MODEL):
                 from trainer.run import best_weights

@@ -5,9 +5,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainer.data.tree import Tree
-from trainer.disk.figures import MOST_LINES, MOST_POINTS, MOST_SERIES, Curves, Figure, Matrices, Series, Table
+from trainer.disk.figures import MOST_LINES, MOST_SERIES, Curves, Figure, Matrices, Series, Table
+from trainer.tasks.figures import thresholds
 from trainer.tasks.figures.chosen import Chosen, Shown
 from trainer.tasks.figures.drawing import Source
+from trainer.tasks.figures.thresholds import points
 
 MOST_SCORES = 4_000_000  # values kept for the curves; of later rows only the counts
 FEW = 8  # rows shown
@@ -77,11 +79,10 @@ class LabelDrawing:
             which = f"{which}; of the first {self.num_kept:,} rows".removeprefix("; ")
         roc, recall = list[Series](), list[Series]()
         for label in drawn:
-            hits, false = ranked(scores[:, label], truths[:, label])
-            if hits[-1] > 0 and false[-1] > 0:
-                rate, share = hits / hits[-1], hits / (hits + false).clamp_min(1)
-                roc.append((self.names[label], _points(false / false[-1], rate)))
-                recall.append((self.names[label], _points(rate[1:], share[1:])))
+            found = thresholds.ranked(scores[:, label], truths[:, label])
+            if found.both:
+                roc.append((self.names[label], points(*found.roc())))
+                recall.append((self.names[label], points(*found.recall())))
         if not roc:
             return []
         names = ("false positive rate", "true positive rate")
@@ -89,20 +90,3 @@ class LabelDrawing:
             Curves("ROC curve", which, *names, roc, diagonal=True),
             Curves("Precision and recall", which, "recall", "precision", recall),
         ]
-
-
-def ranked(scores: Tensor, truths: Tensor) -> tuple[Tensor, Tensor]:
-    """(hits, false alarms) for each threshold from the highest score down, from none on, float64; equal scores are one
-    threshold. scores, truths: (N,)."""
-    order = scores.argsort(descending=True, stable=True)
-    scores, truths = scores[order], truths[order].double()
-    last = torch.cat([scores[1:] != scores[:-1], torch.ones(1, dtype=torch.bool)])
-    hits, all_rows = truths.cumsum(0)[last], torch.arange(1, len(scores) + 1).double()[last]
-    zero = torch.zeros(1, dtype=torch.float64)
-    return torch.cat([zero, hits]), torch.cat([zero, all_rows - hits])
-
-
-def _points(x: Tensor, y: Tensor) -> list[tuple[float, float]]:
-    """At most MOST_POINTS points, the first and last among them."""
-    places = torch.linspace(0, len(x) - 1, min(len(x), MOST_POINTS)).round().long()
-    return list(zip(x[places].tolist(), y[places].tolist(), strict=True))
