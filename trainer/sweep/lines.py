@@ -3,7 +3,7 @@
 import shlex
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from trainer.compare import table
@@ -22,7 +22,10 @@ NEW_ROWS = {"Table": "new.csv", "Images": "new_pictures"}  # what predict takes,
 
 def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Path) -> list[str]:
     """The jobs that are about to run, and where."""
-    differing = all_keys(varied([job.overrides for job in jobs]))
+    settings = varied([job.overrides for job in jobs])
+    differing = (
+        all_keys(settings) if jobs[0].trial else axes(settings)
+    )  # the first of a search may be in step by chance
     lines = wrapped(f"sweep    {counted(total, 'job')}" + (": " + " × ".join(differing) if differing else ""))
     lines += [line for text in partial_keys([job.overrides for job in jobs]) for line in wrapped(f"note     {text}")]
     if places:
@@ -31,6 +34,21 @@ def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Pat
         side = f"{len(places)} side by side" if len(places) > 1 else "one at a time"
         lines.append(f"device   {side}, {cores}{gpus}")
     return [*lines, f"run      {layout.relative(folder)}"]
+
+
+def axes(settings: Sequence[Mapping[str, str]]) -> list[str]:
+    """The keys that vary; those that vary in step are one axis, (model, optimizer.lr)."""
+    groups: list[list[str]] = []
+    values = {key: [own.get(key) for own in settings] for key in all_keys(settings)}
+    for key, own in values.items():
+        for group in groups:
+            first = values[group[0]]
+            if len({*zip(own, first, strict=True)}) == len({*own}) == len({*first}):
+                group.append(key)
+                break
+        else:
+            groups.append([key])
+    return [group[0] if len(group) == 1 else f"({', '.join(group)})" for group in groups]
 
 
 def partial_keys(typed: Sequence[Sequence[str]]) -> list[str]:
