@@ -17,7 +17,7 @@ Tick = tuple[float, str]  # place in percent, label
 @dataclass(frozen=True)
 class Trace:
     """A curve, or a cloud of points. at and values: x and y of each point of the path; text: shown for the whole trace;
-    weight: 0 to 1, how much it stands out."""
+    weight: 0 to 1, how much it stands out; spread: bars at its points, as a path."""
 
     name: str
     path: str
@@ -28,6 +28,7 @@ class Trace:
     text: str = ""
     run: int | None = None
     weight: float = 1.0
+    spread: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from trainer.disk import history, layout, sweep_plan
 from trainer.disk.history import History
 from trainer.disk.sweep_plan import Job
 from trainer.errors import StorageError
-from trainer.report import html, plots
+from trainer.report import html, learning_curves, plots
 from trainer.report.plots import Plot, Tick, Trace
 from trainer.report.scales import Points, Scale, fit
 from trainer.text import clock, cut
@@ -89,6 +89,8 @@ def section(ranked: Ranking, jobs: Jobs, plan: Sequence[Job], num_rankings: int)
     names = table.short_names(table.setting_keys(ranked)[:MOST_KEYS])
     drawn = by_value(ranked)
     best = plan[jobs.numbers[ranked.best.name]] if ranked.best else None
+    lines = [(group, ("", "")) for group in table.curve_groups(ranked)]
+    lines = lines or [(group, ranked.place(index)) for index, group in enumerate(ranked.groups)]
     return {
         "data": cut(ranked.data, 200),
         "metric": ranked.metric,
@@ -96,7 +98,9 @@ def section(ranked: Ranking, jobs: Jobs, plan: Sequence[Job], num_rankings: int)
         "best": ranked.groups[0] if ranked.best else None,
         "command": cut(shlex.join(["trainer", "train", *best.overrides]), 4000) if best is not None else "",
         "columns": [(key, cut(name, 40)) for key, name in names.items()],
-        "groups": [group_cells(group, index, ranked, jobs) for index, group in enumerate(ranked.groups[:MOST_ROWS])],
+        "is_curve": bool(ranked.curves),
+        "learning_curves": learning_curves.plot(ranked) if ranked.curves else None,
+        "groups": [group_cells(group, place, ranked, jobs) for group, place in lines[:MOST_ROWS]],
         "num_groups": len(ranked.groups),
         "marks": table.marks(ranked),
         "plot": curves(drawn, jobs, MOST_POINTS // min(num_rankings, MOST_RANKINGS)),
@@ -137,14 +141,15 @@ def tiles(results: Sequence[Row]) -> list[tuple[str, str]]:
     ]
 
 
-def group_cells(group: Group, index: int, ranked: Ranking, jobs: Jobs) -> dict[str, object]:
-    """One row of the ranking."""
+def group_cells(group: Group, place: tuple[str, str], ranked: Ranking, jobs: Jobs) -> dict[str, object]:
+    """One row of the ranking, or of its learning curves. place: see Ranking.place."""
     numbers = [jobs.numbers[row.name] for row in group.rows]
-    rank, gap = ranked.place(index)
+    rank, gap = place
     return {
         "rank": rank,
         "settings": {key: cut(table.short_value(value), 60) for key, value in group.settings.items()},
-        "value": table.value_text(group),
+        "rows": f"{group.num_train:,}" if group.num_train is not None else "",
+        "value": table.spread_text(group) if ranked.curves else table.value_text(group),
         "n": table.seeds_text(group),
         "gap": f"{gap} {ranked.mark(group)}".rstrip() if gap else "",
         "spark": plots.spark(group.curve),

@@ -1,5 +1,6 @@
 """What a sweep prints about its jobs, and the ranking, at most 78 columns wide."""
 
+import math
 import shlex
 import textwrap
 from collections import Counter
@@ -23,9 +24,7 @@ NEW_ROWS = {"Table": "new.csv", "Images": "new_pictures"}  # what predict takes,
 def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Path) -> list[str]:
     """The jobs that are about to run, and where."""
     settings = varied([job.overrides for job in jobs])
-    differing = (
-        all_keys(settings) if jobs[0].trial else axes(settings)
-    )  # the first of a search may be in step by chance
+    differing = all_keys(settings) if jobs[0].trial else axes(settings)  # trials may be in step by chance
     lines = wrapped(f"sweep    {counted(total, 'job')}" + (": " + " × ".join(differing) if differing else ""))
     lines += [line for text in partial_keys([job.overrides for job in jobs]) for line in wrapped(f"note     {text}")]
     if places:
@@ -124,6 +123,8 @@ def show_rankings(
             screen.say(line, style="bold" if index == 0 else None)
         for line in [line for note in table.footnotes(ranked) for line in wrapped(note)]:
             screen.say(line)
+        for line in chart_lines(ranked, screen.ascii_only):
+            screen.say(line)
         for line in best_lines(ranked.best) if ranked.best is not None else []:
             screen.say(line)
     if alone:
@@ -137,6 +138,20 @@ def show_rankings(
     for row in (row for row in runs if row.unreadable):
         for line in (f"{UNREADABLE} {row.name}", *_wrapped(row.error or "")):
             screen.say(line, style="red")
+
+
+def chart_lines(ranking: Ranking, ascii_only: bool) -> list[str]:
+    """A learning curve over the number of training rows, on a log scale; [] without one, or with several, which would
+    look alike."""
+    from trainer.terminal.chart import chart  # plotille, which other verbs do not need
+
+    if len(ranking.curves) != 1:
+        return []
+    known = [(group.num_train, group.mean) for group in ranking.curves[0].groups if group.num_train and group.values]
+    points = [(math.log(rows), mean) for rows, mean in known]
+    ends = (f"{known[0][0]:,} rows", f"{known[-1][0]:,} rows (log scale)") if known else None
+    series = {"mean": points}
+    return chart(series, title=ranking.metric, width=WIDTH, ascii_only=ascii_only, ends=ends, may_be_log=False)
 
 
 def has_reason(row: Row) -> bool:
@@ -160,7 +175,8 @@ def ranked_by(rankings: Sequence[Ranking]) -> str:
     """How runs are ranked: 'by val/acc (max)', or the number of rankings."""
     if len(rankings) > 1:
         return f"in {len(rankings)} rankings, as their data, splits or metrics differ"
-    return f"by {rankings[0].metric or 'nothing'} ({rankings[0].mode})"
+    over = " over the training rows" if rankings[0].curves else ""
+    return f"by {rankings[0].metric or 'nothing'} ({rankings[0].mode}){over}"
 
 
 def next_lines(sweep: Path, best: Job, *, is_only: bool) -> list[str]:
