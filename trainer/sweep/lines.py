@@ -141,16 +141,16 @@ def show_rankings(
 
 
 def chart_lines(ranking: Ranking, ascii_only: bool) -> list[str]:
-    """A learning curve over the number of training rows, on a log scale; [] without one, or with several, which would
-    look alike."""
-    from trainer.terminal.chart import chart  # plotille, which other verbs do not need
-
-    if len(ranking.curves) != 1:
+    """A learning curve over the number of training rows, on a log scale; [] without one, with fewer than three points,
+    or with several curves, which would look alike."""
+    curve = ranking.curves[0].groups if len(ranking.curves) == 1 else []
+    known = [(group.num_train, group.mean) for group in curve if group.num_train and group.values]
+    if len(known) < 3:
         return []
-    known = [(group.num_train, group.mean) for group in ranking.curves[0].groups if group.num_train and group.values]
-    points = [(math.log(rows), mean) for rows, mean in known]
-    ends = (f"{known[0][0]:,} rows", f"{known[-1][0]:,} rows (log scale)") if known else None
-    series = {"mean": points}
+    from trainer.terminal.chart import chart  # plotille, which no other ranking needs
+
+    series = {"mean": [(math.log(rows), mean) for rows, mean in known]}
+    ends = f"{known[0][0]:,} rows", f"{known[-1][0]:,} rows (log scale)"
     return chart(series, title=ranking.metric, width=WIDTH, ascii_only=ascii_only, ends=ends, may_be_log=False)
 
 
