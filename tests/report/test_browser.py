@@ -10,6 +10,7 @@ import pytest
 from browser import PROGRAM, Browser
 from test_hostile_report import evil_run
 from test_report import QUICK
+from test_search_part import search_folder
 
 from trainer import cli
 from trainer.disk import layout
@@ -111,4 +112,17 @@ def test_a_hostile_run_runs_nothing(chromium: Browser, tmp_path: Path) -> None:
     assert chromium.run("document.querySelectorAll('[onerror],[onload],svg[onload]').length") == 0
     chromium.point("figure[data-kind=x] .area", 0.1, 0.5)
     assert "1e+299" in tip(chromium)
+    assert chromium.said == []
+
+
+def test_a_search(chromium: Browser, tmp_path: Path) -> None:
+    page = make.of_sweep(search_folder(tmp_path / "search"))
+    for width in (400, 1200):
+        opened(chromium, page, width=width)
+    x, y = chromium.run(
+        "(() => { const p = document.querySelector('.tall .pruned').getAttribute('d').match(/\\d+/g);"
+        " return [p[0] / 2000, p[1] / 1000]; })()"
+    )
+    chromium.point("figure[data-kind=point] .area", x, y)
+    assert tip(chromium).split("\n") == ["trial 2: lr=0.001, hidden=[8]", "val/acc", "0.9"]
     assert chromium.said == []

@@ -64,7 +64,7 @@ def check(text: str, most: int = 300_000) -> Page:
         if kind != "code":
             json.loads(data, parse_constant=lambda name: pytest.fail(name))
     jobs = {
-        f"./{number:03}/{name}" for number in range(4) for name in ("", "report.html")
+        f"./{number:03}/{name}" for number in range(7) for name in ("", "report.html")
     }  # of a sweep: its own folders
     assert page.addresses <= {"data:image/png;base64"} | jobs
     assert len(text.encode()) < most

@@ -43,3 +43,13 @@ def test_runs_with_nothing_to_be_compared_with_take_a_line_each() -> None:
         "         b  val/acc 0.8000  Wine\n"
         "         c  val/loss 0.2000  Iris\n"
     )
+
+
+def test_the_header_says_which_keys_vary_in_step() -> None:
+    grid = [{"model": model, "lr": lr, "seed": seed} for model, lr in (("a", "1"), ("b", "2")) for seed in "01"]
+    assert lines.axes(grid) == ["(model, lr)", "seed"]
+    assert lines.axes([*grid, {"model": "a", "lr": "2", "seed": "0"}]) == ["model", "lr", "seed"]
+    assert lines.axes([{"scheduler": "none"}, *({"scheduler": "step", "size": size} for size in "12")]) == [
+        "scheduler",
+        "size",
+    ]

@@ -63,6 +63,17 @@ class Group:
         counts = [sum(folds.values()) for folds in by_cut.values()]
         return min(counts) if counts and is_share(self.metric, self.rows) else None
 
+    @property
+    def fraction(self) -> float:
+        """The share of the training rows that each run used."""
+        return self.rows[0].fraction
+
+    @property
+    def num_train(self) -> int | None:
+        """Mean number of training rows; None where no run recorded it."""
+        counts = [row.num_train for row in self.rows if row.num_train is not None]
+        return round(fmean(counts)) if counts else None
+
     @cached_property
     def interval(self) -> Interval | None:
         """The 95% interval of the mean; None where it is unknown. See interval.py."""

@@ -26,6 +26,8 @@ def as_data(rankings: Sequence[Ranking]) -> dict[str, Any]:
             "interval": list(group.interval) if group.interval is not None else None,
             "n": len(group.values),
             "num_val": group.num_rows,
+            "fraction": group.fraction,
+            "num_train": group.num_train,
             "values": group.values,
             "test": group.test,
             "within_noise_of_best": ranking.within_noise(group),
@@ -53,6 +55,7 @@ def _head(ranking: Ranking) -> dict[str, Any]:
         "mode": ranking.mode,
         "share_of_variance": ranking.shares,
         "best": best,
+        "is_learning_curve": bool(ranking.curves),
     }
 
 

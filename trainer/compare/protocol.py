@@ -10,6 +10,7 @@ from trainer.config.options import SCHEMAS
 
 ROWS = ("split_seed", "fold")  # which rows are held back; with the seed, what repeated runs vary
 FOLDED = ("seed", *(f"dataset.{key}" for key in ROWS))  # a ranking averages over these keys
+FRACTION = "dataset.fraction"  # runs on different shares of the training rows are not ranked against each other
 AUTO = '"_target_": "auto"'  # in the JSON of a loss that is left to the data
 DEFAULTS = {"weight": None, "ignore_index": -100, "label_smoothing": 0.0, "reduction": "mean"}  # of torch's losses
 SPLIT = {  # how rows are held back, with the value that means nothing is asked for
@@ -78,6 +79,12 @@ def fold(config: Mapping[str, Any]) -> tuple[int, int] | None:
     if not (isinstance(folds, int) and isinstance(number, int) and folds > 0):
         return None
     return divmod(number, folds)
+
+
+def fraction(config: Mapping[str, Any]) -> float:
+    """The share of the training rows that a run used."""
+    share = _node(config, "dataset").get("fraction")
+    return float(share) if isinstance(share, (int, float)) and 0 < share < 1 else 1.0
 
 
 def unfolded(settings: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -4,12 +4,14 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from trainer.compare import variance
+from trainer.compare import learning_curve, variance
 from trainer.compare.group import Group
 from trainer.compare.interval import difference
+from trainer.compare.learning_curve import LearningCurve
 from trainer.compare.paired import Difference
-from trainer.compare.protocol import Protocol, unfolded
+from trainer.compare.protocol import FRACTION, Protocol, unfolded
 from trainer.compare.rows import UNKNOWN, Row, mode, monitored
 
 MOST_PAIRED = 100  # groups that are compared with the best one row by row
@@ -17,9 +19,10 @@ MOST_PAIRED = 100  # groups that are compared with the best one row by row
 
 @dataclass(frozen=True)
 class Ranking:
-    """groups: best first, then those with a failure, then those without a value. shares: see variance.shares.
-    data: the name of what all runs were measured on. gaps: the paired difference of a group from the best one, by the
-    group's place, where they have pairs."""
+    """groups: best first, then those with a failure, then those without a value; last, those on another share of the
+    training rows than the first, which are not ranked. shares: see variance.shares. data: the name of what all runs
+    were measured on. gaps: the paired difference of a group from the best one, by the group's place, if it has pairs.
+    """
 
     metric: str
     groups: list[Group]
@@ -38,9 +41,24 @@ class Ranking:
         return sum(len(group.rows) for group in self.groups)
 
     @property
+    def comparable(self) -> list[Group]:
+        """The groups that are ranked against each other: those on the largest share of the training rows."""
+        return [group for group in self.groups if group.fraction == self.groups[0].fraction]
+
+    @property
     def num_ranked(self) -> int:
         """Number of groups with a rank: those with a value and no failure."""
-        return sum(bool(group.values) and not group.failures for group in self.groups)
+        return sum(bool(group.values) and not group.failures for group in self.comparable)
+
+    @cached_property
+    def curves(self) -> list[LearningCurve]:
+        """What the groups are instead of a ranking where dataset.fraction varies; [] where they are a ranking."""
+        return learning_curve.curves(self.groups)
+
+    @property
+    def share(self) -> str:
+        """The share of the training rows that is ranked, as text; '' where all runs have the same."""
+        return f"{FRACTION}={self.groups[0].fraction:g}, the largest" if self.comparable != self.groups else ""
 
     @property
     def best(self) -> Row | None:
@@ -69,6 +87,8 @@ class Ranking:
         best = self.groups[0]
         if group is best:
             return False
+        if group.fraction != best.fraction:
+            return None
         gap = self.gaps.get(self.groups.index(group))
         if gap is not None and gap.half is not None:
             return not gap.is_clear
@@ -90,15 +110,18 @@ def _split(row: Row) -> tuple[float, ...]:
 
 def rank(rows: Sequence[Row], metric: str, *, fold: bool = True, data: str = "") -> Ranking:
     """Rank runs of the same data by a metric. fold: group runs that differ only in their seeds."""
-    by_settings: dict[tuple[tuple[tuple[str, str], ...], int], list[Row]] = defaultdict(list)
+    by_settings: dict[tuple[tuple[tuple[str, str], ...], float, int], list[Row]] = defaultdict(list)
     for index, row in enumerate(rows):
         settings = unfolded(row.settings) if fold else tuple(row.settings.items())
-        by_settings[settings, 0 if fold else index].append(row)
-    groups = [Group(dict(settings), members, metric) for (settings, _), members in by_settings.items()]
+        by_settings[settings, row.fraction, 0 if fold else index].append(row)
+    groups = [Group(dict(settings), members, metric) for (settings, _, _), members in by_settings.items()]
     sign = -1.0 if mode(metric, rows) == "max" else 1.0
     groups.sort(key=lambda g: (not g.values, bool(g.failures), sign * g.mean if g.values else 0.0))
+    largest = max((g.fraction for g in groups if g.values), default=max(g.fraction for g in groups))
+    groups.sort(key=lambda g: (g.fraction != largest, -g.fraction))
     points = [(row.settings, value) for row in rows if (value := row.value(metric)) is not None]
-    full = len(points) == len(rows) and len({tuple(row.settings) for row in rows}) == 1
+    alike = len({(tuple(row.settings), row.fraction) for row in rows}) == 1
+    full = len(points) == len(rows) and alike
     shares = variance.shares(points) if full and rows and rows[0].settings else None
     from trainer.compare import pairs  # imports numpy, which completing a word of the shell does not need
 

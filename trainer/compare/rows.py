@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainer.compare.protocol import FOLDED, Protocol, fold, protocol, seeds, unfolded
+from trainer.compare.protocol import FOLDED, Protocol, fold, fraction, protocol, seeds, unfolded
 from trainer.config.run_config import read_plain
 from trainer.config.schema_key import dotted
 from trainer.config.target import FILLED_IN
@@ -32,7 +32,7 @@ class Row:
     may vary. num_val, num_train: rows of these splits; None where the run did not record them. A damaged run has the
     status unreadable; its error says why, and its protocol is UNKNOWN if its config cannot be read. modes: the better
     direction of each metric, as the run recorded it. test: metrics of the test split, which rank nothing. fold:
-    its repeat and its number, of a run on one of several folds."""
+    its repeat and its number, of a run on one of several folds. fraction: the share of the training rows it used."""
 
     name: str
     settings: dict[str, str]
@@ -50,6 +50,7 @@ class Row:
     test: Mapping[str, float] = field(default_factory=dict)
     num_train: int | None = None
     fold: tuple[int, int] | None = None
+    fraction: float = 1.0
 
     @property
     def ok(self) -> bool:
@@ -102,6 +103,7 @@ def read_row(folder: Path, config: Mapping[str, Any], settings: dict[str, str], 
         found.test,
         found.num_train,
         fold(config),
+        fraction(config),
     )
 
 

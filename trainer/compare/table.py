@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from trainer.compare.group import Group, is_share
 from trainer.compare.paired import FEWEST, Difference
+from trainer.compare.protocol import FRACTION
 from trainer.compare.ranking import Ranking
 from trainer.compare.rows import Row, all_keys
 from trainer.disk.summary import UNREADABLE
@@ -48,12 +49,15 @@ def settings_text(settings: Mapping[str, str], between: str = " ") -> str:
 
 
 def setting_keys(ranking: Ranking) -> list[str]:
-    """The keys that varied, one column each."""
-    return all_keys(group.settings for group in ranking.groups)
+    """The keys that varied, one column each; of learning curves the share of the training rows is the last."""
+    keys = all_keys(group.settings for group in ranking.groups)
+    return sorted(keys, key=lambda key: bool(ranking.curves) and key.lstrip("+") == FRACTION)
 
 
 def cells(ranking: Ranking, ascii_only: bool = False) -> list[list[str]]:
     """The heading and the rows of the table, as text."""
+    if ranking.curves:
+        return curve_cells(ranking, ascii_only)
     keys = setting_keys(ranking)
     names = short_names(keys).values()
     head = ["rank", *names, ranking.metric, "n", "vs best", "curve", "time"]
@@ -68,6 +72,32 @@ def cells(ranking: Ranking, ascii_only: bool = False) -> list[list[str]]:
         test = [f"{group.test:.4f}" if group.test is not None else ""] * tested
         table.append([rank, *settings, value_text(group), *test, seeds_text(group), gap, curve, group.time])
     return table
+
+
+def curve_cells(ranking: Ranking, ascii_only: bool = False) -> list[list[str]]:
+    """The heading and the rows of the table of learning curves: each configuration by its number of training rows."""
+    keys, groups = setting_keys(ranking), curve_groups(ranking)
+    tested = any(group.test is not None for group in groups)
+    table = [[*short_names(keys).values(), "rows", ranking.metric, *[TEST] * tested, "n", "curve", "time"]]
+    for group in groups:
+        settings = [short_value(group.settings.get(key, "")) for key in keys]
+        num_train = f"{group.num_train:,}" if group.num_train is not None else ""
+        test = [f"{group.test:.4f}" if group.test is not None else ""] * tested
+        curve = sparkline(group.curve, ascii_only=ascii_only)
+        table.append([*settings, num_train, spread_text(group), *test, seeds_text(group), curve, group.time])
+    return table
+
+
+def curve_groups(ranking: Ranking) -> list[Group]:
+    """The groups of the learning curves, one curve after the other."""
+    return [group for curve in ranking.curves for group in curve.groups]
+
+
+def spread_text(group: Group) -> str:
+    """mean ± standard deviation over seeds and folds, or the status of a run where there is no value."""
+    if not group.values:
+        return (group.failures or group.rows)[0].status
+    return f"{group.mean:.4f}" + (f" ±{group.std:.4f}" if len(group.values) > 1 else "")
 
 
 def value_text(group: Group) -> str:
@@ -88,10 +118,11 @@ def seeds_text(group: Group) -> str:
 def text_lines(ranking: Ranking, ascii_only: bool = False) -> list[str]:
     """The table in at most 78 columns: the columns curve, time and vs best go first, then settings get narrower, the
     value and n never."""
-    table, keys = cells(ranking, ascii_only), range(1, 1 + len(setting_keys(ranking)))
+    table, first = cells(ranking, ascii_only), 0 if ranking.curves else 1
+    keys = range(first, first + len(setting_keys(ranking)))
     table = [[cut(cell, WIDEST) for cell in row] for row in table]
     for name in ("curve", "time", "vs best"):
-        if _width(table) > WIDTH:
+        if name in table[0] and _width(table) > WIDTH:
             at = table[0].index(name)
             table = [row[:at] + row[at + 1 :] for row in table]
     while _width(table) > WIDTH and (widest := max(_widths(table)[key] for key in keys)) > 1:
@@ -109,6 +140,8 @@ def _widths(table: list[list[str]]) -> list[int]:
 
 def marks(ranking: Ranking) -> list[tuple[str, str]]:
     """(mark, its meaning) of the marks in a table."""
+    if ranking.curves:
+        return curve_marks(ranking)
     notes, groups = [], ranking.groups[: ranking.num_ranked]
     seeds = "the spread over seeds" if any(len(group.values) > 1 for group in groups) else ""
     if counts := [group.num_rows for group in groups if group.num_rows]:
@@ -125,7 +158,23 @@ def marks(ranking: Ranking) -> list[tuple[str, str]]:
         notes.append(("~", "cannot be told apart from the best (95%)"))
     if any(group.interval is None for group in groups):
         notes.append(("no ±", "fewer than 3 values, or equal ones, tell no spread; try seed=0,1,2"))
-    if any(group.test is not None for group in groups):
+    if ranking.share:
+        notes.append(("fraction", f"only lines of {ranking.share}, are ranked"))
+    return notes + _common_marks(ranking)
+
+
+def curve_marks(ranking: Ranking) -> list[tuple[str, str]]:
+    """(mark, its meaning) of the marks in a table of learning curves."""
+    counts = {len(group.values) for group in ranking.groups if group.values}
+    notes = [("±", "the standard deviation over seeds and folds")] if counts - {1} else []
+    notes += [("no ±", "one value tells no spread; try seed=0,1,2")] if 1 in counts else []
+    notes.append(("fraction", f"shares are not ranked against each other: best is of {ranking.share}"))
+    return notes + _common_marks(ranking)
+
+
+def _common_marks(ranking: Ranking) -> list[tuple[str, str]]:
+    notes = []
+    if any(group.test is not None for group in ranking.groups):
         name = ranking.metric.removeprefix("val/")
         notes.append((TEST, f"{name} of the test split, measured once a run; it ranks and selects nothing"))
     if repeats := sum(len(group.rows) - group.num_seeds for group in ranking.groups):
@@ -171,22 +220,22 @@ def markdown(rankings: Sequence[Ranking], runs: Sequence[Row] = ()) -> str:
     return "\n\n".join(parts)
 
 
-NO_PLACE = ("", "", "", "-")  # of a run that is not ranked, as another process works on it
+NO_PLACE = ("", "", "", "-", "")  # of a run that is not ranked, as another process works on it
 
 
 def csv_text(rows: Sequence[Row], rankings: Sequence[Ranking], shown: Callable[[str], str] = str) -> str:
     """One line a run: name, settings that varied, status, metrics, steps, seconds, error, and its place: the data, the
-    number of validation rows, the metric it is ranked by and its rank among the runs of this data. shown: makes each
-    text fit for a terminal; a file gets the exact words."""
+    number of validation rows, the metric it is ranked by, its rank among the runs of this data, and the number of
+    training rows. shown: makes each text fit for a terminal; a file gets the exact words."""
     keys = all_keys(row.settings for row in rows)
     metrics = list(dict.fromkeys(name for row in rows for name in (*row.metrics, *row.test)))
     places = {
-        row.name: (ranking.data, row.num_val or "", ranking.metric, ranking.place(index)[0])
+        row.name: (ranking.data, row.num_val or "", ranking.metric, ranking.place(index)[0], row.num_train or "")
         for ranking in rankings
         for index, group in enumerate(ranking.groups)
         for row in group.rows
     }
-    place_columns = ["data", "num_val", "metric", "rank"]
+    place_columns = ["data", "num_val", "metric", "rank", "num_train"]
     lines: list[list[object]] = [["run", *keys, "status", *metrics, "steps", "seconds", "error", *place_columns]]
     for row in rows:
         settings = [row.settings.get(key, "") for key in keys]

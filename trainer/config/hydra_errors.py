@@ -16,9 +16,10 @@ from trainer.text import first_line, listed
 TORCHVISION = re.compile(
     r"(resnet|resnext|wide_resnet|vgg|alexnet|densenet|mobilenet|efficientnet|convnext|vit|swin)_?\w?\d"
 )
-OF_MAPPINGS = {  # lists: the key that each of their entries has, and what to type
+LISTS = {  # the key that each of their entries has, and what to type
     "augment.transforms": ("_target_", TRANSFORMS),
     "optimizer.groups": ("params", optimizer_groups.EXAMPLE),
+    "hydra.sweeper.zip": ("", "hydra.sweeper.zip=[model,optimizer.lr]"),
 }
 
 
@@ -62,7 +63,7 @@ def _other_shape(word: str, source: Source) -> ConfigError:
     now = default(name, source.overrides, source.folders)
     if isinstance(now, dict):
         return ConfigError(f"{name}={value}: {name} is a group of keys", ALL_KEYS, name)
-    part, example = OF_MAPPINGS.get(name, ("", f"{name}={shown(now or [])}"))
+    part, example = LISTS.get(name, ("", f"{name}={shown(now or [])}"))
     hint = f"{name}=[{value}]" if part and part in value else example
     return ConfigError(f"{name}={value}: {name} must be a list", shlex.quote(hint), name)
 

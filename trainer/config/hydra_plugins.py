@@ -5,7 +5,7 @@ Hydra looks plugins up by a name below `hydra_plugins`, so they get one; no such
 
 import itertools
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from trainer.config.combinations import check_size, combinations, zipped
 from trainer.config.grid import Grid
 from trainer.config.search_space import Axis, Space
 from trainer.config.variants import variants
@@ -29,7 +30,6 @@ from trainer.errors import ConfigError, StorageError
 Plugins.instance()  # its scan executes Hydra's plugin modules again, so import their classes after it
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: E402
 
-MOST = 10_000  # jobs; more need sweep.confirm=true
 NAMES = "hydra_plugins.trainer_sweep"
 SUBMITIT = ".submitit"  # where hydra-submitit-launcher keeps its jobs, in the sweep's folder
 
@@ -50,6 +50,12 @@ class LocalLauncher(Launcher):
 class GridSweeper(BasicSweeper):
     """hydra/sweeper=basic: Hydra's own grammar and order, but all jobs are composed and checked before one starts."""
 
+    def __init__(
+        self, max_batch_size: int | None, params: dict[str, str] | None = None, zip: list[Any] | None = None
+    ) -> None:
+        super().__init__(max_batch_size, params)
+        self.zip: Any = OmegaConf.to_container(zip) if zip is not None else []
+
     def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         self.task, self.settings = task_function, config
@@ -62,8 +68,9 @@ class GridSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         overrides = self.parse(arguments)
-        check_size(overrides, bool(self.settings.sweep.confirm))
-        jobs = self.grid.applicable(list(combinations(overrides)))
+        zips = zipped(self.zip, overrides)
+        check_size(overrides, bool(self.settings.sweep.confirm), zips)
+        jobs = self.grid.applicable(list(combinations(overrides, zips)))
         self.at(self.task.plan(list(self.grid.compose_jobs(jobs, 0)), self.elsewhere()))
         batches = list(self.split_overrides_to_chunks(jobs, self.max_batch_size))
         firsts = itertools.accumulate(map(len, batches), initial=0)
@@ -114,20 +121,7 @@ class GridConf:
     _target_: str = f"{NAMES}.GridSweeper"
     max_batch_size: int | None = None
     params: dict[str, Any] | None = None
-
-
-def combinations(overrides: Sequence[Override]) -> Iterator[list[str]]:
-    """The words of each job of a grid, the last key varying fastest. Raises ConfigError for an interval."""
-    lines: dict[str, list[str]] = {}  # of a key that was typed twice, the last word counts, as for Hydra
-    for override in overrides:
-        key = override.get_key_element()
-        if not override.is_sweep_override():
-            lines[key] = [str(override.input_line)]
-        elif override.is_discrete_sweep():
-            lines[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
-        else:
-            raise ConfigError(f"{override.input_line}: an interval is for a search", "hydra/sweeper=optuna")
-    return map(list, itertools.product(*lines.values()))
+    zip: list[Any] | None = None
 
 
 def axis(override: Override, grid: Grid) -> Axis:
@@ -176,19 +170,3 @@ def register() -> None:
     store.store(group="hydra/launcher", name="local", node={"_target_": f"{NAMES}.LocalLauncher"}, provider="trainer")
     store.store(group="hydra/sweeper", name="basic", node=GridConf, provider="trainer")
     store.store(group="hydra/sweeper", name="optuna", node=OptunaConf, provider="trainer")
-
-
-def check_size(overrides: Sequence[Override], confirmed: bool) -> None:
-    """Raise ConfigError for a grid without a job, and for one too big to start by mistake."""
-    total = 1
-    for override in overrides:
-        if override.is_sweep_override() and override.is_discrete_sweep():
-            count = sum(1 for _ in itertools.islice(override.sweep_string_iterator(), MOST * 100))
-            if count == 0:
-                text = f"{override.input_line}: an empty list of values, so there are no jobs to run"
-                raise ConfigError(text, f"{override.get_key_element()}=VALUE,VALUE")
-            total *= count
-    if total > MOST and not confirmed:
-        raise ConfigError(
-            f"this grid has {total:,} jobs, more than {MOST:,}: confirm it if you mean it", "sweep.confirm=true"
-        )

@@ -25,6 +25,11 @@ class Axis:
     log: bool = False
     values: tuple[Any, ...] = ()
 
+    @classmethod
+    def of_data(cls, entry: dict[str, Any]) -> "Axis":
+        """The axis that Space.as_data has stored. Raises KeyError or TypeError for others."""
+        return cls(**entry | {name: tuple(entry[name]) for name in ("choices", "values")})
+
     def samples(self) -> tuple[str, ...]:
         """Every choice, or the ends of the interval, as they are typed."""
         ends = (int(self.low), int(self.high)) if self.integer else (self.low, self.high)
@@ -98,7 +103,7 @@ class Space:
     @classmethod
     def of_data(cls, data: Mapping[str, Any]) -> "Space":
         """The space that as_data has stored. Raises KeyError, TypeError, ValueError or AttributeError for others."""
-        axes = [Axis(**entry | {name: tuple(entry[name]) for name in ("choices", "values")}) for entry in data["axes"]]
+        axes = [Axis.of_data(entry) for entry in data["axes"]]
         variants = [Variant(**entry | {"data": data["base"] | entry["data"]}) for entry in data["variants"]]
         if not axes or not variants:
             raise ValueError("a search without axes or variants")

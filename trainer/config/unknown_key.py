@@ -41,6 +41,8 @@ def unknown_to_hydra(key: str, root: Any, source: Source) -> ConfigError:
     typed = next((word for word, name in names.items() if name == key or name.startswith(f"{key}.")), None)
     key = names[typed] if typed else key  # Hydra names the first part that is wrong, the user typed the full key
     data: Any = OmegaConf.to_container(root, resolve=False) if OmegaConf.is_config(root) else {}
+    if key == "hydra.sweeper.zip":
+        return ConfigError(f"{key} is for a grid: a search proposes each key by itself", "hydra/sweeper=basic")
     keys = [name for name, _ in dotted(data) if not name.startswith("hydra")]
     groups = files.options(source.folders)
     if typed is None:

@@ -17,7 +17,8 @@ Tick = tuple[float, str]  # place in percent, label
 @dataclass(frozen=True)
 class Trace:
     """A curve, or a cloud of points. at and values: x and y of each point of the path; text: shown for the whole trace;
-    weight: 0 to 1, how much it stands out."""
+    weight: 0 to 1, how much it stands out; spread: bars at its points, as a path;
+    labels: of each point."""
 
     name: str
     path: str
@@ -28,6 +29,8 @@ class Trace:
     text: str = ""
     run: int | None = None
     weight: float = 1.0
+    spread: str = ""
+    labels: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ class Plot:
     @property
     def data(self) -> list[dict[str, Any]]:
         """The values for the page's script."""
-        return [{"name": t.name, "at": t.at, "values": t.values, "text": t.text} for t in self.traces]
+        kept = ("name", "at", "values", "text", "labels")
+        return [{name: getattr(trace, name) for name in kept} for trace in self.traces]
 
 
 def curves(

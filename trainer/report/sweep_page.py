@@ -18,7 +18,8 @@ from trainer.disk import history, layout, sweep_plan
 from trainer.disk.history import History
 from trainer.disk.sweep_plan import Job
 from trainer.errors import StorageError
-from trainer.report import html, plots
+from trainer.report import html, learning_curves, plots, search_part
+from trainer.report.key_places import key_places
 from trainer.report.plots import Plot, Tick, Trace
 from trainer.report.scales import Points, Scale, fit
 from trainer.text import clock, cut
@@ -29,7 +30,6 @@ MOST_KEYS = 10
 MOST_LINKS = 12  # to the jobs of one row
 MOST_RANKINGS = 12
 MOST_POINTS = 4800  # of all curves together
-FEW = 8  # values of a key that are placed side by side instead of on a scale
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,9 @@ class ParallelAxis:
 
 def page(sweep: Path) -> str:
     """The page as text."""
-    planned = sweep_plan.read_plan(sweep).jobs
-    plan = [job for job in planned if not job.folder(sweep).is_symlink()]  # a folder elsewhere is not one of its jobs
+    stored = sweep_plan.read_plan(sweep)
+    # A folder elsewhere is not one of its jobs.
+    plan = [job for job in stored.jobs if not job.folder(sweep).is_symlink()]
     folders = [job.folder(sweep) for job in plan]
     pasts = [past_of(folder) for folder in folders]
     results = list(map(rows.read_row, folders, [job.data for job in plan], rows.settings(plan), pasts))
@@ -70,6 +71,7 @@ def page(sweep: Path) -> str:
         tiles=tiles(results),
         num_jobs=len(results),
         num_rankings=len(rankings),
+        search=search_part.part(stored, plan, results, rankings[0]) if rankings else None,
         sections=[section(ranked, jobs, plan, len(rankings)) for ranked in rankings[:MOST_RANKINGS]],
         failures=[(row, settings_text(row.settings)) for row in results if row.failed or row.unreadable][:40],
         settings_text=settings_text,
@@ -89,6 +91,8 @@ def section(ranked: Ranking, jobs: Jobs, plan: Sequence[Job], num_rankings: int)
     names = table.short_names(table.setting_keys(ranked)[:MOST_KEYS])
     drawn = by_value(ranked)
     best = plan[jobs.numbers[ranked.best.name]] if ranked.best else None
+    lines = [(group, ("", "")) for group in table.curve_groups(ranked)]
+    lines = lines or [(group, ranked.place(index)) for index, group in enumerate(ranked.groups)]
     return {
         "data": cut(ranked.data, 200),
         "metric": ranked.metric,
@@ -96,7 +100,9 @@ def section(ranked: Ranking, jobs: Jobs, plan: Sequence[Job], num_rankings: int)
         "best": ranked.groups[0] if ranked.best else None,
         "command": cut(shlex.join(["trainer", "train", *best.overrides]), 4000) if best is not None else "",
         "columns": [(key, cut(name, 40)) for key, name in names.items()],
-        "groups": [group_cells(group, index, ranked, jobs) for index, group in enumerate(ranked.groups[:MOST_ROWS])],
+        "is_curve": bool(ranked.curves),
+        "learning_curves": learning_curves.plot(ranked) if ranked.curves else None,
+        "groups": [group_cells(group, place, ranked, jobs) for group, place in lines[:MOST_ROWS]],
         "num_groups": len(ranked.groups),
         "marks": table.marks(ranked),
         "plot": curves(drawn, jobs, MOST_POINTS // min(num_rankings, MOST_RANKINGS)),
@@ -137,14 +143,15 @@ def tiles(results: Sequence[Row]) -> list[tuple[str, str]]:
     ]
 
 
-def group_cells(group: Group, index: int, ranked: Ranking, jobs: Jobs) -> dict[str, object]:
-    """One row of the ranking."""
+def group_cells(group: Group, place: tuple[str, str], ranked: Ranking, jobs: Jobs) -> dict[str, object]:
+    """One row of the ranking, or of its learning curves. place: see Ranking.place."""
     numbers = [jobs.numbers[row.name] for row in group.rows]
-    rank, gap = ranked.place(index)
+    rank, gap = place
     return {
         "rank": rank,
         "settings": {key: cut(table.short_value(value), 60) for key, value in group.settings.items()},
-        "value": table.value_text(group),
+        "rows": f"{group.num_train:,}" if group.num_train is not None else "",
+        "value": table.spread_text(group) if ranked.curves else table.value_text(group),
         "n": table.seeds_text(group),
         "gap": f"{gap} {ranked.mark(group)}".rstrip() if gap else "",
         "spark": plots.spark(group.curve),
@@ -184,8 +191,7 @@ def parallel(
         return None
     axes, columns = [], []
     for number, (key, name) in enumerate(table.short_names(list(keys)).items()):
-        levels = list(dict.fromkeys(row.settings[key] for row in drawn))
-        places, ticks = key_places([row.settings[key] for row in drawn], levels)
+        places, ticks = key_places([row.settings[key] for row in drawn])
         left = round(100 * number / len(keys), 2)
         axes.append(ParallelAxis(cut(name, 24), left, plots.percent(ticks, flipped=True)))
         columns.append(places)
@@ -197,29 +203,6 @@ def parallel(
         for places, labels in zip(zip(*columns, strict=True), trace_labels(drawn, jobs), strict=True)
     ]
     return axes, traces[::-1]
-
-
-def key_places(values: Sequence[str], levels: list[str]) -> tuple[list[float], list[tuple[float, str]]]:
-    """The place of each value of a key from 0 to 1, and the ticks. Few levels are placed side by side, numbers in
-    order; many numbers are placed on a scale."""
-    numbers = {value: number for value in levels if (number := as_number(value)) is not None}
-    if len(numbers) == len(levels):
-        if len(levels) > FEW and (scale := fit(numbers.values(), may_be_logarithmic=True)) is not None:
-            return [scale.place(numbers[value]) for value in values], scale.ticks(5)
-        levels = sorted(levels, key=lambda value: numbers[value])
-    places = {value: (index + 0.5) / len(levels) for index, value in enumerate(levels)}
-    every = max(1, math.ceil(len(levels) / 16))
-    ticks = [(places[value], cut(table.short_value(value), 18)) for value in levels[::every]]
-    return [places[value] for value in values], ticks
-
-
-def as_number(text: str) -> float | None:
-    """The finite number that a text spells; None if it is not one."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if abs(number) < 1e300 else None
 
 
 def shares(ranked: Ranking) -> list[tuple[str, float]]:

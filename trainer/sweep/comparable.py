@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from trainer.compare.protocol import protocol
+from trainer.compare.protocol import fraction, protocol
 from trainer.config import asked_metrics
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError
@@ -11,7 +11,7 @@ from trainer.stopping import MONITORS, unknown_metric
 
 def check_comparable(jobs: Sequence[Job], metric: str) -> None:
     """Raise ConfigError for a search whose jobs do not measure the same: it would find the easiest data or loss."""
-    if len({protocol(job.data).key(metric) for job in jobs}) > 1:
+    if len({(protocol(job.data).key(metric), fraction(job.data)) for job in jobs}) > 1:
         text = "a search compares its jobs, so they need the same data and split, and for a loss the same loss"
         raise ConfigError(text, "a grid: leave out hydra/sweeper=optuna")
 

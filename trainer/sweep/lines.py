@@ -1,9 +1,10 @@
 """What a sweep prints about its jobs, and the ranking, at most 78 columns wide."""
 
+import math
 import shlex
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from trainer.compare import table
@@ -22,7 +23,8 @@ NEW_ROWS = {"Table": "new.csv", "Images": "new_pictures"}  # what predict takes,
 
 def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Path) -> list[str]:
     """The jobs that are about to run, and where."""
-    differing = all_keys(varied([job.overrides for job in jobs]))
+    settings = varied([job.overrides for job in jobs])
+    differing = all_keys(settings) if jobs[0].trial else axes(settings)  # trials may be in step by chance
     lines = wrapped(f"sweep    {counted(total, 'job')}" + (": " + " × ".join(differing) if differing else ""))
     lines += [line for text in partial_keys([job.overrides for job in jobs]) for line in wrapped(f"note     {text}")]
     if places:
@@ -31,6 +33,21 @@ def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Pat
         side = f"{len(places)} side by side" if len(places) > 1 else "one at a time"
         lines.append(f"device   {side}, {cores}{gpus}")
     return [*lines, f"run      {layout.relative(folder)}"]
+
+
+def axes(settings: Sequence[Mapping[str, str]]) -> list[str]:
+    """The keys that vary; those that vary in step are one axis, (model, optimizer.lr)."""
+    groups: list[list[str]] = []
+    values = {key: [own.get(key) for own in settings] for key in all_keys(settings)}
+    for key, own in values.items():
+        for group in groups:
+            first = values[group[0]]
+            if len({*zip(own, first, strict=True)}) == len({*own}) == len({*first}):
+                group.append(key)
+                break
+        else:
+            groups.append([key])
+    return [group[0] if len(group) == 1 else f"({', '.join(group)})" for group in groups]
 
 
 def partial_keys(typed: Sequence[Sequence[str]]) -> list[str]:
@@ -106,6 +123,8 @@ def show_rankings(
             screen.say(line, style="bold" if index == 0 else None)
         for line in [line for note in table.footnotes(ranked) for line in wrapped(note)]:
             screen.say(line)
+        for line in chart_lines(ranked, screen.ascii_only):
+            screen.say(line)
         for line in best_lines(ranked.best) if ranked.best is not None else []:
             screen.say(line)
     if alone:
@@ -119,6 +138,20 @@ def show_rankings(
     for row in (row for row in runs if row.unreadable):
         for line in (f"{UNREADABLE} {row.name}", *_wrapped(row.error or "")):
             screen.say(line, style="red")
+
+
+def chart_lines(ranking: Ranking, ascii_only: bool) -> list[str]:
+    """A learning curve over the number of training rows, on a log scale; [] without one, with fewer than three points,
+    or with several curves, which would look alike."""
+    curve = ranking.curves[0].groups if len(ranking.curves) == 1 else []
+    known = [(group.num_train, group.mean) for group in curve if group.num_train and group.values]
+    if len(known) < 3:
+        return []
+    from trainer.terminal.chart import chart  # plotille, which no other ranking needs
+
+    series = {"mean": [(math.log(rows), mean) for rows, mean in known]}
+    ends = f"{known[0][0]:,} rows", f"{known[-1][0]:,} rows (log scale)"
+    return chart(series, title=ranking.metric, width=WIDTH, ascii_only=ascii_only, ends=ends, may_be_log=False)
 
 
 def has_reason(row: Row) -> bool:
@@ -142,7 +175,8 @@ def ranked_by(rankings: Sequence[Ranking]) -> str:
     """How runs are ranked: 'by val/acc (max)', or the number of rankings."""
     if len(rankings) > 1:
         return f"in {len(rankings)} rankings, as their data, splits or metrics differ"
-    return f"by {rankings[0].metric or 'nothing'} ({rankings[0].mode})"
+    over = " over the training rows" if rankings[0].curves else ""
+    return f"by {rankings[0].metric or 'nothing'} ({rankings[0].mode}){over}"
 
 
 def next_lines(sweep: Path, best: Job, *, is_only: bool) -> list[str]:

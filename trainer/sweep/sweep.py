@@ -40,7 +40,7 @@ class Sweep:
         self.monitor, self.mode = "", "min"  # the metric of the first job, and its better direction
         self.trails: Callable[[Job, Path], bool] | None = None  # whether a running job may be stopped, see search.py
         self.pruned: set[int] = set()
-        self.best: dict[tuple[str, tuple[str, ...]], float] = {}  # by metric and what it was measured on
+        self.best: dict[tuple[object, ...], float] = {}  # by metric and what it was trained and measured on
         self.num_ended = 0
         self.is_mixed = False  # whether not all jobs are compared with each other
         self.rest: dict[str, Any] = {}  # what sweep.json holds beside the jobs: search and launcher
@@ -185,7 +185,7 @@ class Sweep:
         ended.record(self.need_folder(), job, code, is_pruned=job.number in self.pruned)
         row = self.row(job, settings)
         self.num_ended += 1
-        value, key = row.value(row.monitor), (row.monitor, row.protocol.key(row.monitor))
+        value, key = row.value(row.monitor), (row.monitor, row.fraction, row.protocol.key(row.monitor))
         best, better = self.best.get(key), max if rows.mode(row.monitor, [row]) == "max" else min
         is_best = value is not None and (best is None or better(value, best) == value != best)
         if value is not None and is_best:
@@ -193,6 +193,7 @@ class Sweep:
             if len(self.best) == 1:  # otherwise not all jobs can be compared
                 self.progress.best = f"best     {row.monitor} {value:.4f}  {table.settings_text(row.settings)}"
         praise = f"best so far of {row.protocol.name}" if self.is_mixed else "best so far"
+        praise += f" of fraction {row.fraction:g}" if row.fraction < 1 else ""
         for line in lines.job_lines(self.num_ended, self.total, row, praise if is_best else ""):
             self.screen.say(line, style="red" if row.failed else None)
         return row

@@ -69,6 +69,7 @@ def best_run(sweep: Path, command: str, say: Callable[[str], object]) -> Path:
     ConfigError where there is none, or several, since the jobs are not all comparable."""
     ranked, row = _best(sweep, command)
     text = f"{row.name}: {ranked.metric} {row.metrics[ranked.metric]:.4f}, the best run of the sweep"
+    text += f" with {ranked.share}" if ranked.share else ""
     if (count := len(ranked.groups[0].values)) > 1:
         text += f"; its line of the ranking has {count} runs, --top 1 is their ensemble"
     for line in labelled("best     ", [cleaned(text)]):
@@ -91,13 +92,14 @@ def open_members(
     if sweep is None:
         raise ConfigError(f"--top averages runs of a sweep, and {name} is one run", f"trainer {command} without --top")
     ranked, _ = _best(sweep, command)
-    lines = [group for group in ranked.groups if group.values]
+    lines = [group for group in ranked.comparable if group.values]
     if top != "all" and not (top.isdigit() and 1 <= int(top) <= len(lines)):
         text = f"--top {top}: the ranking has {counted(len(lines), 'line')}"
         raise ConfigError(text, f"--top {len(lines)}, or --top all")
     chosen = lines if top == "all" else lines[: int(top)]
     members = [row for group in chosen for row in group.rows if row.value(ranked.metric) is not None]
     text = f"{counted(len(members), 'run')} of {counted(len(chosen), 'line')} of the ranking by {ranked.metric}"
+    text += f" with {ranked.share}" if ranked.share else ""
     for line in labelled("ensemble ", [cleaned(text)]):
         say(line)
     score = f"{ranked.metric} {lines[0].mean:.4f} over {counted(len(lines[0].values), 'run')}"

@@ -38,10 +38,11 @@ for (const figure of document.querySelectorAll("figure[data-kind]")) {
       return { head: `${figure.dataset.x} ${text(lead.at[index])}`, rows, place: lead.points[index][0] };
     }
     if (figure.dataset.kind === "point") {
-      const [line] = lines;
-      const [i, least] = nearest(line.points, (p) => Math.hypot((p[0] - x) * width, (p[1] - y) * height));
+      const away = (p) => Math.hypot((p[0] - x) * width, (p[1] - y) * height);
+      const [line, i, least] = lines.map((line) => [line, ...nearest(line.points, away)]).reduce((a, b) => (b[2] < a[2] ? b : a));
       if (least > 40) return null;
-      return { head: "", rows: [[figure.dataset.x, text(line.at[i])], [figure.dataset.y, text(line.values[i])]], place: line.points[i][0] };
+      const rows = [[figure.dataset.x, line.at], [figure.dataset.y, line.values]].filter(([, of]) => of.length);
+      return { head: line.labels[i] || "", rows: rows.map(([name, of]) => [name, text(of[i])]), place: line.points[i][0] };
     }
     const [i, least] = nearest(lines, (line) => away(line.points, x, y, height));
     if (least > 40) return null;
