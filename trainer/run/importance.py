@@ -20,7 +20,7 @@ from trainer.data.preprocessing import Preprocessing
 from trainer.data.splits import Splits
 from trainer.disk import importance
 from trainer.disk.importance import ColumnImportance, Importance
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, TrainerError
 from trainer.loop import evaluate
 from trainer.processes import signals
 from trainer.processes.ranks import Ranks
@@ -38,10 +38,11 @@ def keep(run: TrainState, splits: Splits, folder: Path) -> None:
     val, table = run.val_batches, splits.preprocessing.table
     if val is None or table is None or val.num_rows * len(table.columns) * NUM_SHUFFLES > MOST_QUICK:
         return
-    alone = copy.copy(run)
+    alone, stopping, found = copy.copy(run), run.stopping, None
     alone.ranks = Ranks()  # the other processes are done
-    with suppress(ConfigError, signals.Stop):  # a single row, a metric that is undefined; the run is finished
-        found = measure(alone, splits, run.stopping.monitor, run.stopping.modes, run.seed, val.batch_size)
+    with suppress(TrainerError, signals.Stop):  # a single row, a metric that is undefined; the run is finished
+        found = measure(alone, splits, stopping.monitor, stopping.modes, run.seed, val.batch_size)
+    if found is not None:
         importance.write(folder, found)
 
 
