@@ -117,6 +117,7 @@ def test_importance_says_why_it_is_not_there(monkeypatch: pytest.MonkeyPatch) ->
     pruned = dataclasses.replace(few[0], kind=PRUNED)
     assert importance([*few, *[pruned] * 9], axes, "max")[1].startswith(f"Too few trials: {FEWEST - 1} have ended well")
     assert importance(drawn(30), {"optimizer.lr": LR}, "max") == ([], "A single key was searched.")
+    assert importance(drawn(30), {}, "max")[1].startswith("Unknown: the plan")
     if importlib.util.find_spec("optuna"):
         text = importance(drawn(30), axes | {"optimizer.lr": dataclasses.replace(LR, high=1e-4)}, "max")[1]
         assert text.startswith("Unknown: optimizer.lr=")

@@ -35,7 +35,7 @@ def check_size(overrides: Sequence[Override], confirmed: bool, zips: Sequence[Se
         if len({lengths[key] for key in keys}) > 1:
             said = ", ".join(f"{key} has {lengths[key]:,}" for key in keys)
             hint = " ".join(f"{key}=VALUE,VALUE" for key in keys)
-            raise ConfigError(f"{ZIP}: lists in step need as many values each, but {said}", hint)
+            raise ConfigError(f"{ZIP}: lists in step need the same number of values, but {said}", hint)
         total *= lengths[keys[0]]
     if total > MOST and not confirmed:
         raise ConfigError(

@@ -17,7 +17,9 @@ def importance(trials: Sequence[Trial], axes: Mapping[str, Axis], mode: str) -> 
     those of all trials, key by key. axes: of the search, by key; mode: max or min.
     """
     done = [trial for trial in trials if trial.kind == DONE]
-    if len(axes) < 2:
+    if not axes:
+        return [], "Unknown: the plan of this search does not hold its keys."
+    if len(axes) == 1:
         return [], "A single key was searched."
     if len(done) < FEWEST:
         return [], f"Too few trials: {len(done)} have ended well, and below {FEWEST} this would be chance."

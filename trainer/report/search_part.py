@@ -20,7 +20,7 @@ from trainer.report.trials import DONE, FAILED, PRUNED, Trial
 from trainer.text import cut
 
 MOST_SLICES = 12
-MOST_TRIALS = 1000  # in a picture, the newest ones
+MOST_TRIALS = 400  # in a picture, the newest ones
 STYLES = {DONE: "cloud", PRUNED: "cloud pruned", FAILED: "cloud failed"}
 
 
@@ -36,15 +36,15 @@ def part(plan: Plan, jobs: Sequence[Job], results: Sequence[Row], ranked: Rankin
     slices = [sliced(key, name, axes.get(key), drawn, ranked.metric, y) for key, name in names.items()] if y else []
     return {
         "counts": ", ".join(f"{count:,} {kind}" for kind, count in Counter(trial.kind for trial in found).items()),
-        "history": history(drawn, ranked, y) if y else None,
+        "history": history(drawn, ranked, y, len(found)) if y else None,
         "slices": slices[:MOST_SLICES],
         "shares": [(cut(names.get(key, key), 40), percent) for key, percent in shares],
         "note": note,
     }
 
 
-def history(trials: Sequence[Trial], ranked: Ranking, y: Scale) -> Plot | None:
-    """The value of each trial in order, and the best so far. Failed ones lie on the axis."""
+def history(trials: Sequence[Trial], ranked: Ranking, y: Scale, total: int) -> Plot | None:
+    """The value of each trial in order, and the best so far. Failed ones lie on the axis. total: trials in all."""
     x = fit(trial.number for trial in trials)
     if x is None:
         return None
@@ -52,8 +52,10 @@ def history(trials: Sequence[Trial], ranked: Ranking, y: Scale) -> Plot | None:
     ticks = plots.percent(x.ticks(6, whole=True))
     best = list(best_so_far(trials, max if ranked.mode == "max" else min))
     guide = plots.path(best, x, y)
-    more = {"guide": guide, "caption": "The line is the best so far; a pruned trial stands where it stopped."}
-    return cloud("History", trials, places, ticks, y, ("trial", ranked.metric), **more)
+    caption = "The line is the best so far; a pruned trial stands where it stopped."
+    if total > len(trials):
+        caption = f"The newest {len(trials)} of {total:,} trials. {caption}"
+    return cloud("History", trials, places, ticks, y, ("trial", ranked.metric), guide=guide, caption=caption)
 
 
 def best_so_far(trials: Sequence[Trial], better: Any) -> Iterator[tuple[float, float]]:

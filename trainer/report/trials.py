@@ -7,7 +7,7 @@ from typing import Any
 
 from trainer.compare.rows import Row
 from trainer.config.search_space import Axis
-from trainer.disk.sweep_plan import Plan
+from trainer.disk.sweep_plan import Job, Plan
 
 DONE, PRUNED, FAILED = "finished", "pruned", "failed"
 
@@ -23,7 +23,7 @@ class Trial:
     value: float
 
 
-def trials(jobs: Sequence[Any], results: Sequence[Row], metric: str) -> list[Trial]:
+def trials(jobs: Sequence[Job], results: Sequence[Row], metric: str) -> list[Trial]:
     """The trials that have ended, in order. jobs: of the plan; results: their rows. [] for a grid."""
     found = []
     for job, row in zip(jobs, results, strict=True):
