@@ -66,7 +66,7 @@ def test_answers_that_are_all_right_or_all_wrong() -> None:
     """Of the first no temperature is the best: they keep theirs. The second should say that they know nothing."""
     logits = torch.tensor([[2.0, 0.0]] * 5)
     assert calibration.temperature(logits, torch.zeros(5, dtype=torch.int64)) == 1
-    assert calibration.temperature(logits, torch.ones(5, dtype=torch.int64)) == calibration.HIGH
+    assert calibration.temperature(logits, torch.ones(5, dtype=torch.int64)) == pytest.approx(calibration.HIGH)
 
 
 def test_each_part_is_divided_by_the_temperature_of_the_others() -> None:

@@ -13,7 +13,8 @@ from trainer.data import seeds
 
 BINS = 15
 PARTS = 5  # of the rows in cross-fitting
-LOW, HIGH, TRIES = 1e-2, 1e2, 200  # temperatures that are looked at, and halvings of the interval
+LOW, HIGH, TRIES = 1e-2, 1e2, 200  # temperatures that are looked at, and steps
+CLOSE = 1e-12  # relative: of the last step
 
 
 @dataclass(frozen=True)
@@ -77,26 +78,24 @@ def temperature(logits: Tensor, y: Tensor) -> float:
     of Modern Neural Networks). It changes no order of the classes, so accuracy stays. Answers that are all right have
     none, since a lower one is always better: they keep 1.
 
-    With b = 1/T the derivative of the nll is the mean of Σ p z - z_y, which grows with b: its root is bracketed."""
-    z = logits.double()
+    With b = 1/T the derivative of the nll is the mean of Σ p z - z_y, which grows with b, by the mean of the variance
+    of z under p: Newton's steps, as long as they stay between the values that are known to be too low and too high."""
+    z = logits.double() - logits.double().amax(1, keepdim=True)
     truth = z.gather(1, y[:, None])[:, 0]
-    if bool((z.argmax(1) == y).all()):
+    if bool((logits.argmax(1) == y).all()):
         return 1.0
-
-    def slope(b: float) -> float:
-        return float(((z * b).softmax(1) * z).sum(1).sub(truth).mean())
-
-    low, high = 1 / HIGH, 1 / LOW
-    if slope(low) >= 0:
-        return HIGH
-    if slope(high) <= 0:
-        return LOW
+    low, b, high = 1 / HIGH, 1.0, 1 / LOW
     for _ in range(TRIES):
-        middle = (low * high) ** 0.5
-        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
-        if high / low < 1 + 1e-12:
+        p = (z * b).softmax(1)
+        mean = (p * z).sum(1)
+        slope, growth = float((mean - truth).mean()), float(((p * z * z).sum(1) - mean.square()).mean())
+        low, high = (b, high) if slope < 0 else (low, b)
+        last, b = b, b - slope / growth if growth > 0 else low
+        if not low < b < high:
+            b = (low * high) ** 0.5
+        if abs(b - last) <= CLOSE * last:
             break
-    return float(1 / (low * high) ** 0.5)
+    return 1 / b
 
 
 def cross_fitted(logits: Tensor, y: Tensor, row: Tensor) -> Tensor:
