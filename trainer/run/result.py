@@ -23,3 +23,8 @@ class Result:
     baseline: Baseline = Baseline()
     throughput: Throughput | None = None
     checkpoint: Path | None = None  # the newest
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether a signal or a search ended it, so that nobody waits for its pictures or its test."""
+        return self.status in ("stopped", "pruned")
