@@ -4,17 +4,21 @@ import json
 import math
 import re
 import shutil
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Cli
+from live_run import start, until
 
 pytest.importorskip("optuna")
 
 from trainer.compare.rows import Row
 from trainer.config.search_settings import SearchSettings
 from trainer.config.search_space import Axis, Space, Variant
+from trainer.disk import lock
 from trainer.disk.sweep_plan import Job
 from trainer.errors import StorageError
 from trainer.sweep import search
@@ -22,7 +26,6 @@ from trainer.sweep.study import Study
 
 pytestmark = pytest.mark.optional
 
-ROOT = Path(__file__).resolve().parents[2]
 AXES = [
     Axis("optimizer.lr", (), 1e-4, 1e-1, False, True),
     Axis("epochs", (), 1, 9, True),
@@ -204,14 +207,6 @@ def test_a_trial_of_another_search_is_refused() -> None:
             study.restore(number, wrong)
 
 
-def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
-    """The real command line in a process of its own."""
-    command = [sys.executable, "-m", "trainer", *words]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
-    with (folder / "out.txt").open("a") as out:
-        return subprocess.Popen(command, cwd=folder, stdout=out, stderr=out, text=True, env=environment)
-
-
 def results(sweep: Path) -> list[Any]:
     """(trial, status, steps, {step: monitored metric}) of each job."""
     found = []
@@ -240,25 +235,23 @@ def test_signals_and_kills_change_neither_trials_nor_results(
         pytest.importorskip("cmaes")
     words = ["hydra/sweeper=optuna", f"hydra.sweeper.sampler={sampler}", f"hydra.sweeper.pruner={pruner}"]
     axes = ["optimizer.lr=tag(log,interval(1e-5,1e-1))", "model.dropout=interval(0.0,0.6)"]
-    fixed = ["hydra.sweeper.n_trials=13", "epochs=9", "sweep.jobs=1", "report=false", "checkpoint.every_seconds=0"]
+    fixed = ["hydra.sweeper.n_trials=12", "epochs=6", "sweep.jobs=1", "report=false", "checkpoint.every_seconds=0.05"]
     done = cli("train", "-m", *words, *axes, *fixed)
     assert done.returncode == 0, done.stderr
     (whole,) = tmp_path.glob("outputs/sweeps/*/*")
     cut = tmp_path / "cut"
-    cut.mkdir()
     command = ["train", "-m", *words, *axes, *fixed]
-    for number, at in ((signal.SIGINT, 6), (signal.SIGKILL, 12), (signal.SIGTERM, 27), (signal.SIGKILL, 41)):
+    for number, at in ((signal.SIGINT, 5), (signal.SIGKILL, 9), (signal.SIGTERM, 20), (signal.SIGKILL, 28)):
         process = start(cut, *command)
-        end = time.monotonic() + 60
-        while evaluated(cut) < at and process.poll() is None:
-            assert time.monotonic() < end, (cut / "out.txt").read_text()
-            time.sleep(0.005)
+        until(lambda at=at: evaluated(cut) >= at)
         process.send_signal(number)
-        assert process.wait(60) == {signal.SIGKILL: -9}.get(number, 128 + number), (cut / "out.txt").read_text()
+        error = process.communicate(timeout=60)[1]
+        assert process.returncode == {signal.SIGKILL: -9}.get(number, 128 + number), error
         command = ["resume", "latest"]
-    while (code := start(cut, *command).wait(120)) == 2:  # the last job of the killed sweep may still be ending
-        assert "is being written" in (cut / "out.txt").read_text().splitlines()[-2]
-    assert code == 0, (cut / "out.txt").read_text()
+        until(lambda: all(lock.holder(job) is None for job in (cut / "outputs/latest").glob("0*")))
+    process = start(cut, *command)
+    error = process.communicate(timeout=120)[1]
+    assert process.returncode == 0, error
     assert results((cut / "outputs/latest").resolve()) == results(whole)
 
 

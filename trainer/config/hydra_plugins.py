@@ -92,7 +92,7 @@ class SearchSweeper(GridSweeper):
         if not axes:
             name = self.settings.hydra.runtime.choices["hydra/sweeper"]
             raise ConfigError(f"hydra/sweeper={name}: nothing to search", "'optimizer.lr=tag(log,interval(1e-4,1e-1))'")
-        settings = SearchSettings.of_sweeper(self.settings.hydra.sweeper)
+        settings = SearchSettings.of_sweeper(OmegaConf.to_container(self.settings.hydra.sweeper, resolve=True))  # type: ignore[arg-type]
         self.task.search(Space(axes, variants(self.grid, axes, constant), settings), self.elsewhere(), self.run)
 
     def run(self, jobs: Sequence[Job]) -> None:
@@ -118,8 +118,6 @@ class RandomConf:
     _target_: str = f"{NAMES}.SearchSweeper"
     n_trials: int = 20
     seed: int = 0
-    sampler: str = "random"
-    pruner: str | None = "none"
     max_time: str | None = None
     params: dict[str, Any] | None = None
 
@@ -151,6 +149,10 @@ def axis(override: Override, grid: Grid) -> Axis:
     key, value = override.get_key_element(), override.value()
     if isinstance(value, IntervalSweep) and value.start is not None and value.end is not None:
         integer = isinstance(value.start, int) and isinstance(value.end, int)
+        if value.start > value.end:
+            raise ConfigError(f"{override.input_line}: the interval ends before it begins", "interval(LOW,HIGH)")
+        if "log" in value.tags and value.start <= 0:
+            raise ConfigError(f"{override.input_line}: a log scale begins above 0", "tag(log,interval(1e-5,1e-1))")
         return Axis(key, (), value.start, value.end, integer, "log" in value.tags)
     choices = tuple(override.sweep_string_iterator())
     return Axis(key, choices, values=tuple(grid.parse(f"{key}={choice}").value() for choice in choices))

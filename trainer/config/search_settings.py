@@ -9,6 +9,7 @@ from trainer.errors import ConfigError
 from trainer.terminal.spelling import closest
 
 KEY = "hydra.sweeper"
+KEYS = [f"{KEY}.{name}" for name in ("n_trials", "seed", "sampler", "pruner", "max_time")]
 SAMPLERS = ("tpe", "random", "gp", "cmaes")
 PRUNERS = ("median", "hyperband", "none")
 DEFAULT_PRUNER = "median"  # see benchmarks/search.py
@@ -43,15 +44,15 @@ class SearchSettings:
 
     @classmethod
     def of_sweeper(cls, node: Mapping[str, Any]) -> "SearchSettings":
-        """The settings of a composed hydra.sweeper. `prune` is what versions before 0.7.0 had for `pruner`."""
-        prune, pruner = node.get("prune"), node.get("pruner")
+        """The settings of a composed hydra.sweeper: of optuna, or of random, which has no sampler and no pruner. `prune`
+        is what versions before 0.7.0 had for `pruner`."""
+        prune, pruner = node.get("prune"), node.get("pruner", "none")
         if prune is not None and pruner is not None and prune == (pruner == "none"):
             text = f"{KEY}.prune={str(prune).lower()} and {KEY}.pruner={pruner} contradict each other"
             raise ConfigError(text, f"{KEY}.pruner={pruner}")
         if prune is False:
             pruner = "none"
-        names = ("n_trials", "seed", "sampler", "max_time")
-        return cls(**{name: node[name] for name in names if name in node}, pruner=pruner)
+        return cls(node["n_trials"], node["seed"], node.get("sampler", "random"), pruner, node["max_time"])
 
     @classmethod
     def of_data(cls, data: Mapping[str, Any]) -> "SearchSettings":

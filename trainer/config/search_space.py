@@ -81,9 +81,10 @@ class Space:
         pruner = typed or DEFAULT_PRUNER
         if num_evaluations is not None and num_evaluations < 2:
             if typed not in (None, "none"):
-                when = "only once, when they end" if num_evaluations else "never: they have no validation rows"
+                never = "are never evaluated: they have no validation rows"
+                text = "are evaluated only once, when they end" if num_evaluations else never
                 hint = f"{KEY}.pruner=none" + (", or for example eval_every=0.1epoch" if num_evaluations else "")
-                raise ConfigError(f"{KEY}.pruner={typed}, but the jobs are evaluated {when}", hint)
+                raise ConfigError(f"{KEY}.pruner={typed}, but the jobs {text}", hint)
             pruner = "none"
         settings = dataclasses.replace(self.settings, pruner=pruner)
         return dataclasses.replace(self, settings=settings, num_evaluations=num_evaluations)

@@ -81,7 +81,7 @@ class Study:
         trial, answer = self.trials[job.number], False
         for value in values:
             self._report(trial, value)
-            answer = trial.should_prune()
+            answer = bool(trial.should_prune())  # numpy has booleans of its own
         return answer
 
     def tell(self, job: Job, row: Row, values: Sequence[float]) -> None:
