@@ -5,7 +5,8 @@
 Three searches over bundled data, TPE, jobs one after another, each evaluated after each of 27 epochs, by val/loss. The
 median pruner searches first. Hyperband then searches, with the same seed, until it has a value as good as the best of
 that search, or has taken twice as many steps as that whole search. The searches are the real ones (trainer/sweep/
-study.py); the jobs are trained here, without files.
+study.py). The jobs are trained here, without files; their numbers are rounded, so that equal ones are trained once and
+a search learns from their curve again.
 """
 
 import argparse
@@ -32,7 +33,6 @@ EPOCHS = 27  # 3³, so Hyperband has four brackets
 METRIC = "val/loss"
 AXES = [
     "optimizer.lr=tag(log,interval(1e-5,1e-1))",
-    "optimizer.weight_decay=tag(log,interval(1e-5,1.0))",
     "model.dropout=interval(0.0,0.6)",
     "model.hidden=[16],[64],[256],[64,64]",
 ]
@@ -57,6 +57,37 @@ def space_of(words: list[str], pruner: str, seed: int) -> Space:
     return task.space
 
 
+def rounded(trial: dict[str, str]) -> dict[str, str]:
+    """A trial with a learning rate in thirds of a decade, and a dropout in thirds of its interval."""
+    lr = 10 ** (round(3 * math.log10(float(trial["optimizer.lr"]))) / 3)
+    dropout = round(float(trial["model.dropout"]) / 0.2) * 0.2
+    return trial | {"optimizer.lr": repr(min(lr, 0.1)), "model.dropout": repr(min(dropout, 0.6))}
+
+
+CURVES: dict[str, list[tuple[int, float]]] = {}  # by the config of a job
+
+
+def evaluations(job: Job) -> list[tuple[int, float]]:
+    """Train a job, or know its curve already. Returns (step, metric) of each evaluation."""
+    if job.identity not in CURVES:
+        run, _ = build(Settings(job.data, Source(job.overrides)).check())
+        events = (event for event in train(run) if isinstance(event, Evaluated))
+        CURVES[job.identity] = [(event.step, event.metrics[METRIC]) for event in events]
+    return CURVES[job.identity]
+
+
+def search(self, space: Space, *rest: Any) -> None:
+    self.space = space.planned(EPOCHS)
+
+
+def space_of(words: list[str], pruner: str, seed: int) -> Space:
+    """The space of a search that was typed."""
+    own = ["hydra/sweeper=optuna", f"hydra.sweeper.pruner={pruner}", f"hydra.sweeper.seed={seed}"]
+    task = Asked(Source([*own, *words, f"epochs={EPOCHS}", f"monitor={METRIC}", "threads=1"], files.roots()))
+    compose.sweep(task.source, task)
+    return task.space
+
+
 def evaluations(job: Job) -> Iterator[tuple[int, float]]:
     """Train a job. Yields (step, metric) of each evaluation."""
     run, _ = build(Settings(job.data, Source(job.overrides)).check())
@@ -69,7 +100,7 @@ def search(space: Space) -> Iterator[list[tuple[int, float]]]:
     """Run a search without an end. Yields the evaluations of each job: (steps of the search so far, metric)."""
     study, before, number = Study(space, METRIC, "min"), 0, 0
     while True:
-        job, status = space.job(number, study.ask(number)), "ok"
+        job, status = space.job(number, rounded(study.ask(number))), "ok"
         found: list[tuple[int, float]] = []
         for step, value in evaluations(job):
             found.append((before + step, value))
@@ -107,9 +138,8 @@ def main() -> None:
             ratios.append((reached or 2 * total) / at)
             equal = min(value for step, value in hyperband if step <= total)
             steps = f"{reached:,}" if reached else f">{2 * total:,}"
-            print(
-                f"{name:<15} {seed:>4} {best:>8.4f} {at:>9,} {steps:>9} {ratios[-1]:>6.2f} {equal:>17.4f}", flush=True
-            )
+            figures = f"{best:>8.4f} {at:>9,} {steps:>9} {ratios[-1]:>6.2f} {equal:>17.4f}"
+            print(f"{name:<15} {seed:>4} {figures}", flush=True)
     by_search = [ratios[first : first + args.seeds] for first in range(0, len(ratios), args.seeds)]
     for name, found in zip(SEARCHES, by_search, strict=True):
         print(f"{name:<15} ratio of the steps: {statistics.geometric_mean(found):.2f} (geometric mean)")

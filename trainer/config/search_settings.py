@@ -44,8 +44,8 @@ class SearchSettings:
 
     @classmethod
     def of_sweeper(cls, node: Mapping[str, Any]) -> "SearchSettings":
-        """The settings of a composed hydra.sweeper: of optuna, or of random, which has no sampler and no pruner. `prune`
-        is what versions before 0.7.0 had for `pruner`."""
+        """The settings of a composed hydra.sweeper: optuna, or random, which has neither sampler nor pruner. `prune` is
+        what versions before 0.7.0 had for `pruner`."""
         prune, pruner = node.get("prune"), node.get("pruner", "none")
         if prune is not None and pruner is not None and prune == (pruner == "none"):
             text = f"{KEY}.prune={str(prune).lower()} and {KEY}.pruner={pruner} contradict each other"
