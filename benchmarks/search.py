@@ -76,26 +76,6 @@ def evaluations(job: Job) -> list[tuple[int, float]]:
     return CURVES[job.identity]
 
 
-def search(self, space: Space, *rest: Any) -> None:
-    self.space = space.planned(EPOCHS)
-
-
-def space_of(words: list[str], pruner: str, seed: int) -> Space:
-    """The space of a search that was typed."""
-    own = ["hydra/sweeper=optuna", f"hydra.sweeper.pruner={pruner}", f"hydra.sweeper.seed={seed}"]
-    task = Asked(Source([*own, *words, f"epochs={EPOCHS}", f"monitor={METRIC}", "threads=1"], files.roots()))
-    compose.sweep(task.source, task)
-    return task.space
-
-
-def evaluations(job: Job) -> Iterator[tuple[int, float]]:
-    """Train a job. Yields (step, metric) of each evaluation."""
-    run, _ = build(Settings(job.data, Source(job.overrides)).check())
-    for event in train(run):
-        if isinstance(event, Evaluated):
-            yield event.step, event.metrics[METRIC]
-
-
 def search(space: Space) -> Iterator[list[tuple[int, float]]]:
     """Run a search without an end. Yields the evaluations of each job: (steps of the search so far, metric)."""
     study, before, number = Study(space, METRIC, "min"), 0, 0
