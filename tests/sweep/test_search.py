@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 import shutil
 import signal
@@ -32,6 +33,7 @@ AXES = [
     Axis("model", ("a", "b"), values=("a", "b")),
 ]
 NUM_EVALUATIONS = 9
+ROOT = Path(__file__).resolve().parents[2]
 ODD = """
 from torch import nn
 
@@ -274,6 +276,29 @@ def test_a_search_is_a_sweep_and_can_be_made_longer(cli: Cli, tmp_path: Path) ->
     assert (nothing.returncode, "nothing to search" in nothing.stderr) == (2, True)
     none = cli("resume", "latest", "hydra.sweeper.n_trials=0")
     assert (none.returncode, "must be a whole number" in none.stderr) == (2, True)
+
+
+@pytest.mark.slow
+def test_a_random_search_needs_no_optuna_keeps_to_its_time_and_stops_at_a_failure(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(ODD)
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without/optuna.py").write_text("raise ImportError('not here')\n")
+    env = {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path / 'without'}"}
+    words = ["hydra/sweeper=random", "optimizer.lr=tag(log,interval(1e-4,1e-2))", "max_steps=5", "report=false"]
+    done = cli("train", "-m", *words, "hydra.sweeper.n_trials=999", "hydra.sweeper.max_time=2s", "sweep.jobs=2", **env)
+    assert (done.returncode, done.stderr) == (0, "")
+    sweep = (tmp_path / "outputs/latest").resolve()
+    count = len(list(sweep.glob("0*")))
+    assert 1 <= count < 999
+    assert f"late     {999 - count} of 999 trials were not proposed: hydra.sweeper.max_time is over" in done.stdout
+    assert f"again    trainer resume {sweep.relative_to(tmp_path)}" in done.stdout
+    more = cli("resume", "latest", f"hydra.sweeper.n_trials={count + 2}", "hydra.sweeper.max_time=9m", **env)
+    assert (more.returncode, more.stderr) == (0, "")
+    assert f"{count + 2} jobs: {count + 2} ok" in more.stdout
+    net = ["model=own", "model._target_=odd.Net", "+model.how=1", "sweep.on_fail=stop", "sweep.jobs=1"]
+    failed = cli("train", "-m", *words, *net, **env)
+    assert failed.returncode == 1
+    assert "1 job: 1 failed" in failed.stdout
 
 
 @pytest.mark.slow

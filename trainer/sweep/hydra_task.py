@@ -41,7 +41,7 @@ class Task:
         sweep.prepare(samples)
         check_comparable(samples, sweep.monitor)
         space = space.planned(sweep.num_evaluations)
-        sweep.begin(samples)
+        sweep.begin(samples, search.note(space))
         sweep.rest = {"search": space.as_data(), "launcher": launcher}
         search.run(sweep, space, launch)
 

@@ -20,11 +20,12 @@ from trainer.text import WIDTH, clock, counted, cut, labelled
 NEW_ROWS = {"Table": "new.csv", "Images": "new_pictures"}  # what predict takes, by dataset
 
 
-def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Path) -> list[str]:
-    """The jobs that are about to run, and where."""
+def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Path, note: str = "") -> list[str]:
+    """The jobs that are about to run, and where. note: what else there is to say."""
     differing = all_keys(varied([job.overrides for job in jobs]))
     lines = wrapped(f"sweep    {counted(total, 'job')}" + (": " + " × ".join(differing) if differing else ""))
-    lines += [line for text in partial_keys([job.overrides for job in jobs]) for line in wrapped(f"note     {text}")]
+    notes = [*partial_keys([job.overrides for job in jobs]), *filter(None, [note])]
+    lines += [line for text in notes for line in wrapped(f"note     {text}")]
     if places:
         cores = f"{counted(places[0].cores, 'core')} each"
         gpus = ", a GPU each" if places[0].gpu is not None else ""

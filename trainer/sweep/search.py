@@ -25,6 +25,13 @@ def check(space: Space) -> None:
         check_study(space)
 
 
+def note(space: Space) -> str:
+    """What there is to know about how a search will propose; mostly nothing."""
+    lists = [axis.key for axis in space.axes if axis.choices]
+    at_random = space.settings.sampler == "cmaes" and lists
+    return f"cmaes searches the intervals; it draws {', '.join(lists)} at random" if at_random else ""
+
+
 def run(sweep: Sweep, space: Space, launch: Callable[[list[Job]], object], left: Sequence[Job] = ()) -> None:
     """Run the jobs that earlier starts left open or that failed, under their own numbers; then propose others until
     there are n_trials jobs, or the time is over. launch: runs planned jobs."""

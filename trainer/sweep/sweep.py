@@ -82,12 +82,12 @@ class Sweep:
         rest = {name: value for name, value in (self.rest | dict(results)).items() if value is not None}
         sweep_plan.write_plan(self.need_folder(), self.typed, self.jobs, rest, sign=self.trust.signed)
 
-    def begin(self, jobs: Sequence[Job]) -> None:
-        """Make the folder, and say what is about to run."""
+    def begin(self, jobs: Sequence[Job], note: str = "") -> None:
+        """Make the folder, and say what is about to run. note: a line about it."""
         self.folder = layout.create_sweep(jobs[0].data["output_dir"])
         self.hold(self.folder)
         self.screen.open_log(self.folder / LOG)
-        for line in lines.header(jobs, self.total or len(jobs), self.places, self.folder):
+        for line in lines.header(jobs, self.total or len(jobs), self.places, self.folder, note):
             self.screen.say(line)
         self.screen.say()
         self.progress = Progress(self.screen, 0)
