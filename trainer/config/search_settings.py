@@ -34,12 +34,11 @@ class SearchSettings:
         _check("sampler", self.sampler, SAMPLERS)
         if self.pruner is not None:
             _check("pruner", self.pruner, PRUNERS)
-        if self.max_time is not None:
-            in_seconds(self.max_time, f"{KEY}.max_time")
+        _ = self.seconds
 
     @property
     def seconds(self) -> float | None:
-        """max_time in seconds."""
+        """max_time in seconds. Raises ConfigError for what is not a time."""
         return None if self.max_time is None else in_seconds(self.max_time, f"{KEY}.max_time")
 
     @classmethod

@@ -8,6 +8,7 @@ from typing import Any
 from trainer.config.search_settings import DEFAULT_PRUNER, KEY, SearchSettings
 from trainer.config.settings import Settings
 from trainer.config.source import Source
+from trainer.disk import reading
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError
 
@@ -119,7 +120,7 @@ class Space:
         variants = [Variant(**entry | {"data": data["base"] | entry["data"]}) for entry in data["variants"]]
         if not axes or not variants:
             raise ValueError("a search without axes or variants")
-        return cls(axes, variants, SearchSettings.of_data(data), data.get("num_evaluations"))
+        return cls(axes, variants, SearchSettings.of_data(data), reading.count(data.get("num_evaluations")))
 
 
 def filled(value: Any, values: Mapping[str, Any]) -> Any:
