@@ -31,14 +31,16 @@ class StopReason(StrEnum):
     DIVERGED = "diverged"
     EARLY_STOP = "early stop"
     GUARD = "guard"
+    PRUNED = "pruned"
     SIGINT = "SIGINT"
     SIGTERM = "SIGTERM"
     SIGHUP = "SIGHUP"
 
     @property
     def status(self) -> str:
-        """The run's status in summary.json: ok, failed, diverged or stopped."""
-        return {"early stop": "ok", "guard": "failed", "diverged": "diverged"}.get(self, "stopped")
+        """The run's status in summary.json: ok, failed, diverged, pruned or stopped."""
+        known = {"early stop": "ok", "guard": "failed", "diverged": "diverged", "pruned": "pruned"}
+        return known.get(self, "stopped")
 
     @property
     def signal(self) -> int | None:

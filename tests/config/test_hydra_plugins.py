@@ -11,9 +11,11 @@ from sample import sampled
 
 from trainer.cli import main
 from trainer.config import compose, files
+from trainer.config.search_settings import DEFAULT_PRUNER
 from trainer.config.search_space import Space
 from trainer.config.source import Source
 from trainer.disk.sweep_plan import Job
+from trainer.errors import ConfigError
 from trainer.sweep.hydra_task import Task
 from trainer.sweep.lines import partial_keys
 
@@ -160,6 +162,24 @@ def test_a_proposed_job_is_what_hydra_composes(overrides: list[str]) -> None:
         assert job.number == number
 
 
+def test_the_pruner_and_the_time_of_a_search_and_of_one_that_an_earlier_version_stored() -> None:
+    """prune=false is what `pruner=none` was; of jobs that are evaluated once, none is pruned unless somebody asks."""
+    found = [
+        space(AXIS, *words).settings for words in ([], ["hydra.sweeper.prune=false"], ["hydra.sweeper.prune=true"])
+    ]
+    assert [settings.pruner for settings in found] == [None, "none", None]
+    assert space(AXIS, "hydra.sweeper.max_time=1h1.5m3s").settings.seconds == 3693
+    assert space(AXIS).planned(1).settings.pruner == "none"
+    assert space(AXIS).planned(2).settings.pruner == DEFAULT_PRUNER
+    with pytest.raises(ConfigError, match="never evaluated"):
+        space(AXIS, "hydra.sweeper.pruner=median").planned(0)
+    stored = space(AXIS).as_data()
+    before = {name: stored[name] for name in ("axes", "variants", "base", "n_trials", "seed")}
+    for prune, pruner in ((True, "median"), (False, "none")):
+        old = Space.of_data(json.loads(json.dumps(before | {"prune": prune})))
+        assert (old.settings.sampler, old.settings.pruner, old.settings.seconds) == ("tpe", pruner, None)
+
+
 def test_the_header_says_which_jobs_a_key_is_set_in() -> None:
     typed = [job.overrides for job in jobs("model=mlp,linear,cnn", "model.dropout=.1,.2", "seed=1")]
     assert partial_keys(typed) == ["model.dropout is set only where model=mlp or model=cnn"]
@@ -180,6 +200,10 @@ def test_the_identity_forgets_how_and_where() -> None:
     one, other = jobs("seed=1", "sweep.jobs=1,2")
     assert one.identity == other.identity
     assert one.identity != jobs("seed=2")[0].identity
+
+
+AXIS = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
+RANDOM, OPTUNA = ["hydra/sweeper=random", AXIS], ["hydra/sweeper=optuna", AXIS]
 
 
 @pytest.mark.parametrize(
@@ -205,6 +229,38 @@ def test_the_identity_forgets_how_and_where() -> None:
             marks=[pytest.mark.optional, needs_optuna],
         ),
         (["seed=0,1", "optimizer.lr=interval(1e-4,1e-2)"], "an interval is for a search", "hydra/sweeper=optuna"),
+        (["seed=0,1", "hydra.sweeper.max_time=9m"], "no key", "hydra/sweeper=optuna hydra.sweeper.max_time=9m"),
+        ([*RANDOM, "hydra.sweeper.max_time=9"], "max_time=9 is not a time", "hydra.sweeper.max_time=10m"),
+        ([*RANDOM, "hydra.sweeper.n_trials=0"], "must be a whole number from 1", ""),
+        ([*RANDOM, "hydra.sweeper.pruner=median"], "no key 'hydra.sweeper.pruner'", "hydra/sweeper=optuna"),
+        ([*RANDOM, "epochs=interval(9,1)"], "the interval ends before it begins", ""),
+        ([*RANDOM, "optimizer.weight_decay=tag(log,interval(0,1))"], "a log scale begins above 0", ""),
+        (
+            [*OPTUNA, "hydra.sweeper.prune=false", "hydra.sweeper.pruner=hyperband"],
+            "contradict each other",
+            "hyperband",
+        ),
+        ([*OPTUNA, "hydra.sweeper.prune=true", "hydra.sweeper.pruner=none"], "contradict each other", "pruner=none"),
+        ([*OPTUNA, "hydra.sweeper.pruner=hyperbnd"], "there is median, hyperband, none", "pruner=hyperband"),
+        ([*OPTUNA, "hydra.sweeper.sampler=cmae"], "there is tpe, random, gp, cmaes", "sampler=cmaes"),
+        pytest.param(
+            [*OPTUNA, "hydra.sweeper.sampler=cmaes"],
+            "at least two intervals",
+            "sampler=tpe",
+            marks=[pytest.mark.optional, needs_optuna],
+        ),
+        pytest.param(
+            [*OPTUNA, "hydra.sweeper.pruner=median", "epochs=1"],
+            "the jobs are evaluated only once, when they end",
+            "hydra.sweeper.pruner=none, or for example eval_every=0.1epoch",
+            marks=[pytest.mark.optional, needs_optuna, pytest.mark.slow],
+        ),
+        pytest.param(
+            [*OPTUNA, "hydra.sweeper.pruner=hyperband", "dataset.val_fraction=0"],
+            "the jobs are never evaluated",
+            "hydra.sweeper.pruner=none",
+            marks=[pytest.mark.optional, needs_optuna, pytest.mark.slow],
+        ),
     ],
 )
 def test_what_is_wrong_starts_nothing(
@@ -217,11 +273,18 @@ def test_what_is_wrong_starts_nothing(
     assert not (tmp_path / "outputs").exists()
 
 
-def test_a_search_without_optuna_makes_no_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("missing", "sampler"),
+    [
+        ("optuna", "tpe"),
+        pytest.param("scipy", "gp", marks=[pytest.mark.optional, needs_optuna]),
+        pytest.param("cmaes", "cmaes", marks=[pytest.mark.optional, needs_optuna]),
+    ],
+)
+def test_a_search_without_its_libraries_makes_no_folder(
+    missing: str, sampler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    search = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "optimizer.lr=tag(log,interval(1e-4,1e-1))"]
-    assert main(["train", "-m", *search]) == 2
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert main(["train", "-m", *OPTUNA, f"hydra.sweeper.sampler={sampler}"]) == 2
     assert "pip install 'fiveline[optuna]'" in capsys.readouterr().err
     assert not (tmp_path / "outputs").exists()

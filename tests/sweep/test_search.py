@@ -1,22 +1,29 @@
-"""Search: optuna proposes and is told; the study is built again from the folders of the jobs."""
+"""Search: trials are proposed and their results told; the study is made again from the folders of the jobs."""
 
 import json
+import math
+import os
 import re
 import shutil
+import signal
+import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from conftest import Cli
+from live_run import start, until
 
 pytest.importorskip("optuna")
 
 from trainer.compare.rows import Row
+from trainer.config.search_settings import SearchSettings
 from trainer.config.search_space import Axis, Space, Variant
+from trainer.disk import lock
 from trainer.disk.sweep_plan import Job
+from trainer.errors import StorageError
 from trainer.sweep import search
-from trainer.sweep.search import Search
+from trainer.sweep.study import Study
 
 pytestmark = pytest.mark.optional
 
@@ -25,6 +32,8 @@ AXES = [
     Axis("epochs", (), 1, 9, True),
     Axis("model", ("a", "b"), values=("a", "b")),
 ]
+NUM_EVALUATIONS = 9
+ROOT = Path(__file__).resolve().parents[2]
 ODD = """
 from torch import nn
 
@@ -40,70 +49,212 @@ class Net(nn.Module):
 """
 
 
-def space(prune: bool = True) -> Space:
-    return Space(AXES, [Variant({}, ["seed=3"], [axis.key for axis in AXES], {})], 9, 0, prune)
+class Stopped(Exception):
+    """The signal that ends a simulated sweep."""
 
 
-def row(status: str, value: float | None = None) -> Row:
-    metrics = {} if value is None else {"val/acc": value}
-    return Row("run", {}, status, "val/acc", metrics, 1.0, 1, [], None)
+class Simulated:
+    """A sweep whose jobs take no time: their curves are a function of their trial. It stops after `patience`
+    evaluations, in the middle of a job. A job that resumes has lost its last evaluation, and sends the others again."""
+
+    monitor, mode, is_over, damaged = "val/acc", "max", False, ()
+
+    def __init__(self, folder: Path, width: int = 1) -> None:
+        self.folder, self.places = folder, [None] * width
+        self.jobs: list[Job] = []
+        self.status: dict[int, str] = {}
+        self.prunes: Any = None
+        self.patience = math.inf
+
+    def need_folder(self) -> Path:
+        return self.folder
+
+    def plan(self, jobs: list[Job]) -> None:
+        self.jobs += jobs
+
+    def row(self, job: Job) -> Row:
+        status = self.status.get(job.number, "waiting")
+        metrics = {"val/acc": max(self.values(job))} if status == "ok" else {}
+        return Row("run", {}, status, "val/acc", metrics, 1.0, 1, [], None)
+
+    def values(self, job: Job) -> list[float]:
+        return search.values(job.folder(self.folder), "val/acc")
+
+    def launch(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            self.train(job)
+
+    def train(self, job: Job) -> None:
+        if self.status.get(job.number) in ("ok", "pruned"):
+            return
+        self.status[job.number] = "interrupted"
+        lines = self.values(job)[:-1]
+        unsent = list(lines)
+        while len(lines) < NUM_EVALUATIONS:
+            if unsent and self.prunes is not None and self.prunes(job, unsent):
+                self.status[job.number] = "pruned"
+                return
+            lines.append(curve(job.trial, len(lines) + 1))
+            unsent = lines[-1:]
+            write_metrics(job.folder(self.folder), lines)
+            self.patience -= 1
+            if self.patience < 0:
+                raise Stopped
+        self.status[job.number] = "ok"
+
+    def search(self, space: Space) -> None:
+        left = [job for job in self.jobs if self.status.get(job.number) not in ("ok", "pruned")]
+        search.run(self, space, self.launch, left)  # type: ignore[arg-type]
+
+    def result(self) -> list[Any]:
+        return [(job.trial, self.status[job.number], self.values(job)) for job in self.jobs]
 
 
-def write_metrics(folder: Path, accuracy: float) -> None:
-    folder.mkdir()
-    lines = [{"step": step, "epoch": step, "eval": True, "train/loss": 1.0, "val/acc": accuracy} for step in (1, 2)]
-    (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+def curve(trial: dict[str, str], evaluation: int) -> float:
+    """The metric of a trial: best at lr=0.01, epochs=5, model=b, and the slower the smaller the learning rate."""
+    lr = math.log10(float(trial["optimizer.lr"]))
+    best = 1 - 0.1 * (lr + 2) ** 2 - 0.01 * (int(trial["epochs"]) - 5) ** 2 - 0.05 * (trial["model"] == "a")
+    return best * (1 - math.exp(-evaluation * (lr + 5) / 4))
 
 
-def told(study: Search, rows: dict[int, Row], folder: Path, jobs: list[Job]) -> None:
-    sweep: Any = SimpleNamespace(row=lambda job: rows[job.number], need_folder=lambda: folder)
-    study.tell(jobs, sweep)
+def write_metrics(folder: Path, values: list[float]) -> None:
+    folder.mkdir(exist_ok=True)
+    lines = [
+        {"step": 10 * place, "epoch": place, "eval": True, "train/loss": 1.0, "val/acc": value}
+        for place, value in enumerate(values, 1)
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def test_it_proposes_in_range_and_is_built_again_from_the_jobs(tmp_path: Path) -> None:
-    first = Search(space(), "val/acc", "max")
-    first.begin()
-    trials = [first.ask() for _ in range(5)]
-    for trial in trials:
-        assert 1e-4 <= float(trial["optimizer.lr"]) <= 1e-1
-        assert trial["epochs"] in "123456789"
-        assert trial["model"] in ("a", "b")
-    jobs = [Job(number, [], {}, trial) for number, trial in enumerate(trials)]
-    rows = dict(enumerate([row("ok", 0.5), row("failed"), row("running"), row("pruned"), row("ok", 0.9)]))
-    told(first, rows, tmp_path, jobs)
-    assert [trial.state.name for trial in first.study.trials] == ["COMPLETE", "FAIL", "RUNNING", "PRUNED", "COMPLETE"]
-
-    again = Search(space(), "val/acc", "max")
-    for job in jobs:
-        again.add(job, rows[job.number], tmp_path / f"{job.number:03d}", is_open=job.number in (1, 2))
-    again.begin()
-    assert [trial.params for trial in again.study.trials] == [trial.params for trial in first.study.trials]
-    states = [trial.state.name for trial in again.study.trials]
-    assert states == ["COMPLETE", "RUNNING", "RUNNING", "PRUNED", "COMPLETE"]
-    told(again, {1: row("ok", 0.95), 2: row("diverged")}, tmp_path, jobs[1:3])
-    assert (again.study.best_value, again.study.trials[2].state.name) == (0.95, "FAIL")
-    assert again.ask() not in trials  # with the seed of the first start it would propose the same again
+def space(num_trials: int = 9, sampler: str = "tpe", pruner: str = "median") -> Space:
+    variant = Variant({}, ["seed=3"], [axis.key for axis in AXES], {})
+    settings = SearchSettings(num_trials, 0, sampler, pruner)
+    return Space(AXES, [variant], settings, NUM_EVALUATIONS)
 
 
-def test_a_job_below_the_median_of_the_others_trails_also_after_a_resume(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(autouse=True)
+def _plain_jobs(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    if "cli" not in request.fixturenames:
+        monkeypatch.setattr(Space, "job", lambda self, number, trial: Job(number, [], {}, dict(trial)))
+
+
+SEARCHES = [
+    *((sampler, pruner, 1) for sampler in ("tpe", "random", "cmaes") for pruner in ("median", "hyperband", "none")),
+    ("gp", "hyperband", 1),
+    *((sampler, "none", 3) for sampler in ("tpe", "random", "gp", "cmaes")),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sampler", "pruner", "width"), SEARCHES)
+def test_stopped_and_resumed_it_proposes_the_same_and_ends_the_same(
+    sampler: str, pruner: str, width: int, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(search, "LOOK", 0.0)
-    study = Search(space(), "val/acc", "max")
-    study.begin()
-    verdicts, jobs = [], []
-    for number, accuracy in enumerate([0.8, 0.9, 0.85, 0.8, 0.9, 0.1, 0.95]):
-        jobs.append(Job(number, [], {}, study.ask()))
-        write_metrics(tmp_path / f"{number:03d}", accuracy)
-        verdicts.append(study.trails(jobs[-1], tmp_path / f"{number:03d}"))
-        told(study, {number: row("ok", accuracy)}, tmp_path, jobs[-1:])
-    assert verdicts == [False, False, False, False, False, True, False]
-    again = Search(space(), "val/acc", "max")
-    for job in jobs:
-        folder = tmp_path / f"{job.number:03d}"
-        again.add(job, row("ok", 0.8), folder, is_open=job.number == 5)
-    again.begin()
-    assert again.trails(jobs[5], tmp_path / "005")
+    """Eleven times, at each place within a job: after a proposal, between its evaluations, before its last."""
+    if sampler == "cmaes":
+        pytest.importorskip("cmaes")
+    num_trials = 14 if sampler == "gp" else 30
+    wanted = space(num_trials, sampler, pruner)
+    whole = Simulated(tmp_path / "whole", width)
+    whole.folder.mkdir()
+    whole.search(wanted)
+    statuses = [status for _, status, _ in whole.result()]
+    assert len(statuses) == num_trials
+    assert ("pruned" in statuses) == (pruner != "none")
+
+    cut = Simulated(tmp_path / "cut", width)
+    cut.folder.mkdir()
+    for patience in (0, 3, 8, 14, 9, 1, 25, 7, 11, 9, 4, math.inf):
+        cut.patience = patience
+        try:
+            cut.search(wanted)
+        except Stopped:
+            continue
+    assert cut.result() == whole.result()
+
+
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_a_job_that_is_worse_than_the_others_is_pruned_early_and_the_best_never(pruner: str, tmp_path: Path) -> None:
+    sweep = Simulated(tmp_path)
+    sweep.search(space(30, "random", pruner))
+    lengths = {status: [len(v) for _, s, v in sweep.result() if s == status] for status in ("ok", "pruned")}
+    assert set(lengths["ok"]) == {NUM_EVALUATIONS}
+    assert len(lengths["pruned"]) >= 10
+    assert max(lengths["pruned"]) < NUM_EVALUATIONS
+    last = [curve(trial, NUM_EVALUATIONS) for trial, _, _ in sweep.result()]
+    assert sweep.result()[last.index(max(last))][1] == "ok"
+
+
+def test_random_trials_depend_on_the_seed_and_their_number_alone(tmp_path: Path) -> None:
+    found = []
+    for pruner, width in (("none", 1), ("none", 4), ("median", 1)):
+        sweep = Simulated(tmp_path / f"{pruner}{width}", width)
+        sweep.folder.mkdir()
+        sweep.search(space(40, "random", pruner))
+        found.append([job.trial for job in sweep.jobs])
+    assert found[0] == found[1] == found[2]
+    rates = [math.log10(float(trial["optimizer.lr"])) for trial in found[0]]
+    assert all(-4 <= rate <= -1 for rate in rates)
+    assert abs(sum(rates) / len(rates) + 2.5) < 0.3  # log-uniform: sd 0.87 / sqrt(40) = 0.14
+    assert len({trial["epochs"] for trial in found[0]}) >= 7
+    assert {trial["model"] for trial in found[0]} == {"a", "b"}
+
+
+def test_a_trial_of_another_search_is_refused() -> None:
+    study = Study(space(), "val/acc", "max")
+    good = {"optimizer.lr": "0.001", "epochs": "3", "model": "a"}
+    study.restore(0, good)
+    for number, wrong in ((1, {"epochs": "3"}), (1, good | {"epochs": "99"}), (1, good | {"model": "c"}), (2, good)):
+        with pytest.raises(StorageError, match=f"job {number} is not a trial of its search"):
+            study.restore(number, wrong)
+
+
+def results(sweep: Path) -> list[Any]:
+    """(trial, status, steps, {step: monitored metric}) of each job."""
+    found = []
+    for job in json.loads((sweep / "sweep.json").read_text())["jobs"]:
+        folder = sweep / f"{job['number']:03d}"
+        summary = json.loads((folder / "summary.json").read_text())
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        curve = {line["step"]: line["val/acc"] for line in lines if line.get("eval")}
+        found.append((job["trial"], summary["status"], summary["steps"], curve))
+    return found
+
+
+def evaluated(folder: Path) -> int:
+    """Number of evaluations that a sweep has written."""
+    return sum(path.read_bytes().count(b'"eval": true') for path in folder.glob("outputs/latest/0*/metrics.jsonl"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
+@pytest.mark.parametrize(("sampler", "pruner"), [("tpe", "hyperband"), ("gp", "median"), ("cmaes", "none")])
+def test_signals_and_kills_change_neither_trials_nor_results(
+    sampler: str, pruner: str, cli: Cli, tmp_path: Path
+) -> None:
+    """Ctrl-C, SIGTERM and kill -9 of the sweep, each at another evaluation, against a search left alone."""
+    if sampler == "cmaes":
+        pytest.importorskip("cmaes")
+    words = ["hydra/sweeper=optuna", f"hydra.sweeper.sampler={sampler}", f"hydra.sweeper.pruner={pruner}"]
+    axes = ["optimizer.lr=tag(log,interval(1e-5,1e-1))", "model.dropout=interval(0.0,0.6)"]
+    fixed = ["hydra.sweeper.n_trials=12", "epochs=6", "sweep.jobs=1", "report=false", "checkpoint.every_seconds=0.05"]
+    done = cli("train", "-m", *words, *axes, *fixed)
+    assert done.returncode == 0, done.stderr
+    (whole,) = tmp_path.glob("outputs/sweeps/*/*")
+    cut = tmp_path / "cut"
+    command = ["train", "-m", *words, *axes, *fixed]
+    for number, at in ((signal.SIGINT, 5), (signal.SIGKILL, 9), (signal.SIGTERM, 20), (signal.SIGKILL, 28)):
+        process = start(cut, *command)
+        until(lambda at=at: evaluated(cut) >= at)
+        process.send_signal(number)
+        error = process.communicate(timeout=60)[1]
+        assert process.returncode == {signal.SIGKILL: -9}.get(number, 128 + number), error
+        command = ["resume", "latest"]
+        until(lambda: all(lock.holder(job) is None for job in (cut / "outputs/latest").glob("0*")))
+    process = start(cut, *command)
+    error = process.communicate(timeout=120)[1]
+    assert process.returncode == 0, error
+    assert results((cut / "outputs/latest").resolve()) == results(whole)
 
 
 @pytest.mark.slow
@@ -125,6 +276,29 @@ def test_a_search_is_a_sweep_and_can_be_made_longer(cli: Cli, tmp_path: Path) ->
     assert (nothing.returncode, "nothing to search" in nothing.stderr) == (2, True)
     none = cli("resume", "latest", "hydra.sweeper.n_trials=0")
     assert (none.returncode, "must be a whole number" in none.stderr) == (2, True)
+
+
+@pytest.mark.slow
+def test_a_random_search_needs_no_optuna_keeps_to_its_time_and_stops_at_a_failure(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(ODD)
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without/optuna.py").write_text("raise ImportError('not here')\n")
+    env = {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path / 'without'}"}
+    words = ["hydra/sweeper=random", "optimizer.lr=tag(log,interval(1e-4,1e-2))", "max_steps=5", "report=false"]
+    done = cli("train", "-m", *words, "hydra.sweeper.n_trials=999", "hydra.sweeper.max_time=2s", "sweep.jobs=2", **env)
+    assert (done.returncode, done.stderr) == (0, "")
+    sweep = (tmp_path / "outputs/latest").resolve()
+    count = len(list(sweep.glob("0*")))
+    assert 1 <= count < 999
+    assert f"late     {999 - count} of 999 trials were not proposed: hydra.sweeper.max_time is over" in done.stdout
+    assert f"again    trainer resume {sweep.relative_to(tmp_path)}" in done.stdout
+    more = cli("resume", "latest", f"hydra.sweeper.n_trials={count + 2}", "hydra.sweeper.max_time=9m", **env)
+    assert (more.returncode, more.stderr) == (0, "")
+    assert f"{count + 2} jobs: {count + 2} ok" in more.stdout
+    net = ["model=own", "model._target_=odd.Net", "+model.how=1", "sweep.on_fail=stop", "sweep.jobs=1"]
+    failed = cli("train", "-m", *words, *net, **env)
+    assert failed.returncode == 1
+    assert "1 job: 1 failed" in failed.stdout
 
 
 @pytest.mark.slow

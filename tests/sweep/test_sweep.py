@@ -27,8 +27,6 @@ from trainer.errors import ConfigError
 from trainer.sweep import pool
 from trainer.sweep.comparable import check_comparable
 from trainer.sweep.job import Place
-from trainer.sweep.sweep import Sweep
-from trainer.terminal.screen import Screen
 
 ROOT = Path(__file__).resolve().parents[2]
 ODD = """
@@ -335,13 +333,6 @@ def test_a_job_that_ends_as_it_is_asked_to_stop_has_ended(monkeypatch: pytest.Mo
     monkeypatch.setattr(pool, "start_method", lambda: SimpleNamespace(Pipe=Pipe, Process=Ended))
     ended = pool.run(tmp_path, [job], [Place(1)], OWN, lambda: next(asked, True), lambda active: None)
     assert list(ended) == [(job, 0)]
-    process = Ended()
-    process.start()
-    sweep = Sweep([], Screen())
-    sweep.folder, sweep.trails = tmp_path, lambda job, folder: True
-    sweep.prune([(job, process.pid)])
-    assert sweep.pruned == {0}
-    process.join()
 
 
 @pytest.mark.slow

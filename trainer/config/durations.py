@@ -1,4 +1,4 @@
-"""Durations: 3epochs, 500steps or 10000samples in a config, which build turns into optimizer steps."""
+"""Durations: 3epochs, 500steps or 10000samples in a config, which build turns into optimizer steps; and times."""
 
 import math
 import re
@@ -10,6 +10,21 @@ from trainer.errors import ConfigError
 Duration = NewType("Duration", str)
 
 PATTERN = re.compile(r"([0-9][0-9_]*(?:\.[0-9]+)?)\s*(epoch|step|sample)s?")
+
+TIME = re.compile(r"(?:([0-9.]+)h)?(?:([0-9.]+)m)?(?:([0-9.]+)s)?")
+
+
+def in_seconds(text: object, key: str) -> float:
+    """The seconds in a time such as 90s, 10m, 1.5h or 1h30m. Raises ConfigError for anything else."""
+    match = TIME.fullmatch(text) if isinstance(text, str) else None
+    try:
+        parts = [float(part or 0) for part in match.groups()] if match else []
+    except ValueError:
+        parts = []
+    seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+    if seconds <= 0:
+        raise ConfigError(f"{key}={text} is not a time such as 90s, 10m or 1h30m", f"{key}=10m")
+    return seconds
 
 
 def is_duration(value: object) -> bool:

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from trainer.config.combinations import check_size, combinations, zipped
 from trainer.config.grid import Grid
+from trainer.config.search_settings import SearchSettings
 from trainer.config.search_space import Axis, Space
 from trainer.config.variants import variants
 from trainer.disk import folder as folders
@@ -85,21 +86,21 @@ class GridSweeper(BasicSweeper):
         set_folder(self.settings, folder)
 
 
-class OptunaSweeper(GridSweeper):
-    """hydra/sweeper=optuna: jobs are proposed a batch at a time, as many as run side by side."""
+class SearchSweeper(GridSweeper):
+    """hydra/sweeper=optuna and random: jobs are proposed a batch at a time, as many as run side by side."""
 
-    def __init__(self, n_trials: int, seed: int, prune: bool, params: dict[str, str] | None = None) -> None:
-        super().__init__(None, params)  # Task.search reads the rest from the config
+    def __init__(self, params: dict[str, str] | None = None, **settings: Any) -> None:
+        super().__init__(None, params)  # the settings are read from the config
 
     def sweep(self, arguments: list[str]) -> Any:
         overrides = self.parse(arguments)
         axes = [axis(override, self.grid) for override in overrides if override.is_sweep_override()]
         constant = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
         if not axes:
-            raise ConfigError("hydra/sweeper=optuna: nothing to search", "'optimizer.lr=tag(log,interval(1e-4,1e-1))'")
-        options: Any = self.settings.hydra.sweeper
-        found = variants(self.grid, axes, constant)
-        self.task.search(Space(axes, found, options.n_trials, options.seed, options.prune), self.elsewhere(), self.run)
+            name = self.settings.hydra.runtime.choices["hydra/sweeper"]
+            raise ConfigError(f"hydra/sweeper={name}: nothing to search", "'optimizer.lr=tag(log,interval(1e-4,1e-1))'")
+        settings = SearchSettings.of_sweeper(OmegaConf.to_container(self.settings.hydra.sweeper, resolve=True))  # type: ignore[arg-type]
+        self.task.search(Space(axes, variants(self.grid, axes, constant), settings), self.elsewhere(), self.run)
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Run planned jobs."""
@@ -109,10 +110,22 @@ class OptunaSweeper(GridSweeper):
 
 @dataclass
 class OptunaConf:
-    _target_: str = f"{NAMES}.OptunaSweeper"
+    _target_: str = f"{NAMES}.SearchSweeper"
     n_trials: int = 20
     seed: int = 0
-    prune: bool = True
+    sampler: str = "tpe"
+    pruner: str | None = None
+    prune: bool | None = None  # what versions before 0.7.0 had for pruner
+    max_time: str | None = None
+    params: dict[str, Any] | None = None
+
+
+@dataclass
+class RandomConf:
+    _target_: str = f"{NAMES}.SearchSweeper"
+    n_trials: int = 20
+    seed: int = 0
+    max_time: str | None = None
     params: dict[str, Any] | None = None
 
 
@@ -130,6 +143,10 @@ def axis(override: Override, grid: Grid) -> Axis:
     key, value = override.get_key_element(), override.value()
     if isinstance(value, IntervalSweep) and value.start is not None and value.end is not None:
         integer = isinstance(value.start, int) and isinstance(value.end, int)
+        if value.start > value.end:
+            raise ConfigError(f"{override.input_line}: the interval ends before it begins", "interval(LOW,HIGH)")
+        if "log" in value.tags and value.start <= 0:
+            raise ConfigError(f"{override.input_line}: a log scale begins above 0", "tag(log,interval(1e-5,1e-1))")
         return Axis(key, (), value.start, value.end, integer, "log" in value.tags)
     choices = tuple(override.sweep_string_iterator())
     return Axis(key, choices, values=tuple(grid.parse(f"{key}={choice}").value() for choice in choices))
@@ -164,9 +181,10 @@ def job_number() -> int:
 def register() -> None:
     """Tell Hydra about the launcher and the sweepers. Call it before composing."""
     known = Plugins.instance().class_name_to_class
-    for cls in (LocalLauncher, GridSweeper, OptunaSweeper):
+    for cls in (LocalLauncher, GridSweeper, SearchSweeper):
         known[f"{NAMES}.{cls.__name__}"] = cls
     store = ConfigStore.instance()
     store.store(group="hydra/launcher", name="local", node={"_target_": f"{NAMES}.LocalLauncher"}, provider="trainer")
     store.store(group="hydra/sweeper", name="basic", node=GridConf, provider="trainer")
     store.store(group="hydra/sweeper", name="optuna", node=OptunaConf, provider="trainer")
+    store.store(group="hydra/sweeper", name="random", node=RandomConf, provider="trainer")

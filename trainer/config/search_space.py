@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from trainer.config.search_settings import DEFAULT_PRUNER, KEY, SearchSettings
 from trainer.config.settings import Settings
 from trainer.config.source import Source
+from trainer.disk import reading
 from trainer.disk.sweep_plan import Job
+from trainer.errors import ConfigError
 
 MARK = "\0"  # around the key of an axis whose value goes here; no word and no YAML can hold it
 
@@ -58,13 +61,12 @@ class Variant:
 
 @dataclass(frozen=True)
 class Space:
-    """What a search proposes jobs from, and how. prune: whether jobs that trail are stopped."""
+    """What a search proposes jobs from, and how. num_evaluations: of the longest job; None if unknown."""
 
     axes: Sequence[Axis]
     variants: Sequence[Variant]
-    n_trials: int
-    seed: int
-    prune: bool
+    settings: SearchSettings
+    num_evaluations: int | None = None
 
     def job(self, number: int, trial: Mapping[str, str]) -> Job:
         """The job of a trial, {axis: value as typed}. Raises ConfigError for a wrong value, ValueError for a trial that
@@ -77,6 +79,21 @@ class Space:
         data = filled(variant.data, values)
         Settings(data, Source(words)).check()
         return Job(number, words, data, dict(trial))
+
+    def planned(self, num_evaluations: int | None) -> "Space":
+        """The space of jobs with so many evaluations, its pruner chosen. Raises ConfigError for a pruner that was typed
+        if there is nothing that it could look at before a job ends."""
+        typed = self.settings.pruner
+        pruner = typed or DEFAULT_PRUNER
+        if num_evaluations is not None and num_evaluations < 2:
+            if typed not in (None, "none"):
+                never = "are never evaluated: they have no validation rows"
+                text = "are evaluated only once, when they end" if num_evaluations else never
+                hint = f"{KEY}.pruner=none" + (", or for example eval_every=0.1epoch" if num_evaluations else "")
+                raise ConfigError(f"{KEY}.pruner={typed}, but the jobs {text}", hint)
+            pruner = "none"
+        settings = dataclasses.replace(self.settings, pruner=pruner)
+        return dataclasses.replace(self, settings=settings, num_evaluations=num_evaluations)
 
     def samples(self) -> list[dict[str, str]]:
         """Trials with every choice, and both ends of each interval."""
@@ -95,10 +112,11 @@ class Space:
     def as_data(self) -> dict[str, Any]:
         """The space as plain data; of each variant's config, the top-level keys that differ from the first one's."""
         first = self.variants[0].data
-        content = dataclasses.asdict(self)
+        content: dict[str, Any] = dataclasses.asdict(self)
         for variant, entry in zip(self.variants, content["variants"], strict=True):
             entry["data"] = {name: value for name, value in variant.data.items() if first.get(name) != value}
-        return content | {"base": first}
+        settings: dict[str, Any] = content.pop("settings")
+        return content | settings | {"base": first}
 
     @classmethod
     def of_data(cls, data: Mapping[str, Any]) -> "Space":
@@ -107,7 +125,7 @@ class Space:
         variants = [Variant(**entry | {"data": data["base"] | entry["data"]}) for entry in data["variants"]]
         if not axes or not variants:
             raise ValueError("a search without axes or variants")
-        return cls(axes, variants, int(data["n_trials"]), int(data["seed"]), bool(data["prune"]))
+        return cls(axes, variants, SearchSettings.of_data(data), reading.count(data.get("num_evaluations")))
 
 
 def filled(value: Any, values: Mapping[str, Any]) -> Any:

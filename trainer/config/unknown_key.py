@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
-from trainer.config import data_files, files, synonyms
+from trainer.config import data_files, files, search_settings, synonyms
 from trainer.config.options import target_schema
 from trainer.config.schema_key import dotted
 from trainer.config.source import Source
@@ -52,6 +52,10 @@ def unknown_to_hydra(key: str, root: Any, source: Source) -> ConfigError:
     text, value = f"no key '{key}' (on the command line)", typed.partition("=")[2]
     if typed[0] == "~":
         return ConfigError(text, ALL_KEYS)
+    if key.startswith(f"{search_settings.KEY}."):  # which of them there are depends on hydra/sweeper
+        near = closest(key, search_settings.KEYS)
+        is_typo = near not in (None, key)
+        return ConfigError(text, f"{near}={value}" if is_typo else shlex.join(["hydra/sweeper=optuna", typed]))
     if key == "dataset.task._target_":  # the key holds a word by default, which has no parts
         return ConfigError(text, f"+{typed}")
     meant = synonyms.setting(key, value, groups)

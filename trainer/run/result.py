@@ -25,3 +25,8 @@ class Result:
     calibration: Calibration | None = None
     throughput: Throughput | None = None
     checkpoint: Path | None = None  # the newest
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether a signal or a search ended it, so that nobody waits for its pictures or its test."""
+        return self.status in ("stopped", "pruned")

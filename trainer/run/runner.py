@@ -28,6 +28,7 @@ from trainer.listeners.explain import Explain
 from trainer.listeners.finite import Finite
 from trainer.listeners.guards import Guards
 from trainer.listeners.metrics_files import MetricsFiles
+from trainer.listeners.pruning import Pruning
 from trainer.listeners.trackers import trackers
 from trainer.loop import train
 from trainer.processes import signals
@@ -110,14 +111,15 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
         return metrics.sync()
 
     saver = Checkpoints(run, folder, config.checkpoint.every_seconds, config.checkpoint.keep, sync)
-    curves = history.read(folder).curves
-    logged = [loss for _, loss in curves["train"]]
-    console = Console(run, screen, curves)
+    past = history.read(folder)
+    logged = [loss for _, loss in past.curves["train"]]
+    console = Console(run, screen, past.curves)
     report, is_table = partial(header.show_finding, screen), setup.splits.preprocessing.table is not None
     guards = Guards(run, report, strict=config.guards == "strict", chosen=is_table, past=logged)
     listeners: list[Listener] = [metrics, Finite(run), *tools, saver, console]
     listeners += [Explain(run, screen, config.explain)] if config.explain else []
     listeners += [guards] if config.guards != "none" else []
+    listeners += [Pruning(run, session.search, past.evaluations)] if session.search is not None else []
     listeners += session.listeners
     samples, waited = run.progress.samples, run.train_batches.waited
     try:
@@ -162,10 +164,10 @@ def _conclude(
             data.read_rest()
         fingerprint.write_rows(folder, data)
     result.status = status_of(progress.stop_reason)
-    reports = config.report and result.status != "stopped"  # after a signal, nobody wants to wait for pictures
+    reports = config.report and not result.cut_short
     past = history.read(folder)
     result.best, result.last = lost_rows.best_of(run, folder, past), past.at(progress.evaluated_at)
-    kept = kept_weights.keep(run, setup, folder, with_predictions=result.status != "stopped")
+    kept = kept_weights.keep(run, setup, folder, with_predictions=not result.cut_short)
     predictions, result.calibration = kept.predictions, kept.calibration
     begun += test_split.measure(run, result)
     result.baseline = baseline.of_predictions(predictions, setup.splits.facts.class_counts)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 
 from trainer.listeners import Listener
 from trainer.terminal.screen import Screen
@@ -17,3 +18,4 @@ class Session:
     listeners: Sequence[Listener] = ()  # additional ones, called after the run's own
     num_cores: int | None = None  # that threads=auto may use; None: all that this process may use
     num_jobs: int = 1  # of a sweep that run side by side on this machine
+    search: Connection | None = None  # that is told each evaluation and may end the run, see listeners/pruning.py

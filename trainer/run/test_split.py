@@ -15,8 +15,8 @@ from trainer.stopping import StopReason
 
 def measure(run: TrainState, result: Result) -> float:
     """Measure the test split with the weights as they are, and add a row to results.csv. Returns the seconds that it
-    took. A run without one, and one that diverged or was stopped by a signal, has no test numbers."""
-    if run.test_batches is None or result.status == "stopped" or run.progress.stop_reason == StopReason.DIVERGED:
+    took. A run without one, and one that diverged, was pruned or was stopped by a signal, has no test numbers."""
+    if run.test_batches is None or result.cut_short or run.progress.stop_reason == StopReason.DIVERGED:
         return 0.0
     begun, alone = time.perf_counter(), copy.copy(run)
     alone.ranks = Ranks()  # the other processes are done

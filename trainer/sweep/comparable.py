@@ -13,7 +13,7 @@ def check_comparable(jobs: Sequence[Job], metric: str) -> None:
     """Raise ConfigError for a search whose jobs do not measure the same: it would find the easiest data or loss."""
     if len({(protocol(job.data).key(metric), fraction(job.data)) for job in jobs}) > 1:
         text = "a search compares its jobs, so they need the same data and split, and for a loss the same loss"
-        raise ConfigError(text, "a grid: leave out hydra/sweeper=optuna")
+        raise ConfigError(text, "a grid: leave out hydra/sweeper=…")
 
 
 def check_metric(jobs: Sequence[Job]) -> None:

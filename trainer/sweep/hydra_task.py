@@ -8,9 +8,10 @@ from trainer.config.hydra_plugins import job_number
 from trainer.config.search_space import Space
 from trainer.config.source import Source
 from trainer.config.trust import Trust
-from trainer.disk import sweep_plan
+from trainer.disk import layout, sweep_plan
 from trainer.disk.sweep_plan import Job
 from trainer.sweep import search
+from trainer.sweep.comparable import check_comparable
 from trainer.sweep.sweep import Sweep
 from trainer.terminal.screen import Screen
 
@@ -32,10 +33,15 @@ class Task:
 
     def search(self, space: Space, launcher: Mapping[str, Any] | None, launch: Callable[[list[Job]], object]) -> None:
         """Propose and run the jobs of a new search. launch: runs planned jobs."""
-        search.import_optuna()  # before a folder is made
-        sweep = self.sweep
-        sweep.num_expected = space.n_trials
-        sweep.begin([space.job(number, trial) for number, trial in enumerate(space.samples())], is_search=True)
+        search.check(space)
+        sweep, samples = self.sweep, [space.job(number, trial) for number, trial in enumerate(space.samples())]
+        samples.sort(key=lambda job: -job.data["epochs"])  # the longest is built, to see how often jobs are evaluated
+        sweep.num_expected = space.settings.n_trials
+        layout.check_writable(samples[0].data["output_dir"])
+        sweep.prepare(samples)
+        check_comparable(samples, sweep.monitor)
+        space = space.planned(sweep.num_evaluations)
+        sweep.begin(samples, search.note(space))
         sweep.rest = {"search": space.as_data(), "launcher": launcher}
         search.run(sweep, space, launch)
 

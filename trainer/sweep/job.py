@@ -1,5 +1,6 @@
 """One job, in its own process: trains into the sweep's folder, and ends with an exit code."""
 
+import math
 import os
 import sys
 import time
@@ -7,6 +8,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 from trainer.config import user_modules
 from trainer.config.run_config import Stored, read_config
@@ -25,11 +27,25 @@ from trainer.terminal.screen import Screen
 @dataclass(frozen=True)
 class Place:
     """The resources of a job: the cores that threads=auto may take, the only GPUs that it sees, if any, and how many
-    jobs run side by side and share the memory."""
+    jobs run side by side and share the memory. search: what the job asks whether to go on, see listeners/pruning.py;
+    None: nothing prunes it."""
 
     cores: int = field(default_factory=machine.num_cores)
     gpu: str | None = None
     num_jobs: int = 1
+    search: Connection | None = None
+
+
+class Rehearsed(NamedTuple):
+    """What building a job has shown. kind: the type of its device; monitor: the metric, mode its better direction;
+    num_bytes: the memory that it took; num_evaluations: of its validation rows, None if unknown."""
+
+    kind: str = "cpu"
+    num_gpus: int = 0
+    monitor: str = ""
+    mode: str = "min"
+    num_bytes: int = 0
+    num_evaluations: int | None = None
 
 
 def main(here: Path, sweep: Path, job: Job, place: Place, trust: Trust, lifeline: Connection) -> None:
@@ -81,7 +97,7 @@ def _carry_out(
     from trainer.run import launch
     from trainer.run.session import Session
 
-    session = Session(screen, started, is_brief=True, num_cores=place.cores, num_jobs=place.num_jobs)
+    session = Session(screen, started, True, num_cores=place.cores, num_jobs=place.num_jobs, search=place.search)
     try:
         with screen:
             screen.open_log(folder / layout.LOG)  # for messages that appear before the run is built
@@ -130,8 +146,7 @@ def _print_to(path: Path) -> None:
 
 
 def rehearse(here: Path, job: Job, trust: Trust, answer: Connection) -> None:
-    """Build a job and discard it. Sends the type of its device, the number of GPUs, the monitored metric, its better
-    direction and the memory that it takes in bytes, or the error."""
+    """Build a job and discard it. Sends what that has shown, or the error."""
     parent_death.die_with_it()
     os.chdir(here)
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
@@ -151,5 +166,7 @@ def rehearse(here: Path, job: Job, trust: Trust, answer: Connection) -> None:
     except TrainerError as error:
         answer.send(error)
     else:
-        monitored = run.stopping.monitor, run.stopping.mode
-        answer.send((run.device.type, torch.cuda.device_count(), *monitored, machine.own_memory()))
+        kind, num_gpus, stopping = run.device.type, torch.cuda.device_count(), run.stopping
+        steps, every = run.progress.num_steps, run.progress.eval_every
+        evaluations = math.ceil(steps / every) if run.val_batches is not None else 0
+        answer.send(Rehearsed(kind, num_gpus, stopping.monitor, stopping.mode, machine.own_memory(), evaluations))

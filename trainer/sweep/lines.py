@@ -21,12 +21,13 @@ from trainer.text import WIDTH, clock, counted, cut, labelled
 NEW_ROWS = {"Table": "new.csv", "Images": "new_pictures"}  # what predict takes, by dataset
 
 
-def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Path) -> list[str]:
-    """The jobs that are about to run, and where."""
+def header(jobs: Sequence[Job], total: int, places: Sequence[Place], folder: Path, note: str = "") -> list[str]:
+    """The jobs that are about to run, and where. note: what else there is to say."""
     settings = varied([job.overrides for job in jobs])
     differing = all_keys(settings) if jobs[0].trial else axes(settings)  # trials may be in step by chance
     lines = wrapped(f"sweep    {counted(total, 'job')}" + (": " + " × ".join(differing) if differing else ""))
-    lines += [line for text in partial_keys([job.overrides for job in jobs]) for line in wrapped(f"note     {text}")]
+    notes = [*partial_keys([job.overrides for job in jobs]), *filter(None, [note])]
+    lines += [line for text in notes for line in wrapped(f"note     {text}")]
     if places:
         cores = f"{counted(places[0].cores, 'core')} each"
         gpus = ", a GPU each" if places[0].gpu is not None else ""
@@ -87,10 +88,16 @@ def wrapped(line: str) -> list[str]:
 
 
 def show_end(
-    screen: Screen, folder: Path, jobs: Sequence[Job], results: Sequence[Row], ranked: Sequence[Ranking], again: str
+    screen: Screen,
+    folder: Path,
+    jobs: Sequence[Job],
+    results: Sequence[Row],
+    ranked: Sequence[Ranking],
+    again: str,
+    num_late: int = 0,
 ) -> None:
     """Print how a sweep ended: its tables, their footnotes, the failures, and the next commands. again: the command
-    that resumes it."""
+    that resumes it; num_late: the trials that its max_time left unproposed."""
     by_name = {str(layout.relative(job.folder(folder))): job for job in jobs}
     counts = ", ".join(f"{count} {status}" for status, count in Counter(row.status for row in results).items())
     screen.say("", f"sweep    {counted(len(results), 'job')}: {counts}; {ranked_by(ranked)}", style="bold")
@@ -100,7 +107,10 @@ def show_end(
         return [*labelled("best     ", [command]), f"run      {best.name}"]
 
     show_rankings(screen, ranked, results, best_lines)
-    if any(row.status not in ("ok", "pruned") for row in results):
+    if num_late:
+        trials = counted(len(jobs) + num_late, "trial")
+        screen.say(f"late     {num_late} of {trials} were not proposed: hydra.sweeper.max_time is over")
+    if num_late or any(row.status not in ("ok", "pruned") for row in results):
         screen.entry("again", [again])
     names = [name for name in (layout.REPORT, layout.TABLE) if (folder / name).exists()]
     screen.say(f"files    {layout.relative(folder)}  {' '.join(names)}")

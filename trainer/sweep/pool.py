@@ -1,10 +1,13 @@
 """Runs jobs side by side, each in its own process; this process does not import torch, it only waits."""
 
 import itertools
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import wait
+from contextlib import ExitStack
+from dataclasses import replace
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,16 +18,16 @@ from trainer.processes import signals
 from trainer.processes.forking import start_method
 from trainer.processes.machine import memory, num_cores
 from trainer.sweep import job as one
-from trainer.sweep.job import Place
+from trainer.sweep.job import Place, Rehearsed
 
 TICK = 0.2  # seconds between two checks for signals
 Count = Literal["auto"] | int
-Rehearsed = tuple[str, int, str, str, int]  # device, number of GPUs, monitored metric, its better direction, bytes
+Prunes = Callable[[Job, Sequence[float]], bool]
 
 
-def rehearse(job: Job, trust: Trust) -> Rehearsed | TrainerError | None:
-    """Build a job in its own process, see job.rehearse. Returns what it sends; None where the process died, or raised
-    an error that is not the config's fault: the job itself will show it."""
+def rehearse(job: Job, trust: Trust) -> Rehearsed | TrainerError:
+    """Build a job in its own process. Returns what it sends; nothing is known where the process died, or raised an
+    error that is not the config's fault: the job itself will show it."""
     context = start_method()
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=one.rehearse, args=(Path.cwd(), job, trust, send))
@@ -34,7 +37,7 @@ def rehearse(job: Job, trust: Trust) -> Rehearsed | TrainerError | None:
     try:
         answer: Rehearsed | TrainerError = receive.recv()
     except EOFError:
-        return None
+        return Rehearsed()
     finally:
         process.join()
     return answer
@@ -76,39 +79,65 @@ def run(
     places: Sequence[Place],
     trust: Trust,
     stop: Callable[[], bool],
-    tick: Callable[[Sequence[tuple[Job, int]]], None],
+    tick: Callable[[Sequence[Job]], None],
+    prunes: Prunes | None = None,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[Job, int]]:
     """Run jobs, each in its place. Yields (job, exit code) as they end; the code of a killed job is minus the signal.
 
-    trust: what the jobs may do. Once stop() is true no other job starts, and the running jobs are asked once to save
-    and end. tick is called every TICK seconds with (job, process id) of each running job.
+    trust: what the jobs may do. Once is_over() is true no other job starts. Once stop() is true, neither, and the
+    running jobs are asked once to save and end. tick is called every TICK seconds, or more often, with the running
+    jobs. prunes(job, values): whether a job ends here, after these values of its metric, one for each evaluation.
     """
     context = start_method()
     lifeline, held = context.Pipe(duplex=False)
     waiting, free = list(reversed(jobs)), list(reversed(places))
     running: dict[int, tuple[Any, Job, Place]] = {}
+    asking: dict[Connection, Job] = {}
     is_stopping = False
     try:
         while waiting or running:
-            while waiting and free and not stop():
+            while waiting and free and not stop() and not is_over():
                 job, place = waiting.pop(), free.pop()
-                process = context.Process(target=one.main, args=(Path.cwd(), sweep, job, place, trust, lifeline))
-                with signals.held():
-                    process.start()
+                with ExitStack() as ends:
+                    at = place
+                    if prunes is not None:
+                        asked, asks = context.Pipe()
+                        asking[asked], at = job, replace(place, search=ends.enter_context(asks))
+                    process = context.Process(target=one.main, args=(Path.cwd(), sweep, job, at, trust, lifeline))
+                    with signals.held():
+                        process.start()
                 running[process.sentinel] = process, job, place
+            if is_over():
+                waiting.clear()
             if stop() and not is_stopping:
                 is_stopping = True
                 waiting.clear()
                 for process, _, _ in running.values():
                     signals.send(process.pid, signals.stop_requested() or signal.SIGINT)
-            for sentinel in wait(list(running), TICK):
-                process, job, place = running.pop(sentinel)  # type: ignore[arg-type]
+            for ready in wait([*running, *asking], TICK):
+                if ready in asking:
+                    _answer(ready, asking, prunes)
+                    continue
+                process, job, place = running.pop(ready)  # type: ignore[arg-type]
                 process.join()
                 free.append(place)
                 yield job, process.exitcode
-            tick([(job, process.pid) for process, job, _ in running.values()])
+            tick([job for _, job, _ in running.values()])
     finally:
         for process, _, _ in running.values():
             process.kill()
+        for asked in asking:
+            asked.close()
         held.close()
         lifeline.close()
+
+
+def _answer(asked: Connection, asking: dict[Connection, Job], prunes: Prunes | None) -> None:
+    """Answer a job, or close the connection of one that has ended."""
+    try:
+        values = json.loads(asked.recv_bytes())
+        asked.send_bytes(json.dumps(prunes is not None and prunes(asking[asked], values)).encode())
+    except (EOFError, OSError):
+        del asking[asked]
+        asked.close()

@@ -18,7 +18,7 @@ from trainer.config.changeable_keys import Changeable
 from trainer.config.search_space import Space
 from trainer.config.source import Source
 from trainer.config.trust import Trust, kept_inside, strangers
-from trainer.disk import job_folder, layout, reading, sweep_plan
+from trainer.disk import job_folder, layout, sweep_plan
 from trainer.disk.sweep_plan import Job, Plan
 from trainer.errors import ConfigError, Interrupted, StorageError, complain
 from trainer.sweep import old_search, search
@@ -26,11 +26,11 @@ from trainer.sweep.sweep import Sweep
 from trainer.terminal.screen import Screen
 from trainer.text import cleaned, counted
 
-TRIALS = "hydra.sweeper.n_trials"
+TRIALS, TIME = "hydra.sweeper.n_trials", "hydra.sweeper.max_time"
 LAUNCHER = ("hydra/launcher", "hydra.launcher.*")
 REFUSAL = "cannot change on a resume of a sweep, which would be another sweep"
 CHANGEABLE = Changeable(("sweep.jobs", "sweep.on_fail", *LAUNCHER), REFUSAL)
-OF_A_SEARCH = Changeable((*CHANGEABLE.keys, TRIALS), REFUSAL)
+OF_A_SEARCH = Changeable((*CHANGEABLE.keys, TRIALS, TIME), REFUSAL)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def resume(folder: Path, overrides: Sequence[str], *, trusted: bool = False) -> 
         raise old_search.refusal(folder, stored.plan)
     changes = (CHANGEABLE if stored.space is None else OF_A_SEARCH).read(overrides, _instead(stored.plan, overrides))
     space = None if stored.space is None else _changed(stored.space, changes)
-    if not stored.left and not stored.lost and (space is None or len(stored.plan.jobs) >= space.n_trials):
+    if not stored.left and not stored.lost and (space is None or len(stored.plan.jobs) >= space.settings.n_trials):
         print(cleaned(f"{folder} is finished: {counted(len(stored.plan.jobs), 'job')}. Nothing to do."))
         print(cleaned(f"To see them: trainer compare {folder}"))
         return 0
@@ -135,10 +135,9 @@ def _instead(plan: Plan, overrides: Sequence[str]) -> str | None:
 
 def _changed(space: Space, changes: Mapping[str, Any]) -> Space:
     """The space with what was typed for it."""
-    wanted = changes.get(TRIALS, space.n_trials)
-    if reading.count(wanted) is None or wanted < 1:
-        raise ConfigError(f"{TRIALS}={wanted} must be a whole number from 1", f"{TRIALS}=40")
-    return dataclasses.replace(space.changed({"sweep": _of_sweep(changes)}), n_trials=wanted)
+    typed = {key.rpartition(".")[2]: changes[key] for key in (TRIALS, TIME) if key in changes}
+    settings = dataclasses.replace(space.settings, **typed)
+    return dataclasses.replace(space.changed({"sweep": _of_sweep(changes)}), settings=settings)
 
 
 def _of_sweep(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,7 +150,7 @@ def _run(
     plan, of_sweep = stored.plan, _of_sweep(changes)
     left = [dataclasses.replace(job, data=job.data | {"sweep": job.data["sweep"] | of_sweep}) for job in stored.left]
     sweep.rest = {"search": None if space is None else space.as_data(), "launcher": plan.launcher}
-    sweep.num_expected = 0 if space is None else space.n_trials
+    sweep.num_expected = 0 if space is None else space.settings.n_trials
     sweep.damaged = stored.damaged
     sweep.prepare(left or plan.jobs)
     sweep.open(folder, plan.jobs, len(plan.jobs) - len(left))

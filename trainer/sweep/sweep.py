@@ -1,7 +1,9 @@
 """A sweep from its plan to its ranking: refuses a wrong plan, runs the jobs, reports the results. No torch."""
 
+import math
 import signal
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +21,7 @@ from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError, Interrupted, StorageError, TrainerError
 from trainer.processes import signals
 from trainer.sweep import ended, lines, pool
-from trainer.sweep.comparable import check_comparable, check_metric
+from trainer.sweep.comparable import check_metric
 from trainer.sweep.ended import BUSY
 from trainer.sweep.job import Place, train
 from trainer.sweep.progress import Progress
@@ -38,8 +40,10 @@ class Sweep:
         self.places: list[Place] = []
         self.num_expected = 0  # jobs in total, where they are not all planned at once
         self.monitor, self.mode = "", "min"  # the metric of the first job, and its better direction
-        self.trails: Callable[[Job, Path], bool] | None = None  # whether a running job may be stopped, see search.py
-        self.pruned: set[int] = set()
+        self.num_evaluations: int | None = None  # of the first job
+        self.prunes: pool.Prunes | None = None  # what a search says about a running job, see study.py
+        self.ends_at = math.inf  # on the monotonic clock: the time after which no job starts
+        self.stopped = False  # whether a failure has ended the sweep
         self.best: dict[tuple[object, ...], float] = {}  # by metric and what it was trained and measured on
         self.num_ended = 0
         self.is_mixed = False  # whether not all jobs are compared with each other
@@ -62,7 +66,10 @@ class Sweep:
         """
         check_metric(jobs)
         if self.folder is None:
-            self.begin(jobs, locally=launcher is None)
+            layout.check_writable(jobs[0].data["output_dir"])
+            if launcher is None:
+                self.prepare(jobs)
+            self.begin(jobs)
             self.rest = {"launcher": launcher}
         if not self.trust.granted and (unknown := [name for job in jobs for name in strangers(job.data)]):
             raise ConfigError(f"job {jobs[0].number} would import {unknown[0]}", f"{self.resume_command()} --trust")
@@ -75,18 +82,12 @@ class Sweep:
         rest = {name: value for name, value in (self.rest | dict(results)).items() if value is not None}
         sweep_plan.write_plan(self.need_folder(), self.typed, self.jobs, rest, sign=self.trust.signed)
 
-    def begin(self, jobs: Sequence[Job], *, locally: bool = True, is_search: bool = False) -> None:
-        """Check these jobs, then make the folder. locally: the jobs run on this machine, so one is built and
-        discarded to check that it can be built. is_search: the jobs are compared, so they must be comparable."""
-        layout.check_writable(jobs[0].data["output_dir"])
-        if locally:
-            self.prepare(jobs)
-        if is_search:
-            check_comparable(jobs, self.monitor)
+    def begin(self, jobs: Sequence[Job], note: str = "") -> None:
+        """Make the folder, and say what is about to run. note: a line about it."""
         self.folder = layout.create_sweep(jobs[0].data["output_dir"])
         self.hold(self.folder)
         self.screen.open_log(self.folder / LOG)
-        for line in lines.header(jobs, self.total or len(jobs), self.places, self.folder):
+        for line in lines.header(jobs, self.total or len(jobs), self.places, self.folder, note):
             self.screen.say(line)
         self.screen.say()
         self.progress = Progress(self.screen, 0)
@@ -112,18 +113,19 @@ class Sweep:
         return replace(row, status="interrupted") if row.status == "running" else row
 
     def prepare(self, jobs: Sequence[Job]) -> None:
-        """Find the places to run at. Raises the first job's error if the last job fails too."""
+        """Build a job and discard it, to see whether it can be built and where such jobs run. Raises the first job's
+        error if the last job fails too."""
         self.screen.status("importing torch and building a job, to see whether it can be built")
-        answer = pool.rehearse(jobs[0], self.trust)
-        if isinstance(answer, TrainerError):
-            first_error, answer = answer, pool.rehearse(jobs[-1], self.trust) if len(jobs) > 1 else answer
-            if isinstance(answer, TrainerError):
+        built = pool.rehearse(jobs[0], self.trust)
+        if isinstance(built, TrainerError):
+            first_error, built = built, pool.rehearse(jobs[-1], self.trust) if len(jobs) > 1 else built
+            if isinstance(built, TrainerError):
                 raise first_error
-        kind, num_gpus, self.monitor, self.mode, num_bytes = answer or ("cpu", 0, "", "min", 0)
+        self.monitor, self.mode, self.num_evaluations = built.monitor, built.mode, built.num_evaluations
         config = Settings(jobs[0].data, Source(jobs[0].overrides)).check()
         wanted, threads = config.sweep.jobs, config.threads
         num_jobs, num_ranks = self.num_expected or len(jobs), 1 if config.nproc == "auto" else config.nproc
-        self.places = pool.places(wanted, threads, config.device, kind, num_gpus, num_jobs, num_ranks, num_bytes)
+        self.places = pool.places(wanted, threads, config.device, *built[:2], num_jobs, num_ranks, built.num_bytes)
 
     def open(self, folder: Path, jobs: Sequence[Job], num_ended: int) -> None:
         """Take over an existing sweep. num_ended: the number of its jobs that have ended."""
@@ -134,26 +136,23 @@ class Sweep:
     def run(self, jobs: Sequence[Job]) -> list[int]:
         """Run jobs side by side and print a line for each as it ends. Returns the exit codes in order of ending. Raises
         Interrupted after a signal, once all jobs have saved."""
-        stopped = False
         settings = self.settings
         codes = []
         self.is_mixed = len({(job.data.get("monitor"), protocol(job.data).key(self.monitor)) for job in self.jobs}) > 1
         with signals.listening():
 
             def stop() -> bool:
-                return stopped or signals.stop_requested() is not None or self.place.gone() is not None
+                return self.stopped or signals.stop_requested() is not None or self.place.gone() is not None
 
-            def tick(active: Sequence[tuple[Job, int]]) -> None:
-                running = [job for job, _ in active]
+            def tick(running: Sequence[Job]) -> None:
                 self.progress.show(self.need_folder(), running, settings, self.num_ended, self.total)
-                if not stop():
-                    self.prune(active)
 
-            for job, code in pool.run(self.need_folder(), jobs, self.places, self.trust, stop, tick):
-                row = self.ended(job, code, settings[job.number])
+            folder, watch = self.need_folder(), (stop, tick, self.prunes, lambda: self.is_over)
+            for job, code in pool.run(folder, jobs, self.places, self.trust, *watch):
+                self.ended(job, code, settings[job.number])
                 codes.append(code)
                 stops = jobs[0].data["sweep"]["on_fail"] == "stop" and code not in (0, BUSY)
-                stopped = stopped or (stops and row.status != "pruned" and signals.stop_requested() is None)
+                self.stopped = self.stopped or (stops and signals.stop_requested() is None)
             self.screen.clear()
             wish = signals.stop_requested()
         if (gone := self.place.gone()) is not None:
@@ -162,13 +161,6 @@ class Sweep:
         if wish is not None:
             raise self.interrupted(wish)
         return codes
-
-    def prune(self, active: Sequence[tuple[Job, int]]) -> None:
-        """Stop the running jobs that trail the others. active: (job, process id)."""
-        for job, pid in active:
-            if self.trails and job.number not in self.pruned and self.trails(job, job.folder(self.need_folder())):
-                self.pruned.add(job.number)
-                signals.send(pid, signal.SIGINT)
 
     def run_here(self, number: int) -> int:
         """Run a job in this process, for Hydra's basic launcher and submitit's. Returns the exit code."""
@@ -182,7 +174,7 @@ class Sweep:
 
     def ended(self, job: Job, code: int, settings: dict[str, str]) -> Row:
         """Make sure that the end of a job is recorded, and report it."""
-        ended.record(self.need_folder(), job, code, is_pruned=job.number in self.pruned)
+        ended.record(self.need_folder(), job, code)
         row = self.row(job, settings)
         self.num_ended += 1
         value, key = row.value(row.monitor), (row.monitor, row.fraction, row.protocol.key(row.monitor))
@@ -220,13 +212,25 @@ class Sweep:
             from trainer.report import make  # jinja2, after all jobs are done
 
             make.of_sweep(folder)
-        lines.show_end(self.screen, folder, self.jobs, results, ranked, self.resume_command())
-        return 0 if all(row.status in ("ok", "pruned") for row in results) else 1
+        late = self.total - len(self.jobs) if self.is_late else 0
+        lines.show_end(self.screen, folder, self.jobs, results, ranked, self.resume_command(), late)
+        done = ("ok", "pruned", "waiting") if self.is_late else ("ok", "pruned")
+        return 0 if all(row.status in done for row in results) else 1
 
     @property
     def settings(self) -> dict[int, dict[str, str]]:
         """The overrides in which the jobs differ, by job number."""
         return dict(zip((job.number for job in self.jobs), rows.settings(self.jobs), strict=True))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no other job starts: a failure has ended the sweep, or its time is over."""
+        return self.stopped or self.is_late
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time that a search may take is over."""
+        return time.monotonic() >= self.ends_at
 
     @property
     def total(self) -> int:
