@@ -15,7 +15,7 @@ from trainer.config.search_space import Axis
 from trainer.disk import layout, sweep_plan
 from trainer.disk.sweep_plan import Job, Plan
 from trainer.report import make, search_part, sweep_page, trials
-from trainer.report.importance import FEWEST, importance
+from trainer.report.key_importance import FEWEST, importance
 from trainer.report.scales import Scale
 from trainer.report.trials import DONE, FAILED, PRUNED, Trial
 

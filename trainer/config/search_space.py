@@ -47,6 +47,15 @@ class Axis:
             raise ValueError(f"{self.key}={text} is outside {self.low} to {self.high}")
         return number
 
+    def distribution(self, optuna: Any) -> Any:
+        """The axis as optuna, the library, has it."""
+        kinds = optuna.distributions
+        if self.choices:
+            return kinds.CategoricalDistribution(self.choices)
+        if self.integer:
+            return kinds.IntDistribution(int(self.low), int(self.high), log=self.log)
+        return kinds.FloatDistribution(self.low, self.high, log=self.log)
+
 
 @dataclass(frozen=True)
 class Variant:

@@ -12,7 +12,7 @@ from trainer.config.search_space import Axis
 from trainer.disk.sweep_plan import Job, Plan
 from trainer.report import plots
 from trainer.report import trials as of_search
-from trainer.report.importance import importance
+from trainer.report.key_importance import importance
 from trainer.report.key_places import as_number, key_places
 from trainer.report.plots import Plot, Tick, Trace
 from trainer.report.scales import Points, Scale, fit

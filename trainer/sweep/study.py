@@ -12,7 +12,7 @@ from typing import Any
 
 from trainer.compare.rows import Row
 from trainer.config.search_settings import KEY, SearchSettings
-from trainer.config.search_space import Axis, Space
+from trainer.config.search_space import Space
 from trainer.disk import layout
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError, StorageError
@@ -48,7 +48,7 @@ class Study:
         direction: Any = "maximize" if mode == "max" else "minimize"
         # The name is fixed, since Hyperband derives the bracket of a trial from it.
         self.study = optuna.create_study(direction=direction, pruner=_pruner(optuna, space), study_name="search")
-        self.distributions = {axis.key: _distribution(optuna.distributions, axis) for axis in space.axes}
+        self.distributions = {axis.key: axis.distribution(optuna) for axis in space.axes}
         self.trials: dict[int, Any] = {}  # the open ones, by job number
 
     def ask(self, number: int) -> dict[str, str]:
@@ -120,11 +120,3 @@ def _pruner(optuna: Any, space: Space) -> Any:
     if space.settings.pruner == "hyperband":
         return optuna.pruners.HyperbandPruner(1, space.num_evaluations or "auto", reduction_factor=3)
     return optuna.pruners.MedianPruner() if space.settings.pruner == "median" else optuna.pruners.NopPruner()
-
-
-def _distribution(distributions: Any, axis: Axis) -> Any:
-    if axis.choices:
-        return distributions.CategoricalDistribution(axis.choices)
-    if axis.integer:
-        return distributions.IntDistribution(int(axis.low), int(axis.high), log=axis.log)
-    return distributions.FloatDistribution(axis.low, axis.high, log=axis.log)

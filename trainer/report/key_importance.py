@@ -1,7 +1,6 @@
 """How much each key of a search decides whether a trial is among the best ones."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from trainer.config.search_space import Axis
 from trainer.report.trials import DONE, Trial
@@ -30,7 +29,7 @@ def importance(trials: Sequence[Trial], axes: Mapping[str, Axis], mode: str) -> 
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        spaces = {key: distribution(optuna.distributions, axis) for key, axis in axes.items()}
+        spaces = {key: axis.distribution(optuna) for key, axis in axes.items()}
         study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
         for trial in done:
             params = {key: text if axes[key].choices else axes[key].value(text) for key, text in trial.params.items()}
@@ -44,12 +43,3 @@ def importance(trials: Sequence[Trial], axes: Mapping[str, Axis], mode: str) -> 
         optuna.logging.set_verbosity(level)
     text = f"PED-ANOVA over {len(done)} finished trials: what decides whether one is among the best {share:.0%}."
     return [(key, 100 * float(part)) for key, part in found.items()], text
-
-
-def distribution(distributions: Any, axis: Axis) -> Any:
-    """An axis as optuna's distribution."""
-    if axis.choices:
-        return distributions.CategoricalDistribution(axis.choices)
-    if axis.integer:
-        return distributions.IntDistribution(int(axis.low), int(axis.high), log=axis.log)
-    return distributions.FloatDistribution(axis.low, axis.high, log=axis.log)
