@@ -65,7 +65,7 @@ def run(args: Namespace) -> int:
     for name, value in metrics.items():
         print(cleaned(f"{name.removeprefix('all/'):<{width}} {_shown(value)}"))
     for name, before, after in _calibrated(trained, opened()) if trained.task.temperature is not None else ():
-        print(f"{name:<{width}} {_shown(after)}   with the temperature; {_shown(before)} without")
+        print(cleaned(f"{name:<{width}} {_shown(after)}   with the temperature; {_shown(before)} without"))
     return 0
 
 
