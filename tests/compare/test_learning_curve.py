@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Cli
 
-from trainer.compare import plain, table
+from trainer.compare import marks, plain, table
 from trainer.compare.protocol import Protocol, fraction
 from trainer.compare.ranking import Ranking, rankings
 from trainer.compare.rows import Row
@@ -54,7 +54,7 @@ def test_each_configuration_is_a_curve_in_order_of_its_rows_and_has_no_rank() ->
         ["mlp", "0.5", "600", "0.5000", "1"],
         ["mlp", "1", "1,200", "0.8000", "±0.1414", "2"],
     ]
-    notes = "\n".join(table.footnotes(ranked))
+    notes = "\n".join(marks.footnotes(ranked))
     assert "best is of dataset.fraction=1, the largest" in notes
     assert "mattered" not in notes
     assert (ranked.best, ranked.shares) == (ROWS[7], None)
@@ -83,7 +83,7 @@ def test_a_configuration_on_all_rows_alone_keeps_the_ranking_in_which_smaller_sh
     assert places[0] == ("linear", 1.0, ("1", "best"))
     assert [place[0] for _, _, place in places] == ["1", "2", "3", "-", "-", "-"]
     assert [share for _, share, _ in places] == [1, 1, 1, 0.5, 0.1, 0.1]
-    assert "fraction only lines of dataset.fraction=1, the largest, are ranked" in table.footnotes(ranked)
+    assert "fraction only lines of dataset.fraction=1, the largest, are ranked" in marks.footnotes(ranked)
     assert one([row("mlp", 0.5, 0, 0.4), row("cnn", 0.5, 0, 0.5)]).num_ranked == 2  # one share is a ranking
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from trainer.compare import plain, table
+from trainer.compare import marks, plain, table
 from trainer.compare.protocol import Protocol, protocol
 from trainer.compare.ranking import labels, rank, rankings
 from trainer.compare.rows import Row, differences, varied
@@ -53,7 +53,7 @@ def test_seeds_fold_and_a_group_with_a_failure_has_no_place() -> None:
     assert head.split() == ["rank", "lr", "val/acc", "n", "vs", "best", "curve", "time"]
     # Wilson, 0.8 of 1,000: 0.77412 to 0.82363; s / √2 = 0.01, so √((0.8 - 0.77412)² + (1.96 · 0.01)²) = 0.0325
     assert first.split()[:5] == ["1", "0.1", "0.8000", "±0.0325", "2"]
-    assert any(note.startswith("n 2 ") for note in table.footnotes(ranked))
+    assert any(note.startswith("n 2 ") for note in marks.footnotes(ranked))
     assert last.split()[:5] == ["-", "0.2", "0.9900", "±0.0083", "1/2"]
     assert len(rank(rows, "val/acc", fold=False).groups) == 8
 
@@ -71,7 +71,7 @@ def test_equal_seeds_are_repeats_and_not_evidence() -> None:
     once, twice = rank([loss(0, 0.25)], "val/loss"), rank([loss(0, 0.25), loss(0, 0.25)], "val/loss")
     assert twice.groups[0].values == once.groups[0].values == [0.25]
     assert twice.groups[0].interval is None
-    assert "repeats  1: " in "\n".join(table.footnotes(twice))
+    assert "repeats  1: " in "\n".join(marks.footnotes(twice))
     three = rank([loss(0, 0.2), loss(0, 0.4), loss(1, 0.5), loss(0, 0.6, "7")], "val/loss").groups
     assert [group.values for group in three] == [pytest.approx([0.3, 0.5, 0.6])]
     assert table.seeds_text(three[0]) == "3"
@@ -81,10 +81,10 @@ def test_without_the_number_of_validation_rows_accuracy_counts_on_the_seeds_alon
     rows = [row(settings("0.1", seed), value, num_val=None) for seed, value in enumerate([0.79, 0.8, 0.81])]
     ranked = rank(rows, "val/acc")
     assert ranked.groups[0].interval == pytest.approx((0.8 - 0.0248417, 0.8 + 0.0248417))  # 4.3027 · 0.01 / √3
-    assert "was not recorded" in table.footnotes(ranked)[0]
+    assert "was not recorded" in marks.footnotes(ranked)[0]
     alone = rank(rows[:1], "val/acc")
     assert alone.groups[0].interval is None
-    assert table.footnotes(alone)[0].startswith("no ±")
+    assert marks.footnotes(alone)[0].startswith("no ±")
 
 
 @pytest.mark.parametrize("other", ["val/perplexity", "val/iou"])
@@ -107,7 +107,7 @@ def test_without_evidence_every_row_is_marked() -> None:
     ranked = rank([*rows, row({"a": "4"}, math.nan, "failed", metric="val/loss")], "val/loss")
     lines = [line for line in table.text_lines(ranked) if "~" in line]
     assert [line.split()[1] for line in lines] == ["2", "3"]
-    assert [mark for mark, _ in table.marks(ranked)] == ["~", "no ±"]
+    assert [mark for mark, _ in marks.marks(ranked)] == ["~", "no ±"]
     assert ranked.within_noise(ranked.groups[1]) is None
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from trainer.compare import ranking, rows, table
+from trainer.compare import marks, ranking, rows, table
 from trainer.compare.group import Group
 from trainer.compare.protocol import FOLDED
 from trainer.compare.ranking import Ranking
@@ -104,7 +104,7 @@ def section(ranked: Ranking, jobs: Jobs, plan: Sequence[Job], num_rankings: int)
         "learning_curves": learning_curves.plot(ranked) if ranked.curves else None,
         "groups": [group_cells(group, place, ranked, jobs) for group, place in lines[:MOST_ROWS]],
         "num_groups": len(ranked.groups),
-        "marks": table.marks(ranked),
+        "marks": marks.marks(ranked),
         "plot": curves(drawn, jobs, MOST_POINTS // min(num_rankings, MOST_RANKINGS)),
         "parallel": parallel(drawn, jobs, parallel_keys(ranked), ranked.metric),
         "num_jobs": ranked.num_runs,

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from trainer.compare import table
+from trainer.compare import marks, table
 from trainer.compare.ranking import Ranking
 from trainer.compare.rows import Row, all_keys, varied
 from trainer.compare.table import settings_text
@@ -131,7 +131,7 @@ def show_rankings(
             screen.say(cut(f"data     {table.heading(ranked)}"), style="bold")
         for index, line in enumerate(table.text_lines(ranked, screen.ascii_only)):
             screen.say(line, style="bold" if index == 0 else None)
-        for line in [line for note in table.footnotes(ranked) for line in wrapped(note)]:
+        for line in [line for note in marks.footnotes(ranked) for line in wrapped(note)]:
             screen.say(line)
         for line in chart_lines(ranked, screen.ascii_only):
             screen.say(line)
