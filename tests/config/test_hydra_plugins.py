@@ -215,6 +215,7 @@ RANDOM, OPTUNA = ["hydra/sweeper=random", AXIS], ["hydra/sweeper=optuna", AXIS]
         (["monitor=val/auc", "seed=0,1"], "reports no such metric", "val/acc"),
         (["model=mlp,cmm"], "no model 'cmm'", "mlp"),
         (["sweep.jobs=0", "seed=0,1"], "sweep.jobs must be at least 1", ""),
+        (["hydra.sweeper.max_batch_size=a", "seed=0,1"], "max_batch_size must be a whole number", "max_batch_size=10"),
         (["model=mlp,cnn", "model.chanels=[8],[16]"], "no key 'model.chanels'", "model.channels=[8],[16]"),
         (
             ["seed=0,1", "scheduler.step_size=5epochs"],

@@ -21,6 +21,11 @@ LISTS = {  # the key that each of their entries has, and what to type
     "optimizer.groups": ("params", optimizer_groups.EXAMPLE),
     "hydra.sweeper.zip": ("", "hydra.sweeper.zip=[model,optimizer.lr]"),
 }
+KINDS = {
+    "Integer": ("a whole number", "10"),
+    "Float": ("a number", "0.5"),
+    "bool": ("true or false", "true"),
+}  # OmegaConf's
 
 
 def as_config_error(error: Exception, source: Source) -> ConfigError:
@@ -47,6 +52,9 @@ def as_config_error(error: Exception, source: Source) -> ConfigError:
     if first.startswith("Sweep parameters "):
         return _sweep(first.split("'")[1], source)
     if first.startswith("Error merging override "):
+        kind = re.search(r"(?:could not be converted to|is not a valid) (\w+)", str(cause))
+        if kind is not None and kind[1] in KINDS:
+            return _other_kind(first.removeprefix("Error merging override "), *KINDS[kind[1]])
         return _other_shape(first.removeprefix("Error merging override "), source)
     if first.startswith("Could not append to config"):
         name = first.split("'")[1]
@@ -55,6 +63,12 @@ def as_config_error(error: Exception, source: Source) -> ConfigError:
     if first.startswith("Could not delete from config"):
         return ConfigError(f"no key '{first.split(chr(39))[1]}' to delete", ALL_KEYS)
     return ConfigError(first)
+
+
+def _other_kind(word: str, kind: str, example: str) -> ConfigError:
+    """The error for a value that one of Hydra's own keys does not take. kind: what it takes."""
+    name = word.lstrip("+~").partition("=")[0]
+    return ConfigError(f"{word}: {name} must be {kind}", f"{name}={example}", name)
 
 
 def _other_shape(word: str, source: Source) -> ConfigError:
