@@ -28,6 +28,7 @@ def test_splits_by_hand() -> None:
     """Means 1, 2, 3 of two seeds each; a quarter as many rows validate as train: 4.3027 · √(1 · (1/3 + 1/4))."""
     found = over_splits([[0.5, 1.5], [2.0, 2.0], [2.0, 4.0]], 0.25)
     assert found == Difference(2.0, pytest.approx(3.2862, abs=2e-4), 2, 3)
+    assert over_splits([[1.0], [1.0], [1.0]], 0.25).half is None, "equal differences tell no spread"
     assert over_splits([[1.0], [2.0]], 0.25, 0.01, 80).half == pytest.approx(0.196, abs=1e-4)
 
 

@@ -115,7 +115,7 @@ def test_the_curves_of_two_classes_are_those_of_scikit_learn() -> None:
             assert value == pytest.approx(theirs, abs=1e-6), (name, at)
 
     assert isinstance(reliability, Curves)
-    assert [name for name, _ in reliability.series] == ["model", "calibrated", "ideal"]
+    assert [name for name, _ in reliability.series] == ["model", "calibrated"]
     before, after = (metrics.brier_score_loss(y, (logits / t).softmax(1)[:, 1].numpy()) for t in (1, 2))
     assert f"Brier {before:.4f}" in reliability.caption
     assert f"Brier {after:.4f}" in reliability.caption
@@ -130,10 +130,10 @@ def test_reliability_of_three_rows() -> None:
     drawing.add(None, p.log(), torch.tensor([0, 2, 2]))
     reliability, counts = drawing.figures()
     assert isinstance(reliability, Curves)
-    (_, points), (_, ideal) = reliability.series
+    ((_, points),) = reliability.series
     assert points == [pytest.approx((0.5, 1.0)), pytest.approx((0.9, 0.5))]
     assert "ECE 0.4333" in reliability.caption  # (0.5 + 2 · 0.4) / 3
-    assert ideal == [(0, 0), (1, 1)]
+    assert reliability.diagonal
     assert isinstance(counts, Table)
     assert counts.rows == [["0.47 to 0.53", 1, 1.0], ["0.87 to 0.93", 2, 0.5]]
     assert class_drawing(3).figures() == []

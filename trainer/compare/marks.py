@@ -70,7 +70,8 @@ def over(gap: Difference) -> str:
         return f"{gap.splits} splits of the rows"
     rows = counted(gap.rows, "validation row") if gap.rows else ""
     if gap.seeds < FEWEST or gap.splits > 1:
-        return f"the {rows} alone (fewer than {FEWEST} pairs)"
+        few = f"{FEWEST} splits" if gap.splits > 1 else f"{FEWEST} pairs: try seed=0,1,2"
+        return f"the {rows} alone (fewer than {few})"
     return f"{gap.seeds} seeds and the {rows}" if rows else f"{gap.seeds} seeds alone (no rows are stored)"
 
 

@@ -60,6 +60,7 @@ def over_splits(
     means = list(map(fmean, differences))
     n, seeds = len(means), max(map(len, differences))
     if n >= FEWEST:
-        return Difference(fmean(means), student(n - 1) * math.sqrt(variance(means) * (1 / n + ratio)), seeds, n)
+        half = student(n - 1) * math.sqrt(variance(means) * (1 / n + ratio)) or None  # as above
+        return Difference(fmean(means), half, seeds, n)
     half = Z * math.sqrt(row_variance) if row_variance is not None else None
     return Difference(fmean(means), half, seeds, n, num_rows if row_variance is not None else 0)

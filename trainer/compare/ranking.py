@@ -1,6 +1,7 @@
 """The ranking: runs that differ only in their seeds form one group; groups are ordered by their mean."""
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -78,7 +79,8 @@ class Ranking:
             return "1", "best"
         gap = self.gaps.get(index)
         if gap is not None and gap.half is not None:
-            return str(index + 1), f"{gap.mean:+.4g} ±{gap.half:.2g}"
+            digits = max(0, 3 - math.floor(math.log10(max(abs(gap.mean), gap.half))))
+            return str(index + 1), f"{gap.mean:+.{digits}f} ±{gap.half:.{digits}f}"
         return str(index + 1), f"{self.groups[index].mean - self.groups[0].mean:+.4g}"
 
     def within_noise(self, group: Group) -> bool | None:

@@ -115,15 +115,18 @@ def seeds_text(group: Group) -> str:
 
 
 def text_lines(ranking: Ranking, ascii_only: bool = False) -> list[str]:
-    """The table in at most 78 columns: the columns curve, time and vs best go first, then settings get narrower, the
-    value and n never."""
+    """The table in at most 78 columns: the columns curve and time go first, then the differences, but not their marks,
+    then settings get narrower, the value and n never."""
     table, first = cells(ranking, ascii_only), 0 if ranking.curves else 1
     keys = range(first, first + len(setting_keys(ranking)))
     table = [[cut(cell, WIDEST) for cell in row] for row in table]
-    for name in ("curve", "time", "vs best"):
-        if name in table[0] and _width(table) > WIDTH:
+    for name in ("curve", "time"):
+        if _width(table) > WIDTH:
             at = table[0].index(name)
             table = [row[:at] + row[at + 1 :] for row in table]
+    if "vs best" in table[0] and _width(table) > WIDTH:
+        at = table[0].index("vs best")
+        table = [[*row[:at], row[at].rpartition("  ")[2] if "~" in row[at] else "", *row[at + 1 :]] for row in table]
     while _width(table) > WIDTH and (widest := max(_widths(table)[key] for key in keys)) > 1:
         table = [[cut(cell, widest - 1) if at in keys else cell for at, cell in enumerate(row)] for row in table]
     return [cut("  ".join(map(str.ljust, row, _widths(table))).rstrip()) for row in table]

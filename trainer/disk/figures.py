@@ -35,7 +35,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Curves:
-    """Curves over one axis. diagonal: whether a line from the first to the last point is drawn, to compare."""
+    """Curves over one axis. diagonal: whether the line y = x is drawn, to compare."""
 
     title: str
     caption: str

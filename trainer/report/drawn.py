@@ -49,7 +49,10 @@ def of_curves(figure: Curves) -> Plot | None:
     series = [(name, f"series{number}", points) for number, (name, points) in enumerate(figure.series)]
     points = [point for _, points in figure.series for point in points]
     x, y = fit((x for x, _ in points), margin=0.0), fit(value for _, value in points)
-    guide = plots.path([min(points), max(points)], x, y) if figure.diagonal and x is not None and y is not None else ""
+    guide = ""
+    if figure.diagonal and x is not None and y is not None:
+        low, high = max(x.low, y.low), min(x.high, y.high)
+        guide = plots.path([(low, low), (high, high)], x, y)
     names: dict[str, Any] = {"x_name": figure.x_name, "y_name": figure.y_name}
     return plots.curves(figure.title, series, caption=figure.caption, fixed=True, guide=guide, **names)
 

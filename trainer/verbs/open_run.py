@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.compare import ranking, rows
+from trainer.compare.protocol import FOLDED
 from trainer.compare.ranking import Ranking
 from trainer.compare.rows import Row
 from trainer.config import user_modules
@@ -68,7 +69,10 @@ def best_run(sweep: Path, command: str, say: Callable[[str], object]) -> Path:
     """The best run of a sweep. command: what to type for one RUN; say: prints the line that names it. Raises
     ConfigError where there is none, or several, since the jobs are not all comparable."""
     ranked, row = _best(sweep, command)
-    text = f"{row.name}: {ranked.metric} {row.metrics[ranked.metric]:.4f}, the best run of the sweep"
+    cuts = list(zip(*(other.seeds for other in ranked.groups[0].rows), strict=True))
+    varied = [f"{key}={row.seeds[at]}" for at, key in enumerate(FOLDED) if at and len({*cuts[at]}) > 1]
+    what = f"{' '.join(varied)} of the first line of the ranking" if varied else "the best run of the sweep"
+    text = f"{row.name}: {ranked.metric} {row.metrics[ranked.metric]:.4f}, {what}"
     text += f" with {ranked.share}" if ranked.share else ""
     if (count := len(ranked.groups[0].values)) > 1:
         text += f"; its line of the ranking has {count} runs, --top 1 is their ensemble"

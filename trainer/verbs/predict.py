@@ -73,6 +73,9 @@ def _out_of_fold(args: Namespace, changes: dict[str, Any]) -> int:
     if len(args.words) != 1:
         raise ConfigError("--out-of-fold takes a sweep, and no file of rows", "trainer predict SWEEP --out-of-fold")
     name, command = args.words[0], "predict RUN --out-of-fold"
+    if layout.find_sweep(name) is None:
+        text = f"--out-of-fold takes a sweep over dataset.fold, and {name} is one run"
+        raise ConfigError(text, "trainer train experiment=cv")
     runs, _ = open_members(name, "1", changes, trust_it=args.trust, command=command, say=complain)
     if any(run.config.dataset.get("folds") is None for run in runs):
         raise ConfigError(f"{name} is not a sweep over dataset.fold", "trainer train experiment=cv")

@@ -62,11 +62,10 @@ def _diagram(bins: dict[str, list[Bin]], brier: dict[str, float]) -> Figure:
         (kind or "model", [(part.confidence, part.accuracy) for part in parts if part.count])
         for kind, parts in bins.items()
     ]
-    series.append(("ideal", [(0.0, 0.0), (1.0, 1.0)]))
     errors = [f"{kind} ECE {calibration.gap(bins[kind]):.4f}, Brier {brier[kind]:.4f}".strip() for kind in bins]
-    caption = "; ".join(["below the ideal line the model is surer than it is right", *errors])
+    caption = "; ".join(["below the dashed line the model is surer than it is right", *errors])
     caption += ", on the rows that the temperature was fitted to" * (len(bins) > 1)
-    return Curves("Reliability", caption, "confidence", "share of right answers", series)
+    return Curves("Reliability", caption, "confidence", "share of right answers", series, diagonal=True)
 
 
 def _counts(bins: dict[str, list[Bin]]) -> Figure:
