@@ -214,6 +214,7 @@ RANDOM, OPTUNA = ["hydra/sweeper=random", AXIS], ["hydra/sweeper=optuna", AXIS]
         (["seed=range(101)", "epochs=range(1,101)"], "10,100 jobs", "sweep.confirm=true"),
         (["monitor=val/auc", "seed=0,1"], "reports no such metric", "val/acc"),
         (["model=mlp,cmm"], "no model 'cmm'", "mlp"),
+        (["dataset.folds=3", "dataset.fold=0,3"], "the folds of dataset.folds=3 are 0 to 2", "dataset.fold=2"),
         (["sweep.jobs=0", "seed=0,1"], "sweep.jobs must be at least 1", ""),
         (["hydra.sweeper.max_batch_size=a", "seed=0,1"], "max_batch_size must be a whole number", "max_batch_size=10"),
         (["model=mlp,cnn", "model.chanels=[8],[16]"], "no key 'model.chanels'", "model.channels=[8],[16]"),

@@ -12,6 +12,7 @@ from trainer.cli import main
 from trainer.compare import ranking, rows
 from trainer.data.embedded import Diabetes, Wine
 from trainer.disk import layout
+from trainer.inference import means
 
 FOLDS = ["-m", "dataset.folds=3", "dataset.fold=range(3)", "epochs=3", "report=false", "sweep.jobs=1", "threads=1"]
 
@@ -75,6 +76,23 @@ def test_a_table_is_read_by_each_member_as_it_has_learned(tmp_path: Path) -> Non
     together = columns("t.csv", "latest", "--top", "1")
     expected = np.mean([one["probability_yes"] for one in alone], axis=0)
     assert together["probability_yes"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_folds_of_a_table_of_numbers_are_one_file(tmp_path: Path) -> None:
+    """They differ only in the ranges that their training rows had."""
+    generator = np.random.default_rng(0)
+    lines = [f"{a:.3f},{b:.3f},{a - b:.3f}" for a, b in generator.normal(size=(60, 2))]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,y", *lines]) + "\n")
+    words = ["dataset=table", "dataset.path=t.csv", "dataset.target=y", "dataset.folds=2", "dataset.fold=range(2)"]
+    assert main(["train", "-m", *words, "epochs=1", "report=false", "sweep.jobs=1", "threads=1"]) == 0
+    assert main(["export", "latest", "--top", "1"]) == 0
+
+
+def test_the_mean_of_labels_stays_finite_where_probabilities_are_1() -> None:
+    several = torch.tensor([[40.0, -200.0, 0.0], [90.0, -300.0, 2.0]])
+    found = means.mean("labels", [*several], 1)
+    assert found.isfinite().all()
+    assert found.double().sigmoid() == pytest.approx(several.double().sigmoid().mean(0), abs=1e-6)
 
 
 def test_it_is_measured_on_rows_that_no_member_has_seen(capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,3 +72,19 @@ def test_a_sweep_without_folds_has_none(capsys: pytest.CaptureFixture[str]) -> N
     assert main(["train", "dataset=iris", "seed=0,1", *QUICK]) == 0
     assert main(["predict", "latest", "--out-of-fold"]) == 2
     assert "is not a sweep over dataset.fold" in capsys.readouterr().err
+
+
+def test_what_cannot_be_joined_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Runs of several cuts held back other rows under the same number."""
+    words = ["dataset=iris", "dataset.folds=2", "dataset.fold=range(2)", "dataset.split_seed=0,1"]
+    assert main(["train", *words, *QUICK]) == 0
+    for typed, said in (
+        ([], "held back other rows as the same fold"),
+        (["--top", "1"], "--out-of-fold takes no --top"),
+        (["--mirror"], "--out-of-fold takes no --mirror"),
+        (["-o", "x.npz"], "x.npz is for arrays"),
+    ):
+        assert main(["predict", "latest", "--out-of-fold", *typed]) == 2
+        assert said in capsys.readouterr().err
+    assert main(["predict", "nosuch", "--out-of-fold"]) == 2
+    assert "nosuch" in capsys.readouterr().err

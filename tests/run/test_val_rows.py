@@ -14,6 +14,7 @@ from trainer.data.facts import Facts, Spec
 from trainer.data.meaning import Meaning
 from trainer.disk import layout, val_rows
 from trainer.run import draws
+from trainer.run.val_rows import write
 from trainer.tasks.classes import Classes
 
 OWN = ["dataset._target_=every_task.Rows", "model._target_=every_task.Net"]
@@ -73,7 +74,7 @@ def test_two_runs_are_compared_row_by_row_and_in_the_same_draws(
         again = row_variance.of_draws([(drawn[0]["acc"], drawn[1]["acc"])], 359)
         assert again == pytest.approx(row_variance.of_mean(difference), rel=0.3)
     assert main(["compare"]) == 0
-    assert "over the 359 validation rows alone (fewer than 3 pairs)" in " ".join(capsys.readouterr().out.split())
+    assert "over the 359 validation rows alone (fewer than 3 pairs" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.optional
@@ -115,3 +116,22 @@ def test_without_the_file_the_seeds_are_left_and_eval_writes_it(capsys: pytest.C
     gap = pairs.difference(found[3:], found[:3], "val/acc")
     assert gap is not None
     assert (gap.rows, gap.seeds) == (35, 3)
+
+
+@pytest.mark.parametrize("how", ["nan", "no weight", "draws"])
+def test_a_strangers_rows_are_compared_or_left_out(how: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Numbers that give no variance leave the seeds' part alone."""
+    assert main(["train", "-m", "dataset=iris", "seed=0", "optimizer.lr=0.1,1e-4", "epochs=2", "sweep.jobs=1"]) == 0
+    for sign, folder in zip((1, -1), sorted(Path("outputs/latest").glob("00?")), strict=True):
+        found = val_rows.read(layout.opened(folder))
+        assert found is not None
+        values = {"acc": (found.values["acc"][0] * np.nan, found.values["acc"][1])}
+        values = {"acc": (found.values["acc"][0], 0 * found.values["acc"][1])} if how == "no weight" else values
+        drawn = {"acc": np.linspace(-1, 1, 200) * sign * 1e300} if how == "draws" else {}
+        written = val_rows.ValRows(found.rows, {} if drawn else values, found.others, drawn)
+        write(layout.opened(folder), written)
+    capfd.readouterr()
+    assert main(["compare", "--json"]) == 0
+    said = capfd.readouterr()
+    assert said.err == ""
+    assert json.loads(said.out)["groups"][1]["difference_from_best"]["half_of_95"] is None

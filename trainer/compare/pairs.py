@@ -1,5 +1,6 @@
 """The pairs of two groups of runs, and the interval of their difference. Reads their val_rows.safetensors."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -63,12 +64,15 @@ def _row_variance(pairs: Sequence[Pair], name: str) -> tuple[float, int] | None:
         return None
     if all(name in one.values for both in known for one in both):
         gaps = np.mean([a.values[name][0] - b.values[name][0] for a, b in known], axis=0)
-        return row_variance.of_mean(gaps, known[0][0].values[name][1]), len(rows)
+        return _known(row_variance.of_mean(gaps, known[0][0].values[name][1]), len(rows))
     drawn = [(a.draws[name], b.draws[name]) for a, b in known if name in a.draws.keys() & b.draws.keys()]
     if len(drawn) < len(known) or len({part.shape for both in drawn for part in both}) > 1:
         return None
-    found = row_variance.of_draws(drawn, len(rows))
-    return None if found is None else (found, len(rows))
+    return _known(row_variance.of_draws(drawn, len(rows)), len(rows))
+
+
+def _known(found: float | None, num_rows: int) -> tuple[float, int] | None:
+    return (found, num_rows) if found is not None and math.isfinite(found) else None
 
 
 def _read(row: Row) -> ValRows | None:

@@ -11,6 +11,7 @@ from trainer.disk.reading import Damaged
 from trainer.text import cut
 
 CODE = ("git", "device", "threads")  # of summary.json, beside its versions
+VALIDATING = "data rows that validate"
 LONGEST = 30  # characters of a value
 
 
@@ -18,7 +19,8 @@ def lines(runs: Sequence[Row]) -> Iterator[str]:
     """Lines such as 'config optimizer.lr: 0.01 and 0.001', then one with what is the same."""
     first, second = map(_said, runs)
     names = [*first, *(name for name in second if name not in first)]
-    differing = [name for name in names if first.get(name) != second.get(name)]
+    unknown = {name for name in (VALIDATING,) if None in (first.get(name), second.get(name))}
+    differing = [name for name in names if name not in unknown and first.get(name) != second.get(name)]
     for name in differing:
         yield f"{name}: {_shown(first.get(name))} and {_shown(second.get(name))}"
     same = [part for part in ("config", "code", "data") if part not in {name.split()[0] for name in differing}]
@@ -33,7 +35,7 @@ def _said(row: Row) -> dict[str, Any]:
     found: dict[str, Any] = {f"config {key}": value for key, value in row.settings.items()}
     found |= {f"code {name}": summary.get(name) for name in CODE}
     found |= {f"code {name}": value for name, value in (versions if isinstance(versions, dict) else {}).items()}
-    return found | {"data digest": summary.get("data"), "data rows that validate": _validating(row)}
+    return found | {"data digest": summary.get("data"), VALIDATING: _validating(row)}
 
 
 def _validating(row: Row) -> str | None:

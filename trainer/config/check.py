@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
-from trainer.config import asked_metrics, expectations, optimizer_groups
+from trainer.config import asked_metrics, expectations, folds, optimizer_groups
 from trainer.config.durations import Duration, is_duration, is_empty
 from trainer.config.expectations import is_number
 from trainer.config.options import MAY_BE_THEIRS, common, target_schema
@@ -46,6 +46,7 @@ def check(data: Data) -> Config:
     config: Config = _check_fields(Config, data, "", known)
     for group in TARGETS:
         _check_target(group, getattr(config, group), known)
+    folds.check_dataset(config.dataset)
     return config
 
 

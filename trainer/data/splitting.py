@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.config import folds
 from trainer.data import roles, seeds
 from trainer.data.folds import CHUNK, group_folds, label_folds, random_folds, stratified_folds, time_blocks
 from trainer.data.roles import LEFT_OUT, TEST, TRAIN, VAL, Roles
@@ -86,17 +87,9 @@ class Splitting:
     fraction: float = 1.0
 
     def __post_init__(self) -> None:
+        folds.check(self.folds, self.fold, self.repeats)
         if self.folds is None:
-            if self.fold or self.repeats > 1:
-                name, value = ("fold", self.fold) if self.fold else ("repeats", self.repeats)
-                raise ConfigError(
-                    f"dataset.{name}={value} without dataset.folds: there are no folds", "dataset.folds=5"
-                )
             return
-        if self.fold >= (count := self.folds * self.repeats):
-            times = f" dataset.repeats={self.repeats}" * (self.repeats > 1)
-            text = f"dataset.fold={self.fold}: the folds of dataset.folds={self.folds}{times} are 0 to {count - 1}"
-            raise ConfigError(text, f"dataset.fold={count - 1}")
         if self.split == "time" and self.repeats > 1:
             raise ConfigError("dataset.split=time cuts the same folds each time", "dataset.repeats=1")
         if self.split == "column":

@@ -45,6 +45,14 @@ def arrays(found: ValRows) -> dict[str, Array]:
     return parts
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether a run folder has rows that can be read."""
+    try:
+        return read(folder) is not None
+    except Damaged:
+        return False
+
+
 def read(folder: Path) -> ValRows | None:
     """The rows of a run folder, of any author; None where it has none, as in runs before 0.7.0. Raises Damaged."""
     path = folder / layout.VAL_ROWS

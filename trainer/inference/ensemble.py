@@ -65,12 +65,20 @@ class Alike(Ensemble):
 def alike(made: Ensemble, names: Sequence[str]) -> Alike:
     """The ensemble as one model of raw rows. names: of the members' runs. Raises ConfigError where members encode the
     columns of a table differently, as folds do that have met other categories."""
-    first = made.preprocessing.table
+    first = _encoding(made)
     for member, name in zip(made.members, names, strict=True):
-        if member.preprocessing.table != first:
+        if _encoding(member) != first:
             text = f"{names[0]} and {name} encode the columns of their table differently, so one file cannot hold both"
             raise ConfigError(text, "trainer predict SWEEP INPUT --top K")
     return Alike(**vars(made))
+
+
+def _encoding(member: Trained) -> object:
+    """How a model's table becomes inputs, without what only warnings say of the training rows."""
+    table = member.preprocessing.table
+    if table is None:
+        return None
+    return replace(table, columns=[replace(column, low=None, high=None, rare=frozenset()) for column in table.columns])
 
 
 def ensemble(members: Sequence[Trained], names: Sequence[str]) -> Ensemble:

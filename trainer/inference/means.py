@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 
 def of_classes(several: Tensor, axis: int) -> Tensor:
@@ -12,8 +13,8 @@ def of_classes(several: Tensor, axis: int) -> Tensor:
 
 
 def of_labels(several: Tensor, axis: int) -> Tensor:
-    """Logits whose sigmoid is the mean."""
-    return several.sigmoid().mean(0).logit()
+    """Logits whose sigmoid is the mean, finite where those of the members are."""
+    return logsigmoid(several).logsumexp(0) - logsigmoid(-several).logsumexp(0)
 
 
 def of_numbers(several: Tensor, axis: int) -> Tensor:

@@ -10,7 +10,8 @@ import torch
 
 from trainer.data.fingerprint import Fingerprint
 from trainer.data.roles import TRAIN, VAL
-from trainer.errors import complain
+from trainer.disk.val_rows import Array
+from trainer.errors import ConfigError, complain
 from trainer.inference.ensemble import ensemble, output_of
 from trainer.inference.labelled import OfSplits
 from trainer.inference.model import Trained
@@ -34,6 +35,11 @@ class Held:
     repeat: int
     fold: int
 
+    @property
+    def held_back(self) -> Array:
+        """The numbers of its rows in the data, int64."""
+        return self.rows.splits.parts["val"].part.rows.numpy()
+
 
 @torch.no_grad()
 def write(held: Sequence[Held], out: str | None) -> int:
@@ -48,6 +54,9 @@ def write(held: Sequence[Held], out: str | None) -> int:
     rows = np.flatnonzero(np.isin([one.known.roles for one in held], (TRAIN, VAL)).any(0))
     for repeat in repeats:
         done = [part[ROW].to_numpy() for (its, _), part in zip(by_fold, parts, strict=True) if its == repeat]
+        if len(np.unique(np.concatenate(done))) < sum(map(len, done)):
+            text = "several folds held back the same row, so they are not of one cut"
+            raise ConfigError(text, "a sweep over dataset.fold with one dataset.split_seed")
         if len(lacking := np.setdiff1d(rows, np.concatenate(done))):
             blank = {ROW: lacking} | ({REPEAT: np.full(len(lacking), repeat)} if len(repeats) > 1 else {})
             parts.append(pa.table({name: pa.array(values) for name, values in blank.items()}))
@@ -64,7 +73,11 @@ def _predicted(members: Sequence[Held], out: str | None, *, with_repeat: bool) -
     """The lines of the rows that the runs of one fold held back."""
     first = members[0]
     together = ensemble([one.trained for one in members], [one.name for one in members])
-    rows, parts, begun = first.rows.splits.parts["val"].part.rows.numpy(), list[pa.Table](), 0
+    rows, parts, begun = first.held_back, list[pa.Table](), 0
+    for one in members:
+        if not np.array_equal(one.held_back, rows):
+            text = f"{first.name} and {one.name} held back other rows as the same fold"
+            raise ConfigError(text, "a sweep over dataset.fold with one dataset.split_seed")
     for batch in zip(*(predict(one.trained, one.rows) for one in members), strict=True):
         outputs = [output_of(one.trained, made) for one, (_, made, _, _) in zip(members, batch, strict=True)]
         num_rows = batch[0][3]

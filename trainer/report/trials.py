@@ -40,6 +40,10 @@ def axes(plan: Plan) -> dict[str, Axis]:
     search: Mapping[str, Any] = plan.search or {}
     try:
         found = [Axis.of_data(entry) for entry in search["axes"]]
-        return {axis.key: axis for axis in found if axis.choices or -math.inf < axis.low < axis.high < math.inf}
-    except (KeyError, TypeError, ValueError, AttributeError):
+        return {axis.key: axis for axis in found if axis.choices or _is_interval(float(axis.low), float(axis.high))}
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return {}
+
+
+def _is_interval(low: float, high: float) -> bool:
+    return -math.inf < low < high < math.inf

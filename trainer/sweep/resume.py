@@ -86,7 +86,7 @@ def _space(search: Mapping[str, Any] | None, folder: Path) -> tuple[Space | None
     try:
         space = Space.of_data(search)
         return space, [space.job(0, {**trial, **v.picks}) for v in space.variants for trial in space.samples()]
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except (ConfigError, ArithmeticError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise StorageError(f"{folder / layout.SWEEP}: its search cannot be read: {error!r}") from error
 
 

@@ -127,10 +127,11 @@ def _ensemble(name: str, args: Namespace, changes: dict[str, Any], split: str | 
 
 def _keep_rows(folder: Path, trained: Any, splits: Any, known: Any, size: int) -> None:
     """Write what `compare` needs of each validation row, where a run of an earlier version did not."""
+    from trainer.disk import val_rows as stored
     from trainer.run import val_rows
 
     is_same = known is not None and not splits.fingerprint.differences(known)
-    if is_same and splits.val is not None and not (folder / layout.VAL_ROWS).exists():
+    if is_same and splits.val is not None and not stored.is_whole(folder):
         val_rows.write(folder, val_rows.measure(trained, splits.val, splits.fingerprint, size))
 
 

@@ -94,10 +94,11 @@ def open_members(
     lines, or all; command: what to type for one RUN; say: prints a line about them. Raises ConfigError."""
     sweep = layout.find_sweep(name)
     if sweep is None:
+        layout.find(name)  # or there is no such run
         raise ConfigError(f"--top averages runs of a sweep, and {name} is one run", f"trainer {command} without --top")
     ranked, _ = _best(sweep, command)
     lines = [group for group in ranked.comparable if group.values]
-    if top != "all" and not (top.isdigit() and 1 <= int(top) <= len(lines)):
+    if top != "all" and not (top.isascii() and top.isdigit() and 1 <= int(top) <= len(lines)):
         text = f"--top {top}: the ranking has {counted(len(lines), 'line')}"
         raise ConfigError(text, f"--top {len(lines)}, or --top all")
     chosen = lines if top == "all" else lines[: int(top)]

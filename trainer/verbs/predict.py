@@ -70,10 +70,17 @@ def run(args: Namespace) -> int:
 
 def _out_of_fold(args: Namespace, changes: dict[str, Any]) -> int:
     """Write the predictions of each row by the runs that held it back. Returns the exit code."""
+    from trainer.inference.array_file import ENDINGS
+
     if len(args.words) != 1:
         raise ConfigError("--out-of-fold takes a sweep, and no file of rows", "trainer predict SWEEP --out-of-fold")
+    other = "--top" if args.top is not None else "--mirror" if args.mirror else ""
+    if other or (args.out or "").endswith(ENDINGS):
+        text = f"takes no {other}" if other else f"writes a table, and {args.out} is for arrays"
+        raise ConfigError(f"--out-of-fold {text}", "trainer predict SWEEP --out-of-fold -o held_back.csv")
     name, command = args.words[0], "predict RUN --out-of-fold"
     if layout.find_sweep(name) is None:
+        layout.find(name)  # or there is no such run
         text = f"--out-of-fold takes a sweep over dataset.fold, and {name} is one run"
         raise ConfigError(text, "trainer train experiment=cv")
     runs, _ = open_members(name, "1", changes, trust_it=args.trust, command=command, say=complain)
