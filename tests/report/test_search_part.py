@@ -54,7 +54,6 @@ def drawn(many: int, seed: int = 0) -> list[Trial]:
     return found
 
 
-@pytest.mark.no_torch
 def test_history_and_slices_show_every_trial_that_has_ended(tmp_path: Path) -> None:
     page = sweep_page.page(search_folder(tmp_path / "sweep"))
     shown = check(page)
@@ -72,7 +71,6 @@ def test_history_and_slices_show_every_trial_that_has_ended(tmp_path: Path) -> N
         assert "History" in sweep_page.page(search_folder(tmp_path / str(hash(str(without))), without))
 
 
-@pytest.mark.no_torch
 @pytest.mark.parametrize(("mode", "corners"), [
     ("max", [(0, 0.5), (4, 0.5), (4, 0.8), (6, 0.8)]), ("min", [(0, 0.5), (1, 0.5), (1, 0.4), (6, 0.4)]),
 ])  # fmt: skip
@@ -82,7 +80,6 @@ def test_the_best_so_far_counts_finished_trials_only(mode: str, corners: list[tu
     assert list(search_part.best_so_far(found, max if mode == "max" else min)) == corners
 
 
-@pytest.mark.no_torch
 def test_a_slice_has_the_scale_of_its_axis() -> None:
     own = [Trial(n, {"optimizer.lr": rate}, DONE, 0.5) for n, rate in enumerate(("1e-05", "0.001", "0.1"))]
     unit = Scale(0.0, 1.0)
@@ -110,7 +107,6 @@ def test_importance_finds_the_key_that_decides_in_20_of_20_searches() -> None:
     assert "the best 25%" in text
 
 
-@pytest.mark.no_torch
 def test_importance_says_why_it_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     axes = {axis.key: axis for axis in AXES}
     few = drawn(FEWEST - 1)
@@ -125,7 +121,6 @@ def test_importance_says_why_it_is_not_there(monkeypatch: pytest.MonkeyPatch) ->
     assert "pip install 'fiveline[optuna]'" in importance(drawn(30), axes, "max")[1]
 
 
-@pytest.mark.no_torch
 def test_a_grid_has_no_such_part_and_a_hostile_search_is_shown_as_text(tmp_path: Path) -> None:
     plan = Plan([], [Job(0, [], {})])
     assert trials.trials(plan.jobs, [SimpleNamespace(metrics={}, failed=True, status="failed")], "val/acc") == []
