@@ -135,13 +135,15 @@ class TrainBatches:
 
 @dataclass
 class EvalBatches:
-    """A split in its own order, for evaluation: every `stride`-th batch, starting with number `first`."""
+    """A split in its own order, for evaluation: every `stride`-th batch, starting with number `first`. places: of the
+    rows in the split, int64, where it is not all of them."""
 
     loader: Loader
     num_rows: int
     batch_size: int
     first: int = 0
     stride: int = 1
+    places: Tensor | None = None
 
     @classmethod
     def of(cls, split: Split | None, batch_size: int) -> "EvalBatches | None":
@@ -153,7 +155,8 @@ class EvalBatches:
         return replace(self, first=ranks.rank, stride=ranks.size)
 
     def __iter__(self) -> Iterator[tuple[Tree, Tree, int]]:
-        rows = torch.arange(self.num_rows).split(self.batch_size)[self.first :: self.stride]
+        places = torch.arange(self.num_rows) if self.places is None else self.places
+        rows = places.split(self.batch_size)[self.first :: self.stride]
         fetched = iter(self.loader.fetch(rows, 0))
         for _ in rows:
             with abandonable:

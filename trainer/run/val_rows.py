@@ -1,6 +1,6 @@
 """What the kept weights of a run say about each validation row, for `compare`. See disk/val_rows.py."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 from trainer.data import seeds, tree
+from trainer.data.batches import EvalBatches
 from trainer.data.fingerprint import Fingerprint
 from trainer.data.splits import Split
-from trainer.data.tree import Tree
 from trainer.disk import digest, layout, storage, val_rows
 from trainer.disk.tensors import tensor_bytes
 from trainer.disk.val_rows import MOST, Array, ValRows
 from trainer.loop import predict
-from trainer.processes.signals import abandonable
 from trainer.run import draws, row_losses
 from trainer.state import Measurable
 from trainer.tasks.task import Ratio
@@ -70,14 +69,9 @@ def chosen(num_rows: int, data: Fingerprint) -> Tensor:
     return seeds.permutation(num_rows, seed)[:MOST].sort().values
 
 
-def batches(split: Split, places: Tensor, size: int) -> Iterator[tuple[Tree, Tree, int]]:
+def batches(split: Split, places: Tensor, size: int) -> EvalBatches:
     """The batches of these rows of a split, see chosen."""
-    rows = places.split(size)
-    fetched: Iterable[object] = split.loader.fetch(rows, 0)
-    for batch in fetched:
-        with abandonable:
-            x, y = split.loader.load(batch)
-        yield x, y, split.loader.count(batch)
+    return EvalBatches(split.loader, split.num_rows, size, places=places)
 
 
 def _joined(ratios: list[Ratio]) -> tuple[Array, Array]:
