@@ -109,7 +109,7 @@ def fit_targets(
         if 0 in counts:
             name = classes[counts.index(0)]
             text = f"class '{name}' of {targets[0]} has no row to train on, only rows that validate or test"
-            raise ConfigError(text, "dataset.split=stratified, or remove its rows from a test_path")
+            raise ConfigError(text, "dataset.split=stratified")
         return None, counts
     moments = [tally for tally in tallies if isinstance(tally, Moments)]
     for name, tally in zip(targets, moments, strict=True):
