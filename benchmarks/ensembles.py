@@ -8,28 +8,15 @@ ensemble is better than the mean of its members, and better than the best of the
 """
 
 import argparse
-import os
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from commands import trainer
+
 METRICS = {"breast_cancer": "acc", "digits": "acc", "iris": "acc", "wine": "acc", "diabetes": "mae"}
-
-
-def trainer(folder: Path, *words: str) -> str:
-    """What a command prints."""
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-m", "trainer", *words]
-    done = subprocess.run(  # noqa: S603 - our own words
-        command, cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}\n{done.stderr}")
-    return done.stdout
 
 
 def measured(dataset: str, metric: str, seed: int, words: list[str]) -> tuple[float, float, float]:

@@ -11,21 +11,19 @@ evaluation whose val/acc is that of the best weights of the same seed from scrat
 
 import argparse
 import csv
-import os
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from commands import trainer
 from torch.nn import functional as F
 
 from trainer.data.embedded import Digits
 
-ROOT = Path(__file__).resolve().parent.parent
 JOB = ["model=cnn", "model.channels=[16,32,64]", "optimizer.lr=0.02", "scheduler=onecycle", "dataset=npz"]
 NUM_TRAIN, NUM_TEST = 4_000, 1_000
 
@@ -46,18 +44,6 @@ class Trained:
     def reaches(self, accuracy: float) -> int | None:
         """The step of the first evaluation with that val/acc; None where there is none."""
         return next((step for step, found in self.val if found >= accuracy), None)
-
-
-def trainer(folder: Path, *words: str) -> str:
-    """What a command prints."""
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-m", "trainer", *words]
-    done = subprocess.run(  # noqa: S603 - our own words
-        command, cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}\n{done.stderr}")
-    return done.stdout
 
 
 def train(folder: Path, data: str, seed: int, epochs: int, *words: str) -> Trained:
