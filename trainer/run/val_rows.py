@@ -55,7 +55,8 @@ def measure(run: Measurable, split: Split, data: Fingerprint, size: int, see: Se
         return ValRows(rows, values)
     prediction, target = (part.to(tree.device(y)) for part in joined)
     answer, truth = run.task.for_metrics(prediction, target)
-    others = {val_rows.PREDICTION: _stored(answer), val_rows.TARGET: _stored(truth)}
+    tensors = isinstance(answer, Tensor) and isinstance(truth, Tensor)  # not of every task of your own
+    others = {val_rows.PREDICTION: _stored(answer), val_rows.TARGET: _stored(truth)} if tensors else {}
     names = [name for name in run.metrics if name not in metrics]
     return ValRows(rows, values, others, draws.measure(run.task, names, prediction, target))
 
