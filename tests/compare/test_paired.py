@@ -2,6 +2,7 @@
 
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,10 +103,12 @@ def test_two_runs_say_what_differs(capsys: pytest.CaptureFixture[str]) -> None:
     """Config, code and data; with another split_seed other rows validate."""
     from trainer.cli import main
 
+    runs = []  # named in order: folders of the same second are listed in any
     for words in ([], ["optimizer.lr=0.01", "dataset.split_seed=3"]):
         assert main(["train", "dataset=wine", "max_steps=2", "report=false", *words]) == 0
+        runs.append(str(Path("outputs/latest").resolve().relative_to(Path.cwd())))
     capsys.readouterr()
-    assert main(["compare"]) == 0
+    assert main(["compare", *runs]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "config optimizer.lr: 0.002 and 0.01" in said
     assert re.search(r"data rows that validate: 35 \(\w{8}\) and 35 \(\w{8}\)", said)
