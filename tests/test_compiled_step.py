@@ -1,6 +1,5 @@
 """The compiled step against the eager one. Most tests trace the complete graph and run it without generated code."""
 
-import functools
 import json
 import logging
 from collections.abc import Iterator
@@ -8,16 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch._inductor
 from conftest import Cli, config
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
-from trainer import compiled_step
+from trainer import compiled_step, step_graph
 from trainer.build.build import build
-from trainer.compiled_step import CompiledStep, scalars
+from trainer.compiled_step import CompiledStep
 from trainer.events import Stepped
 from trainer.loop import train
+from trainer.optim.updates import scalars
 from trainer.state import TrainState
 
 SMALL = ["dataset=iris", "loader.batch_size=16", "model.hidden=[8]", "epochs=3", "dtype=float64"]
@@ -32,7 +33,8 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch._dynamo.reset()
     counters.clear()
     logging.disable()  # pytest would keep dynamo's every word
-    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    plainly = torch._dynamo.lookup_backend("aot_eager")
+    monkeypatch.setattr(torch._inductor, "compile", lambda graph, examples, options: plainly(graph, examples))
     yield
     logging.disable(logging.NOTSET)
 
@@ -74,6 +76,47 @@ def test_it_takes_the_steps_of_train_step(words: list[str]) -> None:
     ours, theirs = (run.optimizer.state_dict() for run in (compiled, eager))
     assert ours["param_groups"] == theirs["param_groups"]
     torch.testing.assert_close(ours["state"], theirs["state"], **TOLERANCE)
+
+
+@pytest.mark.usefixtures("traced")
+def test_dynamo_leaves_after_the_first_graph() -> None:
+    run, _ = build(config(*SMALL, "compile=step"))
+    events = train(run)
+    while run.progress.step < 3:
+        next(events)
+    assert isinstance(run.step, CompiledStep)
+    run.step.graph.traced = None
+    assert len([event for event in events if isinstance(event, Stepped)]) == run.progress.num_steps - 3
+
+
+class Partly(nn.Module):
+    """A model that has a part that it does not use, and batch norm."""
+
+    def __init__(self, in_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.norm, self.linear = nn.BatchNorm1d(in_features), nn.Linear(in_features, num_classes)
+        self.unused = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.norm(x))
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("words", [["optimizer=adamw"], ["optimizer=sgd", "optimizer.momentum=0.9"]], ids=" ".join)
+def test_a_torch_that_cannot_trace_autograd_takes_the_same_steps(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = [*(word for word in SMALL if "hidden" not in word), "model=own", "model._target_=test_compiled_step.Partly"]
+    own += [*words, "optimizer.weight_decay=0.1", "accumulate=2"]
+    eager, _ = build(config(*own))
+    for module in (step_graph, compiled_step):
+        monkeypatch.setattr(module, "can_trace_autograd", lambda: False)
+    compiled, _ = build(config(*own, "compile=step"))
+    for run in (eager, compiled):
+        list(train(run))
+    assert isinstance(compiled.step, CompiledStep)
+    assert compiled.step.obstacle is None
+    torch.testing.assert_close(dict(compiled.model.state_dict()), dict(eager.model.state_dict()), **TOLERANCE)
 
 
 @pytest.mark.usefixtures("traced")

@@ -23,7 +23,7 @@ LINES = [
     ["inference"],
     ["build"],
     ["listeners", "compiled_step"],
-    ["loop", "checkpoint"],
+    ["loop", "checkpoint", "step_graph"],
     ["guards", "state", "events"],
     ["tasks"],
     ["data"],

@@ -109,10 +109,15 @@ def compile_in_place(model: nn.Module, mode: str, dynamic: bool | None) -> None:
 
 def trace_derivatives() -> None:
     """Let torch.compile trace torch.autograd.grad, also in a model, if this torch can."""
+    if can_trace_autograd():
+        torch._dynamo.config.trace_autograd_ops = True
+
+
+def can_trace_autograd() -> bool:
+    """Whether torch.compile can trace torch.autograd.grad: torch 2.11 and later can."""
     import torch._dynamo.config as dynamo
 
-    if hasattr(dynamo, "trace_autograd_ops"):
-        dynamo.trace_autograd_ops = True
+    return hasattr(dynamo, "trace_autograd_ops")
 
 
 def quiet_compiler() -> None:

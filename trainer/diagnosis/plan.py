@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.compiled_step import kept_tensors
 from trainer.data import tree
 from trainer.data.kept_pictures import KeptPictures
 from trainer.data.tree import Tree
@@ -21,6 +20,7 @@ from trainer.events import Evaluated, Stepped
 from trainer.loop import evaluate, train
 from trainer.optim.phases import Change
 from trainer.optim.scheduler import OnPlateau
+from trainer.optim.updates import kept_tensors
 from trainer.schedules import Constant
 from trainer.state import TrainState
 

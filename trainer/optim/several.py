@@ -39,6 +39,11 @@ def parts(optimizer: Optimizer) -> list[Optimizer]:
     return optimizer.parts if isinstance(optimizer, Several) else [optimizer]
 
 
+def groups(optimizer: Optimizer) -> list[tuple[Optimizer, dict[str, Any]]]:
+    """Each group of parameters, in their order, with the optimizer that updates it."""
+    return [(part, group) for part in parts(optimizer) for group in part.param_groups]
+
+
 def kinds(optimizer: Optimizer) -> str:
     """The names of an optimizer's classes: AdamW, or Muon and AdamW."""
     return " and ".join(dict.fromkeys(type(part).__name__ for part in parts(optimizer)))
