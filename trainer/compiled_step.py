@@ -6,7 +6,10 @@ same way as an uninterrupted one.
 """
 
 import logging
+import math
 import time
+from collections import deque
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -14,10 +17,11 @@ from torch import Tensor
 from trainer.data.batches import Window
 from trainer.device import can_trace_autograd
 from trainer.loop import train_step
-from trainer.optim.several import groups, parts
+from trainer.optim.several import groups, parameters, parts
 from trainer.optim.updates import OPTIMIZERS, leaves_no_trace, scalars, taken
 from trainer.state import TrainState
 from trainer.step_graph import StepGraph
+from trainer.stopping import StopReason
 from trainer.text import first_line
 
 log = logging.getLogger(__name__)
@@ -29,6 +33,11 @@ class CompiledStep:
     obstacle: why all steps run eagerly, or None. Known from the start or, where only tracing can tell, from the first
     full window on. first: the step in which the optimizer creates its state, or that of parameters that were frozen;
     since: the step from which each group trains.
+
+    A call takes the first window's step and those of the windows that follow it, and keeps what they gave until the
+    loop asks for them: the same steps, by the same graph, only sooner. So between the steps of a call weights and
+    schedule are ahead of the run's progress, which run.is_whole says; the learning rate is that of the step told. After
+    a loss or weight that is not finite a call takes no further step. calls: the header's words about this.
     """
 
     def __init__(self, run: TrainState, mode: str, dynamic: bool | None, first: int = 0) -> None:
@@ -36,43 +45,77 @@ class CompiledStep:
         self.since = [0] * len(run.optimizer.param_groups)
         self.obstacle = obstacle(run)
         self.graph: StepGraph | None = None
+        self.calls = ""
+        self.is_broken = False  # whether a step of the last call was not finite
+        self.ahead: deque[tuple[Tensor, Tensor, list[float]]] = deque()  # (loss, norm, the next rates) not yet told
 
     def describe(self) -> str:
         """The header's text: one graph, or why there is none."""
         return "the whole step" if self.obstacle is None else f"none, the step runs eagerly: {self.obstacle}"
 
     def __call__(self, run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
-        batches = run.train_batches
-        is_full = window.num_samples == batches.batch_size * batches.accumulate
-        if self.obstacle is not None or run.progress.step == self.first or not is_full:
+        if self.ahead:
+            return self._told(run)
+        num_samples = run.train_batches.batch_size * run.train_batches.accumulate
+        if self.obstacle is not None or run.progress.step == self.first or window.num_samples != num_samples:
             return train_step(run, window)
         if self.graph is not None:
-            return self._captured(run, window, self.graph)
+            following = [other for other in window.following if other.num_samples == num_samples]
+            return self._captured(run, [window, *following], self.graph)
         run.optimizer.zero_grad()  # frees the gradients of an eager step; the graph keeps its own inside
         self.since = [run.progress.step - taken(run.optimizer, group) for group in run.optimizer.param_groups]
         begun = time.perf_counter()
         self.graph = StepGraph(run, self.mode, self.dynamic)
-        loss, norm = self._captured(run, window, self.graph)
+        loss, norm = self._captured(run, [window], self.graph)
         run.compile_seconds += time.perf_counter() - begun
         return loss, norm
 
-    def _captured(self, run: TrainState, window: Window, graph: StepGraph) -> tuple[Tensor, Tensor | None]:
-        groups = zip(run.optimizer.param_groups, self.since, strict=True)
-        rows = [scalars(group, run.progress.step + 1 - since) for group, since in groups]
+    def _captured(self, run: TrainState, windows: Sequence[Window], graph: StepGraph) -> tuple[Tensor, Tensor | None]:
+        groups, rates, rows = run.optimizer.param_groups, [], []
+        for ahead in range(len(windows)):
+            if ahead:
+                run.scheduler.step()
+                rates.append([group["lr"] for group in groups])
+            step = run.progress.step + ahead + 1
+            rows.append([scalars(group, step - since) for group, since in zip(groups, self.since, strict=True)])
         numbers = torch.tensor(rows, dtype=run.zero.dtype, device=run.device)
         try:
-            loss, norm = graph(window.batches, window.shares, numbers)
-        except torch._dynamo.exc.TorchDynamoException as error:
+            taken = list(self._taken(run, windows, numbers, graph))
+        except torch._dynamo.exc.TorchDynamoException as error:  # only where a call has one step
             name = type(run.model).__name__
             self.obstacle = f"{name} cannot be captured: {first_line(error)}"
             if graph.has_changed:
                 self.obstacle = f"{name} changes from step to step, so one graph cannot capture it"
-        else:
-            run.scheduler.step()
-            return loss, norm
-        self.graph = None
-        log.info("compile  %s", self.describe())
-        return train_step(run, window)
+            self.graph = None
+            log.info("compile  %s", self.describe())
+            return train_step(run, windows[0])
+        run.scheduler.step()
+        rates.append([group["lr"] for group in groups])
+        self.ahead.extend((*found, after) for found, after in zip(taken, rates, strict=False))
+        self.is_broken = len(taken) < len(windows)
+        return self._told(run)
+
+    def _taken(
+        self, run: TrainState, windows: Sequence[Window], numbers: Tensor, graph: StepGraph
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """(loss, norm) of each step of a call, up to one that is not finite."""
+        for ahead, (window, row) in enumerate(zip(windows, numbers, strict=True)):
+            if ahead:
+                run.seed_step(ahead)
+            loss, norm = graph(window.batches, window.shares, row)
+            yield loss, norm
+            if ahead + 1 < len(windows) and not all(map(is_finite, (loss, *parameters(run.optimizer)))):
+                return
+
+    def _told(self, run: TrainState) -> tuple[Tensor, Tensor]:
+        """The next step of a call, with the learning rates after it."""
+        loss, norm, rates = self.ahead.popleft()
+        for group, rate in zip(run.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        run.is_whole = not self.ahead
+        if run.is_whole and self.is_broken:
+            run.progress.stop_reason = StopReason.DIVERGED
+        return loss, norm
 
 
 def obstacle(run: TrainState) -> str | None:
@@ -95,3 +138,9 @@ def obstacle(run: TrainState) -> str | None:
         f"torch {torch.__version__} cannot tell what weight_decay leaves alone, under SGD without momentum": untold,
     }
     return next((reason for reason, applies in reasons.items() if applies), None)
+
+
+@torch.no_grad()
+def is_finite(tensor: Tensor) -> bool:
+    """Whether no number is NaN or infinite."""
+    return math.isfinite(tensor.sum().item()) or bool(tensor.isfinite().all())

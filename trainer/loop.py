@@ -10,8 +10,9 @@ from trainer.data import tree
 from trainer.data.batches import Window
 from trainer.data.tree import Tree
 from trainer.events import Ended, Evaluated, Event, Started, Stepped
-from trainer.state import Measurable, TrainState
+from trainer.state import TrainState
 from trainer.tasks import losses, named_totals
+from trainer.tasks.measurable import Measurable
 
 
 def train(run: TrainState) -> Iterator[Event]:

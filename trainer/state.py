@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -105,34 +106,6 @@ class Progress:
         return found
 
 
-class Measurable(Protocol):
-    """The part of a run that an evaluation needs; TrainState and inference's Trained both have it."""
-
-    @property
-    def model(self) -> nn.Module: ...
-    @property
-    def call(self) -> Call: ...
-    @property
-    def loss_fn(self) -> nn.Module: ...
-    @property
-    def loss(self) -> Loss: ...
-    @property
-    def terms(self) -> Sequence[str]: ...
-    @property
-    def fit(self) -> Fit: ...
-    @property
-    def task(self) -> Task: ...
-    @property
-    def autocast(self) -> Callable[[], AbstractContextManager[Any]]: ...
-    @property
-    def metrics(self) -> Sequence[str]: ...
-    @property
-    def dtype(self) -> torch.dtype: ...
-    @property
-    def ranks(self) -> Ranks: ...
-    def seed_evaluation(self, batch: int) -> None: ...
-
-
 @dataclass
 class TrainState:
     """The live objects of a run, all on one device. Plain attributes: the loop reads and calls them."""
@@ -164,6 +137,8 @@ class TrainState:
     log_every: int
     dtype: torch.dtype  # of the parameters and of floating-point inputs
     zero: Tensor  # 0.0 on the device, 0-dim or (1 + terms,): a step's loss adds up from here
+    steps_per_call: int = 1  # that a compiled step may take at once
+    is_whole: bool = True  # whether weights and progress are of the same step, so that they can be saved
     compile_seconds: float = 0.0  # spent compiling `step` so far
     ranks: Ranks = field(default_factory=Ranks)
     best_weights: dict[str, Any] | None = None
@@ -181,18 +156,33 @@ class TrainState:
         return self.task.scale
 
     def windows(self) -> Iterator[Window]:
-        """Yield the windows to train on before the next evaluation, from the current step on."""
+        """Yield the windows to train on before the next evaluation, from the current step on. A reason to stop waits
+        for the end of a call."""
         progress = self.progress
         while not progress.done and not progress.evaluation_due:
             epoch, first = divmod(progress.step, progress.steps_per_epoch)
-            for window in self.train_batches.windows(epoch, first):
-                yield window
-                if progress.done or progress.evaluation_due:
-                    return
+            windows = self.train_batches.windows(epoch, first)
+            while call := list(islice(windows, self.call_length())):
+                for number, window in enumerate(call, 1):
+                    window.following = call[number:]
+                    yield window
+                    if (progress.done or progress.evaluation_due) and self.is_whole:
+                        return
 
-    def seed_step(self) -> None:
-        """Seed the generators that forward draws from: dropout is a function of (seed, rank, step)."""
-        seed_generator(self.device, seeds.derive(self.seed, "step", self.progress.step, *self.ranks.position))
+    def call_length(self) -> int:
+        """The steps of the call that begins at the current step. It ends where one of steps_per_call would, counted
+        from the epoch's start, and with an epoch, before an evaluation and at the last step: what a run computes does
+        not depend on its calls."""
+        progress, place = self.progress, self.progress.step % self.progress.steps_per_epoch
+        to_evaluation = progress.eval_every - progress.step % progress.eval_every
+        to_end = min(progress.steps_per_epoch - place, progress.num_steps - progress.step)
+        return min(self.steps_per_call - place % self.steps_per_call, to_evaluation, to_end)
+
+    def seed_step(self, ahead: int = 0) -> None:
+        """Seed the generators that forward draws from: dropout is a function of (seed, rank, step). ahead: steps of a
+        call that have been taken and not yet counted."""
+        step = self.progress.step + ahead
+        seed_generator(self.device, seeds.derive(self.seed, "step", step, *self.ranks.position))
 
     def seed_evaluation(self, batch: int) -> None:
         """Seed them for a batch of an evaluation; the next step seeds them again."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from trainer.data import tree
 from trainer.device import can_trace_autograd, quiet_compiler, trace_derivatives
-from trainer.optim.several import groups
+from trainer.optim.several import groups, parameters
 from trainer.optim.updates import kept_tensors, leaves_no_trace, make_update
 from trainer.state import TrainState
 
@@ -94,15 +94,15 @@ def make_step(run: TrainState) -> Step:
     quiet_compiler()
     loader: Any = run.train_batches.loader
     optimizer, max_norm, zero = run.optimizer, run.max_norm, run.zero
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    gradients_of = make_gradients(run, parameters)
+    trained = parameters(optimizer)
+    gradients_of = make_gradients(run, trained)
     updates = [(group["params"], make_update(part, group)) for part, group in groups(optimizer)]
     for tensor in [*kept_tensors(optimizer), *tree.leaves((loader.x, loader.y))]:
         torch._dynamo.mark_static_address(tensor)  # or a CUDA graph would copy it first
 
     def step(batches: Sequence[Any], shares: Sequence[Tensor | None], scalars: Tensor) -> tuple[Tensor, Tensor]:
         total = zero
-        sums: list[Tensor | None] = [None] * len(parameters)
+        sums: list[Tensor | None] = [None] * len(trained)
         for batch, share in zip(batches, shares, strict=True):
             loss, gradients = gradients_of(batch, share)
             sums = [add(a, b) for a, b in zip(sums, gradients, strict=True)]
@@ -113,7 +113,7 @@ def make_step(run: TrainState) -> Step:
             if max_norm is not None:
                 scale = (max_norm / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
                 sums = [g * scale if g is not None else None for g in sums]
-            moved = {p: g for p, g in zip(parameters, sums, strict=True) if g is not None}
+            moved = {p: g for p, g in zip(trained, sums, strict=True) if g is not None}
             for (members, update), row in zip(updates, scalars.unbind(), strict=True):
                 members = [p for p in members if p in moved]
                 update(members, [moved[p] for p in members], row)
@@ -122,7 +122,7 @@ def make_step(run: TrainState) -> Step:
     return FunctionType(step.__code__.replace(), step.__globals__, step.__name__, closure=step.__closure__)
 
 
-def make_gradients(run: TrainState, parameters: list[nn.Parameter]) -> Gradients:
+def make_gradients(run: TrainState, trained: list[nn.Parameter]) -> Gradients:
     """(a batch, its share) -> (its loss, detached; the gradient of each parameter, None of one that is not used).
 
     By torch.autograd.grad where dynamo can trace it, from torch 2.11 on: it may then be used in a model, too. Else by
@@ -139,7 +139,7 @@ def make_gradients(run: TrainState, parameters: list[nn.Parameter]) -> Gradients
     def by_autograd(batch: Any, share: Tensor | None) -> tuple[Tensor, Sequence[Tensor | None]]:
         x, y = loader.load(batch)
         loss = loss_at(x, y, share)
-        return loss.detach(), torch.autograd.grad(loss, parameters, minimised, allow_unused=True)
+        return loss.detach(), torch.autograd.grad(loss, trained, minimised, allow_unused=True)
 
     if can_trace_autograd():
         return by_autograd
@@ -168,7 +168,7 @@ def make_gradients(run: TrainState, parameters: list[nn.Parameter]) -> Gradients
     def by_func(batch: Any, share: Tensor | None) -> tuple[Tensor, Sequence[Tensor | None]]:
         x, y = loader.load(batch)
         gradients, loss = torch.func.grad(objective_at, has_aux=True)(dict(used), buffers, x, y, share)
-        return loss, [gradients.get(names[p]) for p in parameters]
+        return loss, [gradients.get(names[p]) for p in trained]
 
     return by_func
 

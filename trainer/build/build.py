@@ -24,12 +24,12 @@ from trainer.build import (
     init_from,
     phases,
     probe,
+    step,
 )
 from trainer.build.compiling import compile_model
 from trainer.build.first_rows import init_from_data
 from trainer.build.model import build_model, choose_dtype
 from trainer.build.row_weights import counts_evenly
-from trainer.compiled_step import CompiledStep
 from trainer.config.durations import in_steps
 from trainer.config.schema import Config
 from trainer.data.balanced import training_labels
@@ -194,8 +194,8 @@ def _build(
         zero=torch.zeros((1 + len(probed.terms),) if probed.terms else (), device=device, dtype=dtype),
         ranks=ranks,
     )
-    run.step = _step(config, run, 0)
-    again = phases.Parts(frozen, make_optim, make_schedule, connect, partial(_step, config), rates)
+    run.step = step.make(config, run, 0)
+    again = phases.Parts(frozen, make_optim, make_schedule, connect, partial(step.make, config), rates)
     phases.attach(run, config, again, splits.train)
     loader = dataclasses.replace(config.loader, num_workers=splits.num_workers)
     resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, loader=loader)
@@ -203,13 +203,6 @@ def _build(
     resolved = dataclasses.replace(resolved, init_from=began.path, init_sha256=began.sha256)
     facts = (device_why, threads, threads_why, loss_counts, verdict, findings, groups, data_seconds, download)
     return run, Setup(resolved, splits, *facts, began)
-
-
-def _step(config: Config, run: TrainState, first: int) -> phases.Step:
-    """The step of a run, see CompiledStep for `first`."""
-    if config.compile != "step":
-        return train_step
-    return CompiledStep(run, config.compiler.mode, config.compiler.dynamic, first)
 
 
 def _measured(

@@ -19,6 +19,7 @@ Transforms = list[dict[str, Any]]  # a `_target_` and its keyword arguments each
 class Compiler:
     mode: str = key("torch.compile's mode: default, reduce-overhead or max-autotune")
     dynamic: bool | None = key("one graph for every batch size; null: torch decides, so a resume may not be exact")
+    steps: Literal["auto"] | int = key("of compile=step: steps a call", at_least=1, unit="steps", if_absent="auto")
 
 
 @dataclass

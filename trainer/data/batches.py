@@ -30,7 +30,8 @@ class Window:
     multiply each batch's loss by, 0-dim on the device; None where there is nothing to weigh, see TrainBatches.
     num_samples: over all ranks; weight: what the loss counts in them, or num_samples where that is the same; None for a
     loss that sums. no_sync: DDP's context without an exchange of gradients. sync: the context for a batch's forward and
-    backward: no_sync for all batches but the last.
+    backward: no_sync for all batches but the last. following: the windows that a step may take in the same call, see
+    TrainState.windows.
     """
 
     loader: Loader
@@ -39,6 +40,7 @@ class Window:
     num_samples: int
     weight: int | Tensor | None
     no_sync: Sync
+    following: Sequence["Window"] = ()
 
     def __iter__(self) -> Iterator[tuple[Tree, Tree, int, Tensor | None, Sync]]:
         last = len(self.batches) - 1

@@ -33,10 +33,11 @@ class Checkpoints(Listener):
             self.save()
 
     def due(self) -> bool:
-        """Whether to save now: it is time, or a signal asked for it. Waits until a due evaluation is done."""
+        """Whether to save now: it is time, or a signal asked for it. Waits until a due evaluation is done,
+        and for the end of a call."""
         self.requested = signals.save_requested() or self.requested
         is_time = time.monotonic() - self.saved_at >= self.every_seconds
-        return (is_time or self.requested) and not self.run.progress.evaluation_due
+        return (is_time or self.requested) and self.run.is_whole and not self.run.progress.evaluation_due
 
     def save(self) -> None:
         """Save a checkpoint."""

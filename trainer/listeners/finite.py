@@ -21,7 +21,7 @@ class Finite(Listener):
         self.on_cpu = run.device.type == "cpu"
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, Stepped) and self.on_cpu and not all_finite(self.weights):
+        if isinstance(event, Stepped) and self.on_cpu and self.run.is_whole and not all_finite(self.weights):
             self.run.progress.stop_reason = StopReason.DIVERGED
 
 

@@ -127,7 +127,7 @@ class Guards(Listener):
             self._report(start.first_loss(event.loss.item(), self.chance, run.facts.num_outputs))
         elif self.missing:
             self.missing &= structure.without_gradient(run.model)
-        if event.step == WATCHED:
+        if event.step >= WATCHED and run.is_whole:
             self._first_steps_done(event.step, event.lr)
 
     def _first_steps_done(self, num_steps: int, lr: float) -> None:

@@ -44,6 +44,11 @@ def groups(optimizer: Optimizer) -> list[tuple[Optimizer, dict[str, Any]]]:
     return [(part, group) for part in parts(optimizer) for group in part.param_groups]
 
 
+def parameters(optimizer: Optimizer) -> list[Any]:
+    """All parameters of an optimizer, group by group."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
 def kinds(optimizer: Optimizer) -> str:
     """The names of an optimizer's classes: AdamW, or Muon and AdamW."""
     return " and ".join(dict.fromkeys(type(part).__name__ for part in parts(optimizer)))

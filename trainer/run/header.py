@@ -69,7 +69,7 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     steps, epochs = progress.steps_per_epoch, counted(progress.num_steps / progress.steps_per_epoch, "epoch")
     screen.entry("steps", [f"{batch}: {counted(steps, 'step')} × {epochs} = {counted(progress.num_steps, 'step')}"])
     if isinstance(step := getattr(run.step, "step", run.step), CompiledStep):
-        screen.entry("compile", [step.describe()])
+        screen.entry("compile", [step.describe(), *[step.calls] * bool(step.calls)])
     where = [f"{run.device} ({setup.device_why})"]
     where += [f"{counted(setup.threads, 'thread')} ({setup.threads_why}); data {splits.loader_name}"]
     screen.entry("device", where + [f"{run.ranks.size} processes, which share each batch"] * (run.ranks.size > 1))

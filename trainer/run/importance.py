@@ -25,8 +25,9 @@ from trainer.loop import evaluate
 from trainer.processes import signals
 from trainer.processes.ranks import Ranks
 from trainer.run import val_rows
-from trainer.state import Measurable, TrainState
+from trainer.state import TrainState
 from trainer.stopping import MODES
+from trainer.tasks.measurable import Measurable
 from trainer.text import counted, cut
 
 NUM_SHUFFLES = 10  # of each column

@@ -9,8 +9,8 @@ from torch import Tensor
 from trainer.data import tree
 from trainer.data.tree import Tree
 from trainer.device import widest_dtype
-from trainer.state import Measurable
 from trainer.tasks import calls, losses
+from trainer.tasks.measurable import Measurable
 from trainer.tasks.task import Ratio
 
 CLOSE = 1e-3  # relative: how far the parts may be from the whole, in float32

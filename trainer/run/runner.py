@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from trainer.build import step
 from trainer.build.build import Setup
 from trainer.config import files
 from trainer.data import fingerprint
@@ -55,6 +56,8 @@ def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> 
     start_up = time.perf_counter() - session.started - setup.data_seconds
     seconds = {"start-up": start_up, "data": setup.data_seconds, "train": 0.0, "eval": 0.0, "save": 0.0, "report": 0.0}
     result = Result(folder, "running", seconds=seconds)
+    if whole := [type(each).__name__ for each in session.listeners if not getattr(each, "per_call", False)]:
+        step.one_by_one(run, run.step, f"{whole[0]} looks at the run after each")
     try:
         header.show(screen, run, setup, folder)
         for finding in setup.findings:
@@ -122,9 +125,10 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
     listeners += [Pruning(run, session.search, past.evaluations)] if session.search is not None else []
     listeners += session.listeners
     samples, waited = run.progress.samples, run.train_batches.waited
+    events = until_wish(run)
     try:
         mark = time.perf_counter()
-        for event in until_wish(run):
+        for event in events:
             if isinstance(event, Stepped):
                 result.seconds["train"] += time.perf_counter() - mark
             elif isinstance(event, Evaluated):
@@ -135,6 +139,8 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
     except (BadRow, folders.Gone) as error:
         place.lost = isinstance(error, folders.Gone)
         with suppress(TrainerError):  # it was removed, or the weights are not finite
+            while not run.is_whole:  # the rest of a call, which no listener hears of
+                next(events)
             saver.save()
         result.checkpoint = saver.last
         raise

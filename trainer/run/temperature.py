@@ -9,9 +9,10 @@ from trainer.disk.calibration import Calibration
 from trainer.errors import complain
 from trainer.loop import predict
 from trainer.run import val_rows
-from trainer.state import Measurable, TrainState
+from trainer.state import TrainState
 from trainer.stopping import StopReason
 from trainer.tasks import calibration
+from trainer.tasks.measurable import Measurable
 from trainer.tasks.task import Task
 
 

@@ -17,7 +17,7 @@ from trainer.disk.tensors import tensor_bytes
 from trainer.disk.val_rows import MOST, Array, ValRows
 from trainer.loop import predict
 from trainer.run import draws, row_losses
-from trainer.state import Measurable
+from trainer.tasks.measurable import Measurable
 from trainer.tasks.task import Ratio
 
 MOST_NUMBERS = 4_000_000  # of predictions and targets that are kept
