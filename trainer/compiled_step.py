@@ -104,7 +104,7 @@ class CompiledStep:
                 run.seed_step(ahead)
             loss, norm = graph(window.batches, window.shares, row)
             yield loss, norm
-            if ahead + 1 < len(windows) and not all(map(is_finite, (loss, *parameters(run.optimizer)))):
+            if ahead + 1 < len(windows) and not all_finite([loss, *parameters(run.optimizer)]):
                 return
 
     def _told(self, run: TrainState) -> tuple[Tensor, Tensor]:
@@ -141,6 +141,7 @@ def obstacle(run: TrainState) -> str | None:
 
 
 @torch.no_grad()
-def is_finite(tensor: Tensor) -> bool:
-    """Whether no number is NaN or infinite."""
-    return math.isfinite(tensor.sum().item()) or bool(tensor.isfinite().all())
+def all_finite(tensors: Sequence[Tensor]) -> bool:
+    """Whether no number is NaN or infinite. One number is read, unless their sum overflows."""
+    total = torch.stack([tensor.sum() for tensor in tensors]).sum()
+    return math.isfinite(total.item()) or all(bool(tensor.isfinite().all()) for tensor in tensors)

@@ -17,7 +17,7 @@ from trainer.tasks.measurable import Measurable
 
 def train(run: TrainState) -> Iterator[Event]:
     """Train from the current step to the end, or to a reason to stop, and report each event. A listener may save the
-    state at any event: it is consistent there."""
+    state at any event where run.is_whole: it is consistent there."""
     progress = run.progress
     yield Started(progress.step)
     run.agree_to_stop()

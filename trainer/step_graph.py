@@ -54,13 +54,14 @@ class StepGraph:
         if self.generated is None or not self.is_direct:
             found = self.traced(list(batches), list(shares), scalars)
             self.places = [(i, j) for i, a in enumerate(self.inputs) for j, b in enumerate(given) if a is b]
-            return found
-        for place, source in self.places:
-            self.inputs[place] = given[source]
-        if self.on_cuda:
-            torch.compiler.cudagraph_mark_step_begin()
-        loss, norm = self.generated(*self.inputs)
-        return loss, norm
+        else:
+            for place, source in self.places:
+                self.inputs[place] = given[source]
+            if self.on_cuda:
+                torch.compiler.cudagraph_mark_step_begin()
+            found = self.generated(*self.inputs)
+        loss, norm = found
+        return (loss.clone(), norm.clone()) if self.on_cuda else (loss, norm)  # a CUDA graph's next replay writes there
 
     def _generate(self, graph: torch.fx.GraphModule, examples: list[Any]) -> Callable[..., Any]:
         """torch.compile's backend: generate the code, once."""
