@@ -80,7 +80,7 @@ class CompiledStep:
             rows.append([scalars(group, step - since) for group, since in zip(groups, self.since, strict=True)])
         numbers = torch.tensor(rows, dtype=run.zero.dtype, device=run.device)
         try:
-            taken = list(self._taken(run, windows, numbers, graph))
+            found = list(self._taken(run, windows, numbers, graph))
         except torch._dynamo.exc.TorchDynamoException as error:  # only where a call has one step
             name = type(run.model).__name__
             self.obstacle = f"{name} cannot be captured: {first_line(error)}"
@@ -91,8 +91,8 @@ class CompiledStep:
             return train_step(run, windows[0])
         run.scheduler.step()
         rates.append([group["lr"] for group in groups])
-        self.ahead.extend((*found, after) for found, after in zip(taken, rates, strict=False))
-        self.is_broken = len(taken) < len(windows)
+        self.ahead.extend((*one, after) for one, after in zip(found, rates, strict=False))
+        self.is_broken = len(found) < len(windows)
         return self._told(run)
 
     def _taken(
@@ -143,5 +143,5 @@ def obstacle(run: TrainState) -> str | None:
 @torch.no_grad()
 def all_finite(tensors: Sequence[Tensor]) -> bool:
     """Whether no number is NaN or infinite. One number is read, unless their sum overflows."""
-    total = torch.stack([tensor.sum() for tensor in tensors]).sum()
+    total = torch.stack([tensor.sum(dtype=torch.float64) for tensor in tensors]).sum()
     return math.isfinite(total.item()) or all(bool(tensor.isfinite().all()) for tensor in tensors)

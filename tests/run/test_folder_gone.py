@@ -85,6 +85,26 @@ def test_a_folder_that_is_moved_keeps_a_last_checkpoint(tmp_path: Path, whole, s
     assert evidence(there) == whole
 
 
+class WithinCalls(At):
+    """The same, of a listener that lets the compiled step take several steps a call."""
+
+    per_call = True
+
+
+@pytest.mark.slow
+def test_the_last_checkpoint_is_of_the_end_of_a_call(tmp_path: Path) -> None:
+    words = config(*WORDS, "loader.batch_size=8", "log_every=1", "compile=step", "compiler.steps=4", "max_steps=24")
+    folder, there = tmp_path / "run", tmp_path / "elsewhere"
+    listener = WithinCalls(6, move, folder)  # in the middle of steps 5 to 8; step 7 finds it moved
+    assert attempt(folder, words, listeners=[listener]) == 4
+    assert [path.name for path in (there / "checkpoints").iterdir()] == ["step-00000008"]
+    assert "4 steps a call" in (there / layout.LOG).read_text()
+    assert attempt(there, words) == 0
+    assert attempt(folder, words, listeners=[At(999, move, folder)]) == 0
+    assert "one step a call: At looks at the run after each" in (folder / layout.LOG).read_text()
+    assert evidence(there) == evidence(folder)
+
+
 @pytest.mark.slow
 def test_tensorboard_which_writes_by_name_does_not_hide_it(tmp_path: Path, whole) -> None:
     folder, there = tmp_path / "run", tmp_path / "elsewhere"

@@ -139,8 +139,9 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
     except (BadRow, folders.Gone) as error:
         place.lost = isinstance(error, folders.Gone)
         with suppress(TrainerError):  # it was removed, or the weights are not finite
-            while not run.is_whole:  # the rest of a call, which no listener hears of
-                next(events)
+            while not run.is_whole:  # the rest of a call
+                with suppress(folders.Gone):
+                    metrics(next(events))
             saver.save()
         result.checkpoint = saver.last
         raise
