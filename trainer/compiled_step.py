@@ -143,5 +143,5 @@ def obstacle(run: TrainState) -> str | None:
 @torch.no_grad()
 def all_finite(tensors: Sequence[Tensor]) -> bool:
     """Whether no number is NaN or infinite. One number is read, unless their sum overflows."""
-    total = torch.stack([tensor.sum(dtype=torch.float64) for tensor in tensors]).sum()
+    total = torch.stack([tensor.sum().float() for tensor in tensors]).sum()
     return math.isfinite(total.item()) or all(bool(tensor.isfinite().all()) for tensor in tensors)
