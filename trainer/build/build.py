@@ -29,7 +29,6 @@ from trainer.build.compiling import compile_model
 from trainer.build.first_rows import init_from_data
 from trainer.build.model import build_model, choose_dtype
 from trainer.build.row_weights import counts_evenly
-from trainer.compiled_step import CompiledStep
 from trainer.config.durations import in_steps
 from trainer.config.schema import Config
 from trainer.data.balanced import training_labels
@@ -48,10 +47,11 @@ from trainer.optim.optimizers import group_rows, make_optimizer
 from trainer.optim.scheduler import make_scheduler
 from trainer.processes.machine import num_cores
 from trainer.processes.ranks import Ranks
-from trainer.state import Progress, TrainState
+from trainer.progress import Progress
+from trainer.state import TrainState
+from trainer.steps.compiled import CompiledStep
 from trainer.stopping import Stopping, make_stopping
-from trainer.tasks import calls, loss_modules, losses, metrics
-from trainer.tasks import kinds as tasks
+from trainer.tasks import calls, kinds, loss_modules, losses, metrics
 from trainer.tasks.model_loss import OfModel
 from trainer.tasks.task import Task
 
@@ -123,7 +123,7 @@ def _build(
     trained = loss_modules.with_model(model, loss_fn)
     frozen = freeze(model, config.freeze, trained)
     began = began.with_frozen(model, frozen.parameters)
-    task = tasks.make(splits.facts, splits.scale_y, probed.fit.class_axis, own_task(config.dataset))
+    task = kinds.make(splits.facts, splits.scale_y, probed.fit.class_axis, own_task(config.dataset))
 
     one = torch.ones((), device=device, dtype=dtype)
     verdict = batch_mean.verdict(config, model, probed, splits, ranks)

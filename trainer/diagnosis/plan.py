@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.compiled_step import kept_tensors
 from trainer.data import tree
 from trainer.data.kept_pictures import KeptPictures
 from trainer.data.tree import Tree
@@ -23,6 +22,7 @@ from trainer.optim.phases import Change
 from trainer.optim.scheduler import OnPlateau
 from trainer.schedules import Constant
 from trainer.state import TrainState
+from trainer.steps.compiled import kept_tensors
 
 MOST_STEPS = 1_000_000  # of a schedule to follow
 ENOUGH = 0.5  # seconds of steps to time

@@ -9,7 +9,6 @@ import torch
 
 from trainer.build.build import build
 from trainer.build.model import no_pictures
-from trainer.compiled_step import CompiledStep
 from trainer.config.settings import Settings
 from trainer.data.kept_pictures import KeptPictures
 from trainer.device import synchronize
@@ -17,6 +16,7 @@ from trainer.diagnosis.measurement import Measured
 from trainer.errors import TrainerError
 from trainer.events import Stepped
 from trainer.loop import train
+from trainer.steps.compiled import CompiledStep
 
 AS_IT_BEGINS = {"unfreeze_at": None, "swa": None, "swa_lr": None}  # what is timed is one kind of steps
 WARM_UP = 3  # steps before the clock starts; their extra time is compile time

@@ -10,7 +10,6 @@ import torch
 from trainer import __version__, kernels
 from trainer.build import phases, sizes
 from trainer.build.build import Setup
-from trainer.compiled_step import CompiledStep
 from trainer.config import asked_augmentation
 from trainer.config.schema import Config
 from trainer.data import tree
@@ -26,6 +25,7 @@ from trainer.optim.groups import MUON, count
 from trainer.optim.muon import Muon
 from trainer.optim.several import kinds
 from trainer.state import TrainState
+from trainer.steps.compiled import CompiledStep
 from trainer.tasks import baseline, loss_modules, losses
 from trainer.tasks.model_loss import OfModel
 from trainer.terminal.screen import Screen

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from trainer.data import seeds
-from trainer.data.loaders import place
+from trainer.data.loaders import send
 from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.tabular import matrix
@@ -145,7 +145,7 @@ class RowGroups:
     def load(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         x, y = batch
         y = y if self.scale_y is None else self.scale_y(y)
-        return self.expand(place(x, self.device, self.dtype)), place(y, self.device, self.dtype)
+        return self.expand(send(x, self.device, self.dtype)), send(y, self.device, self.dtype)
 
     def _gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Rows by their index in this part, in that order. Kept groups come first, before a new one displaces them."""
