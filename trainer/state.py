@@ -163,9 +163,16 @@ class TrainState:
         """Scale the gradients down to max_norm. Returns their norm before that, or None in a step that needs none."""
         if self.max_norm is not None:
             return nn.utils.clip_grad_norm_(self.trained.parameters(), self.max_norm)
-        if (self.progress.step + 1) % self.log_every == 0:
-            return nn.utils.get_total_norm(p.grad for p in self.trained.parameters() if p.grad is not None)
-        return None
+        return self.gradient_norm() if self.needs_norm else None
+
+    @property
+    def needs_norm(self) -> bool:
+        """Whether the norm of this step's gradients is used."""
+        return self.max_norm is not None or (self.progress.step + 1) % self.log_every == 0
+
+    def gradient_norm(self) -> Tensor:
+        """The norm of all gradients, 0-dim."""
+        return nn.utils.get_total_norm(p.grad for p in self.trained.parameters() if p.grad is not None)
 
     def judge(self, metrics: Mapping[str, float]) -> bool:
         """Keep the best weights, move a plateau scheduler, stop early. Returns whether these weights are the best."""

@@ -24,6 +24,7 @@ from trainer.build import (
     init_from,
     phases,
     probe,
+    stepping,
 )
 from trainer.build.compiling import compile_model
 from trainer.build.first_rows import init_from_data
@@ -49,7 +50,6 @@ from trainer.processes.machine import num_cores
 from trainer.processes.ranks import Ranks
 from trainer.progress import Progress
 from trainer.state import TrainState
-from trainer.steps.compiled import CompiledStep
 from trainer.stopping import Stopping, make_stopping
 from trainer.tasks import calls, kinds, loss_modules, losses, metrics
 from trainer.tasks.model_loss import OfModel
@@ -194,8 +194,8 @@ def _build(
         zero=torch.zeros((1 + len(probed.terms),) if probed.terms else (), device=device, dtype=dtype),
         ranks=ranks,
     )
-    run.step = _step(config, run, 0)
-    again = phases.Parts(frozen, make_optim, make_schedule, connect, partial(_step, config), rates)
+    run.step = stepping.choose(config, run, 0)
+    again = phases.Parts(frozen, make_optim, make_schedule, connect, partial(stepping.choose, config), rates)
     phases.attach(run, config, again, splits.train)
     loader = dataclasses.replace(config.loader, num_workers=splits.num_workers)
     resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, loader=loader)
@@ -203,13 +203,6 @@ def _build(
     resolved = dataclasses.replace(resolved, init_from=began.path, init_sha256=began.sha256)
     facts = (device_why, threads, threads_why, loss_counts, verdict, findings, groups, data_seconds, download)
     return run, Setup(resolved, splits, *facts, began)
-
-
-def _step(config: Config, run: TrainState, first: int) -> phases.Step:
-    """The step of a run, see CompiledStep for `first`."""
-    if config.compile != "step":
-        return train_step
-    return CompiledStep(run, config.compiler.mode, config.compiler.dynamic, first)
 
 
 def _measured(

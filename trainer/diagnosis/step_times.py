@@ -17,6 +17,7 @@ from trainer.errors import TrainerError
 from trainer.events import Stepped
 from trainer.loop import train
 from trainer.steps.compiled import CompiledStep
+from trainer.steps.graphed import GraphedStep
 
 AS_IT_BEGINS = {"unfreeze_at": None, "swa": None, "swa_lr": None}  # what is timed is one kind of steps
 WARM_UP = 3  # steps before the clock starts; their extra time is compile time
@@ -42,6 +43,8 @@ def measure(data: Mapping[str, Any], seconds: float) -> Measured:
     where = run.device.type == "cuda", not no_pictures(run.model, setup.splits.sample[0])
     measured = Measured(samples / spent, step, compile_seconds, peak, num_steps, threads, in_memory, *where, note)
     if config.compile == "none":
+        if isinstance(step_of, GraphedStep):
+            step_of.obstacle = "the hooks of a clock are called in eager steps only"
         clock = _Clock(run)
         number, spent, _ = steps.take(limit=seconds, clock=clock)
         measured.parts = {name: value / number for name, value in clock.parts.items()}

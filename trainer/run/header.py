@@ -26,6 +26,7 @@ from trainer.optim.muon import Muon
 from trainer.optim.several import kinds
 from trainer.state import TrainState
 from trainer.steps.compiled import CompiledStep
+from trainer.steps.graphed import GraphedStep
 from trainer.tasks import baseline, loss_modules, losses
 from trainer.tasks.model_loss import OfModel
 from trainer.terminal.screen import Screen
@@ -68,8 +69,8 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     batch += ", balanced classes" * (config.loader.sampler == "balanced")
     steps, epochs = progress.steps_per_epoch, counted(progress.num_steps / progress.steps_per_epoch, "epoch")
     screen.entry("steps", [f"{batch}: {counted(steps, 'step')} × {epochs} = {counted(progress.num_steps, 'step')}"])
-    if isinstance(step := getattr(run.step, "step", run.step), CompiledStep):
-        screen.entry("compile", [step.describe()])
+    if isinstance(step := getattr(run.step, "step", run.step), (CompiledStep, GraphedStep)):
+        screen.entry("compile" if isinstance(step, CompiledStep) else "graph", [step.describe()])
     where = [f"{run.device} ({setup.device_why})"]
     where += [f"{counted(setup.threads, 'thread')} ({setup.threads_why}); data {splits.loader_name}"]
     screen.entry("device", where + [f"{run.ranks.size} processes, which share each batch"] * (run.ranks.size > 1))
