@@ -38,9 +38,11 @@ def measure(data: Mapping[str, Any], seconds: float) -> Measured:
     compile_seconds = max(0.0, first - WARM_UP * step) if config.compile != "none" else 0.0
     peak = _peak(run.device) - (before if run.device.type == "cpu" else 0)
     threads, in_memory = torch.get_num_threads(), run.train_batches.loader.knows_targets
-    step_of = getattr(run.step, "step", run.step)
-    note = step_of.describe() if isinstance(step_of, CompiledStep) and step_of.obstacle else ""
-    where = run.device.type == "cuda", not no_pictures(run.model, setup.splits.sample[0])
+    step_of: Any = getattr(run.step, "step", run.step)
+    was_asked = isinstance(step_of, CompiledStep) or (isinstance(step_of, GraphedStep) and config.graph is True)
+    note = step_of.describe() if was_asked and step_of.obstacle is not None else ""
+    recorded = isinstance(step_of, GraphedStep) and step_of.obstacle is None
+    where = run.device.type == "cuda", recorded, not no_pictures(run.model, setup.splits.sample[0])
     measured = Measured(samples / spent, step, compile_seconds, peak, num_steps, threads, in_memory, *where, note)
     if config.compile == "none":
         if isinstance(step_of, GraphedStep):

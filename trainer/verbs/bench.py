@@ -84,6 +84,7 @@ def kernels(data: Mapping[str, Any], unchanged: Measured) -> Iterator[Change]:
     if unchanged.on_cuda:
         yield from ({"matmul": value} for value in ("highest", "high") if value != data["matmul"])
         yield {"deterministic": not data["deterministic"]}
+        yield from [{"graph": True}] * (not unchanged.recorded and data["graph"] is not True)
 
 
 def combine(measured: Variants, unchanged: Measured) -> Change:
