@@ -32,6 +32,7 @@ from trainer.build.model import build_model, choose_dtype
 from trainer.build.row_weights import counts_evenly
 from trainer.config.durations import in_steps
 from trainer.config.schema import Config
+from trainer.data.ahead import one_ahead
 from trainer.data.balanced import training_labels
 from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.earlier import Earlier
@@ -133,6 +134,7 @@ def _build(
     even = counts_evenly(loss_fn, loss_counts, splits)
     train_batches = _train_batches(config, splits, denominator, loss_counts == "sum", one, ranks, even=even)
     augmentation.augment(train_batches, config, splits, loss_fn, dtype)
+    train_batches.loader = one_ahead(train_batches.loader, device)
     batch_sizes.check(train_batches, model, splits.sample[0])
     progress = _progress(config, train_batches)
 
