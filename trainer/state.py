@@ -137,12 +137,15 @@ class TrainState:
         if not self.watch.unread:
             return None
         steps, size, is_good = self.watch.read(norm)
-        first = progress.step + 1 - len(steps)
-        bad = [number for number, step in enumerate(steps, first) if not all(map(math.isfinite, step.loss))]
-        if bad or not is_good:
-            progress.stop_reason, self.diverged_at = StopReason.DIVERGED, min([*bad, progress.step])
-        for step in steps if self.diverged_at is None else steps[: self.diverged_at + 1 - first]:
+        number = progress.step - len(steps)
+        for step in steps:
+            number += 1
             progress.add(*step)
+            if not all(map(math.isfinite, step.loss)):
+                is_good = False
+                break
+        if not is_good:
+            progress.stop_reason, self.diverged_at = StopReason.DIVERGED, number
         loss = steps[-1].loss
         return Logged(loss[0], loss[1:], size)
 

@@ -5,7 +5,7 @@ reading is free, and each step is read.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -47,21 +47,26 @@ class Watch:
     def read(self, norm: Tensor | None) -> tuple[list[Step], float | None, bool]:
         """(The steps since the last time, the norm, whether all weights are finite)."""
         unread, self.unread = self.unread, []
-        some = [t for loss, _, weight in unread for t in (loss, weight)] + [norm]
-        values, is_good = self._values([t for t in some if isinstance(t, Tensor)])
+        if self.is_free:
+            steps = [
+                Step(_numbers(loss), num_samples, weight.item() if isinstance(weight, Tensor) else weight)
+                for loss, num_samples, weight in unread
+            ]
+            return steps, None if norm is None else norm.item(), are_finite(self.weights)
+        size = nn.utils.get_total_norm(self.weights) if self.weights else self.empty.sum()
+        some = [tensor for loss, _, weight in unread for tensor in (loss, weight)] + [norm, size]
+        parts = [tensor.reshape(-1) for tensor in some if isinstance(tensor, Tensor)]
+        values = iter(torch.cat([self.empty, *parts]).tolist())
         steps = []
         for loss, num_samples, weight in unread:
             numbers = [next(values) for _ in range(loss.numel())]
             steps.append(Step(numbers, num_samples, next(values) if isinstance(weight, Tensor) else weight))
-        return steps, None if norm is None else next(values), is_good
+        found = None if norm is None else next(values)
+        return steps, found, math.isfinite(next(values)) or _each_is_finite(self.weights)
 
-    def _values(self, some: list[Tensor]) -> tuple[Iterator[float], bool]:
-        """(The numbers of some tensors one after another, whether all weights are finite)."""
-        if self.is_free:
-            return (n for t in some for n in (t.tolist() if t.ndim else (t.item(),))), are_finite(self.weights)
-        size = nn.utils.get_total_norm(self.weights) if self.weights else self.empty.sum()
-        *values, size = torch.cat([self.empty, *(t.reshape(-1) for t in (*some, size))]).tolist()
-        return iter(values), math.isfinite(size) or _each_is_finite(self.weights)
+
+def _numbers(loss: Tensor) -> list[float]:
+    return loss.tolist() if loss.ndim else [loss.item()]
 
 
 def are_finite(vectors: Sequence[Tensor]) -> bool:
