@@ -68,7 +68,7 @@ def _train(settings: Settings, started: float) -> int:
     from trainer.terminal.screen import Screen
 
     with Screen() as screen, settings.locating():
-        session = Session(screen, started)
+        session = Session(screen, started, may_measure=True)
         launch.start(config, settings.overrides, lambda label: layout.create(config.output_dir, label), session)
     return 0
 
