@@ -121,7 +121,7 @@ def test_nothing_is_held_that_depends_on_more_or_runs_other_code(
         ["dataset=table", "dataset.path=my.csv", "dataset.target=b"],
     ):
         assert hold(*words) == 0
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match="nothing is downloaded"):
         hold("dataset=mnist")  # it is not there, and nothing is fetched
     preload_data.hold(own | {"device": "cuda"})
     monkeypatch.setattr(preload_data, "GPUS", ("null",))

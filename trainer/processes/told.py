@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 PIPE = "TRAINER_FORK_SERVER_PIPE"  # the path of the pipe, for the server
-MOST = 60_000  # bytes that fit into a pipe before anybody reads
+MOST = 60_000  # bytes, which usually fit into a pipe before anybody reads
 
 _end: int | None = None  # of the pipe, open until this process ends: the server may not have opened its own yet
 
@@ -21,7 +21,7 @@ def waiting() -> Iterator[None]:
     path = Path(util.get_temp_dir()) / "told"
     if _end is None:
         os.mkfifo(path, 0o600)
-        _end = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        _end = os.open(path, os.O_RDWR)  # both, since the other end is not there yet
     os.environ[PIPE] = str(path)
     try:
         yield
