@@ -47,6 +47,7 @@ from trainer.optim.freezing import freeze
 from trainer.optim.groups import Row
 from trainer.optim.optimizers import group_rows, make_optimizer
 from trainer.optim.scheduler import make_scheduler
+from trainer.processes import threads
 from trainer.processes.machine import num_cores
 from trainer.processes.ranks import Ranks
 from trainer.progress import Progress
@@ -83,6 +84,7 @@ def build(
     download: bool = True,
     ranks: Ranks | None = None,
     earlier: Earlier | None = None,
+    may_measure: bool = False,
 ) -> tuple[TrainState, Setup]:
     """Build everything that a run needs, on its device. Raises ConfigError for parts that do not fit together.
 
@@ -90,19 +92,19 @@ def build(
     memory. download: whether the run may reach outside its folder, to fetch missing data, read weights to start from or
     log to a tracker: not for what nobody has signed or trusts. ranks: this process among those that train together;
     None where it trains alone. earlier: what the run stored about its data, if it resumes: it starts from no weights
-    then, since a checkpoint has its own.
+    then, since a checkpoint has its own. may_measure: see processes/threads.py.
     """
     ranks = ranks or Ranks()
     room = Room(max(1, (cores or num_cores()) // ranks.local_size), num_jobs * ranks.local_size)
-    options: dict[str, Any] = {"room": room, "download": download, "ranks": ranks, "earlier": earlier}
+    make = partial(_build, room=room, download=download, ranks=ranks, earlier=earlier, may_measure=may_measure)
     try:
-        return _build(config, **options)
+        return make(config)
     except probe.OtherTask as other:
-        return _build(dataclasses.replace(config, dataset={**config.dataset, "task": other.args[0]}), **options)
+        return make(dataclasses.replace(config, dataset={**config.dataset, "task": other.args[0]}))
 
 
 def _build(
-    config: Config, *, room: Room, download: bool, ranks: Ranks, earlier: Earlier | None
+    config: Config, *, room: Room, download: bool, ranks: Ranks, earlier: Earlier | None, may_measure: bool
 ) -> tuple[TrainState, Setup]:
     check_installed(config, reaches_out=download)
     probe.check_options(config)
@@ -154,7 +156,8 @@ def _build(
         return make_scheduler(config.scheduler, optimizer, scaler, mode=stopping.mode, **lengths)
 
     num_rows = -(-config.loader.batch_size // ranks.size)  # of a batch, on one rank
-    threads, threads_why = devices.set_threads(config.threads, device, 3 * probed.flops * num_rows, room.cores)
+    work = (device, 3 * probed.flops * num_rows, room.cores, ranks)
+    num_threads, threads_why = threads.take(config.threads, *work, may_measure=may_measure)
     if config.compile != "none":
         probe.check_compiler(device, config.compile)
     autocast = devices.make_autocast(device, config.autocast)
@@ -200,10 +203,9 @@ def _build(
     again = phases.Parts(frozen, make_optim, make_schedule, connect, partial(stepping.choose, config), rates)
     phases.attach(run, config, again, splits.train)
     loader = dataclasses.replace(config.loader, num_workers=splits.num_workers)
-    resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, loader=loader)
-    resolved = dataclasses.replace(resolved, threads=threads, nproc=ranks.size)
-    resolved = dataclasses.replace(resolved, init_from=began.path, init_sha256=began.sha256)
-    facts = (device_why, threads, threads_why, loss_counts, verdict, findings, groups, data_seconds, download)
+    resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, loader=loader, nproc=ranks.size)
+    resolved = dataclasses.replace(resolved, threads=num_threads, init_from=began.path, init_sha256=began.sha256)
+    facts = (device_why, num_threads, threads_why, loss_counts, verdict, findings, groups, data_seconds, download)
     return run, Setup(resolved, splits, *facts, began)
 
 
@@ -212,8 +214,7 @@ def _measured(
 ) -> tuple[Stopping, Sequence[str]]:
     """(What stops a run and chooses its best weights, the names of the metrics that an evaluation measures)."""
     num_val, own = splits.num_rows("val"), asked.choose(config, task, probed, splits, ranks)
-    of_terms = config.monitor_mode or "min"
-    modes = metrics.directions(task, own, num_val, probed.terms, of_terms, summed=probed.summed)
+    modes = metrics.directions(task, own, num_val, probed.terms, config.monitor_mode or "min", summed=probed.summed)
     stopping = make_stopping(config.monitor, config.early_stop, modes, task.monitor, config.monitor_mode)
     num_rows, counts = num_val or splits.num_rows("test"), splits.facts.class_counts
     return stopping, metrics.measured(task.name, task.modes, num_rows, counts, stopping.monitor, own)
@@ -239,7 +240,6 @@ def _train_batches(
 
 def _progress(config: Config, batches: TrainBatches) -> Progress:
     """The progress of a new run: how many steps it will take, and how often it is evaluated."""
-    steps_per_epoch = batches.steps_per_epoch
-    num_steps = config.epochs * steps_per_epoch
+    steps_per_epoch, num_steps = batches.steps_per_epoch, config.epochs * batches.steps_per_epoch
     eval_every = in_steps(config.eval_every, steps_per_epoch, batches.batch_size * config.accumulate)
     return Progress(min(num_steps, config.max_steps or num_steps), steps_per_epoch, eval_every)

@@ -72,7 +72,8 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     if isinstance(step := getattr(run.step, "step", run.step), (CompiledStep, GraphedStep)):
         screen.entry("compile" if isinstance(step, CompiledStep) else "graph", [step.describe()])
     where = [f"{run.device} ({setup.device_why})"]
-    where += [f"{counted(setup.threads, 'thread')} ({setup.threads_why}); data {splits.loader_name}"]
+    threads, data = f"{counted(setup.threads, 'thread')} ({setup.threads_why})", f"data {splits.loader_name}"
+    where += [f"{threads}; {data}"] if len(threads) < WIDTH // 2 else [threads, data]
     screen.entry("device", where + [f"{run.ranks.size} processes, which share each batch"] * (run.ranks.size > 1))
     if fast := kernels.words(run.device, config.channels_last, config.deterministic, config.matmul):
         screen.entry("kernels", [fast])

@@ -49,7 +49,14 @@ def start(
         return start_ranks.run(num_ranks, work, in_rank, make_folder)
     with distributed.joined() as ranks, kernels.kept():
         session.screen.status(BUILDING)
-        run, setup = build(config, cores=session.num_cores, num_jobs=session.num_jobs, download=download, ranks=ranks)
+        run, setup = build(
+            config,
+            cores=session.num_cores,
+            num_jobs=session.num_jobs,
+            download=download,
+            ranks=ranks,
+            may_measure=session.may_measure,
+        )
         try:
             checkpoint.contents(run, {})
         except TypeError as error:
