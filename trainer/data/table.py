@@ -109,6 +109,8 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
             infer = []
         infer += [how.by] if how.split == "time" and how.by is not None and how.by not in infer else []
         survey = take_survey(self.source, self.targets, types, key(how, self.targets), infer)
+        as_text = {*self.targets, how.by}
+        self.source.settle([name for name in survey.texts.keys() - as_text if survey.kinds[name] == "number"])
         if not survey.labelled.any():
             raise ConfigError(f"{self.source.files[0]} has no row with a {self.targets[0]}")
         if how.split == "auto":

@@ -86,7 +86,8 @@ def to_floats(values: Any, kind: Kind, dialect: Dialect) -> Floats:
     """Numbers, or dates as days since 1970, as float64 with NaN for missing ones. kind: number or date. Raises
     pa.ArrowInvalid for a value that is neither."""
     if pa.types.is_string(values.type):
-        return parsed(to_text(values, dialect), kind, dialect)
+        found = plain_numbers(values, dialect) if kind == "number" else None
+        return parsed(to_text(values, dialect), kind, dialect) if found is None else found
     if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
         if kind == "date":
             return _days(values)
@@ -96,6 +97,21 @@ def to_floats(values: Any, kind: Kind, dialect: Dialect) -> Floats:
             floats[np.isin(floats, np.array(dialect.missing_numbers, dtype=np.float64))] = np.nan
         return floats
     raise pa.ArrowInvalid(f"{values.type} is not a {kind}")
+
+
+def plain_numbers(values: Any, dialect: Dialect) -> Floats | None:
+    """Text as float64 by one cast, where each value is a number without blanks or marks, and none is missing; None for
+    other columns, which to_text has to look at."""
+    if dialect.decimal != "point":
+        return None
+    try:
+        found = _numpy(values.cast(pa.float64()))
+    except pa.ArrowInvalid:
+        return None
+    missing = np.isnan(found)
+    if dialect.missing_numbers:
+        missing |= np.isin(found, np.array(dialect.missing_numbers, dtype=np.float64))
+    return None if missing.any() else found
 
 
 def parsed(text: Any, kind: Kind, dialect: Dialect) -> Floats:
@@ -109,6 +125,8 @@ def is_missing(values: Any, dialect: Dialect) -> Any:
     """Whether each value is missing: (N,) bool."""
     if _is_number(values.type):
         return np.isnan(to_floats(values, "number", dialect))
+    if pa.types.is_string(values.type) and plain_numbers(values, dialect) is not None:
+        return np.zeros(len(values), dtype=bool)
     text = to_text(values, dialect) if pa.types.is_string(values.type) else values
     return pc.is_null(text).to_numpy(zero_copy_only=False)
 

@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,11 +37,13 @@ KEPT = 128 * 2**20  # bytes of CSV up to which parsed rows are kept for the next
 
 @dataclass(frozen=True)
 class Batch:
-    """Some rows. columns: {name: values}, all of one length. where(row): 'FILE line 12', for messages."""
+    """Some rows. columns: {name: values}, all of one length. where(row): 'FILE line 12', for messages. numbers: what
+    the survey has read of columns of text, float64."""
 
     columns: dict[str, Any]
     num_rows: int
     where: Callable[[int], str]
+    numbers: dict[str, Any] = field(default_factory=dict)
 
 
 class Source:
@@ -83,17 +85,26 @@ class Source:
                 yield batch
         self.kept = keep
 
+    def settle(self, numbers: Sequence[str]) -> None:
+        """Of the rows that are kept, let columns that hold numbers be numbers: their text is not needed again."""
+        for batch in self.kept or []:
+            for name in numbers:
+                found = batch.numbers.get(name)
+                found = conversion.to_floats(batch.columns[name], "number", self.dialect) if found is None else found
+                batch.columns[name] = pa.array(found)
+            batch.numbers.clear()
+
     def kinds(self, names: Sequence[str]) -> dict[str, Kind]:
         """The kinds of columns by their types in Parquet; without those that are text in a file, or of two kinds.
         Raises ConfigError for a column that is neither a number, a date nor text."""
         found: dict[str, set[Any]] = {name: set() for name in names}
         for file in [] if self.text else self.files:
-            for field in open_parquet(file).schema_arrow:
+            for entry in open_parquet(file).schema_arrow:
                 try:
-                    if field.name in found and (kind := conversion.kind_of(field.type)) is not None:
-                        found[field.name].add(kind)
+                    if entry.name in found and (kind := conversion.kind_of(entry.type)) is not None:
+                        found[entry.name].add(kind)
                 except TypeError as error:
-                    raise ConfigError(f"column '{field.name}' is {error}", typed.texts("drop", [field.name])) from error
+                    raise ConfigError(f"column '{entry.name}' is {error}", typed.texts("drop", [entry.name])) from error
         return {name: next(iter(kinds)) for name, kinds in found.items() if len(kinds) == 1 and "text" not in kinds}
 
     def digest(self, file: Path) -> Digest:

@@ -44,22 +44,30 @@ class Tally:
 
     def add(self, batch: Batch, name: str, dialect: Dialect) -> None:
         """Count a batch."""
-        text = conversion.to_text(batch.columns[name], dialect)
+        values = batch.columns[name]
+        plain = conversion.plain_numbers(values, dialect)
+        text = conversion.to_text(values, dialect) if plain is None else values
         self.values += (count := len(text) - text.null_count)
         for kind in self.like:
             try:
-                conversion.parsed(text, kind, dialect)
+                found = conversion.parsed(text, kind, dialect) if plain is None else plain
                 self.like[kind] += count
             except pa.ArrowInvalid:
                 self.odd.setdefault(kind, batch)
                 usual = (notation.pointed if kind == "number" else notation.year_first)(text, dialect)
                 self.like[kind] += total(pc.match_substring_regex(usual, LOOKS[kind]))
+            else:
+                if kind == "number" and count:  # what reads as a number never reads as a date
+                    batch.numbers[name] = found
+                    self.odd.setdefault("date", batch)
+                    break
         if len(self.odd) == len(self.like):
             self.other = self.other or notation.other_notation(text.drop_null()[: notation.SOME], dialect)
-        digits = pc.ascii_is_decimal(text)
-        padded = pc.and_(pc.and_(digits, pc.starts_with(text, "0")), pc.greater(pc.binary_length(text), 1))
-        self.digits, self.padded = self.digits + total(digits), self.padded + total(padded)
-        self.percent += total(pc.ends_with(text, "%"))
+        if plain is None or (np.rint(plain) == plain).any():  # digits alone are a whole number
+            digits = pc.ascii_is_decimal(text)
+            padded = pc.and_(pc.and_(digits, pc.starts_with(text, "0")), pc.greater(pc.binary_length(text), 1))
+            self.digits, self.padded = self.digits + total(digits), self.padded + total(padded)
+        self.percent += total(pc.ends_with(text, "%")) if plain is None else 0
         if not self.pointed and (dialect.decimal, dialect.thousands) == ("point", "none"):
             grouped = text.filter(pc.match_substring_regex(text, notation.GROUPED))
             self.grouped = self.grouped or (grouped[0].as_py() if len(grouped) else "")
