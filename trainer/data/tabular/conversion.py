@@ -102,7 +102,7 @@ def to_floats(values: Any, kind: Kind, dialect: Dialect) -> Floats:
 def plain_numbers(values: Any, dialect: Dialect) -> Floats | None:
     """Text as float64 by one cast, where each value is a number without blanks or marks, and none is missing; None for
     other columns, which to_text has to look at."""
-    if dialect.decimal != "point":
+    if not pa.types.is_string(values.type) or dialect.decimal != "point":
         return None
     try:
         found = _numpy(values.cast(pa.float64()))
@@ -125,7 +125,7 @@ def is_missing(values: Any, dialect: Dialect) -> Any:
     """Whether each value is missing: (N,) bool."""
     if _is_number(values.type):
         return np.isnan(to_floats(values, "number", dialect))
-    if pa.types.is_string(values.type) and plain_numbers(values, dialect) is not None:
+    if plain_numbers(values, dialect) is not None:
         return np.zeros(len(values), dtype=bool)
     text = to_text(values, dialect) if pa.types.is_string(values.type) else values
     return pc.is_null(text).to_numpy(zero_copy_only=False)
