@@ -109,13 +109,14 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
             infer = []
         infer += [how.by] if how.split == "time" and how.by is not None and how.by not in infer else []
         survey = take_survey(self.source, self.targets, types, key(how, self.targets), infer)
-        as_text = {*self.targets, how.by}
-        self.source.settle([name for name in survey.texts.keys() - as_text if survey.kinds[name] == "number"])
         if not survey.labelled.any():
             raise ConfigError(f"{self.source.files[0]} has no row with a {self.targets[0]}")
         if how.split == "auto":
             how = how.settled(classes=how.folds is not None and self._has_classes(survey, fitted))
         parts = parts_of(self.source, survey, self.others, self.targets, how)
+        known = {name: kind for name, kind in types.items() if name not in {*self.targets, *self.drop}}
+        for source in (self.source, *self.others.values()):
+            source.settle(known)
         if not parts[TRAIN].num_rows:
             raise ConfigError(f"{self.source.files[0]} has no row left to train on")
         preprocessing, warnings = fitted, list[list[str]]()

@@ -86,8 +86,8 @@ def to_floats(values: Any, kind: Kind, dialect: Dialect) -> Floats:
     """Numbers, or dates as days since 1970, as float64 with NaN for missing ones. kind: number or date. Raises
     pa.ArrowInvalid for a value that is neither."""
     if pa.types.is_string(values.type):
-        found = plain_numbers(values, dialect) if kind == "number" else None
-        return parsed(to_text(values, dialect), kind, dialect) if found is None else found
+        found = read(values, kind, dialect)
+        return _days(found) if kind == "date" else _numpy(found)
     if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
         if kind == "date":
             return _days(values)
@@ -99,26 +99,35 @@ def to_floats(values: Any, kind: Kind, dialect: Dialect) -> Floats:
     raise pa.ArrowInvalid(f"{values.type} is not a {kind}")
 
 
-def plain_numbers(values: Any, dialect: Dialect) -> Floats | None:
-    """Text as float64 by one cast, where each value is a number without blanks or marks, and none is missing; None for
-    other columns, which to_text has to look at."""
+def read(values: Any, kind: Kind, dialect: Dialect) -> Any:
+    """Text as a column of float64 or of timestamps, with null for missing values. kind: number or date. Raises
+    pa.ArrowInvalid for a value that is neither."""
+    plain = plain_numbers(values, dialect) if kind == "number" else None
+    return parsed(to_text(values, dialect), kind, dialect) if plain is None else plain
+
+
+def plain_numbers(values: Any, dialect: Dialect) -> Any:
+    """Text as float64 by one cast, where each value is a number without blanks or marks, and none may be missing; None
+    for other columns, which to_text has to look at."""
     if not pa.types.is_string(values.type) or dialect.decimal != "point":
         return None
     try:
-        found = _numpy(values.cast(pa.float64()))
+        found = notation.cast(values, pa.float64())
     except pa.ArrowInvalid:
         return None
-    missing = np.isnan(found)
-    if dialect.missing_numbers:
-        missing |= np.isin(found, np.array(dialect.missing_numbers, dtype=np.float64))
-    return None if missing.any() else found
+    doubtful = found.null_count or pc.any(pc.is_nan(found)).as_py() or may_be_missing(found, dialect)
+    return None if doubtful else found
 
 
-def parsed(text: Any, kind: Kind, dialect: Dialect) -> Floats:
-    """The same of text from to_text."""
-    if kind == "date":
-        return _days(notation.timestamps(text, dialect))
-    return _numpy(notation.numbers(text, dialect))
+def may_be_missing(numbers: Any, dialect: Dialect) -> bool:
+    """Whether one of some numbers may also be read as a missing value: as text 1e3 is not the -999 or 1000 of
+    dataset.missing, as a number it is."""
+    return any(pc.any(pc.equal(numbers, value)).as_py() for value in dialect.missing_values)
+
+
+def parsed(text: Any, kind: Kind, dialect: Dialect) -> Any:
+    """The same as `read`, of text from to_text."""
+    return notation.timestamps(text, dialect) if kind == "date" else notation.numbers(text, dialect)
 
 
 def is_missing(values: Any, dialect: Dialect) -> Any:

@@ -27,10 +27,11 @@ LF, CR, QUOTE = 10, 13, 34
 
 @dataclass(frozen=True)
 class Block:
-    """Complete records, UTF-8. first_line: the number of their first line in the file, from 1."""
+    """Complete records, UTF-8. first_line: the number of their first line in the file, from 1; num_lines: how many."""
 
     data: bytes
     first_line: int
+    num_lines: int
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,9 @@ def _blocks(rest: bytes, chunks: Iterator[bytes], name: str, delimiter: str, lin
             data, rest = rest[:size], rest[size:]
             _check_bytes(data, name, line)
             _check_quotes(data, name, line, delimiter)
-            yield Block(data, line)
-            line += data.count(b"\n")
+            num_lines = data.count(b"\n") + (not data.endswith(b"\n"))
+            yield Block(data, line, num_lines)
+            line += num_lines
         elif len(rest) > LONGEST:
             raise _unclosed(rest, name, line)
 
