@@ -120,8 +120,8 @@ def plain_numbers(values: Any, dialect: Dialect) -> Any:
 
 
 def may_be_missing(numbers: Any, dialect: Dialect) -> bool:
-    """Whether one of some numbers may also be read as a missing value: as text 1e3 is not the -999 or 1000 of
-    dataset.missing, as a number it is."""
+    """Whether one of some numbers equals one of dataset.missing. As the text 1e3 it need not be missing; as the number
+    1000 it would be."""
     return any(pc.any(pc.equal(numbers, value)).as_py() for value in dialect.missing_values)
 
 

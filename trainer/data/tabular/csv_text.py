@@ -123,7 +123,8 @@ def _blocks(rest: bytes, chunks: Iterator[bytes], name: str, delimiter: str, lin
             data, rest = rest[:size], rest[size:]
             _check_bytes(data, name, line)
             _check_quotes(data, name, line, delimiter)
-            num_lines = data.count(b"\n") + (not data.endswith(b"\n"))
+            ends = np.count_nonzero(np.frombuffer(data, dtype=np.uint8) == LF)
+            num_lines = int(ends) + (not data.endswith(b"\n"))
             yield Block(data, line, num_lines)
             line += num_lines
         elif len(rest) > LONGEST:

@@ -63,7 +63,7 @@ class Tally:
             found = self._read(text, "date", batch, dialect)
         if len(self.odd) == len(self.like):
             self.other = self.other or notation.other_notation(text.drop_null()[: notation.SOME], dialect)
-        if numbers is None or pc.any(pc.equal(pc.round(numbers), numbers)).as_py():  # as digits alone are
+        if numbers is None or _has_whole(numbers):  # as digits alone are
             digits = pc.ascii_is_decimal(text)
             padded = pc.and_(pc.and_(digits, pc.starts_with(text, "0")), pc.greater(pc.binary_length(text), 1))
             self.digits, self.padded = self.digits + total(digits), self.padded + total(padded)
@@ -167,6 +167,8 @@ def take_survey(
     typed = source.kinds(wanted)
     survey.kinds = types | typed
     survey.texts = {name: Tally() for name in wanted if name not in typed}
+    if survey.texts:
+        source.forget()  # an earlier survey may have left no text
     labelled, settled = [], set[tuple[str, Kind]]()
     for batch in source.batches(list(dict.fromkeys([*targets, *([key] if key else []), *survey.texts]))):
         survey.num_rows += batch.num_rows
@@ -191,6 +193,11 @@ def take_survey(
     if any(survey.kinds[name] != kind for name, kind in settled):  # text came after them
         source.forget()
     return survey
+
+
+def _has_whole(numbers: Any) -> bool:
+    values = numbers.to_numpy(zero_copy_only=False)  # pyarrow rounds many times slower than numpy
+    return bool((np.rint(values) == values).any())
 
 
 def _is_missing(values: Any, found: Any, dialect: Dialect) -> Any:
