@@ -19,8 +19,9 @@ from trainer.data.loaders import send
 from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.tabular import matrix
+from trainer.data.tabular.batch import chosen, masked
 from trainer.data.tabular.chunks import Chunks
-from trainer.data.tabular.source import Source, chosen, group_batches, label, masked, open_parquet
+from trainer.data.tabular.source import Source, group_batches, label, open_parquet
 from trainer.data.tabular.targets import targets_of
 
 KEPT = 64 * 2**20  # bytes of a block of row groups, and of the groups kept in memory
