@@ -25,12 +25,16 @@ check() { # what it shows, then the words after trainer
 nvidia-smi --query-gpu=name,memory.total --format=csv,noheader
 "$python" -c "import torch; print('torch', torch.__version__, 'CUDA', torch.version.cuda)"
 
+echo "a step: what waits for the GPU, what a graph changes, and samples/s of every way beside loops by hand"
+timeout 200 "$python" benchmarks/gpu_steps.py --json "${OUT:-$scratch}/gpu_steps.json" || failed=1
+
 gpu=(device=cuda report=false)
 check "train" train "${gpu[@]}" epochs=2
 check "autocast bf16" train "${gpu[@]}" model=cnn autocast=bf16 epochs=1
 check "autocast fp16 with its scaler" train "${gpu[@]}" model=cnn autocast=fp16 epochs=1
 check "killed and resumed, MLP with dropout" verify "${gpu[@]}" model.dropout=0.2 epochs=2
 check "killed and resumed, CNN" verify "${gpu[@]}" model=cnn epochs=1
+check "killed and resumed, compile=step" verify "${gpu[@]}" compile=step epochs=2
 check "killed and resumed, compile=model" verify "${gpu[@]}" compile=model epochs=2
 check "plan: memory and time" plan "${gpu[@]}" model=cnn
 check "lr-find" lr-find "${gpu[@]}"

@@ -36,6 +36,16 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return None
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads the user's cache, and none measures the machine: a file lies where trainer's folder would be."""
+    folder = tmp_path_factory.mktemp("cache")
+    (folder / "trainer").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test runs in a folder of its own; nothing is written elsewhere."""

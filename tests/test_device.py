@@ -78,16 +78,6 @@ def test_a_missing_device_is_refused(version: str | None, reason: str, monkeypat
     assert chosen.type == "mps" or reason in why
 
 
-def test_threads_follow_a_rule_from_the_work_in_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts: list[int] = []
-    cpu = torch.device("cpu")
-    monkeypatch.setattr(torch, "set_num_threads", counts.append)
-    assert [device.set_threads("auto", cpu, flops, 4)[0] for flops in (1e6, 3e8, 6e8, 1e12)] == [1, 2, 4, 4]
-    assert device.set_threads(2, cpu, 0, 4) == (2, "threads=2")
-    assert device.set_threads("auto", torch.device("cuda"), 1e12, 4)[0] == 1
-    assert counts == [1, 2, 4, 4, 2, 1]
-
-
 def test_denormals_are_flushed() -> None:
     device.prepare_cpu()
     assert float(torch.tensor([1e-39]) * 1.0) == 0.0

@@ -16,13 +16,13 @@ from twenty import COUPLED, DRAWN, JOBS
 
 from trainer.build.build import build
 from trainer.cli import main
-from trainer.compiled_step import CompiledStep
 from trainer.config.check import check
 from trainer.diagnosis.fingerprint import evidence
 from trainer.errors import ConfigError
 from trainer.events import Evaluated, Stepped
 from trainer.loop import train
 from trainer.processes.ranks import Ranks, joined
+from trainer.steps.compiled import CompiledStep
 from trainer.verbs.verify import _Killer
 
 Numbers = tuple[list[list[float]], dict[str, float]]

@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from trainer.python import Result as Result
     from trainer.python import train as train
 
-__version__ = "0.7.0"
+__version__ = "0.8.0"
 
 
 def __getattr__(name: str) -> Any:

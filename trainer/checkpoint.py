@@ -19,7 +19,8 @@ from trainer.disk.tensors import MALFORMED, read_tensors, tensor_bytes, tensors_
 from trainer.errors import ConfigError, Diverged, StorageError, complain
 from trainer.optim import exact_state
 from trainer.optim.stretch import num_moves, stretch
-from trainer.state import Progress, TrainState
+from trainer.progress import Progress
+from trainer.state import TrainState
 from trainer.stopping import StopReason, loss_of
 from trainer.tasks import loss_modules
 from trainer.text import decimal
@@ -65,12 +66,9 @@ def contents(run: TrainState, offsets: Mapping[str, int]) -> dict[str, bytes]:
     entries = {f"{i}.{name}": value for i, entry in optimizer["state"].items() for name, value in entry.items()}
     tensors = {key: value for key, value in entries.items() if isinstance(value, Tensor)}
     scalars = {k: json_text.encode(v, f"optimizer state {k}") for k, v in entries.items() if k not in tensors}
-    progress = run.progress
-    sums: dict[str, Any] = {name: float(getattr(progress, name)) for name in ("loss_sum", "loss_samples")}
-    sums["term_sums"] = list(map(float, progress.term_sums))
     state = {
         "format": FORMAT,
-        "progress": json_text.encode(vars(run.progress) | sums),
+        "progress": json_text.encode(vars(run.progress)),
         "optimizer": {"param_groups": json_text.encode(optimizer["param_groups"], "param_groups"), "scalars": scalars},
         "scheduler": json_text.encode(run.scheduler.state_dict(), "scheduler"),
         "scaler": json_text.encode(run.scaler.state_dict(), "scaler"),
@@ -96,7 +94,10 @@ def environment(run: TrainState) -> dict[str, Any]:
 
 
 def check_finite(run: TrainState) -> None:
-    """Raise Diverged for a weight or moment that is NaN or infinite, so that it is never saved."""
+    """Raise Diverged for a loss, weight or moment that is NaN or infinite, so that it is never saved."""
+    run.look()
+    if run.diverged_at is not None:
+        raise Diverged(f"loss or weights are not finite after step {run.diverged_at}; this step was not saved")
     parts = [("", run.weights()), ("best ", run.best_weights or {}), ("average ", run.average.tensors)]
     parts += [("optimizer ", entry) for entry in run.optimizer.state_dict()["state"].values()]
     parts.append(("term ", dict(zip(run.terms, torch.as_tensor(run.progress.term_sums), strict=False))))

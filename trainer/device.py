@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +16,6 @@ from torch import nn
 
 from trainer.errors import ConfigError
 
-FLOPS_PER_THREAD = 125e6  # floating-point operations of a step that make another thread worthwhile, see set_threads
 AMP_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -62,26 +61,6 @@ def prepare_cpu() -> None:
     """
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-
-
-def set_threads(
-    threads: Literal["auto"] | int, device: torch.device, flops_per_step: float, cores: int
-) -> tuple[int, str]:
-    """Set the CPU threads of this process. Returns how many, and why. auto takes at most `cores`.
-
-    auto is a rule, not a timing: the number of threads changes the last bits of a sum, and the same command must give
-    the same result. Measured on two cores with an MLP 784-128-10, eager: a second thread made steps of 78 MFLOP no
-    faster, steps of 156 MFLOP 1.1 to 1.5 times as fast, steps of 312 MFLOP 1.6 times. On busy cores, threads wait for
-    each other and cost more than that, so the rule asks for a clear gain.
-    """
-    count, why = int(flops_per_step / FLOPS_PER_THREAD), f"auto: {flops_per_step / 1e6:,.3g} MFLOP a step"
-    count = min(cores, max(1, count))
-    if threads != "auto":
-        count, why = threads, f"threads={threads}"
-    elif device.type != "cpu":
-        count, why = 1, "auto: the work is on the device"
-    torch.set_num_threads(count)
-    return count, why
 
 
 def make_autocast(device: torch.device, precision: str) -> Callable[[], AbstractContextManager[Any]]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from trainer.data.batches import Window
 from trainer.stopping import StopReason
+from trainer.watch import Logged
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class Started:
 @dataclass(frozen=True, slots=True)
 class Stepped:
     """One optimizer step was taken. loss: of its window, 0-dim. norm: of all gradients before clipping, 0-dim, or None
-    in a step that does not log it. terms: of a loss with named terms, (terms,) in the order of run.terms."""
+    in a step that does not log it. terms: of a loss with named terms, (terms,) in the order of run.terms. logged: the
+    same as floats in a step to log, else None: to read a tensor from a device waits for the device."""
 
     step: int
     loss: Tensor
@@ -27,6 +29,7 @@ class Stepped:
     lr: float
     window: Window
     terms: Tensor | None = None
+    logged: Logged | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,9 @@ def train(run: TrainState) -> Iterator[Event]:
             lr = run.optimizer.param_groups[0]["lr"]
             loss, norm = run.step(run, window)
             loss = run.ranks.mean(loss)
-            progress.advance(window.num_samples, loss, window.weight)
+            logged = run.advance(window, loss, norm)
             loss, terms = (loss[0], loss[1:]) if run.terms else (loss, None)
-            yield Stepped(progress.step, loss, norm, lr, window, terms)
+            yield Stepped(progress.step, loss, norm, lr, window, terms, logged)
             run.agree_to_stop()
         if progress.evaluation_due:
             with run.average.applied(run):
@@ -41,6 +41,7 @@ def train(run: TrainState) -> Iterator[Event]:
                 improved = run.judge(metrics)
             yield Evaluated(progress.step, metrics, improved)
             run.agree_to_stop()
+    run.look()
     yield Ended(progress.step, progress.stop_reason)
 
 

@@ -1,4 +1,4 @@
-"""The state of a run: its live objects (TrainState) and how far it has come (Progress)."""
+"""The state of a run: its live objects. How far it has come is in progress.py."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,95 +15,17 @@ from trainer.data import seeds
 from trainer.data.batches import EvalBatches, TrainBatches, Window
 from trainer.data.facts import Facts
 from trainer.data.scaling import Scale
-from trainer.device import seed_generator, widest_dtype
+from trainer.device import seed_generator
 from trainer.optim.averaging import Average, copied
 from trainer.optim.phases import Phases
 from trainer.processes.ranks import Ranks
+from trainer.progress import Progress
 from trainer.stopping import Stopping, StopReason, loss_of
 from trainer.tasks import loss_modules
 from trainer.tasks.calls import Call, Loss
 from trainer.tasks.fit import Fit
 from trainer.tasks.task import Task
-
-
-@dataclass
-class Progress:
-    """How far a run has come, between two optimizer steps. A checkpoint holds all of it. loss_sum: over the samples
-    since the last evaluation; a float on the CPU, else a 0-dim tensor on the device; term_sums: the same of each term
-    of a loss that has some; loss_samples: what these are sums over, see Window.weight. best, best_loss: the monitored
-    metric and the loss of the weights that are kept. reference: the value that patience waits to see improved."""
-
-    num_steps: int
-    steps_per_epoch: int
-    eval_every: int
-
-    step: int = 0
-    samples: int = 0
-    evaluated_at: int = 0
-    loss_sum: float | Tensor = 0.0
-    term_sums: list[float] | Tensor = field(default_factory=list)
-    loss_samples: float | Tensor = 0
-    best: float | None = None
-    best_loss: float | None = None
-    best_step: int = 0
-    reference: float | None = None
-    bad_evaluations: int = 0
-    stop_reason: StopReason | None = None
-
-    @property
-    def epoch(self) -> float:
-        """Passes over the training split so far."""
-        return self.step / self.steps_per_epoch
-
-    @property
-    def evaluation_due(self) -> bool:
-        """Whether an evaluation is due at this step and still to be done."""
-        due = self.step % self.eval_every == 0 or self.step == self.num_steps
-        return due and self.step > self.evaluated_at and self.stop_reason is None
-
-    @property
-    def done(self) -> bool:
-        """Whether training is over: all steps taken and evaluated, or a reason to stop."""
-        return self.stop_reason is not None or (self.step >= self.num_steps and not self.evaluation_due)
-
-    def advance(self, num_samples: int, loss: Tensor, weight: float | Tensor | None) -> None:
-        """Count one step. loss: 0-dim, or (1 + terms,); weight: see Window. On the CPU, where reading it is cheap, this
-        stops the run at a NaN, also of a term."""
-        weight = float(weight) if loss.is_cpu and isinstance(weight, Tensor) else weight
-        self.step += 1
-        self.samples += num_samples
-        self.loss_samples += num_samples if weight is None else weight
-        weight = 1.0 if weight is None else weight
-        if loss.ndim:
-            self._add_terms(loss[1:], weight)
-            loss = loss[0]
-        if loss.is_cpu:
-            value = loss.item()
-            self.loss_sum += value * weight
-            if not math.isfinite(value):
-                self.stop_reason = StopReason.DIVERGED
-        else:
-            self.loss_sum = self.loss_sum + loss * weight
-
-    def _add_terms(self, terms: Tensor, weight: float | Tensor) -> None:
-        sums = terms.to(widest_dtype(terms.device)) * weight
-        if len(self.term_sums):
-            sums += torch.as_tensor(self.term_sums, dtype=sums.dtype, device=sums.device)
-        self.term_sums = sums.tolist() if terms.is_cpu else sums
-        if terms.is_cpu and not all(map(math.isfinite, self.term_sums)):
-            self.stop_reason = StopReason.DIVERGED
-
-    def take_train_loss(self, terms: Sequence[str] = ()) -> dict[str, float]:
-        """Return {'train/loss': …, 'train/TERM': …}, the means since the last evaluation, and start new ones."""
-        count = float(self.loss_samples) or 1.0
-        values = map(float, (self.loss_sum, *self.term_sums))
-        found = {f"train/{name}": value / count for name, value in zip(("loss", *terms), values, strict=False)}
-        self.evaluated_at = self.step
-        if not all(map(math.isfinite, found.values())):
-            self.stop_reason = StopReason.DIVERGED
-            return found  # the sums of the terms still say which
-        self.loss_sum, self.term_sums, self.loss_samples = 0.0, [], 0
-        return found
+from trainer.watch import Logged, Watch
 
 
 @dataclass
@@ -144,6 +66,11 @@ class TrainState:
     best_weights: dict[str, Any] | None = None
     phases: Phases = field(default_factory=Phases)
     average: Average = field(default_factory=Average)  # of the weights, which evaluations see in their place
+    watch: Watch = field(init=False)
+    diverged_at: int | None = None  # the first step whose loss or weights were seen not to be finite
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self.trained, self.device)
 
     @property
     def facts(self) -> Facts:
@@ -178,6 +105,38 @@ class TrainState:
         to_end = min(progress.steps_per_epoch - place, progress.num_steps - progress.step)
         return min(self.steps_per_call - place % self.steps_per_call, to_evaluation, to_end)
 
+    def advance(self, window: Window, loss: Tensor, norm: Tensor | None) -> Logged | None:
+        """Count a step over a window. Returns its numbers if it is one to log, every `log_every`th. On a device the
+        losses are read only in these steps, and before evaluations, checkpoints and the end."""
+        progress = self.progress
+        progress.step += 1
+        progress.samples += window.num_samples
+        self.watch.add(loss, window.num_samples, window.weight)
+        is_logged = progress.step % self.log_every == 0
+        if not (is_logged or progress.evaluation_due or self.watch.is_free):
+            return None
+        logged = self.look(norm if is_logged else None)
+        return logged if is_logged else None
+
+    def look(self, norm: Tensor | None = None) -> Logged | None:
+        """Read the losses of the steps since the last look, and end the run at the first that is not finite, or if a
+        weight is not. Returns the numbers of the last step; None where all have been read. norm: of its gradients."""
+        progress = self.progress
+        if not self.watch.unread:
+            return None
+        steps, size, is_good = self.watch.read(norm, with_weights=self.is_whole)
+        number = progress.step - len(steps)
+        for step in steps:
+            number += 1
+            progress.add(*step)
+            if not all(map(math.isfinite, step.loss)):
+                is_good = False
+                break
+        if not is_good:
+            progress.stop_reason, self.diverged_at = StopReason.DIVERGED, number
+        loss = steps[-1].loss
+        return Logged(loss[0], loss[1:], size)
+
     def seed_step(self, ahead: int = 0) -> None:
         """Seed the generators that forward draws from: dropout is a function of (seed, rank, step). ahead: steps of a
         call that have been taken and not yet counted."""
@@ -197,9 +156,16 @@ class TrainState:
         """Scale the gradients down to max_norm. Returns their norm before that, or None in a step that needs none."""
         if self.max_norm is not None:
             return nn.utils.clip_grad_norm_(self.trained.parameters(), self.max_norm)
-        if (self.progress.step + 1) % self.log_every == 0:
-            return nn.utils.get_total_norm(p.grad for p in self.trained.parameters() if p.grad is not None)
-        return None
+        return self.gradient_norm() if self.needs_norm else None
+
+    @property
+    def needs_norm(self) -> bool:
+        """Whether the norm of this step's gradients is used."""
+        return self.max_norm is not None or (self.progress.step + 1) % self.log_every == 0
+
+    def gradient_norm(self) -> Tensor:
+        """The norm of all gradients, 0-dim."""
+        return nn.utils.get_total_norm(p.grad for p in self.trained.parameters() if p.grad is not None)
 
     def judge(self, metrics: Mapping[str, float]) -> bool:
         """Keep the best weights, move a plateau scheduler, stop early. Returns whether these weights are the best."""

@@ -157,6 +157,7 @@ def test_of_two_first_keys_one_stays(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def late(count: int) -> bytes:
         path = signature.key_file()
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(other)
         path.chmod(0o600)
         return real(count)

@@ -38,10 +38,10 @@ def test_the_best_of_each_kind_go_together_and_the_fastest_measured_is_advised()
 
 
 def test_kernels_are_tried_where_there_is_a_choice() -> None:
-    data = {"channels_last": False, "matmul": "highest", "deterministic": True}
+    data = {"channels_last": False, "matmul": "highest", "deterministic": True, "graph": "auto"}
 
-    def tried(*, on_cuda: bool, convolves: bool, **now: object) -> list[bench.Change]:
-        unchanged = Measured(1e4, 1e-3, 0.0, 0, 100, 1, True, on_cuda, convolves)
+    def tried(*, on_cuda: bool, convolves: bool, recorded: bool = True, **now: object) -> list[bench.Change]:
+        unchanged = Measured(1e4, 1e-3, 0.0, 0, 100, 1, True, on_cuda, recorded, convolves)
         return list(bench.kernels(data | now, unchanged))
 
     channels_last, tf32, tuned = {"channels_last": True}, {"matmul": "high"}, {"deterministic": False}
@@ -49,6 +49,7 @@ def test_kernels_are_tried_where_there_is_a_choice() -> None:
     assert tried(on_cuda=False, convolves=True) == [channels_last]
     assert tried(on_cuda=True, convolves=False) == [tf32, tuned]
     assert tried(on_cuda=True, convolves=True) == [channels_last, tf32, tuned]
+    assert tried(on_cuda=True, convolves=False, recorded=False) == [tf32, tuned, {"graph": True}]
     others = [{"channels_last": False}, {"matmul": "highest"}, {"deterministic": True}]
     assert tried(on_cuda=True, convolves=True, **channels_last, **tf32, **tuned) == others
 

@@ -75,14 +75,17 @@ def test_a_fault_at_an_operation_costs_nothing(tmp_path: Path, faultless) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_at_every_operation_costs_nothing(tmp_path: Path, faultless, fault: str) -> None:
+def test_a_fault_at_any_operation_costs_nothing(tmp_path: Path, faultless, fault: str) -> None:
+    """Each fault at every third operation, from another one on, so that each operation meets one; all of them with
+    EVERY_OPERATION=1, in ten minutes."""
     data, whole, count = faultless
     problems = []
-    for number in range(count):
+    every = 1 if os.environ.get("EVERY_OPERATION") else 3
+    for number in range(list(FAULTS).index(fault) % every, count, every):
         folder = tmp_path / f"{number}" / "run"
         problems.append(survives(folder, data, number, fault, whole))
         shutil.rmtree(folder.parent)
-    print(f"{fault}: {problems.count('')} of {count} recovered")
+    print(f"{fault}: {problems.count('')} of {len(problems)} recovered")
     assert [problem for problem in problems if problem] == []
 
 

@@ -13,6 +13,7 @@ from trainer.build.build import build
 from trainer.events import Evaluated, Started, Stepped
 from trainer.guards.finding import Finding
 from trainer.listeners.guards import Guards
+from trainer.watch import Logged
 
 STEPS = 400
 Curve = Callable[[int], float]
@@ -32,7 +33,8 @@ def found_on(
         if evaluate and step % 100 == 0:
             guards(Evaluated(step, {"train/loss": 1.0, "val/loss": curve(step)}, False))
         loss = torch.tensor(curve(step) * (1 + noise * chance.gauss(0, 1)))
-        guards(Stepped(step, loss, None, run.optimizer.defaults["lr"], window))
+        logged = None if step % run.log_every else Logged(loss.item(), [], None)
+        guards(Stepped(step, loss, None, run.optimizer.defaults["lr"], window, None, logged))
     return found
 
 

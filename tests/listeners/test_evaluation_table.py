@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from trainer.cli import main
 from trainer.listeners.evaluation_table import MOST_ROWS, EvaluationTable, cell
-from trainer.state import Progress
+from trainer.progress import Progress
 from trainer.stopping import METRICS
 from trainer.text import WIDTH
 

@@ -9,10 +9,9 @@ import safetensors.torch
 import torch
 from conftest import config
 
-from trainer import checkpoint
+from trainer import checkpoint, watch
 from trainer.build.build import build
 from trainer.errors import Diverged
-from trainer.run import runner
 from trainer.run.runner import carry_out
 from trainer.run.session import Session
 from trainer.state import TrainState
@@ -72,14 +71,9 @@ def test_what_is_not_finite_stops_the_run_within_a_step(tmp_path: Path, where: s
 
 
 def test_without_the_watch_a_dead_unit_goes_unseen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "Finite", lambda run: Blind())
+    monkeypatch.setattr(watch, "are_finite", lambda weights: True)
     run, setup = build(config("dataset=wine", "model.hidden=[8]", "epochs=2", "threads=1", "report=false"))
     with torch.no_grad():
         list(run.model.parameters())[1][0] = -math.inf
     with Screen() as screen, pytest.raises(Diverged, match="is not finite after step 6"):
         carry_out(run, setup, tmp_path, Session(screen, 0.0))
-
-
-class Blind:
-    def __call__(self, event: object) -> None: ...
-    def close(self) -> None: ...

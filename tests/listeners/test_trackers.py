@@ -82,7 +82,7 @@ def test_an_mlflow_store_holds_the_run() -> None:
 
 def kill_after(num_steps: int) -> None:
     """In a run's process: SIGKILL in the middle of a step."""
-    import trainer.build.build
+    import trainer.build.stepping
     from trainer.loop import train_step
 
     taken = 0
@@ -94,7 +94,7 @@ def kill_after(num_steps: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return train_step(*words)
 
-    trainer.build.build.train_step = step
+    trainer.build.stepping.train_step = step
 
 
 @pytest.mark.optional

@@ -11,8 +11,8 @@ from torch.utils.data import Dataset
 
 from trainer.build.build import build
 from trainer.listeners.evaluation_table import EvaluationTable
+from trainer.progress import Progress
 from trainer.run import header
-from trainer.state import Progress
 from trainer.terminal.screen import Screen
 from trainer.text import WIDTH
 

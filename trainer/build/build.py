@@ -24,7 +24,7 @@ from trainer.build import (
     init_from,
     phases,
     probe,
-    step,
+    stepping,
 )
 from trainer.build.compiling import compile_model
 from trainer.build.first_rows import init_from_data
@@ -32,6 +32,7 @@ from trainer.build.model import build_model, choose_dtype
 from trainer.build.row_weights import counts_evenly
 from trainer.config.durations import in_steps
 from trainer.config.schema import Config
+from trainer.data.ahead import one_ahead
 from trainer.data.balanced import training_labels
 from trainer.data.batches import EvalBatches, TrainBatches
 from trainer.data.earlier import Earlier
@@ -46,12 +47,13 @@ from trainer.optim.freezing import freeze
 from trainer.optim.groups import Row
 from trainer.optim.optimizers import group_rows, make_optimizer
 from trainer.optim.scheduler import make_scheduler
+from trainer.processes import threads
 from trainer.processes.machine import num_cores
 from trainer.processes.ranks import Ranks
-from trainer.state import Progress, TrainState
+from trainer.progress import Progress
+from trainer.state import TrainState
 from trainer.stopping import Stopping, make_stopping
-from trainer.tasks import calls, loss_modules, losses, metrics
-from trainer.tasks import kinds as tasks
+from trainer.tasks import calls, kinds, loss_modules, losses, metrics
 from trainer.tasks.model_loss import OfModel
 from trainer.tasks.task import Task
 
@@ -82,6 +84,7 @@ def build(
     download: bool = True,
     ranks: Ranks | None = None,
     earlier: Earlier | None = None,
+    may_measure: bool = False,
 ) -> tuple[TrainState, Setup]:
     """Build everything that a run needs, on its device. Raises ConfigError for parts that do not fit together.
 
@@ -89,22 +92,23 @@ def build(
     memory. download: whether the run may reach outside its folder, to fetch missing data, read weights to start from or
     log to a tracker: not for what nobody has signed or trusts. ranks: this process among those that train together;
     None where it trains alone. earlier: what the run stored about its data, if it resumes: it starts from no weights
-    then, since a checkpoint has its own.
+    then, since a checkpoint has its own. may_measure: see processes/threads.py.
     """
     ranks = ranks or Ranks()
     room = Room(max(1, (cores or num_cores()) // ranks.local_size), num_jobs * ranks.local_size)
-    options: dict[str, Any] = {"room": room, "download": download, "ranks": ranks, "earlier": earlier}
+    make = partial(_build, room=room, download=download, ranks=ranks, earlier=earlier, may_measure=may_measure)
     try:
-        return _build(config, **options)
+        return make(config)
     except probe.OtherTask as other:
-        return _build(dataclasses.replace(config, dataset={**config.dataset, "task": other.args[0]}), **options)
+        return make(dataclasses.replace(config, dataset={**config.dataset, "task": other.args[0]}))
 
 
 def _build(
-    config: Config, *, room: Room, download: bool, ranks: Ranks, earlier: Earlier | None
+    config: Config, *, room: Room, download: bool, ranks: Ranks, earlier: Earlier | None, may_measure: bool
 ) -> tuple[TrainState, Setup]:
     check_installed(config, reaches_out=download)
     probe.check_options(config)
+    stepping.check(config)
     phases.check(config)
     config, published = init_from.without_published(config)
     device, device_why = _place(config, ranks)
@@ -123,7 +127,7 @@ def _build(
     trained = loss_modules.with_model(model, loss_fn)
     frozen = freeze(model, config.freeze, trained)
     began = began.with_frozen(model, frozen.parameters)
-    task = tasks.make(splits.facts, splits.scale_y, probed.fit.class_axis, own_task(config.dataset))
+    task = kinds.make(splits.facts, splits.scale_y, probed.fit.class_axis, own_task(config.dataset))
 
     one = torch.ones((), device=device, dtype=dtype)
     verdict = batch_mean.verdict(config, model, probed, splits, ranks)
@@ -133,6 +137,7 @@ def _build(
     even = counts_evenly(loss_fn, loss_counts, splits)
     train_batches = _train_batches(config, splits, denominator, loss_counts == "sum", one, ranks, even=even)
     augmentation.augment(train_batches, config, splits, loss_fn, dtype)
+    train_batches.loader = one_ahead(train_batches.loader, device)
     batch_sizes.check(train_batches, model, splits.sample[0])
     progress = _progress(config, train_batches)
 
@@ -152,7 +157,8 @@ def _build(
         return make_scheduler(config.scheduler, optimizer, scaler, mode=stopping.mode, **lengths)
 
     num_rows = -(-config.loader.batch_size // ranks.size)  # of a batch, on one rank
-    threads, threads_why = devices.set_threads(config.threads, device, 3 * probed.flops * num_rows, room.cores)
+    work = (device, 3 * probed.flops * num_rows, room.cores, ranks)
+    num_threads, threads_why = threads.take(config.threads, *work, may_measure=may_measure)
     if config.compile != "none":
         probe.check_compiler(device, config.compile)
     autocast = devices.make_autocast(device, config.autocast)
@@ -194,14 +200,13 @@ def _build(
         zero=torch.zeros((1 + len(probed.terms),) if probed.terms else (), device=device, dtype=dtype),
         ranks=ranks,
     )
-    run.step = step.make(config, run, 0)
-    again = phases.Parts(frozen, make_optim, make_schedule, connect, partial(step.make, config), rates)
+    run.step = stepping.choose(config, run, 0)
+    again = phases.Parts(frozen, make_optim, make_schedule, connect, partial(stepping.choose, config), rates)
     phases.attach(run, config, again, splits.train)
     loader = dataclasses.replace(config.loader, num_workers=splits.num_workers)
-    resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, loader=loader)
-    resolved = dataclasses.replace(resolved, threads=threads, nproc=ranks.size)
-    resolved = dataclasses.replace(resolved, init_from=began.path, init_sha256=began.sha256)
-    facts = (device_why, threads, threads_why, loss_counts, verdict, findings, groups, data_seconds, download)
+    resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, loader=loader, nproc=ranks.size)
+    resolved = dataclasses.replace(resolved, threads=num_threads, init_from=began.path, init_sha256=began.sha256)
+    facts = (device_why, num_threads, threads_why, loss_counts, verdict, findings, groups, data_seconds, download)
     return run, Setup(resolved, splits, *facts, began)
 
 
@@ -210,8 +215,7 @@ def _measured(
 ) -> tuple[Stopping, Sequence[str]]:
     """(What stops a run and chooses its best weights, the names of the metrics that an evaluation measures)."""
     num_val, own = splits.num_rows("val"), asked.choose(config, task, probed, splits, ranks)
-    of_terms = config.monitor_mode or "min"
-    modes = metrics.directions(task, own, num_val, probed.terms, of_terms, summed=probed.summed)
+    modes = metrics.directions(task, own, num_val, probed.terms, config.monitor_mode or "min", summed=probed.summed)
     stopping = make_stopping(config.monitor, config.early_stop, modes, task.monitor, config.monitor_mode)
     num_rows, counts = num_val or splits.num_rows("test"), splits.facts.class_counts
     return stopping, metrics.measured(task.name, task.modes, num_rows, counts, stopping.monitor, own)
@@ -237,7 +241,6 @@ def _train_batches(
 
 def _progress(config: Config, batches: TrainBatches) -> Progress:
     """The progress of a new run: how many steps it will take, and how often it is evaluated."""
-    steps_per_epoch = batches.steps_per_epoch
-    num_steps = config.epochs * steps_per_epoch
+    steps_per_epoch, num_steps = batches.steps_per_epoch, config.epochs * batches.steps_per_epoch
     eval_every = in_steps(config.eval_every, steps_per_epoch, batches.batch_size * config.accumulate)
     return Progress(min(num_steps, config.max_steps or num_steps), steps_per_epoch, eval_every)

@@ -123,6 +123,10 @@ class Config:
     autocast: Literal["none", "bf16", "fp16"] = key("mixed precision; fp16 uses a GradScaler", instead_of_true="bf16")
     compile: Literal["none", "model", "step"] = key("torch.compile the model or the step", instead_of_true="model")
     compiler: Compiler = key("options of torch.compile")
+    graph: Literal["auto"] | bool = key(
+        "replay the step as one CUDA graph; auto: on CUDA, where that can change no result",
+        if_absent="auto",
+    )
 
     accumulate: int = key("batches whose gradients add up to one step", at_least=1, unit="batches")
     clip_grad_norm: float | None = key("scale gradients down to this total norm", above=0)

@@ -18,7 +18,7 @@ from trainer.augment.mix import Unmixed
 from trainer.augment.operations import Operations
 from trainer.augment.transforms import MixOwn, OnBatch
 from trainer.data.kept_pictures import KeptPictures
-from trainer.data.loaders import InMemory
+from trainer.data.loaders import InMemory, send
 from trainer.data.tree import Tree
 from trainer.data.workers import Batch, Workers
 
@@ -135,5 +135,5 @@ def keyed(rows: Sequence[Tensor], epoch: int, device: torch.device) -> Sequence[
     partners = order.roll(-1)
     partners[ends - 1] = firsts
     columns = [order, partners, torch.full_like(order, epoch), firsts.repeat_interleave(sizes[sizes > 0])]
-    keys: Sequence[Tensor] = torch.stack(columns, 1).to(device).split(sizes.tolist())
+    keys: Sequence[Tensor] = send(torch.stack(columns, 1), device).split(sizes.tolist())
     return keys

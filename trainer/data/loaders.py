@@ -33,9 +33,16 @@ class Loader(Protocol):
     def load(self, batch: Any) -> tuple[Tree, Tree]: ...
 
 
-def place(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+def place(tensor: Tensor, device: torch.device, dtype: torch.dtype | None) -> Tensor:
     """Copy a tensor to the device. Floats are cast to `dtype` before the copy, since MPS does not support float64."""
     return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None, non_blocking=True)
+
+
+def send(tensor: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """`place` for a batch: a GPU copies it later, from pinned memory, and nobody waits for that."""
+    if device.type == "cuda" and tensor.is_cpu:
+        tensor = place(tensor, tensor.device, dtype).pin_memory()
+    return place(tensor, device, dtype)
 
 
 class InMemory:
@@ -66,7 +73,7 @@ class InMemory:
     def fetch(self, rows: Sequence[Tensor], epoch: int) -> Iterable[Tensor]:
         if self.device.type == "cpu" or not rows:
             return rows
-        order = torch.cat(list(rows)).to(self.device)  # one copy per epoch, not one per batch
+        order = send(torch.cat(list(rows)), self.device)  # one copy per epoch, not one per batch
         return order.split([len(batch) for batch in rows])  # type: ignore[no-any-return]
 
     def count(self, batch: Tensor) -> int:

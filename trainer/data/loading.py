@@ -12,7 +12,7 @@ from trainer.config.options import DatasetKeys
 from trainer.config.options.dataset import MAY_BE_THEIRS
 from trainer.config.schema import Config
 from trainer.config.schema_key import keys as keys_of
-from trainer.data import labels, meaning, seeds, splitting
+from trainer.data import held, labels, meaning, seeds, splitting
 from trainer.data.earlier import Earlier
 from trainer.data.keys import Keys
 from trainer.data.meaning import UNKNOWN
@@ -37,12 +37,13 @@ def make_splits(
     earlier: Earlier | None = None,
     targets: TargetScaling | None = None,
     room: Room | None = None,
+    hold: bool = False,
 ) -> Splits:
     """Build the dataset, split it by the keys that say how and put a loader over each part. Raises ConfigError.
 
     earlier: what an earlier start of the run stored; None fits the preprocessing to the training split. targets: how
-    numbers to predict are scaled, not needed with `earlier`. room: for pictures; None: all of this machine. The rows
-    of each split do not depend on the run's seed.
+    numbers to predict are scaled, not needed with `earlier`. room: for pictures; None: all of this machine. hold: for
+    the processes that are forked from this one, see held.py. The rows of each split do not depend on the run's seed.
     """
     node, path, targets = dict(config.dataset), config.dataset["_target_"], targets or TargetScaling()
     own = own_task(node)
@@ -65,6 +66,9 @@ def make_splits(
         why=f"dataset.task is {own['_target_']}" if own is not None else "",
         vocabulary=leaves_open(config.model, target.VOCABULARY_NAMES),
     )
+    known = repr((config.dataset, config.loader, config.loss, config.augment, keys, targets, device, dtype))
+    if earlier is None and (splits := held.take(known)) is not None:
+        return splits
     if path.startswith("trainer.data.arrays."):
         keywords |= {"ignored_label": keys.ignored, "asked_task": mine.get("task", "auto"), "num_outputs": keys.outputs}
     dataset = target.construct(keywords, "dataset", may_download=download)
@@ -75,6 +79,8 @@ def make_splits(
     keys = _keys(keys, dataset, mine)
     splits = row_splits(dataset, mine, keys, config, device, dtype, earlier, targets, room or Room())
     splits.notes = [*(f"dataset.{key} is an argument of {path}" for key in given), *splits.notes]
+    if hold:
+        held.put(known, splits)
     return splits
 
 

@@ -114,6 +114,9 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         if how.split == "auto":
             how = how.settled(classes=how.folds is not None and self._has_classes(survey, fitted))
         parts = parts_of(self.source, survey, self.others, self.targets, how)
+        known = {name: kind for name, kind in types.items() if name not in {*self.targets, *self.drop}}
+        for source in (self.source, *self.others.values()):
+            source.settle(known)
         if not parts[TRAIN].num_rows:
             raise ConfigError(f"{self.source.files[0]} has no row left to train on")
         preprocessing, warnings = fitted, list[list[str]]()

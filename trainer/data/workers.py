@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from trainer.config.schema import Loader as LoaderConfig
 from trainer.data import seeds, tree
 from trainer.data.augmentation import Augmented
-from trainer.data.loaders import place
+from trainer.data.loaders import send
 from trainer.data.scaling import Scale
 from trainer.data.tabular.one_hot import OneHot
 from trainer.data.transformed import Transformed
@@ -145,7 +145,7 @@ class Workers:
 
     def placed(self, some: Tree) -> Tree:
         """Tensors on the device, floats in the model's dtype."""
-        return tree.mapped(lambda leaf: place(leaf, self.device, self.scale_x.dtype), some)
+        return tree.mapped(lambda leaf: send(leaf, self.device, self.scale_x.dtype), some)
 
     def paired(self, x: Tree, y: Tree) -> tuple[Tree, Tree]:
         """(x, y) of a batch for a model and its loss. x: ready for the model; y: as it was fetched."""

@@ -9,7 +9,6 @@ import torch
 
 from trainer.build.build import build
 from trainer.build.model import no_pictures
-from trainer.compiled_step import CompiledStep
 from trainer.config.settings import Settings
 from trainer.data.kept_pictures import KeptPictures
 from trainer.device import synchronize
@@ -17,6 +16,8 @@ from trainer.diagnosis.measurement import Measured
 from trainer.errors import TrainerError
 from trainer.events import Stepped
 from trainer.loop import train
+from trainer.steps.compiled import CompiledStep
+from trainer.steps.graphed import GraphedStep
 
 AS_IT_BEGINS = {"unfreeze_at": None, "swa": None, "swa_lr": None}  # what is timed is one kind of steps
 WARM_UP = 3  # steps before the clock starts; their extra time is compile time
@@ -37,11 +38,15 @@ def measure(data: Mapping[str, Any], seconds: float) -> Measured:
     compile_seconds = max(0.0, first - WARM_UP * step) if config.compile != "none" else 0.0
     peak = _peak(run.device) - (before if run.device.type == "cpu" else 0)
     threads, in_memory = torch.get_num_threads(), run.train_batches.loader.knows_targets
-    step_of = getattr(run.step, "step", run.step)
-    note = step_of.describe() if isinstance(step_of, CompiledStep) and step_of.obstacle else ""
-    where = run.device.type == "cuda", not no_pictures(run.model, setup.splits.sample[0])
+    step_of: Any = getattr(run.step, "step", run.step)
+    was_asked = isinstance(step_of, CompiledStep) or (isinstance(step_of, GraphedStep) and config.graph is True)
+    note = step_of.describe() if was_asked and step_of.obstacle is not None else ""
+    recorded = isinstance(step_of, GraphedStep) and step_of.obstacle is None
+    where = run.device.type == "cuda", recorded, not no_pictures(run.model, setup.splits.sample[0])
     measured = Measured(samples / spent, step, compile_seconds, peak, num_steps, threads, in_memory, *where, note)
     if config.compile == "none":
+        if isinstance(step_of, GraphedStep):
+            step_of.obstacle = "the hooks of a clock are called in eager steps only"
         clock = _Clock(run)
         number, spent, _ = steps.take(limit=seconds, clock=clock)
         measured.parts = {name: value / number for name, value in clock.parts.items()}

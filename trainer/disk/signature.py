@@ -8,7 +8,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from trainer.disk import reading, storage
+from trainer.disk import reading, storage, user_file
 from trainer.errors import TrainerError
 
 SIGNATURE = "config.sig"
@@ -67,26 +67,11 @@ def key_file() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "trainer" / "key"
 
 
-def _make_key(path: Path) -> None:
-    """Make the key in one step, or leave the one that is there: of several runs at once the first one wins."""
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    storage.write_file(draft, secrets.token_bytes(KEY_BYTES), mode=0o600)
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    except OSError:  # a file system without hard links
-        storage.rename(draft, path)
-    finally:
-        storage.remove(draft)
-
-
 def _key(*, make: bool) -> bytes | None:
     path = key_file()
     if make and not path.exists():
         with suppress(TrainerError, OSError):
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _make_key(path)
+            user_file.make_once(path, secrets.token_bytes(KEY_BYTES), mode=0o600)
     try:
         key = reading.read_file(path, KEY_BYTES)
         status = path.stat()

@@ -24,12 +24,13 @@ from trainer.data.loading import own_task
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import AsIs, inverse_on
 from trainer.data.tree import Tree
-from trainer.device import choose_device, make_autocast, prepare_cpu, seed_generator, set_threads
+from trainer.device import choose_device, make_autocast, prepare_cpu, seed_generator
 from trainer.disk import calibration, digest, layout, reading
 from trainer.disk.tensors import MALFORMED, read_tensors
 from trainer.errors import ConfigError, StorageError, complain
 from trainer.inference.outputs import named as named_outputs
 from trainer.inference.rows import Unlabelled, open_rows
+from trainer.processes import threads
 from trainer.processes.ranks import Ranks
 from trainer.tasks import calls, loss_modules, losses, metric_choice, model_loss
 from trainer.tasks.calls import Call, Loss
@@ -115,7 +116,7 @@ def load(folder: Path, config: Config, *, to_measure: bool = False) -> Trained:
         raise StorageError(str(error), command) from error
     except MALFORMED as error:
         raise StorageError(f"{folder / layout.MODEL} is damaged: {first_line(error)}") from error
-    set_threads(config.threads, device, 0, 1)
+    threads.take(config.threads, device, 0, 1)
     torch.set_float32_matmul_precision(config.matmul)
     if config.channels_last:
         kernels.to_channels_last(model)

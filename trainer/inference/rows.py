@@ -17,8 +17,10 @@ from trainer.data import picture_file, picture_folder, tree
 from trainer.data.picture_file import PictureFormat
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.tabular import matrix
+from trainer.data.tabular.batch import Batch, settle
+from trainer.data.tabular.column import Kind
 from trainer.data.tabular.conversion import to_floats
-from trainer.data.tabular.source import Batch, Source, label
+from trainer.data.tabular.source import Source, label
 from trainer.data.tabular.table_format import TableFormat
 from trainer.data.tabular.unseen import Unseen
 from trainer.data.tree import Tree
@@ -47,7 +49,7 @@ def open_rows(path: str, prepared: Preprocessing, node: Mapping[str, Any], size:
     """
     if prepared.table is not None:
         source, unknown = open_table(path, prepared.table, with_targets=False), Unseen()
-        batches = _table(encoded(source, prepared.table, unknown), prepared.table, typed)
+        batches = _table(source, prepared.table, unknown, typed=typed)
         return Unlabelled(source.names, source.files, batches, unknown)
     file = Path(path).expanduser()
     if file.suffix in (".npz", ".safetensors") and file.is_file():
@@ -65,14 +67,13 @@ def open_rows(path: str, prepared: Preprocessing, node: Mapping[str, Any], size:
 
 
 def _table(
-    rows: Iterator[tuple[Batch, Tensor]], how: TableFormat, typed: bool
+    source: Source, how: TableFormat, unknown: Unseen, *, typed: bool
 ) -> Iterator[tuple[Mapping[str, Any], Tensor]]:
-    numbers = {column.name for column in how.columns if column.kind == "number"} if typed else set()
-    for batch, raw in rows:
+    numbers: dict[str, Kind] = {column.name: "number" for column in how.columns if column.kind == "number" and typed}
+    for batch, raw in encoded(source, how, unknown, numbers):
         columns = dict(batch.columns)
         for name in numbers:
-            if pa.types.is_string(columns[name].type):
-                columns[name] = pa.array(to_floats(columns[name], "number", how.dialect), from_pandas=True)
+            columns[name] = pa.array(to_floats(columns[name], "number", how.dialect), from_pandas=True)
         yield columns, raw
 
 
@@ -106,7 +107,11 @@ def open_table(path: str | list[str], how: TableFormat, *, with_targets: bool) -
     return source
 
 
-def encoded(source: Source, how: TableFormat, unknown: Unseen) -> Iterator[tuple[Batch, Tensor]]:
-    """Yield (batch, raw rows float64). unknown: counts the values that training did not have."""
+def encoded(
+    source: Source, how: TableFormat, unknown: Unseen, settled: Mapping[str, Kind] | None = None
+) -> Iterator[tuple[Batch, Tensor]]:
+    """Yield (batch, raw rows float64). unknown: counts the values that training did not have; settled: columns of text
+    that the batch is to hold as numbers or dates."""
     for batch in source.batches():
+        settle(batch, settled or {}, how.dialect)
         yield batch, torch.from_numpy(matrix.encode(batch, how.columns, how.dialect, unknown))

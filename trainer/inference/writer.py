@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -64,24 +63,24 @@ class DelimitedText:
 
     def __init__(self, stream: BinaryIO, delimiter: str, *, clean: bool = False) -> None:
         self.stream, self.delimiter, self.clean, self.begun = stream, delimiter, clean, False
-        self.special = '["\r\n' + delimiter + "]"
 
     def write(self, columns: Mapping[str, Any]) -> None:
         """Append rows, after a header the first time."""
         if not self.begun:
             self._write_rows([list(columns)])
             self.begun = True
-        texts = [values for values in columns.values() if pa.types.is_string(values.type)]
-        needs_quotes = any(pc.any(pc.match_substring_regex(values, self.special)).as_py() for values in texts)
-        others = any(not _is_plain(values.type) for values in columns.values())
         # In one column, an empty value would be an empty line, not a row.
-        if needs_quotes or others or self.clean or len(columns) == 1:
-            self._write_rows(zip(*map(_texts, columns.values()), strict=True))
-            return
-        options = pyarrow.csv.WriteOptions(include_header=False, delimiter=self.delimiter, quoting_style="none")
-        buffer = pa.BufferOutputStream()
-        pyarrow.csv.write_csv(pa.table(dict(columns)), buffer, options)
-        self.stream.write(buffer.getvalue())
+        if not self.clean and len(columns) > 1 and all(_is_plain(values.type) for values in columns.values()):
+            options = pyarrow.csv.WriteOptions(include_header=False, delimiter=self.delimiter, quoting_style="none")
+            buffer = pa.BufferOutputStream()
+            try:
+                pyarrow.csv.write_csv(pa.table(dict(columns)), buffer, options)
+            except pa.ArrowInvalid:  # a value needs quotes
+                pass
+            else:
+                self.stream.write(buffer.getvalue())
+                return
+        self._write_rows(zip(*map(_texts, columns.values()), strict=True))
 
     def _write_rows(self, rows: Any) -> None:
         if self.clean:

@@ -1,9 +1,9 @@
 """Listeners: callables that take the loop's events, plus close(). They never touch weights, data or random numbers.
 
-Finite, Guards and Pruning may set progress.stop_reason, which ends the run; the others only record.
+Guards and Pruning may set progress.stop_reason, which ends the run; the others only record.
 
 Each event goes to the listeners in the order of the list in run/runner.py. The order matters: Checkpoints follows the
-metrics files and trackers, whose lines must be on the disk first, and Finite, so that it saves no diverged state.
+metrics files and trackers, whose lines must be on the disk first.
 
 A compiled step may take several steps a call and tell of them afterwards. A listener that is passed and can bear that,
 since it reads no weights, has an attribute `per_call` that is true; with one that has not, each step is a call.

@@ -27,10 +27,10 @@ class Checkpoints(Listener):
     def __call__(self, event: Event) -> None:
         if isinstance(event, Started):
             self.saved_at = time.monotonic()
-        elif self.run.progress.stop_reason == StopReason.DIVERGED:
-            return
         elif isinstance(event, Ended) or self.due():
-            self.save()
+            self.run.look()
+            if self.run.progress.stop_reason != StopReason.DIVERGED:
+                self.save()
 
     def due(self) -> bool:
         """Whether to save now: it is time, or a signal asked for it. Waits until a due evaluation is done,

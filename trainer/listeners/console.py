@@ -36,8 +36,8 @@ class Console(Listener):
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Stepped):
-            if event.step % self.run.log_every == 0:
-                self.curves["train"].append((event.step, event.loss.item()))
+            if event.logged is not None:
+                self.curves["train"].append((event.step, event.logged.loss))
             if self.interactive and time.monotonic() > self.due_at:
                 self._show()
         elif isinstance(event, Evaluated):

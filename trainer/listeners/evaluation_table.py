@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import product
 
-from trainer.state import Progress
+from trainer.progress import Progress
 from trainer.text import WIDTH, cut, decimal, short
 
 MOST_ROWS = 50  # of a whole run, beside those that are due for another reason

@@ -15,7 +15,8 @@ from trainer.listeners import Listener
 from trainer.state import TrainState
 from trainer.stopping import StopReason
 
-WATCHED = 20  # first steps to look at; a GradScaler that begins at 65,536 may skip 16 of them
+# First steps to look at, and on to the next that is logged; a GradScaler that begins at 65,536 may skip 16 of them.
+WATCHED = 20
 FIRST = 5  # logged steps that count as the beginning
 RECENT = 10  # logged steps that count as the present
 MOST_TARGETS = 10_000  # rows whose targets tell the loss of guessing
@@ -58,8 +59,8 @@ class Guards(Listener):
             if self.is_start:
                 self._first_step(event)
             self._rate(event)
-            if event.step % self.run.log_every == 0:
-                self._logged(event)
+            if event.logged is not None:
+                self._logged(event, event.logged.loss, event.logged.norm)
         elif isinstance(event, Evaluated):
             if "val/loss" in event.metrics:
                 self._evaluated(event)
@@ -127,7 +128,7 @@ class Guards(Listener):
             self._report(start.first_loss(event.loss.item(), self.chance, run.facts.num_outputs))
         elif self.missing:
             self.missing &= structure.without_gradient(run.model)
-        if event.step >= WATCHED and run.is_whole:
+        if event.step >= WATCHED and event.logged is not None:
             self._first_steps_done(event.step, event.lr)
 
     def _first_steps_done(self, num_steps: int, lr: float) -> None:
@@ -144,8 +145,7 @@ class Guards(Listener):
             self._report(running.vanishing(model))
         self.before = []
 
-    def _logged(self, event: Stepped) -> None:
-        loss, norm = event.loss.item(), None if event.norm is None else float(event.norm)
+    def _logged(self, event: Stepped, loss: float, norm: float | None) -> None:
         (self.first_losses if len(self.first_losses) < FIRST else self.losses).append(loss)
         if not self.has_learned:
             self._flat(event, norm)

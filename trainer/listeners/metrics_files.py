@@ -30,10 +30,10 @@ class MetricsFiles(Listener):
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Stepped):
-            if event.step % self.run.log_every == 0:
-                terms = event.terms.tolist() if event.terms is not None else []
+            if event.logged is not None:
+                loss, terms, norm = event.logged
                 named = {f"train/{name}": value for name, value in zip(self.run.terms, terms, strict=True)}
-                self._line(event.step, {"train/loss": event.loss.item(), **named}, lr=event.lr, norm=event.norm)
+                self._line(event.step, {"train/loss": loss, **named}, lr=event.lr, norm=norm)
                 self.jsonl.check()  # after the line, which then belongs to the last checkpoint
         elif isinstance(event, Evaluated):
             lr = self.run.optimizer.param_groups[0]["lr"]
@@ -60,10 +60,10 @@ class MetricsFiles(Listener):
         epoch = step / self.run.progress.steps_per_epoch
         return int(epoch) if epoch == int(epoch) else round(epoch, 6)
 
-    def _line(self, step: int, metrics: Mapping[str, Any], *, lr: float, norm: Any = None) -> None:
+    def _line(self, step: int, metrics: Mapping[str, Any], *, lr: float, norm: float | None = None) -> None:
         line = {"step": step, "epoch": self._epoch(step), **{k: finite(v) for k, v in metrics.items()}, "lr": lr}
         if norm is not None:
-            line["grad_norm"] = finite(float(norm))
+            line["grad_norm"] = finite(norm)
         line["seconds"] = round(time.monotonic() - self.started, 4)
         self.jsonl.write(json.dumps(line, allow_nan=False) + "\n")
 

@@ -46,14 +46,14 @@ def trackers(config: Config, run: TrainState, folder: Path, *, reaches_out: bool
     return tools
 
 
-def scalars(event: Event, log_every: int) -> dict[str, float]:
-    """step/loss, step/lr and step/grad_norm for every `log_every`th step; the metrics of an evaluation; else {}."""
+def scalars(event: Event) -> dict[str, float]:
+    """step/loss, step/lr and step/grad_norm of a logged step; the metrics of an evaluation; else {}."""
     if isinstance(event, Evaluated):
         return dict(event.metrics)
-    if not isinstance(event, Stepped) or event.step % log_every:
+    if not isinstance(event, Stepped) or event.logged is None:
         return {}
-    norm = {"step/grad_norm": float(event.norm)} if event.norm is not None else {}
-    return {"step/loss": event.loss.item(), "step/lr": event.lr, **norm}
+    loss, _, norm = event.logged
+    return {"step/loss": loss, "step/lr": event.lr, **({"step/grad_norm": norm} if norm is not None else {})}
 
 
 class TensorBoard(Tracker):
@@ -62,13 +62,12 @@ class TensorBoard(Tracker):
     def __init__(self, run: TrainState, folder: Path) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.run = run
         place = storage.open_folder(folder / TENSORBOARD)
         folders.check_content(place)
         self.writer = SummaryWriter(str(place), purge_step=run.progress.step + 1)
 
     def __call__(self, event: Event) -> None:
-        for name, value in scalars(event, self.run.log_every).items():
+        for name, value in scalars(event).items():
             self.writer.add_scalar(name, value, event.step)
 
     def flush(self) -> None:
@@ -88,14 +87,14 @@ class MLflow(Tracker):
         from mlflow import MlflowClient
 
         store = (layout.root_of(folder).absolute() / MLFLOW_STORE).as_uri()
-        self.run, self.client = run, MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or store)
+        self.client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or store)
         self.known: dict[str, int] = {}  # metric -> its last step in MLflow
         self.id = self._continued(folder) if (folder / MLFLOW_FILE).exists() else self._created(config, folder)
 
     def __call__(self, event: Event) -> None:
         from mlflow.entities import Metric
 
-        values = {k: v for k, v in scalars(event, self.run.log_every).items() if event.step > self.known.get(k, -1)}
+        values = {k: v for k, v in scalars(event).items() if event.step > self.known.get(k, -1)}
         if values:
             now = int(1000 * time.time())
             self.client.log_batch(self.id, metrics=[Metric(k, v, now, event.step) for k, v in values.items()])

@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from trainer.config import target
 from trainer.errors import ConfigError
-from trainer.optim import groups, shortcuts
+from trainer.optim import groups, rates, shortcuts
 from trainer.optim.groups import Group, Named, Row
 from trainer.optim.several import Several
 
@@ -46,6 +46,9 @@ def make_optimizer(node: Mapping[str, Any], modules: Mapping[str, nn.Module], de
     for one in {id(one): one for one in (*made, optimizer)}.values():
         shortcuts.strip(one)
         shortcuts.shorten(one)
+    for one in made:
+        if rates.are_wanted(device) and type(one) in (SGD, Adam, AdamW) and all(g["fused"] for g in one.param_groups):
+            rates.on_device(one)
     return optimizer
 
 

@@ -147,9 +147,9 @@ def is_watched(optimizer: Optimizer) -> bool:
 
 def prepare_adam(group: Mapping[str, Any], state: State, one: Tensor) -> Update | None:
     """The update of a group of Adam or AdamW. None where there is no gradient, some state is not there yet, or a
-    number is a tensor."""
+    beta is a tensor."""
     parameters = [p for p in group["params"] if p.grad is not None]
-    if not parameters or not all(p in state for p in parameters) or has_tensors(group["lr"], *group["betas"]):
+    if not parameters or not all(p in state for p in parameters) or has_tensors(*group["betas"]):
         return None
     entries = [state[p] for p in parameters]
     steps = [entry["step"] for entry in entries]
@@ -177,13 +177,12 @@ def prepare_adam(group: Mapping[str, Any], state: State, one: Tensor) -> Update 
 
 
 def prepare_sgd(group: Mapping[str, Any], state: State, one: Tensor) -> Update | None:
-    """The update of a group of SGD. None where there is no gradient, some momentum is not there yet, or a number is a
-    tensor."""
+    """The update of a group of SGD. None where there is no gradient, or some momentum is not there yet."""
     parameters = [p for p in group["params"] if p.grad is not None]
     gradients = [p.grad for p in parameters]
     buffers = [state[p].get("momentum_buffer") for p in parameters if p in state] if group["momentum"] else []
     is_whole = None not in buffers and len(buffers) == (len(parameters) if group["momentum"] else 0)
-    if not parameters or not is_whole or has_tensors(group["lr"]) or any(g.is_sparse for g in gradients):
+    if not parameters or not is_whole or any(g.is_sparse for g in gradients):
         return None
     return partial(
         torch._fused_sgd_,

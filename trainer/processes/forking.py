@@ -3,16 +3,18 @@
 import multiprocessing
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from trainer.processes import environment, scratch, signals
+from trainer.processes import environment, scratch, signals, told
 
 
-def start_method(*preload: str) -> Any:
+def start_method(*preload: str, is_told: bool = False) -> Any:
     """A multiprocessing context that forks a server with torch imported; it spawns where forking is unsafe.
 
-    preload: modules that the server imports too, if it does not run yet.
+    preload: modules that the server imports too, if it does not run yet; is_told: one of them waits for a message, see
+    told.py.
     """
     if sys.platform != "linux":  # Apple's libraries do not survive a fork; Windows cannot fork
         return multiprocessing.get_context("spawn")
@@ -25,7 +27,7 @@ def start_method(*preload: str) -> Any:
     os.environ["PYTHONPATH"] = root if before is None else os.pathsep.join([root, before])
     scratch.for_sockets()
     try:
-        with environment.safe_path():
+        with environment.safe_path(), told.waiting() if is_told else nullcontext():
             with signals.held():
                 resource_tracker.ensure_running()  # unblocks some of them at its end
             with signals.held():

@@ -1,6 +1,7 @@
 """The processor cores and the memory of this machine. Imports torch only for the memory of a GPU."""
 
 import os
+import platform
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -18,6 +19,16 @@ def num_cores() -> int:
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = container.cores()
     return count if quota is None else max(1, min(count, int(quota)))
+
+
+def cpu_model() -> str:
+    """The processor's model, as exactly as the system tells it."""
+    names = ("model name", "CPU implementer", "CPU part")
+    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+        pairs = [(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in file)]
+        if found := [value for name, value in dict(pairs).items() if name in names]:
+            return " ".join(found)
+    return platform.processor() or platform.machine()
 
 
 def total(device: "torch.device") -> int:

@@ -10,7 +10,6 @@ import torch
 from trainer import __version__, kernels
 from trainer.build import phases, sizes
 from trainer.build.build import Setup
-from trainer.compiled_step import CompiledStep
 from trainer.config import asked_augmentation
 from trainer.config.schema import Config
 from trainer.data import tree
@@ -26,6 +25,8 @@ from trainer.optim.groups import MUON, count
 from trainer.optim.muon import Muon
 from trainer.optim.several import kinds
 from trainer.state import TrainState
+from trainer.steps.compiled import CompiledStep
+from trainer.steps.graphed import GraphedStep
 from trainer.tasks import baseline, loss_modules, losses
 from trainer.tasks.model_loss import OfModel
 from trainer.terminal.screen import Screen
@@ -70,8 +71,11 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     screen.entry("steps", [f"{batch}: {counted(steps, 'step')} × {epochs} = {counted(progress.num_steps, 'step')}"])
     if isinstance(step := getattr(run.step, "step", run.step), CompiledStep):
         screen.entry("compile", [step.describe(), *[step.calls] * bool(step.calls)])
+    elif isinstance(step, GraphedStep):
+        screen.entry("graph", [step.describe()])
     where = [f"{run.device} ({setup.device_why})"]
-    where += [f"{counted(setup.threads, 'thread')} ({setup.threads_why}); data {splits.loader_name}"]
+    threads, data = f"{counted(setup.threads, 'thread')} ({setup.threads_why})", f"data {splits.loader_name}"
+    where += [f"{threads}; {data}"] if len(threads) < WIDTH // 2 else [threads, data]
     screen.entry("device", where + [f"{run.ranks.size} processes, which share each batch"] * (run.ranks.size > 1))
     if fast := kernels.words(run.device, config.channels_last, config.deterministic, config.matmul):
         screen.entry("kernels", [fast])

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from trainer import checkpoint, kernels
-from trainer.build import init_from, step
+from trainer.build import init_from
 from trainer.build.build import build
 from trainer.config import run_config
 from trainer.config.check import check
@@ -44,13 +44,19 @@ def start(
     sign, download: false for a job of a sweep that this user has not signed: its config stays unsigned, and it reaches
     nothing outside its folder, see build. Raises ConfigError if the folder holds a run already.
     """
-    step.check(config)
     if (num_ranks := distributed.num_ranks(config)) > 1:
         work = start_ranks.Work.of(config, session, overrides=overrides, sign=sign, download=download)
         return start_ranks.run(num_ranks, work, in_rank, make_folder)
     with distributed.joined() as ranks, kernels.kept():
         session.screen.status(BUILDING)
-        run, setup = build(config, cores=session.num_cores, num_jobs=session.num_jobs, download=download, ranks=ranks)
+        run, setup = build(
+            config,
+            cores=session.num_cores,
+            num_jobs=session.num_jobs,
+            download=download,
+            ranks=ranks,
+            may_measure=session.may_measure,
+        )
         try:
             checkpoint.contents(run, {})
         except TypeError as error:

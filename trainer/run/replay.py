@@ -34,7 +34,7 @@ REPLAY_SECONDS = 60.0  # checkpoints are 30 s apart by default, and the replay t
 
 def explain(setup: Setup, folder: Path) -> Finding | None:
     """Replay a run that has diverged. None after a signal, or a time limit."""
-    plain = dataclasses.replace(setup.config, guards="none", explain=0, compile="none")
+    plain = dataclasses.replace(setup.config, guards="none", explain=0, compile="none", graph=False)
     earlier = Earlier(setup.splits.preprocessing, setup.splits.fingerprint)
     run, _ = build(plain, download=False, earlier=earlier)
     if (newest := checkpoint.newest(run, folder)) is not None:

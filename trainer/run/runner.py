@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from trainer.build import step
+from trainer.build import stepping
 from trainer.build.build import Setup
 from trainer.config import files
 from trainer.data import fingerprint
@@ -26,7 +26,6 @@ from trainer.listeners import Listener
 from trainer.listeners.checkpoints import Checkpoints
 from trainer.listeners.console import Console
 from trainer.listeners.explain import Explain
-from trainer.listeners.finite import Finite
 from trainer.listeners.guards import Guards
 from trainer.listeners.metrics_files import MetricsFiles
 from trainer.listeners.pruning import Pruning
@@ -57,7 +56,7 @@ def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> 
     seconds = {"start-up": start_up, "data": setup.data_seconds, "train": 0.0, "eval": 0.0, "save": 0.0, "report": 0.0}
     result = Result(folder, "running", seconds=seconds)
     if whole := [type(each).__name__ for each in session.listeners if not getattr(each, "per_call", False)]:
-        step.one_by_one(run, run.step, f"{whole[0]} looks at the run after each")
+        stepping.one_by_one(run, run.step, f"{whole[0]} looks at the run after each")
     try:
         header.show(screen, run, setup, folder)
         for finding in setup.findings:
@@ -119,7 +118,7 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
     console = Console(run, screen, past.curves)
     report, is_table = partial(header.show_finding, screen), setup.splits.preprocessing.table is not None
     guards = Guards(run, report, strict=config.guards == "strict", chosen=is_table, past=logged)
-    listeners: list[Listener] = [metrics, Finite(run), *tools, saver, console]
+    listeners: list[Listener] = [metrics, *tools, saver, console]
     listeners += [Explain(run, screen, config.explain)] if config.explain else []
     listeners += [guards] if config.guards != "none" else []
     listeners += [Pruning(run, session.search, past.evaluations)] if session.search is not None else []
@@ -202,8 +201,16 @@ def _conclude(
         lr, last = run.optimizer.param_groups[0]["lr"], result.checkpoint
         saved = f"last good checkpoint: {last}" if last else "no checkpoint had been saved yet"
         bad = [name for name, total in zip(run.terms, progress.term_sums, strict=False) if not math.isfinite(total)]
-        what = f"the term '{bad[0]}' of the loss" if bad else "the loss"
-        text = f"{what} is NaN or infinite at step {progress.step} with learning rate {lr:g}; {saved}"
+        what = (
+            f"the term '{bad[0]}' of the loss"
+            if bad
+            else "a weight"
+            if math.isfinite(progress.loss_sum)
+            else "the loss"
+        )
+        text = (
+            f"{what} is NaN or infinite at step {run.diverged_at or progress.step} with learning rate {lr:g}; {saved}"
+        )
         raise Diverged(text, f"optimizer.lr={min(lr / 10, 0.01):g}")
     session.screen.clear()
     footer.show(session, run, setup, result, predictions, past)
@@ -238,4 +245,5 @@ def until_wish(run: TrainState) -> Iterator[Event]:
                 run.progress.stop_reason = StopReason(signal.Signals(number).name)
     except signals.Stop:  # during data loading or an evaluation
         run.progress.stop_reason = StopReason(signal.Signals(signals.stop_requested() or signal.SIGINT).name)
+        run.look()
         yield Ended(run.progress.step, run.progress.stop_reason)

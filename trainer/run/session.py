@@ -18,4 +18,5 @@ class Session:
     listeners: Sequence[Listener] = ()  # additional ones, called after the run's own
     num_cores: int | None = None  # that threads=auto may use; None: all that this process may use
     num_jobs: int = 1  # of a sweep that run side by side on this machine
+    may_measure: bool = False  # whether threads=auto may measure this machine, see processes/threads.py
     search: Connection | None = None  # that is told each evaluation and may end the run, see listeners/pruning.py

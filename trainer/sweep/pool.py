@@ -14,7 +14,7 @@ from typing import Any, Literal
 from trainer.config.trust import Trust
 from trainer.disk.sweep_plan import Job
 from trainer.errors import TrainerError
-from trainer.processes import signals
+from trainer.processes import signals, told
 from trainer.processes.forking import start_method
 from trainer.processes.machine import memory, num_cores
 from trainer.sweep import job as one
@@ -23,6 +23,13 @@ from trainer.sweep.job import Place, Rehearsed
 TICK = 0.2  # seconds between two checks for signals
 Count = Literal["auto"] | int
 Prunes = Callable[[Job, Sequence[float]], bool]
+
+
+def share_rows(job: Job, trust: Trust) -> None:
+    """Let the fork server load the rows of a job, for all jobs that train on the same. Call it before the first."""
+    if trust.granted:
+        start_method("trainer.sweep.preload_data", is_told=True)
+        told.send(job.data)
 
 
 def rehearse(job: Job, trust: Trust) -> Rehearsed | TrainerError:

@@ -116,6 +116,7 @@ class Sweep:
         """Build a job and discard it, to see whether it can be built and where such jobs run. Raises the first job's
         error if the last job fails too."""
         self.screen.status("importing torch and building a job, to see whether it can be built")
+        pool.share_rows(jobs[0], self.trust)
         built = pool.rehearse(jobs[0], self.trust)
         if isinstance(built, TrainerError):
             first_error, built = built, pool.rehearse(jobs[-1], self.trust) if len(jobs) > 1 else built

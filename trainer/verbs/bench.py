@@ -1,5 +1,6 @@
 """Measure what makes this config faster on this machine: its training steps as they are, compiled, and with autocast,
-other kernels, threads and loaders, each in a separate process. Nothing is written."""
+other kernels, threads and loaders, each in a separate process. Nothing is written; with
+--calibrate one number is, from how much work in a step threads=auto takes a second thread here."""
 
 import copy
 import multiprocessing
@@ -12,9 +13,11 @@ from typing import Any
 from trainer.config import compose
 from trainer.diagnosis import bench
 from trainer.diagnosis.measurement import Measured
-from trainer.errors import ConfigError, TrainerError
+from trainer.disk import second_thread as stored
+from trainer.errors import ConfigError, StorageError, TrainerError
 from trainer.processes import environment, signals
 from trainer.processes.machine import num_cores
+from trainer.processes.torch_import import uncollected
 from trainer.text import counted, labelled
 from trainer.verbs import arguments
 
@@ -27,11 +30,15 @@ Variants = Sequence[tuple[Change, Measured]]
 def parser() -> arguments.Parser:
     parser = arguments.config_parser("bench", __doc__)
     parser.add_argument("--seconds", type=float, default=2.0, help="how long to measure each variant (2)")
+    text = "measure for threads=auto when a second thread pays; nothing else"
+    parser.add_argument("--calibrate", action="store_true", help=text)
     return parser
 
 
 def run(args: Namespace) -> int:
     """Measure, print a table, and end with what to type. Returns the exit code."""
+    if args.calibrate:
+        return _calibrate(args.overrides)
     if args.seconds <= 0:
         raise ConfigError(
             "--seconds must be above 0", shlex.join(["trainer", "bench", *args.overrides, "--seconds", "2"])
@@ -54,6 +61,31 @@ def run(args: Namespace) -> int:
         _say("as it is, again", again, unchanged)
         unchanged = max(unchanged, again, key=lambda result: result.samples_per_second)
     print("\n".join(advice(measured, unchanged, args.overrides)))
+    return 0
+
+
+def _calibrate(overrides: Sequence[str]) -> int:
+    """Measure from how much work in a step a second thread pays, and store it. Returns the exit code."""
+    again = "trainer bench --calibrate"
+    if overrides:
+        raise ConfigError(f"--calibrate measures the machine, so it takes no settings such as {overrides[0]}", again)
+    if num_cores() == 1:
+        raise ConfigError("there is one usable core, so a second thread never pays", "trainer bench")
+    with uncollected():
+        from trainer.processes import second_thread, threads
+    machine = threads.this_machine()
+    if not stored.can_store(machine):
+        raise StorageError("the user's cache folder cannot be written to", f"XDG_CACHE_HOME=/tmp/cache {again}")
+    timed = second_thread.measure()
+    if timed is None:
+        text = "the machine is busy, which disturbs the timing, so nothing was stored: repeat it when it is quiet"
+        raise TrainerError(text, again)
+    print("MFLOP a step  ms with 1 thread  2 threads   gain")
+    for steps in timed:
+        print(f"{steps.flop / 1e6:>12.3g}{steps.one * 1e3:>18.3f}{steps.two * 1e3:>11.3f}{steps.gain:>6.2f}×")
+    number = second_thread.pays_from(timed)
+    stored.store(machine, number, replace=True)
+    print(f"stored   a second thread pays from {number / 1e6:,.3g} MFLOP a step here")
     return 0
 
 
@@ -84,6 +116,7 @@ def kernels(data: Mapping[str, Any], unchanged: Measured) -> Iterator[Change]:
     if unchanged.on_cuda:
         yield from ({"matmul": value} for value in ("highest", "high") if value != data["matmul"])
         yield {"deterministic": not data["deterministic"]}
+        yield from [{"graph": True}] * (not unchanged.recorded and data["graph"] is not True)
 
 
 def combine(measured: Variants, unchanged: Measured) -> Change:

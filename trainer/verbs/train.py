@@ -68,7 +68,7 @@ def _train(settings: Settings, started: float) -> int:
     from trainer.terminal.screen import Screen
 
     with Screen() as screen, settings.locating():
-        session = Session(screen, started)
+        session = Session(screen, started, may_measure=True)
         launch.start(config, settings.overrides, lambda label: layout.create(config.output_dir, label), session)
     return 0
 
@@ -80,7 +80,7 @@ def _sweep(source: Source) -> int:
 
     if not any(word.startswith("hydra/launcher=") for word in source.overrides):
         # The fork server imports torch while the jobs are composed.
-        forking.start_method("trainer.sweep.preload_commit")
+        forking.start_method("trainer.sweep.preload_commit", "trainer.sweep.preload_data", is_told=True)
 
     from trainer.sweep.hydra_task import Task
     from trainer.sweep.sweep import Sweep

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import compose, user_modules
+from trainer.config.run_config import read_plain
 from trainer.config.settings import Settings
 from trainer.config.trust import TRACKERS
 from trainer.disk import layout
@@ -52,6 +53,7 @@ def _compare(data: dict[str, Any], trusted: bool, folder: Path, say: Callable[..
     say("verify   1 of 3: undisturbed")
     _attempt(undisturbed, data, trusted)
     num_steps = layout.read_summary(undisturbed)["steps"]
+    data = {**data, "threads": read_plain(undisturbed)["threads"]}  # auto may take other ones by now
     if num_steps < 2:
         raise ConfigError("a run of one step cannot be killed between two steps", "max_steps=2")
     kill_at = random.SystemRandom().randint(2, num_steps)

@@ -18,6 +18,7 @@ from table_rows import rows_of
 from trainer.data.roles import TRAIN
 from trainer.data.table import Prepared, Table
 from trainer.data.tabular import matrix
+from trainer.data.tabular.source import Source
 from trainer.errors import ConfigError
 
 HEAD = b"age,city,fare,label\n"
@@ -223,7 +224,7 @@ def test_mutated_files_are_refused_by_name_or_read_as_they_stand(count: int, tmp
             told.add(re.sub(r"\d+", "0", error.message))
             continue
         outcomes["read"] += 1
-        source = prepared.parts[TRAIN].data
+        source = Source(str(tmp_path / "t.csv"), prepared.parts[TRAIN].data.dialect)  # all text
         names, *rows = reference(data, source.delimiter)
         assert source.names == [name.strip() for name in names]
         assert {len(row) for row in rows} == {len(names)}, data

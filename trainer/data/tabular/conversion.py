@@ -86,7 +86,8 @@ def to_floats(values: Any, kind: Kind, dialect: Dialect) -> Floats:
     """Numbers, or dates as days since 1970, as float64 with NaN for missing ones. kind: number or date. Raises
     pa.ArrowInvalid for a value that is neither."""
     if pa.types.is_string(values.type):
-        return parsed(to_text(values, dialect), kind, dialect)
+        found = read(values, kind, dialect)
+        return _days(found) if kind == "date" else _numpy(found)
     if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
         if kind == "date":
             return _days(values)
@@ -98,17 +99,43 @@ def to_floats(values: Any, kind: Kind, dialect: Dialect) -> Floats:
     raise pa.ArrowInvalid(f"{values.type} is not a {kind}")
 
 
-def parsed(text: Any, kind: Kind, dialect: Dialect) -> Floats:
-    """The same of text from to_text."""
-    if kind == "date":
-        return _days(notation.timestamps(text, dialect))
-    return _numpy(notation.numbers(text, dialect))
+def read(values: Any, kind: Kind, dialect: Dialect) -> Any:
+    """Text as a column of float64 or of timestamps, with null for missing values. kind: number or date. Raises
+    pa.ArrowInvalid for a value that is neither."""
+    plain = plain_numbers(values, dialect) if kind == "number" else None
+    return parsed(to_text(values, dialect), kind, dialect) if plain is None else plain
+
+
+def plain_numbers(values: Any, dialect: Dialect) -> Any:
+    """Text as float64 by one cast, where each value is a number without blanks or marks, and none may be missing; None
+    for other columns, which to_text has to look at."""
+    if not pa.types.is_string(values.type) or dialect.decimal != "point":
+        return None
+    try:
+        found = notation.cast(values, pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    doubtful = found.null_count or pc.any(pc.is_nan(found)).as_py() or may_be_missing(found, dialect)
+    return None if doubtful else found
+
+
+def may_be_missing(numbers: Any, dialect: Dialect) -> bool:
+    """Whether one of some numbers equals one of dataset.missing. As the text 1e3 it need not be missing; as the number
+    1000 it would be."""
+    return any(pc.any(pc.equal(numbers, value)).as_py() for value in dialect.missing_values)
+
+
+def parsed(text: Any, kind: Kind, dialect: Dialect) -> Any:
+    """The same as `read`, of text from to_text."""
+    return notation.timestamps(text, dialect) if kind == "date" else notation.numbers(text, dialect)
 
 
 def is_missing(values: Any, dialect: Dialect) -> Any:
     """Whether each value is missing: (N,) bool."""
     if _is_number(values.type):
         return np.isnan(to_floats(values, "number", dialect))
+    if plain_numbers(values, dialect) is not None:
+        return np.zeros(len(values), dtype=bool)
     text = to_text(values, dialect) if pa.types.is_string(values.type) else values
     return pc.is_null(text).to_numpy(zero_copy_only=False)
 

@@ -27,10 +27,11 @@ LF, CR, QUOTE = 10, 13, 34
 
 @dataclass(frozen=True)
 class Block:
-    """Complete records, UTF-8. first_line: the number of their first line in the file, from 1."""
+    """Complete records, UTF-8. first_line: the number of their first line in the file, from 1; num_lines: how many."""
 
     data: bytes
     first_line: int
+    num_lines: int
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,10 @@ def _blocks(rest: bytes, chunks: Iterator[bytes], name: str, delimiter: str, lin
             data, rest = rest[:size], rest[size:]
             _check_bytes(data, name, line)
             _check_quotes(data, name, line, delimiter)
-            yield Block(data, line)
-            line += data.count(b"\n")
+            ends = np.count_nonzero(np.frombuffer(data, dtype=np.uint8) == LF)
+            num_lines = int(ends) + (not data.endswith(b"\n"))
+            yield Block(data, line, num_lines)
+            line += num_lines
         elif len(rest) > LONGEST:
             raise _unclosed(rest, name, line)
 
@@ -155,10 +158,12 @@ def _check_bytes(data: bytes, name: str, line: int, *, cut: bool = False) -> Non
 
 def _check_quotes(data: bytes, name: str, line: int, delimiter: str) -> None:
     """Raise ConfigError for a quote that RFC 4180 does not allow, and for a carriage return inside a line."""
+    if b'"' not in data and b"\r" not in data:
+        return
     values = np.frombuffer(data, dtype=np.uint8)
     quotes = np.flatnonzero(values == QUOTE)
     beside = [ord(delimiter), LF, CR, QUOTE]
-    around = np.concatenate([[LF], values, [LF]])  # around[i] is before values[i], around[i + 2] after it
+    around = np.pad(values, 1, constant_values=LF)  # around[i] is before values[i], around[i + 2] after it
     opening, closing = quotes[::2], quotes[1::2]
     wrong = opening[~np.isin(around[opening], beside)]
     late = closing[~np.isin(around[closing + 2], beside)]

@@ -1,5 +1,6 @@
 """How the text of a table is read. Every run's preprocessing holds a dialect, so this file does not import pyarrow."""
 
+import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,3 +56,15 @@ class Dialect:
     def missing_numbers(self) -> tuple[str, ...]:
         """Those that are numbers. They mean a value, however it is written: -999 is also -999.0."""
         return tuple(text for text in self.missing if re.fullmatch(r"[+-]?\d+(\.\d+)?", text))
+
+    @cached_property
+    def missing_values(self) -> tuple[float, ...]:
+        """The values of all that reads as a number, such as 1e5: a number of another value is never missing."""
+        return tuple(value for value in map(_number, self.missing) if value == value)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

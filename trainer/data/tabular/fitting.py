@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from trainer.data.tabular import matrix
+from trainer.data.tabular.batch import masked
 from trainer.data.tabular.column import MOST_LEVELS, Column, Kind, level_id
 from trainer.data.tabular.conversion import Floats, to_text
-from trainer.data.tabular.source import Source, masked
+from trainer.data.tabular.source import Source
 
 MOST_COUNTED = 100_000  # distinct texts of a column that are counted
 CHUNK = 8192  # values of a column at once
@@ -100,7 +101,7 @@ def exact_sum(values: Floats) -> Fraction:
     rounded_off = 0.0
     while len(values) > FEW:
         values = np.append(values, 0.0) if len(values) % 2 else values
-        a, b = np.split(values, 2)
+        a, b = values[: len(values) // 2], values[len(values) // 2 :]
         values = a + b
         of_b = values - a
         rounded_off += float(((a - (values - of_b)) + (b - of_b)).sum())

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainer.data.tabular import typed
+from trainer.data.tabular.batch import Batch
 from trainer.data.tabular.column import KINDS, Column, Kind
 from trainer.data.tabular.conversion import Floats, to_floats, to_text
 from trainer.data.tabular.dialect import Dialect
-from trainer.data.tabular.source import Batch
 from trainer.data.tabular.unseen import Unseen, spelling_of
 from trainer.errors import ConfigError
 from trainer.terminal.spelling import closest, did_you_mean

@@ -18,6 +18,7 @@ UNMARKED = r"^[+-]?\d{1,3}$"  # a whole number that needs no such point
 BEGINS = r"^[+-]?[$€£¥]?\s*[+-]?\d"
 SOME = 2000  # texts of a batch that are compared with other notations
 MOST = 0.9  # share of them that has to fit
+FIRST = 64  # texts that are cast before the others: pyarrow words an error for each that cannot be
 
 
 def pointed(text: Any, dialect: Dialect) -> Any:
@@ -36,7 +37,7 @@ def numbers(text: Any, dialect: Dialect) -> Any:
     """Text as float64; 45% is 45. Raises pa.ArrowInvalid for a text that is not a number."""
     text = pointed(text, dialect)
     try:
-        return text.cast(pa.float64())
+        return cast(text, pa.float64())
     except pa.ArrowInvalid:
         if not pc.any(pc.match_substring(text, "%")).as_py():
             raise
@@ -48,9 +49,11 @@ def timestamps(text: Any, dialect: Dialect) -> Any:
     first = next((value.as_py() for value in text if value.is_valid), None)
     if first is not None and not re.match(r"\d{1,4}[-/.]\d", first):
         raise pa.ArrowInvalid(f"{first!r} is not a date")
+    if len(text) > FIRST:
+        timestamps(text[:FIRST], dialect)  # raises for most columns that hold no dates
     text = year_first(text, dialect)
     try:
-        return _cast(text)
+        return _timestamps(text)
     except pa.ArrowInvalid:
         for pattern, padded in (
             (r"^(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})", r"\1-\2-\3"),
@@ -60,7 +63,7 @@ def timestamps(text: Any, dialect: Dialect) -> Any:
             (r"(\.\d{6})\d+", r"\1"),  # of a second; microseconds are what a float64 of days can hold
         ):
             text = pc.replace_substring_regex(text, pattern, padded)
-        return _cast(text)
+        return _timestamps(text)
 
 
 def year_first(text: Any, dialect: Dialect) -> Any:
@@ -73,11 +76,18 @@ def year_first(text: Any, dialect: Dialect) -> Any:
     return text
 
 
-def _cast(text: Any) -> Any:
+def _timestamps(text: Any) -> Any:
     try:
-        return text.cast(pa.timestamp("us"))
+        return cast(text, pa.timestamp("us"))
     except pa.ArrowInvalid:
-        return text.cast(pa.timestamp("us", "UTC"))
+        return cast(text, pa.timestamp("us", "UTC"))
+
+
+def cast(text: Any, kind: Any) -> Any:
+    """Text as an Arrow type. Raises pa.ArrowInvalid, soon if one of the first values is not of the kind."""
+    if len(text) > FIRST:
+        text[:FIRST].cast(kind)
+    return text.cast(kind)
 
 
 @dataclass(frozen=True)

@@ -84,16 +84,18 @@ class OneHot(nn.Module):
         return True
 
     def forward(self, x: Tensor) -> Tensor:
-        values = x[:, self.numbers]
+        values = x[:, self.numbers] if len(self.categories) else x
         missing = values.isnan()
-        parts = [torch.where(missing, 0, values), missing[:, self.indicated].to(self.dtype)]
+        parts = [torch.where(missing, 0, values)]
+        if len(self.indicated):
+            parts.append(missing[:, self.indicated].to(self.dtype))
         if self.num_levels:
             codes = x[:, self.categories]
             codes = torch.where(codes.isnan(), self.nothing, codes).long()
             cells = torch.where(codes < 0, self.num_levels, codes + self.offsets)  # the last cell is dropped
             one_hot = torch.zeros(x.shape[0], self.num_levels + 1, dtype=self.dtype, device=x.device)
             parts.append(one_hot.scatter_(1, cells, 1)[:, :-1])
-        return torch.cat(parts, 1)
+        return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
     def places(self) -> list[list[int]]:
         """The places of the inputs that each column becomes."""

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from trainer.data import seeds
-from trainer.data.loaders import place
+from trainer.data.loaders import send
 from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.tabular import matrix
+from trainer.data.tabular.batch import chosen, masked
 from trainer.data.tabular.chunks import Chunks
-from trainer.data.tabular.source import Source, chosen, group_batches, label, masked, open_parquet
+from trainer.data.tabular.source import Source, group_batches, label, open_parquet
 from trainer.data.tabular.targets import targets_of
 
 KEPT = 64 * 2**20  # bytes of a block of row groups, and of the groups kept in memory
@@ -145,7 +146,7 @@ class RowGroups:
     def load(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         x, y = batch
         y = y if self.scale_y is None else self.scale_y(y)
-        return self.expand(place(x, self.device, self.dtype)), place(y, self.device, self.dtype)
+        return self.expand(send(x, self.device, self.dtype)), send(y, self.device, self.dtype)
 
     def _gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Rows by their index in this part, in that order. Kept groups come first, before a new one displaces them."""

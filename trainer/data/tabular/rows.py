@@ -13,8 +13,9 @@ from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.row_ids import Ids
 from trainer.data.tabular import matrix
+from trainer.data.tabular.batch import Batch, chosen, masked
 from trainer.data.tabular.conversion import Floats, to_text
-from trainer.data.tabular.source import Batch, Source, chosen, masked
+from trainer.data.tabular.source import Source
 from trainer.data.tabular.table_format import TableFormat
 from trainer.data.tabular.targets import targets_of
 from trainer.data.tabular.unseen import Unseen
@@ -33,13 +34,15 @@ class Encoded:
 
 def read_rows(source: Source, keep: Any, preprocessing: Preprocessing, unseen: Unseen | None = None) -> Encoded:
     """The rows to keep. keep: (N,) bool, of all rows of the source; unseen: counts what training did not have."""
-    inputs, _ = preprocessing.of_table()
-    xs, ys, ids = [], [], []
+    inputs, table = preprocessing.of_table()
+    x = torch.empty(int(keep.sum()), len(table.columns), dtype=inputs.dtype)
+    ys, ids, done = list[Tensor](), list[Ids](), 0
     for raw, y, some in _batches(source, keep, preprocessing, unseen):
-        xs.append(inputs.standardize(torch.from_numpy(raw)))
+        x[done : done + len(raw)] = inputs.standardize(torch.from_numpy(raw))
         ys.append(y)
         ids.append(some)
-    return Encoded(keep, torch.cat(xs), torch.cat(ys), np.concatenate(ids))
+        done += len(raw)
+    return Encoded(keep, x, torch.cat(ys), np.concatenate(ids))
 
 
 def read_ids(source: Source, keep: Any, preprocessing: Preprocessing, unseen: Unseen | None = None) -> Ids:

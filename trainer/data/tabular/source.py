@@ -8,14 +8,12 @@ import gzip
 import io
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -24,6 +22,7 @@ from trainer.data import digests
 from trainer.data.digests import Digest, Digesting
 from trainer.data.paths import find
 from trainer.data.tabular import conversion, csv_text, typed
+from trainer.data.tabular.batch import Batch, settle
 from trainer.data.tabular.column import Kind
 from trainer.data.tabular.csv_text import Block, Head
 from trainer.data.tabular.dialect import Dialect
@@ -33,15 +32,6 @@ from trainer.text import counted, first_line
 INDEX = re.compile(r"|Unnamed: 0|__index_level_\d+__")  # how pandas names an index that has no name
 BATCH = 65_536  # rows of Parquet at once
 KEPT = 128 * 2**20  # bytes of CSV up to which parsed rows are kept for the next pass
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Some rows. columns: {name: values}, all of one length. where(row): 'FILE line 12', for messages."""
-
-    columns: dict[str, Any]
-    num_rows: int
-    where: Callable[[int], str]
 
 
 class Source:
@@ -82,6 +72,17 @@ class Source:
                     keep.append(batch)
                 yield batch
         self.kept = keep
+
+    def forget(self) -> None:
+        """Give back the memory of the rows that are kept; the next pass reads the files again."""
+        if self.kept is not None:
+            self.kept = None
+            pa.default_memory_pool().release_unused()
+
+    def settle(self, kinds: Mapping[str, Kind]) -> None:
+        """Of the rows that are kept, let columns of text hold numbers and dates, so that each is cast once."""
+        for batch in self.kept or []:
+            settle(batch, kinds, self.dialect)
 
     def kinds(self, names: Sequence[str]) -> dict[str, Kind]:
         """The kinds of columns by their types in Parquet; without those that are text in a file, or of two kinds.
@@ -157,25 +158,6 @@ def group_batches(
         raise ConfigError(f"{name} row group {number}: {first_line(error)}") from error
 
 
-def masked(batches: Iterable[Batch], keep: Any) -> Iterator[tuple[Batch, Any]]:
-    """The batches that have rows to keep, each with its part of `keep`, a bool for each row of all batches."""
-    first = 0
-    for batch in batches:
-        rows = keep[first : first + batch.num_rows]
-        first += batch.num_rows
-        if rows.any():
-            yield batch, rows
-
-
-def chosen(batch: Batch, mask: Any) -> Batch:
-    """The rows of a batch where `mask` is true; `where` still names their places in the file."""
-    if mask.all():
-        return batch
-    index, keep = np.flatnonzero(mask), pa.array(mask)
-    columns = {name: values.filter(keep) for name, values in batch.columns.items()}
-    return Batch(columns, len(index), lambda row: batch.where(int(index[row])))
-
-
 def parse(block: Block, head: Head, name: str) -> Batch:
     """A block of CSV as columns of text. Raises ConfigError for a row that is too short or too long."""
     size = max(len(block.data) + 1, 1024)
@@ -184,7 +166,11 @@ def parse(block: Block, head: Head, name: str) -> Batch:
             pa.BufferReader(block.data),
             pyarrow.csv.ReadOptions(column_names=head.names, use_threads=False, block_size=size),
             pyarrow.csv.ParseOptions(delimiter=head.delimiter, newlines_in_values=True),
-            pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(head.names, pa.string()), strings_can_be_null=False),
+            pyarrow.csv.ConvertOptions(
+                check_utf8=False,  # csv_text has
+                column_types=dict.fromkeys(head.names, pa.string()),
+                strings_can_be_null=False,
+            ),
         )
     except pa.ArrowInvalid as error:
         for line, values in _records(block, head.delimiter):
@@ -193,8 +179,15 @@ def parse(block: Block, head: Head, name: str) -> Batch:
                 text = f"{name} line {line}: {num_values}, the header has {num_columns}"
                 raise ConfigError(text, "put a value that holds the separator into quotes") from error
         raise ConfigError(f"{name} from line {block.first_line}: {first_line(error)}") from error
-    columns = {column: table.column(column).combine_chunks() for column in head.names}
+    columns = dict(zip(head.names, map(_one_chunk, table.columns), strict=True))
+    if b'"' not in block.data and block.num_lines == table.num_rows:  # each line is a record: the bytes need not stay
+        first = block.first_line
+        return Batch(columns, table.num_rows, lambda row: f"{name} line {first + row}")
     return Batch(columns, table.num_rows, lambda row: f"{name} line {line_of(block, head.delimiter, row)}")
+
+
+def _one_chunk(column: Any) -> Any:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # which copies
 
 
 def _records(block: Block, delimiter: str) -> Iterator[tuple[int, list[str]]]:

@@ -54,6 +54,9 @@ def table_splits(
     preprocessing, notes, files = prepared.preprocessing, list(prepared.notes), table.source.files
     opened, unseen = _streamed if _is_streamed(table, prepared, config.loader) else _in_memory, Unseen()
     fingerprint, over = opened(prepared, config, device, dtype, unseen)
+    if earlier is None or earlier.if_changed != "measure":  # which reads them again, for what training did not have
+        for part in owners(prepared.parts):
+            part.data.forget()
     if earlier is not None:
         groups = prepared.groups
         if groups is not None:  # rows of other files are not split

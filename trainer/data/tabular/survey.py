@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainer.data.tabular import conversion, matrix, notation, typed
+from trainer.data.tabular.batch import Batch
 from trainer.data.tabular.column import Kind
 from trainer.data.tabular.dialect import MISSING, Dialect
 from trainer.data.tabular.notation import Notation, total
-from trainer.data.tabular.source import Batch, Source
+from trainer.data.tabular.source import Source
 from trainer.errors import ConfigError
 
 NEARLY = 0.9  # share of numbers in a column above which a text is an error, and not a category
@@ -42,24 +43,31 @@ class Tally:
     pointed: bool = False
     versions: int = 0
 
-    def add(self, batch: Batch, name: str, dialect: Dialect) -> None:
-        """Count a batch."""
-        text = conversion.to_text(batch.columns[name], dialect)
-        self.values += (count := len(text) - text.null_count)
-        for kind in self.like:
-            try:
-                conversion.parsed(text, kind, dialect)
-                self.like[kind] += count
-            except pa.ArrowInvalid:
-                self.odd.setdefault(kind, batch)
-                usual = (notation.pointed if kind == "number" else notation.year_first)(text, dialect)
-                self.like[kind] += total(pc.match_substring_regex(usual, LOOKS[kind]))
+    def add(self, batch: Batch, name: str, dialect: Dialect) -> Any:
+        """Count a batch. Returns its values as float64 or timestamps, if that is what they are as far as has been seen,
+        else None."""
+        values = batch.columns[name]
+        numbers = conversion.plain_numbers(values, dialect)
+        if is_plain := numbers is not None:
+            text, count = values, len(values)
+            self.like["number"] += count
+        else:
+            text = conversion.to_text(values, dialect)
+            count = len(text) - text.null_count
+            numbers = self._read(text, "number", batch, dialect)
+        self.values += count
+        if numbers is not None and count:  # what reads as a number never reads as a date
+            found = numbers
+            self.odd.setdefault("date", batch)
+        else:
+            found = self._read(text, "date", batch, dialect)
         if len(self.odd) == len(self.like):
             self.other = self.other or notation.other_notation(text.drop_null()[: notation.SOME], dialect)
-        digits = pc.ascii_is_decimal(text)
-        padded = pc.and_(pc.and_(digits, pc.starts_with(text, "0")), pc.greater(pc.binary_length(text), 1))
-        self.digits, self.padded = self.digits + total(digits), self.padded + total(padded)
-        self.percent += total(pc.ends_with(text, "%"))
+        if numbers is None or _has_whole(numbers):  # as digits alone are
+            digits = pc.ascii_is_decimal(text)
+            padded = pc.and_(pc.and_(digits, pc.starts_with(text, "0")), pc.greater(pc.binary_length(text), 1))
+            self.digits, self.padded = self.digits + total(digits), self.padded + total(padded)
+        self.percent += total(pc.ends_with(text, "%")) if not is_plain else 0
         if not self.pointed and (dialect.decimal, dialect.thousands) == ("point", "none"):
             grouped = text.filter(pc.match_substring_regex(text, notation.GROUPED))
             self.grouped = self.grouped or (grouped[0].as_py() if len(grouped) else "")
@@ -67,6 +75,25 @@ class Tally:
             self.pointed = len(grouped) + unmarked < count
         if VERSION.search(name):
             self.versions += total(pc.match_substring_regex(text, r"^\d+\.\d+$"))
+        doubtful = self._has_names or (numbers is not None and conversion.may_be_missing(numbers, dialect))
+        return found if count and not doubtful else None
+
+    @property
+    def _has_names(self) -> bool:
+        """Whether the values are digits, and some of them begin with a 0."""
+        return self.padded > 0 and self.digits == self.values
+
+    def _read(self, text: Any, kind: Kind, batch: Batch, dialect: Dialect) -> Any:
+        """A batch of text as a kind, None if it is not; counts the values that are, or look like it."""
+        try:
+            found = conversion.parsed(text, kind, dialect)
+        except pa.ArrowInvalid:
+            self.odd.setdefault(kind, batch)
+            usual = (notation.pointed if kind == "number" else notation.year_first)(text, dialect)
+            self.like[kind] += total(pc.match_substring_regex(usual, LOOKS[kind]))
+            return None
+        self.like[kind] += len(text) - text.null_count
+        return found
 
     @property
     def ambiguous(self) -> bool:
@@ -76,7 +103,7 @@ class Tally:
     def kind(self, name: str, dialect: Dialect) -> Kind:
         """The column's kind. Raises ConfigError if nearly all values are numbers, or dates, and some are not."""
         types = typed.types(name, "category")
-        if self.padded and self.digits == self.values:
+        if self._has_names:
             return "category"
         if "number" not in self.odd and 0 < self.percent < self.values:
             text = (
@@ -129,7 +156,8 @@ class Survey:
 def take_survey(
     source: Source, targets: Sequence[str], types: dict[str, Kind], key: str | None, infer: Sequence[str] = ()
 ) -> Survey:
-    """Read all rows once; of Parquet, only the targets, the key, and text whose kind is not known.
+    """Read all rows once; of Parquet, only the targets, the key, and text whose kind is not known. Of CSV that is kept,
+    columns of numbers and dates hold these from then on.
 
     types: the kinds of columns that are known; infer: the columns whose kind to infer, unless it is known. Raises
     ConfigError for what cannot be read, and for a column without a clear kind.
@@ -139,20 +167,41 @@ def take_survey(
     typed = source.kinds(wanted)
     survey.kinds = types | typed
     survey.texts = {name: Tally() for name in wanted if name not in typed}
-    labelled = []
+    if survey.texts:
+        source.forget()  # an earlier survey may have left no text
+    labelled, settled = [], set[tuple[str, Kind]]()
     for batch in source.batches(list(dict.fromkeys([*targets, *([key] if key else []), *survey.texts]))):
         survey.num_rows += batch.num_rows
-        for name, tally in survey.texts.items():
-            tally.add(batch, name, dialect)
-        columns = [batch.columns[name] for name in targets]
-        labelled.append(~np.logical_or.reduce([conversion.is_missing(values, dialect) for values in columns]))
+        as_read = replace(batch, columns=dict(batch.columns))
+        found = {name: tally.add(as_read, name, dialect) for name, tally in survey.texts.items()}
+        missing = [_is_missing(batch.columns[name], found.get(name), dialect) for name in targets]
+        labelled.append(~np.logical_or.reduce(missing))
         if survey.distinct is not None:
-            unique = pc.unique(columns[0])
+            unique = pc.unique(batch.columns[targets[0]])
             few = len(unique) <= 2 * MOST_CLASSES  # blanks around a text make it another one here
             survey.distinct |= set(conversion.to_text(unique, dialect).drop_null().to_pylist()) if few else set()
             survey.distinct = survey.distinct if few and len(survey.distinct) <= MOST_CLASSES else None
         if key is not None:
             survey.key.append(batch.columns[key])
+        text = targets if survey.distinct is not None else ()  # the names of classes, if there are not too many
+        for name, values in found.items():
+            if values is not None and name not in text:
+                batch.columns[name] = values
+                settled.add((name, "number" if pa.types.is_floating(values.type) else "date"))
     survey.labelled = np.concatenate(labelled) if labelled else np.zeros(0, dtype=bool)
     survey.kinds |= {name: tally.kind(name, dialect) for name, tally in survey.texts.items()}
+    if any(survey.kinds[name] != kind for name, kind in settled):  # text came after them
+        source.forget()
     return survey
+
+
+def _has_whole(numbers: Any) -> bool:
+    values = numbers.to_numpy(zero_copy_only=False)  # pyarrow rounds many times slower than numpy
+    return bool((np.rint(values) == values).any())
+
+
+def _is_missing(values: Any, found: Any, dialect: Dialect) -> Any:
+    """Whether each value is missing: (N,) bool. found: the values as numbers or dates, if that is what they are."""
+    if found is None:
+        return conversion.is_missing(values, dialect)
+    return found.is_null().to_numpy(zero_copy_only=False)

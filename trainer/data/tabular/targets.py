@@ -16,12 +16,13 @@ from torch import Tensor
 from trainer.data.preprocessing import Preprocessing
 from trainer.data.scaling import Scale
 from trainer.data.tabular import matrix, typed
+from trainer.data.tabular.batch import Batch
 from trainer.data.tabular.column import Column, Kind
 from trainer.data.tabular.conversion import Floats, to_text
 from trainer.data.tabular.dialect import Dialect
 from trainer.data.tabular.fitting import Levels, Moments, mean_and_std
 from trainer.data.tabular.notation import pointed
-from trainer.data.tabular.source import Batch, Source
+from trainer.data.tabular.source import Source
 from trainer.data.tabular.survey import MOST_CLASSES, Survey
 from trainer.data.tabular.table_format import TableFormat
 from trainer.data.target_scaling import Way, for_targets

@@ -8,17 +8,16 @@ from typing import Any
 import pytest
 import torch
 from conftest import Cli, config
-from test_compiled_step import SMALL, traced  # noqa: F401
+from test_compiled import SMALL, traced  # noqa: F401
 
 from trainer.build.build import build
-from trainer.compiled_step import CompiledStep
 from trainer.events import Evaluated, Stepped
 from trainer.listeners.checkpoints import Checkpoints
-from trainer.listeners.finite import Finite
 from trainer.loop import train
 from trainer.processes import signals
 from trainer.run.runner import until_wish
 from trainer.state import TrainState
+from trainer.steps.compiled import CompiledStep
 from trainer.stopping import StopReason
 
 COMPILED = [*SMALL, "compile=step"]  # 7 steps an epoch, and a shorter one
@@ -89,9 +88,7 @@ def test_after_a_step_that_is_not_finite_the_rest_of_a_call_changes_nothing(pois
     for steps in (1, 6):
         run, _ = build(config(*COMPILED, f"compiler.steps={steps}"))
         poison(run)
-        finite = Finite(run)
-        for event in train(run):
-            finite(event)
+        list(train(run))
         runs.append(run)
     one, several = runs
     assert several.progress.step == one.progress.step == step
@@ -123,7 +120,7 @@ REASONS = [
     (["guards=strict"], "guards=strict"),
     (["ema=0.9"], "ema"),
     (["swa=0.5"], "swa"),
-    (["model=own", "model._target_=test_compiled_step.Partly"], "class of your own"),
+    (["model=own", "model._target_=test_compiled.Partly"], "class of your own"),
 ]
 
 

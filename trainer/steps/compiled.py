@@ -20,8 +20,7 @@ from trainer.loop import train_step
 from trainer.optim.several import groups, parameters, parts
 from trainer.optim.updates import OPTIMIZERS, leaves_no_trace, scalars, taken
 from trainer.state import TrainState
-from trainer.step_graph import StepGraph
-from trainer.stopping import StopReason
+from trainer.steps.generated import StepGraph
 from trainer.text import first_line
 
 log = logging.getLogger(__name__)
@@ -46,7 +45,6 @@ class CompiledStep:
         self.obstacle = obstacle(run)
         self.graph: StepGraph | None = None
         self.calls = ""
-        self.is_broken = False  # whether a step of the last call was not finite
         self.ahead: deque[tuple[Tensor, Tensor, list[float]]] = deque()  # (loss, norm, the next rates) not yet told
 
     def describe(self) -> str:
@@ -92,7 +90,6 @@ class CompiledStep:
         run.scheduler.step()
         rates.append([group["lr"] for group in groups])
         self.ahead.extend((*one, after) for one, after in zip(found, rates, strict=False))
-        self.is_broken = len(found) < len(windows)
         return self._told(run)
 
     def _taken(
@@ -113,8 +110,6 @@ class CompiledStep:
         for group, rate in zip(run.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         run.is_whole = not self.ahead
-        if run.is_whole and self.is_broken:
-            run.progress.stop_reason = StopReason.DIVERGED
         return loss, norm
 
 

@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
-from trainer import compiled_step, step_graph
 from trainer.build.build import build
-from trainer.compiled_step import CompiledStep
 from trainer.events import Stepped
 from trainer.loop import train
 from trainer.optim.updates import scalars
 from trainer.state import TrainState
+from trainer.steps import compiled, generated
+from trainer.steps.compiled import CompiledStep
 
 SMALL = ["dataset=iris", "loader.batch_size=16", "model.hidden=[8]", "epochs=3", "dtype=float64"]
 # The same formulas in float64: what is left is the order of sums, and Adam divides a gradient by its own size where it
@@ -106,23 +106,23 @@ class Partly(nn.Module):
 def test_a_torch_that_cannot_trace_autograd_takes_the_same_steps(
     words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = [*(word for word in SMALL if "hidden" not in word), "model=own", "model._target_=test_compiled_step.Partly"]
+    own = [*(word for word in SMALL if "hidden" not in word), "model=own", "model._target_=test_compiled.Partly"]
     own += [*words, "optimizer.weight_decay=0.1", "accumulate=2"]
     eager, _ = build(config(*own))
-    for module in (step_graph, compiled_step):
+    for module in (generated, compiled):
         monkeypatch.setattr(module, "can_trace_autograd", lambda: False)
-    compiled, _ = build(config(*own, "compile=step"))
-    for run in (eager, compiled):
+    whole, _ = build(config(*own, "compile=step"))
+    for run in (eager, whole):
         list(train(run))
-    assert isinstance(compiled.step, CompiledStep)
-    assert compiled.step.obstacle is None
-    torch.testing.assert_close(dict(compiled.model.state_dict()), dict(eager.model.state_dict()), **TOLERANCE)
+    assert isinstance(whole.step, CompiledStep)
+    assert whole.step.obstacle is None
+    torch.testing.assert_close(dict(whole.model.state_dict()), dict(eager.model.state_dict()), **TOLERANCE)
 
 
 @pytest.mark.usefixtures("traced")
 def test_a_wrong_update_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     # Adam's step counted from 0 in the graph: the first steps show that most clearly
-    monkeypatch.setattr(compiled_step, "scalars", lambda group, step: scalars(group, max(1, step - 1)))
+    monkeypatch.setattr(compiled, "scalars", lambda group, step: scalars(group, max(1, step - 1)))
     runs = [trained("optimizer=adam", f"compile={mode}")[0] for mode in ("none", "step")]
     eager, wrong = (run.model.state_dict()["layers.0.weight"] for run in runs)
     assert float((eager - wrong).abs().max()) > 1e-4
@@ -143,7 +143,7 @@ class Branching(nn.Module):
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("test_compiled_step.Branching", "cannot be captured"), ("own.Forgetful", "changes from step to step")],
+    [("test_compiled.Branching", "cannot be captured"), ("own.Forgetful", "changes from step to step")],
 )
 def test_a_model_that_is_not_a_graph_trains_eagerly_and_says_why(name: str, why: str) -> None:
     words = [*(word for word in SMALL if "hidden" not in word), "model=own", f"model._target_={name}"]

@@ -17,6 +17,7 @@ from trainer.device import can_trace_autograd, quiet_compiler, trace_derivatives
 from trainer.optim.several import groups, parameters
 from trainer.optim.updates import kept_tensors, leaves_no_trace, make_update
 from trainer.state import TrainState
+from trainer.steps.own_code import own_code
 
 Step = Callable[[Sequence[Any], Sequence[Tensor | None], Tensor], tuple[Tensor, Tensor]]
 Gradients = Callable[[Any, Tensor | None], tuple[Tensor, Sequence[Tensor | None]]]
@@ -41,7 +42,7 @@ class StepGraph:
         if mode == "default":  # the indices are ours and in range; on CUDA, one graph launch a step
             self.options = {"assert_indirect_indexing": False, "triton.cudagraphs": run.device.type == "cuda"}
         self.on_cuda = run.device.type == "cuda"
-        self.is_direct, self.has_changed = not has_python_state(run), False
+        self.is_direct, self.has_changed = not own_code(run), False
         self.traced: Step = torch.compile(make_step(run), fullgraph=True, dynamic=bool(dynamic), backend=self._generate)
         self.generated: Callable[..., Any] | None = None
         self.inputs: list[Any] = []
@@ -77,14 +78,6 @@ class StepGraph:
         outputs = self.generated(*inputs)
         self.is_direct = self.is_direct and len(outputs) == 2  # or a module keeps some of them
         return outputs
-
-
-def has_python_state(run: TrainState) -> bool:
-    """Whether Python of somebody else runs in a step: it may change from step to step. torch's modules and ours do
-    not."""
-    modules = [module for part in (run.model, run.loss_fn) for module in part.modules()]
-    packages = {type(module).__module__.partition(".")[0] for module in modules}
-    return not packages <= {"torch", "trainer"} or any(m._forward_hooks or m._forward_pre_hooks for m in modules)
 
 
 def make_step(run: TrainState) -> Step:

@@ -1,0 +1,68 @@
+"""How far a run has come."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from trainer.stopping import StopReason
+
+
+@dataclass
+class Progress:
+    """How far a run has come, between two optimizer steps. A checkpoint holds all of it. loss_sum: over the samples
+    since the last evaluation, as far as they were read; term_sums: the same of each term of a loss that has some;
+    loss_samples: what these are sums over, see Window.weight. best, best_loss: the monitored
+    metric and the loss of the weights that are kept. reference: the value that patience waits to see improved."""
+
+    num_steps: int
+    steps_per_epoch: int
+    eval_every: int
+
+    step: int = 0
+    samples: int = 0
+    evaluated_at: int = 0
+    loss_sum: float = 0.0
+    term_sums: list[float] = field(default_factory=list)
+    loss_samples: float = 0
+    best: float | None = None
+    best_loss: float | None = None
+    best_step: int = 0
+    reference: float | None = None
+    bad_evaluations: int = 0
+    stop_reason: StopReason | None = None
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the training split so far."""
+        return self.step / self.steps_per_epoch
+
+    @property
+    def evaluation_due(self) -> bool:
+        """Whether an evaluation is due at this step and still to be done."""
+        due = self.step % self.eval_every == 0 or self.step == self.num_steps
+        return due and self.step > self.evaluated_at and self.stop_reason is None
+
+    @property
+    def done(self) -> bool:
+        """Whether training is over: all steps taken and evaluated, or a reason to stop."""
+        return self.stop_reason is not None or (self.step >= self.num_steps and not self.evaluation_due)
+
+    def add(self, loss: Sequence[float], num_samples: int, weight: float | None) -> None:
+        """Count the loss of one step, (1 + terms,). num_samples, weight: see Window."""
+        self.loss_samples += num_samples if weight is None else weight
+        weight = 1.0 if weight is None else weight
+        self.loss_sum += loss[0] * weight
+        if terms := loss[1:]:
+            sums = self.term_sums or [0.0] * len(terms)
+            self.term_sums = [total + term * weight for total, term in zip(sums, terms, strict=True)]
+
+    def take_train_loss(self, terms: Sequence[str] = ()) -> dict[str, float]:
+        """Return {'train/loss': …, 'train/TERM': …}, the means since the last evaluation, and start new ones."""
+        count, values = self.loss_samples or 1.0, (self.loss_sum, *self.term_sums)
+        found = {f"train/{name}": value / count for name, value in zip(("loss", *terms), values, strict=False)}
+        self.evaluated_at = self.step
+        if not all(map(math.isfinite, found.values())):
+            self.stop_reason = StopReason.DIVERGED
+            return found  # the sums of the terms still say which
+        self.loss_sum, self.term_sums, self.loss_samples = 0.0, [], 0
+        return found
