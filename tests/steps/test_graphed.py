@@ -125,8 +125,14 @@ def test_auto_records_what_does_the_same_in_every_step(words: list[str], reason:
     assert step.describe().startswith("each step is one" if reason is None else "none, steps run eagerly: ")
 
 
-@pytest.mark.parametrize("words", [["graph=true"], ["graph=true", "compile=step"]])
-def test_a_graph_that_cannot_be_is_an_error(words: list[str]) -> None:
-    with pytest.raises(ConfigError, match="graph=true records a CUDA graph, but the device is cpu") as caught:
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["graph=true"], "graph=true records a CUDA graph, but the device is cpu"),
+        (["graph=true", "compile=step"], "with compile=step the step is a graph already"),
+    ],
+)
+def test_a_graph_that_cannot_be_is_an_error(words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
         build(config(*WORDS, *words))
     assert caught.value.hint == "graph=auto"
