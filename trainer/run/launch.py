@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trainer import checkpoint, kernels
 from trainer.build import init_from
-from trainer.build.build import build
+from trainer.build.build import Setup, build
 from trainer.config import run_config
 from trainer.config.check import check
 from trainer.config.schema import Config
@@ -49,14 +49,7 @@ def start(
         return start_ranks.run(num_ranks, work, in_rank, make_folder)
     with distributed.joined() as ranks, kernels.kept():
         session.screen.status(BUILDING)
-        run, setup = build(
-            config,
-            cores=session.num_cores,
-            num_jobs=session.num_jobs,
-            download=download,
-            ranks=ranks,
-            may_measure=session.may_measure,
-        )
+        run, setup = _built(config, session, ranks, download=download)
         try:
             checkpoint.contents(run, {})
         except TypeError as error:
@@ -72,6 +65,21 @@ def start(
             if setup.first_weights.path is not None:  # so that a resume never needs their file
                 checkpoint.save(run, folder, config.checkpoint.keep, dict)
             return carry_out(run, setup, folder, session)
+
+
+def _built(
+    config: Config, session: Session, ranks: distributed.Ranks, *, download: bool, earlier: Earlier | None = None
+) -> tuple[TrainState, Setup]:
+    """Build a run on what its session may use of this machine."""
+    return build(
+        config,
+        cores=session.num_cores,
+        num_jobs=session.num_jobs,
+        download=download,
+        ranks=ranks,
+        earlier=earlier,
+        may_measure=session.may_measure,
+    )
 
 
 def resume(
@@ -101,14 +109,7 @@ def resume(
         with nullcontext() if ranks.size > 1 else traceback_in_log(folder, session.screen):
             session.screen.status(BUILDING)
             earlier = data_files.read(folder, config, if_changed=if_changed)
-            run, setup = build(
-                config,
-                cores=session.num_cores,
-                num_jobs=session.num_jobs,
-                download=download,
-                ranks=ranks,
-                earlier=earlier,
-            )
+            run, setup = _built(config, session, ranks, download=download, earlier=earlier)
         if ranks.rank > 0:
             if newest := ranks.tell(None):
                 checkpoint.load(run, *newest)
