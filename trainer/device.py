@@ -141,6 +141,11 @@ def seed_all(seed: int) -> None:
     np.random.seed(seed % 2**32)
 
 
+def generator_state(device: torch.device) -> torch.Tensor:
+    """The state of the generator that a step on this device draws from. No GPU is waited for."""
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
 def seed_generator(device: torch.device, seed: int) -> None:
     """Seed the generators that a step on this device draws from; torch.manual_seed takes a hundred times as long."""
     torch.default_generator.manual_seed(seed)

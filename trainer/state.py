@@ -134,6 +134,7 @@ class TrainState:
                 break
         if not is_good:
             progress.stop_reason, self.diverged_at = StopReason.DIVERGED, number
+            self.is_whole = True  # the rest of a call has changed nothing
         loss = steps[-1].loss
         return Logged(loss[0], loss[1:], size)
 

@@ -7,11 +7,11 @@ from trainer.loop import train_step
 from trainer.state import TrainState
 from trainer.steps.compiled import CompiledStep
 from trainer.steps.graphed import GraphedStep
-from trainer.steps.own_code import own_code
+from trainer.steps.obstacles import own_code
 
 # Measured on two shared EPYC cores, MLP 784-128-10, one thread: 8 steps a call change CPU time by -2% to 8% at batch
 # 64, which two runs differ by, and by nothing at batch 512. One graph of 8 steps gains nothing beside that, and
-# compiles for 52 s instead of 7 s. No GPU has been measured; there each step of a call is waited for: all_finite.
+# compiles for 52 s instead of 7 s. No GPU has been measured.
 AUTO = 1  # steps a call
 
 

@@ -17,7 +17,7 @@ from trainer.data.scaling import Scale, scaled
 from trainer.data.tabular.one_hot import OneHot
 from trainer.data.tree import Tree
 
-PREPARED_AT_ONCE = 64 * 2**20  # bytes up to which all rows are scaled at once
+PREPARED_AT_ONCE = 256 * 2**20  # bytes up to which all rows are scaled at once
 
 
 class Loader(Protocol):

@@ -6,10 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import SGD, Optimizer
 from torch.optim.sgd import sgd
 
-OPTIMIZERS = (SGD, Adam, AdamW)
 Update = Callable[[list[Tensor], list[Tensor], Tensor], None]  # parameters, gradients, scalars
 
 

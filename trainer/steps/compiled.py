@@ -6,20 +6,22 @@ same way as an uninterrupted one.
 """
 
 import logging
-import math
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from trainer.data.batches import Window
+from trainer.data.loaders import send
 from trainer.device import can_trace_autograd
 from trainer.loop import train_step
-from trainer.optim.several import groups, parameters, parts
-from trainer.optim.updates import OPTIMIZERS, leaves_no_trace, scalars, taken
+from trainer.optim.several import groups
+from trainer.optim.updates import leaves_no_trace, scalars, taken
 from trainer.state import TrainState
+from trainer.steps import obstacles
+from trainer.steps.calls import Given, Launches, in_turn
 from trainer.steps.generated import StepGraph
 from trainer.text import first_line
 
@@ -44,6 +46,7 @@ class CompiledStep:
         self.since = [0] * len(run.optimizer.param_groups)
         self.obstacle = obstacle(run)
         self.graph: StepGraph | None = None
+        self.launches: Launches | None = None
         self.calls = ""
         self.ahead: deque[tuple[Tensor, Tensor, list[float]]] = deque()  # (loss, norm, the next rates) not yet told
 
@@ -64,6 +67,7 @@ class CompiledStep:
         self.since = [run.progress.step - taken(run.optimizer, group) for group in run.optimizer.param_groups]
         begun = time.perf_counter()
         self.graph = StepGraph(run, self.mode, self.dynamic)
+        self.launches = Launches(run, self.graph, run.steps_per_call) if self.graph.is_told else None
         loss, norm = self._captured(run, [window], self.graph)
         run.compile_seconds += time.perf_counter() - begun
         return loss, norm
@@ -76,9 +80,10 @@ class CompiledStep:
                 rates.append([group["lr"] for group in groups])
             step = run.progress.step + ahead + 1
             rows.append([scalars(group, step - since) for group, since in zip(groups, self.since, strict=True)])
-        numbers = torch.tensor(rows, dtype=run.zero.dtype, device=run.device)
+        numbers = send(torch.tensor(rows, dtype=run.zero.dtype), run.device)
+        steps = [Given(window.batches, window.shares, row) for window, row in zip(windows, numbers, strict=True)]
         try:
-            found = list(self._taken(run, windows, numbers, graph))
+            found = list(in_turn(run, graph, steps) if self.launches is None else self.launches(run, steps))
         except torch._dynamo.exc.TorchDynamoException as error:  # only where a call has one step
             name = type(run.model).__name__
             self.obstacle = f"{name} cannot be captured: {first_line(error)}"
@@ -92,18 +97,6 @@ class CompiledStep:
         self.ahead.extend((*one, after) for one, after in zip(found, rates, strict=False))
         return self._told(run)
 
-    def _taken(
-        self, run: TrainState, windows: Sequence[Window], numbers: Tensor, graph: StepGraph
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """(loss, norm) of each step of a call, up to one that is not finite."""
-        for ahead, (window, row) in enumerate(zip(windows, numbers, strict=True)):
-            if ahead:
-                run.seed_step(ahead)
-            loss, norm = graph(window.batches, window.shares, row)
-            yield loss, norm
-            if ahead + 1 < len(windows) and not all_finite([loss, *parameters(run.optimizer)]):
-                return
-
     def _told(self, run: TrainState) -> tuple[Tensor, Tensor]:
         """The next step of a call, with the learning rates after it."""
         loss, norm, rates = self.ahead.popleft()
@@ -115,28 +108,14 @@ class CompiledStep:
 
 def obstacle(run: TrainState) -> str | None:
     """The reason why this run's step cannot be one graph, as far as is known before tracing; None if it can."""
-    kind = run.device.type
-    strange = next((type(part).__name__ for part in parts(run.optimizer) if type(part) not in OPTIMIZERS), "")
-    scheduler = getattr(run.scheduler, "scheduler", run.scheduler)
-    cycles, loader = getattr(scheduler, "cycle_momentum", False), run.train_batches.loader
+    kind, loader = run.device.type, run.train_batches.loader
     untold = not can_trace_autograd() and any(
         leaves_no_trace(part, group) and group["weight_decay"] for part, group in groups(run.optimizer)
     )
     reasons = {
         f"device={kind} is not supported": kind not in ("cpu", "cuda"),
-        f"{strange} is not supported, use SGD, Adam or AdamW": bool(strange),
         f"the data comes from a {loader.name}, not from memory": not loader.knows_targets,
-        "augment.transforms draws its numbers outside of a graph": getattr(loader, "draws", False),
-        "several processes average their gradients between backward and step": run.ranks.size > 1,
-        "autocast=fp16 may skip a step, which one graph cannot; bf16 does not": run.scaler.is_enabled(),
-        "the schedule changes the momentum, which is fixed in the graph (scheduler.cycle_momentum=false)": cycles,
+        **obstacles.of_any_graph(run),
         f"torch {torch.__version__} cannot tell what weight_decay leaves alone, under SGD without momentum": untold,
     }
-    return next((reason for reason, applies in reasons.items() if applies), None)
-
-
-@torch.no_grad()
-def all_finite(tensors: Sequence[Tensor]) -> bool:
-    """Whether no number is NaN or infinite. One number is read, unless their sum overflows."""
-    total = torch.stack([tensor.sum().float() for tensor in tensors]).sum()
-    return math.isfinite(total.item()) or all(bool(tensor.isfinite().all()) for tensor in tensors)
+    return obstacles.first(reasons)

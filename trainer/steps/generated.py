@@ -13,18 +13,19 @@ import torch
 from torch import Tensor, nn
 
 from trainer.data import tree
-from trainer.device import can_trace_autograd, quiet_compiler, trace_derivatives
+from trainer.device import can_trace_autograd, generator_state, quiet_compiler, trace_derivatives
 from trainer.optim.several import groups, parameters
 from trainer.optim.updates import kept_tensors, leaves_no_trace, make_update
 from trainer.state import TrainState
-from trainer.steps.own_code import own_code
+from trainer.steps.obstacles import own_code
 
-Step = Callable[[Sequence[Any], Sequence[Tensor | None], Tensor], tuple[Tensor, Tensor]]
+Step = Callable[[Sequence[Any], Sequence[Tensor | None], Tensor, Tensor | None], tuple[Tensor, ...]]
 Gradients = Callable[[Any, Tensor | None], tuple[Tensor, Sequence[Tensor | None]]]
 
 
 class StepGraph:
-    """(row indices of each batch, shares, scalars) -> (loss, norm), 0-dim; compiled when first called.
+    """(row indices of each batch, shares, scalars) -> (loss, norm), 0-dim; compiled when first called. With is_good,
+    whether all was finite so far, a 0-dim bool: changes nothing if not, and gives a third number, whether all still is.
 
     dynamo's wrapper and its guards around the generated code take as long as a small model's kernels, and there is
     nothing for them to look at in modules whose Python never changes. So of such a model what the backend has generated
@@ -32,37 +33,43 @@ class StepGraph:
     `backend` is the one public way to it that torch 2.10 and 2.14 share: aot_compile() takes no closure in 2.10, and
     what torch.export gives cannot change a parameter in place.
 
-    is_direct: whether that is so. has_changed: whether a second graph was needed, which raises.
+    is_direct: whether that is so; then no code of CUDA graphs is generated, see calls.py. is_told: whether steps are to
+    be called with is_good. draws: whether a step draws from a generator. has_changed: whether a second graph was needed, which raises.
     """
 
     def __init__(self, run: TrainState, mode: str, dynamic: bool | None) -> None:
         import torch._inductor
 
-        self.options = torch._inductor.list_mode_options(mode, dynamic)
-        if mode == "default":  # the indices are ours and in range; on CUDA, one graph launch a step
-            self.options = {"assert_indirect_indexing": False, "triton.cudagraphs": run.device.type == "cuda"}
-        self.on_cuda = run.device.type == "cuda"
-        self.is_direct, self.has_changed = not own_code(run), False
+        self.device, self.is_direct = run.device, not own_code(run)
+        self.has_trees = run.device.type == "cuda" and not self.is_direct  # CUDA graphs of torch.compile's own
+        self.options = torch._inductor.list_mode_options(mode, dynamic) | {"triton.cudagraphs": self.has_trees}
+        if mode == "default":
+            self.options["assert_indirect_indexing"] = False  # the indices are ours and in range
+        self.is_told = self.is_direct and not run.watch.is_free
+        self.draws = self.has_changed = False
         self.traced: Step = torch.compile(make_step(run), fullgraph=True, dynamic=bool(dynamic), backend=self._generate)
         self.generated: Callable[..., Any] | None = None
         self.inputs: list[Any] = []
         self.places: list[tuple[int, int]] = []  # (of an input, of what is given) where they are the same tensor
 
     def __call__(
-        self, batches: Sequence[Any], shares: Sequence[Tensor | None], scalars: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        given = [*batches, *shares, scalars]
-        if self.generated is None or not self.is_direct:
-            found = self.traced(list(batches), list(shares), scalars)
-            self.places = [(i, j) for i, a in enumerate(self.inputs) for j, b in enumerate(given) if a is b]
-        else:
+        self,
+        batches: Sequence[Any],
+        shares: Sequence[Tensor | None],
+        scalars: Tensor,
+        is_good: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        if self.generated is not None and self.is_direct:
+            given = [*batches, *shares, scalars, is_good]
             for place, source in self.places:
                 self.inputs[place] = given[source]
-            if self.on_cuda:
-                torch.compiler.cudagraph_mark_step_begin()
-            found = self.generated(*self.inputs)
-        loss, norm = found
-        return (loss.clone(), norm.clone()) if self.on_cuda else (loss, norm)  # a CUDA graph's next replay writes there
+            return self.generated(*self.inputs)  # type: ignore[no-any-return]
+        before = generator_state(self.device)
+        found = self.traced(list(batches), list(shares), scalars, is_good)
+        self.draws = not torch.equal(before, generator_state(self.device))
+        given = [*batches, *shares, scalars, is_good]
+        self.places = [(i, j) for i, a in enumerate(self.inputs) for j, b in enumerate(given) if a is b]
+        return tuple(number.clone() for number in found) if self.has_trees else found  # the next replay writes there
 
     def _generate(self, graph: torch.fx.GraphModule, examples: list[Any]) -> Callable[..., Any]:
         """torch.compile's backend: generate the code, once."""
@@ -76,7 +83,7 @@ class StepGraph:
         assert self.generated is not None  # noqa: S101
         self.inputs = list(inputs)
         outputs = self.generated(*inputs)
-        self.is_direct = self.is_direct and len(outputs) == 2  # or a module keeps some of them
+        self.is_direct = self.is_direct and len(outputs) == 2 + self.is_told  # or a module keeps some of them
         return outputs
 
 
@@ -93,8 +100,12 @@ def make_step(run: TrainState) -> Step:
     updates = [(group["params"], make_update(part, group)) for part, group in groups(optimizer)]
     for tensor in [*kept_tensors(optimizer), *tree.leaves((loader.x, loader.y))]:
         torch._dynamo.mark_static_address(tensor)  # or a CUDA graph would copy it first
+    changed = [*trained, *kept_tensors(optimizer), *run.model.buffers(), *run.loss_fn.buffers()]
 
-    def step(batches: Sequence[Any], shares: Sequence[Tensor | None], scalars: Tensor) -> tuple[Tensor, Tensor]:
+    def step(
+        batches: Sequence[Any], shares: Sequence[Tensor | None], scalars: Tensor, is_good: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        before = [] if is_good is None else [tensor.detach().clone() for tensor in changed]
         total = zero
         sums: list[Tensor | None] = [None] * len(trained)
         for batch, share in zip(batches, shares, strict=True):
@@ -111,7 +122,11 @@ def make_step(run: TrainState) -> Step:
             for (members, update), row in zip(updates, scalars.unbind(), strict=True):
                 members = [p for p in members if p in moved]
                 update(members, [moved[p] for p in members], row)
-        return total, norm
+            if is_good is None:
+                return total, norm
+            for tensor, old in zip(changed, before, strict=True):
+                tensor.copy_(torch.where(is_good, tensor, old))
+        return total, norm, is_good & total.isfinite().all() & norm.isfinite()
 
     return FunctionType(step.__code__.replace(), step.__globals__, step.__name__, closure=step.__closure__)
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
@@ -24,7 +23,8 @@ from trainer.loop import train_step
 from trainer.optim.several import parts
 from trainer.schedules import Constant
 from trainer.state import TrainState
-from trainer.steps.own_code import own_code
+from trainer.steps import obstacles
+from trainer.steps.recording import record
 from trainer.text import first_line
 
 log = logging.getLogger(__name__)
@@ -71,32 +71,36 @@ class GraphedStep:
             self.seen.add(shape)
             self.last = None
             return train_step(run, window)
-        if shape not in self.recorded and not self._record(run, window, shape):
-            return train_step(run, window)
+        if shape not in self.recorded:
+            if len(self.recorded) == MOST:
+                return self._given_up(run, window, f"batches have more than {MOST} shapes")
+            try:
+                self.recorded[shape] = self._record(run, window)
+            except RuntimeError as error:
+                return self._given_up(run, window, first_line(error))
         return self._replayed(run, window, self.recorded[shape])
 
-    def _record(self, run: TrainState, window: Window, shape: Any) -> bool:
-        """Record the step over windows of this shape. Returns whether that worked; nothing has been computed yet."""
+    def _given_up(self, run: TrainState, window: Window, why: str) -> tuple[Tensor, Tensor | None]:
+        """Take this step and all later ones eagerly, and say so."""
+        self.obstacle = f"{type(run.model).__name__} cannot be recorded: {why}"
+        self.recorded, self.last = {}, None
+        log.info("graph    %s", self.describe())
+        return train_step(run, window)
+
+    def _record(self, run: TrainState, window: Window) -> Recorded:
+        """Record the step over windows of this shape. Nothing has been computed after it. Raises RuntimeError."""
         batches, shares = tree.mapped(Tensor.clone, (list(window.batches), list(window.shares)))
         static = replace(window, batches=batches, shares=shares)
         scheduler, run.scheduler = run.scheduler, Constant(run.optimizer)  # it moves on the host, after each replay
         write_rates(run)
         try:
-            if len(self.recorded) == MOST:
-                raise RuntimeError(f"batches have more than {MOST} shapes")
             graph, result = record(lambda: whole_step(run, static), self.pool)
-        except RuntimeError as error:
-            self.obstacle = f"{type(run.model).__name__} cannot be recorded: {first_line(error)}"
-            self.recorded, self.last = {}, None
-            log.info("graph    %s", self.describe())
-            return False
         finally:
             run.scheduler = scheduler
             run.seed_step()
         self.pool = graph.pool()
-        gradients = [(p, p.grad) for p in run.trained.parameters()]
-        self.last = self.recorded[shape] = Recorded(static, graph.replay, result, gradients)
-        return True
+        self.last = Recorded(static, graph.replay, result, [(p, p.grad) for p in run.trained.parameters()])
+        return self.last
 
     def _replayed(self, run: TrainState, window: Window, recorded: Recorded) -> tuple[Tensor, Tensor | None]:
         write_rates(run)
@@ -114,23 +118,15 @@ class GraphedStep:
 
 def obstacle(run: TrainState, wanted: Literal["auto"] | bool, *, has_hooks: bool) -> str | None:
     """The reason why this run's steps are not recorded, as far as is known before trying; None if they are."""
-    several = parts(run.optimizer)
-    strange = next((type(part).__name__ for part in several if not hasattr(part, "rates")), "")
-    scheduler, loader = getattr(run.scheduler, "scheduler", run.scheduler), run.train_batches.loader
-    own = own_code(run)
+    own = obstacles.own_code(run)
     reasons = {
         "graph=false": wanted is False,
-        f"{strange} is not supported, use SGD, Adam or AdamW": bool(strange),
-        "several processes average their gradients": run.ranks.size > 1,
-        "autocast=fp16 may skip a step, which a graph cannot; bf16 does not": run.scaler.is_enabled(),
-        "the schedule changes the momentum, which a graph fixes (scheduler.cycle_momentum=false)": (
-            getattr(scheduler, "cycle_momentum", False)
-        ),
-        "augment.transforms draws its numbers outside of a graph": getattr(loader, "draws", False),
+        **obstacles.of_any_graph(run),
+        "the optimizer is not fused": not all(hasattr(part, "rates") for part in parts(run.optimizer)),
         "explain looks into each step": has_hooks,
         f"{own} may do something else in each step; if it does not: graph=true": bool(own) and wanted is not True,
     }
-    return next((reason for reason, applies in reasons.items() if applies), None)
+    return obstacles.first(reasons)
 
 
 class Ready:
@@ -180,12 +176,3 @@ def whole_step(run: TrainState, window: Window) -> Result:
     """train_step with its norm in any case, so that one graph does for all steps."""
     loss, norm = train_step(run, window)
     return loss, run.gradient_norm() if norm is None else norm
-
-
-def record(step: Callable[[], Result], pool: Any) -> tuple[Any, Result]:
-    """Record what a step launches, and launch nothing. Returns (the graph, where its replays write the result)."""
-    graph = torch.cuda.CUDAGraph()
-    # Other threads go on meanwhile: one that pins a DataLoader's memory allocates.
-    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
-        result = step()
-    return graph, result
