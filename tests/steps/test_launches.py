@@ -89,14 +89,11 @@ def test_it_stops_in_the_middle_of_a_call_where_a_step_is_logged() -> None:
 
 def test_a_loss_is_kept_from_the_next_call() -> None:
     run = built("compiler.steps=3", "max_steps=14")
-    kept = [
-        (event.loss, event.norm, event.loss.item(), event.norm.item())
-        for event in train(run)
-        if isinstance(event, Stepped) and event.norm is not None
-    ]
+    steps = (event for event in train(run) if isinstance(event, Stepped))
+    kept = [(event.loss, event.loss.item(), event.norm, event.norm.item()) for event in steps if event.norm is not None]
     assert len(kept) > 10
-    for loss, norm, number, other in kept:
-        assert (loss.item(), norm.item()) == (number, other)
+    for loss, its_number, norm, number in kept:
+        assert (loss.item(), norm.item()) == (its_number, number)
 
 
 def test_what_cannot_be_recorded_goes_on_at_the_same_step(monkeypatch: pytest.MonkeyPatch) -> None:

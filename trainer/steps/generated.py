@@ -33,8 +33,9 @@ class StepGraph:
     `backend` is the one public way to it that torch 2.10 and 2.14 share: aot_compile() takes no closure in 2.10, and
     what torch.export gives cannot change a parameter in place.
 
-    is_direct: whether that is so; then no code of CUDA graphs is generated, see calls.py. is_told: whether steps are to
-    be called with is_good. draws: whether a step draws from a generator. has_changed: whether a second graph was needed, which raises.
+    is_direct: whether that is so; then the code has no CUDA graphs of its own, see calls.py. is_told: whether steps are
+    to be called with is_good. draws: whether a step draws from a generator. has_changed: whether a second graph was
+    needed, which raises.
     """
 
     def __init__(self, run: TrainState, mode: str, dynamic: bool | None) -> None:
