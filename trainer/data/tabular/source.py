@@ -26,6 +26,7 @@ from trainer.data.tabular.batch import Batch, settle
 from trainer.data.tabular.column import Kind
 from trainer.data.tabular.csv_text import Block, Head
 from trainer.data.tabular.dialect import Dialect
+from trainer.data.tabular.read_ahead import read_ahead
 from trainer.errors import ConfigError
 from trainer.text import counted, first_line
 
@@ -122,6 +123,10 @@ class Source:
         return csv_text.read(stream, label(file), delimiter, self.dialect.encoding)
 
     def _text_batches(self, file: Path) -> Iterator[Batch]:
+        parsed = self._parsed(file)
+        return read_ahead(parsed) if file.is_file() else parsed
+
+    def _parsed(self, file: Path) -> Iterator[Batch]:
         with self._open(file) as stream:
             head, blocks = self.first if str(file) == "-" else self._read(file, stream)
             self._check_names(head.names, file)
