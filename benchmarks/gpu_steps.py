@@ -46,7 +46,7 @@ JOBS = {  # by name: the folder with its classes and configs, and its words
     "CNN, bf16, batch 512": (".", CNN),
     "GPT, 2 layers, batch 32": ("examples/char_gpt", ["experiment=char_gpt", "loader.in_memory=true"]),
 }
-WAYS = ["graph=false", "graph=true", "compile=step", "compile=step compiler.steps=8", "compile=model"]
+WAYS = ["graph=false", "graph=true", "compile=step compiler.steps=1", "compile=step compiler.steps=8", "compile=model"]
 PEERS = {"Lightning": "lightning", "JAX scan": "jax"}  # of the MLP, and the package that each needs
 PICTURES = 20_000  # of the CNN
 WAITS = {
@@ -93,7 +93,7 @@ def has_the_bits(device: str, words: list[str]) -> str:
 
 def calls_have_the_bits(device: str, words: list[str]) -> str:
     """Compare a run with eight steps a call and one with one."""
-    several, one = losses(device, *words, "compiler.steps=8"), losses(device, *words)
+    several, one = losses(device, *words, "compiler.steps=8"), losses(device, *words, "compiler.steps=1")
     if one[2] is not None:
         return f"not compiled: {one[2]}"
     same = all(torch.equal(a, b) for a, b in zip(several[1], one[1], strict=True))

@@ -113,18 +113,20 @@ class TrainState:
         progress.samples += window.num_samples
         self.watch.add(loss, window.num_samples, window.weight)
         is_logged = progress.step % self.log_every == 0
-        if not (is_logged or progress.evaluation_due or self.watch.is_free):
+        is_due = is_logged or progress.evaluation_due
+        if not (is_due or self.watch.is_free):
             return None
-        logged = self.look(norm if is_logged else None)
+        at_weights = is_due or norm is None or not math.isfinite(norm.item())  # or finite gradients tell of them
+        logged = self.look(norm, at_weights=at_weights)
         return logged if is_logged else None
 
-    def look(self, norm: Tensor | None = None) -> Logged | None:
+    def look(self, norm: Tensor | None = None, *, at_weights: bool = True) -> Logged | None:
         """Read the losses of the steps since the last look, and end the run at the first that is not finite, or if a
         weight is not. Returns the numbers of the last step; None where all have been read. norm: of its gradients."""
-        progress = self.progress
-        if not self.watch.unread:
+        progress, at_weights = self.progress, at_weights and self.is_whole
+        if not (self.watch.unread or (self.watch.unseen and at_weights)):
             return None
-        steps, size, is_good = self.watch.read(norm, with_weights=self.is_whole)
+        steps, size, is_good = self.watch.read(norm, with_weights=at_weights)
         number = progress.step - len(steps)
         for step in steps:
             number += 1
@@ -135,8 +137,7 @@ class TrainState:
         if not is_good:
             progress.stop_reason, self.diverged_at = StopReason.DIVERGED, number
             self.is_whole = True  # the rest of a call has changed nothing
-        loss = steps[-1].loss
-        return Logged(loss[0], loss[1:], size)
+        return Logged(steps[-1].loss[0], steps[-1].loss[1:], size) if steps else None
 
     def seed_step(self, ahead: int = 0) -> None:
         """Seed the generators that forward draws from: dropout is a function of (seed, rank, step). ahead: steps of a

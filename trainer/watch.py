@@ -31,11 +31,12 @@ class Step(NamedTuple):
 
 
 class Watch:
-    """is_free: whether reading waits for nothing."""
+    """is_free: whether reading waits for nothing. unseen: whether nobody has looked at the weights since a step."""
 
     def __init__(self, trained: nn.Module, device: torch.device) -> None:
         self.is_free = device.type == "cpu"
         self.unread: list[tuple[Tensor, int, int | Tensor | None]] = []
+        self.unseen = False
         floats = (p.detach() for p in trained.parameters() if p.is_floating_point() and p.is_contiguous())
         self.weights = [p.view(-1) for p in floats]  # views, which see each step's update
         self.empty = torch.zeros(0, dtype=widest_dtype(device), device=device)  # what is copied has its dtype
@@ -48,6 +49,7 @@ class Watch:
         """(The steps since the last time, the norm, whether all weights are finite). with_weights: whether they are
         those of the last step, and looked at."""
         unread, self.unread = self.unread, []
+        self.unseen = not with_weights
         if self.is_free:
             steps = [
                 Step(_numbers(loss), num_samples, weight.item() if isinstance(weight, Tensor) else weight)

@@ -10,6 +10,7 @@ import torch
 from conftest import Cli, config
 from test_compiled import SMALL, traced  # noqa: F401
 
+from trainer.build import stepping
 from trainer.build.build import build
 from trainer.events import Evaluated, Stepped
 from trainer.listeners.checkpoints import Checkpoints
@@ -57,7 +58,7 @@ def told(run: TrainState) -> tuple[list[Any], int]:
     ids=" ".join,
 )
 def test_no_bit_depends_on_the_steps_of_a_call(words: list[str]) -> None:
-    one, _ = build(config(*COMPILED, *words))
+    one, _ = build(config(*COMPILED, *words, "compiler.steps=1"))
     expected, inside = told(one)
     assert inside == 0
     for steps in (3, 100):
@@ -82,7 +83,7 @@ def poison_a_weight(run: TrainState) -> None:
 
 
 @pytest.mark.usefixtures("traced")
-@pytest.mark.parametrize(("poison", "step"), [(poison_a_loss, 5), (poison_a_weight, 11)])
+@pytest.mark.parametrize(("poison", "step"), [(poison_a_loss, 5), (poison_a_weight, 12)])  # the loss that tells of it
 def test_after_a_step_that_is_not_finite_the_rest_of_a_call_changes_nothing(poison: Any, step: int) -> None:
     runs = []
     for steps in (1, 6):
@@ -98,7 +99,20 @@ def test_after_a_step_that_is_not_finite_the_rest_of_a_call_changes_nothing(pois
 
 
 @pytest.mark.usefixtures("traced")
-def test_a_signal_and_a_checkpoint_wait_for_the_end_of_a_call(tmp_path: Path) -> None:
+def test_no_checkpoint_holds_a_weight_that_is_not_finite(tmp_path: Path) -> None:
+    run, _ = build(config(*COMPILED, "compiler.steps=1"))
+    poison_a_weight(run)
+    saver = Checkpoints(run, tmp_path, 0.0, 99, dict)  # at every event
+    for event in until_wish(run):
+        saver(event)
+    assert run.diverged_at == 11
+    assert saver.last is not None
+    assert saver.last.name == "step-00000010"
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_signal_and_a_checkpoint_wait_for_the_end_of_a_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "_stop_signal", None)  # and again after this test
     run, _ = build(config(*COMPILED, "compiler.steps=5"))
     saver = Checkpoints(run, tmp_path, 0.0, 99, dict)  # at every event where it may
     saved, steps = [], []
@@ -114,6 +128,15 @@ def test_a_signal_and_a_checkpoint_wait_for_the_end_of_a_call(tmp_path: Path) ->
     assert steps[-2:] == [13, 13]
     assert run.is_whole
     assert [int("".join(filter(str.isdigit, name))) for name in saved] == [1, 2, 5, 7, 8, 13]
+
+
+@pytest.mark.parametrize(("flop", "steps"), [(1e6, stepping.AUTO), (1e9, 1)])
+def test_auto_takes_several_steps_where_they_are_small(flop: float, steps: int) -> None:
+    settings = config(*COMPILED)
+    run, _ = build(settings)
+    run.steps_per_call = 1
+    stepping.choose(settings, flop, run, 0)
+    assert run.steps_per_call == steps
 
 
 REASONS = [

@@ -49,7 +49,7 @@ def launches(run: TrainState) -> Launches:
     ],
 )
 def test_a_call_has_the_bits_of_single_steps_on_a_cpu(words: list[str], sizes: set[int]) -> None:
-    on_cpu, _ = build(config(*COMPILED, *words))
+    on_cpu, _ = build(config(*COMPILED, *words, "compiler.steps=1"))
     expected, _ = told(on_cpu)
     for steps in (1, 3):
         run = built(*words, f"compiler.steps={steps}")
@@ -68,7 +68,10 @@ def poison(run: TrainState) -> None:
 
 def test_after_a_step_that_is_not_finite_the_rest_of_a_call_changes_nothing() -> None:
     """The first whole call takes steps 4 to 6: step 5 is the last one that changes something."""
-    run, on_cpu = built("compiler.steps=3", "log_every=6", "model.norm=batch"), built("model.norm=batch")
+    run, on_cpu = (
+        built("compiler.steps=3", "log_every=6", "model.norm=batch"),
+        built("compiler.steps=1", "model.norm=batch"),
+    )
     on_cpu.watch.is_free = True
     for one in (run, on_cpu):
         poison(one)
@@ -102,7 +105,7 @@ def test_what_cannot_be_recorded_goes_on_at_the_same_step(monkeypatch: pytest.Mo
         raise RuntimeError("operation not permitted when stream is capturing")
 
     said: list[Any] = []
-    on_cpu, _ = build(config(*COMPILED, "model.dropout=0.2"))
+    on_cpu, _ = build(config(*COMPILED, "compiler.steps=1", "model.dropout=0.2"))
     expected, _ = told(on_cpu)
     run = built("compiler.steps=3", "model.dropout=0.2")
     monkeypatch.setattr(calls, "record", fail)

@@ -157,7 +157,8 @@ def _build(
         return make_scheduler(config.scheduler, optimizer, scaler, mode=stopping.mode, **lengths)
 
     num_rows = -(-config.loader.batch_size // ranks.size)  # of a batch, on one rank
-    work = (device, 3 * probed.flops * num_rows, room.cores, ranks)
+    flop = 3 * probed.flops * num_rows  # of a batch
+    work = (device, flop, room.cores, ranks)
     num_threads, threads_why = threads.take(config.threads, *work, may_measure=may_measure)
     if config.compile != "none":
         probe.check_compiler(device, config.compile)
@@ -200,8 +201,9 @@ def _build(
         zero=torch.zeros((1 + len(probed.terms),) if probed.terms else (), device=device, dtype=dtype),
         ranks=ranks,
     )
-    run.step = stepping.choose(config, run, 0)
-    again = phases.Parts(frozen, make_optim, make_schedule, connect, partial(stepping.choose, config), rates)
+    choose_step = partial(stepping.choose, config, flop * config.accumulate)
+    run.step = choose_step(run, 0)
+    again = phases.Parts(frozen, make_optim, make_schedule, connect, choose_step, rates)
     phases.attach(run, config, again, splits.train)
     loader = dataclasses.replace(config.loader, num_workers=splits.num_workers)
     resolved = dataclasses.replace(config, model=model_node, loss=probed.loss_node, loader=loader, nproc=ranks.size)

@@ -38,7 +38,7 @@ def in_turn(run: TrainState, graph: StepGraph, steps: Sequence[Given]) -> Iterat
             run.seed_step(ahead)
         loss, norm = graph(*given)
         yield loss, norm
-        if ahead + 1 < len(steps) and not all_finite([loss, *parameters(run.optimizer)]):
+        if ahead + 1 < len(steps) and not is_finite(loss, norm, parameters(run.optimizer)):
             return
 
 
@@ -119,8 +119,10 @@ def chained(graph: StepGraph, steps: Sequence[Given], is_good: Tensor) -> tuple[
     return torch.stack(losses), torch.stack(norms), is_good
 
 
-@torch.no_grad()
-def all_finite(tensors: Sequence[Tensor]) -> bool:
-    """Whether no number is NaN or infinite. One number is read, unless their sum overflows."""
-    total = torch.stack([tensor.sum().float() for tensor in tensors]).sum()
-    return math.isfinite(total.item()) or all(bool(tensor.isfinite().all()) for tensor in tensors)
+def is_finite(loss: Tensor, norm: Tensor, weights: Sequence[Tensor]) -> bool:
+    """Whether a step has left nothing that is NaN or infinite. A norm may overflow where no gradient does, so only then
+    the weights are looked at."""
+    numbers = loss.reshape(-1).tolist()
+    return all(map(math.isfinite, numbers)) and (
+        math.isfinite(norm.item()) or all(bool(weight.isfinite().all()) for weight in weights)
+    )

@@ -80,7 +80,7 @@ class CompiledStep:
                 rates.append([group["lr"] for group in groups])
             step = run.progress.step + ahead + 1
             rows.append([scalars(group, step - since) for group, since in zip(groups, self.since, strict=True)])
-        numbers = send(torch.tensor(rows, dtype=run.zero.dtype), run.device)
+        numbers = send(torch.tensor(rows, dtype=run.zero.dtype), run.device).unbind()
         steps = [Given(window.batches, window.shares, row) for window, row in zip(windows, numbers, strict=True)]
         try:
             found = list(in_turn(run, graph, steps) if self.launches is None else self.launches(run, steps))
@@ -93,6 +93,8 @@ class CompiledStep:
             log.info("compile  %s", self.describe())
             return train_step(run, windows[0])
         run.scheduler.step()
+        if len(windows) == 1:
+            return found[0]
         rates.append([group["lr"] for group in groups])
         self.ahead.extend((*one, after) for one, after in zip(found, rates, strict=False))
         return self._told(run)

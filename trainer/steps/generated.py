@@ -127,7 +127,7 @@ def make_step(run: TrainState) -> Step:
                 return total, norm
             for tensor, old in zip(changed, before, strict=True):
                 tensor.copy_(torch.where(is_good, tensor, old))
-        return total, norm, is_good & total.isfinite().all() & norm.isfinite()
+        return total, norm, is_good & total.isfinite().all()
 
     return FunctionType(step.__code__.replace(), step.__globals__, step.__name__, closure=step.__closure__)
 
