@@ -14,6 +14,10 @@ from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
 from trainer.build.build import build
+from trainer.config import files
+from trainer.config.compose import compose
+from trainer.config.source import Source
+from trainer.diagnosis import step_times
 from trainer.events import Stepped
 from trainer.loop import train
 from trainer.optim.updates import scalars
@@ -87,6 +91,20 @@ def test_dynamo_leaves_after_the_first_graph() -> None:
     assert isinstance(run.step, CompiledStep)
     run.step.graph.traced = None
     assert len([event for event in events if isinstance(event, Stepped)]) == run.progress.num_steps - 3
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("words", [["loader.batch_size=2048"], ["accumulate=5", "loader.drop_last=true"]], ids=" ".join)
+def test_steps_of_all_rows_are_compiled(words: list[str]) -> None:
+    run, _ = trained(*words, "compile=step")
+    assert isinstance(run.step, CompiledStep)
+    assert run.step.graph is not None
+
+
+@pytest.mark.usefixtures("traced")
+def test_bench_compiles_where_an_epoch_has_no_shorter_batch() -> None:
+    words = [*SMALL, "loader.drop_last=true", "compile=step"]
+    assert step_times.measure(compose(Source(words, files.roots())).data, 0.01).note == ""
 
 
 class Partly(nn.Module):

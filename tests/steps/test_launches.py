@@ -7,8 +7,8 @@ import pytest
 import torch
 from conftest import config
 from recorder import record
-from test_calls import COMPILED, same, told
 from test_compiled import traced  # noqa: F401
+from test_several_steps import COMPILED, same, told
 
 from trainer.build.build import build
 from trainer.events import Stepped

@@ -156,7 +156,7 @@ def _build(
     def make_schedule(optimizer: Optimizer) -> Any:
         return make_scheduler(config.scheduler, optimizer, scaler, mode=stopping.mode, **lengths)
 
-    num_rows = -(-config.loader.batch_size // ranks.size)  # of a batch, on one rank
+    num_rows = -(-min(config.loader.batch_size, train_batches.num_rows) // ranks.size)  # of a batch, on one rank
     flop = 3 * probed.flops * num_rows  # of a batch
     work = (device, flop, room.cores, ranks)
     num_threads, threads_why = threads.take(config.threads, *work, may_measure=may_measure)

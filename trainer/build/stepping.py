@@ -8,6 +8,7 @@ from trainer.state import TrainState
 from trainer.steps.compiled import CompiledStep
 from trainer.steps.graphed import GraphedStep
 from trainer.steps.obstacles import own_code
+from trainer.text import counted
 
 # Measured on two cores with AVX-512, MLP 784-128-10, in turns: 8 steps a call are 1.11 to 1.13 times as fast as one at
 # batch 64 (29 MFLOP a step), 1.04 times at batch 512 (233 MFLOP). One graph of 8 steps gains nothing beside that, and
@@ -47,13 +48,18 @@ def one_by_one(run: TrainState, step: object, why: str) -> None:
 
 
 def _set_calls(config: Config, flop: float, run: TrainState, step: CompiledStep) -> None:
-    typed, most = config.compiler.steps, run.progress.steps_per_epoch
+    if step.obstacle is not None:
+        return
+    typed, progress = config.compiler.steps, run.progress
     wanted = typed if typed != "auto" else AUTO if flop <= SMALL else 1
-    if step.obstacle is None and wanted > 1:
-        run.steps_per_call = min(wanted, most)
-        step.calls = f"{run.steps_per_call} steps a call" + f", as an epoch has no {wanted}" * (wanted > most)
-        if why := _obstacle(run, config):
-            one_by_one(run, step, why)
+    most = min(progress.steps_per_epoch, progress.eval_every)
+    run.steps_per_call = min(wanted, most)
+    is_less = wanted > most and typed != "auto"
+    if run.steps_per_call > 1 or is_less:
+        why = "an epoch has no more" if most == progress.steps_per_epoch else "then an evaluation is due"
+        step.calls = f"{counted(run.steps_per_call, 'step')} a call" + f": {why}" * is_less
+    if (obstacle := _obstacle(run, config)) is not None:
+        one_by_one(run, step, obstacle)
 
 
 def _obstacle(run: TrainState, config: Config) -> str | None:

@@ -17,7 +17,7 @@ Transforms = list[dict[str, Any]]  # a `_target_` and its keyword arguments each
 
 @dataclass
 class Compiler:
-    mode: str = key("torch.compile's mode: default, reduce-overhead or max-autotune")
+    mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = key("of torch.compile")
     dynamic: bool | None = key("one graph for every batch size; null: torch decides, so a resume may not be exact")
     steps: Literal["auto"] | int = key("of compile=step: steps a call", at_least=1, unit="steps", if_absent="auto")
 

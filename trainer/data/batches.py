@@ -86,6 +86,15 @@ class TrainBatches:
         """Optimizer steps per epoch: one for every `accumulate` batches, and one for the rest."""
         return math.ceil(self.num_batches / self.accumulate)
 
+    @property
+    def window_size(self) -> int:
+        """Samples of a full window: those of the first in each epoch."""
+        return (
+            min(self.accumulate, self.num_batches) * self.batch_size
+            if self.drop_last
+            else min(self.accumulate * self.batch_size, self.num_rows)
+        )
+
     def order(self, epoch: int) -> Any:
         """Row indices of an epoch, see epoch_order."""
         if self.labels is not None:

@@ -60,6 +60,8 @@ class _Steps:
     def __init__(self, run: Any) -> None:
         self.run, progress = run, run.progress
         progress.step = progress.steps_per_epoch - 1
+        if isinstance(step := getattr(run.step, "step", run.step), CompiledStep):
+            step.first = progress.step
         progress.num_steps = progress.eval_every = sys.maxsize
         self.events = train(run)
         next(self.events)

@@ -43,7 +43,7 @@ def in_turn(run: TrainState, graph: StepGraph, steps: Sequence[Given]) -> Iterat
 
 
 @dataclass(frozen=True)
-class Recorded:
+class Launch:
     """Some steps as one graph. steps, is_good: what it reads; result: the losses, the norms and whether all are
     finite, which it writes."""
 
@@ -73,7 +73,7 @@ class Launches:
     def __init__(self, run: TrainState, graph: StepGraph, size: int) -> None:
         self.graph, self.size = graph, size
         self.obstacle: str | None = None
-        self.recorded: dict[int, Recorded] = {}
+        self.recorded: dict[int, Launch] = {}
         self.pool: Any = None  # the memory that both share: only one runs at a time
         self.yes = torch.ones((), dtype=torch.bool, device=run.device)
 
@@ -101,11 +101,11 @@ class Launches:
         take = self.recorded.get(len(steps))
         return chained(self.graph, steps, is_good) if take is None else take(steps, is_good)
 
-    def _record(self, steps: Sequence[Given]) -> Recorded:
+    def _record(self, steps: Sequence[Given]) -> Launch:
         held, is_good = tree.mapped(Tensor.clone, (list(steps), self.yes))
         graph, result = record(lambda: chained(self.graph, held, is_good), self.pool)
         self.pool = graph.pool()
-        return Recorded(graph, held, is_good, result)
+        return Launch(graph, held, is_good, result)
 
 
 def chained(graph: StepGraph, steps: Sequence[Given], is_good: Tensor) -> tuple[Tensor, Tensor, Tensor]:

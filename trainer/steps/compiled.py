@@ -43,6 +43,7 @@ class CompiledStep:
 
     def __init__(self, run: TrainState, mode: str, dynamic: bool | None, first: int = 0) -> None:
         self.mode, self.dynamic, self.first = mode, dynamic, first
+        self.num_samples = run.train_batches.window_size
         self.since = [0] * len(run.optimizer.param_groups)
         self.obstacle = obstacle(run)
         self.graph: StepGraph | None = None
@@ -57,34 +58,33 @@ class CompiledStep:
     def __call__(self, run: TrainState, window: Window) -> tuple[Tensor, Tensor | None]:
         if self.ahead:
             return self._told(run)
-        num_samples = run.train_batches.batch_size * run.train_batches.accumulate
-        if self.obstacle is not None or run.progress.step == self.first or window.num_samples != num_samples:
+        if self.obstacle is not None or run.progress.step == self.first or window.num_samples != self.num_samples:
             return train_step(run, window)
         if self.graph is not None:
-            following = [other for other in window.following if other.num_samples == num_samples]
+            following = [other for other in window.following if other.num_samples == self.num_samples]
             return self._captured(run, [window, *following], self.graph)
         run.optimizer.zero_grad()  # frees the gradients of an eager step; the graph keeps its own inside
         self.since = [run.progress.step - taken(run.optimizer, group) for group in run.optimizer.param_groups]
         begun = time.perf_counter()
         self.graph = StepGraph(run, self.mode, self.dynamic)
-        self.launches = Launches(run, self.graph, run.steps_per_call) if self.graph.is_told else None
+        self.launches = Launches(run, self.graph, run.steps_per_call) if self.graph.is_guarded else None
         loss, norm = self._captured(run, [window], self.graph)
         run.compile_seconds += time.perf_counter() - begun
         return loss, norm
 
     def _captured(self, run: TrainState, windows: Sequence[Window], graph: StepGraph) -> tuple[Tensor, Tensor | None]:
-        groups, rates, rows = run.optimizer.param_groups, [], []
+        several, rates, rows = run.optimizer.param_groups, [], []
         for ahead in range(len(windows)):
             if ahead:
                 run.scheduler.step()
-                rates.append([group["lr"] for group in groups])
+                rates.append([group["lr"] for group in several])
             step = run.progress.step + ahead + 1
-            rows.append([scalars(group, step - since) for group, since in zip(groups, self.since, strict=True)])
+            rows.append([scalars(group, step - since) for group, since in zip(several, self.since, strict=True)])
         numbers = send(torch.tensor(rows, dtype=run.zero.dtype), run.device).unbind()
         steps = [Given(window.batches, window.shares, row) for window, row in zip(windows, numbers, strict=True)]
         try:
             found = list(in_turn(run, graph, steps) if self.launches is None else self.launches(run, steps))
-        except torch._dynamo.exc.TorchDynamoException as error:  # only where a call has one step
+        except torch._dynamo.exc.TorchDynamoException as error:  # while compiling, in a call of one step
             name = type(run.model).__name__
             self.obstacle = f"{name} cannot be captured: {first_line(error)}"
             if graph.has_changed:
@@ -95,7 +95,7 @@ class CompiledStep:
         run.scheduler.step()
         if len(windows) == 1:
             return found[0]
-        rates.append([group["lr"] for group in groups])
+        rates.append([group["lr"] for group in several])
         self.ahead.extend((*one, after) for one, after in zip(found, rates, strict=False))
         return self._told(run)
 

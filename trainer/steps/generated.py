@@ -33,8 +33,8 @@ class StepGraph:
     `backend` is the one public way to it that torch 2.10 and 2.14 share: aot_compile() takes no closure in 2.10, and
     what torch.export gives cannot change a parameter in place.
 
-    is_direct: whether that is so; then the code has no CUDA graphs of its own, see calls.py. is_told: whether steps are
-    to be called with is_good. draws: whether a step draws from a generator. has_changed: whether a second graph was
+    is_direct: whether that is so; then the code has no CUDA graphs of its own, see calls.py. is_guarded: whether steps
+    are to be called with is_good. draws: whether a step draws from a generator. has_changed: whether a second graph was
     needed, which raises.
     """
 
@@ -46,7 +46,7 @@ class StepGraph:
         self.options = torch._inductor.list_mode_options(mode, dynamic) | {"triton.cudagraphs": self.has_trees}
         if mode == "default":
             self.options["assert_indirect_indexing"] = False  # the indices are ours and in range
-        self.is_told = self.is_direct and not run.watch.is_free
+        self.is_guarded = self.is_direct and not run.watch.is_free
         self.draws = self.has_changed = False
         self.traced: Step = torch.compile(make_step(run), fullgraph=True, dynamic=bool(dynamic), backend=self._generate)
         self.generated: Callable[..., Any] | None = None
@@ -84,7 +84,8 @@ class StepGraph:
         assert self.generated is not None  # noqa: S101
         self.inputs = list(inputs)
         outputs = self.generated(*inputs)
-        self.is_direct = self.is_direct and len(outputs) == 2 + self.is_told  # or a module keeps some of them
+        num_numbers = 3 if self.is_guarded else 2
+        self.is_direct = self.is_direct and len(outputs) == num_numbers  # or a module keeps some of them
         return outputs
 
 

@@ -162,7 +162,7 @@ def test_the_command_line_says_the_steps_of_a_call_and_verifies_them(cli: Cli) -
     words = ["dataset=iris", "compile=step", "report=false"]
     done = cli("train", *words, "compiler.steps=1000", "max_steps=3")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "as an epoch has no 1000" in done.stdout
+    assert "2 steps a call: an epoch has no more" in done.stdout
     verified = cli("verify", *words, "compiler.steps=4", "model.dropout=0.1")
     assert verified.returncode == 0, verified.stdout
 
