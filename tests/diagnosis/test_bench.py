@@ -65,6 +65,12 @@ def test_what_a_change_costs_is_said_beside_its_gain() -> None:
         assert next(bench.advice([(change, fast)], plain, [])) == f"1.50 times the samples/s{price}"
 
 
+def test_it_says_where_its_figures_mean_nothing() -> None:
+    plain, other = measured(10_000), measured(5_400)
+    assert list(bench.doubt(plain, measured(10_400))) == []
+    assert "differed by 85%" in next(bench.doubt(plain, other))
+
+
 @pytest.mark.slow
 def test_a_table_a_line_for_each_variant_and_no_folder(cli: Cli, tmp_path: Path) -> None:
     done = cli("bench", "--seconds", "0.2", "dataset=iris", "optimizer=rmsprop", timeout=400)

@@ -59,6 +59,7 @@ def run(args: Namespace) -> int:
     again = _measure(data, {}, args.seconds)
     if isinstance(again, Measured):
         _say("as it is, again", again, unchanged)
+        print("".join(f"{line}\n" for line in doubt(unchanged, again)), end="")
         unchanged = max(unchanged, again, key=lambda result: result.samples_per_second)
     print("\n".join(advice(measured, unchanged, args.overrides)))
     return 0
@@ -134,6 +135,14 @@ def worth(result: Measured, unchanged: Measured) -> bool:
     faster = result.samples_per_second >= WORTH * unchanged.samples_per_second
     num_steps = unchanged.num_steps
     return faster and result.compile_seconds + num_steps * result.step < num_steps * unchanged.step
+
+
+def doubt(unchanged: Measured, again: Measured) -> Iterator[str]:
+    """Yield lines that say so if the same config differs from itself by as much as a change has to gain."""
+    low, high = sorted((unchanged.samples_per_second, again.samples_per_second))
+    if high > WORTH * low:
+        text = f"the same config differed by {high / low - 1:.0%}, so smaller gains mean nothing: the machine is busy"
+        yield from labelled("warning ", [text, "try: trainer bench --seconds 10"])
 
 
 def advice(measured: Variants, unchanged: Measured, overrides: Sequence[str]) -> Iterator[str]:
