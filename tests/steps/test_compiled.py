@@ -12,6 +12,7 @@ from conftest import Cli, config
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
+from torch.optim.lr_scheduler import LRScheduler
 
 from trainer.build.build import build
 from trainer.config import files
@@ -170,6 +171,24 @@ def test_a_model_that_is_not_a_graph_trains_eagerly_and_says_why(name: str, why:
     assert isinstance(runs[1].step, CompiledStep)
     assert why in (runs[1].step.obstacle or "")
     torch.testing.assert_close(torch.stack(losses[1]), torch.stack(losses[0]), **TOLERANCE)
+
+
+class Decay(LRScheduler):
+    """A schedule that changes what a graph fixes, from step 5 on."""
+
+    def get_lr(self) -> list[float]:
+        for group in self.optimizer.param_groups:
+            group["weight_decay"] = 0.5 * (self.last_epoch > 4)
+        return [float(group["lr"]) for group in self.optimizer.param_groups]
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_schedule_that_changes_more_than_the_rate_ends_the_graph() -> None:
+    runs = [trained("scheduler._target_=test_compiled.Decay", f"compile={mode}") for mode in ("none", "step")]
+    eager, whole = (run for run, _ in runs)
+    assert isinstance(whole.step, CompiledStep)
+    assert whole.step.obstacle == "the schedule changes more than the learning rate"
+    torch.testing.assert_close(dict(whole.model.state_dict()), dict(eager.model.state_dict()), **TOLERANCE)
 
 
 OBSTACLES = [

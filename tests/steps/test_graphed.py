@@ -98,6 +98,13 @@ def test_what_cannot_be_recorded_goes_on_eagerly_at_the_same_step(caplog: pytest
     assert found == trained(*words, graph=False)[2]
 
 
+def test_a_schedule_that_changes_more_than_the_rate_ends_the_graphs() -> None:
+    words = ["scheduler._target_=test_compiled.Decay"]
+    _, step, found = trained(*words, graph=True)
+    assert step.obstacle == "MLP cannot be recorded: the schedule changes more than the learning rate"
+    assert found == trained(*words, graph=False)[2]
+
+
 def test_more_shapes_than_a_few_are_not_recorded() -> None:
     run, _ = build(config(*WORDS, "loader.shuffle=false"))
     run.step = step = GraphedStep(run, True)

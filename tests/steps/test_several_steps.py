@@ -143,6 +143,7 @@ REASONS = [
     (["guards=strict"], "guards=strict"),
     (["ema=0.9"], "ema"),
     (["swa=0.5"], "swa"),
+    (["scheduler._target_=test_compiled.Decay"], "a schedule of your own"),
     (["model=own", "model._target_=test_compiled.Partly"], "class of your own"),
 ]
 
@@ -172,7 +173,6 @@ def test_the_command_line_says_the_steps_of_a_call_and_verifies_them(cli: Cli) -
     [
         (["compile=step", "compiler.steps=0"], "must be at least 1", "compiler.steps=auto"),
         (["compile=step", "compiler.steps=few"], "must be auto or a whole number", "compiler.steps=auto"),
-        (["compiler.steps=4"], "compile=none", "compile=step compiler.steps=4"),
     ],
 )
 def test_steps_that_cannot_be(cli: Cli, words: list[str], message: str, hint: str) -> None:
@@ -180,3 +180,10 @@ def test_steps_that_cannot_be(cli: Cli, words: list[str], message: str, hint: st
     assert done.returncode == 2
     assert message in done.stderr
     assert hint in done.stderr
+
+
+def test_steps_of_a_call_without_a_compiled_step_are_no_error(cli: Cli) -> None:
+    """A sweep over compile may have them, and a run that diverged is replayed without compiling."""
+    done = cli("train", "dataset=iris", "max_steps=2", "report=false", "compiler.steps=4")
+    assert done.returncode == 0
+    assert "none: compiler.steps=4 needs compile=step" in done.stdout

@@ -5,9 +5,9 @@ from trainer.config.schema import Config
 from trainer.errors import ConfigError
 from trainer.loop import train_step
 from trainer.state import TrainState
+from trainer.steps import obstacles
 from trainer.steps.compiled import CompiledStep
 from trainer.steps.graphed import GraphedStep
-from trainer.steps.obstacles import own_code
 from trainer.text import counted
 
 # Measured on two cores with AVX-512, MLP 784-128-10, in turns: 8 steps a call are 1.11 to 1.13 times as fast as one at
@@ -18,11 +18,7 @@ SMALL = 250e6  # FLOP of a step up to which auto takes several
 
 
 def check(config: Config) -> None:
-    """Raise ConfigError for keys that exclude each other, or that mean nothing without another."""
-    steps = config.compiler.steps
-    if steps != "auto" and config.compile != "step":
-        text = f"compiler.steps={steps} is for a compiled step, and compile={config.compile}"
-        raise ConfigError(text, f"compile=step compiler.steps={steps}", "compiler.steps")
+    """Raise ConfigError for keys that exclude each other."""
     if config.graph is True and config.compile == "step":
         raise ConfigError("graph=true, but with compile=step the step is a graph already", "graph=auto", "graph")
 
@@ -69,6 +65,7 @@ def _obstacle(run: TrainState, config: Config) -> str | None:
         "ema takes in the weights after each": config.ema is not None,
         "swa takes in weights between them": config.swa is not None,
         "unfreeze_at changes what trains between them": config.unfreeze_at is not None,
-        "Python of a class of your own runs in each": bool(own_code(run)),
+        "Python of a class of your own runs in each": bool(obstacles.own_code(run)),
+        "a schedule of your own may change more than the learning rate": obstacles.own_schedule(run),
     }
-    return next((reason for reason, applies in reasons.items() if applies), None)
+    return obstacles.first(reasons)

@@ -71,7 +71,9 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     screen.entry("steps", [f"{batch}: {counted(steps, 'step')} × {epochs} = {counted(progress.num_steps, 'step')}"])
     if isinstance(step := getattr(run.step, "step", run.step), CompiledStep):
         screen.entry("compile", [step.describe(), *[step.calls] * bool(step.calls)])
-    elif isinstance(step, GraphedStep):
+    elif config.compiler.steps != "auto":
+        screen.entry("compile", [f"{config.compile}: compiler.steps={config.compiler.steps} needs compile=step"])
+    if isinstance(step, GraphedStep):
         screen.entry("graph", [step.describe()])
     where = [f"{run.device} ({setup.device_why})"]
     threads, data = f"{counted(setup.threads, 'thread')} ({setup.threads_why})", f"data {splits.loader_name}"

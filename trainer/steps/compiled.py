@@ -9,6 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,6 +48,7 @@ class CompiledStep:
         self.since = [0] * len(run.optimizer.param_groups)
         self.obstacle = obstacle(run)
         self.graph: StepGraph | None = None
+        self.settings: list[Any] = []  # of the optimizer, which the graph fixes
         self.launches: Launches | None = None
         self.calls = ""
         self.ahead: deque[tuple[Tensor, Tensor, list[float]]] = deque()  # (loss, norm, the next rates) not yet told
@@ -60,13 +62,15 @@ class CompiledStep:
             return self._told(run)
         if self.obstacle is not None or run.progress.step == self.first or window.num_samples != self.num_samples:
             return train_step(run, window)
+        if self.graph is not None and obstacles.settings(run.optimizer) != self.settings:
+            return self._given_up(run, window, "the schedule changes more than the learning rate")
         if self.graph is not None:
             following = [other for other in window.following if other.num_samples == self.num_samples]
             return self._captured(run, [window, *following], self.graph)
         run.optimizer.zero_grad()  # frees the gradients of an eager step; the graph keeps its own inside
         self.since = [run.progress.step - taken(run.optimizer, group) for group in run.optimizer.param_groups]
         begun = time.perf_counter()
-        self.graph = StepGraph(run, self.mode, self.dynamic)
+        self.graph, self.settings = StepGraph(run, self.mode, self.dynamic), obstacles.settings(run.optimizer)
         self.launches = Launches(run, self.graph, run.steps_per_call) if self.graph.is_guarded else None
         loss, norm = self._captured(run, [window], self.graph)
         run.compile_seconds += time.perf_counter() - begun
@@ -85,19 +89,21 @@ class CompiledStep:
         try:
             found = list(in_turn(run, graph, steps) if self.launches is None else self.launches(run, steps))
         except torch._dynamo.exc.TorchDynamoException as error:  # while compiling, in a call of one step
-            name = type(run.model).__name__
-            self.obstacle = f"{name} cannot be captured: {first_line(error)}"
-            if graph.has_changed:
-                self.obstacle = f"{name} changes from step to step, so one graph cannot capture it"
-            self.graph = None
-            log.info("compile  %s", self.describe())
-            return train_step(run, windows[0])
+            name, why = type(run.model).__name__, f"cannot be captured: {first_line(error)}"
+            why = "changes from step to step, so one graph cannot capture it" if graph.has_changed else why
+            return self._given_up(run, windows[0], f"{name} {why}")
         run.scheduler.step()
         if len(windows) == 1:
             return found[0]
         rates.append([group["lr"] for group in several])
         self.ahead.extend((*one, after) for one, after in zip(found, rates, strict=False))
         return self._told(run)
+
+    def _given_up(self, run: TrainState, window: Window, why: str) -> tuple[Tensor, Tensor | None]:
+        """Take this step and all later ones eagerly, and say so."""
+        self.obstacle, self.graph = why, None
+        log.info("compile  %s", self.describe())
+        return train_step(run, window)
 
     def _told(self, run: TrainState) -> tuple[Tensor, Tensor]:
         """The next step of a call, with the learning rates after it."""

@@ -55,6 +55,7 @@ class GraphedStep:
         self.obstacle = obstacle(run, wanted, has_hooks=has_hooks)
         self.seen = set[Any]()  # shapes
         self.recorded: dict[Any, Recorded] = {}
+        self.settings: list[Any] = []  # of the optimizer, which a graph fixes
         self.last: Recorded | None = None  # whose gradients the parameters have
         self.pool: Any = None  # the memory that all graphs share: only one runs at a time
 
@@ -71,9 +72,12 @@ class GraphedStep:
             self.seen.add(shape)
             self.last = None
             return train_step(run, window)
+        if self.recorded and obstacles.settings(run.optimizer) != self.settings:
+            return self._given_up(run, window, "the schedule changes more than the learning rate")
         if shape not in self.recorded:
             if len(self.recorded) == MOST:
                 return self._given_up(run, window, f"batches have more than {MOST} shapes")
+            self.settings = obstacles.settings(run.optimizer)
             try:
                 self.recorded[shape] = self._record(run, window)
             except RuntimeError as error:

@@ -1,27 +1,28 @@
 """Why a step cannot be a graph, whether it is compiled or recorded: a graph does the same in every step."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from torch.optim import SGD, Adam, AdamW
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from trainer.optim.several import parts
 from trainer.state import TrainState
 
 OPTIMIZERS = (SGD, Adam, AdamW)
+CHANGING = ("params", "lr", "initial_lr")  # in a group; all else is fixed
 PACKAGES = {"torch", "torchvision", "trainer"}  # whose modules do the same in every step
 
 
 def of_any_graph(run: TrainState) -> dict[str, bool]:
     """The reasons that hold for every graph of a step, each with whether it applies to this run."""
     strange = next((type(part).__name__ for part in parts(run.optimizer) if type(part) not in OPTIMIZERS), "")
-    scheduler = getattr(run.scheduler, "scheduler", run.scheduler)
     return {
         f"{strange} is not supported, use SGD, Adam or AdamW": bool(strange),
         "several processes average their gradients between backward and step": run.ranks.size > 1,
         "autocast=fp16 may skip a step, which a graph cannot; bf16 does not": run.scaler.is_enabled(),
         "augment.transforms draws its numbers outside of a graph": getattr(run.train_batches.loader, "draws", False),
-        "the schedule changes the momentum, which a graph fixes (scheduler.cycle_momentum=false)": (
-            getattr(scheduler, "cycle_momentum", False)
+        "the schedule changes the momentum, which a graph fixes (scheduler.cycle_momentum=false)": any(
+            getattr(scheduler, "cycle_momentum", False) for scheduler in schedulers(run)
         ),
     }
 
@@ -29,6 +30,24 @@ def of_any_graph(run: TrainState) -> dict[str, bool]:
 def first(reasons: Mapping[str, bool]) -> str | None:
     """The first reason that applies; None if none does."""
     return next((reason for reason, applies in reasons.items() if applies), None)
+
+
+def schedulers(run: TrainState) -> Iterator[Any]:
+    """The schedulers of a run, with those that they consist of."""
+    waiting = [getattr(run.scheduler, "scheduler", run.scheduler)]
+    while waiting:
+        yield (scheduler := waiting.pop())
+        waiting += getattr(scheduler, "_schedulers", ())
+
+
+def own_schedule(run: TrainState) -> bool:
+    """Whether a scheduler is of somebody else, so that it may change more than the learning rate."""
+    return any(type(scheduler).__module__.partition(".")[0] not in PACKAGES for scheduler in schedulers(run))
+
+
+def settings(optimizer: Optimizer) -> list[tuple[Any, ...]]:
+    """What a graph fixes of each group: its settings but the learning rate."""
+    return [tuple(value for key, value in group.items() if key not in CHANGING) for group in optimizer.param_groups]
 
 
 def own_code(run: TrainState) -> str:
