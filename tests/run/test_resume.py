@@ -152,7 +152,7 @@ def test_a_run_at_its_end_can_still_be_killed(tmp_path):
 def forget_dropout(_):
     from trainer.state import TrainState
 
-    TrainState.seed_step = lambda run: None
+    TrainState.seed_step = lambda run, ahead=0: None
 
 
 def test_the_comparison_notices_a_resume_that_is_not_exact(tmp_path):

@@ -112,8 +112,8 @@ def arm(death: Death, every_seconds: float) -> None:
             watched.die_here()
             yield answer
 
-    def watched_step(run: TrainState) -> None:
+    def watched_step(run: TrainState, ahead: int = 0) -> None:
         watched.die_here()
-        seed_step(run)
+        seed_step(run, ahead)
 
     runner.train, loop.predict, TrainState.seed_step = watched_train, watched_predict, watched_step
