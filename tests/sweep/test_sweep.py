@@ -306,7 +306,7 @@ def test_ctrl_c_saves_what_runs_ranks_what_is_done_and_resume_finishes(number: i
     assert all(f"\nstopped by {name} at step" in (sweep / job / "train.log").read_text() for job in ("002", "003"))
     refused = cli("resume", str(sweep), "epochs=3")
     assert (refused.returncode, "another sweep" in refused.stderr) == (2, True)
-    assert "; these can: sweep.jobs, sweep.on_fail, hydra/launcher" in refused.stderr
+    assert "; these can: sweep.jobs, sweep.on_fail, sweep.on_interrupt, hydra/launcher" in refused.stderr
     assert "\n  try: trainer train -m seed=0,1 " in refused.stderr
     assert refused.stderr.endswith(" epochs=3\n")
 
