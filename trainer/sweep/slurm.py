@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
 from typing import Any
 
-from trainer.disk import job_folder, layout
+from trainer.disk import job_folder, layout, storage
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError
 from trainer.processes import signals
@@ -124,15 +124,17 @@ class Slurm:
             said = [line.removeprefix("sbatch: error: ") for line in str(error).splitlines() if "sbatch:" in line]
             text = f"Slurm did not take the jobs: {'; '.join(said) or error}"
             raise ConfigError(text, f"{self.sweep.resume_command()} hydra.launcher.KEY=VALUE") from error
+        for script in (folder / SUBMITIT).glob(".submission_file_*"):  # a link, which a resume refuses to write beside
+            storage.remove(script)
         return [job.job_id for job in found]
 
     def _look(self, left: Mapping[str, Job], is_stopping: bool, is_over: bool) -> dict[str, str]:
         """The state of each job; {} while Slurm does not answer."""
+        if is_stopping or is_over:
+            commands.cancel_waiting(left)
+        if is_stopping:  # each time: a job that has just started may not hear it
+            commands.stop_running(left)
         try:
-            if is_stopping or is_over:
-                commands.cancel_waiting(left)
-            if is_stopping:  # each time: a job that has just started may not hear it
-                commands.stop_running(left)
             states = commands.states(left)
         except NoAnswer as error:
             if self.answers:

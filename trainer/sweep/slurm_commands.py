@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 
 from trainer.errors import TrainerError
 
@@ -37,11 +38,12 @@ def partitions() -> list[str]:
 
 
 def states(numbers: Iterable[str]) -> dict[str, str]:
-    """{number: state} of Slurm's jobs, such as 12, or 12_0 of an array; GONE for unknown ones. Raises NoAnswer."""
+    """{number: state} of this user's jobs in Slurm, such as 12, or 12_0 of an array; GONE for others. Raises
+    NoAnswer."""
     wanted = list(numbers)
     arrays = ",".join(dict.fromkeys(number.partition("_")[0] for number in wanted))
     try:
-        text = _run("squeue", "--noheader", "--array", "--states=all", f"--jobs={arrays}", "--format=%i %T")
+        text = _run("squeue", "--me", "--noheader", "--array", "--states=all", f"--jobs={arrays}", "--format=%i %T")
     except NoAnswer as error:
         if "Invalid job id" not in error.message:
             raise
@@ -51,13 +53,15 @@ def states(numbers: Iterable[str]) -> dict[str, str]:
 
 
 def cancel_waiting(numbers: Iterable[str]) -> None:
-    """Take jobs that have not started out of the queue."""
-    _run("scancel", "--state=PENDING", *numbers)
+    """Take jobs that have not started out of the queue. What cannot be cancelled is left alone."""
+    with suppress(NoAnswer):  # also said of a job that has ended
+        _run("scancel", "--state=PENDING", *numbers)
 
 
 def stop_running(numbers: Iterable[str]) -> None:
     """Ask running jobs to save and end. scancel without a signal would kill them after the cluster's KillWait."""
-    _run("scancel", "--state=RUNNING", "--signal=TERM", *numbers)
+    with suppress(NoAnswer):
+        _run("scancel", "--state=RUNNING", "--signal=TERM", *numbers)
 
 
 def is_number(text: object) -> bool:
