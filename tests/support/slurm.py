@@ -9,12 +9,16 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
-from live_run import alive, children, until
+import live_run
+from live_run import children
 
+from trainer.processes.parent_death import die_with_it
+
+until = partial(live_run.until, seconds=180)  # a job imports torch, and is one of many processes
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
 NODES = ("n1", "n2")
 CONF = """
@@ -63,27 +67,23 @@ def missing() -> str | None:
 
 
 class Cluster:
-    """folder: an empty one, of a short path, since a socket lies in it."""
+    """folder: an empty one, of a short path, since a socket lies in it. Its daemons end with this process."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
+        self.daemons: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> "Cluster":
-        (self.folder / "state").mkdir()
-        for name in NODES:
+        for name in ("state", *NODES):
             (self.folder / name).mkdir()
         key = self.folder / "munge.key"
         key.write_bytes(os.urandom(1024))
         key.chmod(0o400)
         conf = CONF.format(folder=self.folder, host=socket.gethostname().split(".")[0], ports=free_ports(3))
         (self.folder / "slurm.conf").write_text(conf)
-        files = {"key-file": key, **{f"{name}-file": self.folder / f"munge.{name}" for name in ("pid", "log", "seed")}}
-        options = [f"--{name}={path}" for name, path in files.items()]
-        self.call("munged", "--force", f"--socket={self.folder / 'munge.socket'}", *options)
         try:
-            self.start("slurmctld")
-            for name in NODES:
+            for name in ("munged", "slurmctld", *NODES):
                 self.start(name)
             self.until_idle()
         except BaseException:
@@ -92,33 +92,42 @@ class Cluster:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for name in NODES:
+        for name in list(self.daemons):
             self.kill(name)
-        for name in ("slurmctld", "munge"):
-            self._end([self.pid(name)], signal.SIGTERM)
 
     def start(self, name: str) -> None:
-        """Start the controller or a node."""
-        self.call("slurmctld") if name == "slurmctld" else self.call("slurmd", "-N", name)
-        until(lambda: (self.folder / f"{name}.pid").exists())
+        """Start munged, the controller (slurmctld) or a node, and wait until it answers."""
+        commands = {"munged": self._munged(), "slurmctld": ["slurmctld", "-D"]}
+        with (self.folder / f"{name}.out").open("wb") as out:
+            self.daemons[name] = subprocess.Popen(
+                commands.get(name, ["slurmd", "-D", "-N", name]),
+                env=self.environment,
+                stdout=out,
+                stderr=out,
+                preexec_fn=die_with_it,
+            )
+        if name == "slurmctld":
+            until(lambda: "UP" in self.run("scontrol", "ping").stdout)
+        else:
+            until((self.folder / ("munge.socket" if name == "munged" else f"{name}.pid")).exists)
 
     def kill(self, name: str) -> None:
-        """End the controller, or a node with all that runs on it."""
-        steps = [] if name == "slurmctld" else self._steps(name)
-        below = [child for step in steps for child in children(step)]
-        self._end([self.pid(name), *steps, *below], signal.SIGKILL)
+        """End a daemon, and all that runs on a node."""
+        steps = self._steps(name) if name in NODES else []
+        for process in [self.daemons[name].pid, *steps, *(child for step in steps for child in children(step))]:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self.daemons.pop(name).wait()
         (self.folder / f"{name}.pid").unlink(missing_ok=True)
 
-    def pid(self, name: str) -> int:
-        """The process of the controller, a node or munge; 0 if it does not run."""
-        path = self.folder / f"{name}.pid"
-        return int(path.read_text()) if path.exists() else 0
-
     def call(self, *command: str) -> str:
-        """Run one of Slurm's commands. Returns what it prints."""
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False, timeout=60)
+        """Run one of Slurm's commands, which succeeds. Returns what it prints."""
+        done = self.run(*command)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         return done.stdout
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False, timeout=60)
 
     def jobs(self) -> dict[str, tuple[str, str]]:
         """{id: (state, node)} of the jobs in the queue; an array's have the ids 12_0, 12_1, …"""
@@ -145,44 +154,28 @@ class Cluster:
         until(lambda: not self.jobs())
         self.until_idle()
 
+    def _munged(self) -> list[str]:
+        files = {"socket": "socket", "key-file": "key", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
+        options = [f"--{option}={self.folder}/munge.{name}" for option, name in files.items()]
+        return ["munged", "--foreground", "--force", *options]
+
     def _steps(self, node: str) -> list[int]:
-        """The processes of the job steps of a node: slurmstepd, which outlives slurmd, has the node's spool folder open
-        or on its command line."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*"):
-            try:
-                words = (path / "cmdline").read_bytes()
-                if words.startswith(b"slurmstepd") and _works_in(path, self.folder / node):
-                    found.append(int(path.name))
-            except OSError:
-                continue
-        return found
-
-    def _end(self, pids: list[int], number: int) -> None:
-        for pid in filter(None, pids):
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                continue
-        _wait(lambda: not alive({pid for pid in pids if pid}))
+        """The processes of a node's job steps: they have its log open, and would outlive it."""
+        return [int(path.name) for path in Path("/proc").glob("[0-9]*") if _is_step(path, self.folder / f"{node}.log")]
 
 
-def _works_in(process: Path, folder: Path) -> bool:
-    """Whether a process has a file of a folder open."""
-    return any(os.readlink(link).startswith(f"{folder}") for link in (process / "fd").iterdir())
-
-
-def _wait(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
+def _is_step(process: Path, log: Path) -> bool:
+    try:
+        is_step = (process / "cmdline").read_bytes().startswith(b"slurmstepd")
+        return is_step and any(os.readlink(link) == str(log) for link in (process / "fd").iterdir())
+    except OSError:  # it has ended
+        return False
 
 
 def free_ports(count: int) -> list[int]:
-    listening = [socket.socket() for _ in range(count)]
-    for one in listening:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in listening]
-    for one in listening:
-        one.close()
-    return ports
+    """Ports of this machine that nobody listens at."""
+    with ExitStack() as held:
+        listening = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in listening:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in listening]

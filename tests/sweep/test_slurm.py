@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Cli
-from live_run import ROOT, start, until, wait_for
-from slurm import NODES, Cluster, free_ports, missing
+from live_run import ROOT, start
+from slurm import NODES, Cluster, free_ports, missing, until
 
 pytest.importorskip("submitit")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(missing() is not None, reason=f"could not start Slurm: {missing()}")]
@@ -71,20 +71,19 @@ def slowly(slurm: Cluster, tmp_path: Path) -> Iterator[Slowly]:
 
 
 def ended(sweep: Sweep) -> tuple[int, str, str]:
-    out, err = sweep.communicate(timeout=120)
+    out, err = sweep.communicate(timeout=180)
     return sweep.returncode, out, err
 
 
 def sweep_of(folder: Path) -> Path:
-    wait_for(folder, "outputs/sweeps/*/*/sweep.json")
+    until(lambda: list(folder.glob("outputs/sweeps/*/*/sweep.json")))
     return next(folder.glob("outputs/sweeps/*/*"))
 
 
 def until_training(folder: Path, *numbers: int) -> None:
     for number in numbers:
-        wait_for(folder, f"outputs/sweeps/*/*/{number:03d}/metrics.jsonl")
         path = sweep_of(folder) / f"{number:03d}/metrics.jsonl"
-        until(lambda path=path: path.stat().st_size)
+        until(lambda path=path: path.exists() and path.stat().st_size)
 
 
 def ids(sweep: Path) -> dict[str, str]:
@@ -211,7 +210,7 @@ def test_a_job_whose_node_goes_down_ends_on_another(
     slurm: Cluster, slowly: Slowly, tmp_path: Path, alone: bytes
 ) -> None:
     sweep = slowly("seed=7", "checkpoint.every_seconds=0.2")
-    wait_for(tmp_path, "outputs/sweeps/*/*/000/checkpoints/step-*")
+    until(lambda: list(sweep_of(tmp_path).glob("000/checkpoints/step-*")))
     number = ids(sweep_of(tmp_path))["0"]
     node = slurm.until_state(number, "RUNNING")
     slurm.kill(node)
@@ -241,18 +240,18 @@ def test_a_sweep_waits_for_a_controller_that_is_restarted(slurm: Cluster, slowly
 def test_ctrl_c_cancels_what_waits_and_saves_what_runs(
     slurm: Cluster, slowly: Slowly, cli: Cli, tmp_path: Path, alone: bytes
 ) -> None:
-    sweep = slowly("seed=range(5,10)", "hydra.launcher.array_parallelism=3")
-    until_training(tmp_path, 0, 1, 2)
+    sweep = slowly("seed=6,7,8", "hydra.launcher.array_parallelism=2")
+    until_training(tmp_path, 0, 1)
     sweep.send_signal(signal.SIGINT)
     code, out, err = ended(sweep)
     assert (code, slurm.jobs()) == (130, {})
     assert err.startswith("the sweep was stopped by SIGINT; the running jobs were saved\n  try: trainer resume ")
-    assert "5 jobs: 3 stopped, 2 waiting" in out
+    assert "3 jobs: 2 stopped, 1 waiting" in out
     (tmp_path / "slow").unlink()
     again = cli("resume", "latest")
     assert (again.returncode, again.stderr) == (0, "")
-    assert "slurm    5 jobs submitted" in again.stdout
-    assert bits(sweep_of(tmp_path) / "002") == alone
+    assert "slurm    3 jobs submitted" in again.stdout
+    assert bits(sweep_of(tmp_path) / "001") == alone
 
 
 def test_ctrl_c_may_leave_the_jobs_in_slurm_where_a_resume_finds_them(
@@ -280,9 +279,7 @@ def test_a_job_comes_back_only_as_often_as_it_may(slurm: Cluster, slowly: Slowly
     slurm.call("scancel", "--signal=USR2", ids(sweep_of(tmp_path))["0"])  # what Slurm itself sends
     code, out, _ = ended(sweep)
     assert code == 1
-    assert "it reached its time limit in Slurm. Job not requeued because: timed-out too many times" in " ".join(
-        out.split()
-    )
+    assert "it reached its time limit in Slurm. Job not requeued because: timed-" in out
 
 
 def test_a_search_in_slurm_proposes_and_finds_what_one_here_does(slurm: Cluster, cli: Cli, tmp_path: Path) -> None:
@@ -318,4 +315,4 @@ def test_the_script_of_the_docs_trains_on_two_nodes(slurm: Cluster, cli: Cli, tm
     (run,) = tmp_path.glob("outputs/2*/*")
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["status"], summary["steps"]) == ("ok", 20), (tmp_path / f"slurm-{number}.out").read_text()
-    assert re.search("^device .* 2 processes", (run / "train.log").read_text(), re.M)
+    assert re.search("^ +2 processes, which share each batch", (run / "train.log").read_text(), re.M)

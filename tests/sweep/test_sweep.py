@@ -363,6 +363,18 @@ def test_submitit_runs_the_jobs_and_the_ranking_reads_their_folders(cli: Cli, tm
     assert "best     trainer train optimizer.lr=0.003 epochs=1" in done.stdout.replace("3e-3", "0.003")
 
 
+@pytest.mark.optional
+def test_slurm_where_there_is_none_is_refused_with_what_to_type(cli: Cli, tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    words = ["hydra/launcher=slurm", "hydra.launcher.partition=gpu", "seed=0,1", "epochs=1"]
+    done = cli("train", "-m", *words, PATH=str(tmp_path))
+    error, tried = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert error.startswith("error: hydra/launcher=slurm: there is no sbatch and no srun here")
+    assert tried == "  try: on this machine: trainer train -m seed=0,1 epochs=1"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_a_sweep_stops_at_its_first_failure_when_asked(cli: Cli, tmp_path: Path) -> None:
     words = ["sweep.on_fail=stop", "sweep.jobs=1", "max_steps=20"]

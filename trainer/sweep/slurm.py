@@ -1,7 +1,9 @@
 """Runs the jobs of a sweep in Slurm. submitit submits them; squeue and the run folders say which have ended."""
 
 import io
+import math
 import shlex
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
@@ -57,14 +59,15 @@ class Slurm:
         tick: Callable[[Sequence[Job]], None],
         is_over: Callable[[], bool],
     ) -> Iterator[tuple[Job, int]]:
-        """Submit the jobs that are not in the queue from an earlier start, and wait. Yields (job, 0 or 1) as they end.
+        """Submit the jobs that are not in the queue from an earlier start, and wait. Yields (job, exit code) as they end.
 
         Once is_over() is true no other job starts. Once stop() is true, neither, and running jobs are asked to save and
         end; if a signal says so and sweep.on_interrupt is keep, all are left to Slurm. tick: see pool.run.
         """
-        left = self._queue(jobs)
-        begun, looked, ended_at = time.monotonic(), 0.0, dict[str, float]()
+        left = {} if stop() else self._queue(jobs)
+        begun, looked = time.monotonic(), -math.inf
         states: dict[str, str] = {}
+        ended_at: dict[str, float] = {}
         while left:
             is_stopping, now = stop(), time.monotonic()
             if is_stopping and signals.stop_requested() is not None and self._keeps(jobs):
@@ -73,14 +76,13 @@ class Slurm:
             # A long sweep asks seldom: every user's squeue is work for the one controller.
             if now - looked >= (1 if is_stopping else min(30, max(1, (now - begun) / 20))):
                 looked, states = now, self._look(left, is_stopping, is_over())
-                for number in [number for number, state in states.items() if state in ENDED]:
-                    job = left[number]
-                    is_late = now - ended_at.setdefault(number, now) > SETTLE
-                    if not (is_late or self._is_settled(job, states[number])):
+                ended_at = {number: ended_at.get(number, now) for number, state in states.items() if state in ENDED}
+                for number, since in ended_at.items():
+                    if now - since <= SETTLE and not self._is_settled(left[number], states[number]):
                         continue
-                    del left[number]
+                    job = left.pop(number)
                     if self._note_end(job, number, states[number], is_stopping or is_over()):
-                        yield job, int(self._status(job) not in job_folder.DONE)
+                        yield job, self._code(job)
             tick([job for number, job in left.items() if states.get(number) == "RUNNING"])
             time.sleep(TICK)
 
@@ -164,6 +166,12 @@ class Slurm:
             with job_folder.claimed(self.sweep.need_folder(), job) as folder:
                 job_folder.record(folder, status, f"{ENDED[state]}: {SUBMITIT}/{number}")
         return True
+
+    def _code(self, job: Job) -> int:
+        """The exit code of a job that has ended, as far as the run folder tells it."""
+        if self._status(job) in job_folder.DONE:
+            return 0
+        return 1 if self._recorded(job) in job_folder.ENDED else 128 + signal.SIGTERM
 
     def _status(self, job: Job) -> str:
         return job_folder.status(job.folder(self.sweep.need_folder()))
