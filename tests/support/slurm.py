@@ -139,10 +139,10 @@ class Cluster:
         until(lambda: self.jobs().get(number, ("",))[0] == state)
         return self.jobs()[number][1]
 
-    def hurry(self, number: str) -> None:
-        """Wait until a job is back in the queue, and let it start now: Slurm would wait for two minutes."""
+    def hurry(self, number: str, *changes: str) -> None:
+        """Wait until a job is back in the queue, and let it start now, changed: Slurm would wait for two minutes."""
         until(lambda: "BeginTime" in self.call("squeue", "-h", "-r", "-j", number, "-o", "%r"))
-        self.call("scontrol", "update", f"JobId={number}", "StartTime=now")
+        self.call("scontrol", "update", f"JobId={number}", "StartTime=now", *changes)
 
     def until_idle(self) -> None:
         """Wait until both nodes are up, and free."""

@@ -171,14 +171,17 @@ def test_a_preempted_job_comes_back_and_ends_with_the_same_bits(
     assert bits(sweep_of(tmp_path) / "000") == alone
 
 
-def test_at_its_time_limit_a_job_saves_and_comes_back_with_the_same_bits(
+def test_before_its_time_limit_a_job_saves_and_comes_back_with_the_same_bits(
     slurm: Cluster, slowly: Slowly, tmp_path: Path, alone: bytes
 ) -> None:
-    """Slurm looks at its time limits twice a minute."""
-    sweep = slowly("seed=7", "hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=59")
+    """Slurm looks at its limits twice a minute. Here it tells the job an hour before, for slow machines."""
+    sweep = slowly("seed=7", "hydra.launcher.timeout_min=180", "hydra.launcher.signal_delay_s=3600")
+    until_training(tmp_path, 0)
+    number = ids(sweep_of(tmp_path))["0"]
+    slurm.call("scontrol", "update", f"JobId={number}", "TimeLimit=60")
     until(lambda: "stopped by SIGTERM at step" in log(tmp_path, 0))
     (tmp_path / "slow").unlink()
-    slurm.hurry(ids(sweep_of(tmp_path))["0"])
+    slurm.hurry(number, "TimeLimit=180")
     code, _, err = ended(sweep)
     assert (code, err) == (0, "")
     assert re.search(r"resume .* step [1-9]", log(tmp_path, 0))
@@ -274,7 +277,7 @@ def test_ctrl_c_may_leave_the_jobs_in_slurm_where_a_resume_finds_them(
 
 
 def test_a_job_comes_back_only_as_often_as_it_may(slurm: Cluster, slowly: Slowly, tmp_path: Path) -> None:
-    sweep = slowly("seed=7", "hydra.launcher.timeout_min=1", "hydra.launcher.max_num_timeout=0")
+    sweep = slowly("seed=7", "hydra.launcher.timeout_min=10", "hydra.launcher.max_num_timeout=0")
     until_training(tmp_path, 0)
     slurm.call("scancel", "--signal=USR2", ids(sweep_of(tmp_path))["0"])  # what Slurm itself sends
     code, out, _ = ended(sweep)

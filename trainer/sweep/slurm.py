@@ -59,7 +59,7 @@ class Slurm:
         tick: Callable[[Sequence[Job]], None],
         is_over: Callable[[], bool],
     ) -> Iterator[tuple[Job, int]]:
-        """Submit the jobs that are not in the queue from an earlier start, and wait. Yields (job, exit code) as they end.
+        """Submit the jobs that no earlier start left in the queue, and wait. Yields (job, exit code) as they end.
 
         Once is_over() is true no other job starts. Once stop() is true, neither, and running jobs are asked to save and
         end; if a signal says so and sweep.on_interrupt is keep, all are left to Slurm. tick: see pool.run.
