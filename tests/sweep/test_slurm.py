@@ -227,6 +227,17 @@ def test_a_job_whose_node_goes_down_ends_on_another(
     assert bits(sweep_of(tmp_path) / "000") == alone
 
 
+def test_a_job_that_cannot_begin_has_failed_and_says_where_it_wrote_why(
+    slurm: Cluster, cli: Cli, tmp_path: Path
+) -> None:
+    broken = 'hydra.launcher.setup=["export PYTHONHOME=/nowhere"]'
+    done = cli("train", "-m", *IN_SLURM, broken, "seed=0", "max_steps=1", "report=false")
+    (number,) = ids(sweep_of(tmp_path)).values()
+    assert (done.returncode, done.stderr) == (1, "")
+    assert f"failed\n         its process failed: .submitit/{number}\n" in done.stdout
+    assert "No module named" in (sweep_of(tmp_path) / f".submitit/{number}/{number}_0_log.err").read_text()
+
+
 def test_a_sweep_waits_for_a_controller_that_is_restarted(slurm: Cluster, slowly: Slowly, tmp_path: Path) -> None:
     sweep = slowly("seed=6,7")
     until_training(tmp_path, 0, 1)

@@ -6,12 +6,12 @@ import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from typing import Any
 
 from trainer.disk import job_folder, layout, storage
 from trainer.disk.sweep_plan import Job
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, TrainerError
 from trainer.processes import signals
 from trainer.sweep import slurm_commands as commands
 from trainer.sweep.pool import TICK
@@ -83,7 +83,7 @@ class Slurm:
                     job = left.pop(number)
                     if self._note_end(job, number, states[number], is_stopping or is_over()):
                         yield job, self._code(job)
-            tick([job for number, job in left.items() if states.get(number) == "RUNNING"])
+                tick([job for number, job in left.items() if states.get(number) == "RUNNING"])
             time.sleep(TICK)
 
     def _queue(self, jobs: Sequence[Job]) -> dict[str, Job]:
@@ -158,12 +158,12 @@ class Slurm:
         """Record the end of a job that could not say it itself. Returns whether it has begun. is_asked: whether the
         sweep ended it."""
         recorded = self._recorded(job)
-        if is_asked and recorded is None:
-            return False
-        by_itself = recorded in job_folder.ENDED or (state == "FAILED" and recorded != "running")
-        if not by_itself and not is_asked:
+        if is_asked:
+            return recorded is not None
+        saved_itself = state == "FAILED" and recorded in ("stopped", "interrupted")
+        if recorded not in job_folder.ENDED and not saved_itself:
             status = "failed" if state in ("COMPLETED", "FAILED") else "interrupted"
-            with job_folder.claimed(self.sweep.need_folder(), job) as folder:
+            with suppress(TrainerError), job_folder.claimed(self.sweep.need_folder(), job) as folder:
                 job_folder.record(folder, status, f"{ENDED[state]}: {SUBMITIT}/{number}")
         return True
 
