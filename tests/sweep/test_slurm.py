@@ -280,7 +280,7 @@ def test_ctrl_c_may_leave_the_jobs_in_slurm_where_a_resume_finds_them(
     assert err.startswith("the sweep was stopped by SIGINT; 2 jobs stayed in Slurm\n  try: trainer resume ")
     assert {slurm.jobs()[number][0] for number in before.values()} == {"RUNNING"}
     again = start(tmp_path, "resume", "latest", stdout=subprocess.PIPE)
-    until(lambda: "still there" in (sweep_of(tmp_path) / "sweep.log").read_text())
+    until(lambda: "2 jobs still in Slurm" in (sweep_of(tmp_path) / "sweep.log").read_text())
     (tmp_path / "slow").unlink()
     code, out, err = ended(again)
     assert (code, err, ids(sweep_of(tmp_path))) == (0, "", before)

@@ -7,21 +7,22 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, suppress
+from importlib.util import find_spec
 from typing import Any
 
+from trainer.config.hydra_plugins import SUBMITIT
 from trainer.disk import job_folder, layout, storage
 from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError, TrainerError
 from trainer.processes import signals
 from trainer.sweep import slurm_commands as commands
 from trainer.sweep.pool import TICK
-from trainer.sweep.slurm_commands import ENDED, NoAnswer
+from trainer.sweep.slurm_commands import ENDINGS, NoAnswer
 from trainer.sweep.slurm_job import SlurmJob
 from trainer.sweep.sweep import Sweep
 from trainer.terminal.spelling import closest
 from trainer.text import counted, cut
 
-SUBMITIT = ".submitit"  # where submitit keeps its files, in the sweep's folder
 SETTLE = 15.0  # seconds until what a node wrote last is seen here, on a network file system
 SHARED = (  # settings that submitit has for every kind of cluster; the others are Slurm's alone
     "name", "timeout_min", "nodes", "tasks_per_node", "cpus_per_task", "gpus_per_node", "mem_gb", "stderr_to_stdout",
@@ -37,6 +38,8 @@ class Slurm:
 
     def check(self) -> None:
         """Raise ConfigError where no job can be submitted, or none would be trained once."""
+        if find_spec("submitit") is None:
+            raise ConfigError("hydra/launcher=slurm needs submitit", "pip install 'fiveline[slurm]'")
         if not commands.is_here():
             text = "hydra/launcher=slurm: there is no sbatch and no srun here; submit from a machine of the cluster"
             raise ConfigError(text, f"on this machine: {_command_here(self.sweep)}")
@@ -76,7 +79,7 @@ class Slurm:
             # A long sweep asks seldom: every user's squeue is work for the one controller.
             if now - looked >= (1 if is_stopping else min(30, max(1, (now - begun) / 20))):
                 looked, states = now, self._look(left, is_stopping, is_over())
-                ended_at = {number: ended_at.get(number, now) for number, state in states.items() if state in ENDED}
+                ended_at = {number: ended_at.get(number, now) for number, state in states.items() if state in ENDINGS}
                 for number, since in ended_at.items():
                     if now - since <= SETTLE and not self._is_settled(left[number], states[number]):
                         continue
@@ -92,9 +95,9 @@ class Slurm:
         known = self.sweep.rest.setdefault("submitted", {})
         numbers = {number: job for job in jobs if commands.is_number(number := known.get(str(job.number)))}
         states = commands.states(numbers) if numbers else {}
-        queued = {number: job for number, job in numbers.items() if states[number] not in ENDED}
+        queued = {number: job for number, job in numbers.items() if states[number] not in ENDINGS}
         if queued:
-            self._say(f"{counted(len(queued), 'job')} still there: {' '.join(queued)}")
+            self._say(f"{counted(len(queued), 'job')} still in Slurm: {' '.join(queued)}")
         if new := [job for job in jobs if job not in queued.values()]:
             submitted = dict(zip(self._submit(new), new, strict=True))
             self._say(f"{counted(len(new), 'job')} submitted: {' '.join(submitted)}")
@@ -158,13 +161,13 @@ class Slurm:
         """Record the end of a job that could not say it itself. Returns whether it has begun. is_asked: whether the
         sweep ended it."""
         recorded = self._recorded(job)
-        if is_asked:
+        if is_asked and (recorded is None or state == "CANCELLED"):
             return recorded is not None
         saved_itself = state == "FAILED" and recorded in ("stopped", "interrupted")
         if recorded not in job_folder.ENDED and not saved_itself:
             status = "failed" if state in ("COMPLETED", "FAILED") else "interrupted"
             with suppress(TrainerError), job_folder.claimed(self.sweep.need_folder(), job) as folder:
-                job_folder.record(folder, status, f"{ENDED[state]}: {SUBMITIT}/{number}")
+                job_folder.record(folder, status, f"{ENDINGS[state]}: {SUBMITIT}/{number}")
         return True
 
     def _code(self, job: Job) -> int:
@@ -180,7 +183,7 @@ class Slurm:
         return layout.read_summary(job.folder(self.sweep.need_folder())).get("status")
 
     def _keeps(self, jobs: Sequence[Job]) -> bool:
-        return bool(jobs[0].data["sweep"].get("on_interrupt") == "keep")
+        return bool(jobs[0].data["sweep"].get("on_interrupt") == "keep")  # a sweep of an older version has no such key
 
     def _say(self, text: str) -> None:
         self.sweep.screen.say(cut(f"slurm    {text}"))

@@ -9,7 +9,7 @@ from contextlib import suppress
 from trainer.errors import TrainerError
 
 GONE = "GONE"  # a job that Slurm has forgotten, minutes after its end
-ENDED = {  # states of a job that Slurm does not start again, and what they say of one that left no result
+ENDINGS = {  # states of a job that Slurm does not start again, and what they say of one that left no result
     "BOOT_FAIL": "its node did not start",
     "CANCELLED": "it was cancelled in Slurm",
     "COMPLETED": "it ended without a result",
