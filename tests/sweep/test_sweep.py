@@ -306,7 +306,7 @@ def test_ctrl_c_saves_what_runs_ranks_what_is_done_and_resume_finishes(number: i
     assert all(f"\nstopped by {name} at step" in (sweep / job / "train.log").read_text() for job in ("002", "003"))
     refused = cli("resume", str(sweep), "epochs=3")
     assert (refused.returncode, "another sweep" in refused.stderr) == (2, True)
-    assert "; these can: sweep.jobs, sweep.on_fail, hydra/launcher" in refused.stderr
+    assert "; these can: sweep.jobs, sweep.on_fail, sweep.on_interrupt, hydra/launcher" in refused.stderr
     assert "\n  try: trainer train -m seed=0,1 " in refused.stderr
     assert refused.stderr.endswith(" epochs=3\n")
 
@@ -361,6 +361,18 @@ def test_submitit_runs_the_jobs_and_the_ranking_reads_their_folders(cli: Cli, tm
     assert [s["status"] for s in summaries(sweep)] == ["ok", "ok"]
     assert "sweep    2 jobs: 2 ok" in done.stdout
     assert "best     trainer train optimizer.lr=0.003 epochs=1" in done.stdout.replace("3e-3", "0.003")
+
+
+@pytest.mark.optional
+def test_slurm_where_there_is_none_is_refused_with_what_to_type(cli: Cli, tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    words = ["hydra/launcher=slurm", "hydra.launcher.partition=gpu", "seed=0,1", "epochs=1"]
+    done = cli("train", "-m", *words, PATH=str(tmp_path))
+    error, tried = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert error.startswith("error: hydra/launcher=slurm: there is no sbatch and no srun here")
+    assert tried == "  try: on this machine: trainer train -m seed=0,1 epochs=1"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -2,8 +2,9 @@
 
 import shlex
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from trainer.config.settings import Settings
 from trainer.config.source import Source
 from trainer.config.user_modules import allow_user_modules
 from trainer.errors import ConfigError
+from trainer.terminal.spelling import closest
 
 REFUSED = {  # Hydra's own settings that would interfere with the run folder, and what to type instead
     "hydra.run.dir": "output_dir=FOLDER",
@@ -97,10 +99,12 @@ def launcher(source: Source, stored: dict[str, Any] | None, task: Any, folder: P
     with _hydra(source) as hydra:
         from trainer.config import grid, hydra_plugins
 
-        cfg: Any = grid.frame(hydra, source, [*IN_OUR_FOLDERS, *WITHOUT_LOGS])[0]
-        if not any(word.startswith("hydra/launcher=") for word in source.overrides) and stored is not None:
+        picks = any(word.startswith("hydra/launcher=") for word in source.overrides)
+        typed = source if picks or stored is None else replace(source, overrides=[])
+        cfg: Any = grid.frame(hydra, typed, [*IN_OUR_FOLDERS, *WITHOUT_LOGS])[0]
+        if typed is not source:
             with read_write(cfg), read_write(cfg.hydra), open_dict(cfg.hydra):
-                cfg.hydra.launcher = stored
+                cfg.hydra.launcher = _changed(dict(stored or {}), source.overrides)
         elif hydra_plugins.elsewhere(cfg) is None:
             yield None
             return
@@ -110,6 +114,21 @@ def launcher(source: Source, stored: dict[str, Any] | None, task: Any, folder: P
         hydra_plugins.set_folder(cfg, folder, signed=signed)
         context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(cfg))
         yield Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=cfg)
+
+
+def _changed(launcher: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The settings of a stored launcher with those that were typed, as hydra.launcher.KEY=VALUE."""
+    import yaml
+
+    for word in overrides:
+        key, _, text = word.partition("=")
+        name = key.removeprefix("hydra.launcher.")
+        if name not in launcher:
+            meant = closest(name, list(launcher))
+            hint = f"hydra.launcher.{meant}={text}" if meant else f"leave {key} out"
+            raise ConfigError(f"no key '{key}' in the launcher of this sweep", hint)
+        launcher[name] = yaml.safe_load(text)
+    return launcher
 
 
 @contextmanager

@@ -137,6 +137,8 @@ def _no_option(missing: str, choices: list[str], source: Source) -> ConfigError:
     if group == "hydra":  # hydra/launcher, hydra/sweeper
         kind, _, name = name.rpartition("/")
         group = f"{group}/{kind}"
+        if name.startswith("submitit_"):
+            return ConfigError(f"{group}: {name} needs hydra-submitit-launcher", "pip install 'fiveline[slurm]'")
     choices = list(options.get(group, {})) or choices
     if group == "dataset" and (hint := data_files.settings(name)):
         return ConfigError(f"no dataset '{name}'", hint)

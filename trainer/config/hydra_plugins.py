@@ -32,6 +32,7 @@ Plugins.instance()  # its scan executes Hydra's plugin modules again, so import 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: E402
 
 NAMES = "hydra_plugins.trainer_sweep"
+OF_SUBMITIT = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"  # SlurmLauncher stands for it
 SUBMITIT = ".submitit"  # where hydra-submitit-launcher keeps its jobs, in the sweep's folder
 
 
@@ -46,6 +47,18 @@ class LocalLauncher(Launcher):
         done = JobReturn(status=JobStatus.COMPLETED)
         done.return_value = 0
         return [done for _ in job_overrides]
+
+
+class SlurmLauncher(LocalLauncher):
+    """hydra/launcher=submitit_slurm, and slurm, which is made of it: the settings of hydra-submitit-launcher. That one
+    asks sacct, which many clusters do not have, and says nothing until all jobs have ended."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings: Any = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
+
+    def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        self.task.use_slurm(self.settings)
 
 
 class GridSweeper(BasicSweeper):
@@ -183,6 +196,7 @@ def register() -> None:
     known = Plugins.instance().class_name_to_class
     for cls in (LocalLauncher, GridSweeper, SearchSweeper):
         known[f"{NAMES}.{cls.__name__}"] = cls
+    known[OF_SUBMITIT] = SlurmLauncher
     store = ConfigStore.instance()
     store.store(group="hydra/launcher", name="local", node={"_target_": f"{NAMES}.LocalLauncher"}, provider="trainer")
     store.store(group="hydra/sweeper", name="basic", node=GridConf, provider="trainer")

@@ -44,13 +44,15 @@ class Job:
 @dataclass(frozen=True)
 class Plan:
     """A stored sweep. typed: the words that started it, for people. search, launcher: how other jobs are proposed, and
-    where the jobs run, as plain data; None for a grid, and for this machine. signed: whether this user signed it;
-    changed: whether this user did, and it was edited or damaged since."""
+    where the jobs run, as plain data; None for a grid, and for this machine. submitted: the numbers that jobs have in a
+    cluster, {"0": "12_0"}. signed: whether this user signed it; changed: whether this user did, and it was edited or
+    damaged since."""
 
     typed: list[str]
     jobs: list[Job]
     search: dict[str, Any] | None = None
     launcher: dict[str, Any] | None = None
+    submitted: dict[str, Any] = field(default_factory=dict)
     signed: bool = True
     changed: bool = False
 
@@ -60,7 +62,8 @@ def write_plan(
 ) -> None:
     """Write SWEEP/sweep.json: the first job's config, and the top-level keys in which each job's config differs.
 
-    rest: further entries, such as search, launcher and ranking. sign: false in a folder that this user has not signed.
+    rest: further entries, such as search, launcher, submitted and ranking. sign: false in a folder that this user
+    has not signed.
     """
     base = jobs[0].data
     plan = []
@@ -91,7 +94,7 @@ def read_plan(folder: Path) -> Plan:
         search, launcher = (
             None if content.get(name) is None else dict(content[name]) for name in ("search", "launcher")
         )
-        return Plan(typed, jobs, search, launcher, signed, changed)
+        return Plan(typed, jobs, search, launcher, dict(content.get("submitted") or {}), signed, changed)
     except (FileNotFoundError, reading.Damaged) as error:
         raise StorageError(f"cannot read {path}: {error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -37,12 +37,12 @@ def install() -> None:
             signal.signal(number, _handle)
 
 
-def install_in_child() -> None:
+def install_in_child(*, own_session: bool = True) -> None:
     """Take over the signals in a job, a rank or another process that trainer started: in a session of its own, where
     only its parent sends them. A second one changes nothing, since the parent ends its children with itself."""
     global _owner, _is_child
     _owner, _is_child = os.getpid(), True
-    if hasattr(os, "setsid"):
+    if own_session and hasattr(os, "setsid"):
         os.setsid()
     for number in STOPPING | PASSED_ON.keys():
         signal.signal(number, _handle)

@@ -27,9 +27,18 @@ class Task:
         """Check the jobs and add them to the sweep. Returns the sweep's folder. launcher: see Sweep.plan."""
         return self.sweep.plan(jobs, launcher)
 
+    def use_slurm(self, settings: Mapping[str, Any]) -> None:
+        """Run the jobs in Slurm. settings: hydra.launcher, as plain data. Raises ConfigError, see Slurm.check."""
+        from trainer.sweep.slurm import Slurm
+
+        slurm = Slurm(self.sweep, settings)
+        slurm.check()
+        self.sweep.runner = slurm.run
+
     def run(self, first: int, count: int) -> None:
-        """Run `count` planned jobs, starting with number `first`, on this machine."""
-        self.sweep.run(self.sweep.jobs[first : first + count])
+        """Run `count` planned jobs, starting with the one at `first`."""
+        numbers = self.numbers or range(first, first + count)
+        self.sweep.run([self.sweep.jobs[number] for number in numbers])
 
     def search(self, space: Space, launcher: Mapping[str, Any] | None, launch: Callable[[list[Job]], object]) -> None:
         """Propose and run the jobs of a new search. launch: runs planned jobs."""

@@ -87,8 +87,8 @@ def run(
     trust: Trust,
     stop: Callable[[], bool],
     tick: Callable[[Sequence[Job]], None],
-    prunes: Prunes | None = None,
     is_over: Callable[[], bool] = lambda: False,
+    prunes: Prunes | None = None,
 ) -> Iterator[tuple[Job, int]]:
     """Run jobs, each in its place. Yields (job, exit code) as they end; the code of a killed job is minus the signal.
 

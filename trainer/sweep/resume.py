@@ -29,7 +29,7 @@ from trainer.text import cleaned, counted
 TRIALS, TIME = "hydra.sweeper.n_trials", "hydra.sweeper.max_time"
 LAUNCHER = ("hydra/launcher", "hydra.launcher.*")
 REFUSAL = "cannot change on a resume of a sweep, which would be another sweep"
-CHANGEABLE = Changeable(("sweep.jobs", "sweep.on_fail", *LAUNCHER), REFUSAL)
+CHANGEABLE = Changeable(("sweep.jobs", "sweep.on_fail", "sweep.on_interrupt", *LAUNCHER), REFUSAL)
 OF_A_SEARCH = Changeable((*CHANGEABLE.keys, TRIALS, TIME), REFUSAL)
 
 
@@ -150,6 +150,8 @@ def _run(
     plan, of_sweep = stored.plan, _of_sweep(changes)
     left = [dataclasses.replace(job, data=job.data | {"sweep": job.data["sweep"] | of_sweep}) for job in stored.left]
     sweep.rest = {"search": None if space is None else space.as_data(), "launcher": plan.launcher}
+    if plan.signed:
+        sweep.rest["submitted"] = plan.submitted
     sweep.num_expected = 0 if space is None else space.settings.n_trials
     sweep.damaged = stored.damaged
     sweep.prepare(left or plan.jobs)

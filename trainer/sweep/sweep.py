@@ -3,14 +3,13 @@
 import math
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from trainer.compare import plain, ranking, rows, table
-from trainer.compare.protocol import protocol
 from trainer.compare.rows import Row
 from trainer.config.settings import Settings
 from trainer.config.source import Source
@@ -21,6 +20,7 @@ from trainer.disk.sweep_plan import Job
 from trainer.errors import ConfigError, Interrupted, StorageError, TrainerError
 from trainer.processes import signals
 from trainer.sweep import ended, lines, pool
+from trainer.sweep.best import Best
 from trainer.sweep.comparable import check_metric
 from trainer.sweep.ended import BUSY
 from trainer.sweep.job import Place, train
@@ -28,6 +28,7 @@ from trainer.sweep.progress import Progress
 from trainer.terminal.screen import Screen
 
 LOG = "sweep.log"
+Runner = Callable[..., Iterator[tuple[Job, int]]]  # called with jobs, stop, tick and is_over, see pool.run
 
 
 class Sweep:
@@ -44,9 +45,9 @@ class Sweep:
         self.prunes: pool.Prunes | None = None  # what a search says about a running job, see study.py
         self.ends_at = math.inf  # on the monotonic clock: the time after which no job starts
         self.stopped = False  # whether a failure has ended the sweep
-        self.best: dict[tuple[object, ...], float] = {}  # by metric and what it was trained and measured on
-        self.num_ended = 0
-        self.is_mixed = False  # whether not all jobs are compared with each other
+        self.best, self.num_ended = Best(), 0
+        self.runner: Runner = self._side_by_side
+        self.remains = "the running jobs were saved"  # what there is of the sweep after a signal
         self.rest: dict[str, Any] = {}  # what sweep.json holds beside the jobs: search and launcher
         self.damaged: dict[int, str] = {}  # why a job cannot be run, by number
         self.held = ExitStack()  # the lock on the folder
@@ -135,11 +136,11 @@ class Sweep:
         self.screen.open_log(folder / LOG)
 
     def run(self, jobs: Sequence[Job]) -> list[int]:
-        """Run jobs side by side and print a line for each as it ends. Returns the exit codes in order of ending. Raises
-        Interrupted after a signal, once all jobs have saved."""
+        """Run jobs and print a line for each as it ends. Returns the exit codes in order of ending. Raises Interrupted
+        after a signal, once all jobs have saved."""
         settings = self.settings
         codes = []
-        self.is_mixed = len({(job.data.get("monitor"), protocol(job.data).key(self.monitor)) for job in self.jobs}) > 1
+        self.best.compare(self.jobs, self.monitor)
         with signals.listening():
 
             def stop() -> bool:
@@ -148,8 +149,7 @@ class Sweep:
             def tick(running: Sequence[Job]) -> None:
                 self.progress.show(self.need_folder(), running, settings, self.num_ended, self.total)
 
-            folder, watch = self.need_folder(), (stop, tick, self.prunes, lambda: self.is_over)
-            for job, code in pool.run(folder, jobs, self.places, self.trust, *watch):
+            for job, code in self.runner(jobs, stop, tick, lambda: self.is_over):
                 self.ended(job, code, settings[job.number])
                 codes.append(code)
                 stops = jobs[0].data["sweep"]["on_fail"] == "stop" and code not in (0, BUSY)
@@ -162,6 +162,9 @@ class Sweep:
         if wish is not None:
             raise self.interrupted(wish)
         return codes
+
+    def _side_by_side(self, jobs: Sequence[Job], stop: Any, tick: Any, is_over: Any) -> Iterator[tuple[Job, int]]:
+        return pool.run(self.need_folder(), jobs, self.places, self.trust, stop, tick, is_over, self.prunes)
 
     def run_here(self, number: int) -> int:
         """Run a job in this process, for Hydra's basic launcher and submitit's. Returns the exit code."""
@@ -178,16 +181,10 @@ class Sweep:
         ended.record(self.need_folder(), job, code)
         row = self.row(job, settings)
         self.num_ended += 1
-        value, key = row.value(row.monitor), (row.monitor, row.fraction, row.protocol.key(row.monitor))
-        best, better = self.best.get(key), max if rows.mode(row.monitor, [row]) == "max" else min
-        is_best = value is not None and (best is None or better(value, best) == value != best)
-        if value is not None and is_best:
-            self.best[key] = value
-            if len(self.best) == 1:  # otherwise not all jobs can be compared
-                self.progress.best = f"best     {row.monitor} {value:.4f}  {table.settings_text(row.settings)}"
-        praise = f"best so far of {row.protocol.name}" if self.is_mixed else "best so far"
-        praise += f" of fraction {row.fraction:g}" if row.fraction < 1 else ""
-        for line in lines.job_lines(self.num_ended, self.total, row, praise if is_best else ""):
+        if (praise := self.best.praise(row)) and self.best.is_one:
+            value = row.value(row.monitor)
+            self.progress.best = f"best     {row.monitor} {value:.4f}  {table.settings_text(row.settings)}"
+        for line in lines.job_lines(self.num_ended, self.total, row, praise):
             self.screen.say(line, style="red" if row.failed else None)
         return row
 
@@ -241,7 +238,7 @@ class Sweep:
     def interrupted(self, number: int) -> Interrupted:
         """The error for a sweep that a signal stopped."""
         name, command = signal.Signals(number).name, self.resume_command()
-        text = f"the sweep was stopped by {name}; the running jobs were saved"
+        text = f"the sweep was stopped by {name}; {self.remains}"
         self.screen.note(f"{text}\n  try: {command}")
         return Interrupted(number, text, command)
 

@@ -88,7 +88,8 @@ def _sweep(source: Source) -> int:
     with Screen() as screen, Sweep(source.overrides, screen) as sweep:
         try:
             compose.sweep(source, Task(sweep, source))
-        except Exception:  # Ctrl-C, or a launcher that lost a job: the finished jobs are ranked all the same
-            sweep.end()
+        except Exception as error:  # Ctrl-C, or a launcher that lost a job: the finished jobs are ranked all the same
+            if sweep.num_ended or not isinstance(error, ConfigError):
+                sweep.end()
             raise
         return sweep.end()
