@@ -13,8 +13,10 @@ from test_compiled import SMALL, traced  # noqa: F401
 from trainer.build.build import build
 from trainer.events import Evaluated, Stepped
 from trainer.listeners.checkpoints import Checkpoints
+from trainer.listeners.max_time import MaxTime
 from trainer.loop import train
 from trainer.processes import signals
+from trainer.progress import Timer
 from trainer.run.runner import until_wish
 from trainer.state import TrainState
 from trainer.steps.compiled import CompiledStep
@@ -114,6 +116,20 @@ def test_a_signal_and_a_checkpoint_wait_for_the_end_of_a_call(tmp_path: Path) ->
     assert steps[-2:] == [13, 13]
     assert run.is_whole
     assert [int("".join(filter(str.isdigit, name))) for name in saved] == [1, 2, 5, 7, 8, 13]
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_time_that_is_over_waits_for_the_end_of_a_call() -> None:
+    run, _ = build(config(*COMPILED, "compiler.steps=5"))
+    run.timer = Timer(0.0, clock=lambda: float(run.progress.step))
+    saver: Any = SimpleNamespace(took=0.0)
+    listener = MaxTime(run, 10.0, {"train": 0.0, "eval": 0.0}, saver, report=False)  # in the middle of steps 9 to 13
+    steps = []
+    for event in train(run):
+        steps.append((type(event).__name__, event.step))
+        listener(event)
+    assert run.progress.stop_reason == StopReason.MAX_TIME
+    assert steps[-3:] == [("Stepped", 13), ("Evaluated", 13), ("Ended", 13)]
 
 
 REASONS = [

@@ -4,7 +4,7 @@ import types
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
-from trainer.config.durations import PATTERN, Duration
+from trainer.config.durations import PATTERN, TIME, Duration, Time
 from trainer.config.expectations import RELATIONS
 from trainer.config.schema import DeviceName, Expect, Metrics, Target, Transforms
 
@@ -25,6 +25,7 @@ KNOWN: dict[Any, Schema] = {
     type(None): {"type": "null"},
     dict[str, str]: {"type": "object"},
     Duration: {"type": "string", "pattern": f"^{PATTERN.pattern}$"},
+    Time: {"type": "string", "pattern": f"^(?=.){TIME.pattern}$"},
     DeviceName: {"anyOf": [{"type": "string", "pattern": DEVICE}, {"type": "integer", "minimum": 0}]},
     Target: {"type": "object"},
     Expect: {"type": "object", "additionalProperties": {"anyOf": [NOT_A_MAPPING, RANGE]}},

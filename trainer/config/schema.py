@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NewType
 
-from trainer.config.durations import Duration
+from trainer.config.durations import Duration, Time
 from trainer.config.schema_key import key
 
 DeviceName = NewType("DeviceName", str)
@@ -94,6 +94,11 @@ class Config:
 
     epochs: int = key("passes over the training split", at_least=1)
     max_steps: int | None = key("stop after this many optimizer steps, if that comes first", at_least=1, unit="steps")
+    max_time: Time | None = key(
+        "end in this time, resumes included, evaluated and saved: 90s, 10m or 1h30m",
+        if_absent=None,
+        example="10m",
+    )
     seed: int = key("seeds the weights, the order of samples and dropout", at_least=0, below=2**63)
     dtype: Literal["float32", "float64"] = key("type of parameters and inputs")
     init_from: str | None = key(

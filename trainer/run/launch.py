@@ -70,8 +70,8 @@ def start(
 def _built(
     config: Config, session: Session, ranks: distributed.Ranks, *, download: bool, earlier: Earlier | None = None
 ) -> tuple[TrainState, Setup]:
-    """Build a run on what its session may use of this machine."""
-    return build(
+    """Build a run on what its session may use of this machine. Its time began with the session."""
+    run, setup = build(
         config,
         cores=session.num_cores,
         num_jobs=session.num_jobs,
@@ -80,6 +80,8 @@ def _built(
         earlier=earlier,
         may_measure=session.may_measure,
     )
+    run.timer.started = session.started
+    return run, setup
 
 
 def resume(
