@@ -184,6 +184,9 @@ class Config:
     explain: int = key("print the five verbs of the first N steps and what each one did", at_least=0, unit="steps")
     expect: Expect = key("expected results, by name: a value, or {value, within, at_least, at_most}")
 
+    name: str | None = key("of the run: its folder's name holds it, in place of data and model", if_absent=None)
+    tags: list[str] = key("words by which runs and compare find it: [baseline,long]", if_absent=[])
+    notes: str | None = key("what the run is for, in your words", if_absent=None)
     output_dir: str = key("the folder for run folders")
     log_every: int = key("steps between two lines in metrics.jsonl", at_least=1, unit="steps")
     checkpoint: Checkpoint = key("when to save")

@@ -40,6 +40,9 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     """Print the header. folder: of the run; None where nothing is kept."""
     config, splits, progress = setup.config, setup.splits, run.progress
     screen.say(f"trainer {__version__} · torch {torch.__version__} · seed {config.seed}", style="bold")
+    about = [config.name, f"tags: {', '.join(config.tags)}" if config.tags else "", config.notes]
+    if said := [text for text in about if text]:
+        screen.entry("name", said)
     screen.entry("data", [*data_lines(splits), *splits.notes, *baseline_lines(splits, run.metrics)])
     for texts in splits.warnings:
         screen.warn(texts)
