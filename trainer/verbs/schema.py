@@ -7,6 +7,7 @@ from pathlib import Path
 from trainer.config import files, json_schema
 from trainer.disk import storage
 from trainer.errors import ConfigError
+from trainer.text import cleaned
 from trainer.verbs.arguments import Parser
 
 FOLDER = ".schema"  # of a conf/
@@ -32,9 +33,10 @@ def run(args: Namespace) -> int:
     if not any((folder / name).exists() for name in ("config.yaml", *groups)):
         text = f"{folder} is not a folder of configs: it holds neither config.yaml nor a folder {', '.join(groups)}"
         raise ConfigError(text, "trainer schema conf")
-    print(*write(folder), sep="\n")
+    for path in write(folder):
+        print(cleaned(str(path)))
     print("line     an editor with the YAML language server reads this comment in a file:")
-    print(f"         # {files.EDITOR_LINE} $schema=../{FOLDER}/model.json")
+    print("         # yaml-language-server: $schema=../.schema/model.json")
     print("again    after a new option or a new version of trainer: trainer schema")
     return 0
 
