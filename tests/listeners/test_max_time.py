@@ -19,7 +19,7 @@ from trainer.diagnosis.plan import Timing
 from trainer.disk import layout
 from trainer.errors import ConfigError
 from trainer.events import Ended, Evaluated, Event, Started, Stepped
-from trainer.listeners.max_time import PASSES, REPORT, MaxTime
+from trainer.listeners.max_time import PASSES, MaxTime, seconds_of_report
 from trainer.loop import train
 from trainer.progress import Timer
 from trainer.state import TrainState
@@ -30,7 +30,7 @@ STEP, EVALUATION, SAVE, START_UP = 1.0, 2.5, 0.5, 7.0  # seconds on the clock
 
 
 def timed_run(
-    limit: float, *words: str, before: float = 0.0, report: bool = False
+    limit: float, *words: str, before: float = 0.0, report: float = 0.0
 ) -> tuple[TrainState, list[Event], float]:
     """Train with MaxTime while a clock moves on by what each event is said to take. Returns the run, its events, and
     when it was stopped."""
@@ -38,7 +38,7 @@ def timed_run(
     now, seconds = [START_UP], {"train": 0.0, "eval": 0.0}
     run.timer = Timer(0.0, before, lambda: now[0])
     saver: Any = SimpleNamespace(took=SAVE)
-    listener = MaxTime(run, limit, seconds, saver, report=report)
+    listener = MaxTime(run, limit, seconds, saver, report)
     events: list[Event] = []
     stopped_at = math.inf
     for event in train(run):
@@ -51,17 +51,21 @@ def timed_run(
     return run, events, stopped_at
 
 
-@pytest.mark.parametrize("report", [False, True])
-def test_it_ends_in_time_with_an_evaluation(report: bool) -> None:
+@pytest.mark.parametrize("report", [0.0, 1.5])
+def test_it_ends_in_time_with_an_evaluation(report: float) -> None:
     """By hand: an epoch is 2 steps, 4.5 s; what ends the run takes 4 evaluations and 2 saves, 11 s, and the report."""
     run, events, stopped_at = timed_run(59.0, "loader.batch_size=64", report=report)
-    end = PASSES * EVALUATION + 2 * SAVE + REPORT * report
+    end = PASSES * EVALUATION + 2 * SAVE + report
     assert run.progress.stop_reason == StopReason.MAX_TIME
     assert isinstance(events[-1], Ended)
     assert isinstance(events[-2], Evaluated)
     assert run.progress.evaluated_at == run.progress.step == events[-2].step
     assert 0 <= stopped_at + end - 59 < EVALUATION  # with the event that crosses the line
     assert run.progress.step == (18 if report else 19)  # nine epochs end at 47.5, and a step at 48.5
+
+
+def test_a_report_takes_half_as_long_as_the_start() -> None:
+    assert [seconds_of_report(start_up) for start_up in (0.0, 3.0, 600.0)] == [0.0, 1.5, 5.0]
 
 
 def test_before_the_first_evaluation_a_row_takes_as_long_as_in_training() -> None:
@@ -164,18 +168,17 @@ def test_the_steps_that_fit_by_hand() -> None:
     run, setup = build(config(*QUICK, "eval_every=10steps", "dataset.test_fraction=0.2"))
     rows, test = setup.splits.num_rows("val"), setup.splits.num_rows("test")
     timed = Timing(0.9, 0.5, 30, 3, 0.0, mean=1.0, first=4.0)
-    end = 0.5 / rows * (PASSES * rows + test) + 2 * 0.25 + REPORT
+    end = 0.5 / rows * (PASSES * rows + test) + 2 * 0.25
     each = 1.0 + 0.5 / 10
     each += 0.25 * each / 30  # a save every 30 s
-    settings = setup.config.checkpoint
-    fit = budget.steps_that_fit(run, 100.0, [(math.inf, timed)], 0.25, settings, report=True)
+    fit = budget.steps_that_fit(run, 100.0, [(math.inf, timed)], 0.25, 30.0)
     assert fit == math.floor((100 - end - 4) / each)
     slower = Timing(1.8, 0.5, 30, 3, 0.0, mean=2.0, first=4.0)
     later = 2.0 + 0.5 / 10
     later += 0.25 * later / 30
-    fit = budget.steps_that_fit(run, 100.0, [(20, timed), (math.inf, slower)], 0.25, settings, report=True)
+    fit = budget.steps_that_fit(run, 100.0, [(20, timed), (math.inf, slower)], 0.25, 30.0)
     assert fit == math.floor(20 + (100 - end - 8 - 20 * each) / later)
-    assert budget.steps_that_fit(run, 3.0, [(math.inf, timed)], 0.25, settings, report=True) <= 0
+    assert budget.steps_that_fit(run, 3.0, [(math.inf, timed)], 0.25, 30.0) <= 0
 
 
 @pytest.mark.slow

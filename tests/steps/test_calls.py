@@ -123,7 +123,7 @@ def test_a_time_that_is_over_waits_for_the_end_of_a_call() -> None:
     run, _ = build(config(*COMPILED, "compiler.steps=5"))
     run.timer = Timer(0.0, clock=lambda: float(run.progress.step))
     saver: Any = SimpleNamespace(took=0.0)
-    listener = MaxTime(run, 10.0, {"train": 0.0, "eval": 0.0}, saver, report=False)  # in the middle of steps 9 to 13
+    listener = MaxTime(run, 10.0, {"train": 0.0, "eval": 0.0}, saver)  # in the middle of steps 9 to 13
     steps = []
     for event in train(run):
         steps.append((type(event).__name__, event.step))

@@ -5,7 +5,6 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from trainer.config.schema import Checkpoint
 from trainer.diagnosis import plan
 from trainer.diagnosis.plan import Timing
 from trainer.listeners.checkpoints import Checkpoints
@@ -35,26 +34,20 @@ def measure(run: TrainState, limit: float) -> tuple[Timing, float]:
 
 
 def steps_that_fit(
-    run: TrainState,
-    seconds: float,
-    phases: Sequence[tuple[float, Timing]],
-    save: float,
-    settings: Checkpoint,
-    *,
-    report: bool,
+    run: TrainState, seconds: float, phases: Sequence[tuple[float, Timing]], save: float, every_seconds: float
 ) -> int:
-    """The steps that a run can take so that it ends in time, not more than 0 where none fits.
+    """The steps that a run can take so that it ends in time; 0 or less where none fits.
 
-    seconds: what is left after the start-up. phases: (steps, what was measured of them), one after the other. save: the
-    seconds of a checkpoint; settings: how often there is one; report: whether there is a report at the end.
+    seconds: what is left after the start-up and for the report. phases: (steps, what was measured of them), one after
+    the other. save: the seconds of a checkpoint; every_seconds: how often there is one.
     """
     evaluation = phases[-1][1].evaluation
     rows = run.val_batches.num_rows if run.val_batches is not None else 0
-    left = seconds - seconds_of_end(run, evaluation / rows if rows else 0.0, save, report=report)
+    left = seconds - seconds_of_end(run, evaluation / rows if rows else 0.0, save, 0.0)
     fit = 0.0
     for num_steps, timed in phases:
         each = timed.mean + timed.evaluation / run.progress.eval_every
-        each += save * (min(1.0, each / settings.every_seconds) if settings.every_seconds else 1.0)
+        each += save * (min(1.0, each / every_seconds) if every_seconds else 1.0)
         left -= timed.first
         taken = max(0.0, min(num_steps, left / each))
         fit, left = fit + taken, left - taken * each

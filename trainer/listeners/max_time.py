@@ -10,18 +10,19 @@ from trainer.stopping import StopReason
 
 WARM = 3  # first steps, slower than a typical one
 PASSES = 4  # over the validation rows at the end: an evaluation, then the losses, predictions and metrics of each row
-REPORT = 1.5  # seconds that a report takes, mostly to import what draws it
+REPORT = 0.5  # of the start-up: a report takes about half as long, for both mostly import libraries
+LONGEST_REPORT = 5.0  # seconds; a start-up beyond ten is that of a large model
 
 
 class MaxTime(Listener):
     """Asks for the end of a run whose time is over, or would be after what is still to be done.
 
     limit: seconds. seconds: {'train': …, 'eval': …} of this session so far, which the caller keeps. saver: knows how
-    long a save takes. report: whether one is made. At least one step is taken.
+    long a save takes. report: the seconds of one, see seconds_of_report. At least one step is taken.
     """
 
     def __init__(
-        self, run: TrainState, limit: float, seconds: Mapping[str, float], saver: Checkpoints, *, report: bool
+        self, run: TrainState, limit: float, seconds: Mapping[str, float], saver: Checkpoints, report: float = 0.0
     ) -> None:
         self.run, self.limit, self.seconds, self.saver = run, limit, seconds, saver
         self.report = report
@@ -48,11 +49,16 @@ class MaxTime(Listener):
             row = self.seconds["eval"] / (self.num_evaluations * val.num_rows)
         elif self.num_steps > WARM and samples:
             row = (self.seconds["train"] - self.begun[0]) / samples
-        return seconds_of_end(self.run, row, self.saver.took, report=self.report)
+        return seconds_of_end(self.run, row, self.saver.took, self.report)
 
 
-def seconds_of_end(run: TrainState, row: float, save: float, *, report: bool) -> float:
+def seconds_of_report(start_up: float) -> float:
+    """The seconds that a report will take, foreseen from those of the start-up."""
+    return min(REPORT * start_up, LONGEST_REPORT)
+
+
+def seconds_of_end(run: TrainState, row: float, save: float, report: float) -> float:
     """The seconds from the last step to the end of a run. row: of evaluating a row; save: of a checkpoint, which takes
-    about as long as the weights that are kept."""
+    about as long as the weights that are kept; report: of that."""
     val, test = (batches.num_rows if batches is not None else 0 for batches in (run.val_batches, run.test_batches))
-    return row * (PASSES * val + test) + 2 * save + (REPORT if report else 0.0)
+    return row * (PASSES * val + test) + 2 * save + report

@@ -28,7 +28,7 @@ from trainer.listeners.checkpoints import Checkpoints
 from trainer.listeners.console import Console
 from trainer.listeners.explain import Explain
 from trainer.listeners.guards import Guards
-from trainer.listeners.max_time import MaxTime
+from trainer.listeners.max_time import MaxTime, seconds_of_report
 from trainer.listeners.metrics_files import MetricsFiles
 from trainer.listeners.pruning import Pruning
 from trainer.listeners.trackers import trackers
@@ -125,8 +125,8 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
     listeners += [guards] if config.guards != "none" else []
     listeners += [Pruning(run, session.search, past.evaluations)] if session.search is not None else []
     if config.max_time is not None:
-        limit, drawn = in_seconds(config.max_time, "max_time"), config.report and not session.is_brief
-        listeners.append(MaxTime(run, limit, result.seconds, saver, report=drawn))
+        report_time = seconds_of_report(result.seconds["start-up"]) if config.report and not session.is_brief else 0.0
+        listeners.append(MaxTime(run, in_seconds(config.max_time), result.seconds, saver, report_time))
     listeners += session.listeners
     samples, waited = run.progress.samples, run.train_batches.waited
     events = until_wish(run)

@@ -42,6 +42,7 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
         from trainer.build.build import build
         from trainer.data import tree
         from trainer.diagnosis import budget, plan
+        from trainer.listeners.max_time import seconds_of_report
         from trainer.report.layers import layers
         from trainer.run import header
     from trainer.terminal.chart import chart
@@ -85,7 +86,8 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
     screen.say(*wrapped(f"time     about {clock(start_up + seconds + evaluation)}: {parts}"))
     screen.say(*wrapped(f"         {steps}, {evaluations}; {timed.num_timed} were timed and thrown away"))
     if limit is not None:
-        fit = budget.steps_that_fit(run_state, limit - start_up, phases, save, config.checkpoint, report=config.report)
+        left = limit - start_up - (seconds_of_report(start_up) if config.report else 0.0)
+        fit = budget.steps_that_fit(run_state, left, phases, save, config.checkpoint.every_seconds)
         screen.entry("fits", [fitting(fit, run_state.progress, config.max_time)])
     if config.compile != "none":
         screen.say(f"         measured without compile={config.compile}; trainer bench measures it")
