@@ -65,10 +65,7 @@ def files(folders: list[Path]) -> dict[str, Path]:
 
 def source(name: str, path: Path) -> str:
     """The example's YAML file and, below it, the code that shows it."""
-    lines, module = (
-        path.read_text(encoding="utf-8").splitlines(),
-        _module(name),
-    )
+    lines = path.read_text(encoding="utf-8").splitlines()
     text = "\n".join(line for line in lines if EDITOR_LINE not in line)
     module = _module(name)
     code = "" if module is None else f"\n\n{inspect.getsource(module)}"

@@ -33,5 +33,5 @@ def run(args: Namespace) -> int:
     except OSError as error:
         raise StorageError(f"{error.filename} cannot be written: {error.strerror}") from error
     schema.write(root / "conf")
-    print(*copies, f"next     cd {root} && trainer train experiment=first", sep="\n")
+    print(*copies, root / "conf" / schema.FOLDER, f"next     cd {root} && trainer train experiment=first", sep="\n")
     return 0
