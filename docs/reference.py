@@ -28,6 +28,7 @@ NAMES = {
     bool: "true, false",
     type(None): "null",
     "Duration": "duration",
+    "Time": "time",
     "DeviceName": "device",
 }
 LISTS = {str: "texts", Any: "names or mappings", dict[str, Any]: "mappings"}

@@ -75,6 +75,7 @@ def contents(run: TrainState, offsets: Mapping[str, int]) -> dict[str, bytes]:
         "phases": run.phases.begun,
         "num_averaged": run.average.num_averaged,
         "offsets": dict(offsets),
+        "seconds": run.timer.seconds,
         "environment": environment(run),
     }
     files = {WEIGHTS: tensor_bytes(run.weights()), OPTIMIZER: tensor_bytes(tensors)}
@@ -161,6 +162,7 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
         elsewhere = [f"{k} {v} (now {here.get(k)})" for k, v in state["environment"].items() if here.get(k) != v]
         if min(offsets.values()) < 0:
             raise ValueError("an offset is negative")
+        run.timer.before = max(0.0, reading.number(state.get("seconds")) or 0.0)  # none were stored before 0.9.0
     except MALFORMED as error:
         raise StorageError(f"{path} is not a checkpoint of this run: {error}") from error
     if progress["step"] > run.progress.num_steps:

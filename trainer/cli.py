@@ -41,8 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Every error becomes one message on stderr, with its traceback above it if --debug was typed.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    started = STARTED if argv is None else time.perf_counter()  # of the process, or of this call within one
     try:
-        code = _dispatch(words)
+        code = _dispatch(words, started)
         sys.stdout.flush()
     except Exception as error:
         if "--debug" in words:
@@ -63,7 +64,7 @@ def entry() -> None:
     sys.exit(main())
 
 
-def _dispatch(words: list[str]) -> int:
+def _dispatch(words: list[str], started: float) -> int:
     if not words or words in (["-h"], ["--help"], ["help"]):
         lines = (f"  {verb:<10} {text}" for verb, text in VERBS.items())
         print(WELCOME.format(version=__version__, verbs="\n".join(lines)))
@@ -85,7 +86,7 @@ def _dispatch(words: list[str]) -> int:
     if args.help:
         print(parser.help_text(args))
         return 0
-    args.started = STARTED
+    args.started = started
     output.of(sys.stdout).work_first = verb in WORK_FIRST
     code: int = module.run(args)
     return code

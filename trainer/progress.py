@@ -1,10 +1,11 @@
-"""How far a run has come."""
+"""How far a run has come, in steps and in time."""
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from trainer.stopping import StopReason
+from trainer.stopping import StopReason, status_of
 
 
 @dataclass
@@ -38,14 +39,14 @@ class Progress:
 
     @property
     def evaluation_due(self) -> bool:
-        """Whether an evaluation is due at this step and still to be done."""
-        due = self.step % self.eval_every == 0 or self.step == self.num_steps
-        return due and self.step > self.evaluated_at and self.stop_reason is None
+        """Whether an evaluation is due at this step and still to be done. A run that ends well ends with one."""
+        due = self.step % self.eval_every == 0 or self.step == self.num_steps or self.stop_reason is not None
+        return due and self.step > self.evaluated_at and status_of(self.stop_reason) == "ok"
 
     @property
     def done(self) -> bool:
-        """Whether training is over: all steps taken and evaluated, or a reason to stop."""
-        return self.stop_reason is not None or (self.step >= self.num_steps and not self.evaluation_due)
+        """Whether training is over: all steps taken, or a reason to stop, and evaluated."""
+        return (self.stop_reason is not None or self.step >= self.num_steps) and not self.evaluation_due
 
     def add(self, loss: Sequence[float], num_samples: int, weight: float | None) -> None:
         """Count the loss of one step, (1 + terms,). num_samples, weight: see Window."""
@@ -66,3 +67,18 @@ class Progress:
             return found  # the sums of the terms still say which
         self.loss_sum, self.term_sums, self.loss_samples = 0.0, [], 0
         return found
+
+
+@dataclass
+class Timer:
+    """The wall-clock time of a run, the total over its resumes. started: when the command of this session began, by
+    `clock`, in seconds. before: seconds of the sessions before it, up to the checkpoint that it continues from."""
+
+    started: float | None = None
+    before: float = 0.0
+    clock: Callable[[], float] = time.perf_counter
+
+    @property
+    def seconds(self) -> float:
+        """The seconds of all sessions so far; of this one only once it is known when it began."""
+        return self.before + (self.clock() - self.started if self.started is not None else 0.0)

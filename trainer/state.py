@@ -19,7 +19,7 @@ from trainer.device import seed_generator
 from trainer.optim.averaging import Average, copied
 from trainer.optim.phases import Phases
 from trainer.processes.ranks import Ranks
-from trainer.progress import Progress
+from trainer.progress import Progress, Timer
 from trainer.stopping import Stopping, StopReason, loss_of
 from trainer.tasks import loss_modules
 from trainer.tasks.calls import Call, Loss
@@ -67,6 +67,7 @@ class TrainState:
     phases: Phases = field(default_factory=Phases)
     average: Average = field(default_factory=Average)  # of the weights, which evaluations see in their place
     watch: Watch = field(init=False)
+    timer: Timer = field(default_factory=Timer)
     diverged_at: int | None = None  # the first step whose loss or weights were seen not to be finite
 
     def __post_init__(self) -> None:
@@ -153,6 +154,8 @@ class TrainState:
     def agree_to_stop(self) -> None:
         """Stop all ranks in the same step if one has a reason to. A single process has nothing to agree on."""
         self.progress.stop_reason = self.ranks.agree(self.progress.stop_reason)
+        if self.progress.evaluation_due:  # where one was not expected, not all losses have been read
+            self.look()
 
     def clip_gradients(self) -> Tensor | None:
         """Scale the gradients down to max_norm. Returns their norm before that, or None in a step that needs none."""

@@ -31,6 +31,7 @@ class StopReason(StrEnum):
     DIVERGED = "diverged"
     EARLY_STOP = "early stop"
     GUARD = "guard"
+    MAX_TIME = "max time"
     PRUNED = "pruned"
     SIGINT = "SIGINT"
     SIGTERM = "SIGTERM"
@@ -39,7 +40,7 @@ class StopReason(StrEnum):
     @property
     def status(self) -> str:
         """The run's status in summary.json: ok, failed, diverged, pruned or stopped."""
-        known = {"early stop": "ok", "guard": "failed", "diverged": "diverged", "pruned": "pruned"}
+        known = {"early stop": "ok", "max time": "ok", "guard": "failed", "diverged": "diverged", "pruned": "pruned"}
         return known.get(self, "stopped")
 
     @property

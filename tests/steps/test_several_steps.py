@@ -14,8 +14,10 @@ from trainer.build import stepping
 from trainer.build.build import build
 from trainer.events import Evaluated, Stepped
 from trainer.listeners.checkpoints import Checkpoints
+from trainer.listeners.max_time import MaxTime
 from trainer.loop import train
 from trainer.processes import signals
+from trainer.progress import Timer
 from trainer.run.runner import until_wish
 from trainer.state import TrainState
 from trainer.steps.compiled import CompiledStep
@@ -137,6 +139,20 @@ def test_auto_takes_several_steps_where_they_are_small(flop: float, steps: int) 
     run.steps_per_call = 1
     stepping.choose(settings, flop, run, 0)
     assert run.steps_per_call == steps
+
+
+@pytest.mark.usefixtures("traced")
+def test_a_time_that_is_over_waits_for_the_end_of_a_call() -> None:
+    run, _ = build(config(*COMPILED, "compiler.steps=5"))
+    run.timer = Timer(0.0, clock=lambda: float(run.progress.step))
+    saver: Any = SimpleNamespace(took=0.0)
+    listener = MaxTime(run, 10.0, {"train": 0.0, "eval": 0.0}, saver)  # in the middle of steps 9 to 13
+    steps = []
+    for event in train(run):
+        steps.append((type(event).__name__, event.step))
+        listener(event)
+    assert run.progress.stop_reason == StopReason.MAX_TIME
+    assert steps[-3:] == [("Stepped", 13), ("Evaluated", 13), ("Ended", 13)]
 
 
 REASONS = [

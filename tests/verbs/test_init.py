@@ -18,7 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_it_writes_a_project_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "mine"]) == 0
     root = tmp_path / "mine"
-    names = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    schemas = {f"conf/.schema/{path.name}" for path in (root / "conf/.schema").iterdir()}
+    assert {"conf/.schema/model.json", "conf/.schema/experiment.json"} <= schemas
+    names = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()} - schemas
     files = {"my_net.py", "test_my_net.py", "README.md", ".gitignore"}
     assert names == files | {"conf/model/my_net.yaml", "conf/experiment/first.yaml"}
     (tmp_path / "mine/my_net.py").write_text("mine")

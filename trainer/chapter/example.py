@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import compose, expectations, target, user_modules
+from trainer.config.files import EDITOR_LINE
 from trainer.config.source import Source
 from trainer.errors import TrainerError, described
 from trainer.text import first_line
@@ -63,8 +64,10 @@ def files(folders: list[Path]) -> dict[str, Path]:
 
 
 def source(name: str, path: Path) -> str:
-    """The example's YAML file, and the code that shows it."""
-    text, module = path.read_text(encoding="utf-8").rstrip(), _module(name)
+    """The example's YAML file and, below it, the code that shows it."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    text = "\n".join(line for line in lines if EDITOR_LINE not in line)
+    module = _module(name)
     code = "" if module is None else f"\n\n{inspect.getsource(module)}"
     return text + code.rstrip()
 

@@ -21,8 +21,9 @@ from trainer.disk.sweep_plan import Job
 from trainer.errors import TrainerError
 from trainer.stopping import MODES
 
+IDENTITY = ("name", "tags", "notes")
 UNKNOWN = Protocol()  # what an unreadable config was measured on
-NOT_COMPARED = ("output_dir", "report", "sweep", "metrics")  # keys that do not change what is trained
+NOT_COMPARED = ("output_dir", "report", "sweep", "metrics", *IDENTITY)  # keys that do not change what is trained
 
 
 @dataclass(frozen=True)
@@ -128,36 +129,37 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """The keys that are not the same in all configs: {key: value} of each config, in the order of the schema. Where the
     options of a group differ, the group is named; a key that only some options have is compared among those. Sizes that
     follow from the data are not compared where the data, or which rows are held back, differ."""
-    flat = [dict(_flat(config)) for config in configs]
-    keys = dict.fromkeys(key for config in flat for key in config)
-    differing = [key for key in keys if len({config[key] for config in flat if key in config}) > 1]
+    texts = [dict(flat(config)) for config in configs]
+    keys = dict.fromkeys(key for config in texts for key in config)
+    differing = [key for key in keys if len({config[key] for config in texts if key in config}) > 1]
     if any(key.partition(".")[0] == "dataset" for key in differing):
         differing = [key for key in differing if key.rpartition(".")[2] not in FILLED_IN]
     ends: dict[str, set[str]] = defaultdict(set)
-    for value in (value for config in flat for value in config.values() if isinstance(value, _Class)):
+    for value in (value for config in texts for value in config.values() if isinstance(value, ClassName)):
         ends[value.rpartition(".")[2]].add(value)
 
     def shown(value: str) -> str:
         end = value.rpartition(".")[2]
-        return end if isinstance(value, _Class) and len(ends[end]) == 1 else str(value)
+        return end if isinstance(value, ClassName) and len(ends[end]) == 1 else str(value)
 
-    return [{key: shown(config[key]) for key in differing if key in config} for config in flat]
+    return [{key: shown(config[key]) for key in differing if key in config} for config in texts]
 
 
-def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def flat(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (dotted key, text) of a config's values, and of a node with a `_target_` its class."""
     for key, value in dotted(config):
         if key.partition(".")[0] in NOT_COMPARED or key.endswith("._target_"):
             continue
         if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
             for number, item in enumerate(value):  # optimizer.groups
-                yield from _flat({f"{key}.{number}": item})
+                yield from flat({f"{key}.{number}": item})
         elif not isinstance(value, Mapping):
             yield key, value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
         elif "_target_" in value:
-            yield key, _Class(value["_target_"])
+            yield key, ClassName(value["_target_"])
 
 
-class _Class(str):
+class ClassName(str):
     """The dotted name of a class, which is shown by its last part unless two classes share it."""
 
 

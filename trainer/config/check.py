@@ -11,7 +11,7 @@ from dataclasses import is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
 from trainer.config import asked_metrics, expectations, folds, optimizer_groups
-from trainer.config.durations import Duration, is_duration, is_empty
+from trainer.config.durations import Duration, Time, is_duration, is_empty, is_time
 from trainer.config.expectations import is_number
 from trainer.config.options import MAY_BE_THEIRS, common, target_schema
 from trainer.config.picked import shown
@@ -34,6 +34,7 @@ TYPE_NAMES: dict[Any, str] = {
     bool: "true or false",
     type(None): "null",
     DeviceName: "auto, cpu, cuda, cuda:1 or mps",
+    Time: "a time like 90s, 10m or 1h30m",
     Duration: "a duration like 2epochs, 500steps or 10000samples",
     dict[str, str]: "a mapping like {age: number}",
 }
@@ -112,8 +113,7 @@ def _check_fields(schema: Any, data: Data, prefix: str, known: set[str]) -> Any:
                 raise ConfigError(f"{path}={value} names no option", f"trainer ls {path}", path)
             values[name] = dict(value)
         else:
-            special = SPECIAL.get(field.type)
-            values[name] = special(value) if special is not None else check_value(path, value, field)
+            values[name] = special(value) if (special := SPECIAL.get(field.type)) else check_value(path, value, field)
     return schema(**values)
 
 
@@ -169,7 +169,7 @@ def check_value(path: str, value: Any, field: Any) -> Any:
         choices, instead = ["true", "false"], SWITCHES.get(str(value).lower())
     if isinstance(value, str):
         instead = instead or closest(value, choices)
-    instead = instead or next(iter(choices), None)
+    instead = instead or next(iter(choices), None) or field.metadata["example"] or None
     for item in (option for option in options if get_origin(option) is list):
         if get_args(item) == (str,) and isinstance(value, list):  # quotes make text of a number
             instead = f"[{','.join(repr(str(part)) for part in value)}]"
@@ -206,8 +206,8 @@ def _convert(value: Any, hint: Any) -> Any:
     if hint is DeviceName:
         value = f"cuda:{value}" if type(value) is int else str(value)
         fits = DEVICE.fullmatch(value) is not None
-    elif hint is Duration:
-        fits = is_duration(value)
+    elif hint in (Duration, Time):
+        fits = is_duration(value) if hint is Duration else is_time(value)
     elif get_origin(hint) is Literal:
         fits = isinstance(value, str) and value in get_args(hint)
     else:

@@ -8,23 +8,32 @@ from typing import Any, NewType
 from trainer.errors import ConfigError
 
 Duration = NewType("Duration", str)
+Time = NewType("Time", str)
 
 PATTERN = re.compile(r"([0-9][0-9_]*(?:\.[0-9]+)?)\s*(epoch|step|sample)s?")
 
 TIME = re.compile(r"(?:([0-9.]+)h)?(?:([0-9.]+)m)?(?:([0-9.]+)s)?")
 
 
-def in_seconds(text: object, key: str) -> float:
+def in_seconds(text: object, key: str = "max_time") -> float:
     """The seconds in a time such as 90s, 10m, 1.5h or 1h30m. Raises ConfigError for anything else."""
+    if (seconds := _seconds(text)) <= 0:
+        raise ConfigError(f"{key}={text} is not a time such as 90s, 10m or 1h30m", f"{key}=10m")
+    return seconds
+
+
+def is_time(value: object) -> bool:
+    """Whether `value` is a string like 90s, 10m or 1h30m, and more than nothing."""
+    return _seconds(value) > 0
+
+
+def _seconds(text: object) -> float:
     match = TIME.fullmatch(text) if isinstance(text, str) else None
     try:
         parts = [float(part or 0) for part in match.groups()] if match else []
     except ValueError:
         parts = []
-    seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
-    if seconds <= 0:
-        raise ConfigError(f"{key}={text} is not a time such as 90s, 10m or 1h30m", f"{key}=10m")
-    return seconds
+    return sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
 
 
 def is_duration(value: object) -> bool:

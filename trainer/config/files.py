@@ -9,6 +9,7 @@ from pathlib import Path
 from trainer.errors import ConfigError
 
 TYPED = "on the command line"
+EDITOR_LINE = "yaml-language-server:"  # how the comment begins that names a file's JSON schema
 NOT_PICKED = ("hydra", "chapter")  # folders of conf/ that are not groups of the config
 
 
@@ -45,10 +46,10 @@ def options(folders: list[Path]) -> dict[str, dict[str, str]]:
 
 
 def description(path: Path) -> str:
-    """The first comment line at the top of a file that is not a directive to Hydra, or ''."""
+    """The first comment line at the top of a file that is not a directive to Hydra or to an editor, or ''."""
     lines = filter(str.strip, path.read_text(encoding="utf-8", errors="replace").splitlines())
     comments = takewhile(lambda line: line.startswith("#"), lines)
-    return next((line[1:].strip() for line in comments if "@package" not in line), "")
+    return next((line[1:].strip() for line in comments if "@package" not in line and EDITOR_LINE not in line), "")
 
 
 def set_where(key: str, overrides: list[str], choices: dict[str, str], folders: list[Path]) -> str:

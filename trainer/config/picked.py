@@ -11,11 +11,11 @@ from trainer.config import files
 
 def picked(words: Sequence[str], folders: list[Path]) -> dict[str, Any]:
     """The keys of the config that these words pick: config.yaml with the file of each group's option. No Hydra."""
-    config = _read(folders, "config.yaml")
+    config = read(folders, "config.yaml")
     typed = {name.lstrip("+"): value.partition(",")[0] for name, _, value in (word.partition("=") for word in words)}
-    experiment = _read(folders, f"experiment/{typed['experiment']}.yaml") if "experiment" in typed else {}
+    experiment = read(folders, f"experiment/{typed['experiment']}.yaml") if "experiment" in typed else {}
     for group, option in (_defaults(config) | _defaults(experiment) | typed).items():
-        if node := _read(folders, f"{group}/{option}.yaml"):
+        if node := read(folders, f"{group}/{option}.yaml"):
             config[group] = {**config.get(group, {}), **node}
     return config
 
@@ -44,7 +44,7 @@ def _defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name.split()[-1].lstrip("/"): option for entry in entries for name, option in entry.items()}
 
 
-def _read(folders: list[Path], name: str) -> dict[str, Any]:
+def read(folders: list[Path], name: str) -> dict[str, Any]:
     """A config file as plain data, or {} if there is none that can be read."""
     path = files.find(name, folders)
     try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NewType
 
-from trainer.config.durations import Duration
+from trainer.config.durations import Duration, Time
 from trainer.config.schema_key import key
 
 DeviceName = NewType("DeviceName", str)
@@ -97,6 +97,11 @@ class Config:
 
     epochs: int = key("passes over the training split", at_least=1)
     max_steps: int | None = key("stop after this many optimizer steps, if that comes first", at_least=1, unit="steps")
+    max_time: Time | None = key(
+        "end in this time, resumes included, evaluated and saved: 90s, 10m or 1h30m",
+        if_absent=None,
+        example="10m",
+    )
     seed: int = key("seeds the weights, the order of samples and dropout", at_least=0, below=2**63)
     dtype: Literal["float32", "float64"] = key("type of parameters and inputs")
     init_from: str | None = key(
@@ -182,6 +187,9 @@ class Config:
     explain: int = key("print the five verbs of the first N steps and what each one did", at_least=0, unit="steps")
     expect: Expect = key("expected results, by name: a value, or {value, within, at_least, at_most}")
 
+    name: str | None = key("of the run: its folder's name holds it, in place of data and model", if_absent=None)
+    tags: list[str] = key("words by which runs and compare find it: [baseline,long]", if_absent=[])
+    notes: str | None = key("what the run is for, in your words", if_absent=None)
     output_dir: str = key("the folder for run folders")
     log_every: int = key("steps between two lines in metrics.jsonl", at_least=1, unit="steps")
     checkpoint: Checkpoint = key("when to save")

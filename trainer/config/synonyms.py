@@ -20,6 +20,7 @@ KEYS = {  # our key: its other names
     "log_every": "log_interval logging_steps log_every_n_steps",
     "loss": "criterion loss_fn",
     "max_steps": "steps num_steps iterations iters max_iter max_iters",
+    "max_time": "time_limit timeout max_duration max_seconds",
     "model": "net network arch architecture",
     "model.hidden": "hidden_size hidden_sizes hidden_dim layers num_layers width",
     "metrics": "torchmetrics",

@@ -4,7 +4,7 @@ import math
 import statistics
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ from trainer.data.kept_pictures import KeptPictures
 from trainer.data.tree import Tree
 from trainer.device import synchronize
 from trainer.events import Evaluated, Stepped
+from trainer.listeners import Listener
 from trainer.loop import evaluate, train
 from trainer.optim.phases import Change
 from trainer.optim.scheduler import OnPlateau
@@ -49,13 +50,16 @@ class Memory:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds: of a typical step (of `num_timed`), of one evaluation, and of all steps with the slow first ones."""
+    """Seconds: of a typical step (of `num_timed`), of one evaluation, and of all steps with the slow first ones. mean:
+    of the steps after those; first: what those take on top."""
 
     step: float
     evaluation: float
     num_timed: int
     num_evaluations: int
     train: float
+    mean: float
+    first: float
 
 
 def schedule(run: TrainState) -> list[tuple[float, float]]:
@@ -86,34 +90,44 @@ def how_it_changes(run: TrainState) -> str:
     return "constant" if isinstance(run.scheduler, Constant) else "has a schedule too long to follow here"
 
 
-def timing(run: TrainState) -> Timing:
-    """Time the loop for a moment, and extrapolate. This trains the run by some steps."""
+def timing(run: TrainState, enough: float = ENOUGH, listeners: Sequence[Listener] = ()) -> Timing:
+    """Time the loop for a moment, and extrapolate. This trains the run by some steps. enough: seconds of steps;
+    listeners: whose time is part of it."""
     progress, steps, evaluations = run.progress, [], []
+    planned = progress.num_steps
+    if isinstance(run.scheduler, Constant):  # then a short run can be timed for longer than it will take
+        progress.num_steps = max(planned, MOST_STEPS)
     begun = mark = time.perf_counter()
     for event in train(run):
+        for listener in listeners:
+            listener(event)
         synchronize(run.device)
         now = time.perf_counter()
         if isinstance(event, Stepped):
             steps.append(now - mark)
         elif isinstance(event, Evaluated):
             evaluations.append(now - mark)
-        if steps and now - begun > ENOUGH:
+        if steps and now - begun > enough:
             break
         mark = time.perf_counter()
+    progress.num_steps = planned
     if not evaluations and run.val_batches is not None:
         for _ in range(1 + isinstance(run.val_batches.loader, KeptPictures)):  # the first one decodes
             mark = time.perf_counter()
             evaluate(run, run.val_batches, "val")
             evaluations = [time.perf_counter() - mark]
     typical, evaluation = statistics.median(steps[WARM:] or steps), statistics.median(evaluations or [0.0])
-    seconds = sum(steps) + (progress.num_steps - len(steps)) * typical
+    mean = statistics.fmean(steps[WARM:] or steps)
+    first = sum(steps[:WARM]) - len(steps[:WARM]) * mean
+    seconds = sum(steps[:planned]) + max(0, planned - len(steps)) * typical
     loader = getattr(
         run.train_batches.loader, "inner", run.train_batches.loader
     )  # of augmented rows: the rows as they are
     if isinstance(loader, KeptPictures) and not loader.is_complete:
         later = progress.num_steps - max(len(steps), progress.steps_per_epoch)  # steps, which wait for no decoding
         seconds -= max(0, later) * min(typical, run.train_batches.waited / len(steps))
-    return Timing(typical, evaluation, len(steps), math.ceil(progress.num_steps / progress.eval_every), seconds)
+    num_evaluations = math.ceil(progress.num_steps / progress.eval_every)
+    return Timing(typical, evaluation, len(steps), num_evaluations, seconds, mean, first)
 
 
 def thaw(run: TrainState, change: Change) -> bool:

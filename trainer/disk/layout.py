@@ -25,6 +25,7 @@ VAL_ROWS = "val_rows.safetensors"
 IMPORTANCE = "importance.json"
 CALIBRATION = "calibration.json"
 OUTCOME, REPORT = "outcome.json", "report.html"
+GIT_DIFF = "git.diff"
 EXPORT, CARD = "export", "README.md"
 LATEST, SWEEPS = "latest", "sweeps"
 DAY = r"\d{4}-\d\d-\d\d"  # the name of the folder of a day

@@ -27,6 +27,7 @@ class Summary:
     data: str = ""
     loss: str = ""
     error: str = ""
+    tags: list[str] = field(default_factory=list)
 
 
 def read(folder: Path) -> Summary:
@@ -48,6 +49,8 @@ def _checked(path: Path, name: str, value: Any) -> Any:
         if known is None or len(numbers := reading.numbers(known)) < len(known):
             raise Damaged(f"{path}: {name} is not a mapping of finite numbers")
         return numbers
+    if name == "tags":
+        return [reading.text(tag) for tag in reading.items(value, str)]
     if name == "modes":
         if not isinstance(value, dict) or any(mode not in ("max", "min") for mode in value.values()):
             raise Damaged(f"{path}: modes is not a mapping to max or min")

@@ -1,6 +1,6 @@
 """Listeners: callables that take the loop's events, plus close(). They never touch weights, data or random numbers.
 
-Guards and Pruning may set progress.stop_reason, which ends the run; the others only record.
+Guards, Pruning and MaxTime may set progress.stop_reason, which ends the run; the others only record.
 
 Each event goes to the listeners in the order of the list in run/runner.py. The order matters: Checkpoints follows the
 metrics files and trackers, whose lines must be on the disk first.

@@ -14,7 +14,8 @@ from trainer.stopping import StopReason
 
 class Checkpoints(Listener):
     """Saves between two steps. keep: the number of checkpoints to keep. sync_metrics: waits until the metrics files are
-    on the disk; returns the size of each in bytes. last: the newest checkpoint. seconds: time spent saving."""
+    on the disk; returns the size of each in bytes. last: the newest checkpoint. seconds: time spent saving; took: the
+    last save's."""
 
     def __init__(
         self, run: TrainState, folder: Path, every_seconds: float, keep: int, sync_metrics: Callable[[], dict[str, int]]
@@ -22,7 +23,7 @@ class Checkpoints(Listener):
         self.run, self.folder, self.every_seconds, self.keep = run, folder, every_seconds, keep
         self.sync_metrics = sync_metrics
         self.last: Path | None = next(reversed(checkpoint.checkpoints(folder)), None)
-        self.saved_at, self.seconds, self.requested = time.monotonic(), 0.0, False
+        self.saved_at, self.seconds, self.took, self.requested = time.monotonic(), 0.0, 0.0, False
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Started):
@@ -44,4 +45,5 @@ class Checkpoints(Listener):
         started = time.monotonic()
         self.last = checkpoint.save(self.run, self.folder, self.keep, self.sync_metrics)
         self.saved_at, self.requested = time.monotonic(), False
-        self.seconds += self.saved_at - started
+        self.took = self.saved_at - started
+        self.seconds += self.took

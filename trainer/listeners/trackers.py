@@ -19,7 +19,7 @@ from trainer.state import TrainState
 
 TENSORBOARD = "tensorboard"
 MLFLOW_FILE, MLFLOW_STORE, EXPERIMENT = "mlflow.json", "mlruns", "trainer"
-MLFLOW_STATUS = {None: "FINISHED", "early stop": "FINISHED", "diverged": "FAILED"}
+MLFLOW_STATUS = {None: "FINISHED", "early stop": "FINISHED", "max time": "FINISHED", "diverged": "FAILED"}
 LONGEST = 500  # characters of a parameter's value
 
 

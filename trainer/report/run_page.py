@@ -80,6 +80,7 @@ def head(summary: Mapping[str, Any]) -> dict[str, Any]:
     of_test = [(f"{name}, selects nothing", value) for name, value in reading.numbers(summary.get("test")).items()]
     return {
         "status": reading.text(summary.get("status")) or "unknown",
+        "notes": reading.text(summary.get("notes"), 2000),
         "reason": reading.text(summary.get("stop_reason")),
         "error": reading.text(summary.get("error"), 2000),
         "weak": f"does no better than {answer}, which gives {weak} {html.metric_text(baseline[weak])}" if weak else "",

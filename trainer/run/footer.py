@@ -3,6 +3,7 @@
 import shlex
 
 from trainer.build.build import Setup
+from trainer.config.durations import in_seconds
 from trainer.data.kept_pictures import KeptPictures
 from trainer.disk import layout
 from trainer.disk.calibration import Calibration
@@ -44,6 +45,17 @@ def calibrated(found: Calibration) -> str:
     return f"{text}: {nll}, {ece} {found.where}"
 
 
+def out_of_time(run: TrainState, limit: str) -> list[str]:
+    """How far a run was when max_time ended it, and what to type for a schedule that ends with the run."""
+    progress, schedule = run.progress, type(getattr(run.scheduler, "scheduler", run.scheduler)).__name__
+    share = progress.step / progress.num_steps
+    text = f"max_time={limit}: at step {progress.step:,} of {progress.num_steps:,} ({share:.0%})"
+    if schedule == "Constant":
+        return [text, f"try: max_steps={progress.step} for the same steps again"]
+    rate = f"the learning rate, of {schedule}, was {run.optimizer.param_groups[0]['lr']:.3g}"
+    return [f"{text}; {rate}", f"try: max_steps={progress.step}, with which the schedule ends in the same time"]
+
+
 def show(
     session: Session, run: TrainState, setup: Setup, result: Result, predictions: Predictions | None, past: History
 ) -> None:
@@ -76,6 +88,8 @@ def show(
         screen.say(f"weakest  {visible(name)} (F1 {score:.2f}{confused})")
     if progress.stop_reason == StopReason.EARLY_STOP:
         screen.say(f"stopped  early: {counted(progress.bad_evaluations, 'evaluation')} without improvement")
+    elif progress.stop_reason == StopReason.MAX_TIME:
+        screen.entry("stopped", out_of_time(run, str(config.max_time)))
     elif progress.stop_reason == StopReason.PRUNED:
         screen.say(f"pruned   at step {progress.step:,}: other jobs of the search did better by then")
     for line in measured.lines(result.measured, setup.splits.truth, config.expect):
@@ -94,6 +108,8 @@ def show(
     folder = result.run_dir
     name = layout.LATEST if layout.is_latest(folder, config.output_dir) else shlex.quote(str(layout.relative(folder)))
     hint = hint or hints.hint(past.evaluations, epochs=config.epochs, lr=lr, finished=finished, name=name)
+    if progress.stop_reason == StopReason.MAX_TIME:
+        hint = f"to train on: trainer resume {name} max_time={2 * in_seconds(config.max_time):g}s"
     if hint:
         screen.entry("hint", [hint])
     screen.entry("next", [f"trainer eval {name} · trainer runs · trainer ls"])

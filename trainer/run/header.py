@@ -40,6 +40,9 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     """Print the header. folder: of the run; None where nothing is kept."""
     config, splits, progress = setup.config, setup.splits, run.progress
     screen.say(f"trainer {__version__} · torch {torch.__version__} · seed {config.seed}", style="bold")
+    about = [config.name, f"tags: {', '.join(config.tags)}" if config.tags else "", config.notes]
+    if said := [text for text in about if text]:
+        screen.entry("name", said)
     screen.entry("data", [*data_lines(splits), *splits.notes, *baseline_lines(splits, run.metrics)])
     for texts in splits.warnings:
         screen.warn(texts)
@@ -68,7 +71,9 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
     batch = f"batch {config.loader.batch_size}" + f" × {config.accumulate}" * (config.accumulate > 1)
     batch += ", balanced classes" * (config.loader.sampler == "balanced")
     steps, epochs = progress.steps_per_epoch, counted(progress.num_steps / progress.steps_per_epoch, "epoch")
-    screen.entry("steps", [f"{batch}: {counted(steps, 'step')} × {epochs} = {counted(progress.num_steps, 'step')}"])
+    limit = [f"or as many as max_time={config.max_time} allows"] if config.max_time is not None else []
+    text = f"{batch}: {counted(steps, 'step')} × {epochs} = {counted(progress.num_steps, 'step')}"
+    screen.entry("steps", [text, *limit])
     if isinstance(step := getattr(run.step, "step", run.step), CompiledStep):
         screen.entry("compile", [step.describe(), *[step.calls] * bool(step.calls)])
     elif config.compiler.steps != "auto":

@@ -19,7 +19,7 @@ from trainer.disk.lock import only_writer
 from trainer.errors import BadRow, ConfigError, TrainerError, complain, failed
 from trainer.processes import ranks as distributed
 from trainer.processes import signals
-from trainer.run import best_weights, data_files, lost_rows, start_ranks
+from trainer.run import best_weights, data_files, git_diff, lost_rows, start_ranks
 from trainer.run.result import Result
 from trainer.run.runner import carry_out, until_wish
 from trainer.run.session import Session
@@ -56,12 +56,14 @@ def start(
             raise ConfigError(f"a checkpoint of this run could not be written: {error}") from error
         if ranks.rank > 0:
             return follow(run)
-        folder = make_folder(f"{setup.splits.name}-{type(run.model).__name__}")
+        folder = make_folder(config.name or f"{setup.splits.name}-{type(run.model).__name__}")
         with only_writer(folder) as folder, signals.listening(may_abandon=ranks.size == 1):
             check_empty(folder)
             run_config.write(folder, setup.config, sign=sign)
             storage.write_file(folder / layout.OVERRIDES, run_config.dump(overrides))
             data_files.write(folder, setup.splits)
+            if setup.reaches_out:
+                git_diff.write(folder)
             if setup.first_weights.path is not None:  # so that a resume never needs their file
                 checkpoint.save(run, folder, config.checkpoint.keep, dict)
             return carry_out(run, setup, folder, session)
@@ -70,8 +72,8 @@ def start(
 def _built(
     config: Config, session: Session, ranks: distributed.Ranks, *, download: bool, earlier: Earlier | None = None
 ) -> tuple[TrainState, Setup]:
-    """Build a run on what its session may use of this machine."""
-    return build(
+    """Build a run on what its session may use of this machine. Its time began with the session."""
+    run, setup = build(
         config,
         cores=session.num_cores,
         num_jobs=session.num_jobs,
@@ -80,6 +82,8 @@ def _built(
         earlier=earlier,
         may_measure=session.may_measure,
     )
+    run.timer.started = session.started
+    return run, setup
 
 
 def resume(

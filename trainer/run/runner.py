@@ -15,6 +15,7 @@ import torch
 from trainer.build import stepping
 from trainer.build.build import Setup
 from trainer.config import files
+from trainer.config.durations import in_seconds
 from trainer.data import fingerprint
 from trainer.disk import folder as folders
 from trainer.disk import history, layout, outcome
@@ -27,6 +28,7 @@ from trainer.listeners.checkpoints import Checkpoints
 from trainer.listeners.console import Console
 from trainer.listeners.explain import Explain
 from trainer.listeners.guards import Guards
+from trainer.listeners.max_time import MaxTime, seconds_of_report
 from trainer.listeners.metrics_files import MetricsFiles
 from trainer.listeners.pruning import Pruning
 from trainer.listeners.trackers import trackers
@@ -122,6 +124,9 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
     listeners += [Explain(run, screen, config.explain)] if config.explain else []
     listeners += [guards] if config.guards != "none" else []
     listeners += [Pruning(run, session.search, past.evaluations)] if session.search is not None else []
+    if config.max_time is not None:
+        report_time = seconds_of_report(result.seconds["start-up"]) if config.report and not session.is_brief else 0.0
+        listeners.append(MaxTime(run, in_seconds(config.max_time), result.seconds, saver, report_time))
     listeners += session.listeners
     samples, waited = run.progress.samples, run.train_batches.waited
     events = until_wish(run)
@@ -201,17 +206,10 @@ def _conclude(
         lr, last = run.optimizer.param_groups[0]["lr"], result.checkpoint
         saved = f"last good checkpoint: {last}" if last else "no checkpoint had been saved yet"
         bad = [name for name, total in zip(run.terms, progress.term_sums, strict=False) if not math.isfinite(total)]
-        what = (
-            f"the term '{bad[0]}' of the loss"
-            if bad
-            else "a weight"
-            if math.isfinite(progress.loss_sum)
-            else "the loss"
-        )
-        text = (
-            f"{what} is NaN or infinite at step {run.diverged_at or progress.step} with learning rate {lr:g}; {saved}"
-        )
-        raise Diverged(text, f"optimizer.lr={min(lr / 10, 0.01):g}")
+        what = "a weight" if math.isfinite(progress.loss_sum) else "the loss"
+        what = f"the term '{bad[0]}' of the loss" if bad else what
+        where = f"at step {run.diverged_at or progress.step} with learning rate {lr:g}"
+        raise Diverged(f"{what} is NaN or infinite {where}; {saved}", f"optimizer.lr={min(lr / 10, 0.01):g}")
     session.screen.clear()
     footer.show(session, run, setup, result, predictions, past)
     reason = progress.stop_reason  # set even if only another rank received the signal

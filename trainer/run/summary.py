@@ -22,7 +22,11 @@ def write(run: TrainState, setup: Setup, result: Result, error: str | None = Non
     """Write RUN/summary.json. error: why the run failed."""
     progress, throughput, baseline = run.progress, result.throughput, result.baseline
     best = {"step": progress.best_step, **{name: finite(value) for name, value in result.best.items()}}
+    config = setup.config
     summary: dict[str, Any] = {
+        "name": config.name,
+        "tags": config.tags,
+        "notes": config.notes,
         "status": result.status,
         "stop_reason": progress.stop_reason,
         "error": error,
@@ -41,7 +45,7 @@ def write(run: TrainState, setup: Setup, result: Result, error: str | None = Non
         "model": sizes.describe(run.model),
         "dataset": setup.splits.name,
         "data": setup.splits.fingerprint.digest,
-        "loss": setup.config.loss["_target_"],
+        "loss": config.loss["_target_"],
         "num_train": setup.splits.num_rows("train"),
         "num_val": setup.splits.num_rows("val"),
         "num_test": setup.splits.num_rows("test"),

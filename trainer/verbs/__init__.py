@@ -17,6 +17,7 @@ VERBS = {
     "ls": "list the options: datasets, models, optimizers, …",
     "plan": "show layers, steps, memory and time of a run without training it",
     "config": "show the resolved config and what each key means",
+    "schema": "write JSON schemas of your configs for an editor",
     "export": "write a run's model as ONNX, torch.export or safetensors, checked",
     "init": "start a small project: model, config, experiment, test",
     "completion": "print code that makes bash or zsh complete these words",

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer.compare import plain, ranking, rows, table, two_runs
+from trainer.compare import filters, plain, ranking, rows, table, two_runs
 from trainer.compare.rows import Row
 from trainer.disk import layout
 from trainer.errors import ConfigError
@@ -18,7 +18,8 @@ from trainer.verbs.runs import outside_sweeps
 
 
 def parser() -> Parser:
-    parser = Parser("compare", "[RUN…|SWEEP…]", __doc__)
+    only = "only some of them: tags=NAME, name=NAME, status=ok, or a key of the config"
+    parser = Parser("compare", "[RUN…|SWEEP…] [key=value …]", __doc__, lambda _: only)
     parser.add_argument("names", nargs="*", metavar="RUN|SWEEP", help="none: latest if it is a sweep, else all runs")
     parser.add_argument("--sort", metavar="METRIC", help="rank by this one; without, by what each run monitored")
     parser.add_argument("--all", action="store_true", help="a line for each run, without folding seeds")
@@ -58,9 +59,13 @@ def run(args: Namespace) -> int:
 
 
 def read_runs(names: Sequence[str]) -> list[Row]:
-    """The rows of the runs and sweeps that are named. Raises ConfigError for a name that is neither."""
+    """The rows of the runs and sweeps that are named and match the filters among the words; without a name, of sweeps'
+    jobs only those of the newest. Raises ConfigError for a name that is neither, and where no run matches."""
+    names, wanted = filters.split(names)
+    if wanted and not names:
+        return rows.of_runs(_meant([layout.relative(folder) for folder in outside_sweeps(Path("outputs"))], wanted))
     sweeps = [layout.find_sweep(name) for name in names or [layout.LATEST]]
-    if len(sweeps) == 1 and sweeps[0] is not None:
+    if len(sweeps) == 1 and sweeps[0] is not None and not wanted:
         return rows.of_sweep(sweeps[0])
     if not names:
         folders = [layout.relative(folder) for folder in outside_sweeps(Path("outputs"))]
@@ -70,7 +75,14 @@ def read_runs(names: Sequence[str]) -> list[Row]:
     folders = []
     for name, sweep in zip(names, sweeps, strict=True):
         folders += layout.jobs(sweep) if sweep is not None else [layout.find(name)]
-    return rows.of_runs(folders)
+    return rows.of_runs(_meant(folders, wanted))
+
+
+def _meant(folders: Sequence[Path], wanted: Sequence[filters.Filter]) -> list[Path]:
+    found = filters.meant(folders, wanted)
+    if not found:
+        raise ConfigError(f"none of {counted(len(folders), 'run')} is one of these", "trainer runs")
+    return found
 
 
 def _show(ranked: Sequence[ranking.Ranking], runs: Sequence[Row]) -> None:

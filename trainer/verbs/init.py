@@ -4,6 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from trainer.errors import ConfigError, StorageError
+from trainer.verbs import schema
 from trainer.verbs.arguments import Parser
 
 FILES = Path(__file__).resolve().parent.parent / "template"
@@ -31,5 +32,6 @@ def run(args: Namespace) -> int:
             copy.write_bytes(source.read_bytes())
     except OSError as error:
         raise StorageError(f"{error.filename} cannot be written: {error.strerror}") from error
-    print(*copies, f"next     cd {root} && trainer train experiment=first", sep="\n")
+    schema.write(root / "conf")
+    print(*copies, root / "conf" / schema.FOLDER, f"next     cd {root} && trainer train experiment=first", sep="\n")
     return 0

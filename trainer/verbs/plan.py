@@ -2,6 +2,7 @@
 are timed and thrown away, and nothing is written."""
 
 import dataclasses
+import math
 import textwrap
 import time
 from argparse import Namespace
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainer.config import compose
+from trainer.config.durations import in_seconds
 from trainer.processes.torch_import import uncollected
 from trainer.text import WIDTH, clock, counted, cut
 from trainer.verbs import arguments
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from trainer.diagnosis.plan import Memory
     from trainer.disk.outcome import Layer
     from trainer.optim.groups import Row
+    from trainer.progress import Progress
     from trainer.terminal.screen import Screen
 
 
@@ -38,7 +41,8 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
     with uncollected():
         from trainer.build.build import build
         from trainer.data import tree
-        from trainer.diagnosis import plan
+        from trainer.diagnosis import budget, plan
+        from trainer.listeners.max_time import seconds_of_report
         from trainer.report.layers import layers
         from trainer.run import header
     from trainer.terminal.chart import chart
@@ -55,13 +59,16 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
         screen.say("", *group_lines(setup.groups))
     points = plan.schedule(run_state)
     since, change = header.when(run_state, "unfreeze"), run_state.phases.changes.pop("unfreeze", None)
-    timed = plan.timing(run_state)
+    limit = in_seconds(config.max_time) if config.max_time is not None else None
+    timed, save = budget.measure(run_state, limit) if limit is not None else (plan.timing(run_state), 0.0)
+    phases = [(math.inf, timed)]
     eval_rows = min(config.loader.eval_batch_size, setup.splits.num_rows("val"))
     memory = [f"memory   {memory_line(plan.memory(run_state, x, y, size, eval_rows))}"]
     seconds, steps = timed.train, f"{counted(run_state.progress.num_steps, 'step')} of {clock(timed.step)}"
     if change is not None and plan.thaw(run_state, change):
         share = change.at / run_state.progress.num_steps
         later = plan.timing(run_state)
+        phases = [(change.at, timed), (math.inf, later)]
         seconds = share * timed.train + (1 - share) * later.train
         steps += f", from {since} on of {clock(later.step)}"
         memory.append(f"         from {since} on {memory_line(plan.memory(run_state, x, y, size, eval_rows))}")
@@ -78,8 +85,21 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
     evaluations = f"{counted(timed.num_evaluations, 'evaluation')} of {clock(timed.evaluation)}"
     screen.say(*wrapped(f"time     about {clock(start_up + seconds + evaluation)}: {parts}"))
     screen.say(*wrapped(f"         {steps}, {evaluations}; {timed.num_timed} were timed and thrown away"))
+    if limit is not None:
+        left = limit - start_up - (seconds_of_report(start_up) if config.report else 0.0)
+        fit = budget.steps_that_fit(run_state, left, phases, save, config.checkpoint.every_seconds)
+        screen.entry("fits", [fitting(fit, run_state.progress, config.max_time)])
     if config.compile != "none":
         screen.say(f"         measured without compile={config.compile}; trainer bench measures it")
+
+
+def fitting(num_steps: int, progress: "Progress", limit: str) -> str:
+    """What to type in place of max_time for as many steps as fit into it, and a schedule that ends with them."""
+    if num_steps < 1:
+        return f"not one step fits into max_time={limit}: type a longer one"
+    epochs = math.ceil(num_steps / progress.steps_per_epoch)
+    more = f" epochs={epochs}" if num_steps > progress.num_steps else ""
+    return f"max_steps={num_steps}{more} takes about as long as max_time={limit}, and the same each time"
 
 
 def layer_lines(layers: "Sequence[Layer]", num_rows: int) -> Iterator[str]:

@@ -5,18 +5,20 @@ from argparse import Namespace
 from typing import Literal
 
 from trainer.config.changeable_keys import Changeable
+from trainer.config.durations import in_seconds
 from trainer.config.trust import kept_inside
 from trainer.disk import calibration, digest, layout, reading
 from trainer.disk.lock import only_writer
 from trainer.errors import ConfigError, complain
 from trainer.processes import environment
 from trainer.processes.torch_import import uncollected
+from trainer.stopping import StopReason
 from trainer.text import cleaned, counted, folded
 from trainer.verbs.arguments import Parser, run_parser
 from trainer.verbs.open_run import open_run, split_words
 
 CHANGEABLE = Changeable(
-    ("epochs", "max_steps", "device", "nproc", "threads", "loader.num_workers", "data"),
+    ("epochs", "max_steps", "max_time", "device", "nproc", "threads", "loader.num_workers", "data"),
     "cannot change on a resume, which would be a different run",
 )
 
@@ -50,7 +52,10 @@ def run(args: Namespace) -> int:
         steps = reading.count(found := summary.get("steps"))
         taken = f"{found} steps" if steps is None else counted(steps, "step")
         done = f"{folder} is finished: {taken}. Nothing to do."
-        command = f"trainer resume {shlex.quote(str(folder))} epochs={2 * stored.data.get('epochs', 1)}"
+        longer, limit = f"epochs={2 * stored.config.epochs}", stored.config.max_time
+        if limit is not None and summary.get("stop_reason") == StopReason.MAX_TIME:
+            longer = f"max_time={2 * in_seconds(limit):g}s"
+        command = f"trainer resume {shlex.quote(str(folder))} {longer}"
         again = f"to train for longer: {command}"
         print(*folded(cleaned(done)), *folded(cleaned(again)), sep="\n")
         return 0

@@ -1,32 +1,40 @@
 """List the runs in a folder, newest last."""
 
+import shlex
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
+from trainer.compare import filters
 from trainer.disk import layout, summary
 from trainer.disk.reading import Damaged
 from trainer.disk.summary import UNREADABLE
 from trainer.errors import ConfigError
-from trainer.text import cleaned
+from trainer.text import cleaned, counted
 from trainer.verbs.arguments import Parser
 
 
 def parser() -> Parser:
-    parser = Parser("runs", "[FOLDER]", __doc__)
-    parser.add_argument("folder", nargs="?", default="outputs", help="the folder to list (default: outputs)")
+    only = "only some of them: tags=NAME, name=NAME, status=ok, or a key of the config"
+    parser = Parser("runs", "[FOLDER] [key=value …]", __doc__, lambda _: only)
+    parser.add_argument("words", nargs="*", metavar="FOLDER", help="the folder to list (default: outputs)")
     parser.add_argument("--sweeps", action="store_true", help="list the jobs of sweeps too")
     return parser
 
 
 def run(args: Namespace) -> int:
     """List the runs in a folder, newest last. Returns the exit code."""
-    root = Path(args.folder)
-    if not root.is_dir() and args.folder != "outputs":
+    names, wanted = filters.split(args.words)
+    if len(names) > 1:
+        raise ConfigError("runs lists one folder", f"trainer runs {shlex.quote(names[0])}")
+    root = Path(*names or ["outputs"])
+    if not root.is_dir() and names:
         raise ConfigError(f"there is no folder {root}", "trainer runs")
-    folders = list(layout.runs(root) if args.sweeps else outside_sweeps(root))
+    all_runs = list(layout.runs(root) if args.sweeps else outside_sweeps(root))
+    folders = filters.meant(all_runs, wanted)
     if not folders:
-        print(cleaned(f"no run in {root}/ yet: trainer train"))
+        none = f"none of {counted(len(all_runs), 'run')} in {root}/ is one of these: trainer runs"
+        print(cleaned(none if all_runs else f"no run in {root}/ yet: trainer train"))
         return 0
     names = [folder.relative_to(root).as_posix() for folder in folders]
     width = max(map(len, names))
@@ -48,4 +56,4 @@ def _results(folder: Path) -> str:
         return f"{UNREADABLE}  {error}"
     metric = f"{found.monitor} {found.best[found.monitor]:.4f}" if found.monitor in found.best else ""
     steps = "" if found.steps is None else f"{found.steps:,}"
-    return f"{found.status or 'unknown':<9} {steps:>9}  {metric}"
+    return f"{found.status or 'unknown':<9} {steps:>9}  {metric:<18} {', '.join(found.tags)}"

@@ -11,8 +11,15 @@ from trainer.config.options.dataset import DatasetKeys as DatasetKeys
 from trainer.config.options.optimizer import OptimizerKeys as OptimizerKeys
 from trainer.config.schema_key import keys
 
-# {`_target_`: the dataclass of its keys}
-SCHEMAS = dataset.SCHEMAS | model.SCHEMAS | loss.SCHEMAS | optimizer.SCHEMAS | scheduler.SCHEMAS
+# {`_target_`: the dataclass of its keys} of each group, and of all
+BY_GROUP = {
+    "dataset": dataset.SCHEMAS,
+    "model": model.SCHEMAS,
+    "loss": loss.SCHEMAS,
+    "optimizer": optimizer.SCHEMAS,
+    "scheduler": scheduler.SCHEMAS,
+}
+SCHEMAS = {target: schema for schemas in BY_GROUP.values() for target, schema in schemas.items()}
 
 # Keys that ship with every option: a class that has a parameter of this name gets the value, whatever it is.
 MAY_BE_THEIRS = (*dataset.MAY_BE_THEIRS, *keys(OptimizerKeys))
