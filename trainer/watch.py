@@ -65,7 +65,7 @@ class Watch:
             numbers = [next(values) for _ in range(loss.numel())]
             steps.append(Step(numbers, num_samples, next(values) if isinstance(weight, Tensor) else weight))
         found = None if norm is None else next(values)
-        return steps, found, math.isfinite(next(values)) or _each_is_finite(self.weights)
+        return steps, found, math.isfinite(next(values)) or each_is_finite(self.weights)
 
 
 def _numbers(loss: Tensor) -> list[float]:
@@ -74,8 +74,9 @@ def _numbers(loss: Tensor) -> list[float]:
 
 def are_finite(vectors: Sequence[Tensor]) -> bool:
     """Whether no number is NaN or infinite. A dot product shows it in 2 µs per vector, unless it overflows."""
-    return math.isfinite(sum([torch.dot(v, v).item() for v in vectors])) or _each_is_finite(vectors)
+    return math.isfinite(sum([torch.dot(v, v).item() for v in vectors])) or each_is_finite(vectors)
 
 
-def _each_is_finite(vectors: Sequence[Tensor]) -> bool:
-    return all(bool(v.isfinite().all()) for v in vectors)
+def each_is_finite(tensors: Sequence[Tensor]) -> bool:
+    """The same, looked at number by number."""
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)

@@ -89,11 +89,7 @@ class TrainBatches:
     @property
     def window_size(self) -> int:
         """Samples of a full window: those of the first in each epoch."""
-        return (
-            min(self.accumulate, self.num_batches) * self.batch_size
-            if self.drop_last
-            else min(self.accumulate * self.batch_size, self.num_rows)
-        )
+        return min(self.batch_size * min(self.accumulate, self.num_batches), self.num_rows)
 
     def order(self, epoch: int) -> Any:
         """Row indices of an epoch, see epoch_order."""

@@ -19,6 +19,7 @@ from trainer.state import TrainState
 from trainer.steps.generated import StepGraph
 from trainer.steps.recording import record
 from trainer.text import first_line
+from trainer.watch import each_is_finite
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +124,4 @@ def is_finite(loss: Tensor, norm: Tensor, weights: Sequence[Tensor]) -> bool:
     """Whether a step has left nothing that is NaN or infinite. A norm may overflow where no gradient does, so only then
     the weights are looked at."""
     numbers = loss.reshape(-1).tolist()
-    return all(map(math.isfinite, numbers)) and (
-        math.isfinite(norm.item()) or all(bool(weight.isfinite().all()) for weight in weights)
-    )
+    return all(map(math.isfinite, numbers)) and (math.isfinite(norm.item()) or each_is_finite(weights))

@@ -60,16 +60,16 @@ class StepGraph:
         scalars: Tensor,
         is_good: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        if self.generated is not None and self.is_direct:
-            given = [*batches, *shares, scalars, is_good]
+        given, is_first = [*batches, *shares, scalars, is_good], self.generated is None
+        if not is_first and self.is_direct:
             for place, source in self.places:
                 self.inputs[place] = given[source]
-            return self.generated(*self.inputs)  # type: ignore[no-any-return]
-        before = generator_state(self.device)
+            return self.generated(*self.inputs)  # type: ignore[no-any-return,misc]
+        before = generator_state(self.device) if is_first else None
         found = self.traced(list(batches), list(shares), scalars, is_good)
-        self.draws = not torch.equal(before, generator_state(self.device))
-        given = [*batches, *shares, scalars, is_good]
-        self.places = [(i, j) for i, a in enumerate(self.inputs) for j, b in enumerate(given) if a is b]
+        if before is not None:
+            self.draws = not torch.equal(before, generator_state(self.device))
+            self.places = [(i, j) for i, a in enumerate(self.inputs) for j, b in enumerate(given) if a is b]
         return tuple(number.clone() for number in found) if self.has_trees else found  # the next replay writes there
 
     def _generate(self, graph: torch.fx.GraphModule, examples: list[Any]) -> Callable[..., Any]:
