@@ -32,6 +32,7 @@ class StopReason(StrEnum):
     EARLY_STOP = "early stop"
     GUARD = "guard"
     PRUNED = "pruned"
+    LISTENER = "listener"
     SIGINT = "SIGINT"
     SIGTERM = "SIGTERM"
     SIGHUP = "SIGHUP"
@@ -39,7 +40,7 @@ class StopReason(StrEnum):
     @property
     def status(self) -> str:
         """The run's status in summary.json: ok, failed, diverged, pruned or stopped."""
-        known = {"early stop": "ok", "guard": "failed", "diverged": "diverged", "pruned": "pruned"}
+        known = {"early stop": "ok", "listener": "ok", "guard": "failed", "diverged": "diverged", "pruned": "pruned"}
         return known.get(self, "stopped")
 
     @property

@@ -24,7 +24,7 @@ def write(run: TrainState, setup: Setup, result: Result, error: str | None = Non
     best = {"step": progress.best_step, **{name: finite(value) for name, value in result.best.items()}}
     summary: dict[str, Any] = {
         "status": result.status,
-        "stop_reason": progress.stop_reason,
+        "stop_reason": progress.stop_note or progress.stop_reason,
         "error": error,
         "monitor": run.stopping.monitor,
         "modes": dict(run.stopping.modes),

@@ -45,7 +45,8 @@ def run(args: Namespace) -> int:
     from trainer.terminal.screen import Screen
 
     with scratch.folder("trainer-verify-") as folder, Screen() as screen:
-        return _compare({**data, "report": False, **dict.fromkeys(TRACKERS, False)}, trusted, folder, screen.say)
+        off = {"report": False, "listeners": [], **dict.fromkeys(TRACKERS, False)}
+        return _compare({**data, **off}, trusted, folder, screen.say)
 
 
 def _compare(data: dict[str, Any], trusted: bool, folder: Path, say: Callable[..., None]) -> int:
