@@ -176,10 +176,10 @@ def test_after_a_kill_all_hold_the_same_numbers_and_no_step_twice(
     with_trackio: bool, tmp_path: Path, monkeypatch
 ) -> None:
     """Killed, and its newest checkpoint lost, so that steps which the tools have seen are taken once more."""
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))  # which trackio reads when it is imported
     tools = ["tensorboard", "wandb", *(["trackio"] if with_trackio else [])]
     for name in ("mlflow", *tools):
         pytest.importorskip(name)
-    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     words = [f"{name}=true" for name in ("mlflow", *tools) if name != "wandb"]
     data = config("dataset=digits", "epochs=8", *words, "wandb=offline", f"output_dir={tmp_path}")
     run = tmp_path / "2026-11-22/run"
