@@ -13,15 +13,20 @@ from typing import Any
 import pytest
 import torch
 from conftest import Cli
+from conftest import config as checked
 from trials import attempt, config
 
 import trainer
+from trainer.build.build import build
 from trainer.cli import main
 from trainer.config import run_config
+from trainer.config.trust import kept_inside
 from trainer.disk import layout
 from trainer.errors import ConfigError
-from trainer.events import Stepped
+from trainer.events import Ended, Started, Stepped
 from trainer.listeners import mlflow, scalars, trackers, wandb_file
+from trainer.listeners.covered import Covered
+from trainer.stopping import StopReason
 from trainer.watch import Logged
 
 os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"  # for the reader in this process too
@@ -195,6 +200,49 @@ def test_after_a_kill_all_hold_the_same_numbers_and_no_step_twice(
     found, metrics = by_mlflow(run, tmp_path / "mlruns")
     check_same(metrics, run)
     assert found.info.status == "FINISHED"
+
+
+class Told:
+    """A tool that keeps what it is given. first: the first step that it does not have."""
+
+    def __init__(self, first: int = 0) -> None:
+        self.first, self.given, self.end = first, [], None
+
+    def give(self, step: int, values: dict[str, float]) -> None:
+        self.given.append((step, sorted(values)))
+
+    def finish(self, report: Path | None, *, succeeded: bool) -> None:
+        self.end = (report, succeeded)
+
+
+def test_a_step_is_given_whole_when_it_is_covered_and_only_to_a_tool_without_it(tmp_path: Path) -> None:
+    """The run is saved at step 2, before its evaluation, as after a signal; then it is resumed and evaluated."""
+    run, _ = build(checked(*QUICK, "epochs=2"))
+    file, line = tmp_path / layout.METRICS, '{{"step": {}, "train/loss": 1.0, "lr": 0.1}}\n'
+    file.write_text(line.format(1) + line.format(2))
+    tool, run.progress.step = Told(), 2
+    tracker = Covered(run, tmp_path, tool)
+    assert tool.given == []
+    tracker.saved()
+    assert tool.given == [(1, ["step/loss", "step/lr"])]
+    tracker.close()
+    assert tool.end == (None, False)
+
+    with file.open("a") as more:
+        more.write('{"step": 2, "eval": true, "val/loss": 1.0, "lr": 0.1}\n' + line.format(3))
+    run.progress.evaluated_at, run.progress.step = 2, 3
+    tool = Told(first=2)
+    tracker = Covered(run, tmp_path, tool)
+    tracker(Started(3, 4, 2))
+    assert tool.given == [(2, ["step/loss", "step/lr", "val/loss"]), (3, ["step/loss", "step/lr"])]
+    file.write_bytes(file.read_bytes() + line.format(4).encode())
+    run.progress.step, run.progress.stop_reason = 4, StopReason.DIVERGED
+    tracker(Ended(4, StopReason.DIVERGED))
+    tracker.close()
+    assert (tool.given[-1][0], tool.end) == (4, (None, False))
+    assert kept_inside([{"wandb": "offline", "trackio": True}], granted=False) == (
+        "note     wandb is off and trackio is off: not signed with your key (--trust turns this on)"
+    )
 
 
 def test_terms_of_a_loss_are_named_alike_from_events_and_from_lines() -> None:

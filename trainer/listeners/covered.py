@@ -45,7 +45,10 @@ class Covered(Tracker):
         """Give what has been written up to this step: all of it is covered. A step whose evaluation is still to come
         waits, since it is given as a whole."""
         progress = self.run.progress
-        last = progress.step - 1 if progress.awaits_evaluation else progress.step
+        self._give(progress.step - 1 if progress.awaits_evaluation else progress.step)
+
+    def _give(self, last: int) -> None:
+        """Give the steps up to `last` that have not been read."""
         found: dict[int, dict[str, float]] = {}
         while line := self.lines.readline():
             row = json.loads(line)
@@ -59,9 +62,9 @@ class Covered(Tracker):
 
     def close(self) -> None:
         """Give the rest, and the report, if there is one."""
-        reason = self.run.progress.stop_reason
-        if self.has_ended and reason == StopReason.DIVERGED:
-            self.saved()
+        progress = self.run.progress
+        if self.has_ended and progress.stop_reason == StopReason.DIVERGED:
+            self._give(progress.step)
         self.lines.close()
         report = self.report if self.report.exists() else None
-        self.tool.finish(report, succeeded=self.has_ended and status_of(reason) == "ok")
+        self.tool.finish(report, succeeded=self.has_ended and status_of(progress.stop_reason) == "ok")

@@ -36,7 +36,7 @@ class Own(Listener):
             return
         progress = self.run.progress
         if answer is not None and progress.stop_reason is None and not progress.done:
-            progress.stop_reason, progress.stop_note = StopReason.LISTENER, answer.why
+            progress.stop_reason, progress.stop_note = StopReason.LISTENER, str(answer.why)
 
     def close(self) -> None:
         """Close the listener, if it has a method for that."""
