@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -87,7 +87,7 @@ def _type(kind: Any) -> Iterator[str]:
             yield from _type(one)
     elif get_origin(kind) is Literal:
         yield from (f"`{choice}`" for choice in get_args(kind))
-    elif get_origin(kind) is list:
+    elif get_origin(kind) in (list, Sequence):
         yield f"list of {LISTS.get(get_args(kind)[0], 'numbers')}"
     else:
         yield NAMES.get(kind) or NAMES.get(getattr(kind, "__name__", ""), "mapping")

@@ -36,6 +36,7 @@ DIALECT = re.compile(r"\banew\b|(?<!there )is no [a-z]|goes on with|\bwhoever\b|
 NEEDED = {
     "format=onnx": ("onnxruntime", "onnxscript"),
     "mlflow=true": ("tensorboard", "mlflow"),
+    "wandb=": ("wandb",),
     "metrics=": ("torchmetrics",),
 }
 

@@ -39,6 +39,8 @@ LINE = {room: number for number, rooms in enumerate(LINES) for room in rooms}
 
 UPWARD = {  # (file, what it imports): why it may
     ("__init__.py", "python"): "trainer.train() is imported when somebody asks for it",
+    ("__init__.py", "events"): "so are trainer.Stepped and the other events",
+    ("__init__.py", "listeners"): "so is trainer.Listener",
 }
 
 NO_ROOM = ("template",)  # what `trainer init` copies; nobody imports it

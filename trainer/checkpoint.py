@@ -31,7 +31,8 @@ SPARE = 64 * 2**20  # bytes on top
 WEIGHTS, BEST, OPTIMIZER, STATE = "weights.safetensors", "best.safetensors", "optimizer.safetensors", "state.json"
 AVERAGE = "average.safetensors"
 SCALER_KEYS = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}
-LIMITS = ("num_steps", "steps_per_epoch", "eval_every", "stop_reason")  # fields of Progress that the config sets
+# Fields of Progress that the config sets, or that are loaded only in part.
+LIMITS = ("num_steps", "steps_per_epoch", "eval_every", "stop_reason", "stop_note")
 
 
 def save(run: TrainState, folder: Path, keep: int, sync_metrics: Callable[[], dict[str, int]]) -> Path:
@@ -183,8 +184,9 @@ def load(run: TrainState, files: Mapping[str, bytes], path: Path) -> Loaded:
     for name, value in progress.items():
         if name not in LIMITS:
             setattr(run.progress, name, value)
-    if progress["stop_reason"] == StopReason.EARLY_STOP and not other_length:
-        run.progress.stop_reason = StopReason.EARLY_STOP  # it was killed after its last save, but it was over
+    if progress["stop_reason"] in (StopReason.EARLY_STOP, StopReason.LISTENER) and not other_length:
+        # It was killed after its last save, but it was over.
+        run.progress.stop_reason, run.progress.stop_note = StopReason(progress["stop_reason"]), progress["stop_note"]
     run.scaler.load_state_dict(scaler)
     note = ""
     try:
@@ -211,7 +213,7 @@ def load_weights(load: Callable[[Any], Any], weights: Mapping[str, Tensor], path
 def since_0_1_0(progress: dict[str, Any], path: Path) -> dict[str, Any]:
     """Saved progress with the fields that version 0.1.0 did not save: it kept the value that patience refers to as the
     best one, and the loss of those weights only in metrics.jsonl."""
-    progress = {"term_sums": []} | progress
+    progress = {"term_sums": [], "stop_note": None} | progress
     if {"reference", "best_loss"} & progress.keys() or progress.get("best") is None:
         return {"reference": None, "best_loss": None} | progress
     best_loss = loss_of(history.read(path.parent.parent).at(progress["best_step"]))
@@ -221,6 +223,7 @@ def since_0_1_0(progress: dict[str, Any], path: Path) -> dict[str, Any]:
 def check_progress(progress: dict[str, Any], num_terms: int) -> dict[str, Any]:
     """Return saved progress unchanged. Raises ValueError for wrong names, types, negative numbers or other terms."""
     kinds: dict[str, tuple[type, ...]] = {"loss_sum": (float,), "term_sums": (list,), "stop_reason": (str, NoneType)}
+    kinds["stop_note"] = (str, NoneType)
     kinds |= dict.fromkeys(("best", "best_loss", "reference"), (float, NoneType)) | {"loss_samples": (int, float)}
     if progress.keys() != {f.name for f in fields(Progress)}:
         raise ValueError("its progress has other fields")

@@ -44,6 +44,10 @@ class BadRow(TrainerError):
     """A row that was read in training cannot be used. The run ends before the step that needs it, and saves."""
 
 
+class ListenerFailed(TrainerError):
+    """A listener of the user's own raised an exception. The run ends after this step, and saves."""
+
+
 class Diverged(TrainerError):
     """The loss or a weight became NaN or infinite."""
 

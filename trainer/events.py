@@ -1,33 +1,36 @@
-"""Events that the loop reports: small frozen dataclasses. Their tensors are detached and still on the device."""
+"""Events that the loop reports, and what a listener may answer: small frozen dataclasses, public as trainer.Stepped,
+trainer.Stop and so on. Their tensors are detached and still on the device."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from trainer.data.batches import Window
 from trainer.stopping import StopReason
 from trainer.watch import Logged
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Training starts, or resumes, after `step` optimizer steps."""
+    """Training starts, or resumes, after `step` optimizer steps. num_steps: that the run takes if nothing stops it."""
 
     step: int
+    num_steps: int
+    steps_per_epoch: int
 
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """One optimizer step was taken. loss: of its window, 0-dim. norm: of all gradients before clipping, 0-dim, or None
-    in a step that does not log it. terms: of a loss with named terms, (terms,) in the order of run.terms. logged: the
-    same as floats in a step to log, else None: to read a tensor from a device waits for the device."""
+    """One optimizer step was taken. loss: of its samples, 0-dim. norm: of all gradients before clipping, 0-dim, or None
+    in a step that does not log it. lr: the learning rate of the step. num_samples: over all processes. terms: of a loss
+    with named terms, (terms,), in their order. logged: loss, terms and norm as floats in a step to log, else None: to
+    read a tensor from a device waits for the device."""
 
     step: int
     loss: Tensor
     norm: Tensor | None
     lr: float
-    window: Window
+    num_samples: int
     terms: Tensor | None = None
     logged: Logged | None = None
 
@@ -50,3 +53,11 @@ class Ended:
 
 
 Event = Started | Stepped | Evaluated | Ended
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """What a listener returns to end the run after this step, or this call of several compiled steps: normally, with an
+    evaluation and a checkpoint. why: the reason, for summary.json."""
+
+    why: str

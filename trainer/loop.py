@@ -19,7 +19,7 @@ def train(run: TrainState) -> Iterator[Event]:
     """Train from the current step to the end, or to a reason to stop, and report each event. A listener may save the
     state at any event where run.is_whole: it is consistent there."""
     progress = run.progress
-    yield Started(progress.step)
+    yield Started(progress.step, progress.num_steps, progress.steps_per_epoch)
     run.agree_to_stop()
     while not progress.done:
         run.model.train()
@@ -31,7 +31,7 @@ def train(run: TrainState) -> Iterator[Event]:
             loss = run.ranks.mean(loss)
             logged = run.advance(window, loss, norm)
             loss, terms = (loss[0], loss[1:]) if run.terms else (loss, None)
-            yield Stepped(progress.step, loss, norm, lr, window, terms, logged)
+            yield Stepped(progress.step, loss, norm, lr, window.num_samples, terms, logged)
             run.agree_to_stop()
         if progress.evaluation_due:
             with run.average.applied(run):

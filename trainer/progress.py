@@ -13,7 +13,8 @@ class Progress:
     """How far a run has come, between two optimizer steps. A checkpoint holds all of it. loss_sum: over the samples
     since the last evaluation, as far as they were read; term_sums: the same of each term of a loss that has some;
     loss_samples: what these are sums over, see Window.weight. best, best_loss: the monitored
-    metric and the loss of the weights that are kept. reference: the value that patience waits to see improved."""
+    metric and the loss of the weights that are kept. reference: the value that patience waits to see improved.
+    stop_note: what a listener said of its reason to stop."""
 
     num_steps: int
     steps_per_epoch: int
@@ -31,6 +32,7 @@ class Progress:
     reference: float | None = None
     bad_evaluations: int = 0
     stop_reason: StopReason | None = None
+    stop_note: str | None = None
 
     @property
     def epoch(self) -> float:
@@ -38,14 +40,23 @@ class Progress:
         return self.step / self.steps_per_epoch
 
     @property
+    def awaits_evaluation(self) -> bool:
+        """Whether an evaluation belongs to this step and has not been made, be it that the run was stopped before."""
+        is_last = self.step == self.num_steps or (self.stop_reason is not None and self._ends_well)
+        return (is_last or self.step % self.eval_every == 0) and self.step > self.evaluated_at
+
+    @property
     def evaluation_due(self) -> bool:
         """Whether an evaluation is due at this step and still to be done. A run that ends well ends with one."""
-        due = self.step % self.eval_every == 0 or self.step == self.num_steps or self.stop_reason is not None
-        return due and self.step > self.evaluated_at and status_of(self.stop_reason) == "ok"
+        return self.awaits_evaluation and self._ends_well
+
+    @property
+    def _ends_well(self) -> bool:
+        return status_of(self.stop_reason) == "ok"
 
     @property
     def done(self) -> bool:
-        """Whether training is over: all steps taken, or a reason to stop, and evaluated."""
+        """Whether training is over: all steps taken, or a reason to stop, and the last evaluation made."""
         return (self.stop_reason is not None or self.step >= self.num_steps) and not self.evaluation_due
 
     def add(self, loss: Sequence[float], num_samples: int, weight: float | None) -> None:

@@ -67,6 +67,7 @@ class TrainState:
     phases: Phases = field(default_factory=Phases)
     average: Average = field(default_factory=Average)  # of the weights, which evaluations see in their place
     watch: Watch = field(init=False)
+    window: Window | None = None  # of the last step
     timer: Timer = field(default_factory=Timer)
     diverged_at: int | None = None  # the first step whose loss or weights were seen not to be finite
 
@@ -112,6 +113,7 @@ class TrainState:
         progress = self.progress
         progress.step += 1
         progress.samples += window.num_samples
+        self.window = window
         self.watch.add(loss, window.num_samples, window.weight)
         is_logged = progress.step % self.log_every == 0
         is_due = is_logged or progress.evaluation_due

@@ -33,6 +33,7 @@ class StopReason(StrEnum):
     GUARD = "guard"
     MAX_TIME = "max time"
     PRUNED = "pruned"
+    LISTENER = "listener"
     SIGINT = "SIGINT"
     SIGTERM = "SIGTERM"
     SIGHUP = "SIGHUP"
@@ -40,7 +41,8 @@ class StopReason(StrEnum):
     @property
     def status(self) -> str:
         """The run's status in summary.json: ok, failed, diverged, pruned or stopped."""
-        known = {"early stop": "ok", "max time": "ok", "guard": "failed", "diverged": "diverged", "pruned": "pruned"}
+        ends = {"early stop": "ok", "max time": "ok", "listener": "ok"}
+        known = ends | {"guard": "failed", "diverged": "diverged", "pruned": "pruned"}
         return known.get(self, "stopped")
 
     @property

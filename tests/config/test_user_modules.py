@@ -147,6 +147,17 @@ def test_without_a_name_that_lies_there_trust_does_not_open_the_folder(tmp_path:
 
 
 @pytest.mark.slow
+def test_a_strangers_sweep_has_no_listeners_of_theirs(cli: Cli, tmp_path: Path) -> None:
+    sweep = strangers_sweep(tmp_path / "theirs/sweep", listeners=[{"_target_": "my_net.Net"}])
+    (tmp_path / "my_net.py").write_text(MARK)
+    before = written(tmp_path)
+    done = cli("resume", str(sweep))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "listeners.0._target_=my_net.Net" in done.stderr
+    assert written(tmp_path) == before
+
+
+@pytest.mark.slow
 def test_a_strangers_sweep_downloads_nothing(cli: Cli, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     node = {"_target_": "trainer.data.vision.MNIST", "root": str(elsewhere), "val_fraction": 0.1, "split_seed": 0}

@@ -27,14 +27,14 @@ def found_on(
     run.loss_fn = loss_fn or run.loss_fn
     found: list[Finding] = []
     guards, chance = Guards(run, found.append, **how), random.Random(0)
-    window = next(iter(run.windows()))
-    guards(Started(1))  # a resumed run is not watched in its first steps
+    run.window = next(iter(run.windows()))
+    guards(Started(1, STEPS, STEPS))  # a resumed run is not watched in its first steps
     for step in range(1, STEPS + 1):
         if evaluate and step % 100 == 0:
             guards(Evaluated(step, {"train/loss": 1.0, "val/loss": curve(step)}, False))
         loss = torch.tensor(curve(step) * (1 + noise * chance.gauss(0, 1)))
         logged = None if step % run.log_every else Logged(loss.item(), [], None)
-        guards(Stepped(step, loss, None, run.optimizer.defaults["lr"], window, None, logged))
+        guards(Stepped(step, loss, None, run.optimizer.defaults["lr"], 1, None, logged))
     return found
 
 
@@ -114,11 +114,11 @@ def rates(*words: str) -> list[Finding]:
     run, _ = build(config("dataset=iris", "epochs=300", "threads=1", "device=cpu", *words))
     found: list[Finding] = []
     guards = Guards(run, found.append, strict=True)
-    window = next(iter(run.windows()))
-    guards(Started(1))
+    run.window = next(iter(run.windows()))
+    guards(Started(1, STEPS, STEPS))
     for step in range(1, run.progress.num_steps + 1):
         run.optimizer.step()
-        guards(Stepped(step, torch.tensor(1 / step), None, run.optimizer.param_groups[0]["lr"], window))
+        guards(Stepped(step, torch.tensor(1 / step), None, run.optimizer.param_groups[0]["lr"], 1))
         run.scheduler.step()
         if hasattr(run.scheduler, "look") and step % 10 == 0:
             run.scheduler.look(0.0)

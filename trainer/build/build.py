@@ -41,7 +41,7 @@ from trainer.data.loading import make_splits, own_task
 from trainer.data.room import Room
 from trainer.data.splits import Splits
 from trainer.guards.finding import Finding
-from trainer.listeners.trackers import check_installed
+from trainer.listeners.trackers import check_ready
 from trainer.loop import train_step
 from trainer.optim.freezing import freeze
 from trainer.optim.groups import Row
@@ -106,7 +106,7 @@ def build(
 def _build(
     config: Config, *, room: Room, download: bool, ranks: Ranks, earlier: Earlier | None, may_measure: bool
 ) -> tuple[TrainState, Setup]:
-    check_installed(config, reaches_out=download)
+    check_ready(config, reaches_out=download)
     probe.check_options(config)
     stepping.check(config)
     phases.check(config)

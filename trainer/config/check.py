@@ -6,24 +6,24 @@ import operator
 import re
 import shlex
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
-from trainer.config import asked_metrics, expectations, folds, optimizer_groups
+from trainer.config import folds, optimizer_groups
 from trainer.config.durations import Duration, Time, is_duration, is_empty, is_time
 from trainer.config.expectations import is_number
 from trainer.config.options import MAY_BE_THEIRS, common, target_schema
 from trainer.config.picked import shown
-from trainer.config.schema import TARGETS, Config, DeviceName, Expect, Metrics, Target, Transforms
+from trainer.config.schema import TARGETS, Config, DeviceName, Target
 from trainer.config.schema_key import keys
+from trainer.config.special import SPECIAL
 from trainer.config.unknown_key import ALL_KEYS, unknown_key
 from trainer.errors import ConfigError
 from trainer.terminal.spelling import closest
 
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 EXAMPLES = {"_target_": "my_file.MyClass", "path": "FILE", "target": "COLUMN"}
-TRANSFORMS = "augment.transforms=[{_target_: torchvision.transforms.v2.RandomRotation, degrees: 10}]"
 MISSING = "???"  # OmegaConf's word for a value that the user has to give
 SWITCHES = {"1": "true", "yes": "true", "on": "true", "0": "false", "no": "false", "off": "false", "none": "false"}
 BOUNDS = {"above": operator.gt, "at_least": operator.ge, "below": operator.lt, "at_most": operator.le}
@@ -115,40 +115,6 @@ def _check_fields(schema: Any, data: Data, prefix: str, known: set[str]) -> Any:
         else:
             values[name] = special(value) if (special := SPECIAL.get(field.type)) else check_value(path, value, field)
     return schema(**values)
-
-
-def _check_expect(node: Any) -> dict[str, Any]:
-    if not isinstance(node, Mapping):
-        raise ConfigError("expect is a group of values by name", "expect.steps=60", "expect")
-    for name, value in node.items():
-        try:
-            expectations.parse(value)
-        except ValueError as error:
-            raise ConfigError(f"expect.{name} {error}", key=f"expect.{name}") from error
-    return dict(node)
-
-
-def _check_metrics(value: Any) -> list[Any]:
-    if not isinstance(value, (list, tuple)):
-        hint = f"'metrics={shown([value])}'" if isinstance(value, str) else "'metrics=[f1,auroc]'"
-        raise ConfigError(f"metrics={shown(value)}: metrics must be a list", hint, "metrics")
-    asked_metrics.read(value)
-    return list(value)
-
-
-def _check_transforms(value: Any) -> list[dict[str, Any]]:
-    nodes: list[Any] = list(value) if isinstance(value, (list, tuple)) else [None]
-    if not all(isinstance(node, Mapping) and isinstance(node.get("_target_"), str) for node in nodes):
-        text = f"augment.transforms={shown(value)}: it must be a list of transforms, each with a _target_"
-        raise ConfigError(text, shlex.quote(TRANSFORMS), "augment.transforms")
-    return [dict(node) for node in nodes]
-
-
-SPECIAL: dict[Any, Callable[[Any], Any]] = {
-    Expect: _check_expect,
-    Metrics: _check_metrics,
-    Transforms: _check_transforms,
-}
 
 
 def check_value(path: str, value: Any, field: Any) -> Any:

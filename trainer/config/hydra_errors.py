@@ -5,9 +5,9 @@ import shlex
 from itertools import pairwise
 
 from trainer.config import data_files, files, optimizer_groups
-from trainer.config.check import TRANSFORMS
 from trainer.config.picked import default, shown
 from trainer.config.source import Source
+from trainer.config.special import LISTENERS, TRANSFORMS
 from trainer.config.unknown_key import ALL_KEYS, unknown_to_hydra
 from trainer.errors import ConfigError
 from trainer.terminal.spelling import closest
@@ -18,6 +18,7 @@ TORCHVISION = re.compile(
 )
 LISTS = {  # the key that each of their entries has, and what to type
     "augment.transforms": ("_target_", TRANSFORMS),
+    "listeners": ("_target_", LISTENERS),
     "optimizer.groups": ("params", optimizer_groups.EXAMPLE),
     "hydra.sweeper.zip": ("", "hydra.sweeper.zip=[model,optimizer.lr]"),
 }

@@ -1,6 +1,6 @@
 """The keys of conf/config.yaml. A group (dataset, model, …) is a mapping whose keys depend on its `_target_`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NewType
 
@@ -13,6 +13,7 @@ TARGETS = ("dataset", "model", "loss", "optimizer", "scheduler")  # the keys tha
 Expect = Mapping[str, Any]  # see trainer/config/expectations.py
 Metrics = list[Any]  # see trainer/config/asked_metrics.py
 Transforms = list[dict[str, Any]]  # a `_target_` and its keyword arguments each
+Listeners = Sequence[dict[str, Any]]  # the same
 
 
 @dataclass
@@ -195,6 +196,14 @@ class Config:
     checkpoint: Checkpoint = key("when to save")
     tensorboard: bool = key("write TensorBoard event files into the run folder; extra [tensorboard]")
     mlflow: bool = key("log to MLFLOW_TRACKING_URI, or to files in outputs/mlruns; extra [mlflow]")
+    wandb: Literal["offline"] | bool = key(
+        "log to Weights & Biases; offline: into the run folder, for wandb sync; extra [wandb]", if_absent=False
+    )
+    trackio: bool = key("log to trackio, in TRACKIO_DIR; extra [trackio]", if_absent=False)
+    listeners: Listeners = key("your own, given each event: [{_target_: my_file.MyListener, key: value}]", if_absent=[])
+    listener_errors: Literal["stop", "warn"] = key(
+        "after a listener of yours that raises: end the run, or warn and go on without it", if_absent="stop"
+    )
     report: bool = key("make results.png and report.html at the end")
 
     sweep: Sweep = key("how the jobs of a sweep (-m) run")

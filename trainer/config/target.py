@@ -133,13 +133,32 @@ def construct(node: Mapping[str, Any], group: str, given: Mapping[str, Any] | No
     return _built(complete(node, group, **facts), group, given or {}, outermost=True)
 
 
+def check(node: Mapping[str, Any], group: str, **facts: Any) -> None:
+    """Raise ConfigError if `construct` could not call the `_target_` of this node."""
+    keywords = {name: value for name, value in complete(node, group, **facts).items() if name != "_target_"}
+    _check_call(node, group, locate(node["_target_"], group), [], keywords, outermost=True)
+
+
 def _built(node: Mapping[str, Any], key: str, given: Mapping[str, Any], outermost: bool = False) -> Any:
     inside = partial(_built, given=given)
     keywords = {name: mapped(value, f"{key}.{name}", inside) for name, value in node.items() if name != "_target_"}
     target = locate(node["_target_"], key)
     named = {name: value for name, value in given.items() if name in parameters(target)}
     first = list(given.values()) if outermost and not named else []
-    keywords, properties = named | keywords, _properties(target)
+    keywords = named | keywords
+    _check_call(node, key, target, first, keywords, outermost=outermost)
+    try:
+        return target(*first, **keywords)
+    except (TypeError, ValueError) as error:
+        said, hint = advised(str(error), key)
+        raise ConfigError(f"{key}: {node['_target_']} refused its settings: {said}{place(error)}", hint) from error
+
+
+def _check_call(
+    node: Mapping[str, Any], key: str, target: Any, first: list[Any], keywords: Mapping[str, Any], *, outermost: bool
+) -> None:
+    """Raise ConfigError if a target's signature does not take these arguments."""
+    properties = _properties(target)
     try:
         own = {name: value for name, value in keywords.items() if name not in properties}
         inspect.signature(target).bind(*first, **own)
@@ -149,8 +168,3 @@ def _built(node: Mapping[str, Any], key: str, given: Mapping[str, Any], outermos
         can_be_typed = parameter is not None and parameter.kind is not parameter.POSITIONAL_ONLY
         text = f"{node['_target_']}: {error}" if outermost else f"{key}: {node['_target_']}: {error}"
         raise ConfigError(text, f"++{key}.{name}=VALUE" if can_be_typed and outermost else None) from error
-    try:
-        return target(*first, **keywords)
-    except (TypeError, ValueError) as error:
-        said, hint = advised(str(error), key)
-        raise ConfigError(f"{key}: {node['_target_']} refused its settings: {said}{place(error)}", hint) from error

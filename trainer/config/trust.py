@@ -22,7 +22,7 @@ NAMES = {  # group: the pattern of its `_target_`
     "augment": r"torchvision\.transforms\.v2\.[A-Z]\w*",
     "scheduler": r"(torch\.optim\.lr_scheduler|trainer\.schedules)\.[A-Z]\w*",
 }
-TRACKERS = ("mlflow",)  # those that write outside the run folder
+TRACKERS = ("mlflow", "wandb", "trackio")  # those that write outside the run folder
 NESTED = (
     "model",
     "loss",

@@ -76,7 +76,7 @@ class _Steps:
             event = next(self.events)
             if not isinstance(event, Stepped):
                 raise TrainerError(f"the loss is NaN or infinite at step {event.step}", "trainer lr-find")
-            taken, samples = taken + 1, samples + event.window.num_samples
+            taken, samples = taken + 1, samples + event.num_samples
         synchronize(self.run.device)
         return taken, time.perf_counter() - begun, samples
 

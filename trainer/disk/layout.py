@@ -83,6 +83,17 @@ def root_of(folder: Path) -> Path:
     return Path("outputs")
 
 
+def sweep_of(folder: Path) -> str | None:
+    """The name of the sweep's folder that a job's folder lies in; None for another run."""
+    return folder.absolute().parent.name if (folder.absolute().parent / SWEEP).is_file() else None
+
+
+def title(folder: Path) -> str:
+    """The name of a run among others elsewhere: of its folder, and for a job of the sweep's before it."""
+    sweep = sweep_of(folder)
+    return folder.name if sweep is None else f"{sweep}-{folder.name}"
+
+
 def find(name: str, output_dir: str = "outputs") -> FolderPath:
     """The run folder that a user means: a path, the end of a run's name, or latest. Raises ConfigError."""
     root = Path(output_dir)

@@ -14,14 +14,20 @@ from trainer.stopping import StopReason
 
 class Checkpoints(Listener):
     """Saves between two steps. keep: the number of checkpoints to keep. sync_metrics: waits until the metrics files are
-    on the disk; returns the size of each in bytes. last: the newest checkpoint. seconds: time spent saving; took: the
-    last save's."""
+    on the disk; returns the size of each in bytes. saved: called when a checkpoint is complete. last: the newest
+    checkpoint. seconds: time spent saving; took: the last save's."""
 
     def __init__(
-        self, run: TrainState, folder: Path, every_seconds: float, keep: int, sync_metrics: Callable[[], dict[str, int]]
+        self,
+        run: TrainState,
+        folder: Path,
+        every_seconds: float,
+        keep: int,
+        sync_metrics: Callable[[], dict[str, int]],
+        saved: Callable[[], None] = lambda: None,
     ) -> None:
         self.run, self.folder, self.every_seconds, self.keep = run, folder, every_seconds, keep
-        self.sync_metrics = sync_metrics
+        self.sync_metrics, self.saved = sync_metrics, saved
         self.last: Path | None = next(reversed(checkpoint.checkpoints(folder)), None)
         self.saved_at, self.seconds, self.took, self.requested = time.monotonic(), 0.0, 0.0, False
 
@@ -44,6 +50,7 @@ class Checkpoints(Listener):
         """Save a checkpoint."""
         started = time.monotonic()
         self.last = checkpoint.save(self.run, self.folder, self.keep, self.sync_metrics)
+        self.saved()
         self.saved_at, self.requested = time.monotonic(), False
         self.took = self.saved_at - started
         self.seconds += self.took

@@ -90,8 +90,11 @@ class Guards(Listener):
 
     def _first_seen(self, event: Stepped) -> None:
         """Look at the targets, in the data's units, and at the loss of guessing them."""
-        run, loader = self.run, event.window.loader
-        x, y = loader.load(event.window.batches[0])
+        run, window = self.run, self.run.window
+        if window is None:
+            return  # no step has been taken
+        loader = window.loader
+        x, y = loader.load(window.batches[0])
         self.start = event.loss.item() if self.start is None else self.start
         if not isinstance(y, Tensor):
             self.guesses = []

@@ -90,6 +90,8 @@ def show(
         screen.say(f"stopped  early: {counted(progress.bad_evaluations, 'evaluation')} without improvement")
     elif progress.stop_reason == StopReason.MAX_TIME:
         screen.entry("stopped", out_of_time(run, str(config.max_time)))
+    elif progress.stop_reason == StopReason.LISTENER:
+        screen.entry("stopped", [f"by a listener at step {progress.step:,}: {progress.stop_note}"])
     elif progress.stop_reason == StopReason.PRUNED:
         screen.say(f"pruned   at step {progress.step:,}: other jobs of the search did better by then")
     for line in measured.lines(result.measured, setup.splits.truth, config.expect):

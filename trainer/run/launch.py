@@ -17,6 +17,7 @@ from trainer.data.fingerprint import Fingerprint
 from trainer.disk import layout, storage
 from trainer.disk.lock import only_writer
 from trainer.errors import BadRow, ConfigError, TrainerError, complain, failed
+from trainer.listeners import own
 from trainer.processes import ranks as distributed
 from trainer.processes import signals
 from trainer.run import best_weights, data_files, git_diff, lost_rows, start_ranks
@@ -72,7 +73,10 @@ def start(
 def _built(
     config: Config, session: Session, ranks: distributed.Ranks, *, download: bool, earlier: Earlier | None = None
 ) -> tuple[TrainState, Setup]:
-    """Build a run on what its session may use of this machine. Its time began with the session."""
+    """Build a run on what its session may use of this machine. Its time began with the session; its listeners are made
+    later, when there is a folder."""
+    if ranks.rank == 0:
+        own.check(config.listeners)
     run, setup = build(
         config,
         cores=session.num_cores,

@@ -1,12 +1,11 @@
 """Carries out a built run: the loop with its listeners, then its results: weights, summary, picture, last lines."""
 
 import dataclasses
-import math
 import signal
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -20,11 +19,12 @@ from trainer.data import fingerprint
 from trainer.disk import folder as folders
 from trainer.disk import history, layout, outcome
 from trainer.disk.outcome import Change, Outcome
-from trainer.errors import BadRow, Diverged, Interrupted, Killed, StorageError, TrainerError, failed
+from trainer.errors import BadRow, Interrupted, ListenerFailed, TrainerError, failed
 from trainer.events import Ended, Evaluated, Event, Stepped
 from trainer.guards.finding import Finding
-from trainer.listeners import Listener
+from trainer.listeners import Listener, Tracker, own
 from trainer.listeners.checkpoints import Checkpoints
+from trainer.listeners.closing import closing
 from trainer.listeners.console import Console
 from trainer.listeners.explain import Explain
 from trainer.listeners.guards import Guards
@@ -37,7 +37,18 @@ from trainer.processes import signals
 from trainer.report import measured, training_pictures
 from trainer.report.changes import changes
 from trainer.report.layers import layers
-from trainer.run import footer, header, importance, kept_weights, lost_rows, out_of_memory, replay, summary, test_split
+from trainer.run import (
+    ended,
+    footer,
+    header,
+    importance,
+    kept_weights,
+    lost_rows,
+    out_of_memory,
+    replay,
+    summary,
+    test_split,
+)
 from trainer.run.result import Result
 from trainer.run.session import Session
 from trainer.run.throughput import Throughput
@@ -57,18 +68,21 @@ def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> 
     start_up = time.perf_counter() - session.started - setup.data_seconds
     seconds = {"start-up": start_up, "data": setup.data_seconds, "train": 0.0, "eval": 0.0, "save": 0.0, "report": 0.0}
     result = Result(folder, "running", seconds=seconds)
-    if whole := [type(each).__name__ for each in session.listeners if not getattr(each, "per_call", False)]:
-        stepping.one_by_one(run, run.step, f"{whole[0]} looks at the run after each")
     try:
+        listeners = own.listening(run, setup.config, folder, session.listeners, screen.warn)
+        if whole := [each.name for each in listeners if not each.per_call]:
+            stepping.one_by_one(run, run.step, f"{whole[0]} looks at the run after each")
         header.show(screen, run, setup, folder)
         for finding in setup.findings:
             header.show_finding(screen, finding)
         summary.write(run, setup, result)
         try:
-            tripped = _train(run, setup, result, session)
-            _conclude(run, setup, result, session, tripped, changed)
+            tools: list[Tracker] = []
+            with closing(tools), closing(listeners):  # when the report is made
+                tripped = _train(run, setup, result, session, tools, listeners)
+                _conclude(run, setup, result, session, tripped, changed)
         except folders.Gone as gone:
-            raise _gone(gone, result) from gone
+            raise ended.gone_error(gone, result) from gone
         return result
     except Interrupted as error:  # all is saved
         screen.note(f"{error.message}\n  try: {error.hint}")
@@ -80,7 +94,7 @@ def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> 
         is_full = out_of_memory.is_out_of_memory(error)
         known = out_of_memory.explain(error, run, setup.config) if is_full else failed(error, layout.log_name(folder))
         text = known.message if is_full or known is error else f"{type(error).__name__}: {error}"
-        result.status = ended_as(known)
+        result.status = ended.status(known)
         with suppress(TrainerError, OSError):  # a full disk, which the first error reports
             summary.write(run, setup, result, text)
         if known is error or (run.ranks.size > 1 and not is_full):
@@ -90,17 +104,14 @@ def carry_out(run: TrainState, setup: Setup, folder: Path, session: Session) -> 
         screen.close()
 
 
-def ended_as(error: TrainerError) -> str:
-    """The status of a run that an error ended. After a full disk or a kill a sweep continues it from its checkpoint."""
-    kinds = {Diverged: "diverged", StorageError: "interrupted", Killed: "interrupted"}
-    return next((status for kind, status in kinds.items() if isinstance(error, kind)), "failed")
-
-
-def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> Finding | None:
-    """Run the loop with its listeners. Returns the finding that stopped it under guards=strict."""
+def _train(
+    run: TrainState, setup: Setup, result: Result, session: Session, tools: list[Tracker], last: Sequence[Listener]
+) -> Finding | None:
+    """Run the loop with its listeners. Returns the finding that stopped it under guards=strict. tools: the trackers are
+    added here, and stay open for the report; last: the user's own listeners, which do, too."""
     config, folder, screen = setup.config, result.run_dir, session.screen
     metrics = MetricsFiles(run, folder)
-    tools = trackers(config, run, folder, reaches_out=setup.reaches_out)
+    tools += trackers(config, run, folder, reaches_out=setup.reaches_out)
 
     data, place = setup.splits.fingerprint, folders.of(folder)
     stored = data.parts.digests.clone()
@@ -114,7 +125,11 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
             tool.flush()
         return metrics.sync()
 
-    saver = Checkpoints(run, folder, config.checkpoint.every_seconds, config.checkpoint.keep, sync)
+    def saved() -> None:
+        for tool in tools:
+            tool.saved()
+
+    saver = Checkpoints(run, folder, config.checkpoint.every_seconds, config.checkpoint.keep, sync, saved)
     past = history.read(folder)
     logged = [loss for _, loss in past.curves["train"]]
     console = Console(run, screen, past.curves)
@@ -127,32 +142,30 @@ def _train(run: TrainState, setup: Setup, result: Result, session: Session) -> F
     if config.max_time is not None:
         report_time = seconds_of_report(result.seconds["start-up"]) if config.report and not session.is_brief else 0.0
         listeners.append(MaxTime(run, in_seconds(config.max_time), result.seconds, saver, report_time))
-    listeners += session.listeners
+    ours = [each for each in listeners if each not in tools]
+    listeners += last
     samples, waited = run.progress.samples, run.train_batches.waited
     events = until_wish(run)
-    try:
-        mark = time.perf_counter()
-        for event in events:
-            if isinstance(event, Stepped):
-                result.seconds["train"] += time.perf_counter() - mark
-            elif isinstance(event, Evaluated):
-                result.seconds["eval"] += time.perf_counter() - mark
-            for listener in listeners:
-                listener(event)
+    with closing(ours):
+        try:
             mark = time.perf_counter()
-    except (BadRow, folders.Gone) as error:
-        place.lost = isinstance(error, folders.Gone)
-        with suppress(TrainerError):  # it was removed, or the weights are not finite
-            while not run.is_whole:  # the rest of a call
-                with suppress(folders.Gone):
-                    metrics(next(events))
-            saver.save()
-        result.checkpoint = saver.last
-        raise
-    finally:
-        for listener in listeners:
-            with suppress(OSError) if place.lost else nullcontext():
-                listener.close()
+            for event in events:
+                if isinstance(event, Stepped):
+                    result.seconds["train"] += time.perf_counter() - mark
+                elif isinstance(event, Evaluated):
+                    result.seconds["eval"] += time.perf_counter() - mark
+                for listener in listeners:
+                    listener(event)
+                mark = time.perf_counter()
+        except (BadRow, ListenerFailed, folders.Gone) as error:
+            place.lost = isinstance(error, folders.Gone)
+            with suppress(TrainerError):  # it was removed, or the weights are not finite
+                while not run.is_whole:  # the rest of a call
+                    with suppress(folders.Gone):
+                        metrics(next(events))
+                saver.save()
+            result.checkpoint = saver.last
+            raise
     for part, name, spent in (("train", "compile", run.compile_seconds), ("eval", "batch norms", run.average.seconds)):
         if spent:
             result.seconds[part] -= spent
@@ -203,13 +216,7 @@ def _conclude(
     if progress.stop_reason == StopReason.DIVERGED:
         if config.guards != "none" and (source := replay.explain(setup, folder)) is not None:
             header.show_finding(session.screen, source)
-        lr, last = run.optimizer.param_groups[0]["lr"], result.checkpoint
-        saved = f"last good checkpoint: {last}" if last else "no checkpoint had been saved yet"
-        bad = [name for name, total in zip(run.terms, progress.term_sums, strict=False) if not math.isfinite(total)]
-        what = "a weight" if math.isfinite(progress.loss_sum) else "the loss"
-        what = f"the term '{bad[0]}' of the loss" if bad else what
-        where = f"at step {run.diverged_at or progress.step} with learning rate {lr:g}"
-        raise Diverged(f"{what} is NaN or infinite {where}; {saved}", f"optimizer.lr={min(lr / 10, 0.01):g}")
+        raise ended.diverged_error(run, result)
     session.screen.clear()
     footer.show(session, run, setup, result, predictions, past)
     reason = progress.stop_reason  # set even if only another rank received the signal
@@ -219,19 +226,6 @@ def _conclude(
         saved = saved if result.status == "stopped" else "the run was already finished"
         text = f"stopped by {signal.Signals(number).name} at step {progress.step:,}; {saved}"
         raise Interrupted(number, text, f"trainer resume {layout.relative(folder)}")
-
-
-def _gone(gone: folders.Gone, result: Result) -> StorageError:
-    """The error for a run whose folder, or a file that it needs, is gone: what is left of it, and where."""
-    folder, last = folders.of(result.run_dir), result.checkpoint
-    folder.lost = True
-    place = folder.place()
-    if place is None or last is None:
-        return StorageError(f"{gone.message}; {'nothing of it is left' if place is None else 'nothing was saved'}")
-    place = layout.relative(place)
-    first = f"put {gone.missing} back, then " if gone.missing else ""
-    saved = place / last.parent.name / last.name
-    return StorageError(f"{gone.message}; saved {saved}", f"{first}trainer resume {place}")
 
 
 def until_wish(run: TrainState) -> Iterator[Event]:

@@ -16,11 +16,13 @@ from trainer.disk import layout, storage
 from trainer.disk.json_text import finite
 from trainer.run.result import Result
 from trainer.state import TrainState
+from trainer.stopping import StopReason
 
 
 def write(run: TrainState, setup: Setup, result: Result, error: str | None = None) -> None:
     """Write RUN/summary.json. error: why the run failed."""
     progress, throughput, baseline = run.progress, result.throughput, result.baseline
+    reason = progress.stop_reason
     best = {"step": progress.best_step, **{name: finite(value) for name, value in result.best.items()}}
     config = setup.config
     summary: dict[str, Any] = {
@@ -28,7 +30,7 @@ def write(run: TrainState, setup: Setup, result: Result, error: str | None = Non
         "tags": config.tags,
         "notes": config.notes,
         "status": result.status,
-        "stop_reason": progress.stop_reason,
+        "stop_reason": progress.stop_note if reason == StopReason.LISTENER else reason,
         "error": error,
         "monitor": run.stopping.monitor,
         "modes": dict(run.stopping.modes),

@@ -45,8 +45,8 @@ def run(args: Namespace) -> int:
     from trainer.terminal.screen import Screen
 
     with scratch.folder("trainer-verify-") as folder, Screen() as screen:
-        data |= {"report": False, "max_time": None, **dict.fromkeys(TRACKERS, False)}
-        return _compare(data, trusted, folder, screen.say)
+        off = {"report": False, "max_time": None, "listeners": [], **dict.fromkeys(TRACKERS, False)}
+        return _compare({**data, **off}, trusted, folder, screen.say)
 
 
 def _compare(data: dict[str, Any], trusted: bool, folder: Path, say: Callable[..., None]) -> int:
