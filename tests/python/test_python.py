@@ -19,7 +19,7 @@ import trainer
 from trainer.disk import layout
 from trainer.errors import ConfigError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 QUICK = ["dataset=iris", "epochs=3", "threads=1", "device=cpu"]
 ESCAPE = "\x1b"
 
