@@ -37,6 +37,7 @@ NEEDED = {
     "format=onnx": ("onnxruntime", "onnxscript"),
     "mlflow=true": ("tensorboard", "mlflow"),
     "metrics=": ("torchmetrics",),
+    "from sklearn": ("sklearn",),
 }
 
 

@@ -116,7 +116,8 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Array:
         """The label of each row (N,)."""
-        found: Array = self.classes_[self.predict_proba(X).argmax(1)]
+        places = self.predict_proba(X).argmax(1)
+        found: Array = self.classes_[places]
         return found
 
 
