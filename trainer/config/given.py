@@ -17,7 +17,7 @@ from trainer.errors import ConfigError
 @dataclass(frozen=True)
 class Given:
     """model, loss: nn.Modules. data: what `train` and, if there are any, `val` and `test` hold, by name, see
-    python/data.py. metrics: torchmetrics.Metrics, in the order of the config's."""
+    python/rows.py. metrics: torchmetrics.Metrics, in the order of the config's."""
 
     model: Any = None
     data: Any = None
@@ -53,19 +53,19 @@ def model(of: str) -> Any:
 
 
 def loss(of: str) -> Any:
-    """The loss."""
+    """The loss that was given. of: as for the model."""
     return _one("loss", current().loss, of)
 
 
 def metric(place: int, of: str) -> Any:
-    """A copy of a metric, since a run changes it. place: among those that were given."""
+    """A copy of a metric, since a run changes it. place: among those that were given; of: as for the model."""
     import copy
 
     return copy.deepcopy(_one("metrics", next(iter(current().metrics[place : place + 1]), None), of))
 
 
 def dataset(of: str) -> Any:
-    """The Dataset to train on, with `val` and `test` where they were given."""
+    """The Dataset to train on, with `val` and `test` where they were given. of: as for the model."""
     return _one("data", data().get("train"), of)
 
 

@@ -1,7 +1,7 @@
 """Your own arrays: an .npz or .safetensors file with inputs `x` and targets `y`, and optionally a test split."""
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
 
 
 def tensor(array: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]", name: str) -> Tensor:
+    """An array as a tensor. name: for messages. Raises ConfigError for text and objects."""
     try:
         return torch.from_numpy(np.ascontiguousarray(array))
     except TypeError as error:
@@ -97,9 +98,10 @@ class Given(TensorData):
         asked_task: str = meanings.AUTO,
         num_outputs: int | None = None,
     ) -> None:
-        arrays = {"x" + end: x for end, (x, _) in _by_suffix(given.data())}
-        arrays |= {"y" + end: y for end, (_, y) in _by_suffix(given.data())}
-        rules = (ignored_label, asked_task, num_outputs)
+        arrays, rules = dict[str, Tensor](), (ignored_label, asked_task, num_outputs)
+        for name, (x, y) in given.data().items():
+            end = "" if name == "train" else f"_{name}"
+            arrays |= {f"x{end}": x, f"y{end}": y}
         rows = _rows(arrays, "data", "x", "y", ("val", "test"), classes, scaling, *rules)
         super().__init__(**rows, source="given arrays")
 
@@ -114,10 +116,6 @@ class SafeTensors(_Arrays):
     """A .safetensors file."""
 
     suffix = ".safetensors"
-
-
-def _by_suffix(rows: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return [("" if name == "train" else f"_{name}", some) for name, some in rows.items()]
 
 
 def _rows(

@@ -1,5 +1,7 @@
 """trainer.train() and trainer.resume(), for scripts and notebooks. They leave the Python session as it was."""
 
+import multiprocessing
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -80,6 +82,8 @@ def new_run(
 ) -> Result:
     """Train a new run. screen: where its lines go; None is stdout. sign: with the user's key, which is made if there is
     none."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # a rank that imports its parent's script
+        sys.exit("error: nproc imports this script again in each process, and so it would train again there")
     composed = None if {"-m", "--multirun"} & set(source.overrides) else compose(source)
     if composed is None or composed.multirun:
         raise ConfigError("a sweep starts its own processes, so it needs the command line", "trainer train -m …")
@@ -100,13 +104,15 @@ def resume(
     loss: Any = None,
     metrics: Any = None,
     listeners: Iterable[Listening] = (),
+    data_changed: bool = False,
     **changes: Any,
 ) -> Result:
     """Continue a run from its last checkpoint, as `trainer resume RUN` does. A finished one is only opened.
 
     run: a run folder, the end of its name, or latest. model, data, loss, metrics: the objects that trainer.train was
-    given, if it was given any; the model gets the weights of the checkpoint. listeners: as in train. changes: epochs=80
-    to train longer, and the other keys that `trainer resume` takes.
+    given, if it was given any; the model gets the weights of the checkpoint. listeners: as in train. data_changed:
+    whether data that has changed is trained on, as with data=changed. changes: epochs=80 to train longer, and the other
+    keys that `trainer resume` takes.
     Raises ConfigError for objects unlike those of the start and for data that has changed, and what train raises.
     """
     started = time.perf_counter()
@@ -114,8 +120,6 @@ def resume(
         objs, _ = objects.read(model, data, loss, metrics, ())
         words = settings.words(changes.items(), ())
         changed = CHANGEABLE.read(words)
-        if changed.pop("data", None) not in (None, "changed"):
-            raise ConfigError("data= is given to resume as it was", "trainer.resume(RUN, data=…)")
         if (sweep := layout.find_sweep(str(run))) is not None:
             raise ConfigError(f"{sweep} is a sweep, and needs the command line", f"trainer resume {sweep}")
         opened = open_run(str(run), changed, words, trust_it=False)
@@ -123,7 +127,9 @@ def resume(
             return result_of(opened.folder, opened.config, objs)
         with _around(objs, listeners, started, None) as (session, at):
             at(opened.folder)
-            launch.resume(opened.folder, opened.config, session)
+            stored, if_changed = opened.data, "continue" if data_changed else "refuse"
+            how: Any = {"sign": stored.signed, "download": stored.trusted, "if_changed": if_changed}
+            launch.resume(opened.folder, opened.config, session, **how)
         return _of_own(opened.folder, objs)
 
 
@@ -158,7 +164,7 @@ def _around(
             stack.enter_context(around)
         try:
             yield Session(screen, started, listeners=all_listeners), at
-        except TrainerError as error:
+        except (TrainerError, KeyboardInterrupt) as error:
             if at.folder != Path() and objs.model is not None and not isinstance(error, ConfigError):
                 in_place.load_newest(at.folder, objs.model)
             raise

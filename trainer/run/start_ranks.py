@@ -56,12 +56,15 @@ class Work:
         """Make the work from a config and a session. rest: the other fields. Raises ConfigError for an object that no
         other process can get."""
         plain = {name: value for name, value in vars(session).items() if name not in ("screen", "listeners")}
-        objects = _pickled((given.current(), session.listeners), config.nproc)
+        objects = _pickled((given.current(), session.listeners))
         return cls(dataclasses.asdict(config), plain, session.screen.shown, objects=objects, **rest)
 
     def opened(self) -> tuple[given.Given, Sequence[Listener]]:
-        """The objects and the listeners, as copies of a rank's own."""
-        found: tuple[given.Given, Sequence[Listener]] = pickle.loads(self.objects)  # noqa: S301 - of our own parent
+        """The objects and the listeners, as copies of a rank's own. Raises ConfigError for a class of a notebook."""
+        try:
+            found: tuple[given.Given, Sequence[Listener]] = pickle.loads(self.objects)  # noqa: S301 - of our own parent
+        except (AttributeError, ImportError) as error:
+            raise _unsendable(error) from error
         return found
 
 
@@ -76,14 +79,18 @@ class Links:
     err: Connection  # the parent's stderr
 
 
-def _pickled(objects: Any, nproc: Any) -> bytes:
+def _pickled(objects: Any) -> bytes:
     """Objects as bytes: the ranks get copies, and share no memory. Raises ConfigError."""
     try:
         return pickle.dumps(objects)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        said = re.sub(" at 0x[0-9a-f]+", "", first_line(error))
-        text = f"nproc={nproc} starts other processes, which cannot get an object: {said}"
-        raise ConfigError(text, "a class or function in a file, which is imported; or nproc=1") from error
+        raise _unsendable(error) from error
+
+
+def _unsendable(error: Exception) -> ConfigError:
+    said = re.sub(" at 0x[0-9a-f]+", "", first_line(error))
+    text = f"nproc starts other processes, which cannot get an object: {said}"
+    return ConfigError(text, "a class or function in a file, which is imported; or nproc=1")
 
 
 # Carries out the work in a rank; the third argument asks the parent for the folder of a run with that label.
