@@ -21,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
+import trainer
 from trainer.errors import ConfigError
 from trainer.sklearn import Classifier, Regressor
 
@@ -75,7 +76,7 @@ def test_copies_and_pickles_predict_the_same() -> None:
 
 
 def test_settings_are_trainers_keys() -> None:
-    model = Classifier(optimizer="sgd", optimizer__lr=0.5)
+    model = trainer.sklearn.Classifier(optimizer="sgd", optimizer__lr=0.5)
     assert clone(model).get_params() == model.get_params()
     assert model.set_params(optimizer__lr=0.25, loader__batch_size=50).get_params()["optimizer__lr"] == 0.25
     assert model.fit(X, Y).result_.config.optimizer["lr"] == 0.25

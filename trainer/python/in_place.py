@@ -17,14 +17,15 @@ from trainer.tasks import loss_modules
 @contextmanager
 def kept(*modules: Any) -> Iterator[None]:
     """Afterwards the modules are on the device that they came from, without gradients, and train what they did."""
-    given = [(module, device_of(module)) for module in modules if isinstance(module, nn.Module)]
-    trains = {parameter: parameter.requires_grad for module, _ in given for parameter in module.parameters()}
+    given = [module for module in modules if isinstance(module, nn.Module)]
+    before = [(module, device_of(module), module._compiled_call_impl) for module in given]
+    trains = {parameter: parameter.requires_grad for module in given for parameter in module.parameters()}
     try:
         yield
     finally:
-        for module, device in given:
+        for module, device, compiled in before:
             module.to(device)
-            module._compiled_call_impl = None
+            module._compiled_call_impl = compiled
             for parameter in module.parameters():
                 parameter.grad = None
                 parameter.requires_grad_(trains.get(parameter, True))

@@ -106,7 +106,9 @@ class Result:
     def _outputs(self, x: Any) -> dict[str, Array]:
         size = self.config.loader.eval_batch_size
         with restoring(), signals.listening(), given.using(self.given):  # what the model draws is seeded
-            found, _, _ = predict.arrays(self.trained, self._rows(x), "x", size)
+            new = self._rows(x)
+            found, _, _ = predict.arrays(self.trained, new, "x", size)
+        predict.tell_unknown(new.unknown)
         return {name: values.numpy() for name, values in found.items()}
 
     def _rows(self, x: Any) -> Unlabelled:

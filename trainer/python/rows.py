@@ -75,7 +75,8 @@ def _of_frames(parts: Rows) -> tuple[Rows, dict[str, Any]]:
             raise ConfigError(f"x has {table.num_rows:,} rows, and y {len(part[1]):,}", "one target for each row")
         import pyarrow as pa
 
-        tables[name] = table.append_column(target, pa.array(part[1]))
+        y = part[1].to_arrow() if hasattr(part[1], "to_arrow") else pa.array(part[1], from_pandas=True)
+        tables[name] = table.append_column(target, y)
         node["target"] = target
     return tables, node
 
