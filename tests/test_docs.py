@@ -38,6 +38,7 @@ NEEDED = {
     "mlflow=true": ("tensorboard", "mlflow"),
     "wandb=": ("wandb",),
     "metrics=": ("torchmetrics",),
+    "from sklearn": ("sklearn",),
 }
 
 

@@ -62,8 +62,8 @@ def test_hints_follow_their_rules() -> None:
     down = [1 / step for step in range(1, 21)]
     up_again = [*down[:8], *(0.2 + step / 10 for step in range(12))]
     flat = [1.0] * 20
-    assert "epochs=40" in (hint(rows(down, down), epochs=20, lr=0.1, finished=True) or "")
-    assert hint(rows(down, down), epochs=20, lr=0.1, finished=False) is None
-    assert "has risen since epoch 8" in (hint(rows(down, up_again), epochs=20, lr=0.1, finished=True) or "")
-    assert "optimizer.lr=0.01" in (hint(rows(down[::-1], flat), epochs=20, lr=0.1, finished=True) or "")
-    assert hint(rows(flat, flat), epochs=20, lr=0.1, finished=True) is None
+    assert "epochs=40" in (hint(rows(down, down), lr=0.1, finished=True, longer="epochs=40") or "")
+    assert hint(rows(down, down), lr=0.1, finished=False, longer="epochs=40") is None
+    assert "has risen since epoch 8" in (hint(rows(down, up_again), lr=0.1, finished=True, longer="epochs=40") or "")
+    assert "optimizer.lr=0.01" in (hint(rows(down[::-1], flat), lr=0.1, finished=True, longer="epochs=40") or "")
+    assert hint(rows(flat, flat), lr=0.1, finished=True, longer="epochs=40") is None

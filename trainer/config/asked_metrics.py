@@ -53,7 +53,7 @@ def _entry(entry: Any, key: str) -> Asked:
         raise ConfigError(f"{key}.as={typed} is not a name for a column", "letters, digits and _", "metrics")
     settings = {name: value for name, value in node.items() if name not in (AS, NAME)}
     if NAME not in node:
-        return Asked(typed or _snake(str(node[TARGET])), node=settings, key=key)
+        return Asked(typed or snake(str(node[TARGET])), node=settings, key=key)
     name = SHORT.get(node[NAME], node[NAME])
     if settings.get(AVERAGE, "macro") in ("macro", "none", None):  # the report has the value of each class
         settings.pop(AVERAGE, None)
@@ -62,6 +62,6 @@ def _entry(entry: Any, key: str) -> Asked:
     return Asked(typed or column, name, settings, key=key)
 
 
-def _snake(dotted: str) -> str:
+def snake(dotted: str) -> str:
     """MedianError as median_error."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", dotted.rpartition(".")[2]).lower()

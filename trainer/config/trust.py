@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from trainer.config import given
 from trainer.config.target import nodes, targets
 
 NAMES = {  # group: the pattern of its `_target_`
@@ -65,6 +66,8 @@ def strangers(config: Mapping[str, Any]) -> list[str]:
 
 def _known(key: str, node: Mapping[str, Any]) -> bool:
     (group, _, rest), target = key.partition("."), node["_target_"]
+    if target in given.TARGETS.values():  # they return what this program itself gives
+        return True
     pattern = NAMES.get(group)
     in_place = rest == "_target_" or (group in NESTED and bool(rest))
     if not in_place or pattern is None or not isinstance(target, str) or not re.fullmatch(pattern, target, re.A):

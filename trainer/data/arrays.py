@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.config import given
 from trainer.data import labels
 from trainer.data import meaning as meanings
 from trainer.data.meaning import Meaning
@@ -29,7 +30,7 @@ def _read_npz(file: Path) -> dict[str, Tensor]:
             archive = np.load(stream, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ConfigError(f"{file} holds one array without a name", "write it with numpy.savez(path, x=…, y=…)")
-            return {name: _tensor(archive[name], f"{file}: {name}") for name in archive.files}
+            return {name: tensor(archive[name], f"{file}: {name}") for name in archive.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{file} is not an .npz file of numbers: {first_line(error)}") from error
 
@@ -44,7 +45,8 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
         raise ConfigError(f"{file} is not a .safetensors file: {first_line(error)}") from error
 
 
-def _tensor(array: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]", name: str) -> Tensor:
+def tensor(array: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]", name: str) -> Tensor:
+    """An array as a tensor. name: for messages. Raises ConfigError for text and objects."""
     try:
         return torch.from_numpy(np.ascontiguousarray(array))
     except TypeError as error:
@@ -80,21 +82,28 @@ class _Arrays(TensorData):
         num_outputs: int | None = None,
     ) -> None:
         (file,) = find(path)
-        arrays, name = READERS[self.suffix](file), str(file)
-        inputs, targets = _pair(arrays, name, x, y)
-        if targets.is_floating_point() and classes is not None:
-            raise ConfigError(f"{name}: {y} holds floats, but dataset.classes names classes", "dataset.classes=null")
-        meaning, notes = _meaning(inputs, targets, f"{name}: {y}", classes, ignored_label, asked_task, num_outputs)
-        how: Scaling = scaling  # type: ignore[assignment]
-        if scaling == "auto":
-            by_column = inputs.ndim == 2 and inputs.dtype not in BYTES
-            how = "standardize" if by_column else "standardize_whole"
-        test = None
-        if f"{x}_test" in arrays:
-            others, truths = _pair(arrays, name, f"{x}_test", f"{y}_test")
-            test = TensorData(others, _as_taken(truths, meaning), meaning=meaning, scaling=how)
-        keywords: dict[str, Any] = {"meaning": meaning, "scaling": how, "scale_targets": meaning.task == "numbers"}
-        super().__init__(inputs, _as_taken(targets, meaning), **keywords, test=test, source=file.name, notes=notes)
+        arrays, rules = READERS[self.suffix](file), (ignored_label, asked_task, num_outputs)
+        super().__init__(**_rows(arrays, str(file), x, y, ("test",), classes, scaling, *rules), source=file.name)
+
+
+class Given(TensorData):
+    """Arrays of a Python program, see config/given.py. of: their shapes, for people. The others: as of _Arrays."""
+
+    def __init__(
+        self,
+        of: str,
+        classes: Sequence[str] | None = None,
+        scaling: str = "auto",
+        ignored_label: int = labels.IGNORED,
+        asked_task: str = meanings.AUTO,
+        num_outputs: int | None = None,
+    ) -> None:
+        arrays, rules = dict[str, Tensor](), (ignored_label, asked_task, num_outputs)
+        for name, (x, y) in given.data().items():
+            end = "" if name == "train" else f"_{name}"
+            arrays |= {f"x{end}": x, f"y{end}": y}
+        rows = _rows(arrays, "data", "x", "y", ("val", "test"), classes, scaling, *rules)
+        super().__init__(**rows, source="given arrays")
 
 
 class Npz(_Arrays):
@@ -107,6 +116,35 @@ class SafeTensors(_Arrays):
     """A .safetensors file."""
 
     suffix = ".safetensors"
+
+
+def _rows(
+    arrays: dict[str, Tensor],
+    name: str,
+    x: str,
+    y: str,
+    splits: Sequence[str],
+    classes: Sequence[str] | None,
+    scaling: str,
+    ignored: int,
+    asked: str,
+    outputs: int | None,
+) -> dict[str, Any]:
+    """The arguments of a TensorData. name: of the arrays, in messages; splits: that `arrays` may bring."""
+    inputs, targets = _pair(arrays, name, x, y)
+    if targets.is_floating_point() and classes is not None:
+        raise ConfigError(f"{name}: {y} holds floats, but dataset.classes names classes", "dataset.classes=null")
+    meaning, notes = _meaning(inputs, targets, f"{name}: {y}", classes, ignored, asked, outputs)
+    how: Scaling = scaling  # type: ignore[assignment]
+    if scaling == "auto":
+        by_column = inputs.ndim == 2 and inputs.dtype not in BYTES
+        how = "standardize" if by_column else "standardize_whole"
+    rows: dict[str, Any] = {"x": inputs, "y": _as_taken(targets, meaning), "meaning": meaning, "scaling": how}
+    for split in splits:
+        if f"{x}_{split}" in arrays:
+            others, truths = _pair(arrays, name, f"{x}_{split}", f"{y}_{split}")
+            rows[split] = TensorData(others, _as_taken(truths, meaning), meaning=meaning, scaling=how)
+    return {**rows, "scale_targets": meaning.task == "numbers", "notes": notes}
 
 
 def _pair(arrays: dict[str, Tensor], name: str, x: str, y: str) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.config import given
 from trainer.config.schema import Config
 from trainer.data import digests, row_ids, seeds, tree
 from trainer.data.digests import UNREAD, Digest, Parts
@@ -51,7 +52,7 @@ def take_inventory(
 ) -> Inventory:
     """node, keys: see parts_of; fitted: by an earlier start. Raises ConfigError for data that cannot be used, or that
     is unlike the data of the earlier start."""
-    path, pictures, resumed = config.dataset["_target_"], isinstance(dataset, Images), fitted is not None
+    path, pictures, resumed = given.called(config.dataset["_target_"]), isinstance(dataset, Images), fitted is not None
     if pictures:
         fitted = dataset.match(fitted) if fitted is not None else dataset.preprocessing(dtype, keys.ignored)
     parts, notes = parts_of(dataset, path, node, keys)

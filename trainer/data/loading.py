@@ -25,7 +25,7 @@ from trainer.errors import ConfigError
 
 OWN_KEYS = ("split", *splitting.KEYS, "scale_targets", "inputs", "target", "task")  # not for the class
 THEIRS = (*MAY_BE_THEIRS, "inputs", "target")  # a class with an argument of this name gets the value
-TABLE = "trainer.data.table.Table"
+TABLES = ("trainer.data.table.Table", "trainer.data.table.Frame")
 
 
 def make_splits(
@@ -49,7 +49,7 @@ def make_splits(
     own = own_task(node)
     if own is not None:
         node["task"] = meaning.class_of(own).name
-        if path == TABLE and node["task"] not in ("classes", "numbers"):
+        if path in TABLES and node["task"] not in ("classes", "numbers"):
             text = f"dataset.task._target_={own['_target_']} is a task of {node['task']}, but a table has other targets"
             raise ConfigError(text, "a subclass of Classes or Numbers", "dataset.task")
     given = _arguments(node)
@@ -72,7 +72,7 @@ def make_splits(
     if path.startswith("trainer.data.arrays."):
         keywords |= {"ignored_label": keys.ignored, "asked_task": mine.get("task", "auto"), "num_outputs": keys.outputs}
     dataset = target.construct(keywords, "dataset", may_download=download)
-    if path == TABLE:
+    if path in TABLES:
         from trainer.data.tabular.splits import table_splits  # imports pyarrow, which only tables need
 
         return table_splits(dataset, mine, config, device, dtype, earlier, targets)
@@ -105,7 +105,7 @@ def own_task(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if not isinstance(asked, Mapping):
         return None
     theirs = "task" in target.parameters(target.locate(node["_target_"], "dataset"))
-    if theirs and node["_target_"] != TABLE:
+    if theirs and node["_target_"] not in TABLES:
         return None
     if not isinstance(asked.get("_target_"), str):
         text = "dataset.task is a mapping, but names no class by _target_"

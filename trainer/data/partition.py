@@ -72,7 +72,8 @@ def _rows_of(dataset: Any, name: str, keys: Keys) -> RowData:
 def _brought(dataset: Any, rows: RowData, name: str, how: Splitting) -> tuple[dict[str, Tensor], dict[str, RowData]]:
     """What a Dataset brings by part: (the numbers of its rows, data of their own)."""
     if isinstance(rows, TensorData):
-        return {}, {"test": rows.test} if rows.test is not None and len(rows.test) else {}
+        own: dict[str, TensorData | None] = {"val": rows.val, "test": rows.test}
+        return {}, {part: data for part, data in own.items() if data is not None and len(data)}
     others = {part: data for part in ("val", "test") if (data := _dataset_of(dataset, part, name)) is not None}
     listed = _listed(dataset, len(rows), name, how.split_seed)
     if both := [part for part in others if part in listed]:

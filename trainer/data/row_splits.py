@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
+from trainer.config import given
 from trainer.config.schema import Config
 from trainer.data import kept_pictures, scaling
 from trainer.data.earlier import Earlier
@@ -52,7 +53,7 @@ def row_splits(
     make_splits.
     """
     found = take_inventory(dataset, node, keys, config, dtype, earlier.preprocessing if earlier is not None else None)
-    path, parts, notes = config.dataset["_target_"], found.parts, found.notes
+    path, parts, notes = given.called(config.dataset["_target_"]), found.parts, found.notes
     if earlier is not None:
         groups = groups_of(dataset, parts) if node.get("split") == "group" else None
         notes += earlier.settle(found.fingerprint, groups)
@@ -106,7 +107,7 @@ def _loader(
     in_memory: bool,
     augment: Change | None,
 ) -> Loader:
-    data, rows, path = part.data, part.rows, config.dataset["_target_"]
+    data, rows, path = part.data, part.rows, given.called(config.dataset["_target_"])
     if isinstance(prepared.x, Columns):
         raise ConfigError(f"this run was trained on a table, not on {path}")
     is_whole = torch.equal(rows, torch.arange(len(data)))
@@ -187,7 +188,7 @@ def _prepared(
 ) -> tuple[Preprocessing, list[str]]:
     """(The preprocessing that is known, or one that is fitted; lines for the header). new: whether the run starts for
     the first time, so that its classes are counted."""
-    path = config.dataset["_target_"]
+    path = given.called(config.dataset["_target_"])
     facts, notes = facts_of(train.data), list[str]()
     if known is None:
         known, notes = _fit(train, facts, targets, path.rpartition(".")[2], dtype, config.seed)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from trainer.config import given
 from trainer.data import split_note
 from trainer.data.facts import Facts, Spec
 from trainer.data.labels import IGNORED
 from trainer.data.meaning import Meaning
 from trainer.data.parts import Part
 from trainer.data.preprocessing import Preprocessing
-from trainer.data.roles import NAMES, TEST, TRAIN, VAL
+from trainer.data.roles import NAMES, ROLES, TEST, TRAIN, VAL
 from trainer.data.splitting import Splitting
 from trainer.data.tabular import fitting, matrix, notes, typed
 from trainer.data.tabular.dialect import MISSING, Dialect
+from trainer.data.tabular.frame import FrameSource
 from trainer.data.tabular.one_hot import Columns
 from trainer.data.tabular.partition import check_column, check_share, key, parts_of
 from trainer.data.tabular.source import Source
@@ -67,16 +70,29 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
         thousands: str = "none",
         dates: str = "iso",
     ) -> None:
-        self.dialect = Dialect(delimiter, encoding, tuple(missing), decimal, thousands, dates)
-        self.source = Source(path, self.dialect)
+        dialect = Dialect(delimiter, encoding, tuple(missing), decimal, thousands, dates)
         paths = {VAL: val_path, TEST: test_path}
-        self.others = {role: Source(other, self.dialect) for role, other in paths.items() if other is not None}
+        sources = {role: Source(other, dialect) for role, other in paths.items() if other is not None}
+        self._open(Source(path, dialect), sources, target, task, types, drop, Splitting(split, split_by))
+
+    def _open(
+        self,
+        source: Source,
+        others: Mapping[int, Source],
+        target: str | Sequence[str],
+        task: str,
+        types: Mapping[str, str] | None,
+        drop: Sequence[str],
+        splitting: Splitting,
+    ) -> None:
+        """others: the rows that validate and that test, by role, if they are no part of the source."""
+        self.source, self.others, self.dialect, self.splitting = source, others, source.dialect, splitting
         self.targets = [target] if isinstance(target, str) else list(target)
         self.task, self.types, self.drop = task, dict(types or {}), list(drop)
-        self.splitting = Splitting(split, split_by)
         check_column(self.splitting)
         names, file = self.source.names, str(self.source.files[0])
-        matrix.check_present([*self.targets, *self.drop, *([split_by] if split_by is not None else [])], names, file)
+        by = [splitting.by] if splitting.by is not None else []
+        matrix.check_present([*self.targets, *self.drop, *by], names, file)
         matrix.check_types(self.types, names, file)
         if len(set(self.targets)) < len(self.targets):
             raise ConfigError(f"dataset.target names a column twice: {', '.join(self.targets)}")
@@ -188,3 +204,26 @@ class Table(Dataset[tuple[Tensor, Tensor]]):
                 text = f"the values of {name} look like numbers with points at the thousands"
                 kind = typed.types(name, "number")
                 raise ConfigError(f"{text}; {kind} takes the point as a decimal point", notes.POINTS)
+
+
+class Frame(Table):
+    """Tables of a Python program, see config/given.py. of: what they are, for people; the others: as of Table."""
+
+    def __init__(
+        self,
+        of: str,
+        target: str | Sequence[str],
+        task: str = "auto",
+        types: Mapping[str, str] | None = None,
+        drop: Sequence[str] = (),
+        split: str = "auto",
+        split_by: str | None = None,
+        missing: Sequence[str] = MISSING,
+        decimal: str = "point",
+        thousands: str = "none",
+        dates: str = "iso",
+    ) -> None:
+        dialect = Dialect("auto", "utf-8", tuple(missing), decimal, thousands, dates)
+        sources = {ROLES[name]: FrameSource(rows, f"data['{name}']", dialect) for name, rows in given.data().items()}
+        sources[TRAIN].files = [Path("data")]
+        self._open(sources.pop(TRAIN), sources, target, task, types, drop, Splitting(split, split_by))

@@ -23,8 +23,9 @@ class TensorData(Dataset[tuple[Tree, Tree]]):
     numbers; or, with a `meaning`, as the task takes them.
     scaling: of x, see scaling.py: "standardize" each column or "standardize_whole" by all values of the training split,
     a known (mean, standard deviation) of the stored values, or "none". scale_targets: standardise y too, for numbers
-    far from 0. test: the official test set, if there is one. source, notes: where the data comes from and lines on it,
-    for the header. columns: the names of the numbers of a row, for the report.
+    far from 0. val, test: the rows that validate and the official test set, if they come with the data. source, notes:
+    where the data comes from and lines on it, for the header. columns: the names of the numbers of a row, for the
+    report.
     """
 
     truth: Mapping[str, float] = MappingProxyType({})  # the numbers to learn by name, if the formula is known
@@ -39,6 +40,7 @@ class TensorData(Dataset[tuple[Tree, Tree]]):
         classes: Sequence[str] | None = None,
         scaling: Scaling = "none",
         scale_targets: bool = False,
+        val: "TensorData | None" = None,
         test: "TensorData | None" = None,
         source: str = "",
         notes: Sequence[str] = (),
@@ -49,7 +51,8 @@ class TensorData(Dataset[tuple[Tree, Tree]]):
         self.x, self.y = x, y
         self.meaning = meaning or Meaning("numbers", "", None, max(1, y[0].numel()))
         self.scaling, self.scale_targets = scaling, scale_targets
-        self.test, self.source, self.notes, self.columns = test, source, notes, columns
+        self.val, self.test = val, test
+        self.source, self.notes, self.columns = source, notes, columns
 
     def with_task(self, task: str, ignored: int, name: str) -> "TensorData":
         """The same data for another task: its input as the target, or class indices as numbers. ignored: the class
@@ -64,10 +67,11 @@ class TensorData(Dataset[tuple[Tree, Tree]]):
         else:
             text = f"dataset.task={task}, but {name} holds {self.meaning.task}"
             raise ConfigError(text, "dataset.task=auto", "dataset.task")
-        test = None if self.test is None else self.test.with_task(task, ignored, name)
+        others = (self.val, self.test)
+        val, test = (None if part is None else part.with_task(task, ignored, name) for part in others)
         rest = {key: getattr(self, key) for key in ("scaling", "source", "notes", "columns")}
         meaning = Meaning(task, "dataset.task", None, size)
-        return TensorData(self.x, y, meaning=meaning, scale_targets=task == "numbers", test=test, **rest)
+        return TensorData(self.x, y, meaning=meaning, scale_targets=task == "numbers", val=val, test=test, **rest)
 
     def settle(self, num_outputs: int) -> None:
         """Take the classes of a model, see Meaning.settled. Raises ConfigError for a label that is none of them."""

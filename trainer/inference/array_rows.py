@@ -1,6 +1,6 @@
 """Rows to predict from an .npz or .safetensors file, its arrays named as the inputs of the run: input_ids, views.0."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -22,7 +22,12 @@ def read(file: Path, prepared: Preprocessing, name: str) -> tuple[Tree, str]:
     name: of a plain input. Rows may be longer or shorter than in training, as token rows are, unless each place of a
     row is standardised by itself. Raises ConfigError for a file that lacks an input, or holds another shape or kind.
     """
-    found, specs = arrays.READERS[file.suffix](file), prepared.facts.inputs
+    return rows_of(arrays.READERS[file.suffix](file), str(file), prepared, name)
+
+
+def rows_of(found: Mapping[str, Tensor], file: str, prepared: Preprocessing, name: str) -> tuple[Tree, str]:
+    """The same of arrays by name. file: what messages call them."""
+    specs = prepared.facts.inputs
     names = [name] if isinstance(specs, Spec) else list(inputs_of.names(specs))
     if missing := [wanted for wanted in names if wanted not in found]:
         text = f"{file} has no array '{missing[0]}'"

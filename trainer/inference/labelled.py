@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.config import given
 from trainer.config.schema import Config
 from trainer.data.batches import EvalBatches
 from trainer.data.earlier import Earlier, summary
@@ -20,6 +21,7 @@ from trainer.data.roles import ROLES, TRAIN
 from trainer.data.row_ids import Ids
 from trainer.data.splits import Splits
 from trainer.data.tabular import typed
+from trainer.data.tabular.frame import FrameSource
 from trainer.data.tabular.rows import ids_of, unseen_in
 from trainer.data.tabular.source import Source
 from trainer.data.tabular.targets import PADDED, targets_of, unknown_labels
@@ -166,18 +168,20 @@ def own_splits(config: Config, run: Trained, known: Fingerprint | None, *, downl
 def open_other(config: Config, run: Trained, *, download: bool) -> Labelled:
     """Open the data that config.dataset names. Raises ConfigError where it does not match the run's own."""
     size, prepared = config.loader.eval_batch_size, run.preprocessing
+    is_given = config.dataset["_target_"] in given.DATA
     if prepared.table is not None:
-        path = config.dataset["path"]
-        source = open_table(path, prepared.table, with_targets=True)
+        path = "data" if is_given else config.dataset["path"]
+        rows = FrameSource(given.data()["train"], "data", prepared.table.dialect) if is_given else path
+        source = open_table(rows, prepared.table, with_targets=True)
         by_value = (config.dataset.get("types") or {}).get(prepared.table.targets[0]) == "number"
         return OfTable(str(path), source, prepared, size, run, by_value=by_value)
     config = _plain(config, run, val_fraction=0.0)
     splits = _splits(config, run, Earlier(prepared, None, "measure"), download=download)
     for note in splits.notes:
         complain(f"note     {note}")
-    rows = OfSplits(splits, [name for name in ROLES if name in splits.parts], size, own=False)
-    rows.name = str(config.dataset["path"])
-    return rows
+    of_splits = OfSplits(splits, [name for name in ROLES if name in splits.parts], size, own=False)
+    of_splits.name = str(config.dataset.get("path", "data"))
+    return of_splits
 
 
 def _splits(config: Config, run: Trained, earlier: Earlier, *, download: bool) -> Splits:

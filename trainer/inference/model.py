@@ -102,10 +102,8 @@ def load(folder: Path, config: Config, *, to_measure: bool = False) -> Trained:
     device, _ = choose_device(config.device)
     dtype = choose_dtype(config.dtype, device)
     prepared = read_preprocessing(folder, config.dataset, dtype)
-    facts = prepared.facts
-    model = make_model(complete(config.model, facts), device, dtype)
-    x = inputs_of.zeros(facts.inputs, 2, device, dtype, as_is=isinstance(prepared.x, AsIs))
-    materialize(model, x)
+    model = make_model(complete(config.model, prepared.facts), device, dtype)
+    materialize(model, _zeros(prepared, device, dtype))
     command = f"trainer resume {shlex.quote(str(folder))}"
     try:
         data = digest.read_tensors(folder / layout.MODEL, checkpoint.most_bytes(model))
@@ -120,17 +118,27 @@ def load(folder: Path, config: Config, *, to_measure: bool = False) -> Trained:
     torch.set_float32_matmul_precision(config.matmul)
     if config.channels_last:
         kernels.to_channels_last(model)
-    fit = Fit(prepared.path, prepared.class_axis, prepared.shift)
-    _, loss_fn = build_loss(config, prepared, device, dtype, fit.class_axis)
+    _, loss_fn = build_loss(config, prepared, device, dtype, prepared.class_axis)
     _load_loss(folder, loss_fn)
+    trained = assembled(config, prepared, model, loss_fn, to_measure=to_measure)
+    if trained.fit != Fit():
+        _check_fit(folder, trained.fit, trained.call, _zeros(prepared, device, dtype))
+    if config.calibrate:
+        trained.task.temperature = _temperature(folder, command, warn=not to_measure)
+    return trained
+
+
+def assembled(
+    config: Config, prepared: Preprocessing, model: nn.Module, loss_fn: nn.Module, *, to_measure: bool = False
+) -> Trained:
+    """A model that has its weights, its loss and its preprocessing as one. The rest: see load."""
+    device, _ = choose_device(config.device)
+    dtype, facts = choose_dtype(config.dtype, device), prepared.facts
+    fit = Fit(prepared.path, prepared.class_axis, prepared.shift)
     ours = losses.is_torchs(type(loss_fn))
     of_outputs = model_loss.of_outputs if isinstance(loss_fn, model_loss.OfModel) else calls.of_outputs
-    call = of_outputs(calls.of_model(model.eval(), x))
-    if fit != Fit():
-        _check_fit(folder, fit, call, x)
+    call = of_outputs(calls.of_model(model.eval(), _zeros(prepared, device, dtype)))
     task = make_task(facts, inverse_on(prepared.of_answers, device), fit.class_axis, own_task(config.dataset))
-    if config.calibrate:
-        task.temperature = _temperature(folder, command, warn=not to_measure)
     own = list[str]()
     if to_measure and config.metrics:
         own, task.named = metric_choice.chosen(asked_metrics.read(config.metrics), task)
@@ -149,6 +157,11 @@ def load(folder: Path, config: Config, *, to_measure: bool = False) -> Trained:
         device,
         dtype,
     )
+
+
+def _zeros(prepared: Preprocessing, device: torch.device, dtype: torch.dtype) -> Tree:
+    """An input of two rows."""
+    return inputs_of.zeros(prepared.facts.inputs, 2, device, dtype, as_is=isinstance(prepared.x, AsIs))
 
 
 @torch.no_grad()

@@ -103,6 +103,14 @@ def table_of(given: Mapping[str, Any], added: Mapping[str, Tensor], num_rows: in
 
 def _write_arrays(model: Trained, rows: Unlabelled, path: str, out: str, size: int) -> int:
     """Write all outputs by name. Returns the number of rows."""
+    found, num_rows, files = arrays(model, rows, path, size)
+    array_file.write(Path(out).expanduser(), found, files)
+    return num_rows
+
+
+def arrays(model: Trained, rows: Unlabelled, path: str, size: int) -> tuple[dict[str, Tensor], int, list[str]]:
+    """(All outputs by name, on the CPU; the number of rows; the files that they are from, if they are). path: what
+    messages call the rows; size: rows at once."""
     number, num_rows, files = count(), 0, list[str]()
     parts, axes = list[dict[str, Tensor]](), dict[str, int | None]()
     for given, raw in rows.batches:
@@ -119,8 +127,7 @@ def _write_arrays(model: Trained, rows: Unlabelled, path: str, out: str, size: i
     found = outputs.joined(parts, axes)
     if not found:
         raise ConfigError(f"no output of {type(model.model).__name__} has an axis as long as there are rows")
-    array_file.write(Path(out).expanduser(), found, files)
-    return num_rows
+    return found, num_rows, files
 
 
 def _arrays(model: Trained, raw: Tree, number: int, rows: Unlabelled) -> dict[str, Tensor]:

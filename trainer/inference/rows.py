@@ -99,9 +99,10 @@ def _pictures(
             yield {"file": pa.array(list(read))}, torch.stack(list(read.values()))
 
 
-def open_table(path: str | list[str], how: TableFormat, *, with_targets: bool) -> Source:
-    """Open table files, read in the same way as the run's table. Raises ConfigError with the missing columns."""
-    source = Source(path, how.dialect)
+def open_table(path: str | list[str] | Source, how: TableFormat, *, with_targets: bool) -> Source:
+    """Open table files, or a table in memory, read in the same way as the run's table. Raises ConfigError with the
+    missing columns."""
+    source = path if isinstance(path, Source) else Source(path, how.dialect)
     needed = [column.name for column in how.columns] + how.targets * with_targets
     matrix.check_present(needed, source.names, label(source.files[0]))
     return source

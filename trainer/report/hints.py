@@ -10,11 +10,9 @@ RISING = 0.10  # share by which val/loss rose over its lowest while train/loss f
 RISING_FOR = 3  # evaluations since then
 
 
-def hint(
-    evaluations: Sequence[Mapping[str, float]], *, epochs: int, lr: float, finished: bool, name: str = "latest"
-) -> str | None:
+def hint(evaluations: Sequence[Mapping[str, float]], *, lr: float, finished: bool, longer: str) -> str | None:
     """What to try next, or None. evaluations: each with epoch, train/loss and, with a validation split, val/loss.
-    name: of the run, to be typed."""
+    longer: what to type to train for longer."""
     if len(evaluations) < 3:
         return None
     first, last = evaluations[0]["train/loss"], evaluations[-1]["train/loss"]
@@ -27,5 +25,5 @@ def hint(
         return f"{since}: a new run may stop there with early_stop.patience=5"
     *before, last = (row["val/loss"] for row in evaluations)
     if finished and last < min(before) and last < before[-max(1, len(evaluations) // 10)] * (1 - FALLING):
-        return f"val/loss was still falling: trainer resume {name} epochs={2 * epochs}"
+        return f"val/loss was still falling: {longer}"
     return None

@@ -3,6 +3,7 @@
 import shlex
 
 from trainer.build.build import Setup
+from trainer.config import given
 from trainer.config.durations import in_seconds
 from trainer.data.kept_pictures import KeptPictures
 from trainer.disk import layout
@@ -109,9 +110,13 @@ def show(
     hint = speed.hint(config.loader, num_cores(), kept=kept) if speed is not None else None
     folder = result.run_dir
     name = layout.LATEST if layout.is_latest(folder, config.output_dir) else shlex.quote(str(layout.relative(folder)))
-    hint = hint or hints.hint(past.evaluations, epochs=config.epochs, lr=lr, finished=finished, name=name)
+    objects = given.arguments(vars(config))
+    longer = given.resuming(vars(config), name, epochs=2 * config.epochs)
+    hint = hint or hints.hint(past.evaluations, lr=lr, finished=finished, longer=longer)
     if progress.stop_reason == StopReason.MAX_TIME:
-        hint = f"to train on: trainer resume {name} max_time={2 * in_seconds(config.max_time):g}s"
+        seconds = f"{2 * in_seconds(config.max_time):g}s"
+        hint = f"to train on: {given.resuming(vars(config), name, max_time=seconds)}"
     if hint:
         screen.entry("hint", [hint])
-    screen.entry("next", [f"trainer eval {name} · trainer runs · trainer ls"])
+    load = f"trainer.load('{name}', {objects})" if objects else f"trainer eval {name}"
+    screen.entry("next", [f"{load} · trainer runs · trainer ls"])

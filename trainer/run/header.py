@@ -10,7 +10,7 @@ import torch
 from trainer import __version__, kernels
 from trainer.build import phases, sizes
 from trainer.build.build import Setup
-from trainer.config import asked_augmentation
+from trainer.config import asked_augmentation, given
 from trainer.config.schema import Config
 from trainer.data import tree
 from trainer.data.facts import Facts, Spec
@@ -48,6 +48,8 @@ def show(screen: Screen, run: TrainState, setup: Setup, folder: Path | None = No
         screen.warn(texts)
     if augmented := asked_augmentation.words(config.augment):
         screen.entry("augment", [augmented])
+    if objects := given.arguments(vars(config)):
+        screen.entry("given", [f"{objects} are no part of the run folder: trainer.resume(RUN, {objects})"])
     precision = config.dtype + (f", autocast {config.autocast}" if config.autocast != "none" else "")
     precision += ", compiled" if config.compile == "model" else ""
     size = f"{sizes.num_parameters(run.model):,} parameters"

@@ -5,11 +5,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 from trainer import checkpoint, kernels
 from trainer.build import init_from
 from trainer.build.build import Setup, build
-from trainer.config import run_config
+from trainer.config import given, run_config
 from trainer.config.check import check
 from trainer.config.schema import Config
 from trainer.data.earlier import Earlier, IfChanged, about_pictures
@@ -65,7 +66,7 @@ def start(
             data_files.write(folder, setup.splits)
             if setup.reaches_out:
                 git_diff.write(folder)
-            if setup.first_weights.path is not None:  # so that a resume never needs their file
+            if setup.first_weights.path is not None or given.current().model is not None:  # a resume has no others
                 checkpoint.save(run, folder, config.checkpoint.keep, dict)
             return carry_out(run, setup, folder, session)
 
@@ -171,18 +172,14 @@ def forget_best(run: TrainState, now: Fingerprint, earlier: Earlier | None) -> b
 
 def in_rank(work: start_ranks.Work, screen: Screen, ask_for_folder: Callable[[str], Path]) -> Result:
     """Carry out a run as one of several ranks, each in its own process."""
-    config, session = check(work.config), Session(screen, **work.session)
-    if work.folder is None:
-        return start(config, list(work.overrides), ask_for_folder, session, sign=work.sign, download=work.download)
-    return resume(
-        work.folder,
-        config,
-        session,
-        sign=work.sign,
-        download=work.download,
-        if_changed=work.if_changed,
-        ready=lambda: ask_for_folder(""),
-    )
+    objects, listeners = work.opened()
+    config, session = check(work.config), Session(screen, listeners=listeners, **work.session)
+    how: dict[str, Any] = {"sign": work.sign, "download": work.download}
+    with given.using(objects):
+        if work.folder is None:
+            return start(config, list(work.overrides), ask_for_folder, session, **how)
+        ready = lambda: ask_for_folder("")  # noqa: E731
+        return resume(work.folder, config, session, if_changed=work.if_changed, ready=ready, **how)
 
 
 @contextmanager

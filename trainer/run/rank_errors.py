@@ -41,6 +41,8 @@ def read(rank: int, process: int, code: int, scratch: Path, folder: Path | None)
     else:
         text = f"rank {rank} (process {process}): {exit_reason(code)}; {_last_line(rank, scratch, folder)}"
         hint = f"trainer resume {layout.relative(folder)}" if folder is not None else None
+        if folder is None and not is_kill(code):  # the script that it imports starts processes itself
+            hint = 'in a script: if __name__ == "__main__": before what it runs'
     if folder is not None:
         with suppress(TrainerError):
             log = storage.AppendFile(folder / layout.LOG)

@@ -17,6 +17,7 @@ CLOSE = 1e-3  # relative: how far the parts may be from the whole, in float32
 MOST_ALONE = 5_000  # rows that are given to a loss one by one
 
 
+@torch.no_grad()
 def of_batch(run: Measurable, prediction: Tree, y: Tree, x: Tree, num_rows: int) -> Ratio | None:
     """What each row adds to the loss of a batch: (its loss times its weight, its weight), both (num_rows,) in the
     widest dtype; the loss of a split is the sum of the first over that of the second. None where a loss of your own

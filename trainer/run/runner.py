@@ -13,7 +13,7 @@ import torch
 
 from trainer.build import stepping
 from trainer.build.build import Setup
-from trainer.config import files
+from trainer.config import files, given
 from trainer.config.durations import in_seconds
 from trainer.data import fingerprint
 from trainer.disk import folder as folders
@@ -225,7 +225,7 @@ def _conclude(
         saved = f"saved {last.parent.name}/{last.name}" if last else "nothing saved"
         saved = saved if result.status == "stopped" else "the run was already finished"
         text = f"stopped by {signal.Signals(number).name} at step {progress.step:,}; {saved}"
-        raise Interrupted(number, text, f"trainer resume {layout.relative(folder)}")
+        raise Interrupted(number, text, given.resuming(vars(config), str(layout.relative(folder))))
 
 
 def until_wish(run: TrainState) -> Iterator[Event]:

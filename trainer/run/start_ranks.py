@@ -7,6 +7,8 @@ import dataclasses
 import logging
 import multiprocessing
 import os
+import pickle
+import re
 import signal
 import sys
 import threading
@@ -17,10 +19,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from trainer.config import user_modules
+from trainer.config import given, user_modules
 from trainer.config.schema import Config
 from trainer.data.earlier import IfChanged
-from trainer.errors import TrainerError
+from trainer.errors import ConfigError, TrainerError
+from trainer.listeners import Listener
 from trainer.processes import environment, forking, parent_death, signals
 from trainer.processes.ranks import PeerLost
 from trainer.processes.scratch import folder as scratch_folder
@@ -29,6 +32,7 @@ from trainer.run.result import Result
 from trainer.run.session import Session
 from trainer.terminal import output
 from trainer.terminal.screen import Screen
+from trainer.text import first_line
 
 TICK = 0.05  # seconds between two checks for signals
 
@@ -45,12 +49,23 @@ class Work:
     sign: bool = True  # whether the config is signed
     download: bool = True  # whether missing data may be fetched
     if_changed: IfChanged = "refuse"  # the data of the run being resumed, see data/earlier.py
+    objects: bytes = b""  # what a Python program gave, pickled: config/given.py, and its listeners
 
     @classmethod
     def of(cls, config: Config, session: Session, **rest: Any) -> "Work":
-        """Make the work from a config and a session. rest: the other fields."""
-        rest_of_session = {name: value for name, value in vars(session).items() if name != "screen"}
-        return cls(dataclasses.asdict(config), rest_of_session, session.screen.shown, **rest)
+        """Make the work from a config and a session. rest: the other fields. Raises ConfigError for an object that no
+        other process can get."""
+        plain = {name: value for name, value in vars(session).items() if name not in ("screen", "listeners")}
+        objects = _pickled((given.current(), session.listeners))
+        return cls(dataclasses.asdict(config), plain, session.screen.shown, objects=objects, **rest)
+
+    def opened(self) -> tuple[given.Given, Sequence[Listener]]:
+        """The objects and the listeners, as copies of a rank's own. Raises ConfigError for a class of a notebook."""
+        try:
+            found: tuple[given.Given, Sequence[Listener]] = pickle.loads(self.objects)  # noqa: S301 - of our own parent
+        except (AttributeError, ImportError) as error:
+            raise _unsendable(error) from error
+        return found
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,20 @@ class Links:
     scratch: Path  # the folder for the ranks' errors
     out: Connection  # the parent's stdout
     err: Connection  # the parent's stderr
+
+
+def _pickled(objects: Any) -> bytes:
+    """Objects as bytes: the ranks get copies, and share no memory. Raises ConfigError."""
+    try:
+        return pickle.dumps(objects)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise _unsendable(error) from error
+
+
+def _unsendable(error: Exception) -> ConfigError:
+    said = re.sub(" at 0x[0-9a-f]+", "", first_line(error))
+    text = f"nproc starts other processes, which cannot get an object: {said}"
+    return ConfigError(text, "a class or function in a file, which is imported; or nproc=1")
 
 
 # Carries out the work in a rank; the third argument asks the parent for the folder of a run with that label.

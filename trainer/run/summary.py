@@ -12,6 +12,7 @@ from typing import Any
 from trainer import __version__
 from trainer.build import sizes
 from trainer.build.build import Setup
+from trainer.config import given
 from trainer.disk import layout, storage
 from trainer.disk.json_text import finite
 from trainer.run.result import Result
@@ -55,6 +56,7 @@ def write(run: TrainState, setup: Setup, result: Result, error: str | None = Non
         "seconds": {name: round(value, 3) for name, value in result.seconds.items()},
         "samples_per_second": round(throughput.rate, 1) if throughput is not None else None,
         "waiting_for_data": round(throughput.waiting, 4) if throughput is not None else None,
+        "given": given.described(vars(setup.config)),
         "seed": run.seed,
         "device": str(run.device),
         "threads": setup.threads,

@@ -39,6 +39,8 @@ class Source:
     """Table files with the same columns. names: of the columns; index: those of them that are pandas' index; text:
     whether values are text."""
 
+    in_memory = False  # whether the rows are there without a file
+
     def __init__(self, path: str | Sequence[str], dialect: Dialect) -> None:
         self.dialect = dialect
         self.files = [Path("-")] if path == "-" else find(path)
@@ -89,14 +91,22 @@ class Source:
         """The kinds of columns by their types in Parquet; without those that are text in a file, or of two kinds.
         Raises ConfigError for a column that is neither a number, a date nor text."""
         found: dict[str, set[Any]] = {name: set() for name in names}
-        for file in [] if self.text else self.files:
-            for field in open_parquet(file).schema_arrow:
+        for schema in self.schemas():
+            for field in schema:
                 try:
                     if field.name in found and (kind := conversion.kind_of(field.type)) is not None:
                         found[field.name].add(kind)
                 except TypeError as error:
                     raise ConfigError(f"column '{field.name}' is {error}", typed.texts("drop", [field.name])) from error
         return {name: next(iter(kinds)) for name, kinds in found.items() if len(kinds) == 1 and "text" not in kinds}
+
+    def schemas(self) -> list[Any]:
+        """The types of columns that have some: of each file of Parquet."""
+        return [] if self.text else [open_parquet(file).schema_arrow for file in self.files]
+
+    def size(self, file: Path) -> int:
+        """The size of a file, in bytes."""
+        return file.stat().st_size
 
     def digest(self, file: Path) -> Digest:
         """The digest of all bytes of a file; of text after it has been read."""

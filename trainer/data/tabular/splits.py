@@ -105,7 +105,7 @@ def _in_memory(
     preprocessing, sources = prepared.preprocessing, owners(prepared.parts)
     rows = {part.data: read_rows(part.data, part.roles != LEFT_OUT, preprocessing, unseen) for part in sources}
     files = [(source, file) for source in rows for file in source.files]
-    sizes = [file.stat().st_size for _, file in files]
+    sizes = [source.size(file) for source, file in files]
     whole = Parts.of([str(file) for _, file in files], sizes, [source.digest(file) for source, file in files])
 
     def over(part: Part[Source]) -> Loader:
@@ -129,7 +129,7 @@ def _fingerprint(prepared: Prepared, parts: Parts, ids: Sequence[Ids], *, lazy: 
 
 
 def _is_streamed(table: Table, prepared: Prepared, loader: LoaderConfig) -> bool:
-    if table.source.text or loader.in_memory is True:
+    if table.source.text or table.source.in_memory or loader.in_memory is True:
         return False
     is_large = 8 * len(prepared.parts[TRAIN].roles) * len(table.source.names) > MOST
     if is_large and loader.workers > 0:

@@ -1,5 +1,6 @@
 """trainer.train(): from a script, a thread, a notebook's kernel; what Ctrl-C does there, and what stays as it was."""
 
+import base64
 import os
 import random
 import re
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ import trainer
 from trainer.disk import layout
 from trainer.errors import ConfigError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 QUICK = ["dataset=iris", "epochs=3", "threads=1", "device=cpu"]
 ESCAPE = "\x1b"
 
@@ -128,10 +130,13 @@ def test_ctrl_c_saves_and_is_a_keyboard_interrupt() -> None:
     assert len(list((run / "checkpoints").iterdir())) >= 1
 
 
-@pytest.mark.slow
-@pytest.mark.optional
-def test_a_notebook_gets_plain_lines_a_picture_and_its_interrupt(tmp_path: Path) -> None:
-    """In a real kernel, by Jupyter's own protocol."""
+Shown = dict[str, str]
+Execute = Callable[..., tuple[str, Shown, dict[str, str]]]
+
+
+@pytest.fixture
+def execute(tmp_path: Path) -> Iterator[Execute]:
+    """Run code in a real kernel, by Jupyter's own protocol."""
     manager_module = pytest.importorskip("jupyter_client.manager")
     pytest.importorskip("ipykernel")
     paths = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
@@ -139,38 +144,69 @@ def test_a_notebook_gets_plain_lines_a_picture_and_its_interrupt(tmp_path: Path)
     manager.start_kernel(cwd=str(tmp_path), env={**os.environ, "PYTHONPATH": paths})
     client = manager.blocking_client()
     client.start_channels()
+
+    def execute(code: str, interrupt_at: str | None = None) -> tuple[str, Shown, dict[str, str]]:
+        """(stream text, {kind: what is shown of the result}, {error name: its value})"""
+        client.execute(code)
+        text, shown, errors = "", Shown(), {}
+        end = time.monotonic() + 90
+        while time.monotonic() < end:
+            message = client.get_iopub_msg(timeout=90)
+            kind, content = message["msg_type"], message["content"]
+            if kind == "stream":
+                text += content["text"]
+                if interrupt_at and interrupt_at in text:
+                    interrupt_at = None
+                    manager.interrupt_kernel()
+            elif kind in ("execute_result", "display_data"):
+                shown |= content["data"]
+            elif kind == "error":
+                errors[content["ename"]] = content["evalue"]
+            elif kind == "status" and content["execution_state"] == "idle":
+                return text, shown, errors
+        raise AssertionError(text)
+
     try:
         client.wait_for_ready(timeout=60)
-
-        def execute(code: str, interrupt_at: str | None = None) -> tuple[str, list[str], dict[str, str]]:
-            """(stream text, kinds of the result, {error name: its value})"""
-            client.execute(code)
-            text, kinds, errors = "", [], {}
-            end = time.monotonic() + 90
-            while time.monotonic() < end:
-                message = client.get_iopub_msg(timeout=90)
-                kind, content = message["msg_type"], message["content"]
-                if kind == "stream":
-                    text += content["text"]
-                    if interrupt_at and interrupt_at in text:
-                        interrupt_at = None
-                        manager.interrupt_kernel()
-                elif kind in ("execute_result", "display_data"):
-                    kinds += content["data"]
-                elif kind == "error":
-                    errors[content["ename"]] = content["evalue"]
-                elif kind == "status" and content["execution_state"] == "idle":
-                    return text, kinds, errors
-            raise AssertionError(text)
-
-        text, kinds, errors = execute(f"import trainer; trainer.train({QUICK!r})")
-        assert errors == {}
-        assert "image/png" in kinds
-        assert "best     val/acc" in text
-        assert ESCAPE not in text
-        text, _, errors = execute("trainer.train(['epochs=100000', 'report=false'])", interrupt_at=" 1/100k ")
-        assert "saved checkpoints/step-" in errors["KeyboardInterrupt"]
-        assert execute("print(6 * 7)")[0] == "42\n"
+        yield execute
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+@pytest.mark.slow
+@pytest.mark.optional
+def test_a_notebook_gets_plain_lines_a_picture_and_its_interrupt(execute: Execute) -> None:
+    text, shown, errors = execute(f"import trainer; trainer.train({QUICK!r})")
+    assert errors == {}
+    assert "image/png" in shown
+    assert "best     val/acc" in text
+    assert ESCAPE not in text
+    text, _, errors = execute("trainer.train(['epochs=100000', 'report=false'])", interrupt_at=" 1/100k ")
+    assert "saved checkpoints/step-" in errors["KeyboardInterrupt"]
+    assert execute("print(6 * 7)")[0] == "42\n"
+
+
+@pytest.mark.slow
+@pytest.mark.optional
+def test_the_readmes_example_in_a_notebook(execute: Execute, tmp_path: Path) -> None:
+    """A class of the notebook itself trains too, and its model is there after an interrupt."""
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## From Python")[2]
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.S)[:1]
+    text, shown, errors = execute(code)
+    assert errors == {}
+    assert re.search(r"^\[[01] [01] [01]\]$", text, re.M)
+    (run,) = tmp_path.glob("outputs/*/*-data-sequential-*")
+    page, best = shown["text/html"], layout.read_summary(run)["best"]
+    assert "<th>val/acc</th>" in page
+    assert f"<td>{best['val/acc']:.4g}</td>" in page
+    assert base64.b64encode((run / "results.png").read_bytes()).decode() in page
+    execute("class Net(torch.nn.Linear):\n    pass\nmine = Net(4, 2)")
+    stops = "trainer.train(model=mine, data=(x, y), epochs=10**6, report=False)"
+    _, _, errors = execute(stops, interrupt_at=" 1/1M ")
+    assert "trainer.resume('outputs/" in errors["KeyboardInterrupt"]
+    (stopped,) = tmp_path.glob("outputs/*/*-data-net-*")
+    last = sorted((stopped / "checkpoints").iterdir())[-1] / "weights.safetensors"
+    same = "from safetensors.torch import load_file\n"
+    same += f"print(all((load_file({str(last)!r})[k] == v).all() for k, v in mine.state_dict().items()))"
+    assert execute(same)[0] == "True\n"

@@ -1,0 +1,64 @@
+"""The Python session around a run: afterwards it is as it was, and errors are those of Python."""
+
+import random
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import numpy as np
+import torch
+
+from trainer import kernels
+from trainer.errors import Interrupted, TrainerError
+from trainer.processes import signals
+
+
+@contextmanager
+def restoring() -> Iterator[None]:
+    """Within: a run may set the process's threads, seeds, kernels and treatment of denormals. Afterwards they are as
+    before."""
+    threads, python_state, numpy_state = torch.get_num_threads(), random.getstate(), np.random.get_state()
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices), kernels.kept():
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            torch.set_flush_denormal(False)  # torch's default; the current value cannot be read
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)
+
+
+@contextmanager
+def with_hints() -> Iterator[None]:
+    """Within: an error says what to type as a note, and what stops a run is a KeyboardInterrupt."""
+    try:
+        yield
+    except Interrupted as error:
+        raise KeyboardInterrupt(f"{error.message}. Continue with: {error.hint}") from error
+    except TrainerError as error:
+        if error.hint:
+            error.add_note(f"try: {error.hint}")
+        raise
+
+
+@contextmanager
+def finishing_step_on_ctrl_c() -> Iterator[None]:
+    """Within: Ctrl-C asks the run to stop instead of raising KeyboardInterrupt. Only in the main thread, and only if
+    no other code handles SIGINT."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _ask_to_stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _ask_to_stop(number: int, frame: FrameType | None) -> None:
+    if not signals.request_stop(number):
+        raise KeyboardInterrupt
