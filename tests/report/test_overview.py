@@ -101,10 +101,14 @@ def test_what_stands_in_a_strangers_folder_is_text(tmp_path: Path) -> None:
     )
     made(tmp_path / "outputs/2026-01-02/plain", [1.0])
     (tmp_path / "outputs/2026-01-02/plain" / layout.SUMMARY).write_text("[" * 9000)
+    odd = made(tmp_path / "outputs/2026-01-02/odd", [1.0], dataset={"_target_": []})
+    going = made(tmp_path / "outputs/2026-01-02/going", [1.0], "running")
+    (going / layout.METRICS).write_text(lines({"step": 1, "epoch": 1, "eval": True, "train/loss": 1, "val/loss": None}))
     overview = Overview(tmp_path / "outputs")
     page = check(overview.page())
+    assert overview.entries[odd].row.unreadable
     (data,) = (json.loads(text) for kind, text in page.scripts if kind == "application/json")
-    assert sorted(run["status"] for run in data["runs"]) == [EVIL[:19] + "…", "unreadable", "unreadable"]
+    assert sorted(run["status"] for run in data["runs"]) == [EVIL[:19] + "…", "interrupted", *["unreadable"] * 3]
     links = [run["link"] for run in data["runs"]]
     assert all(re.fullmatch(r"\./[\w./%-]+", link) for link in links), links
     assert "./2026-01-02/a%FF%3Fb%23c%26d/" in links

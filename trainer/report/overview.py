@@ -102,7 +102,7 @@ class Overview:
             "steps": row.steps,
             "all": reading.count(entry.facts.get("num_steps")),
             "seconds": round(row.seconds, 2),
-            "metrics": [rounded(row.metrics[name]) if name in row.metrics else None for name in metrics],
+            "metrics": [_number(row.metrics.get(name, math.nan)) for name in metrics],
             "settings": [None if value is None else _text(table.short_value(value), 60) for value in settings],
             "curves": {
                 _text(name): _columns(thinned(points, columns))
@@ -133,7 +133,11 @@ def metric_names(entries: Sequence[Entry]) -> list[str]:
 def _columns(points: Iterable[tuple[float, float]]) -> tuple[list[int], list[float | None]]:
     """The steps and the values of a curve; None where a value is not finite."""
     kept = list(points)
-    return [int(step) for step, _ in kept], [rounded(v) if math.isfinite(v) else None for _, v in kept]
+    return [int(step) for step, _ in kept], [_number(value) for _, value in kept]
+
+
+def _number(value: float) -> float | None:
+    return rounded(value) if math.isfinite(value) else None
 
 
 def _text(text: str, most: int = 80) -> str:

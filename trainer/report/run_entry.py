@@ -53,9 +53,9 @@ def read(folder: Path) -> Entry:
     now = stamp(folder)
     try:
         config, past = read_plain(folder), history.read(folder)
-    except TrainerError as error:
+        row, curves = rows.read_row(folder, config, {}, past), curves_of(past)
+    except (TrainerError, AttributeError, KeyError, TypeError, ValueError) as error:  # a config of other types
         return Entry(folder, now, rows.unreadable(folder, error, {}))
-    row, curves = rows.read_row(folder, config, {}, past), curves_of(past)
     if past.evaluations and not row.metrics and not row.unreadable:  # it is still running
         last = past.evaluations[-1]
         row = replace(row, metrics=past.at(int(last["step"])))

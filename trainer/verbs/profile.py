@@ -2,6 +2,7 @@
 taken under torch's profiler and thrown away; their trace, for Perfetto, is the only file written."""
 
 import os
+import re
 import shlex
 from argparse import Namespace
 from collections.abc import Iterator
@@ -70,7 +71,8 @@ def run(args: Namespace) -> int:
         if (chosen := settings.data.get("compile", "none")) != "none":
             command = shlex.join(["trainer", "bench", *args.overrides])
             screen.entry("", [f"profiled without compile={chosen}, so that the verbs can be told apart: {command}"])
-        path = root / FOLDER / f"{datetime.now():%Y-%m-%d/%H-%M-%S}-{setup.splits.name.lower()}.json.gz"
+        label = re.sub(r"[^a-z0-9_-]+", "-", setup.splits.name.lower())
+        path = root / FOLDER / f"{datetime.now():%Y-%m-%d/%H-%M-%S}-{label}.json.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
         storage.write_file(path, found.content)
         screen.entry("trace", [f"{layout.relative(path)}: open it at https://ui.perfetto.dev"])
