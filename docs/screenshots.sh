@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes pictures/terminal.png and pictures/report.png again, from a real run in a real terminal and a real browser.
+# Takes pictures/terminal.png, report.png and overview.png again, from a real run in a real terminal and a real browser.
 # Needs: apt-get install xvfb xterm imagemagick pngquant chromium. Usage, with trainer on the PATH: docs/screenshots.sh
 set -euo pipefail
 docs=$(cd "$(dirname "$0")" && pwd)
@@ -19,6 +19,10 @@ EOF
 xvfb-run -a -s "-screen 0 700x1020x24" bash shoot.sh
 convert raw.png -crop 632x920+1+1 +repage terminal.png
 
+trainer train -m dataset=iris model.hidden='[8],[32,32]' optimizer.lr=1e-3,1e-2,1e-1 epochs=8 \
+  output_dir=many >/dev/null
+trainer report --all many
+
 PYTHONPATH="$docs/../tests/support" python3 - <<'EOF'
 from pathlib import Path
 
@@ -27,10 +31,12 @@ from browser import Browser
 with Browser(Path("profile")) as browser:
     browser.open(Path("outputs/latest/report.html"), width=1000)
     browser.picture(Path("page.png"))
+    browser.open(Path("many/report.html"), width=1000)
+    browser.picture(Path("overview.png"))
 EOF
 convert page.png -crop 1000x1770+0+0 +repage report.png
 
-for name in terminal report; do
+for name in terminal report overview; do
   pngquant --force --strip --output "$docs/pictures/$name.png" 128 "$name.png"
 done
 ls -l "$docs/pictures"

@@ -92,7 +92,7 @@ WRONG = [  # what is typed, exit code, words that the answer holds
     (["resume", "a", "b"], 2, ["one run"]),
     *[
         ([verb, "experiment=sweep/lr_by_seed"], 2, [f"{verb} takes one run, not a sweep"])
-        for verb in ("bench", "doctor", "lr-find", "plan", "verify")
+        for verb in ("bench", "doctor", "lr-find", "plan", "profile", "verify")
     ],
 ]
 

@@ -23,6 +23,7 @@ INSIDE = {
     "report": (["run"], "trainer.report.make.of_run"),
     "compare": (["run"], "trainer.compare.ranking.rank"),
     "bench": (QUICK, "trainer.verbs.bench._measure"),
+    "profile": (QUICK, "trainer.diagnosis.profile.take"),
     "verify": (QUICK, "trainer.verbs.verify._compare"),
     "doctor": (QUICK, "trainer.diagnosis.doctor.examine"),
     "lr-find": (QUICK, "trainer.diagnosis.lr_range.sweep"),

@@ -54,7 +54,7 @@ def test_training_imports_nothing_that_it_does_not_use(tmp_path: Path) -> None:
     assert unexpected(found | late, bare) == late  # the check sees them
 
 
-def test_the_page_of_a_sweep_needs_no_matplotlib(tmp_path: Path) -> None:
-    found = imported(tmp_path, "-c", "from trainer.report import make")
-    assert "trainer.report.sweep_page" in found
-    assert not {name for name in found if name.partition(".")[0] in {"matplotlib", "torch"}}
+def test_pages_over_several_runs_need_no_matplotlib(tmp_path: Path) -> None:
+    found = imported(tmp_path, "-c", "from trainer.report import make, page_server")
+    assert {"trainer.report.sweep_page", "trainer.report.overview"} <= found
+    assert not {name for name in found if name.partition(".")[0] in {"matplotlib", "torch", "numpy", "hydra"}}

@@ -22,6 +22,7 @@ TAGS = {
     *("html", "head", "meta", "title", "style", "body", "footer", "script", "header", "p", "h1", "h2", "h3", "span"),
     *("div", "dl", "dt", "dd", "br", "strong", "small", "figure", "figcaption", "svg", "path", "i", "b", "em", "img"),
     *("section", "table", "tr", "th", "td", "pre", "details", "summary", "a", "h4"),
+    *("thead", "tbody", "label", "select", "button", "input", "noscript"),
 }
 
 

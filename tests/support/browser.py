@@ -65,12 +65,12 @@ class Browser:
                     raise RuntimeError(f"{method}: {answer['error']}")
                 return answer["result"]
 
-    def open(self, page: Path, *, width: int = 1200, theme: str = "light") -> None:
-        """Load a file and wait until it is there."""
+    def open(self, page: Path | str, *, width: int = 1200, theme: str = "light") -> None:
+        """Load a file, or an address, and wait until it is there."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
         self.said, self.asked, self.loaded = [], [], False
-        self.call("Page.navigate", url=page.resolve().as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         while not self.loaded:
             self._read()
 

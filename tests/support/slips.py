@@ -372,6 +372,8 @@ bench latest
 bench --seconds 0
 bench --seconds many
 bench what=compile
+profile latest
+profile --steps 0
 lr-find iris
 lr-find lr=0.1
 init

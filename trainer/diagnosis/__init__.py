@@ -1,1 +1,1 @@
-"""Diagnose a config before a run: doctor, plan, bench, lr-find; and compare two runs for verify."""
+"""Diagnose a config before a run: doctor, plan, bench, profile, lr-find; and compare two runs for verify."""

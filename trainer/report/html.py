@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import io
+import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,12 @@ BLANKS = {"\n": "⏎", "\t": "⇥"}
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(template: str, **values: Any) -> str:
-    """Render a page as one self-contained text."""
+def render(template: str, scripts: Sequence[str] = ("page.js",), **values: Any) -> str:
+    """Render a page as one self-contained text. scripts: the files that make its script."""
     from markupsafe import Markup
 
-    script, css = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
+    css, *parts = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", *scripts))
+    script = "".join(parts)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     values |= {"version": __version__, "digest": digest, "css": Markup(css), "script": Markup(script)}  # noqa: S704 - ours
     page: str = _environment().get_template(template).render(values)
@@ -34,8 +37,14 @@ def _environment() -> Any:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=undefined, trim_blocks=True, lstrip_blocks=True, finalize=_finalized
     )
+    environment.policies["json.dumps_function"] = lambda value, **_: json_text(value)
     environment.filters |= {"value": value_text, "metric": metric_text, "cut": cut, "png": png, "seconds": clock}
     return environment
+
+
+def json_text(value: Any) -> str:
+    """Plain data as JSON without spaces."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def _finalized(value: Any) -> Any:

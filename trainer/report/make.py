@@ -6,6 +6,7 @@ from trainer.disk import history, layout, outcome, reading, storage
 from trainer.disk.history import History
 from trainer.disk.outcome import Outcome
 from trainer.report import drawn, run_page, sweep_page
+from trainer.report.overview import Overview
 
 
 def of_run(folder: Path, past: History | None = None) -> list[Path]:
@@ -25,3 +26,9 @@ def of_sweep(sweep: Path) -> Path:
     """Write a sweep's report.html from the jobs so far. Returns its path. Its jobs have their own: see `of_run`."""
     storage.write_file(sweep / layout.REPORT, sweep_page.page(sweep).encode())
     return sweep / layout.REPORT
+
+
+def of_all(overview: Overview) -> Path:
+    """Write report.html of all runs below a folder. Returns its path. Their own pages stay as they are."""
+    storage.write_file(overview.root / layout.REPORT, overview.page().encode())
+    return overview.root / layout.REPORT

@@ -1,7 +1,10 @@
-"""Make results.png and report.html again from a run's folder alone; for a sweep, those of its jobs too."""
+"""Make results.png and report.html again from a run's folder alone; for a sweep, those of its jobs too. With --all, one
+page over all runs below outputs/ or another folder: a table, curves, and the settings that differ."""
 
 import shlex
 from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trainer.disk import importance, layout, summary
 from trainer.disk.reading import Damaged
@@ -11,28 +14,43 @@ from trainer.text import cleaned, cut, first_few
 from trainer.verbs.arguments import Parser, add_trust
 from trainer.verbs.open_run import open_run
 
+if TYPE_CHECKING:
+    from trainer.report.overview import Overview
+
 
 def parser() -> Parser:
     parser = Parser("report", "[RUN|SWEEP|latest]", __doc__)
-    parser.add_argument(
-        "name", nargs="?", default=layout.LATEST, metavar="RUN|SWEEP", help="latest, a folder, or the end of its name"
-    )
+    text = "latest, a folder, or the end of its name; with --all, the folder of the runs"
+    parser.add_argument("name", nargs="?", metavar="RUN|SWEEP", help=text)
+    parser.add_argument("--all", action="store_true", help="make one page over all runs: outputs/report.html")
+    text = "with --all: serve that page to this machine alone, and follow the runs"
+    parser.add_argument("--watch", action="store_true", help=text)
+    parser.add_argument("--port", type=_port, metavar="N", help="with --watch: the port (default: a free one)")
     text = "of a table: measure how much each column matters, however long it takes"
     parser.add_argument("--importance", action="store_true", help=f"{text}; of a sweep, in its best run")
     add_trust(parser)
-    parser.add_argument("--open", action="store_true", help="show report.html in the browser")
+    parser.add_argument("--open", action="store_true", help="show the page in the browser")
     return parser
 
 
-def run(args: Namespace) -> int:
-    """Make the reports of a run, or of a sweep and its jobs. Returns the exit code."""
-    import webbrowser
+def _port(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) < 65536):
+        raise ConfigError(f"--port {text} is not a number from 1 to 65535", "trainer report --all --watch")
+    return int(text)
 
+
+def run(args: Namespace) -> int:
+    """Make the reports of a run, of a sweep and its jobs, or the page over all runs. Returns the exit code."""
+    if args.all:
+        return _all(args)
+    if args.watch or args.port is not None:
+        raise ConfigError("--watch follows all runs", "trainer report --all --watch")
     from trainer.report import make
 
+    name = args.name or layout.LATEST
     if args.importance:
-        _measure(args.name, trust_it=args.trust)
-    sweep, code = layout.find_sweep(args.name), 0
+        _measure(name, trust_it=args.trust)
+    sweep, code = layout.find_sweep(name), 0
     if sweep is not None:
         jobs = layout.jobs(sweep)
         for folder in list(jobs):
@@ -45,11 +63,65 @@ def run(args: Namespace) -> int:
         page = make.of_sweep(sweep)
         print(cleaned(f"jobs     {len(jobs)}, each with {layout.PICTURE} and {layout.REPORT}"))
     else:
-        page = make.of_run(layout.find(args.name))[-1]
+        page = make.of_run(layout.find(name))[-1]
     print(cleaned(f"report   {page}"))
-    if args.open and not webbrowser.open(page.resolve().as_uri()):
-        raise ConfigError("no browser was found to open it", f"open {page} in any browser, here or elsewhere")
+    if args.open:
+        _open(page)
     return code
+
+
+def _open(page: Path) -> None:
+    import webbrowser
+
+    if not webbrowser.open(page.resolve().as_uri()):
+        raise ConfigError("no browser was found to open it", f"open {page} in any browser, here or elsewhere")
+
+
+def _all(args: Namespace) -> int:
+    """Make or serve the page over all runs. Returns the exit code."""
+    from trainer.report import make
+    from trainer.report.overview import Overview
+
+    if args.importance:
+        raise ConfigError("--importance measures one run, not all", "trainer report RUN --importance")
+    if args.port is not None and not args.watch:
+        raise ConfigError("--port is for --watch", f"trainer report --all --watch --port {args.port}")
+    root = Path(args.name or "outputs")
+    if not root.is_dir() and args.name is not None:
+        raise ConfigError(f"there is no folder {root}", "trainer report --all")
+    overview = Overview(root)
+    if args.watch:
+        return _watch(overview, args)
+    if not overview.read():
+        raise ConfigError(f"there is no run in {root}/ yet", "trainer train")
+    page = make.of_all(overview)
+    print(cleaned(f"runs     {len(overview.entries):,}"))
+    print(cleaned(f"report   {page}"))
+    if args.open:
+        _open(page)
+    return 0
+
+
+def _watch(overview: "Overview", args: Namespace) -> int:
+    """Serve the page until a signal comes. Returns the exit code."""
+    import webbrowser
+
+    from trainer.processes import signals
+    from trainer.report.page_server import PageServer
+
+    try:
+        server = PageServer(overview, args.port or 0)
+    except OSError as error:
+        text = f"port {args.port} cannot be used: {error.strerror}"
+        raise ConfigError(text, "trainer report --all --watch") from error
+    with server, signals.listening(may_abandon=False):
+        print(cleaned(f"report   {server.url}  for this machine alone; Ctrl-C ends it"), flush=True)
+        if args.open and not webbrowser.open(server.url):
+            complain("warning: no browser was found to open it")
+        server.timeout = 0.2  # seconds after which a signal is seen
+        while signals.stop_requested() is None:
+            server.handle_request()
+    return 0
 
 
 def _measure(name: str, *, trust_it: bool) -> None:

@@ -1,19 +1,19 @@
 "use strict";
-// Values on hover: each figure's paths give the places of its points, the JSON beside them the numbers.
+// Values on hover: a figure's paths give the places of its points, `data` the numbers.
 for (const figure of document.querySelectorAll("figure[data-kind]")) {
+  enliven(figure, JSON.parse(figure.querySelector("script").textContent));
+}
+
+function enliven(figure, data) {
   const area = figure.querySelector(".area"), tip = figure.querySelector(".tip"), rule = figure.querySelector(".rule");
   const paths = [...figure.querySelectorAll("path.line")];
-  const lines = JSON.parse(figure.querySelector("script").textContent).map((line, i) => {
+  const lines = data.map((line, i) => {
     const numbers = (paths[i].getAttribute("d").match(/-?\d+(?= |[LMh]|$)/g) || []).map(Number);
     const step = figure.dataset.kind === "point" ? 3 : 2; // a dot is "Mx yh0"
     const points = [];
     for (let j = 0; j + 1 < numbers.length; j += step) points.push([numbers[j] / 2000, numbers[j + 1] / 1000]);
     return { ...line, points, runs: (paths[i].dataset.run || "").split(" ") };
   });
-  const text = (number) => {
-    const size = Math.abs(number), far = size >= 1e9 || (size > 0 && size < 1e-4);
-    return far ? number.toExponential(4).replace(/\.?0+e/, "e") : number.toLocaleString("en-US", { maximumSignificantDigits: 9 });
-  };
 
   const nearest = (points, distance) => {
     let best = -1, least = Infinity;
@@ -34,19 +34,19 @@ for (const figure of document.querySelectorAll("figure[data-kind]")) {
       const at = Math.min(...all.map(([line, i]) => Math.abs(line.points[i][0] - x)));
       const [lead, index] = all.find(([line, i]) => Math.abs(line.points[i][0] - x) === at) || [];
       if (!lead) return null;
-      const rows = all.map(([line, i]) => [line.at[i] === lead.at[index] ? line.name : `${line.name} at ${text(line.at[i])}`, text(line.values[i])]);
-      return { head: `${figure.dataset.x} ${text(lead.at[index])}`, rows, place: lead.points[index][0] };
+      const rows = all.map(([line, i]) => [line.at[i] === lead.at[index] ? line.name : `${line.name} at ${numberText(line.at[i])}`, numberText(line.values[i])]);
+      return { head: `${figure.dataset.x} ${numberText(lead.at[index])}`, rows, place: lead.points[index][0] };
     }
     if (figure.dataset.kind === "point") {
       const away = (p) => Math.hypot((p[0] - x) * width, (p[1] - y) * height);
       const [line, i, least] = lines.map((line) => [line, ...nearest(line.points, away)]).reduce((a, b) => (b[2] < a[2] ? b : a));
       if (least > 40) return null;
       const rows = [[figure.dataset.x, line.at], [figure.dataset.y, line.values]].filter(([, of]) => of.length);
-      return { head: line.labels[i] || "", rows: rows.map(([name, of]) => [name, text(of[i])]), place: line.points[i][0] };
+      return { head: line.labels[i] || "", rows: rows.map(([name, of]) => [name, numberText(of[i])]), place: line.points[i][0] };
     }
     const [i, least] = nearest(lines, (line) => away(line.points, x, y, height));
     if (least > 40) return null;
-    const rows = lines[i].values.length ? [[figure.dataset.y, text(lines[i].values[nearest(lines[i].points, (p) => Math.abs(p[0] - x))[0]])]] : [];
+    const rows = lines[i].values.length ? [[figure.dataset.y, numberText(lines[i].values[nearest(lines[i].points, (p) => Math.abs(p[0] - x))[0]])]] : [];
     return { head: lines[i].text, rows, place: x, runs: lines[i].runs };
   };
 
@@ -103,24 +103,6 @@ function addTools(figure, paths, lines) {
       return sum / weight;
     });
   };
-  const steps = (low, high) => {
-    const power = 10 ** Math.floor(Math.log10((high - low) / 4)), ticks = [];
-    const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= (high - low) / 4 * 0.999);
-    for (let i = Math.ceil(low / step); i * step <= high; i++) ticks.push(i * step);
-    return ticks;
-  };
-  const decades = (low, high) => {
-    const ticks = [], few = high / low < 100, most = Math.max(1, Math.ceil(Math.log10(high / low) / 5));
-    for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power++) {
-      for (const factor of few ? [1, 2, 5] : [1]) if (few || power % most === 0) ticks.push(factor * 10 ** power);
-    }
-    return ticks.filter((tick) => tick >= low && tick <= high);
-  };
-  const name = (tick) => {
-    const size = Math.abs(tick);
-    if (size && (size >= 1e6 || size < 1e-3)) return tick.toExponential(2).replace(/\.?0+e/, "e").replace("e+", "e");
-    return tick.toLocaleString("en-US", { maximumSignificantDigits: 4 });
-  };
 
   const draw = () => {
     const log = button.getAttribute("aria-pressed") === "true", kept = log ? positive : all;
@@ -142,7 +124,7 @@ function addTools(figure, paths, lines) {
       grid.setAttribute("class", "grid");
       grid.setAttribute("d", `M0 ${Math.round((1 - scale(tick)) * 1000)}H2000`);
       svg.prepend(grid);
-      Object.assign(span, { className: "ytick", textContent: name(tick) });
+      Object.assign(span, { className: "ytick", textContent: tickText(tick) });
       span.style.top = `${(1 - scale(tick)) * 100}%`;
       area.append(span);
     }
@@ -165,4 +147,28 @@ function light(runs) {
 for (const row of document.querySelectorAll("tr[data-run]")) {
   row.addEventListener("pointerenter", () => light(row.dataset.run.split(" ")));
   row.addEventListener("pointerleave", () => light(undefined));
+}
+
+// Round values for the ticks of a scale, and how numbers are written.
+function steps(low, high) {
+  const power = 10 ** Math.floor(Math.log10((high - low) / 4)), ticks = [];
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= (high - low) / 4 * 0.999);
+  for (let i = Math.ceil(low / step); i * step <= high; i++) ticks.push(i * step);
+  return ticks;
+}
+function decades(low, high) {
+  const ticks = [], few = high / low < 100, most = Math.max(1, Math.ceil(Math.log10(high / low) / 5));
+  for (let power = Math.floor(Math.log10(low)); 10 ** power <= high; power++) {
+    for (const factor of few ? [1, 2, 5] : [1]) if (few || power % most === 0) ticks.push(factor * 10 ** power);
+  }
+  return ticks.filter((tick) => tick >= low && tick <= high);
+}
+function tickText(tick) {
+  const size = Math.abs(tick);
+  if (size && (size >= 1e6 || size < 1e-3)) return tick.toExponential(2).replace(/\.?0+e/, "e").replace("e+", "e");
+  return tick.toLocaleString("en-US", { maximumSignificantDigits: 4 });
+}
+function numberText(number) {
+  const size = Math.abs(number), far = size >= 1e9 || (size > 0 && size < 1e-4);
+  return far ? number.toExponential(4).replace(/\.?0+e/, "e") : number.toLocaleString("en-US", { maximumSignificantDigits: 9 });
 }
