@@ -10,15 +10,13 @@ import signal
 import socket
 import subprocess
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
 
-import live_run
 from live_run import children
+from slow_jobs import until
 
 from trainer.processes.parent_death import die_with_it
 
-until = partial(live_run.until, seconds=180)  # a job imports torch, and is one of many processes
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
 NODES = ("n1", "n2")
 CONF = """

@@ -13,26 +13,12 @@ from pathlib import Path
 import pytest
 from conftest import Cli
 from live_run import ROOT, start
-from slurm import NODES, Cluster, free_ports, missing, until
+from slow_jobs import JOB, SLOW, bits, ended, sweep_of, until, until_training
+from slurm import NODES, Cluster, free_ports, missing
 
 pytest.importorskip("submitit")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(missing() is not None, reason=f"could not start Slurm: {missing()}")]
 
-SLOW = """
-import os, time
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self, in_features, out_features):
-        super().__init__()
-        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(in_features, 16), nn.Dropout(), nn.Linear(16, out_features))
-
-    def forward(self, x):
-        if os.path.exists("slow"):
-            time.sleep(0.1)
-        return self.layers(x)
-"""
-JOB = ["model=own", "model._target_=net.Net", "max_steps=500", "threads=1", "report=false", "log_every=1"]
 IN_SLURM = ["hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=1"]
 Sweep = subprocess.Popen[str]
 Slowly = Callable[..., Sweep]
@@ -70,22 +56,6 @@ def slowly(slurm: Cluster, tmp_path: Path) -> Iterator[Slowly]:
             sweep.communicate()
 
 
-def ended(sweep: Sweep) -> tuple[int, str, str]:
-    out, err = sweep.communicate(timeout=180)
-    return sweep.returncode, out, err
-
-
-def sweep_of(folder: Path) -> Path:
-    until(lambda: list(folder.glob("outputs/sweeps/*/*/sweep.json")))
-    return next(folder.glob("outputs/sweeps/*/*"))
-
-
-def until_training(folder: Path, *numbers: int) -> None:
-    for number in numbers:
-        path = sweep_of(folder) / f"{number:03d}/metrics.jsonl"
-        until(lambda path=path: path.exists() and path.stat().st_size)
-
-
 def ids(sweep: Path) -> dict[str, str]:
     """The numbers of the jobs in Slurm."""
     until(lambda: "submitted" in json.loads((sweep / "sweep.json").read_text()))
@@ -96,10 +66,6 @@ def ids(sweep: Path) -> dict[str, str]:
 def log(folder: Path, number: int) -> str:
     path = sweep_of(folder) / f"{number:03d}/train.log"
     return path.read_text() if path.exists() else ""
-
-
-def bits(folder: Path) -> bytes:
-    return (folder / "model.safetensors").read_bytes()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
@@ -49,16 +49,30 @@ class LocalLauncher(Launcher):
         return [done for _ in job_overrides]
 
 
-class SlurmLauncher(LocalLauncher):
-    """hydra/launcher=submitit_slurm, and slurm, which is made of it: the settings of hydra-submitit-launcher. That one
-    asks sacct, which many clusters do not have, and says nothing until all jobs have ended."""
+class ClusterLauncher(LocalLauncher):
+    """Processes on the machines of a cluster, whose `name` is slurm or ray."""
+
+    name: ClassVar[str]
 
     def __init__(self, **settings: Any) -> None:
         self.settings: Any = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        self.task.use_slurm(self.settings)
+        self.task.use(self.name, self.settings)
+
+
+class SlurmLauncher(ClusterLauncher):
+    """hydra/launcher=submitit_slurm, and slurm, which is made of it: the settings of hydra-submitit-launcher. That one
+    asks sacct, which many clusters do not have, and says nothing until all jobs have ended."""
+
+    name = "slurm"
+
+
+class RayLauncher(ClusterLauncher):
+    """hydra/launcher=ray, see RayConf."""
+
+    name = "ray"
 
 
 class GridSweeper(BasicSweeper):
@@ -119,6 +133,20 @@ class SearchSweeper(GridSweeper):
         """Run planned jobs."""
         self.at(self.task.sweep.need_folder())
         self.launcher.launch([job.overrides for job in jobs], jobs[0].number)  # type: ignore[union-attr]
+
+
+@dataclass
+class RayConf:
+    """num_cpus, num_gpus, memory_gb, resources: what each job takes of a machine; fractions share a GPU. max_retries:
+    how often Ray starts a job again whose machine is lost."""
+
+    _target_: str = f"{NAMES}.RayLauncher"
+    address: str = "auto"
+    num_cpus: float = 1
+    num_gpus: float = 0
+    memory_gb: float | None = None
+    resources: dict[str, float] | None = None
+    max_retries: int = 3
 
 
 @dataclass
@@ -194,11 +222,12 @@ def job_number() -> int:
 def register() -> None:
     """Tell Hydra about the launcher and the sweepers. Call it before composing."""
     known = Plugins.instance().class_name_to_class
-    for cls in (LocalLauncher, GridSweeper, SearchSweeper):
+    for cls in (LocalLauncher, RayLauncher, GridSweeper, SearchSweeper):
         known[f"{NAMES}.{cls.__name__}"] = cls
     known[OF_SUBMITIT] = SlurmLauncher
     store = ConfigStore.instance()
     store.store(group="hydra/launcher", name="local", node={"_target_": f"{NAMES}.LocalLauncher"}, provider="trainer")
+    store.store(group="hydra/launcher", name="ray", node=RayConf, provider="trainer")
     store.store(group="hydra/sweeper", name="basic", node=GridConf, provider="trainer")
     store.store(group="hydra/sweeper", name="optuna", node=OptunaConf, provider="trainer")
     store.store(group="hydra/sweeper", name="random", node=RandomConf, provider="trainer")

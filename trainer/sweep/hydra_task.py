@@ -27,13 +27,15 @@ class Task:
         """Check the jobs and add them to the sweep. Returns the sweep's folder. launcher: see Sweep.plan."""
         return self.sweep.plan(jobs, launcher)
 
-    def use_slurm(self, settings: Mapping[str, Any]) -> None:
-        """Run the jobs in Slurm. settings: hydra.launcher, as plain data. Raises ConfigError, see Slurm.check."""
+    def use(self, name: str, settings: Mapping[str, Any]) -> None:
+        """Run the jobs on a cluster, slurm or ray. settings: hydra.launcher, as plain data. Raises ConfigError where no
+        job can be run on it."""
+        from trainer.sweep.ray import Ray
         from trainer.sweep.slurm import Slurm
 
-        slurm = Slurm(self.sweep, settings)
-        slurm.check()
-        self.sweep.runner = slurm.run
+        cluster = {"slurm": Slurm, "ray": Ray}[name](self.sweep, settings)
+        cluster.check()
+        self.sweep.runner = cluster.run
 
     def run(self, first: int, count: int) -> None:
         """Run `count` planned jobs, starting with the one at `first`."""

@@ -55,16 +55,20 @@ def main(here: Path, sweep: Path, job: Job, place: Place, trust: Trust, lifeline
     os.chdir(here)
     if place.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu
+    signals.release()
+    sys.exit(train_quietly(sweep, job, place, trust))
+
+
+def train_quietly(sweep: Path, job: Job, place: Place, trust: Trust) -> int:
+    """Train a job in a process of its own, all of whose output goes to the job's train.log. Returns the exit code."""
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         try:
-            signals.release()
-            code = train(sweep, job, Screen(nowhere), place, trust, quiet=True)
+            return train(sweep, job, Screen(nowhere), place, trust, quiet=True)
         except Interrupted as error:
-            code = error.exit_code
+            return error.exit_code
         except TrainerError as error:
             complain(f"error: {error.message}")
-            code = error.exit_code
-    sys.exit(code)
+            return error.exit_code
 
 
 def train(sweep: Path, job: Job, screen: Screen, place: Place, trust: Trust, *, quiet: bool = False) -> int:
