@@ -33,7 +33,7 @@ class Task:
         from trainer.sweep.ray import Ray
         from trainer.sweep.slurm import Slurm
 
-        cluster = {"slurm": Slurm, "ray": Ray}[name](self.sweep, settings)
+        cluster = (Slurm if name == "slurm" else Ray)(self.sweep, settings)
         cluster.check()
         self.sweep.runner = cluster.run
 

@@ -1,5 +1,6 @@
 """Runs the jobs of a sweep as tasks of a Ray cluster, whose machines share the sweep's folder."""
 
+import logging
 import math
 import os
 import signal
@@ -47,7 +48,7 @@ class Ray:
 
         before = signal.getsignal(signal.SIGTERM)
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:  # none is found, or one of another version
             text = "no Ray cluster runs here" if isinstance(error, ConnectionError) else f"Ray: {first_line(error)}"
             raise ConfigError(text, start) from error

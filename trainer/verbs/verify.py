@@ -45,7 +45,7 @@ def run(args: Namespace) -> int:
     from trainer.terminal.screen import Screen
 
     with scratch.folder("trainer-verify-") as folder, Screen() as screen:
-        off = {"report": False, "max_time": None, "listeners": [], **dict.fromkeys(TRACKERS, False)}
+        off: dict[str, Any] = {"report": False, "max_time": None, "listeners": [], **dict.fromkeys(TRACKERS, False)}
         return _compare({**data, **off}, trusted, folder, screen.say)
 
 
