@@ -33,6 +33,7 @@ INSIDE = {
     "plan": (QUICK, "trainer.diagnosis.plan.timing"),
     "config": ([], "trainer.config.compose.compose"),
     "export": (["run"], "trainer.inference.model.load"),
+    "schema": ([], "trainer.config.files.options"),
     "init": (["project"], "trainer.verbs.init.Path"),
     "completion": (["--line", "trainer tr"], "trainer.verbs.candidates.candidates"),
 }

@@ -14,6 +14,7 @@ from trainer.build.build import build
 from trainer.cli import main
 from trainer.diagnosis import marks, profiled, trace
 from trainer.diagnosis.profiled import BACKWARD, Spent
+from trainer.events import Stepped
 from trainer.loop import train
 
 QUICK = ["dataset=iris", "threads=1", "device=cpu", "loader.batch_size=16"]
@@ -112,7 +113,7 @@ def test_the_marks_change_no_bit() -> None:
         run, _ = build(config(*QUICK, "epochs=2", "accumulate=2", "clip_grad_norm=1", "model.dropout=0.3"))
         if marked:
             marks.mark(run)
-        losses = [event.loss.item() for event in train(run) if hasattr(event, "window")]
+        losses = [event.loss.item() for event in train(run) if isinstance(event, Stepped)]
         weights.append([*losses, *(value.clone() for value in run.model.state_dict().values())])
     assert len(weights[0]) > 8
     assert all(torch.equal(torch.as_tensor(a), torch.as_tensor(b)) for a, b in zip(*weights, strict=True))

@@ -81,7 +81,8 @@ class Sweep:
     jobs: Literal["auto"] | int = key("jobs at a time: auto is one for each core or GPU", at_least=1)
     on_fail: Literal["continue", "stop"] = key("after a job that failed: continue with the others, or stop the sweep")
     on_interrupt: Literal["cancel", "keep"] = key(
-        "after Ctrl-C, in Slurm: cancel the jobs, or keep them there. Jobs on this machine are always saved"
+        "after Ctrl-C, in Slurm: cancel the jobs, or keep them there. Jobs on this machine are always saved",
+        if_absent="cancel",
     )
     confirm: bool = key("go ahead with more than 10,000 jobs")
 

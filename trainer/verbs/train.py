@@ -75,7 +75,7 @@ def _train(settings: Settings, started: float) -> int:
 
 def _sweep(source: Source) -> int:
     """Run every job of a sweep with the launcher that was picked, then rank them, even after Ctrl-C."""
-    from trainer.processes import forking
+    from trainer.processes import forking, told
     from trainer.terminal.screen import Screen
 
     if not any(word.startswith("hydra/launcher=") for word in source.overrides):
@@ -89,6 +89,7 @@ def _sweep(source: Source) -> int:
         try:
             compose.sweep(source, Task(sweep, source))
         except Exception as error:  # Ctrl-C, or a launcher that lost a job: the finished jobs are ranked all the same
+            told.send(None)  # a fork server that waits for the first job
             if sweep.num_ended or not isinstance(error, ConfigError):
                 sweep.end()
             raise
