@@ -267,3 +267,8 @@ def test_the_folds_of_one_cut_are_one_split_of_all_its_rows() -> None:
     assert rank(found, "val/acc").groups[0].num_rows == 178
     apart = [replace(one, fold=None) for one in found]
     assert rank(apart, "val/acc").groups[0].num_rows == 35
+
+
+@pytest.mark.parametrize("target", [["a"], {"b": "c"}, None])
+def test_the_config_of_another_author_may_hold_anything_in_place_of_a_target(target: object) -> None:
+    assert protocol({"dataset": {"_target_": target}, "loss": {"_target_": target}}).split == "{}"

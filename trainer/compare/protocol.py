@@ -99,7 +99,7 @@ def _node(config: Mapping[str, Any], group: str) -> Mapping[str, Any]:
 
 def _data(node: Mapping[str, Any]) -> dict[str, Any]:
     ours = (*ROWS, *SPLIT, "fraction")
-    return _without(node, ours + (READING if node.get("_target_") in SCHEMAS else ()))
+    return _without(node, ours + (READING if str(node.get("_target_")) in SCHEMAS else ()))
 
 
 def _without(node: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
