@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trainer.python import resume as resume
     from trainer.python import train as train
 
-__version__ = "0.8.0"
+__version__ = "0.9.0"
 
 PUBLIC = {  # name: where it is
     **dict.fromkeys(("train", "resume", "load", "Result"), "trainer.python"),
