@@ -183,6 +183,7 @@ def test_a_job_whose_node_goes_down_ends_on_another(
     number = ids(sweep_of(tmp_path))["0"]
     node = slurm.until_state(number, "RUNNING")
     slurm.kill(node)
+    slurm.call("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=gone")  # else it is missed for minutes
     other = next(name for name in NODES if name != node)
     slurm.hurry(number)
     until(lambda: slurm.jobs().get(number) == ("RUNNING", other))

@@ -36,6 +36,15 @@ def _seconds(text: object) -> float:
     return sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
 
 
+def longer(epochs: int, max_steps: int | None, num_steps: int, steps_per_epoch: float) -> dict[str, int]:
+    """The settings with which a run is twice as long: of what limits it, and of epochs where those would limit it then.
+    num_steps: that it takes now."""
+    if max_steps is None or max_steps > num_steps:
+        return {"epochs": 2 * epochs}
+    needed = math.ceil(2 * max_steps / steps_per_epoch)
+    return {"max_steps": 2 * max_steps} | ({"epochs": needed} if needed > epochs else {})
+
+
 def is_duration(value: object) -> bool:
     """Whether `value` is a string like 3epochs, 0.5epoch, 500steps or 10_000samples."""
     return isinstance(value, str) and PATTERN.fullmatch(value) is not None

@@ -114,6 +114,11 @@ def resuming(config: Mapping[str, Any], run: str, **changes: Any) -> str:
     return f"trainer.resume({', '.join([repr(run), objects, *(f'{key}={value!r}' for key, value in changes.items())])})"
 
 
+def changed_data(run: str) -> str | None:
+    """What to type to train on with rows that a program gave and that have changed; None where none were given."""
+    return None if current().data is None else f"trainer.resume('{run}', …, data_changed=True)"
+
+
 def described(config: Mapping[str, Any]) -> dict[str, str]:
     """{what: of which class} of the objects in a config, which cannot be built again from it."""
     known = (*TARGETS.values(), *DATA)

@@ -48,7 +48,7 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
 def tensor(array: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]", name: str) -> Tensor:
     """An array as a tensor. name: for messages. Raises ConfigError for text and objects."""
     try:
-        return torch.from_numpy(np.ascontiguousarray(array))
+        return torch.from_numpy(np.require(array, requirements=["C", "W"]))  # copied if it is not writable
     except TypeError as error:
         what = "text" if array.dtype.kind in "US" else str(array.dtype)
         remedy = "words, y = numpy.unique(y, return_inverse=True), and dataset.classes=[WORD,…]"

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from trainer.config import given
 from trainer.config.asked_augmentation import decodes_augmented
 from trainer.config.schema import Config
 from trainer.data import images, preprocessing
@@ -47,7 +48,8 @@ class Earlier:
         differences = now.differences(before)
         if differences and self.if_changed == "refuse":
             text = f"the data of this run has changed: {summary(differences)}"
-            raise ConfigError(text, f"put the old data back; or trainer resume {self.name} data=changed")
+            again = given.changed_data(self.name) or f"trainer resume {self.name} data=changed"
+            raise ConfigError(text, f"put the old data back; or {again}")
         if not differences and self.if_changed != "continue":
             now.roles = before.roles
             if self.if_changed == "refuse":

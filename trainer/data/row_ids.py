@@ -30,7 +30,8 @@ def of_tensors(*tensors: Tensor) -> Ids:
     """The id of each row of tensors (N, *) on the CPU, from the bytes of the row in all of them."""
     total = np.zeros(len(tensors[0]), dtype=np.uint64)
     for place, tensor in enumerate(tensors):
-        rows = tensor.contiguous().reshape(len(tensor), -1).view(torch.uint8).numpy()
+        flat = tensor.contiguous().reshape(-1)  # whose stride is 1, which that of an axis of length 1 need not be
+        rows = flat.view(torch.uint8).reshape(len(tensor), -1).numpy()
         width = -(-rows.shape[1] // 8)
         salt = mixed((np.arange(1, width + 1, dtype=np.uint64) + np.uint64(place << 32)) * GOLDEN)
         step = max(1, WORDS // max(1, width))

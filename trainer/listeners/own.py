@@ -54,9 +54,14 @@ class Own(Listener):
 
 
 def check(nodes: Sequence[Mapping[str, Any]]) -> None:
-    """Raise ConfigError for a listener of the config whose class does not exist, or does not take its keys."""
+    """Raise ConfigError for a listener of the config that is no class, cannot be called, or does not take its keys."""
     for place, node in enumerate(nodes):
-        target.check(node, f"listeners.{place}", run_dir=Path())
+        key = f"listeners.{place}"
+        kind = target.locate(node["_target_"], key)
+        if not isinstance(kind, type) or all("__call__" not in vars(base) for base in kind.__mro__):
+            text = f"{key}: {node['_target_']} is no class with a method __call__(self, event)"
+            raise ConfigError(text, f"{key}._target_=my_file.MyListener", key)
+        target.check(node, key, run_dir=Path())
 
 
 def listening(
@@ -81,6 +86,4 @@ def _made(node: Mapping[str, Any], key: str, folder: Path) -> tuple[Callable[[Ev
         raise
     except Exception as error:
         raise ListenerFailed(f"the listener {name} cannot be made: {described(error)}") from error
-    if not callable(listener):
-        raise ConfigError(f"{key}: {name} has no method __call__(self, event)")
     return listener, name

@@ -124,6 +124,10 @@ class Result:
         raw, unlike = rows_of(found, "x", prepared, "x")
         return Unlabelled([], [], iter([({}, raw)]), unlike=unlike)
 
+    def __repr__(self) -> str:
+        metrics = ", ".join(f"{name}={_shown(value)}" for name, value in self.metrics.items())
+        return f"Result({self.run_dir}: {metrics})"
+
     def _repr_png_(self) -> bytes | None:
         try:
             return read_file(self.run_dir / layout.PICTURE)

@@ -159,11 +159,13 @@ class WithSplits(Dataset[Any]):
 
 def _shapes(parts: Rows) -> str:
     """How large the parts are, for people."""
-    return ", ".join(f"{name} {_shape(part)}" for name, part in parts.items())
+    return ", ".join(
+        f"{name} {_shape(tuple(part) if isinstance(part, list) else part)}" for name, part in parts.items()
+    )
 
 
 def _shape(part: Any) -> str:
-    if isinstance(part, (tuple, list)):
+    if isinstance(part, tuple):
         return " and ".join(_shape(one) for one in part)
     if isinstance(part, Mapping):
         return listed([f"{name} {_shape(one)}" for name, one in part.items()])

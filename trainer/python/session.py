@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from trainer import kernels
-from trainer.errors import Interrupted, TrainerError
+from trainer.errors import ConfigError, Interrupted, TrainerError
 from trainer.processes import signals
 
 
@@ -41,6 +41,8 @@ def with_hints() -> Iterator[None]:
     except TrainerError as error:
         if error.hint:
             error.add_note(f"try: {error.hint}")
+        if isinstance(error, ConfigError):  # it says what to mend; the traceback would show how the config was read
+            raise error from None
         raise
 
 

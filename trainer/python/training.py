@@ -63,7 +63,8 @@ def train(
     with with_hints():
         if isinstance(overrides, str):
             raise ConfigError("train takes a list of settings", f'train(["{overrides}"])')
-        objs, theirs = objects.read(model, data, loss, metrics, overrides)
+        typed = [*settings.words(others.items(), ()), *overrides]
+        objs, theirs = objects.read(model, data, loss, metrics, typed)
         words = [*settings.words([*theirs.items(), *others.items()], overrides), *overrides]
         objects.check_target(theirs, words)
         source = Source(words, roots([config_dir] if config_dir else []))
@@ -154,7 +155,7 @@ def _around(
 ) -> Iterator[tuple[Session, _Place]]:
     """Within: a run may take over the session and the objects. Yields the Session of the run, and what is told its
     folder."""
-    at, all_listeners = _Place(), list(listeners)
+    at, all_listeners = _Place(), [listeners] if callable(listeners) else list(listeners)
     for listener in all_listeners:
         if not callable(listener):
             text = f"listeners holds a {type(listener).__name__}, which cannot be called"

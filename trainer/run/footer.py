@@ -3,8 +3,7 @@
 import shlex
 
 from trainer.build.build import Setup
-from trainer.config import given
-from trainer.config.durations import in_seconds
+from trainer.config import durations, given
 from trainer.data.kept_pictures import KeptPictures
 from trainer.disk import layout
 from trainer.disk.calibration import Calibration
@@ -98,7 +97,7 @@ def show(
     for line in measured.lines(result.measured, setup.splits.truth, config.expect):
         screen.say(line)
     parts = ", ".join(f"{name} {value:.1f}" for name, value in result.seconds.items() if value >= 0.05)
-    screen.entry("time", [f"{sum(result.seconds.values()):.1f} s: {parts}"])
+    screen.entry("time", [f"{sum(result.seconds.values()):.1f} s" + (f": {parts}" if parts else "")])
     if (speed := result.throughput) is not None:
         screen.say(f"speed    {speed.rate:,.0f} samples/s, {speed.waiting:.0%} of the training time waiting for data")
     if session.is_brief:
@@ -111,10 +110,11 @@ def show(
     folder = result.run_dir
     name = layout.LATEST if layout.is_latest(folder, config.output_dir) else shlex.quote(str(layout.relative(folder)))
     objects = given.arguments(vars(config))
-    longer = given.resuming(vars(config), name, epochs=2 * config.epochs)
+    settings = durations.longer(config.epochs, config.max_steps, progress.num_steps, progress.steps_per_epoch)
+    longer = given.resuming(vars(config), name, **settings)
     hint = hint or hints.hint(past.evaluations, lr=lr, finished=finished, longer=longer)
     if progress.stop_reason == StopReason.MAX_TIME:
-        seconds = f"{2 * in_seconds(config.max_time):g}s"
+        seconds = f"{2 * durations.in_seconds(config.max_time):g}s"
         hint = f"to train on: {given.resuming(vars(config), name, max_time=seconds)}"
     if hint:
         screen.entry("hint", [hint])

@@ -81,7 +81,8 @@ def read_runs(names: Sequence[str]) -> list[Row]:
 def _meant(folders: Sequence[Path], wanted: Sequence[filters.Filter]) -> list[Path]:
     found = filters.meant(folders, wanted)
     if not found:
-        raise ConfigError(f"none of {counted(len(folders), 'run')} is one of these", "trainer runs")
+        texts = " ".join(f"{each.key}={','.join(each.wanted)}" for each in wanted)
+        raise ConfigError(f"none of {counted(len(folders), 'run')} has {texts}", "trainer runs --sweeps")
     return found
 
 

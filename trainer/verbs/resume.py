@@ -1,11 +1,14 @@
 """Continue a run from its last checkpoint, train it for longer, or finish a sweep."""
 
+import math
 import shlex
 from argparse import Namespace
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
+from trainer.config import durations
 from trainer.config.changeable_keys import Changeable
-from trainer.config.durations import in_seconds
+from trainer.config.schema import Config
 from trainer.config.trust import kept_inside
 from trainer.disk import calibration, digest, layout, reading
 from trainer.disk.lock import only_writer
@@ -18,7 +21,7 @@ from trainer.verbs.arguments import Parser, run_parser
 from trainer.verbs.open_run import open_run, split_words
 
 CHANGEABLE = Changeable(
-    ("epochs", "max_steps", "max_time", "device", "nproc", "threads", "loader.num_workers", "data"),
+    ("epochs", "max_steps", "max_time", "device", "nproc", "threads", "loader.num_workers", "listener_errors", "data"),
     "cannot change on a resume, which would be a different run",
 )
 
@@ -52,10 +55,7 @@ def run(args: Namespace) -> int:
         steps = reading.count(found := summary.get("steps"))
         taken = f"{found} steps" if steps is None else counted(steps, "step")
         done = f"{folder} is finished: {taken}. Nothing to do."
-        longer, limit = f"epochs={2 * stored.config.epochs}", stored.config.max_time
-        if limit is not None and summary.get("stop_reason") == StopReason.MAX_TIME:
-            longer = f"max_time={2 * in_seconds(limit):g}s"
-        command = f"trainer resume {shlex.quote(str(folder))} {longer}"
+        command = f"trainer resume {shlex.quote(str(folder))} {_longer(stored.config, summary)}"
         again = f"to train for longer: {command}"
         print(*folded(cleaned(done)), *folded(cleaned(again)), sep="\n")
         return 0
@@ -71,6 +71,18 @@ def run(args: Namespace) -> int:
         data = stored.data
         launch.resume(folder, stored.config, session, sign=data.signed, download=data.trusted, if_changed=if_changed)
     return 0
+
+
+def _longer(config: Config, summary: Mapping[str, Any]) -> str:
+    """The settings with which a finished run trains as long again."""
+    if config.max_time is not None and summary.get("stop_reason") == StopReason.MAX_TIME:
+        return f"max_time={2 * durations.in_seconds(config.max_time):g}s"
+    steps, epochs = (reading.number(summary.get(name)) or 0 for name in ("steps", "epochs"))
+    planned = reading.count(summary.get("num_steps")) or 0
+    settings = durations.longer(
+        config.epochs, config.max_steps, planned, steps / epochs if steps and epochs else math.inf
+    )
+    return " ".join(f"{key}={value}" for key, value in settings.items())
 
 
 def _if_changed(word: str | None) -> Literal["refuse", "continue"]:

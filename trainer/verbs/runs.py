@@ -33,8 +33,10 @@ def run(args: Namespace) -> int:
     all_runs = list(layout.runs(root) if args.sweeps else outside_sweeps(root))
     folders = filters.meant(all_runs, wanted)
     if not folders:
-        none = f"none of {counted(len(all_runs), 'run')} in {root}/ is one of these: trainer runs"
-        print(cleaned(none if all_runs else f"no run in {root}/ yet: trainer train"))
+        asked = " ".join(word for word in args.words if word not in names)
+        none = f"none of {counted(len(all_runs), 'run')} in {root}/ has {asked}"
+        others = "" if args.sweeps else "; those of sweeps: trainer runs --sweeps"
+        print(cleaned(none + others if all_runs else f"no run in {root}/ yet: trainer train"))
         return 0
     names = [folder.relative_to(root).as_posix() for folder in folders]
     width = max(map(len, names))

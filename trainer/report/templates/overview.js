@@ -4,6 +4,7 @@ const FIRST = 6; // runs that are picked at first
 const DRAWN = 500; // rows of the table
 const COMPARED = 12; // runs whose settings stand side by side
 const get = (id) => document.getElementById(id);
+const isLive = () => "live" in get("state").dataset; // whether a server makes the reports that are missing
 const state = { data: null, columns: [], picked: new Map(), sort: { id: "started", up: false }, metric: null, tag: null };
 
 function element(tag, properties = {}, ...children) {
@@ -27,7 +28,7 @@ function columnsOf(data) {
   return [
     { ...plain("name"), name: "run" },
     { ...plain("started", (value) => value.slice(5, 16)) },
-    plain("status"), plain("dataset"), plain("model"),
+    plain("status"), plain("tags"), plain("dataset"), plain("model"),
     ...data.metrics.map((key, i) => ({ id: `metric ${key}`, key, name: key, number: true, of: (run) => run.metrics[i], text: measured })),
     { ...plain("steps", (value) => value.toLocaleString("en-US")), number: true },
     { ...plain("seconds", clock), name: "time", number: true },
@@ -35,10 +36,14 @@ function columnsOf(data) {
   ];
 }
 
+const COMPARISON = /^([^<>=]+)([<>]=?|=)(.+)$/;
+const filterWords = () => get("filter").value.toLowerCase().replace(/\s*([<>]=?|=)\s*/g, "$1").split(/\s+/).filter(Boolean);
+const namesColumn = (key) => (column) => [column.key, column.name].some((name) => name.toLowerCase() === key || name.toLowerCase().endsWith(`.${key}`) || name.toLowerCase().endsWith(`/${key}`));
+
 // A word of the filter as a test of a run: it occurs somewhere, or compares a column, named by its key or its end.
 function tester(word) {
-  const [, key, sign, wanted] = word.match(/^([^<>=]+)([<>=])(.+)$/) || [];
-  const named = key ? state.columns.filter((column) => [column.key, column.name].some((name) => name.toLowerCase() === key || name.toLowerCase().endsWith(`.${key}`) || name.toLowerCase().endsWith(`/${key}`))) : [];
+  const [, key, sign, wanted] = word.match(COMPARISON) || [];
+  const named = key ? state.columns.filter(namesColumn(key)) : [];
   if (!named.length) return (run) => run.words.includes(word);
   const number = Number(wanted);
   return (run) => named.some((column) => {
@@ -46,12 +51,15 @@ function tester(word) {
     if (value === null || value === undefined || value === "") return false;
     if (sign === "<") return size < number;
     if (sign === ">") return size > number;
+    if (sign === "<=") return size <= number;
+    if (sign === ">=") return size >= number;
+    if (!column.number && !column.setting) return String(value).toLowerCase().includes(wanted);
     return Number.isNaN(size) || Number.isNaN(number) ? String(value).toLowerCase() === wanted : size === number;
   });
 }
 
 function shownRuns() {
-  const tests = get("filter").value.toLowerCase().split(/\s+/).filter(Boolean).map(tester);
+  const tests = filterWords().map(tester);
   const column = state.columns.find((one) => one.id === state.sort.id) || state.columns[1];
   const missing = (value) => value === null || value === undefined || value === "";
   const compare = (a, b) => {
@@ -88,7 +96,7 @@ function lightable(part, run) {
 function drawTable() {
   const runs = shownRuns(), drawn = runs.slice(0, DRAWN);
   const differs = (column) => new Set(runs.map(column.of)).size > 1;
-  const columns = state.columns.filter((column) => (column.setting ? differs(column) : !column.number || runs.some((run) => column.of(run) !== null)));
+  const columns = state.columns.filter((column) => (column.setting ? differs(column) : column.id === "tags" ? runs.some((run) => run.tags) : !column.number || runs.some((run) => column.of(run) !== null)));
   const all = element("input", { type: "checkbox", ariaLabel: "pick all shown", checked: runs.length > 0 && runs.every((run) => state.picked.has(run.path)) });
   all.addEventListener("change", () => { runs.forEach((run) => pick(run, all.checked)); drawTable(); drawCurves(); });
   const heads = columns.map((column) => {
@@ -108,7 +116,7 @@ function drawTable() {
     box.addEventListener("change", () => { pick(run, box.checked); drawTable(); drawCurves(); });
     const cells = columns.map((column) => {
       const value = column.of(run), cell = element("td", { className: column.number ? "num" : "" });
-      if (column.id === "name") cell.append(element("a", { href: run.link, textContent: value, title: run.path }));
+      if (column.id === "name" && (run.report || isLive())) cell.append(element("a", { href: run.link, textContent: value, title: run.notes || run.path }));
       else if (value !== null && value !== undefined && value !== "") cell.textContent = column.text(value);
       if (column.id === "steps" && run.status === "running" && run.all) cell.append(` of ${run.all.toLocaleString("en-US")}`);
       if (column.id === "status") { cell.classList.add(["ok", "failed", "diverged", "running"].find((name) => name === value) || "other"); cell.title = run.error; }
@@ -119,6 +127,8 @@ function drawTable() {
   }));
   get("shown").textContent = `${runs.length.toLocaleString("en-US")} of ${state.data.runs.length.toLocaleString("en-US")} shown`;
   const notes = [];
+  for (const [, key] of filterWords().map((word) => word.match(COMPARISON) || []))
+    if (key && !state.columns.some(namesColumn(key))) notes.push(`No column is called ${key}; settings that all runs share have none.`);
   if (drawn.length < runs.length) notes.push(`The first ${DRAWN} rows; filter or sort to see others.`);
   if (state.data.older) notes.push(`${state.data.older.toLocaleString("en-US")} older runs are left out.`);
   get("notes").textContent = notes.join(" ");
@@ -205,7 +215,7 @@ function load(data) {
   data.runs.forEach((run, i) => {
     const pairs = data.keys.map(([key, name], j) => (run.settings[j] === null ? "" : `${key}=${run.settings[j]}`));
     run.id = String(i);
-    run.words = [run.path, run.started, run.status, run.dataset, run.model, ...pairs].join("\n").toLowerCase();
+    run.words = [run.path, run.started, run.status, run.tags, run.notes, run.dataset, run.model, ...pairs].join("\n").toLowerCase();
     if (!isFirst && !known.has(run.path) && run.status === "running") pick(run, true); // it has just begun
   });
   if (isFirst) data.runs.filter((run) => Object.keys(run.curves).length).slice(0, FIRST).forEach((run) => pick(run, true));
@@ -240,4 +250,4 @@ get("filter").addEventListener("input", drawTable);
 get("metric").addEventListener("change", () => { state.metric = get("metric").value; drawCurves(); });
 get("none").addEventListener("click", () => { state.picked.clear(); drawTable(); drawCurves(); });
 load(JSON.parse(get("data").textContent));
-if ("live" in get("state").dataset) follow();
+if (isLive()) follow();
