@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 pytest.importorskip("sklearn", minversion="1.6")
@@ -50,13 +51,15 @@ def test_scikit_learns_own_checks(kind: Any) -> None:
 
 
 def test_it_fits_silently_and_leaves_nothing(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
     start = copy.deepcopy(net.state_dict())
     model = Classifier(net, **QUICK).fit(X, np.array(["a", "b", "c"])[Y])
     assert capfd.readouterr() == ("", "")
     assert list(tmp_path.rglob("*")) == []
     assert all((start[name] == tensor).all() for name, tensor in net.state_dict().items())  # a copy was trained
-    assert model.predict(X[:3]).tolist() == ["a", "a", "a"]
+    assert set(model.predict(X)) <= {"a", "b", "c"}
+    assert model.score(X, np.array(["a", "b", "c"])[Y]) > 0.5
     assert model.predict_proba(X).sum(1) == pytest.approx(1)
     assert not model.result_.run_dir.exists()
     kept = Classifier(**QUICK, output_dir="kept").fit(X, Y)

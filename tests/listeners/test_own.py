@@ -111,7 +111,11 @@ def test_one_that_raises_ends_the_run_or_is_left_out_and_is_named(keys: dict, wo
         ("{_target_: heard.Hard}", "listeners.0._target_=heard.Hard: heard has no Hard", ""),
         ("{name: b}", "it must be a list of listeners, each with a _target_", "listeners=[{_target_: my_file"),
         ("heard.Heard", "it must be a list of listeners, each with a _target_", "listeners=[{_target_: my_file"),
-        ("{_target_: builtins.compile}", "missing a required argument", ""),
+        (
+            "{_target_: builtins.compile}",
+            "builtins.compile is no class with a method __call__(self, event)",
+            "my_file.MyListener",
+        ),
     ],
 )
 def test_one_that_cannot_be_made_is_found_before_there_is_a_folder(listener, words, hint, said: Said) -> None:

@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +250,58 @@ def test_a_loaded_run_predicts_as_the_one_that_trained() -> None:
     plain = trainer.train(["dataset=diabetes", "epochs=1", "threads=1", "device=cpu", "report=false"])
     with pytest.raises(ConfigError, match="gives no probabilities"):
         trainer.load(plain.run_dir).probabilities(X)
+
+
+def test_predicting_leaves_a_model_as_it_is() -> None:
+    """Also one that its owner has put into training mode: dropout and batch norm are those of an evaluation."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
+    result = trainer.train(model=model, data=(X, Y), **QUICK)
+    expected, state = result.probabilities(X), {name: value.clone() for name, value in model.state_dict().items()}
+    model.train()
+    assert np.array_equal(result.probabilities(X), expected)
+    assert model.training
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+def test_labels_come_back_as_they_were_given() -> None:
+    for y in (np.where(Y == 1, "1", "0"), np.where(Y == 1, "b", "a").astype(object)):
+        result = trainer.train(model=net(), data=(X, y), optimizer__lr=0.1, **QUICK | {"epochs": 20})
+        assert (result.predict(X) == y).mean() > 0.9
+        only = y == y[0]
+        assert result.evaluate((X[only], y[only])).keys() == {
+            "all/loss",
+            "all/acc",
+        }  # a class that is lacking is no error
+    with pytest.raises(ConfigError, match="y holds x, z, and the classes of the run are a, b"):
+        trainer.resume(model=net(), data=(X, np.where(Y == 1, "z", "x")), epochs=30)
+    numbers = trainer.train(model=net(), data=(X, Y.astype(object)), **QUICK)
+    assert numbers.predict(X).dtype.kind == "i"
+
+
+def test_targets_in_one_column_have_ids() -> None:
+    wide = np.zeros((200, 2), dtype=np.float32)
+    wide[:, 0] = X[:, 0]
+    for y in (wide[:, :1], X.sum(1)[:, None], torch.from_numpy(wide)[:, :1]):
+        trainer.train(model=net(1), data=(X, y), **QUICK)
+
+
+def test_objects_that_a_run_was_not_given_are_an_error() -> None:
+    trainer.train(dataset="iris", **QUICK)
+    for objects in ({"model": net()}, {"data": (X, Y)}, {"loss": lambda p, y: (p - y).mean()}):
+        for function in (trainer.load, trainer.resume):
+            with pytest.raises(ConfigError, match="this run was given no"):
+                function("latest", **objects)
+
+
+def test_runs_in_threads_wait_for_each_other() -> None:
+    """Their seeds, threads and signals belong to the process."""
+    alone = trainer.train(model=net(), data=(X, Y), **QUICK).model
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda model: trainer.train(model=model, data=(X, Y), **QUICK).model, [net(), net()]))
+    assert same(both[0], alone)
+    assert same(both[1], alone)
+    with torch.no_grad():
+        assert same(trainer.train(model=net(), data=(X, Y), **QUICK).model, alone)
 
 
 def test_after_a_divergence_the_model_holds_the_last_good_weights() -> None:

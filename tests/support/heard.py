@@ -32,6 +32,6 @@ class Heard:
             file.write(f"{self.name} {text}\n")
 
 
-class Refusing:
+class Refusing(Heard):
     def __init__(self, level: int = 0) -> None:
         raise KeyError("nothing under this name")

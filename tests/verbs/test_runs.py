@@ -52,12 +52,15 @@ def test_runs_and_compare_list_what_is_meant(capsys: pytest.CaptureFixture[str])
     assert out.splitlines()[1].endswith("baseline, long")
     for nothing in ("tags=nothing", "optimizer.lr=2", "optimizer.lr=01"):
         assert main(["runs", nothing]) == 0
-        assert "none of 3 runs in outputs/ is one of these" in capsys.readouterr().out
+        assert (
+            f"none of 3 runs in outputs/ has {nothing}; those of sweeps: trainer runs --sweeps"
+            in capsys.readouterr().out
+        )
     assert main(["compare", "tags=baseline", "--csv"]) == 0
     assert capsys.readouterr().out.count("base-") == 2
     for words, said in (
         (["runs", "tag=baseline"], "no run here has a key 'tag'\n  try: tags=baseline"),
-        (["compare", "tags=nothing"], "none of 3 runs is one of these"),
+        (["compare", "tags=nothing"], "none of 3 runs has tags=nothing"),
         (["compare", "modle=mlp"], "try: model=mlp"),
         (["runs", "outputs", "other"], "runs lists one folder"),
         (["train", "tags=baseline"], "tags must be a list of text"),
@@ -92,17 +95,26 @@ def test_the_code_of_a_run_can_be_had_again(tmp_path: Path, cli: Cli, monkeypatc
     net, data = tmp_path / "code/net.py", tmp_path / "code/rows.bin"
     net.write_text("width = 3\n")
     data.write_bytes(bytes(range(256)))
-    git("add", "code")
+    (tmp_path / "beside.py").write_text("a = 1\n")
+    git("add", "code", "beside.py")
     git("commit", "-qm", "first")
+    for name in ("noprefix", "relative"):  # what the user has set for other purposes
+        git("config", f"diff.{name}", "true")
+    git("config", "core.fsmonitor", "touch fsmonitor-was-called")
     net.write_text("width = 4\n")
+    (tmp_path / "beside.py").write_text("a = 2\n")
     data.write_bytes(bytes(range(255)))
     done = cli("train", *QUICK, "output_dir=../outputs", cwd=tmp_path / "code")
     assert (done.returncode, done.stderr) == (0, "")
     (diff,) = tmp_path.glob("outputs/*/*/git.diff")
+    assert not list(tmp_path.rglob("fsmonitor-was-called"))
+    git("config", "core.fsmonitor", "false")
     expected = net.read_bytes(), data.read_bytes()
     git("checkout", "-q", ".")
     assert net.read_text() == "width = 3\n"
+    git("config", "diff.noprefix", "false")
     git("apply", str(diff))
+    assert (tmp_path / "beside.py").read_text() == "a = 2\n"
     assert (net.read_bytes(), data.read_bytes()) == expected
     git("checkout", "-q", ".")
     assert cli("train", *QUICK).returncode == 0

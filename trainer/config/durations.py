@@ -12,6 +12,7 @@ Time = NewType("Time", str)
 
 PATTERN = re.compile(r"([0-9][0-9_]*(?:\.[0-9]+)?)\s*(epoch|step|sample)s?")
 
+LONGEST = 1e9  # seconds, some thirty years
 TIME = re.compile(r"(?:([0-9.]+)h)?(?:([0-9.]+)m)?(?:([0-9.]+)s)?")
 
 
@@ -33,7 +34,8 @@ def _seconds(text: object) -> float:
         parts = [float(part or 0) for part in match.groups()] if match else []
     except ValueError:
         parts = []
-    return sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+    seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
+    return seconds if seconds <= LONGEST else 0.0
 
 
 def longer(epochs: int, max_steps: int | None, num_steps: int, steps_per_epoch: float) -> dict[str, int]:

@@ -6,7 +6,7 @@ Hydra looks plugins up by a name below `hydra_plugins`, so they get one; no such
 import itertools
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -145,7 +145,7 @@ class RayConf:
     num_cpus: float = 1
     num_gpus: float = 0
     memory_gb: float | None = None
-    resources: dict[str, float] | None = None
+    resources: dict[str, float] = field(default_factory=dict)
     max_retries: int = 3
 
 

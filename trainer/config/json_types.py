@@ -6,7 +6,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from trainer.config.durations import PATTERN, TIME, Duration, Time
 from trainer.config.expectations import RELATIONS
-from trainer.config.schema import DeviceName, Expect, Metrics, Target, Transforms
+from trainer.config.schema import DeviceName, Expect, Listeners, Metrics, Target, Transforms
 
 Schema = dict[str, Any]
 
@@ -30,6 +30,7 @@ KNOWN: dict[Any, Schema] = {
     Target: {"type": "object"},
     Expect: {"type": "object", "additionalProperties": {"anyOf": [NOT_A_MAPPING, RANGE]}},
     Metrics: {"type": "array", "items": {"anyOf": [{"type": "string"}, METRIC, ANY_TARGET]}},
+    Listeners: {"type": "array", "items": ANY_TARGET},
     Transforms: {"anyOf": [{"type": "array", "items": ANY_TARGET}, {"type": "null"}]},
 }
 

@@ -48,7 +48,8 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
 def tensor(array: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]", name: str) -> Tensor:
     """An array as a tensor. name: for messages. Raises ConfigError for text and objects."""
     try:
-        return torch.from_numpy(np.require(array, requirements=["C", "W"]))  # copied if it is not writable
+        native = array.astype(array.dtype.newbyteorder("="), copy=False)
+        return torch.from_numpy(np.require(native, requirements=["C", "W"]))  # copied if it is not writable
     except TypeError as error:
         what = "text" if array.dtype.kind in "US" else str(array.dtype)
         remedy = "words, y = numpy.unique(y, return_inverse=True), and dataset.classes=[WORD,…]"
@@ -143,6 +144,8 @@ def _rows(
     for split in splits:
         if f"{x}_{split}" in arrays:
             others, truths = _pair(arrays, name, f"{x}_{split}", f"{y}_{split}")
+            _check_alike(inputs, others, f"{name}: {x}_{split}")
+            _check_alike(targets, truths, f"{name}: {y}_{split}")
             rows[split] = TensorData(others, _as_taken(truths, meaning), meaning=meaning, scaling=how)
     return {**rows, "scale_targets": meaning.task == "numbers", "notes": notes}
 
@@ -161,6 +164,15 @@ def _pair(arrays: dict[str, Tensor], name: str, x: str, y: str) -> tuple[Tensor,
             row = int((~finite.reshape(len(finite), -1)).any(1).nonzero()[0])
             raise ConfigError(f"{name}: {key}[{row}] is NaN or infinite")
     return inputs, targets
+
+
+def _check_alike(train: Tensor, other: Tensor, place: str) -> None:
+    """Raise ConfigError if the rows of another split have another shape, or numbers where the others have indices."""
+    if train.shape[1:] != other.shape[1:]:
+        shapes = " and ".join("×".join(map(str, tensor.shape[1:])) or "one number" for tensor in (train, other))
+        raise ConfigError(f"{place} has rows of another shape than training: {shapes}", "rows of the same shape")
+    if other.is_floating_point() and not train.is_floating_point() and bool((other != other.round()).any()):
+        raise ConfigError(f"{place} holds {other.dtype}, and training {train.dtype}".replace("torch.", ""))
 
 
 def _meaning(

@@ -28,13 +28,14 @@ OUTCOME, REPORT = "outcome.json", "report.html"
 GIT_DIFF = "git.diff"
 EXPORT, CARD = "export", "README.md"
 LATEST, SWEEPS = "latest", "sweeps"
+LONGEST = 150  # characters of a folder's label
 DAY = r"\d{4}-\d\d-\d\d"  # the name of the folder of a day
 SWEEP, TABLE = "sweep.json", "sweep.csv"
 
 
 def create(output_dir: str, label: str) -> FolderPath:
     """Make a run folder, outputs/DATE/TIME-label-ID, and point the latest link at it. Raises StorageError."""
-    return _create(Path(output_dir).expanduser(), "", "-" + re.sub(r"[^a-z0-9_-]+", "-", label.lower()))
+    return _create(Path(output_dir).expanduser(), "", "-" + re.sub(r"[^a-z0-9_-]+", "-", label.lower())[:LONGEST])
 
 
 def create_sweep(output_dir: str) -> FolderPath:

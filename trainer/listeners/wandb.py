@@ -51,6 +51,7 @@ class WandB:
                 dir=str(folder),
                 mode="offline" if config.wandb == "offline" else None,
                 resume="allow",
+                reinit="create_new",  # beside a run that the program itself has begun
                 settings=wandb.Settings(silent=True, console="off", symlink=False),
             )
         except wandb.errors.Error as error:

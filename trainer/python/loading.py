@@ -35,9 +35,10 @@ def load(
     Raises ConfigError where there is no such run or objects are missing, StorageError for damaged files.
     """
     with with_hints():
-        objs, _ = objects.read(model, data, loss, metrics, ())
+        objs, theirs = objects.read(model, data, loss, metrics, ())
         changes = {} if device is None else {"device": device}
         opened = open_run(str(run), changes, trust_it=trust, say=lambda line: None)
+        objects.check_same(objs, theirs, opened.data)
         return result_of(opened.folder, opened.config, objs, elsewhere=device is not None)
 
 

@@ -12,6 +12,7 @@ from trainer.config.asked_metrics import snake
 from trainer.config.given import Given
 from trainer.errors import ConfigError
 from trainer.python import rows
+from trainer.text import listed
 
 FLOATS = (torch.float32, torch.float64)
 Settings = dict[str, Any]
@@ -38,12 +39,28 @@ def read(model: Any, data: Any, loss: Any, metrics: Any, overrides: Iterable[str
     return Given(**objects), settings
 
 
+def check_same(objects: Given, theirs: Settings, config: Mapping[str, Any]) -> None:
+    """Raise ConfigError for objects that a run was not given, or classes of text that differ from its own. theirs: the
+    settings of the objects; config: of the run, as plain data."""
+    known = {key.partition(".")[0] for key in given.described(config)}
+    for key, name in given.ARGUMENTS.items():
+        thing = getattr(objects, name)
+        if thing is not None and thing != () and key not in known:
+            raise ConfigError(f"this run was given no {name}, but builds its own", f"leave {name}= out")
+    if objects.data is not None and theirs["dataset"].get("classes") != config["dataset"].get("classes"):
+        mine, its = (node["dataset"].get("classes") or ["numbers"] for node in (theirs, config))
+        raise ConfigError(f"y holds {listed(mine)}, and the classes of the run are {listed(its)}", "y as it was")
+
+
 def check_target(settings: Settings, words: Iterable[str]) -> None:
     """Raise ConfigError for a table whose target nobody names. settings: as read returns them; words: all of a run."""
-    node = settings.get("dataset")
-    is_frame = isinstance(node, Mapping) and node.get("_target_") == "trainer.data.table.Frame"
-    if is_frame and not any(word.lstrip("+").startswith("dataset.target=") for word in words):
+    node = settings.get("dataset") or {}
+    is_frame = node.get("_target_") == "trainer.data.table.Frame"
+    typed = [word for word in words if word.lstrip("+").startswith("dataset.target=")]
+    if is_frame and not typed:
         raise ConfigError("data is a DataFrame: name the column to predict", 'dataset__target="COLUMN"')
+    if is_frame and "target" in node and len(typed) > 1:
+        raise ConfigError("data is (DataFrame, Series): the Series is the column to predict", f"leave {typed[-1]} out")
 
 
 def _model(model: Any) -> tuple[nn.Module, Settings]:
@@ -75,6 +92,8 @@ def _of_torch(loss: Any) -> Settings | None:
     kind = type(loss)
     if getattr(torch.nn, kind.__name__, None) is not kind or not hasattr(loss, "reduction"):
         return None
+    if loss.reduction != "mean":
+        raise ConfigError(f"loss has reduction='{loss.reduction}': a step takes the mean", f"{kind.__name__}()")
     node: Settings = {"_target_": f"torch.nn.{kind.__name__}"}
     for name, parameter in inspect.signature(kind).parameters.items():
         value = getattr(loss, name, None)

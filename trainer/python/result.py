@@ -18,7 +18,7 @@ from trainer.data import fingerprint, tree
 from trainer.data.meaning import INDEXED
 from trainer.disk import layout
 from trainer.disk.reading import Damaged, read_file
-from trainer.errors import ConfigError
+from trainer.errors import ConfigError, complain
 from trainer.inference import labelled, predict
 from trainer.inference import model as trained
 from trainer.inference.array_rows import rows_of
@@ -68,8 +68,10 @@ class Result:
         if PREDICTION not in found:
             return next(iter(found.values())) if len(found) == 1 else found
         answer, names = found[PREDICTION], self.trained.facts.classes
-        if task.name in INDEXED and names is not None and names != [*map(str, range(len(names)))]:
-            return np.array(names)[answer]
+        if task.name in INDEXED and names is not None:
+            of_text = self.config.dataset.get("classes") is not None  # also where they are called 0 and 1
+            if of_text or names != [*map(str, range(len(names)))]:
+                return np.array(names)[answer]
         is_one = task.name == "numbers" and answer.ndim == 2 and answer.shape[1] == 1
         return answer[:, 0] if is_one else answer
 
@@ -90,7 +92,7 @@ class Result:
             raise ConfigError("data= is measured as a whole, and split= names a part of the run's own", "leave one out")
         objects, config = self.given, self.config
         if data is not None:
-            held, node = rows.read(data)
+            held, node = rows.read(data, self.trained.facts.classes)
             objects = dataclasses.replace(self.given, data=held)
             config = dataclasses.replace(config, dataset=_like(config.dataset, node))
         with restoring(), given.using(objects):
@@ -99,15 +101,23 @@ class Result:
             if data is None:
                 known = fingerprint.read(self.run_dir)
                 own = labelled.open_own(config, to_measure, known, split, download=True)
-                return evaluate(to_measure, own, own.split)
+                measured = evaluate(to_measure, own, own.split)
+                for line in own.warnings(known):
+                    complain(line)
+                return measured
             others = labelled.open_other(config, to_measure, download=True)
             return evaluate(to_measure, others, others.split)
 
     def _outputs(self, x: Any) -> dict[str, Array]:
         size = self.config.loader.eval_batch_size
+        was_training = self.model.training
         with restoring(), signals.listening(), given.using(self.given):  # what the model draws is seeded
             new = self._rows(x)
-            found, _, _ = predict.arrays(self.trained, new, "x", size)
+            self.model.eval()
+            try:
+                found, _, _ = predict.arrays(self.trained, new, "x", size)
+            finally:
+                self.model.train(was_training)
         predict.tell_unknown(new.unknown)
         return {name: values.numpy() for name, values in found.items()}
 

@@ -1,9 +1,10 @@
 """The rows that a program hands over: (x, y), a Dataset or a DataFrame, or a dict of them by split."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -19,8 +20,9 @@ Rows = dict[str, Any]
 Read = Callable[[Rows], tuple[Rows, dict[str, Any]]]
 
 
-def read(data: Any) -> tuple[Rows, dict[str, Any]]:
-    """(What given.Given holds of some data, the node of the dataset in the config). Raises ConfigError."""
+def read(data: Any, classes: Sequence[str] | None = None) -> tuple[Rows, dict[str, Any]]:
+    """(What given.Given holds of some data, the node of the dataset in the config). classes: the names that targets of
+    text have in a run; None: they are found here. Raises ConfigError."""
     parts: Rows = {"train": data}
     if isinstance(data, Mapping):
         parts = dict(data)
@@ -29,7 +31,7 @@ def read(data: Any) -> tuple[Rows, dict[str, Any]]:
     kinds = [_kind(part, name) for name, part in parts.items()]
     if any(kind is not kinds[0] for kind in kinds):
         raise ConfigError("the parts of data are of different kinds", FORMS)
-    return kinds[0](parts)
+    return _of_arrays(parts, classes) if kinds[0] is _of_arrays else kinds[0](parts)
 
 
 def _kind(part: Any, name: str) -> Read:
@@ -81,24 +83,45 @@ def _of_frames(parts: Rows) -> tuple[Rows, dict[str, Any]]:
     return tables, node
 
 
-def _of_arrays(parts: Rows) -> tuple[Rows, dict[str, Any]]:
+def _of_arrays(parts: Rows, classes: Sequence[str] | None = None) -> tuple[Rows, dict[str, Any]]:
     node: dict[str, Any] = {"_target_": "trainer.data.arrays.Given", "of": _shapes(parts)}
-    pairs, names = Rows(), None
-    for name, (x, y) in parts.items():
-        y = y if isinstance(y, Tensor) else np.asarray(y)
-        if not isinstance(y, Tensor) and y.dtype.kind in "OUS":
-            names = sorted({*map(str, y.ravel())}) if names is None else names
-            if strange := sorted({*map(str, y.ravel())} - {*names}):
+    pairs = {name: [tensor(x, "x"), _targets(y)] for name, (x, y) in parts.items()}
+    texts = [isinstance(y, list) for _, y in pairs.values()]
+    if any(texts):
+        if not all(texts):
+            raise ConfigError("the targets of one part of data are text, and those of another numbers", FORMS)
+        names = list(classes) if classes is not None else sorted({*pairs["train"][1]})
+        known = {name: place for place, name in enumerate(names)}
+        for name, pair in pairs.items():
+            if strange := sorted({*pair[1]} - {*names}):
                 raise ConfigError(f"data['{name}'] has the class {strange[0]}, which training does not have", FORMS)
-            y = np.searchsorted(np.array(names), y.astype(str))
-            node["classes"] = names
-        pairs[name] = (tensor(x, "x"), tensor(y, "y"))
-    return pairs, node
+            pair[1] = torch.tensor([known[text] for text in pair[1]])
+        node["classes"] = names
+    return {name: tuple(pair) for name, pair in pairs.items()}, node
+
+
+def _targets(y: Any) -> Tensor | list[str]:
+    """Targets as a tensor; of text as a list. Raises ConfigError for missing ones."""
+    if isinstance(y, Tensor):
+        return tensor(y, "y")
+    array = np.asarray(y)
+    if array.dtype.kind not in "OUS":
+        return tensor(array, "y")
+    values = array.ravel().tolist()
+    if any(value is None or value != value for value in values):
+        raise ConfigError("y has rows without a target", "leave these rows out")
+    if all(isinstance(value, (bool, int, float)) for value in values):  # as the values of a DataFrame of mixed columns
+        return tensor(np.array(values).reshape(array.shape), "y")
+    if array.ndim != 1:
+        raise ConfigError("y holds text in several columns", "one class for each row")
+    return [str(value) for value in values]
 
 
 def tensor(values: Any, name: str) -> Tensor:
     """Values as a tensor on the CPU. Raises ConfigError for text."""
     if isinstance(values, Tensor):
+        if values.layout is not torch.strided:
+            raise ConfigError(f"{name} is a sparse tensor", f"{name}.to_dense()")
         return values.detach().cpu()
     try:
         array = np.asarray(values)

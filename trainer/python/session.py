@@ -14,11 +14,19 @@ from trainer import kernels
 from trainer.errors import ConfigError, Interrupted, TrainerError
 from trainer.processes import signals
 
+ONE_AT_A_TIME = threading.RLock()
+AWAITING = ("asyncio", "ipykernel")  # their handlers only ask a coroutine to end, which does not run meanwhile
+
 
 @contextmanager
 def restoring() -> Iterator[None]:
-    """Within: a run may set the process's threads, seeds, kernels and treatment of denormals. Afterwards they are as
-    before."""
+    """Within: a run may set the process's threads, seeds, kernels and treatment of denormals, and gradients are on.
+    Afterwards they are as before. Another thread's run waits: all these belong to the process."""
+    with ONE_AT_A_TIME, torch.enable_grad():
+        yield from _restoring()
+
+
+def _restoring() -> Iterator[None]:
     threads, python_state, numpy_state = torch.get_num_threads(), random.getstate(), np.random.get_state()
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices), kernels.kept():
@@ -49,16 +57,18 @@ def with_hints() -> Iterator[None]:
 @contextmanager
 def finishing_step_on_ctrl_c() -> Iterator[None]:
     """Within: Ctrl-C asks the run to stop instead of raising KeyboardInterrupt. Only in the main thread, and only if
-    no other code handles SIGINT."""
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    no other code handles SIGINT, but one that waits for coroutines."""
+    before = signal.getsignal(signal.SIGINT)
+    module = str(getattr(getattr(before, "func", before), "__module__", "")).partition(".")[0]
+    is_free = before is signal.default_int_handler or (callable(before) and module in AWAITING)
+    if threading.current_thread() is not threading.main_thread() or not is_free:
         yield
         return
     signal.signal(signal.SIGINT, _ask_to_stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, before)
 
 
 def _ask_to_stop(number: int, frame: FrameType | None) -> None:

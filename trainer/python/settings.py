@@ -63,5 +63,6 @@ def _value(value: Any, key: str) -> str:
 def _text(text: str) -> str:
     if PLAIN.fullmatch(text) and not OTHERS.fullmatch(text):
         return text
+    text = text.replace("${", r"\${")  # no interpolation
     escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
     return f"'{escaped}'"

@@ -39,7 +39,7 @@ def train(
     data: Any = None,
     loss: Any = None,
     metrics: Any = None,
-    listeners: Iterable[Listening] = (),
+    listeners: Iterable[Listening] | Listening | None = (),
     config_dir: str | None = None,
     **others: Any,
 ) -> Result:
@@ -74,7 +74,7 @@ def train(
 def new_run(
     source: Source,
     objs: Given,
-    listeners: Iterable[Listening],
+    listeners: Iterable[Listening] | Listening | None,
     started: float,
     *,
     screen: TextIO | None = None,
@@ -105,24 +105,27 @@ def resume(
     metrics: Any = None,
     listeners: Iterable[Listening] = (),
     data_changed: bool = False,
+    trust: bool = False,
     **changes: Any,
 ) -> Result:
     """Continue a run from its last checkpoint, as `trainer resume RUN` does. A finished one is only opened.
 
     run: a run folder, the end of its name, or latest. model, data, loss, metrics: the objects that trainer.train was
     given, if it was given any; the model gets the weights of the checkpoint. listeners: as in train. data_changed:
-    whether data that has changed is trained on, as with data=changed. changes: epochs=80 to train longer, and the other
+    whether data that has changed is trained on, as with data=changed. trust: import what the config of another author
+    names. changes: epochs=80 to train longer, and the other
     keys that `trainer resume` takes.
     Raises ConfigError for objects unlike those of the start and for data that has changed, and what train raises.
     """
     started = time.perf_counter()
     with with_hints():
-        objs, _ = objects.read(model, data, loss, metrics, ())
+        objs, theirs = objects.read(model, data, loss, metrics, ())
         words = settings.words(changes.items(), ())
         changed = CHANGEABLE.read(words)
         if (sweep := layout.find_sweep(str(run))) is not None:
             raise ConfigError(f"{sweep} is a sweep, and needs the command line", f"trainer resume {sweep}")
-        opened = open_run(str(run), changed, words, trust_it=False)
+        opened = open_run(str(run), changed, words, trust_it=trust)
+        objects.check_same(objs, theirs, opened.data)
         if layout.read_summary(opened.folder).get("status") == "ok" and not changed:
             return result_of(opened.folder, opened.config, objs)
         with _around(objs, listeners, started, None) as (session, at):
@@ -151,11 +154,11 @@ class _Place:
 
 @contextmanager
 def _around(
-    objs: Given, listeners: Iterable[Listening], started: float, lines: TextIO | None
+    objs: Given, listeners: Iterable[Listening] | Listening | None, started: float, lines: TextIO | None
 ) -> Iterator[tuple[Session, _Place]]:
     """Within: a run may take over the session and the objects. Yields the Session of the run, and what is told its
     folder."""
-    at, all_listeners = _Place(), [listeners] if callable(listeners) else list(listeners)
+    at, all_listeners = _Place(), [listeners] if callable(listeners) else list(listeners or ())
     for listener in all_listeners:
         if not callable(listener):
             text = f"listeners holds a {type(listener).__name__}, which cannot be called"

@@ -60,7 +60,7 @@ def read(folder: Path) -> Entry:
         last = past.evaluations[-1]
         row = replace(row, metrics=past.at(int(last["step"])))
     steps = max([row.steps, *(int(points[-1][0]) for points in curves.values())])
-    has_report = (folder / layout.REPORT).is_file()
+    has_report = (report := folder / layout.REPORT).is_file() and not report.is_symlink()
     return Entry(folder, now, replace(row, steps=steps), config, curves, layout.read_summary(folder), has_report)
 
 

@@ -1,5 +1,6 @@
 """The lines that report the result of a run, at its end."""
 
+import math
 import shlex
 
 from trainer.build.build import Setup
@@ -114,7 +115,7 @@ def show(
     longer = given.resuming(vars(config), name, **settings)
     hint = hint or hints.hint(past.evaluations, lr=lr, finished=finished, longer=longer)
     if progress.stop_reason == StopReason.MAX_TIME:
-        seconds = f"{2 * durations.in_seconds(config.max_time):g}s"
+        seconds = f"{2 * max(durations.in_seconds(config.max_time), math.ceil(run.timer.seconds)):g}s"
         hint = f"to train on: {given.resuming(vars(config), name, max_time=seconds)}"
     if hint:
         screen.entry("hint", [hint])

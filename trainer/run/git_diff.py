@@ -8,18 +8,25 @@ from trainer.disk import layout, storage
 from trainer.errors import complain
 
 MOST = 10 * 2**20  # bytes
+PATIENCE = 5  # seconds
+COMMAND = (  # the same whatever the user has set, so that `git apply` takes it
+    *("git", "-c", "core.fsmonitor=false", "diff", "HEAD", "--binary", "--no-color", "--no-ext-diff", "--no-textconv"),
+    *("--src-prefix=a/", "--dst-prefix=b/", "--no-relative", "--submodule=short"),
+)
 
 
 @cache
 def changes() -> bytes:
     """The diff of all tracked files to the last commit; b'' where there is none, and outside a repository.
 
-    git runs what the repository's own settings name: do not call it for a stranger's folder.
+    git runs the filters that the repository's own settings name: do not call it for a stranger's folder.
     """
-    command = ["git", "diff", "HEAD", "--binary", "--no-color", "--no-ext-diff", "--no-textconv"]
     try:
-        return subprocess.run(command, capture_output=True, timeout=5, check=True).stdout  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
+        return subprocess.run(COMMAND, capture_output=True, timeout=PATIENCE, check=True).stdout  # noqa: S603
+    except subprocess.TimeoutExpired:
+        complain(f"warning: git took over {PATIENCE} seconds, so {layout.GIT_DIFF} is not written: commit first")
+        return b""
+    except (OSError, subprocess.SubprocessError):  # no git, no repository, no commit
         return b""
 
 

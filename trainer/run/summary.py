@@ -78,10 +78,11 @@ def versions() -> dict[str, str]:
 def git_commit() -> str | None:
     """The commit of the folder where the command was typed, with + for changes; None outside a repository.
 
-    git runs what the repository's own settings name (core.fsmonitor, filters): do not call it for a stranger's folder.
+    git runs what the repository's own settings name (filters): do not call it for a stranger's folder.
     """
     try:
-        command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+        command = ["git", "-c", "core.fsmonitor=false", "describe", "--always", "--dirty=+"]
+        command += ["--abbrev=12", "--exclude=*"]
         git = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return None

@@ -22,6 +22,7 @@ from trainer.sweep.sweep import Sweep
 from trainer.text import counted, cut, first_line
 
 PATIENCE = 5.0  # seconds for a cluster to answer
+AMOUNTS = ("num_cpus", "num_gpus", "memory_gb")
 LOOK = 1.0  # seconds between two looks at the cluster and at what runs
 
 
@@ -36,6 +37,7 @@ class Ray:
         """Connect to the cluster, until the sweep ends. Raises ConfigError where it does not answer."""
         if find_spec("ray") is None:
             raise ConfigError("hydra/launcher=ray needs Ray", "pip install 'fiveline[ray]'")
+        self._check_amounts()
         address, start = str(self.settings["address"]), "ray start --head, or hydra.launcher.address=HOST:6379"
         place = os.environ.get("RAY_ADDRESS", address) if address == "auto" else address
         if ":" in place:  # Ray itself waits for a minute
@@ -76,7 +78,8 @@ class Ray:
         left = {submit(here, sweep, job.number, cores, trusts): job for job in jobs if not stop()}
         self._say(f"{counted(len(left), 'job')} submitted to {counted(self.num_nodes, 'machine')}")
         if left and not any(_fits(node, wanted) for node in _nodes()):
-            text = ", ".join(f"{name}={value:g}" for name, value in wanted.items() if name in ("num_cpus", "num_gpus"))
+            asked = {name: self.settings[name] for name in AMOUNTS} | wanted.get("resources", {})
+            text = ", ".join(f"{name}={amount:g}" for name, amount in asked.items() if amount)
             self._say(f"no machine has {text}; the jobs wait for one")
         while left:
             if time.monotonic() - looked >= LOOK:
@@ -92,10 +95,21 @@ class Ray:
                 if (code := self._code(ref, job)) is not None:
                     yield job, code
 
+    def _check_amounts(self) -> None:
+        """Raise ConfigError for what Ray does not take."""
+        for name in AMOUNTS:
+            amount = self.settings[name] or 0
+            is_part = name == "num_gpus" and amount > 1 and amount != int(amount)
+            if not 0 <= amount < math.inf or is_part:
+                what = "whole GPUs, or a part of one" if is_part else "an amount"
+                raise ConfigError(f"hydra.launcher.{name}={amount:g} is not {what}", f"hydra.launcher.{name}=1")
+        if (times := self.settings["max_retries"]) < -1:
+            text = f"hydra.launcher.max_retries={times} is below -1, which is for ever"
+            raise ConfigError(text, "hydra.launcher.max_retries=3")
+
     def _wanted(self) -> dict[str, Any]:
         """What Ray is told of each job."""
-        names = ("num_cpus", "num_gpus", "max_retries", "resources")
-        wanted = {name: self.settings[name] for name in names if self.settings[name] is not None}
+        wanted = {name: self.settings[name] for name in ("num_cpus", "num_gpus", "max_retries", "resources")}
         if (gigabytes := self.settings["memory_gb"]) is not None:
             wanted["memory"] = int(gigabytes * 1024**3)
         return {**wanted, "max_calls": 1}  # a process for each job

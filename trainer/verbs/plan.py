@@ -89,6 +89,8 @@ def _plan(config: Any, screen: "Screen", started: float) -> None:
         left = limit - start_up - (seconds_of_report(start_up) if config.report else 0.0)
         fit = budget.steps_that_fit(run_state, left, phases, save, config.checkpoint.every_seconds)
         screen.entry("fits", [fitting(fit, run_state.progress, config.max_time)])
+    if config.nproc != 1:
+        screen.say(f"         measured with one process, not with nproc={config.nproc}")
     if config.compile != "none":
         screen.say(f"         measured without compile={config.compile}; trainer bench measures it")
 

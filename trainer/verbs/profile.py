@@ -6,6 +6,7 @@ import re
 import shlex
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +74,8 @@ def run(args: Namespace) -> int:
             screen.entry("", [f"profiled without compile={chosen}, so that the verbs can be told apart: {command}"])
         label = re.sub(r"[^a-z0-9_-]+", "-", setup.splits.name.lower())
         path = root / FOLDER / f"{datetime.now():%Y-%m-%d/%H-%M-%S}-{label}.json.gz"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            storage.make_folder(path.parent)
         storage.write_file(path, found.content)
         screen.entry("trace", [f"{layout.relative(path)}: open it at https://ui.perfetto.dev"])
     return 0

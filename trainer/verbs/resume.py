@@ -76,7 +76,8 @@ def run(args: Namespace) -> int:
 def _longer(config: Config, summary: Mapping[str, Any]) -> str:
     """The settings with which a finished run trains as long again."""
     if config.max_time is not None and summary.get("stop_reason") == StopReason.MAX_TIME:
-        return f"max_time={2 * durations.in_seconds(config.max_time):g}s"
+        used = math.ceil(sum(reading.numbers(summary.get("seconds")).values()))
+        return f"max_time={2 * max(durations.in_seconds(config.max_time), used):g}s"
     steps, epochs = (reading.number(summary.get(name)) or 0 for name in ("steps", "epochs"))
     planned = reading.count(summary.get("num_steps")) or 0
     settings = durations.longer(

@@ -47,5 +47,9 @@ def write(conf: Path) -> list[Path]:
     storage.open_folder(conf / FOLDER)
     paths = [conf / FOLDER / f"{name}.json" for name in found]
     for path, schema in zip(paths, found.values(), strict=True):
-        storage.write_file(path, json.dumps(schema, ensure_ascii=False, indent=1).encode())
+        try:
+            text = json.dumps(schema, ensure_ascii=False, indent=1, default=str)  # str: of a date in YAML
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"an option in {conf / path.stem} refers to itself", "leave & and * out") from error
+        storage.write_file(path, text.encode())
     return paths
