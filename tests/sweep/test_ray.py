@@ -16,7 +16,7 @@ from slow_jobs import JOB, SLOW, bits, ended, sweep_of, until, until_training
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 
-ON_RAY = ["hydra/launcher=ray", "hydra.launcher.num_cpus=1"]
+ON_RAY = ["hydra/launcher=ray"]
 SIXTEEN = ["optimizer.lr=1e-3,3e-3", "seed=0,1,2,3,4,5,6,7", "max_steps=60"]
 
 
@@ -87,19 +87,28 @@ def test_ctrl_c_saves_the_running_jobs_and_resume_submits_the_others(cluster: An
         assert bits(path) == bits(folder / path.name)
 
 
+START = "ray start --head, or hydra.launcher.address=HOST:6379"
+
+
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("word", "said", "hint"),
     [
-        ([], "no Ray cluster runs here"),
-        (["hydra.launcher.address=127.0.0.1:1"], "no Ray cluster answers at 127.0.0.1:1"),
+        ("+hydra.launcher.resources.big=1", "no Ray cluster runs here", START),
+        ("hydra.launcher.address=127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1", START),
+        (
+            "hydra.launcher.num_gpus=1.5",
+            "num_gpus=1.5 is not whole GPUs, or a part of one",
+            "hydra.launcher.num_gpus=1",
+        ),
+        ("hydra.launcher.num_cpus=-1", "num_cpus=-1 is not an amount", "hydra.launcher.num_cpus=1"),
     ],
 )
-def test_no_cluster_is_an_error_before_a_folder_is_made(
-    words: list[str], said: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_cannot_be_submitted_is_an_error_before_a_folder_is_made(
+    word: str, said: str, hint: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    done = cli("train", "-m", *ON_RAY, *words, "seed=0,1")
+    done = cli("train", "-m", *ON_RAY, word, "seed=0,1")
     error, tried = done.stderr.splitlines()
-    assert (done.returncode, tried) == (2, "  try: ray start --head, or hydra.launcher.address=HOST:6379")
+    assert (done.returncode, tried) == (2, f"  try: {hint}")
     assert said in error
     assert not (tmp_path / "outputs").exists()
