@@ -174,3 +174,24 @@ def test_the_jobs_of_a_sweep_inherit_what_was_read_before_the_first(cli: Cli, tm
     assert process.returncode == 0, said
     alone, job = (next(tmp_path.glob(f"outputs/{name}/model.safetensors")) for name in ("2*/*", "sweeps/*/*/001"))
     assert alone.read_bytes() == job.read_bytes()
+
+
+AGAIN = """
+from trainer.cli import main
+from trainer.processes import forking
+
+if __name__ == "__main__":
+    assert main(["train", "-m", "optimizr.lr=1,2"]) == 2
+    process = forking.start_method().Process(target=print, args=("forked",))
+    process.start()
+    process.join()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no fork server elsewhere")
+def test_a_sweep_that_fails_leaves_no_server_that_waits(tmp_path: Path) -> None:
+    (tmp_path / "again.py").write_text(AGAIN)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "again.py"], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "forked\n", done.stderr

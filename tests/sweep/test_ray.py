@@ -97,7 +97,7 @@ START = "ray start --head, or hydra.launcher.address=HOST:6379"
         ("hydra.launcher.address=127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1", START),
         (
             "hydra.launcher.num_gpus=1.5",
-            "num_gpus=1.5 is not whole GPUs, or a part of one",
+            "num_gpus=1.5 is not whole GPUs",
             "hydra.launcher.num_gpus=1",
         ),
         ("hydra.launcher.num_cpus=-1", "num_cpus=-1 is not an amount", "hydra.launcher.num_cpus=1"),
