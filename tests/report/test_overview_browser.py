@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium here"),
 ]
 
-NAMES = "[...document.querySelectorAll('#table tbody a')].map((link) => link.textContent)"
+NAMES = "[...document.querySelectorAll('#table tbody tr')].map((row) => row.cells[1].textContent)"
 JOBS = ["11-00-00-bbbb/000", "11-00-00-bbbb/001"]
 FIRST, LAST = "10-00-00-iris-mlp-aaaa", "09-00-00-digits-mlp-cccc"
 
@@ -60,7 +60,7 @@ def test_sort_filter_and_pick(chromium: Browser, tmp_path: Path) -> None:  # noq
     assert chromium.run("document.querySelector('th[aria-sort=ascending]').textContent") == "val/loss"
     found = {
         "digits": [LAST], "lr=0.5": [LAST], "LR=5e-1": [LAST], "optimizer.lr<0.3 acc>0.85": JOBS[::-1],
-        "bbbb seed=1": [JOBS[1]], "lr=0": [], "val/loss<1": [JOBS[1]], "steps=1": [LAST], "ok iris nothing": [],
+        "bbbb seed=1": [JOBS[1]], "lr=0": [], "val/loss<1": [JOBS[1]], "steps=1": [LAST], "acc >= 0.5 digits": [LAST], "ok iris nothing": [],
         "2026-01-03": [LAST],
     }  # fmt: skip
     for text, names in found.items():
@@ -68,6 +68,8 @@ def test_sort_filter_and_pick(chromium: Browser, tmp_path: Path) -> None:  # noq
     type_filter(chromium, "bbbb")
     heads = "[...document.querySelectorAll('#table thead button')].map((one) => one.textContent)"
     assert chromium.run(heads)[-1] == "seed"  # the only setting in which these differ
+    type_filter(chromium, "nokey=1")
+    assert "No column is called nokey" in chromium.run("document.getElementById('notes').textContent")
     type_filter(chromium, "")
     chromium.run("document.getElementById('none').click()")
     assert chromium.run("document.querySelectorAll('path.line').length") == 0
@@ -101,6 +103,7 @@ def hostile(root: Path) -> None:
         (one / layout.SUMMARY).write_text(json.dumps(summary | words))
         row = {"step": 1, "epoch": 1, "eval": True, "train/loss": 1, f"val/{EVIL}": 1}
         (one / layout.METRICS).write_text(lines(row, row | {"step": 2}) + "\n")
+        (one / layout.REPORT).write_text("")
     made(root / "2026-01-02/broken", [1.0])
     (root / "2026-01-02/broken" / layout.CONFIG).write_text(f"a: !!python/{EVIL}")
 
