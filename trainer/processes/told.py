@@ -8,20 +8,26 @@ from multiprocessing import util
 from pathlib import Path
 from typing import Any
 
-PIPE = "TRAINER_FORK_SERVER_PIPE"  # the path of the pipe, for the server
+PIPE = "TRAINER_FORK_SERVER_PIPE"  # the path of the pipe, for the server, which removes it once it has read
 MOST = 60_000  # bytes, which usually fit into a pipe before anybody reads
 
 _end: int | None = None  # of the pipe, open until this process ends: the server may not have opened its own yet
+_is_sent = (
+    False  # whether the message lies in this pipe: there is one for each server, and a second would fill the pipe
+)
 
 
 @contextmanager
 def waiting() -> Iterator[None]:
     """A server that is started within this block may wait for the message, see `receive`."""
-    global _end
+    global _end, _is_sent
     path = Path(util.get_temp_dir()) / "told"
-    if _end is None:
+    if not path.exists():
+        if _end is not None:
+            os.close(_end)
         os.mkfifo(path, 0o600)
         _end = os.open(path, os.O_RDWR)  # both, since the other end is not there yet
+        _is_sent = False
     os.environ[PIPE] = str(path)
     try:
         yield
@@ -30,10 +36,13 @@ def waiting() -> Iterator[None]:
 
 
 def send(message: Any) -> None:
-    """Send the message, plain data; None instead of one that is too long. Nothing may be forked before."""
+    """Send the message, plain data, if none was sent; None instead of one that is too long. Nothing may be forked
+    before."""
+    global _is_sent
     line = json.dumps(message).encode() + b"\n"
-    if _end is not None:
+    if _end is not None and not _is_sent:
         os.write(_end, line if len(line) <= MOST else b"null\n")
+        _is_sent = True
 
 
 def receive() -> Any:
@@ -42,4 +51,6 @@ def receive() -> Any:
     if path is None:
         return None
     with open(path, "rb") as pipe:
-        return json.loads(pipe.readline())
+        line = pipe.readline()
+    Path(path).unlink(missing_ok=True)
+    return json.loads(line)
