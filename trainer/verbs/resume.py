@@ -2,6 +2,7 @@
 
 import math
 import shlex
+import textwrap
 from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from trainer.errors import ConfigError, complain
 from trainer.processes import environment
 from trainer.processes.torch_import import uncollected
 from trainer.stopping import StopReason
-from trainer.text import cleaned, counted, folded
+from trainer.text import WIDTH, cleaned, counted, folded
 from trainer.verbs.arguments import Parser, run_parser
 from trainer.verbs.open_run import open_run, split_words
 
@@ -27,7 +28,8 @@ CHANGEABLE = Changeable(
 
 
 def parser() -> Parser:
-    changeable = "keys that may change:\n  " + ", ".join(CHANGEABLE.keys)
+    names = textwrap.fill(", ".join(CHANGEABLE.keys), WIDTH, initial_indent="  ", subsequent_indent="  ")
+    changeable = f"keys that may change:\n{names}"
     return run_parser("resume", "[RUN|SWEEP|latest] [epochs=80]", __doc__, lambda _: changeable)
 
 
