@@ -14,6 +14,7 @@ import pytest
 import torch
 from conftest import Cli
 from conftest import config as checked
+from live_run import until
 from trials import attempt, config
 
 import trainer
@@ -146,6 +147,9 @@ def test_wandbs_offline_folders_hold_the_run_and_its_report() -> None:
     words = [word for word in QUICK if word != "report=false"]
     run = trainer.train([*words, "wandb=offline"]).run_dir
     assert main(["resume", str(run), "epochs=6"]) == 0
+    until(
+        lambda: max(map(wandb_file.last_step, run.glob("wandb/offline-run-*/run-*.wandb"))) == 12
+    )  # W&B's own process
     check_same(by_wandb(run), run)
     first, _ = sorted(run.glob("wandb/offline-run-*/run-*.wandb"))
     records = list(wandb_file._records(first.read_bytes()))
