@@ -112,9 +112,11 @@ class Cluster:
     def kill(self, name: str) -> None:
         """End a daemon, and all that runs on a node."""
         steps = self._steps(name) if name in NODES else []
+        # The controller stores its state before it ends: after SIGKILL it may not know of the jobs that it has started.
+        number = signal.SIGTERM if name == "slurmctld" else signal.SIGKILL
         for process in [self.daemons[name].pid, *steps, *(child for step in steps for child in children(step))]:
             with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+                os.kill(process, number)
         self.daemons.pop(name).wait()
         (self.folder / f"{name}.pid").unlink(missing_ok=True)
 
