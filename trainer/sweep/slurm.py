@@ -155,7 +155,8 @@ class Slurm:
         """Whether the run folder says how a job ended, or nobody will write that there."""
         if state == "COMPLETED":
             return self._status(job) in job_folder.DONE
-        return state not in ("FAILED", commands.GONE) or self._recorded(job) not in (None, "running")
+        # A job that has saved itself may be on its way back into the queue.
+        return state not in ("FAILED", commands.GONE) or self._recorded(job) in job_folder.ENDED
 
     def _note_end(self, job: Job, number: str, state: str, is_asked: bool) -> bool:
         """Record the end of a job that could not say it itself. Returns whether it has begun. is_asked: whether the
