@@ -135,6 +135,7 @@ def test_slips_in_files_name_file_and_line(tmp_path: Path, capsys: pytest.Captur
         assert answer in capsys.readouterr().err, word
 
 
+@pytest.mark.slow
 def test_one_slip_in_any_key_finds_that_key() -> None:
     keys = sorted(set(known_keys(vars(config()))))
     generator = random.Random(0)

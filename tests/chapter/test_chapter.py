@@ -16,6 +16,7 @@ ALL = example.files(files.roots())
 QUICK = [name for name in ALL if name not in ("compile", "ddp", "loader")]
 
 
+@pytest.mark.slow
 def test_all_but_the_slow_ones_pass_and_the_table_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["chapter", *QUICK]) == 0
     lines = capsys.readouterr().out.splitlines()

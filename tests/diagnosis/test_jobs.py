@@ -16,7 +16,7 @@ ANSWERS = {"plan": "time     about", "doctor": "18 checks: no guard trips", "lr-
 
 
 @pytest.mark.parametrize("name", JOBS)
-@pytest.mark.parametrize("verb", ["plan", "doctor", "lr-find"])
+@pytest.mark.parametrize("verb", ["plan", "doctor", pytest.param("lr-find", marks=pytest.mark.slow)])
 def test_a_verb_answers(verb: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([verb, *QUICK, *JOBS[name]]) == 0
     out, err = capsys.readouterr()

@@ -60,6 +60,7 @@ def test_colours_are_colours() -> None:
     assert found.key == [("ox", "#00ff00")]  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_all_of_them_together_are_limited() -> None:
     noise = Picture(64, 64, 3, os.urandom(64 * 64 * 3))
     huge = [Pictures("a", "b", ["c"] * 4, [("row", [noise] * 4)] * 16)] * 6

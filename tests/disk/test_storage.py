@@ -64,6 +64,7 @@ def faultless(tmp_path: Path) -> tuple[dict, dict[str, str], int]:
     return data, evidence(tmp_path / "whole"), int((tmp_path / "count").read_text())
 
 
+@pytest.mark.slow
 def test_a_fault_at_an_operation_costs_nothing(tmp_path: Path, faultless) -> None:
     data, whole, count = faultless
     assert count > 60

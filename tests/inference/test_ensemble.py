@@ -95,6 +95,7 @@ def test_the_mean_of_labels_stays_finite_where_probabilities_are_1() -> None:
     assert found.double().sigmoid() == pytest.approx(several.double().sigmoid().mean(0), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_it_is_measured_on_rows_that_no_member_has_seen(capsys: pytest.CaptureFixture[str]) -> None:
     """The accuracy is that of predict's own answers on the test rows; without such rows, or on rows that a member was
     trained on, it is refused."""

@@ -286,7 +286,7 @@ def picture_folder(folder: Path) -> list[str]:
     return ["dataset=images", "dataset.path=pictures", "dataset.size=8"]
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("num_workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_picture_that_changes_ends_the_run_where_it_is_decoded(
     num_workers: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

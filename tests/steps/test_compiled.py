@@ -121,6 +121,7 @@ class Partly(nn.Module):
 
 
 @pytest.mark.usefixtures("traced")
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["optimizer=adamw"], ["optimizer=sgd", "optimizer.momentum=0.9"]], ids=" ".join)
 def test_a_torch_that_cannot_trace_autograd_takes_the_same_steps(
     words: list[str], monkeypatch: pytest.MonkeyPatch

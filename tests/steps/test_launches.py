@@ -40,8 +40,8 @@ def launches(run: TrainState) -> Launches:
 @pytest.mark.parametrize(
     ("words", "sizes"),
     [
-        (["scheduler=cosine", "eval_every=5steps", "max_steps=19"], {1, 3}),
-        (["scheduler=cosine", "model.dropout=0.2"], {1}),  # a seed for each step
+        pytest.param(["scheduler=cosine", "eval_every=5steps", "max_steps=19"], {1, 3}, marks=pytest.mark.slow),
+        pytest.param(["scheduler=cosine", "model.dropout=0.2"], {1}, marks=pytest.mark.slow),  # a seed for each step
         (
             ["optimizer=sgd", "optimizer.momentum=0.9", "accumulate=2", "loader.batch_size=8", "model.norm=batch"],
             {1, 3},
@@ -99,6 +99,7 @@ def test_a_loss_is_kept_from_the_next_call() -> None:
         assert (loss.item(), norm.item()) == (its_number, number)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_recorded_goes_on_at_the_same_step(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(steps: Any, pool: Any) -> Any:
         torch.rand(5)  # of the generator that a step draws from

@@ -70,7 +70,14 @@ def same(one: Any, other: Any) -> bool:
         ["dataset=spirals", "model.dropout=0.1"],
     ],
 )
-@pytest.mark.parametrize("change", [[], ["seed=3"], ["optimizer=sgd", "model.hidden=[7]", "scheduler=cosine"]])
+@pytest.mark.parametrize(
+    "change",
+    [
+        ["seed=3"],
+        pytest.param([], marks=pytest.mark.slow),
+        pytest.param(["optimizer=sgd", "model.hidden=[7]", "scheduler=cosine"], marks=pytest.mark.slow),
+    ],
+)
 def test_a_job_that_inherits_its_rows_ends_with_the_same_bits(words: list[str], change: list[str]) -> None:
     write()
     alone = result(*words, *change)

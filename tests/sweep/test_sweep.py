@@ -68,6 +68,7 @@ def metrics(folder: Path) -> list[dict]:
     return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
 
 
+@pytest.mark.slow
 def test_four_ways_to_fail_cost_the_other_six_nothing(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "odd.py").write_text(ODD)
     done = cli("train", "-m", "model=own", "model._target_=odd.Net", "+model.how=range(10)", "epochs=1")

@@ -89,6 +89,7 @@ def git(*words: str) -> None:
     subprocess.run(["git", *words], check=True, capture_output=True, env={**os.environ, **identity})
 
 
+@pytest.mark.slow
 def test_the_code_of_a_run_can_be_had_again(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     git("init", "-q")
     (tmp_path / "code").mkdir()
