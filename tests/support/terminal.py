@@ -137,7 +137,7 @@ class Terminal(Grid):
         with lock.open("w") as file:
             while not _is_taken(file):
                 self._read()
-            while select.select([self.parent], [], [], 0.1)[0]:  # what was written is on its way
+            while select.select([self.parent], [], [], 0.5)[0]:  # on a busy host, what was written takes a while
                 self._read()
             self.resize(width, height)
             self._tell_size(width, height)
