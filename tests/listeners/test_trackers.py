@@ -129,6 +129,7 @@ def kill_after(argument: tuple[int, str]) -> None:
     from trainer.loop import train_step
 
     num_steps, os.environ["TRACKIO_DIR"] = argument
+    os.environ.pop("WANDB_SERVICE", None)  # a process of W&B's own, as a command has; not that of an earlier test
     taken = 0
 
     def step(*words: Any) -> Any:

@@ -113,8 +113,7 @@ def resume(
     run: a run folder, the end of its name, or latest. model, data, loss, metrics: the objects that trainer.train was
     given, if it was given any; the model gets the weights of the checkpoint. listeners: as in train. data_changed:
     whether data that has changed is trained on, as with data=changed. trust: import what the config of another author
-    names. changes: epochs=80 to train longer, and the other
-    keys that `trainer resume` takes.
+    names. changes: epochs=80 to train longer, and the other keys that `trainer resume` takes.
     Raises ConfigError for objects unlike those of the start and for data that has changed, and what train raises.
     """
     started = time.perf_counter()
