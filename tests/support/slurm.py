@@ -140,9 +140,10 @@ class Cluster:
         return self.jobs()[number][1]
 
     def hurry(self, number: str, *changes: str) -> None:
-        """Wait until a job is back in the queue, and let it start now, changed: Slurm would wait for two minutes."""
+        """Wait until a job is back in the queue, and let it start soon, changed: Slurm would wait for two minutes. In
+        the second in which it left its node, that node would refuse it ("Job credential revoked")."""
         until(lambda: "BeginTime" in self.call("squeue", "-h", "-r", "-j", number, "-o", "%r"))
-        self.call("scontrol", "update", f"JobId={number}", "StartTime=now", *changes)
+        self.call("scontrol", "update", f"JobId={number}", "StartTime=now+3", *changes)
 
     def until_idle(self) -> None:
         """Wait until both nodes are up, and free."""
