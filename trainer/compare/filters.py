@@ -44,7 +44,7 @@ def meant(folders: Sequence[Path], filters: Sequence[Filter]) -> list[Path]:
     for each in filters:
         if facts and each.key not in known:
             near = closest(each.key, known)
-            hint = f"{near}={','.join(each.wanted)}" if near else "tags=NAME, name=NAME, status=ok, or a config's key"
+            hint = f"{near}={','.join(each.wanted)}" if near else "tags=NAME, name=NAME, status=ok"
             raise ConfigError(f"no run here has a key '{each.key}'", hint)
     return [folder for folder, found in facts.items() if all(each.matches(found) for each in filters)]
 
