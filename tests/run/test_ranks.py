@@ -100,7 +100,6 @@ def gathered(ranks: Ranks, found: list[list[str]]) -> list[list[str]]:
     ("name", "sizes"),
     [
         ("weighted classes, accumulated", [2]),
-        pytest.param("thawed, then averaged", [2], marks=pytest.mark.slow),
         *(pytest.param(n, [2] if n in CHANGED else [2, 3, 4], marks=pytest.mark.slow) for n in UNEVEN),
     ],
 )
