@@ -265,6 +265,18 @@ def test_no_rank_outlives_its_parent(tmp_path: Path) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
+def test_a_signal_before_the_run_begins_is_told_as_one(tmp_path: Path) -> None:
+    data = config("model=own", "model._target_=own.Begun", f"+model.folder={tmp_path}", "nproc=2")
+    parent = begin(tmp_path / "run", data)
+    found = wait_for_ranks(tmp_path, 2)
+    os.kill(found[1], signal.SIGTERM)
+    parent.join(60)
+    said = (tmp_path / "run.out").read_text()
+    assert re.search(r"^error: rank \d .*: its process was killed by SIGTERM; it wrote nothing$", said, re.M), said
+    assert not any(map(alive, found))
+
+
 def test_an_error_in_one_rank_is_told_as_its_own(tmp_path: Path) -> None:
     words = ["+dataset.num_points=1100", "loader.in_memory=false", "dataset.val_fraction=0"]  # too many to read first
     data = config("dataset._target_=own.Faulty", "nproc=2", *words)
@@ -307,6 +319,29 @@ def test_a_signal_stops_every_rank_in_the_same_step(tmp_path: Path, number: int,
     assert resumed.communicate(timeout=120)[1] == ""
     steps = [json.loads(line)["step"] for line in (tmp_path / "outputs/latest/metrics.jsonl").read_text().splitlines()]
     assert sorted(set(steps)) == list(range(1, 12 * 45 + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("who", ["one rank", "all"])
+def test_a_sigterm_to_ranks_as_slurm_sends_it_saves_and_resumes_to_the_same_bits(tmp_path: Path, who: str) -> None:
+    """In Slurm every process of a job gets it, in any order."""
+    for name in ("whole", "ended"):
+        (tmp_path / name).mkdir()
+    whole, data = (config(*REGISTERED, f"+model.folder={tmp_path / name}", "nproc=2") for name in ("whole", "ended"))
+    folder = tmp_path / "ended/run"
+    parent = begin(folder, data)
+    found = wait_for_ranks(tmp_path / "ended", 2)
+    until(lambda: num_lines(folder) >= 10)
+    for process in [found[1]] if who == "one rank" else [found[0], parent.pid, found[1]]:
+        os.kill(process, signal.SIGTERM)
+    parent.join(60)
+    said = (tmp_path / "ended/run.out").read_text()
+    assert parent.exitcode == 143, said
+    assert "stopped by SIGTERM at step" in said
+    assert json.loads((folder / "summary.json").read_text())["status"] == "stopped"
+    assert attempt(folder, data) == 0
+    assert attempt(tmp_path / "whole/run", whole) == 0
+    assert evidence(folder)["weights"] == evidence(tmp_path / "whole/run")["weights"]
 
 
 @pytest.mark.slow

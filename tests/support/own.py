@@ -128,6 +128,14 @@ class Registered(nn.Linear):
         return super().forward(x.flatten(1))
 
 
+class Begun(Registered):
+    """One that takes a minute to be built."""
+
+    def __init__(self, in_features: int, num_classes: int, folder: str) -> None:
+        super().__init__(in_features, num_classes, folder)
+        time.sleep(60)
+
+
 class Faulty(Augmented):
     """One of its rows, which is not read before training, can be read by the first process alone."""
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -69,12 +70,23 @@ def log(folder: Path, number: int) -> str:
 
 
 @pytest.fixture(scope="session")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The weights of a job that nothing disturbs, on this machine."""
-    folder = tmp_path_factory.mktemp("alone")
-    (folder / "net.py").write_text(SLOW)
-    assert ended(start(folder, "train", *JOB, "seed=7"))[0] == 0
-    return bits(next(folder.glob("outputs/2*/*")))
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], bytes]:
+    """The weights of a job of so many processes that nothing disturbs, on this machine."""
+
+    @cache
+    def trained(size: int) -> bytes:
+        folder = tmp_path_factory.mktemp("alone")
+        (folder / "net.py").write_text(SLOW)
+        assert ended(start(folder, "train", *JOB, "seed=7", f"nproc={size}"))[0] == 0
+        return bits(next(folder.glob("outputs/2*/*")))
+
+    return trained
+
+
+@pytest.fixture
+def alone(undisturbed: Callable[[int], bytes]) -> bytes:
+    """The weights of such a job of one process."""
+    return undisturbed(1)
 
 
 def test_a_sweep_says_a_line_for_each_job_and_nothing_else(slurm: Cluster, cli: Cli, tmp_path: Path) -> None:
@@ -119,10 +131,12 @@ def test_what_slurm_refuses_is_one_message_and_can_be_resumed(slurm: Cluster, cl
     assert (again.returncode, again.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("size", [1, 2])
 def test_a_preempted_job_comes_back_and_ends_with_the_same_bits(
-    slurm: Cluster, slowly: Slowly, tmp_path: Path, alone: bytes
+    slurm: Cluster, slowly: Slowly, tmp_path: Path, undisturbed: Callable[[int], bytes], size: int
 ) -> None:
-    sweep = slowly("hydra.launcher.partition=low", "seed=7")
+    """Slurm sends SIGTERM to each of its processes."""
+    sweep = slowly("hydra.launcher.partition=low", "seed=7", f"nproc={size}")
     until_training(tmp_path, 0)
     other = slurm.call("sbatch", "-p", "high", "-N", "2", "--exclusive", "--wrap", "sleep 100").split()[-1]
     slurm.until_state(other, "RUNNING")
@@ -134,7 +148,7 @@ def test_a_preempted_job_comes_back_and_ends_with_the_same_bits(
     assert (code, err) == (0, "")
     assert "1 ok" in out
     assert re.search(r"resume .* step [1-9]", log(tmp_path, 0))
-    assert bits(sweep_of(tmp_path) / "000") == alone
+    assert bits(sweep_of(tmp_path) / "000") == undisturbed(size)
 
 
 def test_before_its_time_limit_a_job_saves_and_comes_back_with_the_same_bits(

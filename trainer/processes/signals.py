@@ -7,8 +7,10 @@ that a run need not keep (waiting for data, evaluating) is not finished: there a
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 
 # How trainer passes each signal on to the ranks. SIGTERM is taken: with it torch's launcher ends them.
@@ -54,11 +56,34 @@ def release() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
 
-def install_in_rank() -> None:
-    """Take over the signals in a rank: as PASSED_ON says; SIGTERM, which torch's launcher sends, ends the process."""
+def install_in_rank(peers: Callable[[], Iterable[int]]) -> None:
+    """Take over the signals in a rank, as PASSED_ON says. peers: gives the processes of the ranks that have started.
+
+    SIGTERM ends the process once a peer has ended, since torch's launcher sends it then. Before that it asks the run to
+    stop, as Slurm does by sending it to every process of a job.
+    """
     install_in_child()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(PASSED_ON[signal.SIGTERM], _handle)
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    # Python writes the number here even while the main thread waits for other ranks, where no handler runs.
+    received, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+    signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+    os.register_at_fork(after_in_child=partial(signal.set_wakeup_fd, -1))
+    threading.Thread(target=_end_or_stop, args=(received, peers), daemon=True).start()
+
+
+def _end_or_stop(received: int, peers: Callable[[], Iterable[int]]) -> None:
+    """Act on each SIGTERM of a rank; received: what set_wakeup_fd writes to."""
+    while True:
+        if signal.SIGTERM not in os.read(received, 64):
+            continue
+        try:
+            for process in peers():
+                os.kill(process, 0)
+        except ProcessLookupError:
+            os._exit(128 + signal.SIGTERM)
+        os.kill(os.getpid(), PASSED_ON[signal.SIGTERM])
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from trainer import errors
 from trainer.disk import layout, reading, storage
 from trainer.errors import BadRow, ConfigError, Diverged, Interrupted, Killed, StorageError, TrainerError
-from trainer.processes.signals import exit_reason, is_kill
+from trainer.processes.signals import INTERRUPTED, exit_reason, is_kill
 from trainer.text import cleaned_lines
 
 MOST = 2**30  # bytes of a log that are read
@@ -29,6 +29,8 @@ def read(rank: int, process: int, code: int, scratch: Path, folder: Path | None)
     """The error that ended a rank. It is added to the run's log and summary, since no rank can write them now."""
     reports = {int(path.stem): reading.read_json(path) for path in scratch.glob("*.json")}
     rank = next(iter(reports), rank) if rank not in reports and code >= 0 else rank
+    if rank not in reports and code in INTERRUPTED:  # it was ended by this signal before its run began
+        code = 128 - code
     report = reports.get(rank, {}) if code >= 0 else {}
     stack = report.get("traceback", "")
     if report and not stack and report["code"] > 128:

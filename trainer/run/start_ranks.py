@@ -190,7 +190,8 @@ def main(work: Work, links: Links, carry_out: CarryOut) -> tuple[Result, OSError
     """Run the process of a rank. Returns the result and what ended its output, if anything did; exits with the code of
     the error that ended it."""
     rank = environment.number()
-    signals.install_in_rank()
+    (links.scratch / f"{os.getpid()}.process").touch()
+    signals.install_in_rank(lambda: [int(path.stem) for path in links.scratch.glob("*.process")])
     parent_death.die_with_it()
     threading.Thread(target=parent_death.watch, args=(links.alive,), daemon=True).start()
     out, err = links.out.fileno(), links.err.fileno()
