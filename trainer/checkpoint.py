@@ -38,11 +38,12 @@ LIMITS = ("num_steps", "steps_per_epoch", "eval_every", "stop_reason", "stop_not
 def save(run: TrainState, folder: Path, keep: int, sync_metrics: Callable[[], dict[str, int]]) -> Path:
     """Write the run's state to folder/checkpoints/step-N, unless it is there, and keep the newest `keep` checkpoints.
 
+    One that was saved before the evaluation of its step is replaced after it.
     sync_metrics: flushes the metrics files to disk and returns their sizes in bytes. Raises Diverged for weights that
     are not finite, StorageError for a disk that is full or read-only.
     """
     path = folder / layout.CHECKPOINTS / f"step-{run.progress.step:08d}"
-    if path.exists():
+    if path.exists() and _evaluated_at(run, path) == run.progress.evaluated_at:
         return path
     check_finite(run)
     storage.open_folder(path.parent)
@@ -53,6 +54,15 @@ def save(run: TrainState, folder: Path, keep: int, sync_metrics: Callable[[], di
         storage.remove_folder(earlier)
     storage.remove_leftovers(path.parent)
     return path
+
+
+def _evaluated_at(run: TrainState, path: Path) -> object:
+    """The step of the last evaluation that a checkpoint holds; None if that cannot be read."""
+    try:
+        state = reading.read_json(path / STATE, most_bytes(run.model, run.loss_fn))
+        return json_text.decode(state["progress"])["evaluated_at"]
+    except (OSError, *MALFORMED):
+        return None
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from deaths import drawn
+from deaths import Death, drawn
 from live_run import start, until, wait_for, wait_for_lines
 from terminal import environment
 from trials import attempt, config
@@ -206,6 +206,30 @@ def test_45_signals_at_random_times(tmp_path: Path) -> None:
         good += evidence(folder) == expected
     print(f"signals to warm processes: {good} of 45; {late} of 15 by the clock came after the end")
     assert (good, stopped) == (45, 30)
+
+
+def test_the_last_checkpoint_holds_the_last_evaluation_that_a_stop_had_put_off(tmp_path: Path) -> None:
+    data = config(*RUN, "max_steps=20")
+    assert attempt(tmp_path / "whole", data) == 0
+    folder = tmp_path / "stopped"
+    assert attempt(folder, data, death=Death(20, 0, by=signal.SIGTERM)) == 143
+    assert attempt(folder, data) == 0
+    assert evidence(folder) == evidence(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_15_kills_while_that_checkpoint_is_replaced(tmp_path: Path) -> None:
+    data = config(*RUN, "max_steps=20")
+    assert attempt(tmp_path / "whole", data) == 0
+    for moments in range(16):
+        folder = tmp_path / str(moments)
+        assert attempt(folder, data, death=Death(20, 0, by=signal.SIGTERM)) == 143
+        before = {path.name for path in (folder / "checkpoints").iterdir()}
+        if moments:
+            assert attempt(folder, data, death=Death(20, moments)) == -9
+            assert before & {path.name for path in (folder / "checkpoints").iterdir()}, "no checkpoint is left"
+        assert attempt(folder, data) == 0
+        assert evidence(folder) == evidence(tmp_path / "whole")
 
 
 @pytest.mark.slow

@@ -42,21 +42,22 @@ def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Make a folder of these files and a manifest of their sha256. It appears under its name complete or not at all."""
+    """Make a folder of these files and a manifest of their sha256. It appears under its name complete or not at all, in
+    place of one that has this name: a crash may leave neither."""
     digests = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
     manifest = json.dumps({"files": digests}, indent=2).encode()
     with _replacement(path, sum(map(len, files.values()))) as temporary:
         _make(temporary)
-        for name, data in files.items():
+        for name, data in [*files.items(), (MANIFEST, manifest)]:
             _write_synced(temporary / name, data)
-        _write_synced(temporary / MANIFEST, manifest)
         _sync_folder(temporary)
+        if folder.status(path) is not None:
+            remove_folder(path)
 
 
 def remove_folder(path: Path) -> None:
     """Remove a folder. It is renamed first, so that a kill leaves no half of it under its name."""
-    trash = _beside(path)
-    rename(path, trash, durably=False)
+    rename(path, trash := _beside(path), durably=False)
     remove(trash)
 
 
@@ -203,8 +204,7 @@ def _replacement(path: Path, num_bytes: int = 0) -> Iterator[Path]:
         try:
             yield temporary
             with folder.place(path) as (handle, name):
-                made = temporary if handle is None else temporary.name
-                os.replace(made, name, src_dir_fd=handle, dst_dir_fd=handle)
+                os.replace(temporary if handle is None else temporary.name, name, src_dir_fd=handle, dst_dir_fd=handle)
             _sync_folder(path.parent)
         except BaseException:
             with suppress(StorageError):
