@@ -42,7 +42,7 @@ def save(run: TrainState, folder: Path, keep: int, sync_metrics: Callable[[], di
     sync_metrics: flushes the metrics files to disk and returns their sizes in bytes. Raises Diverged for weights that
     are not finite, StorageError for a disk that is full or read-only.
     """
-    path = folder / layout.CHECKPOINTS / f"step-{run.progress.step:08d}"
+    path = folder / layout.CHECKPOINTS / name_at(run.progress.step)
     if path.exists() and _evaluated_at(run, path) == run.progress.evaluated_at:
         return path
     check_finite(run)
@@ -63,6 +63,11 @@ def _evaluated_at(run: TrainState, path: Path) -> object:
         return json_text.decode(state["progress"])["evaluated_at"]
     except (OSError, *MALFORMED):
         return None
+
+
+def name_at(step: int) -> str:
+    """The name of the folder that holds the checkpoint of a step."""
+    return f"step-{step:08d}"
 
 
 def checkpoints(folder: Path) -> list[Path]:

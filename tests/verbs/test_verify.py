@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -32,6 +33,24 @@ def test_the_kill_waits_for_a_checkpoint(tmp_path, save_at, kill_at) -> None:
     data = dataclasses.asdict(config("dataset=iris", "max_steps=20", "eval_every=4steps", "report=false"))
     verify._attempt(tmp_path / "killed", data, True, save_at, kill_at)
     assert checkpoints(tmp_path / "killed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("num_steps", "words", "resumed_from"),
+    [
+        (20, [], ["step-00000019"]),
+        (16, ["compile=step", "compiler.steps=8"], ["step-00000001"]),  # asked in the last call, it saves at its end
+    ],
+)
+def test_a_resumed_run_has_steps_to_take(tmp_path, monkeypatch, num_steps, words, resumed_from) -> None:
+    """At the latest step that is drawn. A run that is resumed after its last step has nothing to differ in."""
+    monkeypatch.setattr(random.SystemRandom, "randint", lambda self, least, most: most)
+    monkeypatch.chdir(tmp_path)
+    words = [f"max_steps={num_steps}", f"eval_every={num_steps}steps", "threads=1", "report=false", *words]
+    said: list[str] = []
+    assert verify._compare(dataclasses.asdict(config(*words)), True, tmp_path, lambda *lines: said.extend(lines)) == 0
+    assert [line.split()[-1] for line in said if "resumed from" in line] == resumed_from
 
 
 @pytest.mark.slow
@@ -68,6 +87,7 @@ def test_nothing_of_verify_outlives_it(number, words, tmp_path) -> None:
 
 @pytest.mark.slow
 def test_a_model_with_a_hidden_count_is_not(cli, tmp_path) -> None:
+    """In a run of two steps, of which one is left after the resume."""
     (tmp_path / "mine.py").write_text(
         "import warnings\n"
         "from torch import nn\n"
@@ -80,7 +100,7 @@ def test_a_model_with_a_hidden_count_is_not(cli, tmp_path) -> None:
         "        warnings.warn('calls are counted')\n"
         "        return super().forward(x) * (1 + self.calls)\n"
     )
-    done = cli("verify", "model=own", "model._target_=mine.Forgetful", "dataset=iris", "max_steps=20")
+    done = cli("verify", "model=own", "model._target_=mine.Forgetful", "dataset=iris", "max_steps=2")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "DIFFERS  weights" in done.stdout
     assert done.stdout.count("\nwarning  calls are counted\n         at ") == 1

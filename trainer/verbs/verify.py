@@ -50,23 +50,18 @@ def run(args: Namespace) -> int:
 
 
 def _compare(data: dict[str, Any], trusted: bool, folder: Path, say: Callable[..., None]) -> int:
-    undisturbed, killed = folder / "undisturbed", folder / "killed"
+    undisturbed = folder / "undisturbed"
     say("verify   1 of 3: undisturbed")
     _attempt(undisturbed, data, trusted)
     num_steps = layout.read_summary(undisturbed)["steps"]
     data = {**data, "threads": read_plain(undisturbed)["threads"]}  # auto may take other ones by now
     if num_steps < 2:
         raise ConfigError("a run of one step cannot be killed between two steps", "max_steps=2")
-    kill_at = random.SystemRandom().randint(2, num_steps)
-    save_at = random.SystemRandom().randint(1, kill_at - 1)
-    say(f"         2 of 3: asked to save after step {save_at:,}, killed after step {kill_at:,} of {num_steps:,}")
-    _attempt(killed, data, trusted, save_at, kill_at)
+    killed = _killed(folder, data, trusted, num_steps, say)
+    _attempt(killed, data, trusted)
 
-    from trainer.checkpoint import checkpoints
     from trainer.diagnosis.fingerprint import evidence
 
-    say(f"         3 of 3: resumed from {checkpoints(killed)[-1].name}")
-    _attempt(killed, data, trusted)
     expected, resumed = evidence(undisturbed), evidence(killed)
     for part, digest in expected.items():
         say(f"{'same' if resumed[part] == digest else 'DIFFERS':<9}{part:<32}{resumed[part][:16]}")
@@ -79,6 +74,23 @@ def _compare(data: dict[str, Any], trusted: bool, folder: Path, say: Callable[..
     for warning in warnings:
         say(*warning.splitlines())
     return 1
+
+
+def _killed(folder: Path, data: dict[str, Any], trusted: bool, num_steps: int, say: Callable[..., None]) -> Path:
+    """The folder of a run that was killed after a random step, and whose newest checkpoint leaves steps to take: one
+    that is saved late, at the end of a compiled call, may be that of the last step, and would prove nothing."""
+    from trainer.checkpoint import checkpoints, name_at
+
+    for save_at in dict.fromkeys((random.SystemRandom().randint(0, num_steps - 2), 0)):
+        kill_at = random.SystemRandom().randint(save_at + 1, num_steps)
+        killed = folder / f"killed-{save_at}"
+        say(f"         2 of 3: asked to save after step {save_at:,}, killed after step {kill_at:,} of {num_steps:,}")
+        _attempt(killed, data, trusted, save_at, kill_at)
+        newest = checkpoints(killed)[-1].name
+        if newest != name_at(num_steps):
+            say(f"         3 of 3: resumed from {newest}")
+            return killed
+    raise TrainerError("no checkpoint leaves a step to take after a resume: nothing is proved", "compiler.steps=1")
 
 
 def _attempt(folder: Path, data: dict[str, Any], trusted: bool, save_at: int = 0, kill_at: int = 0) -> None:
@@ -137,6 +149,7 @@ class _Killer:
 
     A step followed by an evaluation is saved after it, so the kill waits for the checkpoint: without one the run would
     start again from step 0, which proves nothing.
+    Asked for before the first step, it is that of step 1.
     """
 
     per_call = True  # it reads no weights
