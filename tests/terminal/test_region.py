@@ -1,5 +1,6 @@
 """The live region in a real terminal, of a run from its first moment to its end."""
 
+import io
 import os
 import re
 import signal
@@ -9,11 +10,15 @@ import pytest
 
 pytest.importorskip("pty", reason="no terminals of this kind on Windows")
 
-from terminal import DRAWS_BY_TURNS, Terminal
+from rich.console import Console
+from rich.text import Text
+from terminal import DRAWS_BY_TURNS, Grid, Terminal
+
+from trainer.terminal.region import Region
 
 BAR = re.compile(r"(\d+ s|[\d:]+) left  ([\d,]+)/1,150,000(  loss \S+)?(  \S+ samples/s)?$")
 ROW = re.compile(r" +([\d,]+)/50k +([\d,]+) +\d")
-HEAD = "      epoch      step train/loss   val/loss    val/acc"
+HEAD = "     epoch      step train/loss   val/loss    val/acc"
 BEST = re.compile(r" +best +[\d,]+  ")
 
 # Torch can be imported only once somebody has written into a pipe.
@@ -54,6 +59,36 @@ class Shown:
         return bool(self.bars and self.best and self.curves)
 
 
+@pytest.mark.parametrize("widths", [(60, 80, 46, 80), (46, 80, 46, 120, 50), (60, 46, 120, 46)])
+def test_nothing_of_the_region_stays_on_a_terminal_made_narrow_twice(widths: tuple[int, ...]) -> None:
+    """It wraps the region's lines each time, and keeps the rows below the region."""
+    out, grid = io.StringIO(), Grid(80, 24)
+    console = Console(file=out, force_terminal=True, width=80, height=24, soft_wrap=True)
+    region = Region(console)
+
+    def shown() -> list[str]:
+        grid.feed(out.getvalue().replace("\n", "\r\n"))
+        out.seek(out.truncate(0))
+        return [line for line in grid.history if line]
+
+    said = [f"row {number}" for number in range(30)]
+    for line in said:
+        console.print(line)
+    for width in widths:
+        region.show([Text(), *(Text(f"line {number} " + "=" * 70) for number in range(10))])
+        shown()
+        grid.resize(width, 24)
+        console.width = width
+        region.show(region.lines)
+        assert [line for line in shown() if "=" not in line] == said
+        assert sum("=" in line for line in shown()) == 10
+        said.append(f"text at {width}")
+        console.print(said[-1])
+        assert [line for line in shown() if "=" not in line] == said
+    region.clear()
+    assert shown() == said
+
+
 @pytest.mark.slow
 def test_a_run_is_shown_from_its_first_moment_to_its_end_whatever_the_size(tmp_path: Path) -> None:
     pipe, lock = tmp_path / "pipe", tmp_path / "lock"
@@ -73,7 +108,8 @@ def test_a_run_is_shown_from_its_first_moment_to_its_end_whatever_the_size(tmp_p
         terminal.until(lambda start=before: len(terminal.raw) > start and Shown(terminal).is_whole)
         left = [line for line in terminal.history if " left  " in line or BEST.match(line) or "⠒ train" in line]
         assert len(left) == 3, "\n".join(terminal.history)  # the region, and nothing of the one before
-        assert terminal.history.count(HEAD) <= 2
+        # One above the table and one in the region, where they are not wrapped.
+        assert terminal.history.count(HEAD) == (2 if width > len(HEAD) else 0), "\n".join(terminal.history)
 
     os.killpg(terminal.process.pid, signal.SIGINT)
     assert terminal.wait() == 130

@@ -1,4 +1,8 @@
-"""The live region: lines below the text on a terminal, drawn again in place."""
+"""The live region: lines below the text on a terminal, drawn again in place.
+
+Its last line never moves up. Rows that it no longer needs, since a narrow terminal had wrapped its lines, become empty
+ones above it, which the next text takes. Left below it, they would push it off a terminal that wraps its lines again.
+"""
 
 import os
 import sys
@@ -50,19 +54,22 @@ class Region(RenderHook):
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         """What the console prints now: nothing in place of the region, then its text, then the region again."""
         width, height = self.console.size
-        erase = self._erase(width)
+        # A terminal that has become narrower has wrapped the lines that no longer fit.
+        rows = sum(max(1, -(-columns // width)) for columns in self.drawn)
+        has_text = any(not isinstance(each, Control) for each in renderables)
         kept = self.lines[: max(1, height - 2)]
+        empty = min(rows, height - 2) - len(kept) - has_text
+        kept = [Text()] * empty + kept if kept else []
         for line in kept:
             line.truncate(width - 1)  # in the last column a terminal would wrap
         self.drawn = [line.cell_len for line in kept]
-        return [erase, *renderables, Text("\n", end="").join(kept)]
+        return [_erase(rows), *renderables, Text("\n", end="").join(kept)]
 
-    def _erase(self, width: int) -> Control:
-        """Go up to where the region begins, erasing it. A terminal that has become narrower since then has wrapped the
-        lines that no longer fit."""
-        rows = sum(max(1, -(-columns // width)) for columns in self.drawn)
-        up = ((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)) * (rows - 1)
-        return Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2), *up) if rows else Control()
+
+def _erase(rows: int) -> Control:
+    """Go up to the first of so many rows, erasing each."""
+    up = ((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)) * (rows - 1)
+    return Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2), *up) if rows else Control()
 
 
 def is_live(console: Console) -> bool:

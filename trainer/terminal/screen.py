@@ -102,6 +102,7 @@ class Screen:
 
     def status(self, text: str) -> None:
         """Say in the live region what takes a while, until something else is shown there."""
+        self.clear()  # one line would stand below as many empty ones as the region had
         self.show([waiting(text, self.console)])
 
     def clear(self) -> None:
